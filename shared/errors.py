@@ -1,0 +1,286 @@
+"""Every error the project raises on purpose, in one tree.
+
+::
+
+    GreenforkError
+    ├── InvalidDecision        a decision that breaks a rule; an outcome, not a failure
+    ├── RequestError           the caller's request is wrong as a whole
+    │   ├── MalformedRequest   400
+    │   ├── Unauthorized       401
+    │   ├── UnknownState       404
+    │   ├── UnknownSignal      404
+    │   ├── BodyTooLarge       413
+    │   └── InvalidRequest     422
+    ├── InputError             a file or path that a command was given is unusable
+    │   ├── ScenarioError
+    │   ├── StateFileError
+    │   ├── DatasetError
+    │   ├── ModelError
+    │   └── ConfigError
+    ├── RolloutError           one rollout could not be computed
+    │   ├── RolloutRejected    SUMO refused it; the same again would be refused again
+    │   ├── RolloutTimeout     its own time limit ended it
+    │   ├── HolderLost         the process that holds the state died, twice
+    │   ├── WorkerLost         the worker died, and so did the ones it was retried on
+    │   └── DeadlineExceeded   the caller's deadline ended it (504 where nothing was done in time)
+    ├── Overloaded             503, ask again after Retry-After
+    ├── NotReady               503, nothing to score on yet
+    ├── ServiceError           what a client met at the reward URL
+    │   ├── ServiceUnreachable
+    │   └── ServiceRefused
+    └── TrainingStopped        a run that was going wrong and ended itself
+
+Each carries a stable ``code``, an ``http_status`` and whether a retry can help. Arguments are
+positional, so that every error pickles across processes.
+"""
+
+from typing import ClassVar, Self
+
+from shared.model import WireModel
+
+__all__ = [
+    "BodyTooLarge",
+    "ConfigError",
+    "DatasetError",
+    "DeadlineExceeded",
+    "ErrorInfo",
+    "GreenforkError",
+    "HolderLost",
+    "InputError",
+    "InvalidDecision",
+    "InvalidRequest",
+    "MalformedRequest",
+    "ModelError",
+    "NotReady",
+    "Overloaded",
+    "RequestError",
+    "RolloutError",
+    "RolloutRejected",
+    "RolloutTimeout",
+    "ScenarioError",
+    "ServiceError",
+    "ServiceRefused",
+    "ServiceUnreachable",
+    "StateFileError",
+    "TrainingStopped",
+    "Unauthorized",
+    "UnknownSignal",
+    "UnknownState",
+    "WorkerLost",
+]
+
+
+class GreenforkError(Exception):
+    """The root. ``message`` is for people; ``code`` is what programs may rely on.
+
+    Args:
+        message: What is wrong and what to do about it, in one or two sentences.
+        code: A more specific code than the class's own.
+    """
+
+    code: str = "internal"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message, code)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidDecision(GreenforkError):
+    """A decision that breaks a rule, or text that no decision can be read from.
+
+    This is a real, low score: the item's status becomes ``invalid``, never ``failed``.
+    """
+
+    code = "invalid_decision"
+    http_status = 422
+
+
+class RequestError(GreenforkError):
+    """The request is wrong as a whole; sending it again unchanged cannot help."""
+
+    code = "bad_request"
+    http_status = 400
+
+
+class MalformedRequest(RequestError):
+    """The body is not JSON."""
+
+    code = "malformed_json"
+
+
+class Unauthorized(RequestError):
+    """The API key is missing or wrong."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class UnknownState(RequestError):
+    """No state of that id is served here."""
+
+    code = "unknown_state"
+    http_status = 404
+
+
+class UnknownSignal(RequestError):
+    """The state's network has no traffic light of that id, or none that can be decided."""
+
+    code = "unknown_signal"
+    http_status = 404
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than the gateway accepts."""
+
+    code = "body_too_large"
+    http_status = 413
+
+
+class InvalidRequest(RequestError):
+    """The body is JSON, but not a request."""
+
+    code = "invalid_request"
+    http_status = 422
+
+
+class InputError(GreenforkError):
+    """A file, folder or setting that a command was given is unusable."""
+
+    code = "bad_input"
+    http_status = 422
+
+
+class ScenarioError(InputError):
+    """A SUMO configuration that does not exist, is incomplete, or cannot be used."""
+
+    code = "bad_scenario"
+
+
+class StateFileError(InputError):
+    """A state file that is damaged, or was written by another SUMO version."""
+
+    code = "bad_state_file"
+
+
+class DatasetError(InputError):
+    """A folder or file that is not a dataset, or one that would be overwritten."""
+
+    code = "not_a_dataset"
+
+
+class ModelError(InputError):
+    """A language model that does not exist or cannot be loaded."""
+
+    code = "model_not_found"
+
+
+class ConfigError(InputError):
+    """A settings file or option that does not validate."""
+
+    code = "bad_config"
+
+
+class RolloutError(GreenforkError):
+    """One rollout could not be computed. Its reward is null."""
+
+    code = "rollout_failed"
+
+
+class RolloutRejected(RolloutError):
+    """SUMO refused the state, the scenario or a call; the same again would be refused again."""
+
+    code = "rollout_rejected"
+
+
+class RolloutTimeout(RolloutError):
+    """The rollout ran longer than the worker's own limit and was killed."""
+
+    code = "rollout_timeout"
+    retryable = True
+
+
+class HolderLost(RolloutError):
+    """The process that holds the state died, was rebuilt, and died again."""
+
+    code = "holder_lost"
+    retryable = True
+
+
+class WorkerLost(RolloutError):
+    """The worker died during the rollout, and so did those it was retried on."""
+
+    code = "worker_lost"
+    retryable = True
+
+
+class DeadlineExceeded(RolloutError):
+    """The request's ``timeout_s`` passed before the rollout was done."""
+
+    code = "deadline_exceeded"
+    http_status = 504
+    retryable = True
+
+
+class Overloaded(GreenforkError):
+    """The queue is full. Ask again after ``Retry-After`` seconds."""
+
+    code = "overloaded"
+    http_status = 503
+    retryable = True
+
+
+class NotReady(GreenforkError):
+    """The service runs but cannot score yet: no state, or no worker."""
+
+    code = "not_ready"
+    http_status = 503
+    retryable = True
+
+
+class ServiceError(GreenforkError):
+    """What a client met at the reward URL."""
+
+    code = "service_error"
+    http_status = 502
+
+
+class ServiceUnreachable(ServiceError):
+    """Nothing answers at the reward URL, or not in time."""
+
+    code = "service_unreachable"
+    retryable = True
+
+
+class ServiceRefused(ServiceError):
+    """The reward service answered with a problem that a retry cannot help."""
+
+    code = "service_refused"
+
+
+class TrainingStopped(GreenforkError):
+    """A training run that was going wrong ended itself and says why."""
+
+    code = "training_stopped"
+
+
+class ErrorInfo(WireModel):
+    """An error as it stands in a result or a problem document."""
+
+    code: str
+    """Stable, machine-readable: ``below_min_green``, ``worker_lost``."""
+    message: str
+    """What happened, for people."""
+    retryable: bool
+    """Whether sending the same item again can help."""
+
+    @classmethod
+    def of(cls, error: GreenforkError) -> Self:
+        """Describes ``error`` for the wire."""
+        return cls(code=error.code, message=error.message, retryable=error.retryable)

@@ -1,0 +1,1 @@
+"""Everything that touches SUMO: scenarios, states, the forking rollout engine, rewards, the pool."""
