@@ -19,6 +19,7 @@
     │   └── ConfigError
     ├── RolloutError           one rollout could not be computed
     │   ├── RolloutRejected    SUMO refused it; the same again would be refused again
+    │   ├── RolloutCrashed     its process died: out of memory, or a fault in SUMO
     │   ├── RolloutTimeout     its own time limit ended it
     │   ├── HolderLost         the process that holds the state died, twice
     │   ├── WorkerLost         the worker died, and so did the ones it was retried on
@@ -54,6 +55,7 @@ __all__ = [
     "NotReady",
     "Overloaded",
     "RequestError",
+    "RolloutCrashed",
     "RolloutError",
     "RolloutRejected",
     "RolloutTimeout",
@@ -199,6 +201,13 @@ class RolloutRejected(RolloutError):
     code = "rollout_rejected"
 
 
+class RolloutCrashed(RolloutError):
+    """The rollout's process died without a word: out of memory, or a fault in SUMO."""
+
+    code = "rollout_crashed"
+    retryable = True
+
+
 class RolloutTimeout(RolloutError):
     """The rollout ran longer than the worker's own limit and was killed."""
 
@@ -284,3 +293,21 @@ class ErrorInfo(WireModel):
     def of(cls, error: GreenforkError) -> Self:
         """Describes ``error`` for the wire."""
         return cls(code=error.code, message=error.message, retryable=error.retryable)
+
+    def to_error(self) -> GreenforkError:
+        """The error again, as the class that has this code, or its nearest known ancestor."""
+        kind = _by_code(GreenforkError).get(self.code)
+        if kind is not None:
+            return kind(self.message)
+        return (_RetryableRolloutError if self.retryable else RolloutError)(self.message, self.code)
+
+
+class _RetryableRolloutError(RolloutError):
+    retryable = True
+
+
+def _by_code(root: type[GreenforkError]) -> dict[str, type[GreenforkError]]:
+    found = {root.code: root}
+    for kind in root.__subclasses__():
+        found |= {code: k for code, k in _by_code(kind).items() if code not in found}
+    return found

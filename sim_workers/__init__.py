@@ -1,1 +1,1 @@
-"""Everything that touches SUMO: scenarios, states, the forking rollout engine, rewards, the pool."""
+"""Everything that touches SUMO: scenarios, states, the forking engine, rewards, the Ray pool."""

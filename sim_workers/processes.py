@@ -1,0 +1,163 @@
+"""The owner's side of the simulation processes: starting, asking and ending holders.
+
+The other side is :mod:`sim_workers.holder`.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO, Self
+
+from shared.errors import HolderLost
+from sim_workers.messages import Failed, Open, Reply, Request, decode_reply
+
+__all__ = ["Holder", "Nursery"]
+
+_START_LIMIT_S = 60.0
+_LOG_TAIL_BYTES = 2_000
+
+
+class Nursery:
+    """Makes holders by forking a process that has everything imported. Use as a context."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def open(self, request: Open, limit_s: float = _START_LIMIT_S) -> "Holder":
+        """Starts a holder and its simulation.
+
+        Raises:
+            RolloutRejected: SUMO refuses the scenario or the state.
+            HolderLost: The process died or did not answer in ``limit_s`` seconds.
+        """
+        holder = self._fork_holder()
+        try:
+            holder.call(request, limit_s)
+        except BaseException:
+            holder.kill()
+            raise
+        return holder
+
+    def close(self) -> None:
+        """Ends the nursery and every holder that is left."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._control = None
+
+    def _fork_holder(self) -> "Holder":
+        ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the holder
+        control = self._running()
+        try:
+            socket.send_fds(control, [b"h"], [theirs.fileno(), log.fileno()])
+            pid = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "big")
+        except OSError as exc:
+            self.close()
+            raise HolderLost(f"the nursery died: {exc}") from exc
+        finally:
+            theirs.close()
+        if pid == 0:
+            self.close()
+            raise HolderLost("the nursery died")
+        return Holder(pid, Connection(ours.detach()), log)
+
+    def _running(self) -> socket.socket:
+        """The control socket of a living nursery, which is started if there is none."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        if self._control is None:
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "sim_workers.holder", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        return self._control
+
+
+class Holder:
+    """One simulation process."""
+
+    def __init__(self, pid: int, connection: Connection, log: IO[bytes]) -> None:
+        self.pid = pid
+        self._connection = connection
+        self._log = log
+
+    def call(self, request: Request, limit_s: float) -> Reply:
+        """Asks and waits for the answer.
+
+        Raises:
+            HolderLost: The process died, or did not answer in ``limit_s`` seconds.
+            GreenforkError: It answered that it cannot; the class is that of the error's code.
+        """
+        self.send(request)
+        return self.receive(limit_s)
+
+    def send(self, request: Request) -> None:
+        """Asks; :meth:`receive` fetches the answer.
+
+        Raises:
+            HolderLost: The process has died.
+        """
+        try:
+            self._connection.send_bytes(request.model_dump_json().encode())
+        except OSError as exc:
+            raise HolderLost(f"the simulation process died{self._last_words()}") from exc
+
+    def receive(self, limit_s: float) -> Reply:
+        """Waits for the answer to what was sent; raises as :meth:`call` does."""
+        try:
+            if not self._connection.poll(limit_s):
+                self.kill()
+                raise HolderLost(f"the simulation process did not answer in {limit_s:g} s")
+            reply = decode_reply(self._connection.recv_bytes())
+        except (EOFError, OSError) as exc:
+            raise HolderLost(f"the simulation process died{self._last_words()}") from exc
+        if isinstance(reply, Failed):
+            raise reply.error.to_error()
+        return reply
+
+    def own_memory_mb(self) -> float:
+        """Memory that is this process's alone (private pages), MB; 0 if it has died."""
+        try:
+            lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            return 0.0
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+    def close(self) -> None:
+        """Lets the process go: it exits when its connection closes."""
+        self._connection.close()
+        self._log.close()
+
+    def kill(self) -> None:
+        """Ends the process at once, a rollout under way included."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.close()
+
+    def _last_words(self) -> str:
+        """The end of what SUMO printed, for the error message."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - _LOG_TAIL_BYTES))
+        words = self._log.read().decode(errors="replace").strip()
+        return f": {words}" if words else ""

@@ -1,0 +1,70 @@
+"""Making a state file that SUMO wrote continue exactly, and giving it its id.
+
+What else an exact continuation needs (options at saving, process start) is in
+:mod:`sim_workers.engine`.
+"""
+
+import hashlib
+import re
+
+from shared.errors import StateFileError
+
+__all__ = ["check_version", "make_state_id", "normalise_state", "time_label"]
+
+_HEADER_COMMENT = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
+_SNAPSHOT = re.compile(rb'<snapshot\b[^>]*?\bversion="([^"]*)"[^>]*?\btime="([^"]*)"')
+_LOADER_TIME = re.compile(rb'(<delay\b[^>]*?\bloaderTime=")[^"]*(")')
+_HEAD_BYTES = 65_536
+
+
+def normalise_state(content: bytes) -> bytes:
+    """Makes a saved state continue exactly and depend on its content alone.
+
+    - The comment at its top, with the date and this machine's paths, is removed.
+    - ``loaderTime`` is set to the state's own time. SUMO reads demand ahead and skips what departs
+      before ``loaderTime`` when it restores, and so loses vehicles that depart in that very second;
+      vehicles that are in the state already are not loaded twice.
+
+    Raises:
+        StateFileError: This is no SUMO state.
+    """
+    content = _HEADER_COMMENT.sub(b"", content, count=1)
+    time_ms = round(float(_snapshot(content)[1]) * 1000)
+    return _LOADER_TIME.sub(rb"\g<1>%d\g<2>" % time_ms, content)
+
+
+def check_version(content: bytes, sumo_version: str) -> None:
+    """Refuses a state of another SUMO version, which would continue differently or not at all.
+
+    Raises:
+        StateFileError: ``state_of_other_version``, or this is no SUMO state.
+    """
+    found = _snapshot(content)[0]
+    if found != sumo_version:
+        raise StateFileError(
+            f"the state was saved by SUMO {found}, this is SUMO {sumo_version}; "
+            "build the dataset again with this version",
+            "state_of_other_version",
+        )
+
+
+def make_state_id(scenario_name: str, time_s: float, content: bytes) -> str:
+    """``<scenario name>@<time_s>-<12 hex of the SHA-256 of the state file>``.
+
+    >>> make_state_id("crossing", 600.0, b"")
+    'crossing@600-e3b0c44298fc'
+    """
+    return f"{scenario_name}@{time_label(time_s)}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def time_label(time_s: float) -> str:
+    """A time in seconds, without a decimal point where it is whole."""
+    return str(int(time_s)) if time_s == int(time_s) else repr(time_s)
+
+
+def _snapshot(content: bytes) -> tuple[str, str]:
+    """The version and the time that a state file names."""
+    match = _SNAPSHOT.search(content[:_HEAD_BYTES])
+    if match is None:
+        raise StateFileError("this is not a SUMO state file: it has no <snapshot>")
+    return match[1].decode(), match[2].decode()

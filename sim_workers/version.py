@@ -1,0 +1,17 @@
+"""Which SUMO computes the rewards here."""
+
+from importlib.metadata import version
+
+from shared.states import Simulator
+
+__all__ = ["simulator", "sumo_version"]
+
+
+def sumo_version() -> str:
+    """The installed libsumo's version, ``1.28.0``, without loading it."""
+    return version("libsumo")
+
+
+def simulator() -> Simulator:
+    """The installed simulator, as results name it."""
+    return Simulator(version=sumo_version())
