@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from shared.model import WireModel
 from shared.signals import Signal, SignalState
 
-__all__ = ["Restore", "Simulator", "StateRecord", "StateView"]
+__all__ = ["Restore", "Simulator", "StatePage", "StateRecord", "StateView"]
 
 Restore = Literal["state", "replay", "unverified"]
 """How a state is brought back: its file continues exactly (proven when it was saved), the scenario
@@ -43,3 +45,13 @@ class StateView(StateRecord):
 
     definitions: dict[str, Signal]
     """The same signals: their programs, lanes and green limits."""
+
+
+class StatePage(WireModel):
+    """A part of the list that ``GET /v1/states`` gives."""
+
+    states: tuple[StateRecord, ...]
+    total: int = Field(ge=0)
+    """States that match, on all pages together."""
+    limit: int
+    offset: int

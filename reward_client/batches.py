@@ -1,0 +1,99 @@
+"""How a batch is cut into requests and put together again. Sends nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.errors import ErrorInfo, ServiceUnreachable
+from shared.rewards import RewardSpec
+from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
+from shared.states import Simulator
+
+__all__ = ["Answers", "Terms", "chunked", "merged"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked for every item of a batch."""
+
+    reward: RewardSpec
+    timeout_s: float
+    series: bool
+
+
+@dataclass
+class Answers:
+    """What is known so far of one chunk of a batch."""
+
+    items: Sequence[ScoreItem]
+    results: dict[int, ScoreResult]
+    """By position in ``items``."""
+    open: list[int]
+    """Positions that have to be sent (again)."""
+    rollouts: int = 0
+    simulator: Simulator | None = None
+    """None until there was an answer."""
+    error: ServiceUnreachable | None = None
+    """Why the open positions were given up."""
+
+    @classmethod
+    def waiting_for(cls, items: Sequence[ScoreItem]) -> "Answers":
+        """No answers yet: every item is open."""
+        return cls(items, {}, list(range(len(items))))
+
+    def open_items(self) -> list[ScoreItem]:
+        """The items at the open positions."""
+        return [self.items[position] for position in self.open]
+
+    def take(self, response: ScoreResponse) -> None:
+        """Enters the results of the open items, and leaves open those that a retry can help."""
+        for position, result in zip(self.open, response.results, strict=True):
+            self.results[position] = result
+        self.rollouts += response.counts.rollouts
+        self.simulator = response.simulator
+        self.open = [position for position in self.open if _is_retryable(self.results[position])]
+
+    def give_up(self, error: ServiceUnreachable) -> None:
+        """Marks what has no result as failed; what has one keeps its own reason."""
+        self.error = error
+        for position in self.open:
+            unanswered = ScoreResult(
+                id=self.items[position].id, status="failed", reward=None, error=ErrorInfo.of(error)
+            )
+            self.results.setdefault(position, unanswered)
+
+
+def chunked(items: Sequence[ScoreItem], size: int) -> list[Sequence[ScoreItem]]:
+    """Pieces of at most ``size`` items, in order."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def merged(chunks: Sequence[Answers]) -> ScoreResponse:
+    """One response out of those to all chunks of a batch, in order.
+
+    Raises:
+        ServiceUnreachable: None of them was answered.
+    """
+    simulator = next((chunk.simulator for chunk in chunks if chunk.simulator), None)
+    if simulator is None:
+        raise next(chunk.error for chunk in chunks if chunk.error)
+    results = tuple(c.results[i] for c in chunks for i in range(len(c.items)))
+    return ScoreResponse(
+        results=results,
+        counts=_count(results, sum(chunk.rollouts for chunk in chunks)),
+        simulator=simulator,
+    )
+
+
+def _count(results: Sequence[ScoreResult], rollouts: int) -> Counts:
+    statuses = [result.status for result in results]
+    return Counts(
+        scored=statuses.count("scored"),
+        invalid=statuses.count("invalid"),
+        failed=statuses.count("failed"),
+        cached=sum(result.cached for result in results),
+        rollouts=rollouts,
+    )
+
+
+def _is_retryable(result: ScoreResult) -> bool:
+    return result.status == "failed" and result.error is not None and result.error.retryable

@@ -1,0 +1,239 @@
+"""The client: scores batches of any size, and looks states up."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from reward_client.batches import Answers, Terms, chunked, merged
+from reward_client.retries import RetryPolicy
+from reward_client.transport import check_url, exchange
+from shared.errors import GreenforkError, InvalidRequest, ServiceRefused, ServiceUnreachable
+from shared.info import ServiceInfo
+from shared.model import WireModel
+from shared.rewards import RewardSpec
+from shared.scoring import ScoreItem, ScoreRequest, ScoreResponse
+from shared.states import StatePage, StateRecord, StateView
+
+__all__ = ["ClientOptions", "RewardClient"]
+
+_Answer = TypeVar("_Answer", bound=WireModel)
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class ClientOptions:
+    """How a client sends."""
+
+    max_items_per_request: int = 512
+    """Larger batches are cut into requests of this many items."""
+    max_concurrency: int = 4
+    """Requests of one batch that are under way at a time."""
+    connect_timeout_s: float = 5.0
+    """Seconds to wait for a connection."""
+    margin_s: float = 10.0
+    """Seconds beyond ``timeout_s`` to wait for an answer: the service answers at its deadline."""
+    lookup_timeout_s: float = 30.0
+    """Seconds to wait for the answer to anything but scoring."""
+
+
+class RewardClient:
+    """Scores decisions at a reward URL.
+
+    Connections belong to the event loop they were made in: a client may be made anywhere, connects
+    when it is first used, and connects anew when it is used from another loop.
+
+    Args:
+        url: Where the service listens, ``http://127.0.0.1:8000``.
+        api_key: Sent as a bearer token; None where the service asks for none.
+        options: Sizes and timeouts.
+        retry: When to send again.
+        transport: Replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: SecretStr | None = None,
+        options: ClientOptions | None = None,
+        retry: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = url
+        self._api_key = api_key
+        self._options = options or ClientOptions()
+        self._retry = retry or RetryPolicy()
+        self._transport = transport
+        self._http: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connections. The client may be used again; it then connects again."""
+        if self._http is not None and self._loop is asyncio.get_running_loop():
+            await self._http.aclose()
+        self._http = self._loop = None
+
+    async def score(
+        self,
+        items: Sequence[ScoreItem],
+        reward: RewardSpec,
+        timeout_s: float = 30.0,
+        series: bool = False,
+    ) -> ScoreResponse:
+        """Scores a batch of any size.
+
+        What came back failed for a reason that a retry can help is sent again, a bounded number of
+        times, and nothing else is. Where some of several requests get no answer, their items come
+        back failed; where none gets one, this raises.
+
+        Args:
+            items: At least one.
+            reward: The reward of all of them.
+            timeout_s: Seconds that the service may take for one request.
+            series: Whether the metrics shall hold the queue after each second.
+
+        Returns:
+            Results in the order of ``items``; ``counts`` sums over all requests.
+
+        Raises:
+            ServiceUnreachable: Nothing answers, or only that it is too busy.
+            ServiceRefused: The service calls the request wrong; ``code`` says how.
+            InvalidRequest: There are no items.
+            ConfigError: The URL is none.
+        """
+        if not items:
+            raise InvalidRequest("there are no items to score")
+        terms = Terms(reward, timeout_s, series)
+        slots = asyncio.Semaphore(self._options.max_concurrency)
+        chunks = chunked(items, self._options.max_items_per_request)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._score_chunk(c, terms, slots)) for c in chunks]
+        except BaseExceptionGroup as exc:
+            raise _first_own(exc) from exc
+        return merged([task.result() for task in tasks])
+
+    async def states(self, scenario: str | None = None) -> tuple[StateRecord, ...]:
+        """All states the service knows, or those of one scenario (its name or id)."""
+        found: list[StateRecord] = []
+        while True:
+            params: dict[str, str | int] = {"limit": _PAGE, "offset": len(found)}
+            if scenario is not None:
+                params["scenario"] = scenario
+            page = await self._get("/v1/states", StatePage, params)
+            found += page.states
+            if not page.states or len(found) >= page.total:
+                return tuple(found)
+
+    async def state(self, state_id: str) -> StateView:
+        """One state with its signals in full.
+
+        Raises:
+            ServiceRefused: ``unknown_state``.
+        """
+        return await self._get(f"/v1/states/{state_id}", StateView)
+
+    async def info(self) -> ServiceInfo:
+        """Versions, limits and the number of states."""
+        return await self._get("/v1/info", ServiceInfo)
+
+    async def _score_chunk(
+        self, items: Sequence[ScoreItem], terms: Terms, slots: asyncio.Semaphore
+    ) -> Answers:
+        """Sends the items, and those that failed again while retries are left."""
+        answers = Answers.waiting_for(items)
+        attempt = 0
+        async with slots:
+            while True:
+                try:
+                    response, attempt = await self._post(answers.open_items(), terms, attempt)
+                except ServiceUnreachable as exc:
+                    answers.give_up(exc)
+                    return answers
+                answers.take(response)
+                if not answers.open or attempt >= self._retry.retries:
+                    return answers
+                await self._retry.wait(attempt)
+                attempt += 1
+
+    async def _post(
+        self, items: Sequence[ScoreItem], terms: Terms, attempt: int
+    ) -> tuple[ScoreResponse, int]:
+        body = ScoreRequest(
+            items=tuple(items), reward=terms.reward, timeout_s=terms.timeout_s, series=terms.series
+        )
+        http = self._connected()
+        request = http.build_request(
+            "POST",
+            "/v1/score",
+            content=body.model_dump_json(exclude_none=True),
+            headers={"Content-Type": "application/json"},
+            timeout=httpx.Timeout(
+                terms.timeout_s + self._options.margin_s, connect=self._options.connect_timeout_s
+            ),
+        )
+        response, attempt = await exchange(http, request, self._retry, attempt)
+        answer = _parsed(response, ScoreResponse)
+        if len(answer.results) != len(items):
+            raise ServiceRefused(
+                f"{request.url} gave {len(answer.results)} results for {len(items)} items",
+                "bad_answer",
+            )
+        return answer, attempt
+
+    async def _get(
+        self, path: str, kind: type[_Answer], params: dict[str, str | int] | None = None
+    ) -> _Answer:
+        http = self._connected()
+        request = http.build_request("GET", path, params=params)
+        response, _ = await exchange(http, request, self._retry)
+        return _parsed(response, kind)
+
+    def _connected(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if self._http is None or self._loop is not loop:
+            key = self._api_key
+            self._http = httpx.AsyncClient(
+                base_url=check_url(self.url),
+                headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+                timeout=httpx.Timeout(
+                    self._options.lookup_timeout_s, connect=self._options.connect_timeout_s
+                ),
+                transport=self._transport,
+            )
+            self._loop = loop
+        return self._http
+
+
+def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError as exc:
+        raise ServiceRefused(
+            f"{response.request.url} answered something that is no {kind.__name__}; "
+            "is this a Greenfork reward service, of this version?",
+            "bad_answer",
+        ) from exc
+
+
+def _first_own(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    own = group.subgroup(GreenforkError)
+    found: BaseException = own or group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

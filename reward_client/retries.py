@@ -1,0 +1,61 @@
+"""When and after how long a request is sent again. Decides only; the client does the sending."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+__all__ = ["RetryPolicy", "parse_retry_after"]
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Bounded exponential delays with jitter.
+
+    The ``n``-th delay (from 0) is ``min(cap_s, base_s * 2**n)`` times a random factor in [0.5, 1].
+    A service that names a time is not asked before it has passed. Jitter spreads callers that
+    failed together: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+
+    retries: int = 5
+    """Times a request, or its failed items, are sent again; 0 never."""
+    base_s: float = 0.25
+    """The first delay, seconds."""
+    cap_s: float = 8.0
+    """The longest delay, seconds."""
+    retry_after_cap_s: float = 60.0
+    """The longest ``Retry-After`` that is believed, seconds."""
+    rand: Callable[[], float] = random.random
+    """Uniform in [0, 1)."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def delay_s(self, attempt: int, retry_after_s: float | None = None) -> float:
+        """Seconds to wait before sending again.
+
+        Args:
+            attempt: How often it was sent again before: 0 the first time.
+            retry_after_s: What the service asked for, if it did.
+
+        >>> RetryPolicy(rand=lambda: 1.0).delay_s(2)
+        1.0
+        """
+        backoff = min(self.cap_s, self.base_s * 2.0**attempt)
+        jittered = backoff * (0.5 + 0.5 * self.rand())
+        if retry_after_s is None:
+            return jittered
+        return min(retry_after_s, self.retry_after_cap_s) + jittered
+
+    async def wait(self, attempt: int, retry_after_s: float | None = None) -> None:
+        """Waits for :meth:`delay_s`."""
+        await self.sleep(self.delay_s(attempt, retry_after_s))
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds of a ``Retry-After`` header; None where there is none, or it is a date.
+
+    >>> parse_retry_after("3"), parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT")
+    (3.0, None)
+    """
+    if value is None or not value.strip().isdecimal():
+        return None
+    return float(value)

@@ -1,0 +1,101 @@
+"""One exchange with the reward service, retried while that can help.
+
+Maps everything httpx can raise and every problem document to the project's own errors. What is
+sent and how answers are put together is :mod:`reward_client.client`.
+"""
+
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from reward_client.retries import RetryPolicy, parse_retry_after
+from shared.errors import ConfigError, ServiceError, ServiceRefused, ServiceUnreachable
+from shared.problems import Problem
+
+__all__ = ["check_url", "exchange"]
+
+_BUSY = (429, 503, 504)
+"""Answers that mean "later", whatever body they carry."""
+
+
+def check_url(url: str) -> str:
+    """The reward URL without a trailing slash.
+
+    Raises:
+        ConfigError: It is no absolute http or https URL.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as exc:
+        raise ConfigError(f"{url!r} is not a URL: {exc}") from exc
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigError(f"{url!r} is not a reward URL; it looks like http://127.0.0.1:8000")
+    return url.rstrip("/")
+
+
+async def exchange(
+    http: httpx.AsyncClient, request: httpx.Request, retry: RetryPolicy, first_attempt: int = 0
+) -> tuple[httpx.Response, int]:
+    """Sends until there is an answer worth having.
+
+    Args:
+        http: Where to send.
+        request: What to send; its body must be in memory.
+        retry: How often, and how long to wait between.
+        first_attempt: Retries that were already used up.
+
+    Returns:
+        A 2xx response, and the retries used up so far.
+
+    Raises:
+        ServiceUnreachable: Nothing answered in time, or only "later".
+        ServiceRefused: Any other answer.
+    """
+    attempt = first_attempt
+    while True:
+        error, retry_after_s = await _send_once(http, request)
+        if isinstance(error, httpx.Response):
+            return error, attempt
+        if not error.retryable or attempt >= retry.retries:
+            raise error
+        await retry.wait(attempt, retry_after_s)
+        attempt += 1
+
+
+async def _send_once(
+    http: httpx.AsyncClient, request: httpx.Request
+) -> tuple[httpx.Response | ServiceError, float | None]:
+    try:
+        response = await http.send(request)
+    except httpx.TransportError as exc:
+        said = str(exc) or type(exc).__name__
+        unreachable = ServiceUnreachable(f"{request.url} does not answer: {said}")
+        unreachable.__cause__ = exc
+        return unreachable, None
+    if response.is_success:
+        return response, None
+    return _refusal(response), parse_retry_after(response.headers.get("retry-after"))
+
+
+def _refusal(response: httpx.Response) -> ServiceError:
+    """The error of an answer that is no success."""
+    problem = _problem(response)
+    where = f"{response.request.url} answered {response.status_code}"
+    detail = problem.detail if problem else _first_line(response)
+    message = f"{where}: {detail}" if detail else where
+    if response.status_code in _BUSY:
+        return ServiceUnreachable(message, problem.code if problem else None)
+    return ServiceRefused(message, problem.code if problem else None)
+
+
+def _problem(response: httpx.Response) -> Problem | None:
+    try:
+        return Problem.model_validate_json(response.content)
+    except ValidationError:
+        return None
+
+
+def _first_line(response: httpx.Response) -> str:
+    text: Any = response.text.strip().splitlines()
+    return text[0][:200] if text else ""
