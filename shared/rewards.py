@@ -31,7 +31,7 @@ class Metrics(WireModel):
     """The largest such number in any second."""
     wait_s: float
     """Mean of the summed waiting time of the vehicles on incoming lanes, seconds."""
-    speed_mps: float | None
+    speed_mps: float | None = None
     """Mean speed over all vehicle-seconds on incoming lanes; null if no vehicle was ever there."""
     throughput_veh: int
     """Vehicles that left the incoming lanes."""

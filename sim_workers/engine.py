@@ -15,8 +15,9 @@ from shared.prompts import LaneCounts
 from shared.rewards import Metrics
 from shared.signals import Phase, Program, Signal, SignalState
 from sim_workers.sampling import HALTING_SPEED_MPS, MetricsRecorder, PassedVehicles, Sample
+from sim_workers.scenarios import sumo_arguments
 
-__all__ = ["SUMO_ERRORS", "Simulation", "sumo_arguments"]
+__all__ = ["SUMO_ERRORS", "Simulation"]
 
 SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
 """What SUMO raises when it refuses something."""
@@ -36,11 +37,6 @@ _EXACT_STATES = (
     "--save-state.transportables=true",
     "--save-state.precision=30",
 )
-
-
-def sumo_arguments(config: str, seed: int) -> tuple[str, ...]:
-    """The arguments that determine a run: everything else we pass changes no vehicle."""
-    return ("-c", config, "--seed", str(seed))
 
 
 class Simulation:

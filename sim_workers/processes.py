@@ -12,15 +12,16 @@ import sys
 import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost
-from sim_workers.messages import Failed, Open, Reply, Request, decode_reply
+from sim_workers.messages import Failed, Open, Ready, Reply, Request, decode_reply
 
 __all__ = ["Holder", "Nursery"]
 
 _START_LIMIT_S = 60.0
 _LOG_TAIL_BYTES = 2_000
+_Reply = TypeVar("_Reply", bound=Reply)
 
 
 class Nursery:
@@ -45,7 +46,7 @@ class Nursery:
         """
         holder = self._fork_holder()
         try:
-            holder.call(request, limit_s)
+            holder.call(request, Ready, limit_s)
         except BaseException:
             holder.kill()
             raise
@@ -102,15 +103,15 @@ class Holder:
         self._connection = connection
         self._log = log
 
-    def call(self, request: Request, limit_s: float) -> Reply:
-        """Asks and waits for the answer.
+    def call(self, request: Request, reply: type[_Reply], limit_s: float) -> _Reply:
+        """Asks and waits for the answer, which is of the given type.
 
         Raises:
             HolderLost: The process died, or did not answer in ``limit_s`` seconds.
             GreenforkError: It answered that it cannot; the class is that of the error's code.
         """
         self.send(request)
-        return self.receive(limit_s)
+        return self.receive(reply, limit_s)
 
     def send(self, request: Request) -> None:
         """Asks; :meth:`receive` fetches the answer.
@@ -123,18 +124,20 @@ class Holder:
         except OSError as exc:
             raise HolderLost(f"the simulation process died{self._last_words()}") from exc
 
-    def receive(self, limit_s: float) -> Reply:
+    def receive(self, reply: type[_Reply], limit_s: float) -> _Reply:
         """Waits for the answer to what was sent; raises as :meth:`call` does."""
         try:
             if not self._connection.poll(limit_s):
                 self.kill()
                 raise HolderLost(f"the simulation process did not answer in {limit_s:g} s")
-            reply = decode_reply(self._connection.recv_bytes())
+            answer = decode_reply(self._connection.recv_bytes())
         except (EOFError, OSError) as exc:
             raise HolderLost(f"the simulation process died{self._last_words()}") from exc
-        if isinstance(reply, Failed):
-            raise reply.error.to_error()
-        return reply
+        if isinstance(answer, Failed):
+            raise answer.error.to_error()
+        if not isinstance(answer, reply):
+            raise HolderLost(f"the simulation process answered {answer.verb} out of turn")
+        return answer
 
     def own_memory_mb(self) -> float:
         """Memory that is this process's alone (private pages), MB; 0 if it has died."""

@@ -1,0 +1,151 @@
+"""Scenarios: a foreign SUMO configuration made whole, harmless and content-addressed.
+
+A configuration may name files anywhere and may ask SUMO to write, listen or run things. What we
+keep of it is a bundle: the network, the demand, the additional files, and the options that
+determine the traffic. Everything else is left out, and the user is told what.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+import defusedxml.ElementTree as SafeXml
+from defusedxml import DefusedXmlException
+
+from shared.errors import ScenarioError
+from sim_workers.scenario_files import DEFAULT_OPTIONS, FILE_OPTIONS, SYNONYMS, is_kept
+from sim_workers.scenario_inputs import read_input
+
+__all__ = ["CONFIG_NAME", "Scenario", "load_scenario", "sumo_arguments"]
+
+CONFIG_NAME = "scenario.sumocfg"
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9_.,:;+*\- ]*")
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A normalised scenario: what a simulation needs, and nothing that does harm."""
+
+    name: str
+    """Readable, safe in a path: the configuration's name."""
+    files: dict[str, bytes]
+    """Its files by name, :data:`CONFIG_NAME` among them."""
+    begin_s: float
+    end_s: float | None
+    """None where the configuration names no end."""
+    seed: int | None
+    """The configuration's own seed."""
+    dropped_options: tuple[str, ...]
+    """Options that were left out."""
+
+    @property
+    def scenario_id(self) -> str:
+        """``<name>-<12 hex of the SHA-256 of the content>``."""
+        digest = hashlib.sha256()
+        for name, content in sorted(self.files.items()):
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+        return f"{self.name}-{digest.hexdigest()[:12]}"
+
+    def write(self, folder: Path) -> Path:
+        """Writes the files into a folder and returns the configuration's path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        return folder / CONFIG_NAME
+
+
+def load_scenario(config: Path, begin_s: float | None = None) -> Scenario:
+    """Reads a ``.sumocfg`` and every file it needs.
+
+    Args:
+        config: The configuration.
+        begin_s: Begin here instead of where the configuration says, seconds.
+
+    Raises:
+        ScenarioError: ``scenario_not_found``, ``missing_file`` (with its name), ``bad_xml``,
+            ``unsupported_input`` or ``bad_scenario``.
+    """
+    given = _read_options(config)
+    options = {name: value for name, value in given.items() if is_kept(name)}
+    dropped = sorted(set(given) - set(options) - set(FILE_OPTIONS) - {"seed", "end"})
+    _check_values(config, options)
+    if begin_s is not None:
+        options["begin"] = f"{begin_s:.2f}"
+    files, references = _read_inputs(config, given)
+    options = DEFAULT_OPTIONS | options
+    files[CONFIG_NAME] = _render(references | options)
+    return Scenario(
+        name=_UNSAFE_NAME.sub("-", config.name.removesuffix(".sumocfg")).strip("-.") or "scenario",
+        files=files,
+        begin_s=_seconds(config, "begin", options.get("begin", "0")),
+        end_s=_seconds(config, "end", given["end"]) if "end" in given else None,
+        seed=int(given["seed"]) if given.get("seed", "").isdigit() else None,
+        dropped_options=tuple(dropped),
+    )
+
+
+def sumo_arguments(config: str, seed: int) -> tuple[str, ...]:
+    """The arguments that determine a run; whatever else a simulation is given moves no vehicle."""
+    return ("-c", config, "--seed", str(seed))
+
+
+def _read_options(config: Path) -> dict[str, str]:
+    if not config.is_file():
+        raise ScenarioError(f"{config} does not exist", "scenario_not_found")
+    try:
+        root: Element | None = SafeXml.parse(config).getroot()
+    except (ParseError, DefusedXmlException) as exc:
+        raise ScenarioError(f"{config} is not a SUMO configuration: {exc}", "bad_xml") from exc
+    if root is None or not root.tag.lower().endswith("configuration"):
+        raise ScenarioError(f"{config} is not a SUMO configuration", "bad_xml")
+    options = {}
+    for element in root.iter():
+        value = element.get("value", element.get("v"))
+        if value is not None:
+            options[SYNONYMS.get(element.tag, element.tag)] = value
+    if "net-file" not in options:
+        raise ScenarioError(f"{config} names no net-file")
+    return options
+
+
+def _check_values(config: Path, options: dict[str, str]) -> None:
+    for name, value in options.items():
+        if not _SAFE_VALUE.fullmatch(value):
+            raise ScenarioError(f"{config}: option {name} has the unusable value {value!r}")
+
+
+def _read_inputs(config: Path, given: dict[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The content of every input file under its new name, and the options that name them."""
+    files: dict[str, bytes] = {}
+    references = {}
+    for option, kind in FILE_OPTIONS.items():
+        paths = [part.strip() for part in re.split(r"[,;]", given.get(option, "")) if part.strip()]
+        names = []
+        for number, path in enumerate(paths):
+            name = kind.file_name(number)
+            files[name] = read_input(config.parent / path, kind.is_rewritten)
+            names.append(name)
+        if names:
+            references[option] = ",".join(names)
+    return files, references
+
+
+def _render(options: dict[str, str]) -> bytes:
+    lines = [f'    <{name} value="{value}"/>' for name, value in sorted(options.items())]
+    return "\n".join(["<configuration>", *lines, "</configuration>", ""]).encode()
+
+
+def _seconds(config: Path, option: str, value: str) -> float:
+    """SUMO's times: seconds, or ``[[days:]hours:]minutes:seconds``."""
+    try:
+        seconds = 0.0
+        parts = value.split(":")
+        for part, factor in zip(reversed(parts), (1, 60, 3600, 86400), strict=False):
+            seconds += float(part) * factor
+    except ValueError as exc:
+        raise ScenarioError(f"{config}: {option} is no time: {value!r}") from exc
+    return seconds
