@@ -143,7 +143,7 @@ class Simulation:
         if tls_id not in libsumo.trafficlight.getIDList():
             raise UnknownSignal(f"the network has no signal {tls_id!r}")
         incoming, outgoing = _incoming_lanes(tls_id), _outgoing_lanes(tls_id)
-        recorder = MetricsRecorder(_vehicles_on(incoming))
+        recorder = MetricsRecorder(frozenset(_vehicles_on(incoming)))
         digest = hashlib.sha256() if trace_s is not None else None
         start_s = self.time_s
         for second in range(1, max(horizon_s, trace_s or 0) + 1):
@@ -204,15 +204,16 @@ def _signal_state(tls_id: str) -> SignalState:
     )
 
 
-def _vehicles_on(lanes: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(v for lane in lanes for v in libsumo.lane.getLastStepVehicleIDs(lane))
+def _vehicles_on(lanes: tuple[str, ...]) -> list[str]:
+    """Vehicle ids in an order that is always the same, so that sums are, to the last bit."""
+    return [v for lane in lanes for v in libsumo.lane.getLastStepVehicleIDs(lane)]
 
 
 def _sample(incoming: tuple[str, ...], outgoing: tuple[str, ...]) -> Sample:
     lane, vehicle = libsumo.lane, libsumo.vehicle
     vehicles = _vehicles_on(incoming)
     return Sample(
-        vehicles=vehicles,
+        vehicles=frozenset(vehicles),
         queue_veh=sum(lane.getLastStepHaltingNumber(i) for i in incoming),
         wait_s=sum(lane.getWaitingTime(i) for i in incoming),
         speed_sum_mps=sum(vehicle.getSpeed(v) for v in vehicles),
