@@ -1,0 +1,27 @@
+"""Looking into a scenario without building anything."""
+
+import tempfile
+from pathlib import Path
+
+from shared.signals import Signal
+from sim_workers.messages import Describe, Described, Open
+from sim_workers.processes import Nursery
+from sim_workers.scenarios import Scenario, load_scenario
+
+__all__ = ["inspect_scenario"]
+
+_LIMIT_S = 60.0
+
+
+def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
+    """A scenario as it would be used, and its traffic lights with the default green limits.
+
+    Raises:
+        ScenarioError: The scenario is unusable.
+        RolloutRejected: SUMO refuses it.
+    """
+    scenario = load_scenario(config)
+    with tempfile.TemporaryDirectory() as folder, Nursery() as nursery:
+        holder = nursery.open(Open(config=str(scenario.write(Path(folder))), seed=0))
+        question = Describe(min_green_s=5, max_green_s=60)
+        return scenario, holder.call(question, Described, _LIMIT_S).signals
