@@ -79,19 +79,8 @@ def merged(chunks: Sequence[Answers]) -> ScoreResponse:
     results = tuple(c.results[i] for c in chunks for i in range(len(c.items)))
     return ScoreResponse(
         results=results,
-        counts=_count(results, sum(chunk.rollouts for chunk in chunks)),
+        counts=Counts.of(results, sum(chunk.rollouts for chunk in chunks)),
         simulator=simulator,
-    )
-
-
-def _count(results: Sequence[ScoreResult], rollouts: int) -> Counts:
-    statuses = [result.status for result in results]
-    return Counts(
-        scored=statuses.count("scored"),
-        invalid=statuses.count("invalid"),
-        failed=statuses.count("failed"),
-        cached=sum(result.cached for result in results),
-        rollouts=rollouts,
     )
 
 

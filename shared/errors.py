@@ -26,6 +26,7 @@
     │   └── DeadlineExceeded   the caller's deadline ended it (504 where nothing was done in time)
     ├── Overloaded             503, ask again after Retry-After
     ├── NotReady               503, nothing to score on yet
+    ├── LedgerError            503, outcomes cannot be looked up or recorded
     ├── ServiceError           what a client met at the reward URL
     │   ├── ServiceUnreachable
     │   └── ServiceRefused
@@ -50,6 +51,7 @@ __all__ = [
     "InputError",
     "InvalidDecision",
     "InvalidRequest",
+    "LedgerError",
     "MalformedRequest",
     "ModelError",
     "NotReady",
@@ -238,17 +240,36 @@ class DeadlineExceeded(RolloutError):
 
 
 class Overloaded(GreenforkError):
-    """The queue is full. Ask again after ``Retry-After`` seconds."""
+    """The queue is full.
+
+    Args:
+        message: As everywhere.
+        code: As everywhere.
+        retry_after_s: Whole seconds after which there should be room.
+    """
 
     code = "overloaded"
     http_status = 503
     retryable = True
+
+    def __init__(self, message: str, code: str | None = None, retry_after_s: int = 1) -> None:
+        super().__init__(message, code)
+        self.args = (message, code, retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class NotReady(GreenforkError):
     """The service runs but cannot score yet: no state, or no worker."""
 
     code = "not_ready"
+    http_status = 503
+    retryable = True
+
+
+class LedgerError(GreenforkError):
+    """The ledger could not be read or written: a full disk, a locked or damaged database."""
+
+    code = "ledger_unavailable"
     http_status = 503
     retryable = True
 

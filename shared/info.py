@@ -1,8 +1,10 @@
-"""What a reward service tells of itself: the body of ``GET /v1/info``."""
+"""What a reward service tells of itself: ``GET /v1/info``, ``/healthz`` and ``/readyz``."""
+
+from typing import Literal
 
 from shared.model import WireModel
 
-__all__ = ["Limits", "ServiceInfo", "Versions"]
+__all__ = ["Health", "Limits", "ServiceInfo", "Versions"]
 
 
 class Versions(WireModel):
@@ -34,3 +36,9 @@ class ServiceInfo(WireModel):
     states: int
     """Number of states that can be scored on."""
     uptime_s: float
+
+
+class Health(WireModel):
+    """The body of ``GET /healthz`` and ``GET /readyz`` where all is well."""
+
+    status: Literal["ok"]

@@ -1,5 +1,6 @@
 """The messages of ``POST /v1/score``."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -74,6 +75,18 @@ class Counts(WireModel):
     cached: int
     rollouts: int
     """Rollouts that this request started, references included."""
+
+    @classmethod
+    def of(cls, results: Sequence[ScoreResult], rollouts: int) -> Self:
+        """Counts results by what became of them."""
+        statuses = [result.status for result in results]
+        return cls(
+            scored=statuses.count("scored"),
+            invalid=statuses.count("invalid"),
+            failed=statuses.count("failed"),
+            cached=sum(result.cached for result in results),
+            rollouts=rollouts,
+        )
 
 
 class ScoreResponse(WireModel):

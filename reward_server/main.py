@@ -1,0 +1,174 @@
+"""The gateway's life: everything is started, served, and closed in the opposite order."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, closing, contextmanager
+
+import uvicorn
+
+from reward_server.app import create_app
+from reward_server.ledger import Ledger
+from reward_server.services import Services
+from reward_server.settings import ServerSettings
+from shared.errors import ConfigError, NotReady
+from sim_workers.pool import PoolSettings, RolloutPool
+from sim_workers.store import StateStore
+
+__all__ = ["serve"]
+
+_GRACE_S = 10
+_ASK_EVERY_S = 1.0
+
+
+async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
+    """Serves until SIGINT or SIGTERM, and leaves nothing running.
+
+    Args:
+        settings: What to serve, and how.
+        announce: Told where requests are answered, and when the first state was scored.
+
+    Raises:
+        ConfigError: No dataset is given, the port is taken, or Ray does not answer.
+        DatasetError: A folder holds no dataset.
+    """
+    if not settings.datasets:
+        raise ConfigError("no dataset to serve: give --dataset DIR, or GREENFORK_SERVER_DATASETS")
+    store = await asyncio.to_thread(StateStore.open, settings.datasets)
+    with closing(_listen(settings.host, settings.port)) as listener:
+        gateway = _Gateway(settings, store, announce)
+        with _stopped_by_signals(gateway):
+            await gateway.run(listener)
+
+
+class _Gateway:
+    """One gateway from its first breath to its last."""
+
+    def __init__(
+        self, settings: ServerSettings, store: StateStore, announce: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._announce = announce
+        self._server: uvicorn.Server | None = None
+
+    def stop(self, signum: int) -> bool:
+        """Has the server finish what is under way; False where it does not run yet."""
+        if self._server is None:
+            return False
+        self._server.handle_exit(signum, None)
+        return True
+
+    async def run(self, listener: socket.socket) -> None:
+        """Starts the parts, serves, and closes them."""
+        async with AsyncExitStack() as parts:
+            ledger = Ledger(self._settings.data_dir / "ledger.sqlite")
+            await ledger.start()
+            parts.push_async_callback(ledger.close)
+            pool = RolloutPool(self._store, _pool_settings(self._settings))
+            parts.push_async_callback(pool.close)
+            await _start(pool, self._settings)
+            services = Services.of(self._settings, self._store, pool, ledger)
+            parts.push_async_callback(services.flights.close)
+            await self._serve(services, listener)
+
+    async def _serve(self, services: Services, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            create_app(services),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        self._server = _Server(config)
+        self._announce(f"answering at {_url(listener)}, starting workers")
+        greeting = asyncio.create_task(self._greet(services, listener))
+        try:
+            await self._server.serve(sockets=[listener])
+        finally:
+            greeting.cancel()
+
+    async def _greet(self, services: Services, listener: socket.socket) -> None:
+        """Says when the first state was scored."""
+        while True:
+            try:
+                await services.canary.check()
+            except NotReady as exc:
+                self._announce(f"not ready yet: {exc.message}")
+                await asyncio.sleep(services.canary.remember_s)
+            else:
+                self._announce(f"ready: {len(self._store)} states at {_url(listener)}")
+                return
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals alone: its own handlers would end the process before Ray."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+
+@contextmanager
+def _stopped_by_signals(gateway: _Gateway) -> Iterator[None]:
+    """SIGINT and SIGTERM end the gateway in order, while it starts as well as when it serves."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None, "there is a task where there is a running loop"  # noqa: S101
+    signums = (signal.SIGINT, signal.SIGTERM)
+    is_cancelled = False
+
+    def stop(signum: int) -> None:
+        nonlocal is_cancelled
+        if not gateway.stop(signum) and not is_cancelled:
+            is_cancelled = task.cancel()
+
+    for signum in signums:
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not is_cancelled:
+            raise
+        task.uncancel()
+    finally:
+        for signum in signums:
+            loop.remove_signal_handler(signum)
+
+
+async def _start(pool: RolloutPool, settings: ServerSettings) -> None:
+    try:
+        await pool.start()
+    except ConnectionError as exc:
+        raise ConfigError(f"no Ray cluster answers at {settings.ray_address}: {exc}") from exc
+
+
+def _pool_settings(settings: ServerSettings) -> PoolSettings:
+    return PoolSettings(
+        workers=settings.workers,
+        ray_address=settings.ray_address,
+        rollout_timeout_s=settings.rollout_timeout_s,
+        max_holders=settings.max_holders,
+        max_holder_memory_mb=settings.max_holder_memory_mb,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The listening socket, taken before anything slow is started.
+
+    Raises:
+        ConfigError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as exc:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {exc.strerror or exc}") from exc
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

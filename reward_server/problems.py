@@ -1,0 +1,129 @@
+"""Every error as an RFC 9457 problem document: the one place where errors meet HTTP."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from shared.errors import BodyTooLarge, GreenforkError, NotReady, Overloaded
+from shared.problems import PROBLEM_MEDIA_TYPE, Problem
+from shared.validation import request_error
+
+__all__ = ["INTERNAL", "documented", "install_handlers", "respond"]
+
+_RETRY_AFTER_S = 5
+"""Where an error that passes does not say how long it takes."""
+
+INTERNAL = Problem(
+    title="Internal error",
+    status=500,
+    detail="the service failed; its log has the details under this request's X-Request-ID",
+    code="internal",
+    retryable=False,
+)
+
+_SAYINGS = {
+    400: "The body is not JSON.",
+    401: "The API key is missing or wrong.",
+    404: "What is named is not known here; the detail says what.",
+    413: "The body is larger than the service accepts.",
+    422: "The body is JSON, but not a request; the detail says which item and field.",
+    503: "Too busy, or not ready; `Retry-After` says when to ask again.",
+    504: "Not one item was done within `timeout_s`.",
+}
+_EXAMPLES = {
+    400: ("Malformed request", "malformed_json", "the body is not JSON: Expecting value"),
+    401: ("Unauthorized", "unauthorized", "send the API key as a bearer token"),
+    404: ("Unknown state", "unknown_state", "no state 'crossing@900-0a1b2c3d4e5f' is known here"),
+    413: ("Body too large", "body_too_large", "the body is larger than 16777216 bytes"),
+    422: (
+        "Invalid request",
+        "unknown_decision_kind",
+        "items[0].decision.kind: Input should be 'extend', not \"hold\"",
+    ),
+    503: ("Overloaded", "overloaded", "20000 items are under way and at most 20000 may be"),
+    504: ("Deadline exceeded", "deadline_exceeded", "no item was done within timeout_s = 30"),
+}
+
+
+def install_handlers(app: FastAPI, max_body_bytes: int) -> None:
+    """Has ``app`` answer every error with a problem document."""
+
+    async def own(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, GreenforkError)  # noqa: S101
+        return respond(Problem.of(error), _headers(error))
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return respond(Problem.of(request_error(error.errors())))
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        if error.status_code == BodyTooLarge.http_status:
+            too_large = BodyTooLarge(f"the body is larger than {max_body_bytes} bytes")
+            return respond(Problem.of(too_large))
+        return respond(_of_http(request, error), error.headers)
+
+    app.add_exception_handler(GreenforkError, own)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+
+
+def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """The HTTP response of a problem."""
+    return Response(
+        problem.model_dump_json(),
+        status_code=problem.status,
+        headers=dict(headers or {}),
+        media_type=PROBLEM_MEDIA_TYPE,
+    )
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """OpenAPI's description of the problems a route may answer with."""
+    return {status: _documentation(status) for status in statuses}
+
+
+def _documentation(status: int) -> dict[str, object]:
+    title, code, detail = _EXAMPLES[status]
+    example = Problem(
+        title=title, status=status, detail=detail, code=code, retryable=status in (503, 504)
+    )
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "example": example.model_dump(),
+    }
+    described: dict[str, object] = {
+        "description": _SAYINGS[status],
+        "content": {PROBLEM_MEDIA_TYPE: content},
+    }
+    if status == Overloaded.http_status:
+        wait = {"description": "Seconds.", "schema": {"type": "integer"}}
+        described["headers"] = {"Retry-After": wait}
+    return described
+
+
+def _headers(error: GreenforkError) -> dict[str, str]:
+    if isinstance(error, Overloaded):
+        return {"Retry-After": str(error.retry_after_s)}
+    if error.http_status == NotReady.http_status:
+        return {"Retry-After": str(_RETRY_AFTER_S)}
+    return {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else {}
+
+
+def _of_http(request: Request, error: HTTPException) -> Problem:
+    """The problem of an error that the framework raised."""
+    path = request.url.path
+    code, detail = {
+        404: ("not_found", f"there is nothing at {path}"),
+        405: ("method_not_allowed", f"{path} does not take {request.method}"),
+    }.get(error.status_code, ("bad_request", str(error.detail)))
+    return Problem(
+        title=code.replace("_", " ").capitalize(),
+        status=error.status_code,
+        detail=detail,
+        code=code,
+        retryable=False,
+    )

@@ -1,0 +1,40 @@
+"""``GET /v1/info``: versions, limits, size."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter
+
+from reward_server.problems import documented
+from reward_server.routes.examples import INFO
+from reward_server.services import Authorized, ServicesDep
+from shared.info import Limits, ServiceInfo, Versions
+from sim_workers.version import sumo_version
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["operations"], dependencies=[Authorized])
+
+
+@router.get(
+    "/v1/info",
+    summary="Versions and limits",
+    response_description="What this service is.",
+    responses={
+        200: {"content": {"application/json": {"example": INFO}}},
+        **documented(401),
+    },
+)
+async def info(services: ServicesDep) -> ServiceInfo:
+    """The versions that decide what a reward is, what one request may hold, how much is served."""
+    settings = services.settings
+    return ServiceInfo(
+        versions=Versions(greenfork=version("greenfork"), sumo=sumo_version(), ray=version("ray")),
+        limits=Limits(
+            max_items=settings.max_items,
+            max_body_bytes=settings.max_body_bytes,
+            max_pending_items=settings.max_pending_items,
+            rollout_timeout_s=settings.rollout_timeout_s,
+        ),
+        states=len(services.store),
+        uptime_s=round(services.uptime_s(), 3),
+    )

@@ -1,0 +1,103 @@
+"""The gateway's settings: what an operator can choose, and what is refused as unsafe."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from shared.errors import ConfigError
+from shared.settings import ProcessSettings
+
+__all__ = ["ServerSettings", "load_settings"]
+
+_PREFIX = "GREENFORK_SERVER_"
+
+
+class ServerSettings(ProcessSettings):
+    """Settings of the gateway process."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX)
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Any other than loopback needs an ``api_key``, or ``allow_keyless``."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    datasets: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Datasets, or folders of datasets, whose states are served; in the environment separated as in
+    PATH. There must be one."""
+    data_dir: Path = Path("greenfork-data")
+    """Folder of the ledger; made where it is missing."""
+    workers: int | None = Field(default=None, ge=1)
+    """Simulation workers; unset, one a CPU of the cluster."""
+    ray_address: str | None = None
+    """An existing Ray cluster; unset, the gateway starts its own and ends it with itself."""
+    max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """Bytes of one request's body; a larger one is answered 413."""
+    max_items: int = Field(default=2048, ge=1)
+    """Items in one request; more are answered 422."""
+    max_pending_items: int = Field(default=20_000, ge=1)
+    """Items of all requests under way; a request that does not fit is answered 503."""
+    rollout_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds after which a single rollout is ended and counts as failed."""
+    max_holders: int = Field(default=16, ge=1)
+    """Restored states that one worker keeps at a time."""
+    max_holder_memory_mb: int = Field(default=4096, ge=64)
+    """Memory of the restored states that one worker keeps, MiB."""
+    api_key: SecretStr | None = None
+    """What callers must send as a bearer token; unset, anyone who reaches the port may score."""
+    allow_keyless: bool = False
+    """Listen on any address without an ``api_key``: where something else keeps strangers out."""
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        return [p for p in value.split(os.pathsep) if p] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        if self.api_key is not None and not self.api_key.get_secret_value():
+            raise ValueError("api_key is empty")
+        if self.api_key is None and not self.allow_keyless and not _is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} can be reached from elsewhere: set {_PREFIX}API_KEY, or "
+                "--allow-keyless where something else keeps strangers out"
+            )
+        if self.max_pending_items < self.max_items:
+            raise ValueError("max_pending_items must not be below max_items")
+        return self
+
+
+def load_settings(given: Mapping[str, object]) -> ServerSettings:
+    """Settings from ``given``, then the environment, then defaults.
+
+    Args:
+        given: Values by field name, as the command line has them; None leaves a field alone.
+
+    Raises:
+        ConfigError: A value is unusable.
+    """
+    try:
+        chosen: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
+        return ServerSettings(**chosen)
+    except ValidationError as exc:
+        raise ConfigError("; ".join(_sentence(error) for error in exc.errors())) from exc
+
+
+def _sentence(error: ErrorDetails) -> str:
+    said = error["msg"].removeprefix("Value error, ")
+    field = ".".join(str(part) for part in error["loc"])
+    return f"{field} ({_PREFIX}{field.upper()}): {said}" if field else said
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,73 @@
+"""A gateway on a fake runner and a real ledger in a temporary folder."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from reward_server.app import create_app
+from reward_server.ledger import Ledger
+from reward_server.services import Services
+from reward_server.settings import load_settings
+from sim_workers.store import StateStore
+from tests.unit.reward_server.world import GREEN, FakeRunner, make_store
+
+__all__ = ["Gateway"]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway under test."""
+
+    http: httpx.AsyncClient
+    runner: FakeRunner
+    ledger: Ledger
+    services: Services
+
+    async def score(self, *items: dict[str, Any], **terms: Any) -> httpx.Response:
+        """Posts items; a state and signal are filled in where an item names none."""
+        filled = [{"state_id": GREEN, "tls_id": "C"} | item for item in items]
+        return await self.http.post("/v1/score", json={"items": filled} | terms)
+
+    async def scored(self, *items: dict[str, Any], **terms: Any) -> dict[str, Any]:
+        """The same where the answer is 200."""
+        response = await self.score(*items, **terms)
+        assert response.status_code == 200, response.text
+        body: dict[str, Any] = response.json()
+        return body
+
+
+OpenGateway = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
+    """Opens gateways, all on one ledger file, and closes them in the end."""
+    opened: list[Gateway] = []
+
+    async def open_one(store: StateStore | None = None, **settings: Any) -> Gateway:
+        runner = FakeRunner()
+        ledger = Ledger(tmp_path / "ledger.sqlite")
+        await ledger.start()
+        services = Services.of(
+            load_settings(settings), store if store is not None else make_store(), runner, ledger
+        )
+        transport = httpx.ASGITransport(create_app(services))
+        http = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+        opened.append(Gateway(http, runner, ledger, services))
+        return opened[-1]
+
+    yield open_one
+    for gateway in opened:
+        await gateway.http.aclose()
+        await gateway.services.flights.close()
+        await gateway.ledger.close()
+
+
+@pytest.fixture
+async def gateway(open_gateway: OpenGateway) -> Gateway:
+    """A gateway with default settings."""
+    return await open_gateway()
