@@ -46,7 +46,13 @@ from sim_workers.messages import (
     Save,
 )
 from sim_workers.processes import Holder, Nursery
-from sim_workers.scenarios import CONFIG_NAME, Scenario, load_scenario, sumo_arguments
+from sim_workers.scenarios import (
+    CONFIG_NAME,
+    RESTORE_CONFIG_NAME,
+    Scenario,
+    load_scenario,
+    sumo_arguments,
+)
 from sim_workers.statefile import make_state_id, normalise_state
 from sim_workers.version import simulator
 
@@ -215,9 +221,8 @@ class _Builder:
     def _keep(self, live: Holder, seen: Observed, points: Sequence[Signal]) -> bool:
         """Saves the state and its rows, if its file continues exactly."""
         state_id, path = self._save(live, seen.time_s)
-        restored = self._nursery.open(
-            Open(config=self._config, seed=self._seed, state_file=str(path))
-        )
+        config = str((self._layout.scenario / RESTORE_CONFIG_NAME).resolve())
+        restored = self._nursery.open(Open(config=config, seed=self._seed, state_file=str(path)))
         try:
             outcomes = self._prove(live, restored, seen, points)
         finally:

@@ -1,7 +1,10 @@
-"""Reading one input file of a scenario: plain or gzipped XML, bounded, without outputs."""
+"""The input files of a scenario: plain or gzipped XML, bounded, without outputs, demand apart."""
 
 import gzip
+import re
 import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, tostring
 
@@ -10,10 +13,20 @@ from defusedxml import DefusedXmlException
 
 from shared.errors import ScenarioError
 
-__all__ = ["read_input"]
+__all__ = ["ScenarioInputs", "read_inputs"]
 
 _MAX_BYTES = 1 << 30
 _GZIP_MAGIC = b"\x1f\x8b"
+_FLOW = re.compile(rb"<(flow|personFlow|containerFlow)\b")
+_DEMAND_TAGS = {
+    "container",
+    "containerFlow",
+    "flow",
+    "person",
+    "personFlow",
+    "trip",
+    "vehicle",
+}
 _OUTPUT_ATTRIBUTES = {
     "calibrator": ("output",),
     "e1Detector": ("file",),
@@ -33,16 +46,72 @@ _NOWHERE = "NUL"
 """SUMO's name, on every platform, for a file that is not written."""
 
 
-def read_input(path: Path, is_rewritten: bool) -> bytes:
-    """The content of an input file, unpacked.
+@dataclass(frozen=True)
+class ScenarioInputs:
+    """Input files under their new names, by what they hold."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    networks: list[str] = field(default_factory=list)
+    additional: list[str] = field(default_factory=list)
+    demand: list[str] = field(default_factory=list)
+
+    def run_options(self) -> dict[str, str]:
+        """The options with which the scenario runs."""
+        if self._is_demand_in_states():
+            return self._options(self.additional + self.demand, [])
+        return self._options(self.additional, self.demand)
+
+    def restore_options(self) -> dict[str, str]:
+        """The options with which a saved state of it continues."""
+        if self._is_demand_in_states():
+            return self._options(self.additional, [])
+        return self._options(self.additional, self.demand)
+
+    def _is_demand_in_states(self) -> bool:
+        return any(_FLOW.search(self.files[name]) for name in self.demand)
+
+    def _options(self, additional: list[str], demand: list[str]) -> dict[str, str]:
+        given = {
+            "net-file": self.networks,
+            "additional-files": additional,
+            "route-files": demand,
+        }
+        return {option: ",".join(names) for option, names in given.items() if names}
+
+
+def read_inputs(folder: Path, given: Mapping[str, str]) -> ScenarioInputs:
+    """Reads every input file.
 
     Args:
-        path: The file, perhaps gzipped.
-        is_rewritten: Take out the outputs that it asks SUMO for.
+        folder: What relative paths are relative to.
+        given: For each of the file options, the paths as the configuration lists them.
 
     Raises:
         ScenarioError: ``missing_file``, ``bad_xml``, ``too_large`` or ``unsupported_input``.
     """
+    inputs = ScenarioInputs()
+    for path in _paths(folder, given["net-file"]):
+        _add(inputs.files, inputs.networks, "network{}.net.xml", _read(path))
+    for path in _paths(folder, given["additional-files"]):
+        infrastructure, demand = _split(path, _read(path))
+        _add(inputs.files, inputs.additional, "additional{}.add.xml", infrastructure)
+        if demand is not None:
+            _add(inputs.files, inputs.demand, "demand{}.rou.xml", demand)
+    for path in _paths(folder, given["route-files"]):
+        _add(inputs.files, inputs.demand, "demand{}.rou.xml", _read(path))
+    return inputs
+
+
+def _paths(folder: Path, value: str) -> Iterator[Path]:
+    return (folder / part.strip() for part in re.split(r"[,;]", value) if part.strip())
+
+
+def _add(files: dict[str, bytes], names: list[str], pattern: str, content: bytes) -> None:
+    names.append(pattern.format(len(names)))
+    files[names[-1]] = content
+
+
+def _read(path: Path) -> bytes:
     if not path.is_file():
         raise ScenarioError(f"the scenario needs {path}, which does not exist", "missing_file")
     content = _unpack(path, path.read_bytes())
@@ -50,7 +119,7 @@ def read_input(path: Path, is_rewritten: bool) -> bytes:
         raise ScenarioError(f"{path} includes other files; put them into one", "unsupported_input")
     if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
         raise ScenarioError(f"{path} declares a DTD or entities", "bad_xml")
-    return _without_outputs(path, content) if is_rewritten else content
+    return content
 
 
 def _unpack(path: Path, content: bytes) -> bytes:
@@ -66,11 +135,22 @@ def _unpack(path: Path, content: bytes) -> bytes:
     return content
 
 
-def _without_outputs(path: Path, content: bytes) -> bytes:
+def _split(path: Path, content: bytes) -> tuple[bytes, bytes | None]:
+    """An additional file without outputs and demand, and the demand it held, if any."""
     try:
         root: Element = SafeXml.fromstring(content)
     except (ParseError, DefusedXmlException) as exc:
         raise ScenarioError(f"{path} is not XML: {exc}", "bad_xml") from exc
+    _silence(path, root)
+    demand = Element("routes")
+    for child in [child for child in root if child.tag in _DEMAND_TAGS]:
+        root.remove(child)
+        demand.append(child)
+    return _xml(root), _xml(demand) if len(demand) else None
+
+
+def _silence(path: Path, root: Element) -> None:
+    """Takes out every output that a file asks SUMO for."""
     for element in root.iter():
         outputs = _OUTPUT_ATTRIBUTES.get(element.tag, ())
         for attribute in outputs:
@@ -82,4 +162,7 @@ def _without_outputs(path: Path, content: bytes) -> bytes:
                 f"{path}: <{element.tag}> reads another file, which is not supported",
                 "unsupported_input",
             )
+
+
+def _xml(root: Element) -> bytes:
     return bytes(tostring(root, encoding="utf-8", xml_declaration=True))

@@ -3,6 +3,12 @@
 A configuration may name files anywhere and may ask SUMO to write, listen or run things. What we
 keep of it is a bundle: the network, the demand, the additional files, and the options that
 determine the traffic. Everything else is left out, and the user is told what.
+
+A bundle has two configurations. :data:`CONFIG_NAME` runs the scenario. :data:`RESTORE_CONFIG_NAME`
+continues a saved state of it. They differ where there are flows: a restored simulation that reads
+flows again draws random numbers for them again, and departs from the run it came from. So where
+there are flows, all demand is given as additional files, which makes SUMO put it into every state,
+and a state is continued without demand files.
 """
 
 import hashlib
@@ -15,12 +21,13 @@ import defusedxml.ElementTree as SafeXml
 from defusedxml import DefusedXmlException
 
 from shared.errors import ScenarioError
-from sim_workers.scenario_files import DEFAULT_OPTIONS, FILE_OPTIONS, SYNONYMS, is_kept
-from sim_workers.scenario_inputs import read_input
+from sim_workers.scenario_inputs import read_inputs
+from sim_workers.scenario_options import DEFAULT_OPTIONS, FILE_OPTIONS, SYNONYMS, is_kept
 
-__all__ = ["CONFIG_NAME", "Scenario", "load_scenario", "sumo_arguments"]
+__all__ = ["CONFIG_NAME", "RESTORE_CONFIG_NAME", "Scenario", "load_scenario", "sumo_arguments"]
 
 CONFIG_NAME = "scenario.sumocfg"
+RESTORE_CONFIG_NAME = "restore.sumocfg"
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_.,:;+*\- ]*")
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -75,9 +82,11 @@ def load_scenario(config: Path, begin_s: float | None = None) -> Scenario:
     _check_values(config, options)
     if begin_s is not None:
         options["begin"] = f"{begin_s:.2f}"
-    files, references = _read_inputs(config, given)
+    inputs = read_inputs(config.parent, {name: given.get(name, "") for name in FILE_OPTIONS})
     options = DEFAULT_OPTIONS | options
-    files[CONFIG_NAME] = _render(references | options)
+    files = dict(inputs.files)
+    files[CONFIG_NAME] = _render(inputs.run_options() | options)
+    files[RESTORE_CONFIG_NAME] = _render(inputs.restore_options() | options)
     return Scenario(
         name=_UNSAFE_NAME.sub("-", config.name.removesuffix(".sumocfg")).strip("-.") or "scenario",
         files=files,
@@ -116,22 +125,6 @@ def _check_values(config: Path, options: dict[str, str]) -> None:
     for name, value in options.items():
         if not _SAFE_VALUE.fullmatch(value):
             raise ScenarioError(f"{config}: option {name} has the unusable value {value!r}")
-
-
-def _read_inputs(config: Path, given: dict[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The content of every input file under its new name, and the options that name them."""
-    files: dict[str, bytes] = {}
-    references = {}
-    for option, kind in FILE_OPTIONS.items():
-        paths = [part.strip() for part in re.split(r"[,;]", given.get(option, "")) if part.strip()]
-        names = []
-        for number, path in enumerate(paths):
-            name = kind.file_name(number)
-            files[name] = read_input(config.parent / path, kind.is_rewritten)
-            names.append(name)
-        if names:
-            references[option] = ",".join(names)
-    return files, references
 
 
 def _render(options: dict[str, str]) -> bytes:

@@ -22,7 +22,7 @@ from shared.errors import (
 from shared.rewards import Metrics
 from sim_workers.messages import Open, RolledOut, Rollout
 from sim_workers.processes import Holder, Nursery
-from sim_workers.scenarios import CONFIG_NAME
+from sim_workers.scenarios import RESTORE_CONFIG_NAME
 
 __all__ = ["Bundle", "StateRef", "StateWorker", "WorkerLimits", "WorkerRollout"]
 
@@ -144,7 +144,7 @@ class StateWorker:
             self._holders.move_to_end(ref.state_id)
             return self._holders[ref.state_id].holder
         self.holder_starts += 1
-        config = self._scenario_folder(ref) / CONFIG_NAME
+        config = self._scenario_folder(ref) / RESTORE_CONFIG_NAME
         request = Open(
             config=str(config), seed=ref.seed, state_file=str(self._state_file(ref.state_id))
         )

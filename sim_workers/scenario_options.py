@@ -3,29 +3,10 @@
 An allow-list: an option that nobody has judged is left out.
 """
 
-from dataclasses import dataclass
+__all__ = ["DEFAULT_OPTIONS", "FILE_OPTIONS", "SYNONYMS", "is_kept"]
 
-__all__ = ["DEFAULT_OPTIONS", "FILE_OPTIONS", "SYNONYMS", "InputKind", "is_kept"]
-
-
-@dataclass(frozen=True)
-class InputKind:
-    """How the files of one option are called in a bundle."""
-
-    pattern: str
-    is_rewritten: bool
-    """Whether outputs that the file asks for must be taken out."""
-
-    def file_name(self, number: int) -> str:
-        """The name of the option's file of that number."""
-        return self.pattern.format(number)
-
-
-FILE_OPTIONS = {
-    "net-file": InputKind("network{}.net.xml", is_rewritten=False),
-    "route-files": InputKind("demand{}.rou.xml", is_rewritten=False),
-    "additional-files": InputKind("additional{}.add.xml", is_rewritten=True),
-}
+FILE_OPTIONS = ("net-file", "additional-files", "route-files")
+"""The options that name input files, in the order in which SUMO loads them."""
 
 SYNONYMS = {
     "n": "net-file",
