@@ -6,9 +6,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from reward_server.body_limit import BodyLimit
 from reward_server.problems import install_handlers
 from reward_server.requests import RequestScope
 from reward_server.routes import health, info, metrics, score, states
+from reward_server.routes.examples import RESPONSES
 from reward_server.services import Services
 from shared.problems import Problem
 
@@ -36,6 +38,10 @@ class _App(FastAPI):
             template = "#/components/schemas/{model}"
             problem = Problem.model_json_schema(ref_template=template)
             schema["components"]["schemas"]["Problem"] = problem
+            for path, example in RESPONSES.items():
+                (operation,) = schema["paths"][path].values()
+                # Not through the routes' `responses`: FastAPI drops every null from those.
+                operation["responses"]["200"]["content"]["application/json"]["example"] = example
             self.openapi_schema = schema
         return self.openapi_schema
 
@@ -51,9 +57,9 @@ def create_app(services: Services) -> FastAPI:
         title="Greenfork reward service",
         version=version("greenfork"),
         description=_DESCRIPTION,
-        max_body_size=limit,
     )
     app.state.services = services
+    app.add_middleware(BodyLimit, max_body_bytes=limit)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
     install_handlers(app, limit)
     for module in (score, states, health, info, metrics):

@@ -4,20 +4,13 @@ from fastapi.openapi.models import Example
 
 from shared.decisions import Extend
 from shared.errors import ErrorInfo
-from shared.info import Limits, ServiceInfo, Versions
+from shared.info import Health, Limits, ServiceInfo, Versions
 from shared.rewards import Metrics, RewardSpec
 from shared.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from shared.signals import Phase, Program, Signal, SignalState
 from shared.states import Simulator, StatePage, StateRecord, StateView
 
-__all__ = [
-    "INFO",
-    "SCORE_REQUESTS",
-    "SCORE_RESPONSE",
-    "STATE_ID",
-    "STATE_PAGE",
-    "STATE_VIEW",
-]
+__all__ = ["RESPONSES", "SCORE_REQUESTS", "STATE_ID"]
 
 STATE_ID = "crossing@900-0a1b2c3d4e5f"
 _TLS_ID = "C"
@@ -82,7 +75,7 @@ SCORE_REQUESTS: dict[str, Example] = {
 }
 """Requests, by a short name."""
 
-SCORE_RESPONSE = ScoreResponse(
+_SCORE_RESPONSE = ScoreResponse(
     results=(
         ScoreResult(
             id="a",
@@ -122,20 +115,33 @@ SCORE_RESPONSE = ScoreResponse(
     ),
     counts=Counts(scored=1, invalid=1, failed=1, cached=0, rollouts=3),
     simulator=_SUMO,
-).model_dump(mode="json")
+)
 
-STATE_PAGE = StatePage(states=(_RECORD,), total=1, limit=100, offset=0).model_dump(mode="json")
+_STATE_PAGE = StatePage(states=(_RECORD,), total=1, limit=100, offset=0)
 
-STATE_VIEW = StateView(
+_STATE_VIEW = StateView(
     **{name: getattr(_RECORD, name) for name in StateRecord.model_fields},
     definitions={_TLS_ID: _SIGNAL},
-).model_dump(mode="json")
+)
 
-INFO = ServiceInfo(
+_INFO = ServiceInfo(
     versions=Versions(greenfork="0.1.0", sumo="1.28.0", ray="2.60.0"),
     limits=Limits(
         max_items=2048, max_body_bytes=16_777_216, max_pending_items=20_000, rollout_timeout_s=60
     ),
     states=120,
     uptime_s=3600.5,
-).model_dump(mode="json")
+)
+
+RESPONSES: dict[str, dict[str, object]] = {
+    path: model.model_dump(mode="json")
+    for path, model in {
+        "/v1/score": _SCORE_RESPONSE,
+        "/v1/states": _STATE_PAGE,
+        "/v1/states/{state_id}": _STATE_VIEW,
+        "/v1/info": _INFO,
+        "/healthz": Health(status="ok"),
+        "/readyz": Health(status="ok"),
+    }.items()
+}
+"""The answers of the routes, by their paths."""

@@ -5,7 +5,6 @@ from importlib.metadata import version
 from fastapi import APIRouter
 
 from reward_server.problems import documented
-from reward_server.routes.examples import INFO
 from reward_server.services import Authorized, ServicesDep
 from shared.info import Limits, ServiceInfo, Versions
 from sim_workers.version import sumo_version
@@ -19,10 +18,7 @@ router = APIRouter(tags=["operations"], dependencies=[Authorized])
     "/v1/info",
     summary="Versions and limits",
     response_description="What this service is.",
-    responses={
-        200: {"content": {"application/json": {"example": INFO}}},
-        **documented(401),
-    },
+    responses=documented(401),
 )
 async def info(services: ServicesDep) -> ServiceInfo:
     """The versions that decide what a reward is, what one request may hold, how much is served."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request
 
 from reward_server.problems import documented
 from reward_server.requests import notes_of
-from reward_server.routes.examples import SCORE_REQUESTS, SCORE_RESPONSE
+from reward_server.routes.examples import SCORE_REQUESTS
 from reward_server.services import Authorized, ServicesDep
 from shared.errors import InvalidRequest
 from shared.scoring import ScoreRequest, ScoreResponse
@@ -21,10 +21,7 @@ router = APIRouter(tags=["scoring"], dependencies=[Authorized])
     "/v1/score",
     summary="Score decisions",
     response_description="One result an item, in the order of the items.",
-    responses={
-        200: {"content": {"application/json": {"example": SCORE_RESPONSE}}},
-        **documented(400, 401, 404, 413, 422, 503, 504),
-    },
+    responses=documented(400, 401, 404, 413, 422, 503, 504),
 )
 async def score(
     request: Request,

@@ -1,0 +1,1 @@
+"""Without Ray, SUMO, sockets or sleep."""

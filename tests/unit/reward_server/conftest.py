@@ -27,12 +27,12 @@ class Gateway:
     ledger: Ledger
     services: Services
 
-    async def score(self, *items: dict[str, Any], **terms: Any) -> httpx.Response:
+    async def score(self, *items: dict[str, Any], **terms: object) -> httpx.Response:
         """Posts items; a state and signal are filled in where an item names none."""
         filled = [{"state_id": GREEN, "tls_id": "C"} | item for item in items]
         return await self.http.post("/v1/score", json={"items": filled} | terms)
 
-    async def scored(self, *items: dict[str, Any], **terms: Any) -> dict[str, Any]:
+    async def scored(self, *items: dict[str, Any], **terms: object) -> dict[str, Any]:
         """The same where the answer is 200."""
         response = await self.score(*items, **terms)
         assert response.status_code == 200, response.text
@@ -48,7 +48,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
     """Opens gateways, all on one ledger file, and closes them in the end."""
     opened: list[Gateway] = []
 
-    async def open_one(store: StateStore | None = None, **settings: Any) -> Gateway:
+    async def open_one(store: StateStore | None = None, **settings: object) -> Gateway:
         runner = FakeRunner()
         ledger = Ledger(tmp_path / "ledger.sqlite")
         await ledger.start()

@@ -178,8 +178,7 @@ async def test_concurrent_requests_share_rollouts(gateway: Gateway) -> None:
     """Ten callers that want the same make two rollouts, counted where they were started."""
     gateway.runner.gate.clear()
     asked = [asyncio.create_task(gateway.scored(YES)) for _ in range(10)]
-    while gateway.runner.runs.total() < 2:
-        await asyncio.sleep(0)
+    await gateway.runner.has_begun(2)
     gateway.runner.gate.set()
     bodies = await asyncio.gather(*asked)
     assert gateway.runner.runs.total() == 2
@@ -217,8 +216,7 @@ async def test_longer_deadline_outlives_the_flight_it_joined(gateway: Gateway) -
     """Whoever joined a hurried caller's rollout has it begun again."""
     gateway.runner.gate.clear()
     hurried = asyncio.create_task(gateway.score(YES, timeout_s=0.02))
-    while gateway.runner.runs.total() < 2:
-        await asyncio.sleep(0)
+    await gateway.runner.has_begun(2)
     patient = asyncio.create_task(gateway.scored(YES, timeout_s=30))
     assert (await hurried).status_code == 504
     gateway.runner.gate.set()

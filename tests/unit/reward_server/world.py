@@ -122,13 +122,22 @@ class FakeRunner:
     ended: int = 0
     """Rollouts that were cancelled."""
 
+    _begun: asyncio.Condition = field(default_factory=asyncio.Condition)
+
     def __post_init__(self) -> None:
         self.gate.set()
+
+    async def has_begun(self, runs: int) -> None:
+        """Returns when so many rollouts were asked for."""
+        async with self._begun:
+            await self._begun.wait_for(lambda: self.runs.total() >= runs)
 
     async def run(self, task: RolloutTask, timeout_s: float) -> Metrics:
         """One rollout."""
         self.runs[task] += 1
         self.timeouts_s.append(timeout_s)
+        async with self._begun:
+            self._begun.notify_all()
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
