@@ -1,0 +1,265 @@
+"""``greenfork score``: score a file of decisions at a reward URL."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+    from rich.progress import Progress, TaskID
+
+    from reward_client.batches import Terms
+    from reward_client.jsonl import Batch, Line
+    from shared.rewards import RewardSpec
+
+__all__ = ["EXAMPLE", "score"]
+
+EXAMPLE = (
+    "Example: greenfork score --url http://127.0.0.1:8000 --input decisions.jsonl "
+    "--output rewards.jsonl"
+)
+_MAX_LISTED = 20
+
+
+@dataclass(frozen=True)
+class _Failure:
+    line: int
+    code: str
+    message: str
+
+
+@dataclass
+class _Summary:
+    """What became of the file."""
+
+    lines: int = 0
+    scored: int = 0
+    invalid: int = 0
+    failed: int = 0
+    cached: int = 0
+    rollouts: int = 0
+    reward_sum: float = 0.0
+    wall_s: float = 0.0
+    failures: list[_Failure] = field(default_factory=list)
+    """The first of them."""
+
+    @property
+    def mean_reward(self) -> float | None:
+        """Over the lines that have a reward; None where none has."""
+        rewarded = self.scored + self.invalid
+        return self.reward_sum / rewarded if rewarded else None
+
+    @property
+    def items_per_s(self) -> float:
+        """Lines a second."""
+        return self.lines / self.wall_s if self.wall_s > 0 else 0.0
+
+    def add(self, batch: "Batch", wall_s: float) -> None:
+        """Counts a batch, done ``wall_s`` seconds after the beginning."""
+        self.wall_s = wall_s
+        self.lines += len(batch.lines)
+        self.rollouts += batch.rollouts
+        for line, result in zip(batch.lines, batch.results, strict=True):
+            self.scored += result.status == "scored"
+            self.invalid += result.status == "invalid"
+            self.failed += result.status == "failed"
+            self.cached += result.cached
+            self.reward_sum += result.reward or 0.0
+            if result.status == "failed" and result.error and len(self.failures) < _MAX_LISTED:
+                message = result.error.message
+                self.failures.append(_Failure(line.number, result.error.code, message))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is asked of whom."""
+
+    url: str
+    api_key: "SecretStr | None"
+    terms: "Terms"
+
+
+@dataclass(frozen=True)
+class _Out:
+    """Where results and progress go."""
+
+    sink: IO[bytes]
+    progress: "Progress"
+    bar: "TaskID"
+
+    def advance(self, batch: "Batch", summary: _Summary) -> None:
+        """Writes a batch and moves the bar."""
+        self.sink.writelines(r.model_dump_json().encode() + b"\n" for r in batch.results)
+        self.progress.update(self.bar, advance=len(batch.lines), rate=summary.items_per_s)
+
+
+def score(
+    url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
+    source: Annotated[Path, typer.Option("--input", help="JSON lines, one item each.")],
+    output: Annotated[Path, typer.Option(help="Results, one a line of the input.")],
+    reward: Annotated[str, typer.Option(help="queue_gain or queue.")] = "queue_gain",
+    horizon: Annotated[int, typer.Option(help="Seconds that are rolled out.")] = 60,
+    timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = 120,
+    series: Annotated[
+        bool, typer.Option("--series", help="Have the queue after each second, too.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Lines that are sent together.")] = 512,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Score decisions, a JSON object a line: state_id, tls_id, and a decision or a completion.
+
+    Lines that fail are null in the output, with a reason; the exit status is then 1.
+    """
+    import asyncio
+
+    from pydantic import SecretStr
+
+    from reward_client.batches import Terms
+    from reward_client.jsonl import read_lines
+
+    terms = Terms(_reward_spec(reward, horizon), timeout, series)
+    job = _Job(url, SecretStr(api_key) if api_key else None, terms)
+    total = _count_lines(source)
+    with (
+        source.open("rb") as texts,
+        _written_atomically(output) as sink,
+        _progress(total) as (progress, bar),
+    ):
+        out = _Out(sink, progress, bar)
+        summary = asyncio.run(_score_all(job, read_lines(texts, batch_size), out))
+    _report(summary, output, as_json)
+    raise typer.Exit(1 if summary.failed else 0)
+
+
+async def _score_all(job: _Job, batches: "Iterable[Sequence[Line]]", out: _Out) -> _Summary:
+    """Scores batch after batch, writing results as they come."""
+    from reward_client import RewardClient
+    from reward_client.jsonl import LineScorer
+
+    summary = _Summary()
+    begin_s = perf_counter()
+    async with RewardClient(job.url, job.api_key) as client:
+        async for batch in LineScorer(client, job.terms).score(batches):
+            summary.add(batch, perf_counter() - begin_s)
+            out.advance(batch, summary)
+    return summary
+
+
+def _reward_spec(name: str, horizon_s: int) -> "RewardSpec":
+    from pydantic import ValidationError
+
+    from shared.rewards import RewardSpec
+    from shared.validation import request_error
+
+    try:
+        return RewardSpec.model_validate({"name": name, "horizon_s": horizon_s})
+    except ValidationError as exc:
+        raise request_error(exc.errors()) from exc
+
+
+def _count_lines(path: Path) -> int:
+    """Lines of the input.
+
+    Raises:
+        InputError: There is no such file, or nothing in it.
+    """
+    from shared.errors import InputError
+
+    try:
+        with path.open("rb") as lines:
+            count = sum(1 for _ in lines)
+    except OSError as exc:
+        raise InputError(f"cannot read {path}: {exc.strerror}") from exc
+    if count == 0:
+        raise InputError(f"{path} holds no line; each should be an item as JSON", "empty_file")
+    return count
+
+
+@contextmanager
+def _written_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its place only when it is complete.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
+    from shared.errors import InputError
+
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        sink = part.open("wb")
+    except OSError as exc:
+        raise InputError(f"cannot write {path}: {exc.strerror}") from exc
+    try:
+        with sink:
+            yield sink
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tuple["Progress", "TaskID"]]:
+    """A bar with the rate and the time left, on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("scoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield progress, progress.add_task("scoring", total=total, rate=0.0)
+
+
+def _report(summary: _Summary, output: Path, as_json: bool) -> None:
+    if as_json:
+        from cli.output import print_json
+
+        body = asdict(summary) | {"output": str(output)}
+        del body["reward_sum"]
+        body |= {"mean_reward": summary.mean_reward, "items_per_s": summary.items_per_s}
+        print_json(body)
+        return
+    _print_table(summary, output)
+    for failure in summary.failures:
+        typer.echo(f"line {failure.line}: {failure.message} [{failure.code}]", err=True)
+    if summary.failed > len(summary.failures):
+        typer.echo(f"and {summary.failed - len(summary.failures)} more failed lines", err=True)
+
+
+def _print_table(summary: _Summary, output: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    mean = summary.mean_reward
+    table = Table(title=str(output), show_header=False)
+    for name, value in (
+        ("scored", str(summary.scored)),
+        ("invalid", str(summary.invalid)),
+        ("failed", str(summary.failed)),
+        ("cached", str(summary.cached)),
+        ("rollouts", str(summary.rollouts)),
+        ("mean reward", "-" if mean is None else f"{mean:.4f}"),
+        ("items a second", f"{summary.items_per_s:.1f}"),
+    ):
+        table.add_row(name, value)
+    Console().print(table)

@@ -1,0 +1,162 @@
+"""Offline decisions: a file with one item a line, scored batch by batch.
+
+A line that is no item, or names what the service does not know, fails alone: results match lines
+one to one.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from reward_client.batches import Terms
+from reward_client.client import RewardClient
+from shared.errors import (
+    ErrorInfo,
+    GreenforkError,
+    MalformedRequest,
+    ServiceRefused,
+    ServiceUnreachable,
+)
+from shared.scoring import ScoreItem, ScoreResult
+from shared.validation import request_error
+
+__all__ = ["Batch", "Line", "LineScorer", "read_lines"]
+
+_OF_ONE_ITEM = frozenset(
+    {
+        "body_too_large",
+        "invalid_request",
+        "too_many_items",
+        "unknown_decision_kind",
+        "unknown_signal",
+        "unknown_state",
+    }
+)
+"""Refusals of a whole request that need not concern all of its items."""
+
+_TOO_BUSY = frozenset({"deadline_exceeded", "overloaded"})
+"""Answers of a service that is there but did not get to the items."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the file."""
+
+    number: int
+    """From 1."""
+    item: ScoreItem | None
+    error: ErrorInfo | None
+    """Why it is no item."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some lines and what became of them."""
+
+    lines: Sequence[Line]
+    results: Sequence[ScoreResult]
+    """One a line."""
+    rollouts: int
+
+
+def read_lines(texts: Iterable[bytes], size: int) -> Iterator[list[Line]]:
+    """Lists of at most ``size`` lines, read as they are asked for."""
+    lines: list[Line] = []
+    for number, text in enumerate(texts, start=1):
+        lines.append(_read_line(number, text))
+        if len(lines) == size:
+            yield lines
+            lines = []
+    if lines:
+        yield lines
+
+
+class LineScorer:
+    """Scores lines, and remembers which states and signals the service does not know.
+
+    Args:
+        client: The service.
+        terms: What is asked for every item.
+    """
+
+    def __init__(self, client: RewardClient, terms: Terms) -> None:
+        self._client = client
+        self._terms = terms
+        self._unknown: dict[tuple[str, ...], ErrorInfo] = {}
+
+    async def score(self, batches: Iterable[Sequence[Line]]) -> AsyncIterator[Batch]:
+        """Scores batch after batch.
+
+        Raises:
+            ServiceUnreachable: Nothing answers.
+            ServiceRefused: The service refuses what is asked for every item, or the API key.
+        """
+        for lines in batches:
+            items = [line.item for line in lines if line.item is not None]
+            results, rollouts = await self._score(items)
+            remaining = iter(results)
+            merged = [_failed(None, ln.error) if ln.error else next(remaining) for ln in lines]
+            yield Batch(lines, merged, rollouts)
+
+    async def _score(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:
+        """Scores items, in halves where the service refuses them together."""
+        open_items = [item for item in items if self._known_error(item) is None]
+        scored, rollouts = await self._ask(open_items) if open_items else ([], 0)
+        remaining = iter(scored)
+        errors = [self._known_error(item) for item in items]
+        is_open = {id(item) for item in open_items}
+        return [
+            next(remaining) if id(item) in is_open else _failed(item, error)
+            for item, error in zip(items, errors, strict=True)
+        ], rollouts
+
+    async def _ask(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:
+        terms = self._terms
+        try:
+            response = await self._client.score(items, terms.reward, terms.timeout_s, terms.series)
+        except ServiceUnreachable as exc:
+            if exc.code not in _TOO_BUSY:
+                raise
+            return [_failed(item, ErrorInfo.of(exc)) for item in items], 0
+        except ServiceRefused as exc:
+            if exc.code not in _OF_ONE_ITEM:
+                raise
+            refusal = ErrorInfo.of(exc)
+        else:
+            return list(response.results), response.counts.rollouts
+        if len(items) == 1:
+            self._remember(items[0], refusal)
+            return [_failed(items[0], refusal)], 0
+        middle = len(items) // 2
+        first, some = await self._score(items[:middle])
+        second, more = await self._score(items[middle:])
+        return first + second, some + more
+
+    def _remember(self, item: ScoreItem, error: ErrorInfo) -> None:
+        if error.code == "unknown_state":
+            self._unknown[(item.state_id,)] = error
+        elif error.code == "unknown_signal":
+            self._unknown[(item.state_id, item.tls_id)] = error
+
+    def _known_error(self, item: ScoreItem) -> ErrorInfo | None:
+        by_state = self._unknown.get((item.state_id,))
+        return by_state or self._unknown.get((item.state_id, item.tls_id))
+
+
+def _read_line(number: int, text: bytes) -> Line:
+    if not text.strip():
+        return _bad_line(number, MalformedRequest("it is empty"))
+    try:
+        return Line(number, ScoreItem.model_validate_json(text), None)
+    except ValidationError as exc:
+        return _bad_line(number, request_error(exc.errors()))
+
+
+def _bad_line(number: int, error: GreenforkError) -> Line:
+    message = f"line {number}: {error.message}"
+    return Line(number, None, ErrorInfo(code=error.code, message=message, retryable=False))
+
+
+def _failed(item: ScoreItem | None, error: ErrorInfo | None) -> ScoreResult:
+    return ScoreResult(id=item.id if item else None, status="failed", reward=None, error=error)
