@@ -187,7 +187,10 @@ class _Builder:
 
     def run(self, on_progress: Callable[[Progress], None]) -> Manifest:
         """Runs the simulation through all slots and writes everything but the manifest."""
-        live = self._nursery.open(Open(config=self._config, seed=self._seed))
+        with self._nursery.open(Open(config=self._config, seed=self._seed)) as live:
+            return self._run(live, on_progress)
+
+    def _run(self, live: Holder, on_progress: Callable[[Progress], None]) -> Manifest:
         signals = _describe(live, self._options)
         chosen = _choose(signals, self._options.tls_ids)
         begin_s = self._scenario.begin_s
@@ -222,11 +225,9 @@ class _Builder:
         """Saves the state and its rows, if its file continues exactly."""
         state_id, path = self._save(live, seen.time_s)
         config = str((self._layout.scenario / RESTORE_CONFIG_NAME).resolve())
-        restored = self._nursery.open(Open(config=config, seed=self._seed, state_file=str(path)))
-        try:
+        request = Open(config=config, seed=self._seed, state_file=str(path))
+        with self._nursery.open(request) as restored:
             outcomes = self._prove(live, restored, seen, points)
-        finally:
-            restored.close()
         if outcomes is None:
             path.unlink()
             return False

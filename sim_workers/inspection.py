@@ -22,6 +22,7 @@ def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
     """
     scenario = load_scenario(config)
     with tempfile.TemporaryDirectory() as folder, Nursery() as nursery:
-        holder = nursery.open(Open(config=str(scenario.write(Path(folder))), seed=0))
-        question = Describe(min_green_s=5, max_green_s=60)
-        return scenario, holder.call(question, Described, _LIMIT_S).signals
+        request = Open(config=str(scenario.write(Path(folder))), seed=0)
+        with nursery.open(request) as holder:
+            question = Describe(min_green_s=5, max_green_s=60)
+            return scenario, holder.call(question, Described, _LIMIT_S).signals

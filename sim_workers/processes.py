@@ -68,12 +68,13 @@ class Nursery:
         try:
             socket.send_fds(control, [b"h"], [theirs.fileno(), log.fileno()])
             pid = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "big")
-        except OSError as exc:
-            self.close()
-            raise HolderLost(f"the nursery died: {exc}") from exc
+        except OSError:
+            pid = 0
         finally:
             theirs.close()
         if pid == 0:
+            ours.close()
+            log.close()
             self.close()
             raise HolderLost("the nursery died")
         return Holder(pid, Connection(ours.detach()), log)
@@ -96,12 +97,18 @@ class Nursery:
 
 
 class Holder:
-    """One simulation process."""
+    """One simulation process. Use as a context, or close it."""
 
     def __init__(self, pid: int, connection: Connection, log: IO[bytes]) -> None:
         self.pid = pid
         self._connection = connection
         self._log = log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def call(self, request: Request, reply: type[_Reply], limit_s: float) -> _Reply:
         """Asks and waits for the answer, which is of the given type.
@@ -148,7 +155,7 @@ class Holder:
         return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
     def close(self) -> None:
-        """Lets the process go: it exits when its connection closes."""
+        """Lets the process go: it exits when its connection closes. Harmless when repeated."""
         self._connection.close()
         self._log.close()
 

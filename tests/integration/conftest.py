@@ -1,0 +1,41 @@
+"""Real datasets, built once a session with real SUMO."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim_workers.builder import BuildOptions, build_dataset
+from sim_workers.resco import locate_scenario
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+OWN = {name: SCENARIOS / name / f"{name}.sumocfg" for name in ("crossing", "grid2x2")}
+CITIES = ("resco:cologne1", "resco:ingolstadt1")
+STATES = 8
+
+
+def read_rows(dataset: Path) -> list[dict[str, Any]]:
+    """The rows of both splits, as plain JSON."""
+    return [
+        json.loads(line)
+        for split in ("train", "eval")
+        for line in (dataset / f"{split}.jsonl").read_text().splitlines()
+    ]
+
+
+@pytest.fixture(scope="session")
+def dataset_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds the dataset of a scenario, with outcomes, the first time it is asked for."""
+
+    @cache
+    def build(reference: str) -> Path:
+        config = OWN.get(reference) or locate_scenario(reference)
+        out = tmp_path_factory.mktemp("datasets") / config.stem
+        options = BuildOptions(seed=7, states=STATES, with_outcomes=True)
+        build_dataset(config, out, options)
+        return out
+
+    return build
