@@ -1,0 +1,37 @@
+"""Training language models through a reward URL. Speaks HTTP only: knows no SUMO and no Ray.
+
+Importing this package is cheap; what needs torch is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from trainer.config import GRPOTrainingConfig, load_config
+
+if TYPE_CHECKING:
+    from trainer.dataset import load_grpo_dataset
+    from trainer.grpo import train_grpo
+    from trainer.report import TrainingReport
+
+__all__ = [
+    "GRPOTrainingConfig",
+    "TrainingReport",
+    "load_config",
+    "load_grpo_dataset",
+    "train_grpo",
+]
+
+_LAZY = {
+    "TrainingReport": "trainer.report",
+    "load_grpo_dataset": "trainer.dataset",
+    "train_grpo": "trainer.grpo",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports what needs heavy libraries when it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(_LAZY[name]), name)
+    return found

@@ -1,0 +1,115 @@
+"""What happens beside a run: metrics to a file, a line of progress, and the stop."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from trainer.history import MetricsFile
+from trainer.tally import StopFlag, Tally
+
+__all__ = ["MetricsCallback", "ProgressCallback", "StopCallback"]
+
+
+class StopCallback(TrainerCallback):
+    """Ends the run, with a checkpoint, after the step in which the flag was set."""
+
+    def __init__(self, stop: StopFlag) -> None:
+        self._stop = stop
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Looks at the flag."""
+        if self._stop.reason is not None:
+            control.should_training_stop = True
+            control.should_save = True
+            control.should_log = True
+
+
+class MetricsCallback(TrainerCallback):
+    """Writes every logged line to the metrics file."""
+
+    def __init__(self, file: MetricsFile) -> None:
+        self._file = file
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Keeps what a resumed run logged before."""
+        self._file.begin(state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: object,
+    ) -> None:
+        """Appends a line, except the summary at the end of a run, which has no reward."""
+        if logs and "reward" in logs:
+            self._file.append(state.global_step, logs)
+
+
+class ProgressCallback(TrainerCallback):
+    """Shows each step: a bar at a terminal, a line elsewhere.
+
+    Args:
+        tally: Where the latest batch is counted.
+        console: Where to write.
+    """
+
+    def __init__(self, tally: Tally, console: Console) -> None:
+        self._tally = tally
+        self._console = console
+        self._bar: Progress | None = None
+        self._began = 0.0
+        self._first_step = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Starts the clock and the bar."""
+        self._began = time.monotonic()
+        self._first_step = state.global_step
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(bar_width=24), console=self._console
+            )
+            self._bar.add_task("training …", total=state.max_steps, completed=state.global_step)
+            self._bar.start()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Shows the step that just ended."""
+        line = self._line(state.global_step, state.max_steps)
+        if self._bar is None:
+            self._console.print(line, highlight=False, soft_wrap=True)
+        else:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, completed=state.global_step, description=line)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Leaves the last line on the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _line(self, step: int, steps: int) -> str:
+        pace = (time.monotonic() - self._began) / max(1, step - self._first_step)
+        left = round(pace * (steps - step))
+        parts = [f"step {step:>{len(str(steps))}}/{steps}"]
+        if (batch := self._tally.last) is not None:
+            reward = "   none" if batch.reward is None else f"{batch.reward:+7.3f}"
+            parts += [
+                f"reward {reward}",
+                f"invalid {batch.invalid_items / batch.items:4.0%}",
+                f"failed {batch.failed_items / batch.items:4.0%}",
+            ]
+        return "  ".join([*parts, f"{pace:.1f} s/step", f"{left // 60}:{left % 60:02} left"])

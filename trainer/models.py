@@ -1,0 +1,191 @@
+"""Language models to train: where they are, what computes them, and the adapter on top.
+
+Loads local files only; nothing is ever downloaded. With Unsloth the adapter is made here, without
+it TRL makes it from the configuration that is returned. Unsloth is imported before TRL, and only
+where there is a CUDA GPU.
+"""
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+
+from shared.errors import ConfigError, ModelError
+from trainer.config import GRPOTrainingConfig
+from trainer.smollm2 import MODEL_NAME, gguf_file, prepare_smollm2
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LORA_TARGETS", "Hardware", "LoadedModel", "check_model", "load_model", "pick_hardware"]
+
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on."""
+
+    device: Literal["cpu", "cuda"]
+    is_bf16: bool
+    backend: Literal["transformers", "unsloth"]
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """The type of the frozen weights."""
+        import torch
+
+        return torch.bfloat16 if self.is_bf16 else torch.float32
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and its tokenizer, ready for TRL."""
+
+    model: Any
+    tokenizer: Any
+    lora: Any | None
+    """The adapter TRL should add; None where the model already has it."""
+
+
+def pick_hardware(config: GRPOTrainingConfig) -> Hardware:
+    """Decides device, precision and backend.
+
+    Raises:
+        ConfigError: The configuration asks for what is not there.
+    """
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    if config.device == "cuda" and not has_cuda:
+        raise ConfigError("device: cuda, but there is no CUDA GPU here; use device: auto")
+    device: Literal["cpu", "cuda"] = "cpu" if config.device == "cpu" or not has_cuda else "cuda"
+    if device == "cpu" and (config.use_vllm or config.load_in_4bit):
+        raise ConfigError("use_vllm and load_in_4bit need a CUDA GPU")
+    backend = _pick_backend(config, device)
+    if config.load_in_4bit and backend != "unsloth":
+        raise ConfigError("load_in_4bit needs the unsloth backend: pip install greenfork[gpu]")
+    is_bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
+    return Hardware(device, is_bf16, backend)
+
+
+def check_model(model_path: str) -> None:
+    """Checks that a model is there, without loading it.
+
+    Raises:
+        ModelError: It is not.
+    """
+    if model_path == MODEL_NAME:
+        gguf_file()
+        return
+    folder = Path(model_path)
+    if not folder.exists():
+        raise ModelError(
+            f"no model at {model_path!r}: give a folder with a model, or {MODEL_NAME!r} "
+            "(models are never downloaded)"
+        )
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        raise ModelError(f"{model_path!r} holds no model: no config.json or adapter_config.json")
+
+
+def load_model(config: GRPOTrainingConfig, hardware: Hardware) -> LoadedModel:
+    """Loads the model a run starts from; a given adapter is merged, so that it is frozen too.
+
+    Raises:
+        ModelError: The model is missing or cannot be loaded.
+    """
+    check_model(config.model_path)
+    folder = prepare_smollm2() if config.model_path == MODEL_NAME else Path(config.model_path)
+    try:
+        if hardware.backend == "unsloth":
+            return _load_unsloth(folder, config)
+        return _load_transformers(folder, config, hardware)
+    except (OSError, ValueError, KeyError) as exc:
+        raise ModelError(f"cannot load the model {config.model_path!r}: {exc}") from exc
+
+
+def _pick_backend(
+    config: GRPOTrainingConfig, device: Literal["cpu", "cuda"]
+) -> Literal["transformers", "unsloth"]:
+    if config.backend == "transformers":
+        return "transformers"
+    is_usable = device == "cuda" and importlib.util.find_spec("unsloth") is not None
+    if config.backend == "unsloth" and not is_usable:
+        raise ConfigError("backend: unsloth needs a CUDA GPU and pip install greenfork[gpu]")
+    return "unsloth" if is_usable else "transformers"
+
+
+def _has_bf16(device: Literal["cpu", "cuda"]) -> bool:
+    """Whether bf16 is computed in hardware; emulated, it is several times slower than fp32."""
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _load_transformers(folder: Path, config: GRPOTrainingConfig, hardware: Hardware) -> LoadedModel:
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = _base_of(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        base or folder, dtype=hardware.dtype, local_files_only=True
+    )
+    if base is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+    tokenizer = AutoTokenizer.from_pretrained(_tokenizer_of(folder, base), local_files_only=True)
+    if tokenizer.chat_template is None:
+        raise ModelError(f"the tokenizer of {config.model_path!r} has no chat template")
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        target_modules=list(LORA_TARGETS),
+        task_type="CAUSAL_LM",
+    )
+    return LoadedModel(model.to(hardware.device), tokenizer, lora)
+
+
+def _load_unsloth(folder: Path, config: GRPOTrainingConfig) -> LoadedModel:
+    from unsloth import FastLanguageModel
+
+    model, tokenizer = FastLanguageModel.from_pretrained(
+        model_name=str(folder),
+        max_seq_length=config.max_seq_length,
+        load_in_4bit=config.load_in_4bit,
+        fast_inference=config.use_vllm,
+        max_lora_rank=config.lora_rank,
+        gpu_memory_utilization=config.gpu_memory_utilization,
+    )
+    model = FastLanguageModel.get_peft_model(
+        model,
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        target_modules=list(LORA_TARGETS),
+        use_gradient_checkpointing="unsloth" if config.gradient_checkpointing else False,
+        random_state=config.seed,
+    )
+    return LoadedModel(model, tokenizer, None)
+
+
+def _base_of(folder: Path) -> Path | None:
+    """The model under an adapter; None where ``folder`` is a whole model."""
+    description = folder / "adapter_config.json"
+    if not description.is_file():
+        return None
+    name = json.loads(description.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not name or not Path(name).is_dir():
+        raise ModelError(f"the adapter {folder} is on top of {name!r}, which is not there")
+    return Path(name)
+
+
+def _tokenizer_of(folder: Path, base: Path | None) -> Path:
+    return folder if base is None or (folder / "tokenizer_config.json").is_file() else base

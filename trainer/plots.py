@@ -1,0 +1,99 @@
+"""The picture of a run: rewards, outcomes, and how far the model went from where it started."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.history import read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_rewards", "smoothed"]
+
+_REWARDS = {
+    "reward": ("total", "#222222"),
+    "rewards/traffic/mean": ("traffic", "#1b6ca8"),
+    "rewards/format/mean": ("format", "#d9822b"),
+}
+_OUTCOMES = {
+    "outcomes/invalid": ("invalid", "#c23b22"),
+    "outcomes/failed": ("failed", "#7b4b94"),
+    "outcomes/cached": ("cached", "#5a9367"),
+    "outcomes/zero_variance_groups": ("groups without variance", "#8a8a8a"),
+    "outcomes/yes": ("answers yes", "#1b6ca8"),
+}
+
+
+def plot_rewards(metrics: Path, target: Path) -> None:
+    """Draws a metrics file as PNG; a file without lines gives an empty picture.
+
+    Args:
+        metrics: As :class:`trainer.history.MetricsFile` writes it.
+        target: The PNG.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = read_metrics(metrics)
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    rewards, outcomes, drift = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.2])
+    for name, (label, colour) in _REWARDS.items():
+        _draw(rewards, lines, name, label, colour)
+    for name, (label, colour) in _OUTCOMES.items():
+        _draw(outcomes, lines, name, label, colour)
+    _draw(drift, lines, "kl", "KL", "#222222")
+    rewards.set_title("GRPO training", loc="left", fontweight="bold")
+    rewards.set_ylabel("mean reward")
+    rewards.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    outcomes.set_ylabel("share")
+    outcomes.set_ylim(-0.03, 1.03)
+    outcomes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    drift.set_ylabel("KL to the start")
+    drift.set_xlabel("step")
+    for axes in (rewards, outcomes, drift):
+        _finish(axes)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=130)
+
+
+def smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:
+    """Exponential moving average without the pull of a first value (bias-corrected).
+
+    Args:
+        values: In order.
+        weight: Of the past, from 0 (none) up to but not including 1.
+
+    >>> [round(v, 3) for v in smoothed([1.0, 1.0, 4.0], weight=0.5)]
+    [1.0, 1.0, 2.714]
+    """
+    smooth: list[float] = []
+    total = norm = 0.0
+    for value in values:
+        total = weight * total + (1 - weight) * value
+        norm = weight * norm + (1 - weight)
+        smooth.append(total / norm)
+    return smooth
+
+
+def _draw(
+    axes: "Axes", lines: Sequence[Mapping[str, Any]], name: str, label: str, colour: str
+) -> None:
+    """One metric: what was measured faintly, its smoothing boldly."""
+    points = [(line["step"], line[name]) for line in lines if name in line]
+    if not points:
+        return
+    steps, values = zip(*points, strict=True)
+    axes.plot(steps, values, color=colour, alpha=0.3, linewidth=1, marker=".", markersize=4)
+    axes.plot(steps, smoothed(values), color=colour, linewidth=2, label=label)
+
+
+def _finish(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

@@ -1,0 +1,119 @@
+"""Everything that can be found wrong before a model is loaded."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from reward_client import RetryPolicy, RewardClient
+from shared.decisions import Extend
+from shared.errors import ConfigError, ServiceRefused, ServiceUnreachable
+from shared.info import ServiceInfo
+from shared.scoring import ScoreItem
+from trainer.arguments import check_report_to
+from trainer.config import GRPOTrainingConfig
+from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples
+from trainer.models import Hardware, check_model, pick_hardware
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["Preflight", "check_run", "checkpoint_of", "connect"]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a run needs, checked."""
+
+    dataset: "Dataset"
+    hardware: Hardware
+    service: ServiceInfo
+    checkpoint: Path | None
+    """What to go on from."""
+
+
+def check_run(config: GRPOTrainingConfig) -> Preflight:
+    """Checks paths, hardware and the reward service.
+
+    Raises:
+        DatasetError: The dataset is missing or is none.
+        ModelError: The model is missing.
+        ConfigError: Settings do not fit the machine, the dataset, or each other.
+        ServiceUnreachable: Nothing answers at the reward URL.
+        ServiceRefused: Something answers, but will not score the dataset's states.
+    """
+    check_report_to(config)
+    check_model(config.model_path)
+    checkpoint = checkpoint_of(config)
+    dataset = load_grpo_dataset(config.dataset_path)
+    _check_extend_seconds(config)
+    hardware = pick_hardware(config)
+    service = asyncio.run(_check_service(config, dataset[0]))
+    prompts = with_examples(dataset) if config.prompt_examples else dataset
+    return Preflight(prompts, hardware, service, checkpoint)
+
+
+def connect(config: GRPOTrainingConfig) -> RewardClient:
+    """A client of the reward service. Connects when it is first used."""
+    key = SecretStr(config.reward_api_key) if config.reward_api_key else None
+    return RewardClient(config.reward_url, key, retry=RetryPolicy(retries=config.reward_retries))
+
+
+def checkpoint_of(config: GRPOTrainingConfig) -> Path | None:
+    """The checkpoint that the configuration says to go on from.
+
+    Raises:
+        ConfigError: It does not exist.
+    """
+    wanted = config.resume_from_checkpoint
+    if wanted is None:
+        return None
+    if wanted != "latest":
+        if not (Path(wanted) / "trainer_state.json").is_file():
+            raise ConfigError(f"resume_from_checkpoint: {wanted!r} is not a checkpoint")
+        return Path(wanted)
+    found = [
+        (int(path.name.rpartition("-")[2]), path)
+        for path in Path(config.output_dir).glob("checkpoint-*")
+        if path.name.rpartition("-")[2].isdecimal() and (path / "trainer_state.json").is_file()
+    ]
+    if not found:
+        raise ConfigError(f"resume_from_checkpoint: no checkpoint in {config.output_dir}")
+    return max(found)[1]
+
+
+def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
+    said = prompt_extend_s(config.dataset_path)
+    if said is not None and said != config.extend_seconds:
+        raise ConfigError(
+            f"extend_seconds is {config.extend_seconds}, but the prompts of "
+            f"{config.dataset_path} say {said}; set extend_seconds: {said}"
+        )
+
+
+async def _check_service(config: GRPOTrainingConfig, row: dict[str, Any]) -> ServiceInfo:
+    """Asks who answers, and whether it scores a state of this dataset."""
+    item = ScoreItem(
+        state_id=row["state_id"],
+        tls_id=row["tls_id"],
+        decision=Extend(extend=False),
+    )
+    async with connect(config) as client:
+        try:
+            info = await client.info()
+            response = await client.score([item], config.reward, config.reward_timeout_s)
+        except ServiceUnreachable as exc:
+            raise ServiceUnreachable(
+                f"{exc.message}. Start the reward service (greenfork serve --dataset …) or set "
+                "reward_url",
+                exc.code,
+            ) from exc
+    result = response.results[0]
+    if result.status == "failed":
+        reason = f"{result.error.code}: {result.error.message}" if result.error else "no reason"
+        raise ServiceRefused(
+            f"{config.reward_url} could not score the dataset's first row ({reason})"
+        )
+    return info

@@ -1,0 +1,153 @@
+"""The reward functions of a GRPO run, as TRL calls them: the form of the answer, and the traffic.
+
+Both are views of one scored batch. A completion whose traffic reward could not be computed is None
+in *both*: only then does TRL give it no advantage and leave it out of its group's mean.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.completions import parse_completion
+from shared.decisions import DecisionKind
+from shared.errors import InvalidDecision
+from trainer.scoring import BatchScorer, Completions, Scored
+from trainer.tally import BatchCounts, zero_variance_share
+
+__all__ = ["FormatReward", "RewardWeights", "TrafficReward", "format_reward"]
+
+STRICT, WRAPPED, UNREADABLE = 1.0, 0.0, -1.0
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """How the reward functions are added up, and what is compared."""
+
+    format_weight: float
+    traffic_weight: float
+    group_size: int
+    """Completions a prompt."""
+
+
+def format_reward(text: str, kind: DecisionKind = "extend") -> float:
+    """What the form of an answer is worth.
+
+    | value | the completion |
+    |---|---|
+    | 1.0 | is the JSON that was asked for and nothing else (white space around it aside) |
+    | 0.0 | holds it, wrapped in other text |
+    | -1.0 | holds no decision of this kind |
+
+    >>> format_reward('{"extend": "yes"}'), format_reward('Sure: {"extend": "yes"}')
+    (1.0, 0.0)
+    >>> format_reward('{"extend": true}')
+    -1.0
+    """
+    try:
+        parse_completion(text, kind)
+    except InvalidDecision:
+        return UNREADABLE
+    try:
+        json.loads(text)
+    except ValueError:
+        return WRAPPED
+    return STRICT
+
+
+def _log_nothing(name: str, value: float) -> None:
+    """Where nobody listens."""
+
+
+class FormatReward:
+    """Strict JSON, ``extend`` one of yes and no: see :func:`format_reward`.
+
+    Args:
+        scorer: Tells which completions failed.
+    """
+
+    __name__ = "format"
+
+    def __init__(self, scorer: BatchScorer) -> None:
+        self._scorer = scorer
+
+    async def __call__(
+        self,
+        *,
+        completions: Sequence[Any],
+        state_id: Sequence[str],
+        tls_id: Sequence[str],
+        decision_kind: Sequence[DecisionKind],
+        **_: object,
+    ) -> list[float | None]:
+        """One reward a completion; None where its traffic reward failed."""
+        batch = Completions(_texts(completions), state_id, tls_id, decision_kind)
+        scored = await self._scorer.scored(completions, batch)
+        return _format_rewards(batch, scored)
+
+
+class TrafficReward:
+    """The simulated traffic after the decision, through the reward URL; counts the batch.
+
+    Args:
+        scorer: Calls the service.
+        weights: For the share of groups whose total reward does not vary.
+    """
+
+    __name__ = "traffic"
+
+    def __init__(self, scorer: BatchScorer, weights: RewardWeights) -> None:
+        self._scorer = scorer
+        self._weights = weights
+
+    async def __call__(
+        self,
+        *,
+        completions: Sequence[Any],
+        state_id: Sequence[str],
+        tls_id: Sequence[str],
+        decision_kind: Sequence[DecisionKind],
+        log_metric: Callable[[str, float], None] = _log_nothing,
+        **_: object,
+    ) -> list[float | None]:
+        """One reward a completion; None where it failed."""
+        batch = Completions(_texts(completions), state_id, tls_id, decision_kind)
+        scored = await self._scorer.scored(completions, batch)
+        tally = self._scorer.tally
+        tally.add(self._counts(batch, scored), [one.status == "failed" for one in scored])
+        for name, value in tally.metrics().items():
+            log_metric(name, value)
+        return [one.reward for one in scored]
+
+    def _counts(self, batch: Completions, scored: Sequence[Scored]) -> BatchCounts:
+        totals = [
+            None
+            if form is None or one.reward is None
+            else self._weights.format_weight * form + self._weights.traffic_weight * one.reward
+            for form, one in zip(_format_rewards(batch, scored), scored, strict=True)
+        ]
+        present = [total for total in totals if total is not None]
+        keys = list(zip(batch.state_ids, batch.tls_ids, strict=True))
+        return BatchCounts(
+            items=len(scored),
+            invalid=Counter(one.code or "invalid" for one in scored if one.status == "invalid"),
+            failed=Counter(one.code or "failed" for one in scored if one.status == "failed"),
+            cached=sum(one.is_cached for one in scored),
+            yes=sum(one.is_yes is True for one in scored),
+            decided=sum(one.is_yes is not None for one in scored),
+            zero_variance=zero_variance_share(keys, totals, self._weights.group_size),
+            reward=sum(present) / len(present) if present else None,
+        )
+
+
+def _format_rewards(batch: Completions, scored: Sequence[Scored]) -> list[float | None]:
+    return [
+        None if one.status == "failed" else format_reward(text, kind)
+        for text, kind, one in zip(batch.texts, batch.kinds, scored, strict=True)
+    ]
+
+
+def _texts(completions: Sequence[Any]) -> list[str]:
+    """The texts of completions, which TRL gives as messages where prompts are messages."""
+    return [c if isinstance(c, str) else c[-1]["content"] for c in completions]
