@@ -145,8 +145,9 @@ class LineScorer:
 
 
 def _read_line(number: int, text: bytes) -> Line:
-    if not text.strip():
-        return _bad_line(number, MalformedRequest("it is empty"))
+    text = text.strip()
+    if not text:
+        return _bad_line(number, MalformedRequest("the line is empty"))
     try:
         return Line(number, ScoreItem.model_validate_json(text), None)
     except ValidationError as exc:
@@ -154,8 +155,7 @@ def _read_line(number: int, text: bytes) -> Line:
 
 
 def _bad_line(number: int, error: GreenforkError) -> Line:
-    message = f"line {number}: {error.message}"
-    return Line(number, None, ErrorInfo(code=error.code, message=message, retryable=False))
+    return Line(number, None, ErrorInfo.of(error))
 
 
 def _failed(item: ScoreItem | None, error: ErrorInfo | None) -> ScoreResult:

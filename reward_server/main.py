@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
+from functools import partial
 
 import uvicorn
 
@@ -19,7 +20,7 @@ from sim_workers.store import StateStore
 __all__ = ["serve"]
 
 _GRACE_S = 10
-_ASK_EVERY_S = 1.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
@@ -37,9 +38,7 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
         raise ConfigError("no dataset to serve: give --dataset DIR, or GREENFORK_SERVER_DATASETS")
     store = await asyncio.to_thread(StateStore.open, settings.datasets)
     with closing(_listen(settings.host, settings.port)) as listener:
-        gateway = _Gateway(settings, store, announce)
-        with _stopped_by_signals(gateway):
-            await gateway.run(listener)
+        await _Gateway(settings, store, announce).run(listener)
 
 
 class _Gateway:
@@ -51,17 +50,14 @@ class _Gateway:
         self._settings = settings
         self._store = store
         self._announce = announce
-        self._server: uvicorn.Server | None = None
-
-    def stop(self, signum: int) -> bool:
-        """Has the server finish what is under way; False where it does not run yet."""
-        if self._server is None:
-            return False
-        self._server.handle_exit(signum, None)
-        return True
+        self._signals = _Signals()
 
     async def run(self, listener: socket.socket) -> None:
-        """Starts the parts, serves, and closes them."""
+        """Starts the parts, serves until a signal, and closes the parts."""
+        with self._signals.obeyed():
+            await self._run(listener)
+
+    async def _run(self, listener: socket.socket) -> None:
         async with AsyncExitStack() as parts:
             ledger = Ledger(self._settings.data_dir / "ledger.sqlite")
             await ledger.start()
@@ -69,6 +65,7 @@ class _Gateway:
             pool = RolloutPool(self._store, _pool_settings(self._settings))
             parts.push_async_callback(pool.close)
             await _start(pool, self._settings)
+            self._signals.take()
             services = Services.of(self._settings, self._store, pool, ledger)
             parts.push_async_callback(services.flights.close)
             await self._serve(services, listener)
@@ -82,11 +79,11 @@ class _Gateway:
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        self._server = _Server(config)
+        self._signals.server = server = _Server(config)
         self._announce(f"answering at {_url(listener)}, starting workers")
         greeting = asyncio.create_task(self._greet(services, listener))
         try:
-            await self._server.serve(sockets=[listener])
+            await server.serve(sockets=[listener])
         finally:
             greeting.cancel()
 
@@ -112,31 +109,41 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextmanager
-def _stopped_by_signals(gateway: _Gateway) -> Iterator[None]:
+class _Signals:
     """SIGINT and SIGTERM end the gateway in order, while it starts as well as when it serves."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None, "there is a task where there is a running loop"  # noqa: S101
-    signums = (signal.SIGINT, signal.SIGTERM)
-    is_cancelled = False
 
-    def stop(signum: int) -> None:
-        nonlocal is_cancelled
-        if not gateway.stop(signum) and not is_cancelled:
-            is_cancelled = task.cancel()
+    def __init__(self) -> None:
+        self.server: uvicorn.Server | None = None
+        """What to stop; while there is none, the running task is cancelled instead."""
+        self._task: asyncio.Task[None] | None = None
 
-    for signum in signums:
-        loop.add_signal_handler(signum, stop, signum)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not is_cancelled:
-            raise
-        task.uncancel()
-    finally:
-        for signum in signums:
-            loop.remove_signal_handler(signum)
+    @contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Takes the signals; swallows the cancellation that one of them caused."""
+        self.take()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._task is None:
+                raise
+            self._task.uncancel()
+        finally:
+            for signum in _SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(signum)
+
+    def take(self) -> None:
+        """Takes the signals, from whoever took them meanwhile: Ray does when it starts."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        for signum in _SIGNALS:
+            loop.add_signal_handler(signum, partial(self._obey, signum, task))
+
+    def _obey(self, signum: int, task: asyncio.Task[None] | None) -> None:
+        if self.server is not None:
+            self.server.handle_exit(signum, None)
+        elif self._task is None and task is not None:
+            self._task = task
+            task.cancel()
 
 
 async def _start(pool: RolloutPool, settings: ServerSettings) -> None:
@@ -163,10 +170,16 @@ def _listen(host: str, port: int) -> socket.socket:
         ConfigError: The address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's delay (40 ms an answer) off only for sockets that name their protocol.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
     except OSError as exc:
+        listener.close()
         raise ConfigError(f"cannot listen on {host}, port {port}: {exc.strerror or exc}") from exc
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from shared.errors import BodyTooLarge, GreenforkError, NotReady, Overloaded
+from shared.errors import BodyTooLarge, GreenforkError, InvalidRequest, NotReady, Overloaded
 from shared.problems import PROBLEM_MEDIA_TYPE, Problem
 from shared.validation import request_error
 
@@ -34,7 +34,7 @@ _SAYINGS = {
     504: "Not one item was done within `timeout_s`.",
 }
 _EXAMPLES = {
-    400: ("Malformed request", "malformed_json", "the body is not JSON: Expecting value"),
+    400: ("Malformed request", "malformed_json", "not JSON: Expecting value"),
     401: ("Unauthorized", "unauthorized", "send the API key as a bearer token"),
     404: ("Unknown state", "unknown_state", "no state 'crossing@900-0a1b2c3d4e5f' is known here"),
     413: ("Body too large", "body_too_large", "the body is larger than 16777216 bytes"),
@@ -55,8 +55,11 @@ def install_handlers(app: FastAPI, max_body_bytes: int) -> None:
         assert isinstance(error, GreenforkError)  # noqa: S101
         return respond(Problem.of(error), _headers(error))
 
-    async def invalid(_request: Request, error: Exception) -> Response:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
+        if request.method == "POST" and "json" not in request.headers.get("content-type", ""):
+            wanted = "send the body with `Content-Type: application/json`"
+            return respond(Problem.of(InvalidRequest(wanted, "unsupported_content_type")))
         return respond(Problem.of(request_error(error.errors())))
 
     async def http(request: Request, error: Exception) -> Response:

@@ -37,7 +37,7 @@ def request_error(errors: Sequence[Mapping[str, Any]]) -> RequestError:
     first = errors[0]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", first["msg"])
-        return MalformedRequest(f"the body is not JSON: {reason}")
+        return MalformedRequest(f"not JSON: {reason}")
     named = "; ".join(_sentence(error) for error in errors[:_MAX_NAMED])
     more = len(errors) - _MAX_NAMED
     return InvalidRequest(f"{named}; and {more} more" if more > 0 else named, _code(first))

@@ -103,6 +103,13 @@ async def test_body_that_is_not_json_is_400(gateway: Gateway) -> None:
     assert_problem(response, 400, "malformed_json")
 
 
+async def test_body_of_another_type_is_422(gateway: Gateway) -> None:
+    """What curl sends when it is not told otherwise is answered with what to tell it."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = await gateway.http.post("/v1/score", content=b"{}", headers=headers)
+    assert_problem(response, 422, "unsupported_content_type")
+
+
 async def test_nan_in_a_body_is_refused(gateway: Gateway) -> None:
     """Python's json would send it; it is no JSON number."""
     item = {"state_id": GREEN, "tls_id": "C", **YES}
