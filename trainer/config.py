@@ -26,7 +26,7 @@ _PRESETS = Path(__file__).parent / "configs"
 class GRPOTrainingConfig(BaseModel):
     """Every setting of a GRPO run. Frozen; unknown names are refused.
 
-    >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8080").learning_rate
+    >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8000").learning_rate
     1e-05
     """
 
@@ -52,7 +52,7 @@ class GRPOTrainingConfig(BaseModel):
     """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
     starts anew."""
 
-    reward_url: str = "http://127.0.0.1:8080"
+    reward_url: str = "http://127.0.0.1:8000"
     """The reward service."""
     reward_api_key: str | None = Field(default=None, repr=False, exclude=True)
     """The service's key; null sends none. Never written to ``config.yaml``."""

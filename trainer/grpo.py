@@ -74,6 +74,11 @@ class _Run:
         """Loads, trains, saves."""
         from trainer.models import load_model
 
+        from transformers import set_seed
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # ours is the only one
+        set_seed(self._config.seed)  # before the adapter gets its first weights
         self._write_config()
         loaded = load_model(self._config, self._ready.hardware)
         dataset = _fitting(self._ready.dataset, loaded.tokenizer, self._config)

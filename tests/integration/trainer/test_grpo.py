@@ -1,0 +1,221 @@
+"""GRPO from settings to files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.errors import (
+    ConfigError,
+    DatasetError,
+    ModelError,
+    ServiceRefused,
+    ServiceUnreachable,
+    TrainingStopped,
+)
+from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
+from trainer import GRPOTrainingConfig, load_config, train_grpo
+from trainer.history import read_metrics
+from trainer.preflight import check_run
+
+Settings = Callable[..., GRPOTrainingConfig]
+
+NOBODY = "http://127.0.0.1:9"
+"""The discard port: nothing listens there."""
+
+
+class TestRun:
+    """A run that goes well."""
+
+    def test_leaves_all_its_files(self, settings: Settings) -> None:
+        """Adapter, merged model, settings, metrics and the plot are there, and the report agrees."""
+        with running(SmallService(yes_is_better)) as url:
+            config = settings(url, failed_share_limit=0.1)
+            report = train_grpo(config)
+        assert report.steps == 4
+        assert report.completions == 32
+        assert report.failed_share == 0
+        assert 0 < report.invalid_share < 1
+        assert load_config(report.files.config) == config
+        assert [line["step"] for line in read_metrics(report.files.metrics)] == [1, 2, 3, 4]
+        assert report.files.plot.read_bytes().startswith(b"\x89PNG")
+
+    def test_learns_what_is_rewarded(self, settings: Settings) -> None:
+        """After a few dozen steps the model mostly gives the answer that the service prefers."""
+        with running(SmallService(yes_is_better)) as url:
+            report = train_grpo(settings(url, max_steps=30, kl_coeff=0.0))
+        assert report.reward_first is not None
+        assert report.reward_last is not None
+        assert report.reward_last > report.reward_first + 0.8
+
+    def test_asks_once_a_generation_batch(self, settings: Settings) -> None:
+        """Both reward functions share one call, of all the completions of a step."""
+        service = SmallService(yes_is_better)
+        with running(service) as url:
+            train_grpo(settings(url, gradient_accumulation_steps=2))
+        assert [len(request.items) for request in service.requests] == [1, 16, 16, 16, 16]
+
+    def test_logs_what_became_of_the_completions(self, settings: Settings) -> None:
+        """Every line of metrics has the rewards, the outcomes and the KL."""
+        with running(SmallService(yes_is_better)) as url:
+            report = train_grpo(settings(url))
+        for line in read_metrics(report.files.metrics):
+            assert {
+                "reward",
+                "rewards/format/mean",
+                "rewards/traffic/mean",
+                "outcomes/invalid",
+                "outcomes/failed",
+                "outcomes/zero_variance_groups",
+                "reward_service/seconds",
+                "kl",
+            } <= line.keys()
+
+    def test_saved_models_load_and_agree(self, settings: Settings, tiny_llama: Path) -> None:
+        """The merged model computes what the base with the adapter on top computes."""
+        import torch
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        with running(SmallService(yes_is_better)) as url:
+            files = train_grpo(settings(url)).files
+        base = AutoModelForCausalLM.from_pretrained(tiny_llama)
+        words = torch.tensor([[2, 5, 3, 6]])
+        untrained = base(words).logits
+        adapted = PeftModel.from_pretrained(base, files.adapter).eval()(words).logits
+        merged = AutoModelForCausalLM.from_pretrained(files.merged)(words).logits
+        assert torch.allclose(adapted, merged, atol=1e-5)
+        assert not torch.allclose(untrained, merged, atol=1e-3)
+        assert AutoTokenizer.from_pretrained(files.merged).chat_template
+
+    def test_starts_from_an_adapter(self, settings: Settings, tmp_path: Path) -> None:
+        """An adapter of an earlier run is a model to start from."""
+        with running(SmallService(yes_is_better)) as url:
+            first = train_grpo(settings(url, max_steps=1))
+            second = settings(
+                url, max_steps=1, model_path=str(first.files.adapter), output_dir=str(tmp_path / "2")
+            )
+            assert train_grpo(second).steps == 1
+
+    def test_goes_on_from_the_latest_checkpoint(self, settings: Settings) -> None:
+        """A resumed run trains the rest only, and its metrics continue those before."""
+        with running(SmallService(yes_is_better)) as url:
+            train_grpo(settings(url, max_steps=2))
+            report = train_grpo(settings(url, max_steps=5, resume_from_checkpoint="latest"))
+        assert report.steps == 5
+        assert report.completions == 3 * 8
+        assert [line["step"] for line in read_metrics(report.files.metrics)] == [1, 2, 3, 4, 5]
+
+    def test_same_seed_same_run(self, settings: Settings, tmp_path: Path) -> None:
+        """Two runs of equal settings log equal rewards."""
+        histories = []
+        with running(SmallService(yes_is_better)) as url:
+            for name in "ab":
+                report = train_grpo(settings(url, output_dir=str(tmp_path / name)))
+                histories.append([m["reward"] for m in read_metrics(report.files.metrics)])
+        assert histories[0] == histories[1]
+
+
+class TestStop:
+    """A run that goes wrong ends itself, says why, and can be gone on with."""
+
+    def test_when_too_many_rewards_fail(self, settings: Settings) -> None:
+        """The message names the share and the code; a checkpoint is there."""
+        with running(SmallService(failing)) as url:
+            config = settings(url, failed_share_limit=0.5, failed_window=24)
+            with pytest.raises(TrainingStopped, match=r"50% .*'rollout_rejected'"):
+                train_grpo(config)
+        assert (Path(config.output_dir) / "checkpoint-2").is_dir()
+        assert not (Path(config.output_dir) / "adapter").exists()
+
+    def test_failures_below_the_limit_are_no_reason(self, settings: Settings) -> None:
+        """Failed completions get no reward at all, neither traffic nor format."""
+        service = SmallService(yes_is_better)
+        seen = 0
+
+        def one_in_four(item, request):  # type: ignore[no-untyped-def]
+            nonlocal seen
+            seen += 1
+            return (failing if seen % 4 == 0 else yes_is_better)(item, request)
+
+        service.answer = one_in_four
+        with running(service) as url:
+            report = train_grpo(settings(url, failed_share_limit=0.5, failed_window=8))
+        assert report.failed_share == 0.25
+
+    def test_when_the_service_goes_away(self, settings: Settings) -> None:
+        """After its retries the run stops with a checkpoint, and goes on when the service is back."""
+        service = SmallService(yes_is_better)
+        with running(service) as url:
+            service.is_gone_after = 3
+            with pytest.raises(TrainingStopped, match="does not answer"):
+                train_grpo(settings(url))
+            service.is_gone_after = None
+            report = train_grpo(settings(url, resume_from_checkpoint="latest"))
+        assert report.steps == 4
+
+
+class TestRefusals:
+    """What is found wrong before anything is loaded."""
+
+    def test_reward_url_does_not_answer(self, settings: Settings) -> None:
+        """The URL is in the message, with what to do."""
+        with pytest.raises(ServiceUnreachable, match=r"127\.0\.0\.1:9.*greenfork serve"):
+            train_grpo(settings(NOBODY))
+
+    def test_service_cannot_score_the_dataset(self, settings: Settings) -> None:
+        """A service that fails the first row is refused at once."""
+
+        def failed(item, request):  # type: ignore[no-untyped-def]
+            return failing(item.model_copy(update={"decision": None}), request)
+
+        with running(SmallService(failed)) as url, pytest.raises(ServiceRefused, match="first row"):
+            train_grpo(settings(url))
+
+    @pytest.mark.parametrize("path", ["/nowhere", "some/hub-name"])
+    def test_model_path_does_not_exist(self, settings: Settings, path: str) -> None:
+        """A path that is none is not looked up anywhere else."""
+        with pytest.raises(ModelError, match="no model at"):
+            train_grpo(settings(NOBODY, model_path=path))
+
+    def test_model_folder_without_a_model(self, settings: Settings, tmp_path: Path) -> None:
+        """A folder that holds something else is named."""
+        with pytest.raises(ModelError, match="holds no model"):
+            train_grpo(settings(NOBODY, model_path=str(tmp_path)))
+
+    def test_dataset_file_is_none(self, settings: Settings, tmp_path: Path) -> None:
+        """A picture called JSONL is not a dataset."""
+        file = tmp_path / "picture.jsonl"
+        file.write_bytes(b"\x89PNG\r\n\x1a\n")
+        with pytest.raises(DatasetError, match=r"picture\.jsonl is not a jsonl dataset"):
+            train_grpo(settings(NOBODY, dataset_path=str(file)))
+
+    def test_prompts_too_long(self, settings: Settings) -> None:
+        """Where no prompt fits, the run does not start."""
+        with (
+            running(SmallService(yes_is_better)) as url,
+            pytest.raises(DatasetError, match="longer than"),
+        ):
+            train_grpo(settings(url, max_seq_length=32, max_new_tokens=31))
+
+    def test_nothing_to_resume_from(self, settings: Settings) -> None:
+        """``latest`` without a checkpoint is an error, not a new run."""
+        with pytest.raises(ConfigError, match="no checkpoint"):
+            train_grpo(settings(NOBODY, resume_from_checkpoint="latest"))
+
+    def test_seconds_that_the_prompts_do_not_say(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Prompts about 10 s cannot be trained with decisions of 5 s."""
+        monkeypatch.setattr("trainer.preflight.prompt_extend_s", lambda path: 10)
+        with pytest.raises(ConfigError, match="set extend_seconds: 10"):
+            check_run(settings(NOBODY))
+
+
+def test_config_file_holds_no_secret(settings: Settings) -> None:
+    """The API key is used, and not written down."""
+    with running(SmallService(yes_is_better)) as url:
+        report = train_grpo(settings(url, max_steps=1, reward_api_key="s3cret"))
+    assert "s3cret" not in report.files.config.read_text()
+    assert "s3cret" not in json.dumps(report.model_dump(mode="json"))
