@@ -18,6 +18,7 @@ from shared.model import WireModel
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem, ScoreRequest, ScoreResponse
 from shared.states import StatePage, StateRecord, StateView
+from shared.validation import request_error
 
 __all__ = ["ClientOptions", "RewardClient"]
 
@@ -113,7 +114,7 @@ class RewardClient:
         Raises:
             ServiceUnreachable: Nothing answers, or only that it is too busy.
             ServiceRefused: The service calls the request wrong; ``code`` says how.
-            InvalidRequest: There are no items.
+            InvalidRequest: There are no items, or ``timeout_s`` is out of bounds.
             ConfigError: The URL is none.
         """
         if not items:
@@ -174,9 +175,7 @@ class RewardClient:
     async def _post(
         self, items: Sequence[ScoreItem], terms: Terms, attempt: int
     ) -> tuple[ScoreResponse, int]:
-        body = ScoreRequest(
-            items=tuple(items), reward=terms.reward, timeout_s=terms.timeout_s, series=terms.series
-        )
+        body = _request(items, terms)
         http = self._connected()
         request = http.build_request(
             "POST",
@@ -218,6 +217,15 @@ class RewardClient:
             )
             self._loop = loop
         return self._http
+
+
+def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
+    try:
+        return ScoreRequest(
+            items=tuple(items), reward=terms.reward, timeout_s=terms.timeout_s, series=terms.series
+        )
+    except ValidationError as exc:
+        raise request_error(exc.errors()) from exc
 
 
 def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
