@@ -113,7 +113,7 @@ class _Holder:
         while True:
             request = decode_request(self._peer.recv_bytes())
             if isinstance(request, Rollout):
-                self._peer.send_bytes(self._roll_out(request))
+                self._roll_out(request)
             else:
                 self._peer.send_bytes(_reply_of(partial(self._answer, request)))
 
@@ -143,35 +143,42 @@ class _Holder:
             case Rollout():
                 raise AssertionError("rollouts run in a child")
 
-    def _roll_out(self, rollout: Rollout) -> bytes:
-        """Runs a rollout in a forked child; its reply, or a failure if it exceeds its limit."""
+    def _roll_out(self, rollout: Rollout) -> None:
+        """Runs a rollout in a forked child and passes its reply on.
+
+        The reply goes out before the child is reaped: tearing down its thousand memory maps takes
+        it as long as being forked did, and nobody need wait for that.
+        """
         reader, writer = Pipe(duplex=False)
         child = os.fork()
         if child == 0:
+            gc.disable()
             _die_with_parent()
             self._peer.close()
             reader.close()
             _report(writer, lambda: _rolled_out(self._simulation, rollout))
         writer.close()
         try:
-            return self._await_child(reader, rollout.limit_s)
-        except RolloutError as exc:
-            return _encode(Failed(error=ErrorInfo.of(exc)))
+            self._peer.send_bytes(self._await_child(reader, rollout.limit_s))
         finally:
             reader.close()
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
 
     def _await_child(self, reader: Connection, limit_s: float) -> bytes:
+        """The child's reply, or a failure in its place; EOFError if the peer goes away."""
         ready = wait([reader, self._peer], limit_s)
+        error: RolloutError
         if reader in ready:
             try:
                 return reader.recv_bytes()
-            except EOFError as exc:
-                raise RolloutCrashed("the rollout's process died without a word") from exc
-        if self._peer in ready:  # a peer says nothing during a rollout: it has gone away
+            except EOFError:
+                error = RolloutCrashed("the rollout's process died without a word")
+        elif self._peer in ready:  # a peer says nothing during a rollout: it has gone away
             raise EOFError
-        raise RolloutTimeout(f"the rollout took longer than {limit_s:g} s and was ended")
+        else:
+            error = RolloutTimeout(f"the rollout took longer than {limit_s:g} s and was ended")
+        return _encode(Failed(error=ErrorInfo.of(error)))
 
 
 def _rolled_out(simulation: Simulation, rollout: Rollout) -> RolledOut:

@@ -1,0 +1,1 @@
+"""Side-by-side measurements against other ways of doing the job: ``make bench``."""

@@ -1,0 +1,154 @@
+"""``python -m benchmarks.rollouts``: milliseconds a rollout, five ways side by side in one run.
+
+Every round asks each way once, in turn, so that a slow moment of the machine hits all alike.
+Beside the time stands how many different values each way gave for one and the same decision.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.ways import WAYS, Case, Measured, serve_way
+from shared.dataset import DatasetLayout
+from shared.decisions import Extend
+from sim_workers.builder import BuildOptions, build_dataset
+from sim_workers.resco import locate_scenario
+from sim_workers.scenarios import RESTORE_CONFIG_NAME
+from sim_workers.store import StateStore
+
+__all__ = ["main"]
+
+_RESULTS = Path(__file__).parent / "results.jsonl"
+_NETWORKS = ("cologne1", "cologne8", "ingolstadt21")
+_WARMUP_S = 1200
+_WARM_ROUNDS = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, prints a table a network, appends a JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", default=list(_NETWORKS))
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--horizon", type=int, default=30, help="seconds of simulated time")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="JSON lines to append to")
+    options = parser.parse_args(arguments)
+    found = {}
+    for network in options.networks:
+        with tempfile.TemporaryDirectory() as folder:
+            case = _make_case(network, Path(folder) / network, options.horizon)
+            samples = _measure(network, case, options.rounds)
+        found[network] = _summarise(samples)
+        _print(network, options.horizon, found[network])
+    _append(options.results, options.rounds, options.horizon, found)
+
+
+def _make_case(network: str, folder: Path, horizon_s: int) -> Case:
+    """One decision point 1,200 s after the network's begin, proven to restore exactly."""
+    options = BuildOptions(seed=1, warmup_s=_WARMUP_S, states=1, every_s=600, eval_share=0)
+    build_dataset(locate_scenario(f"resco:{network}"), folder, options)
+    layout = DatasetLayout(folder)
+    row = json.loads(layout.rows("train").read_text().splitlines()[0])
+    state = StateStore.open([folder]).get(row["state_id"])
+    decision = Extend(extend=True)
+    return Case(
+        dataset=folder,
+        state_id=row["state_id"],
+        tls_id=row["tls_id"],
+        config=layout.scenario / RESTORE_CONFIG_NAME,
+        state_file=layout.state_file(row["state_id"]),
+        seed=state.record.seed,
+        remaining_s=decision.remaining_s(
+            row["elapsed_green_s"], row["min_green_s"], row["max_green_s"]
+        ),
+        horizon_s=horizon_s,
+    )
+
+
+def _measure(network: str, case: Case, rounds: int) -> dict[str, list[Measured]]:
+    context = multiprocessing.get_context("spawn")
+    peers = {}
+    processes = []
+    for name in WAYS:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve_way, args=(name, case, theirs))
+        process.start()
+        processes.append(process)
+        peers[name] = ours
+    for peer in peers.values():
+        peer.recv()
+    samples: dict[str, list[Measured]] = {name: [] for name in WAYS}
+    for _ in track(range(_WARM_ROUNDS + rounds), network, console=Console(stderr=True)):
+        for name, peer in peers.items():
+            peer.send("rollout")
+            samples[name].append(peer.recv())
+    for peer, process in zip(peers.values(), processes, strict=True):
+        peer.send("stop")
+        process.join()
+    return samples
+
+
+def _summarise(samples: dict[str, list[Measured]]) -> dict[str, dict[str, Any]]:
+    """Median times without the warm round; values of all rounds."""
+    summary = {}
+    for name, measured in samples.items():
+        times_ms = [m.wall_ms for m in measured[_WARM_ROUNDS:]]
+        summary[name] = {
+            "median_ms": round(statistics.median(times_ms), 2),
+            "min_ms": round(min(times_ms), 2),
+            "max_ms": round(max(times_ms), 2),
+            "queue_sums": sorted({m.queue_sum for m in measured}),
+        }
+    return summary
+
+
+def _print(network: str, horizon_s: int, summary: dict[str, dict[str, Any]]) -> None:
+    bare_ms = summary["bare stepping"]["median_ms"]
+    fresh_ms = summary["fresh TraCI process"]["median_ms"]
+    table = Table(title=f"{network}: one rollout of {horizon_s} s", title_justify="left")
+    for column in ("way", "median ms", "min", "max", "over bare", "fresh TraCI is", "values"):
+        table.add_column(column, justify="left" if column == "way" else "right")
+    for name, row in summary.items():
+        values = row["queue_sums"]
+        table.add_row(
+            name,
+            f"{row['median_ms']:.1f}",
+            f"{row['min_ms']:.1f}",
+            f"{row['max_ms']:.1f}",
+            f"{row['median_ms'] - bare_ms:+.1f}",
+            f"{fresh_ms / row['median_ms']:.0f}x",
+            f"{len(values)}: {', '.join(map(str, values[:6]))}{' …' if len(values) > 6 else ''}",
+        )
+    Console(width=130).print(table)
+
+
+def _append(path: Path, rounds: int, horizon_s: int, found: dict[str, Any]) -> None:
+    line = {
+        "benchmark": "rollouts",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rounds": rounds,
+        "horizon_s": horizon_s,
+        "versions": {name: version(name) for name in ("greenfork", "libsumo", "ray")},
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "processor": platform.machine(),
+        "networks": found,
+    }
+    with path.open("a") as results:
+        results.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
