@@ -9,10 +9,12 @@ import math
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from reward_server.ledger import Entry, Ledger
 from reward_server.recorder import Recorder
 from reward_server.runner import RolloutRunner
-from shared.errors import DeadlineExceeded, GreenforkError, RolloutError
+from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
 from shared.rewards import Metrics
 from sim_workers.rollouts import RolloutTask
 
@@ -166,13 +168,20 @@ class Flights:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _LOG.error("unexpected", exc_info=error)
 
 
 _LATE = Outcome(
     error=DeadlineExceeded("the request's timeout_s passed before the rollout was done")
 )
-_ENDED = Outcome(error=RolloutError("the gateway ended the rollout", "rollout_ended"))
+_ENDED = Outcome(error=WorkerLost("the gateway ended the rollout", "rollout_ended"))
+_LOG = structlog.get_logger("reward_server")
 
 
 def check_finite(metrics: Metrics) -> None:

@@ -212,8 +212,10 @@ async def test_bug_in_the_runner_fails_items_and_does_not_hang(gateway: Gateway)
         raise ZeroDivisionError
 
     gateway.runner.fail = bug
-    (result,) = (await gateway.scored(YES))["results"]
+    with capture_logs() as logs:
+        (result,) = (await gateway.scored(YES))["results"]
     assert (result["status"], result["reward"]) == ("failed", None)
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["unexpected"] * 2
 
 
 @pytest.mark.parametrize(

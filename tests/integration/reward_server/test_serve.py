@@ -1,0 +1,106 @@
+"""``greenfork serve`` and ``greenfork score`` as processes, with real Ray and real SUMO."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from shared.dataset import Row
+from shared.decisions import Extend
+from shared.rewards import RewardSpec
+from sim_workers.rewards import reward_of
+from tests.integration.conftest import read_rows
+
+GREENFORK = [sys.executable, "-c", "from cli.main import app; app()"]
+MARK = "GREENFORK_TEST_RUN"
+
+
+def processes_of(mark: str) -> list[str]:
+    """The command lines of all processes that inherited a mark."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+@contextmanager
+def served(dataset: Path, data_dir: Path, signum: signal.Signals) -> Iterator[str]:
+    """Serves a dataset, gives the URL, and ends the server with a signal."""
+    mark = uuid.uuid4().hex
+    options = ["--dataset", str(dataset), "--data-dir", str(data_dir), "--port", "0"]
+    server = subprocess.Popen(
+        [*GREENFORK, "serve", *options, "--workers", "1", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {MARK: mark},
+        text=True,
+    )
+    assert server.stdout is not None
+    with server, server.stdout as said:
+        try:
+            yield next(url for line in said if (url := _ready_url(json.loads(line)["message"])))
+        finally:
+            server.send_signal(signum)
+            status = server.wait(timeout=30)
+    assert status == 0
+    assert processes_of(mark) == [], "nothing may be left running"
+
+
+def _ready_url(message: str) -> str | None:
+    return message.split()[-1] if message.startswith("ready") else None
+
+
+def score(url: str, folder: Path, items: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Any]]:
+    """Scores items with the command; gives its summary and the rewards."""
+    source, output = folder / "in.jsonl", folder / "out.jsonl"
+    source.write_text("".join(json.dumps(item) + "\n" for item in items))
+    files = ["--input", str(source), "--output", str(output)]
+    ran = subprocess.run(
+        [*GREENFORK, "score", "--url", url, *files, "--json"], capture_output=True, check=True
+    )
+    rewards = [json.loads(line)["reward"] for line in output.read_text().splitlines()]
+    return json.loads(ran.stdout), rewards
+
+
+def test_served_rewards_are_those_of_the_builder_and_outlive_the_server(
+    dataset_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """To the last bit; a second server finds them in the ledger, and neither leaves anything."""
+    dataset = dataset_of("crossing")
+    rows = [Row.model_validate(row) for row in read_rows(dataset)]
+    items = [
+        {"state_id": row.state_id, "tls_id": row.tls_id, "decision": outcome.decision.model_dump()}
+        for row in rows
+        for outcome in row.outcomes or ()
+    ]
+    spec = RewardSpec(name="queue", horizon_s=60)
+    with served(dataset, tmp_path / "data", signal.SIGTERM) as url:
+        summary, rewards = score(url, tmp_path, items)
+        by_queue = _queue_rewards(url, items)
+    assert (summary["scored"], summary["failed"], summary["cached"]) == (len(items), 0, 0)
+    built = [reward_of(spec, o.metrics, None) for row in rows for o in row.outcomes or ()]
+    assert by_queue == built
+    assert {Extend.model_validate(item["decision"]).extend for item in items} == {True, False}
+    with served(dataset, tmp_path / "data", signal.SIGINT) as url:
+        again, same = score(url, tmp_path, items)
+    assert same == rewards
+    assert (again["cached"], again["rollouts"]) == (len(items), 0)
+
+
+def _queue_rewards(url: str, items: list[dict[str, Any]]) -> list[float]:
+    """The plain queue reward, asked for without our client."""
+    request = {"items": items, "reward": {"name": "queue", "horizon_s": 60}}
+    answer = httpx.post(f"{url}/v1/score", json=request, timeout=60).raise_for_status()
+    return [result["reward"] for result in answer.json()["results"]]
