@@ -66,7 +66,7 @@ demo_dataset() {
 # Ray ends a node when one of its processes dies, and its container with it.
 check() {
   case $1 in
-    gateway) probe 'urllib.request.urlopen("http://127.0.0.1:8000/readyz", timeout=4)' ;;
+    gateway) probe 'urllib.request.urlopen("http://127.0.0.1:8000/readyz", timeout=24)' ;;
     head) accepts_connections ;;
     worker) grep -qs raylet /proc/[0-9]*/comm && accepts_connections ;;
     *) echo "no such role: $1" >&2 && return 2 ;;
