@@ -9,7 +9,6 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, tostring
 
 import defusedxml.ElementTree as SafeXml
-from defusedxml import DefusedXmlException
 
 from shared.errors import ScenarioError
 
@@ -54,6 +53,8 @@ class ScenarioInputs:
     networks: list[str] = field(default_factory=list)
     additional: list[str] = field(default_factory=list)
     demand: list[str] = field(default_factory=list)
+    taken_out: list[str] = field(default_factory=list)
+    """The demand that stood in additional files, which may be in any order."""
 
     def run_options(self) -> dict[str, str]:
         """The options with which the scenario runs."""
@@ -68,7 +69,8 @@ class ScenarioInputs:
         return self._options(self.additional, self.demand)
 
     def _is_demand_in_states(self) -> bool:
-        return any(_FLOW.search(self.files[name]) for name in self.demand)
+        has_flow = any(_FLOW.search(self.files[name]) for name in self.demand)
+        return has_flow or bool(self.taken_out)
 
     def _options(self, additional: list[str], demand: list[str]) -> dict[str, str]:
         given = {
@@ -91,14 +93,15 @@ def read_inputs(folder: Path, given: Mapping[str, str]) -> ScenarioInputs:
     """
     inputs = ScenarioInputs()
     for path in _paths(folder, given["net-file"]):
-        _add(inputs.files, inputs.networks, "network{}.net.xml", _read(path))
+        _add(inputs.files, inputs.networks, "network{}.net.xml", _xml(_read(path)))
     for path in _paths(folder, given["additional-files"]):
-        infrastructure, demand = _split(path, _read(path))
+        infrastructure, demand = _split(_read(path))
         _add(inputs.files, inputs.additional, "additional{}.add.xml", infrastructure)
         if demand is not None:
             _add(inputs.files, inputs.demand, "demand{}.rou.xml", demand)
+            inputs.taken_out.append(inputs.demand[-1])
     for path in _paths(folder, given["route-files"]):
-        _add(inputs.files, inputs.demand, "demand{}.rou.xml", _read(path))
+        _add(inputs.files, inputs.demand, "demand{}.rou.xml", _xml(_read(path)))
     return inputs
 
 
@@ -111,15 +114,20 @@ def _add(files: dict[str, bytes], names: list[str], pattern: str, content: bytes
     files[names[-1]] = content
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> Element:
+    """The content of a file, without outputs.
+
+    Every file is parsed, because SUMO accepts detectors and ``<include>`` in each kind of file and
+    in any encoding.
+    """
     if not path.is_file():
         raise ScenarioError(f"the scenario needs {path}, which does not exist", "missing_file")
-    content = _unpack(path, path.read_bytes())
-    if b"<include" in content:
-        raise ScenarioError(f"{path} includes other files; put them into one", "unsupported_input")
-    if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-        raise ScenarioError(f"{path} declares a DTD or entities", "bad_xml")
-    return content
+    try:
+        root: Element = SafeXml.fromstring(_unpack(path, path.read_bytes()), forbid_dtd=True)
+    except (ParseError, LookupError, ValueError) as exc:  # what is unsafe is a ValueError, too
+        raise ScenarioError(f"{path} is not XML that can be used: {exc}", "bad_xml") from exc
+    _silence(path, root)
+    return root
 
 
 def _unpack(path: Path, content: bytes) -> bytes:
@@ -135,13 +143,8 @@ def _unpack(path: Path, content: bytes) -> bytes:
     return content
 
 
-def _split(path: Path, content: bytes) -> tuple[bytes, bytes | None]:
-    """An additional file without outputs and demand, and the demand it held, if any."""
-    try:
-        root: Element = SafeXml.fromstring(content)
-    except (ParseError, DefusedXmlException) as exc:
-        raise ScenarioError(f"{path} is not XML: {exc}", "bad_xml") from exc
-    _silence(path, root)
+def _split(root: Element) -> tuple[bytes, bytes | None]:
+    """An additional file without demand, and the demand it held, if any."""
     demand = Element("routes")
     for child in [child for child in root if child.tag in _DEMAND_TAGS]:
         root.remove(child)
@@ -152,6 +155,11 @@ def _split(path: Path, content: bytes) -> tuple[bytes, bytes | None]:
 def _silence(path: Path, root: Element) -> None:
     """Takes out every output that a file asks SUMO for."""
     for element in root.iter():
+        if element.tag == "include":
+            words = f"{path} includes other files; put them into one"
+            raise ScenarioError(words, "unsupported_input")
+        for param in [child for child in element if _is_output(child)]:
+            element.remove(param)
         outputs = _OUTPUT_ATTRIBUTES.get(element.tag, ())
         for attribute in outputs:
             if attribute in element.attrib:
@@ -162,6 +170,12 @@ def _silence(path: Path, root: Element) -> None:
                 f"{path}: <{element.tag}> reads another file, which is not supported",
                 "unsupported_input",
             )
+
+
+def _is_output(element: Element) -> bool:
+    """Whether this is a parameter that makes a vehicle or a traffic light write."""
+    key = element.get("key", "") if element.tag == "param" else ""
+    return key == "has.ssm.device" or key.rpartition(".")[2] == "file"
 
 
 def _xml(root: Element) -> bytes:

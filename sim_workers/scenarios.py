@@ -8,7 +8,8 @@ A bundle has two configurations. :data:`CONFIG_NAME` runs the scenario. :data:`R
 continues a saved state of it. They differ where there are flows: a restored simulation that reads
 flows again draws random numbers for them again, and departs from the run it came from. So where
 there are flows, all demand is given as additional files, which makes SUMO put it into every state,
-and a state is continued without demand files.
+and a state is continued without demand files. The same is done with demand that stood in additional
+files: unlike route files they need not be sorted by departure.
 """
 
 import hashlib
@@ -18,7 +19,6 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree as SafeXml
-from defusedxml import DefusedXmlException
 
 from shared.errors import ScenarioError
 from sim_workers.scenario_inputs import read_inputs
@@ -29,6 +29,8 @@ __all__ = ["CONFIG_NAME", "RESTORE_CONFIG_NAME", "Scenario", "load_scenario", "s
 CONFIG_NAME = "scenario.sumocfg"
 RESTORE_CONFIG_NAME = "restore.sumocfg"
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_.,:;+*\- ]*")
+_MAX_NAME = 80
+"""Names stand in ids, and ids in file names and in URLs."""
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -88,7 +90,7 @@ def load_scenario(config: Path, begin_s: float | None = None) -> Scenario:
     files[CONFIG_NAME] = _render(inputs.run_options() | options)
     files[RESTORE_CONFIG_NAME] = _render(inputs.restore_options() | options)
     return Scenario(
-        name=_UNSAFE_NAME.sub("-", config.name.removesuffix(".sumocfg")).strip("-.") or "scenario",
+        name=_name(config),
         files=files,
         begin_s=_seconds(config, "begin", options.get("begin", "0")),
         end_s=_seconds(config, "end", given["end"]) if "end" in given else None,
@@ -102,12 +104,17 @@ def sumo_arguments(config: str, seed: int) -> tuple[str, ...]:
     return ("-c", config, "--seed", str(seed))
 
 
+def _name(config: Path) -> str:
+    name = _UNSAFE_NAME.sub("-", config.name.removesuffix(".sumocfg"))
+    return name[:_MAX_NAME].strip("-.") or "scenario"
+
+
 def _read_options(config: Path) -> dict[str, str]:
     if not config.is_file():
         raise ScenarioError(f"{config} does not exist", "scenario_not_found")
     try:
         root: Element | None = SafeXml.parse(config).getroot()
-    except (ParseError, DefusedXmlException) as exc:
+    except (ParseError, LookupError, ValueError) as exc:  # what is unsafe is a ValueError, too
         raise ScenarioError(f"{config} is not a SUMO configuration: {exc}", "bad_xml") from exc
     if root is None or not root.tag.lower().endswith("configuration"):
         raise ScenarioError(f"{config} is not a SUMO configuration", "bad_xml")
