@@ -11,7 +11,7 @@ from shared.errors import StateFileError
 
 __all__ = ["check_version", "make_state_id", "normalise_state", "time_label"]
 
-_HEADER_COMMENT = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
+_HEADER_COMMENT = re.compile(rb"<!--.*?-->\s*(?=<snapshot\b)", re.DOTALL)
 _SNAPSHOT = re.compile(rb'<snapshot\b[^>]*?\bversion="([^"]*)"[^>]*?\btime="([^"]*)"')
 _LOADER_TIME = re.compile(rb'(<delay\b[^>]*?\bloaderTime=")[^"]*(")')
 _HEAD_BYTES = 65_536

@@ -14,6 +14,8 @@ from shared.dataset import DatasetLayout, Manifest
 from shared.errors import DatasetError, StateFileError, UnknownSignal, UnknownState
 from shared.signals import Signal
 from shared.states import StateRecord, StateView
+from sim_workers.statefile import check_version
+from sim_workers.version import sumo_version
 
 __all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest"]
 
@@ -51,7 +53,8 @@ class StoredState:
         """The state file.
 
         Raises:
-            StateFileError: It is gone, or its content is not what its id says.
+            StateFileError: It is gone, its content is not what its id says, or another version of
+                SUMO wrote it.
         """
         path = self.layout.state_file(self.record.state_id)
         try:
@@ -61,6 +64,7 @@ class StoredState:
         digest = hashlib.sha256(content).hexdigest()[:12]
         if not self.record.state_id.endswith(f"-{digest}"):
             raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
+        check_version(content, sumo_version())
         return content
 
 
