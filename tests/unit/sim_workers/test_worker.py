@@ -1,0 +1,230 @@
+"""Which simulations a worker holds and lets go. No process is started: the nursery is made up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ErrorInfo, HolderLost, RolloutRejected, RolloutTimeout
+from shared.rewards import Metrics
+from sim_workers import worker as worker_module
+from sim_workers.messages import Open, RolledOut, Rollout
+from sim_workers.worker import Bundle, StateRef, StateWorker, WorkerLimits, WorkerRollout
+
+_ROLLOUT = WorkerRollout("c", None, 10, remaining_s=100)
+_BUNDLE = Bundle(b"<snapshot/>", {"restore.sumocfg": b"<configuration/>"})
+
+
+@dataclass
+class _World:
+    """What happened to the holders, and what they should do."""
+
+    opened: list[str] = field(default_factory=list)
+    living: list[str] = field(default_factory=list)
+    memory_mb: dict[str, float] = field(default_factory=dict)
+    answers: list[Exception | None] = field(default_factory=list)
+    """For each of the next rollouts: what it raises, or None."""
+
+
+class _Holder:
+    def __init__(self, world: _World, name: str) -> None:
+        self._world, self._name = world, name
+
+    def call(self, request: Rollout, reply: type[RolledOut], limit_s: float) -> RolledOut:
+        error = self._world.answers.pop(0) if self._world.answers else None
+        if error is not None:
+            raise error
+        assert limit_s > request.limit_s
+        return RolledOut(metrics=_metrics(request.horizon_s))
+
+    def own_memory_mb(self) -> float:
+        return self._world.memory_mb.get(self._name, 1)
+
+    def close(self) -> None:
+        self._world.living.remove(self._name)
+
+    kill = close
+
+
+class _Nursery:
+    world = _World()
+
+    def open(self, request: Open, limit_s: float) -> _Holder:
+        assert limit_s > 0
+        assert Path(request.config).exists()
+        assert request.state_file is not None
+        assert Path(request.state_file).exists()
+        name = Path(request.state_file).stem
+        self.world.opened.append(name)
+        self.world.living.append(name)
+        return _Holder(self.world, name)
+
+    def close(self) -> None:
+        self.world.living.clear()
+
+
+def _metrics(queue: float) -> Metrics:
+    return Metrics(
+        queue_veh=queue,
+        queue_veh_max=queue,
+        wait_s=0,
+        throughput_veh=0,
+        pressure_veh=0,
+        network_queue_veh=0,
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _World:
+    """A world in which simulations are made up."""
+    monkeypatch.setattr(_Nursery, "world", _World())
+    monkeypatch.setattr(worker_module, "Nursery", _Nursery)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return _Nursery.world
+
+
+@pytest.fixture
+def worker(world: _World) -> Iterator[StateWorker]:
+    """A worker that may hold two states, or 10 MB of them."""
+    worker = StateWorker(WorkerLimits(30, max_holders=2, max_holder_memory_mb=10))
+    yield worker
+    worker.close()
+
+
+def _ref(name: str) -> StateRef:
+    return StateRef(name, "town", 1)
+
+
+def _run(worker: StateWorker, name: str, *rollouts: WorkerRollout) -> list[Metrics | ErrorInfo]:
+    outcomes = worker.run(_ref(name), rollouts or (_ROLLOUT,), _BUNDLE)
+    assert outcomes is not None
+    return outcomes
+
+
+def _code(outcome: Metrics | ErrorInfo) -> str:
+    assert isinstance(outcome, ErrorInfo)
+    return outcome.code
+
+
+def test_files_are_asked_for_when_they_are_not_there(worker: StateWorker, world: _World) -> None:
+    """A state that the worker never had cannot be opened: the answer is None, not an error."""
+    assert worker.run(_ref("a"), [_ROLLOUT], None) is None
+    assert world.opened == []
+
+
+def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
+    """Later batches find its holder, and need no files."""
+    _run(worker, "a")
+    assert worker.run(_ref("a"), [_ROLLOUT, _ROLLOUT], None) == [_metrics(10), _metrics(10)]
+    assert world.opened == ["a"]
+    assert worker.holder_starts == 1
+
+
+def test_scenario_is_sent_once(worker: StateWorker) -> None:
+    """A second state of a scenario comes without the scenario's files."""
+    _run(worker, "a")
+    assert worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", None)) == [_metrics(10)]
+
+
+def test_state_without_its_scenario_is_not_enough(worker: StateWorker) -> None:
+    """The scenario's files are needed, too."""
+    assert worker.run(_ref("a"), [_ROLLOUT], Bundle(b"<snapshot/>", None)) is None
+
+
+def test_outcomes_stand_in_the_order_of_the_rollouts(worker: StateWorker) -> None:
+    """One outcome a rollout, in order."""
+    rollouts = [WorkerRollout("c", None, horizon_s, 100) for horizon_s in (3, 1, 2)]
+    assert _run(worker, "a", *rollouts) == [_metrics(3), _metrics(1), _metrics(2)]
+
+
+def test_least_recently_used_holder_goes_first(worker: StateWorker, world: _World) -> None:
+    """Beyond the number of holders, the one that was asked longest ago is let go."""
+    for name in ("a", "b", "a", "c"):
+        _run(worker, name)
+    assert world.living == ["a", "c"]
+    assert worker.run(_ref("b"), [_ROLLOUT], None) is None
+    assert worker.run(_ref("a"), [_ROLLOUT], None) is not None
+    assert world.opened == ["a", "b", "c"]
+
+
+def test_holders_are_let_go_until_memory_suffices(worker: StateWorker, world: _World) -> None:
+    """Beyond the memory, old holders go even though their number is allowed."""
+    world.memory_mb = {"a": 6, "b": 5}
+    _run(worker, "a")
+    _run(worker, "b")
+    assert world.living == ["b"]
+
+
+def test_holder_larger_than_all_memory_is_kept_alone(worker: StateWorker, world: _World) -> None:
+    """A state that exceeds the bound by itself is still scored."""
+    world.memory_mb = {"b": 99}
+    _run(worker, "a")
+    assert _run(worker, "b") == [_metrics(10)]
+    assert world.living == ["b"]
+
+
+def test_holder_that_dies_is_rebuilt(worker: StateWorker, world: _World) -> None:
+    """The rollout is run again on a new holder, and nobody notices."""
+    world.answers = [HolderLost("gone")]
+    assert _run(worker, "a") == [_metrics(10)]
+    assert world.opened == ["a", "a"]
+    assert world.living == ["a"]
+
+
+def test_holder_that_dies_twice_is_reported(worker: StateWorker, world: _World) -> None:
+    """The rollout fails with ``holder_lost``; the next one gets a new holder."""
+    world.answers = [HolderLost("gone"), HolderLost("gone again")]
+    first, second = _run(worker, "a", _ROLLOUT, _ROLLOUT)
+    assert _code(first) == "holder_lost"
+    assert second == _metrics(10)
+    assert world.opened == ["a", "a", "a"]
+
+
+def test_refusal_fails_one_rollout_only(worker: StateWorker, world: _World) -> None:
+    """What SUMO refuses is not tried again, and the others are scored."""
+    world.answers = [RolloutRejected("no")]
+    first, second = _run(worker, "a", _ROLLOUT, _ROLLOUT)
+    assert _code(first) == "rollout_rejected"
+    assert second == _metrics(10)
+    assert world.opened == ["a"]
+
+
+def test_own_limit_and_callers_deadline_are_told_apart(worker: StateWorker, world: _World) -> None:
+    """A rollout that was ended before the deadline ran into the worker's own limit."""
+    world.answers = [RolloutTimeout("slow")]
+    assert _code(_run(worker, "a")[0]) == "rollout_timeout"
+
+
+def test_rollout_past_its_deadline_does_not_start(worker: StateWorker, world: _World) -> None:
+    """Nothing is opened for a caller who has gone."""
+    late = WorkerRollout("c", None, 10, remaining_s=-1)
+    outcomes = _run(worker, "a", late, _ROLLOUT)
+    assert _code(outcomes[0]) == "deadline_exceeded"
+    assert outcomes[1] == _metrics(10)
+    assert world.opened == ["a"]
+
+
+def test_closing_removes_everything(world: _World, tmp_path: Path) -> None:
+    """No holder and no file is left."""
+    worker = StateWorker(WorkerLimits(30, 2, 10))
+    _run(worker, "a")
+    assert list(tmp_path.iterdir())
+    worker.close()
+    assert list(tmp_path.iterdir()) == []
+    assert world.living == []
+
+
+def test_files_of_dead_workers_are_swept(world: _World, tmp_path: Path) -> None:
+    """A worker that was killed left its folder; the next worker removes it, and only it."""
+    dead = tmp_path / "greenfork-worker-999999999-x"
+    other = tmp_path / "something-else"
+    for folder in (dead, other):
+        folder.mkdir()
+        (folder / "file").write_text("x")
+    living = StateWorker(WorkerLimits(30, 2, 10))
+    StateWorker(WorkerLimits(30, 2, 10)).close()
+    assert not dead.exists()
+    assert other.exists()
+    assert len(list(tmp_path.iterdir())) == 2
+    living.close()
