@@ -1,0 +1,58 @@
+# Everything that is done to this project, one target each. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup-done
+SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format typecheck unit integration e2e bench audit clean
+
+help: ## List the targets
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(SETUP) ## Make .venv with everything for development; quick when nothing changed
+
+$(SETUP): pyproject.toml constraints.txt requirements-data.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); the first time this takes a few minutes"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-data.txt
+	@LIBSUMO_AS_TRACI=quiet $(BIN)/python -c "import libsumo" || { \
+	  echo "SUMO lacks system libraries; on Debian: apt-get install $(SUMO_LIBRARIES)"; exit 1; }
+	@touch $@
+
+demo: setup ## The main job from end to end: dataset, service, offline scores, GRPO through the URL
+	$(BIN)/greenfork demo
+
+test: lint typecheck unit integration ## Everything that must pass before a change lands
+
+lint: setup ## Style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## Mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+typecheck: setup ## mypy, strict
+	$(BIN)/mypy
+
+unit: setup ## Fast tests: no Ray, no SUMO, no socket
+	$(BIN)/pytest tests/unit shared reward_client sim_workers/rewards.py sim_workers/statefile.py trainer
+
+integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
+	$(BIN)/pytest tests/integration
+
+e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
+	deploy/e2e.sh
+
+bench: setup ## Milliseconds a rollout, five ways side by side; appends to benchmarks/results.jsonl
+	$(BIN)/python -m benchmarks.rollouts
+
+audit: setup ## Known vulnerabilities of the pinned packages
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+clean: ## Remove what was built here, the environment included
+	rm -rf $(VENV) build dist *.egg-info runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
