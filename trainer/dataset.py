@@ -81,12 +81,12 @@ def with_examples(dataset: "Dataset") -> "Dataset":
     A turn of the conversation shows a small chat model the form of an answer far better than a
     description in the system message does; the figures are in ``docs/training.md``.
     """
-    return dataset.map(
-        lambda row: {"prompt": [*row["prompt"][:-1], *_EXAMPLES, row["prompt"][-1]]},
-        desc=None,
-        keep_in_memory=True,
-        load_from_cache_file=False,
-    )
+    from datasets import Dataset
+
+    rows = dataset.to_list()
+    for row in rows:
+        row["prompt"] = [*row["prompt"][:-1], *_EXAMPLES, row["prompt"][-1]]
+    return Dataset.from_list(rows)
 
 
 def _files(root: Path) -> list[Path]:

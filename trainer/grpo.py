@@ -72,12 +72,12 @@ class _Run:
 
     def train(self, show_progress: bool) -> TrainingReport:
         """Loads, trains, saves."""
-        from trainer.models import load_model
-
         from transformers import set_seed
         from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # ours is the only one
+        from trainer.models import load_model
+
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
         set_seed(self._config.seed)  # before the adapter gets its first weights
         self._write_config()
         loaded = load_model(self._config, self._ready.hardware)

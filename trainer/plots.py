@@ -18,8 +18,8 @@ _REWARDS = {
 }
 _OUTCOMES = {
     "outcomes/invalid": ("invalid", "#c23b22"),
-    "outcomes/failed": ("failed", "#7b4b94"),
     "outcomes/cached": ("cached", "#5a9367"),
+    "outcomes/failed": ("failed", "#7b4b94"),
     "outcomes/zero_variance_groups": ("groups without variance", "#8a8a8a"),
     "outcomes/yes": ("answers yes", "#1b6ca8"),
 }
@@ -44,6 +44,9 @@ def plot_rewards(metrics: Path, target: Path) -> None:
     for name, (label, colour) in _OUTCOMES.items():
         _draw(outcomes, lines, name, label, colour)
     _draw(drift, lines, "kl", "KL", "#222222")
+    if not drift.lines:
+        drift.set_yticks([])
+        drift.text(0.5, 0.5, "not measured (kl_coeff: 0)", ha="center", transform=drift.transAxes)
     rewards.set_title("GRPO training", loc="left", fontweight="bold")
     rewards.set_ylabel("mean reward")
     rewards.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)

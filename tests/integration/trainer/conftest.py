@@ -77,6 +77,6 @@ def settings(
             "device": "cpu",
             "precision": "fp32",
         }
-        return GRPOTrainingConfig(**{**values, **changes})  # type: ignore[arg-type]
+        return GRPOTrainingConfig(**{**values, **changes})
 
     return make

@@ -86,10 +86,10 @@ def running(service: SmallService) -> Iterator[str]:
     """Serves on a free port of the loopback interface; gives the URL."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name the library calls
+        def do_GET(self) -> None:
             self._send(service.info())
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self._send(service.score(body))
 

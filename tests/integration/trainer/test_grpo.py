@@ -14,6 +14,7 @@ from shared.errors import (
     ServiceUnreachable,
     TrainingStopped,
 )
+from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
 from trainer import GRPOTrainingConfig, load_config, train_grpo
 from trainer.history import read_metrics
@@ -29,7 +30,7 @@ class TestRun:
     """A run that goes well."""
 
     def test_leaves_all_its_files(self, settings: Settings) -> None:
-        """Adapter, merged model, settings, metrics and the plot are there, and the report agrees."""
+        """Adapter, merged model, settings, metrics and plot are there, and the report agrees."""
         with running(SmallService(yes_is_better)) as url:
             config = settings(url, failed_share_limit=0.1)
             report = train_grpo(config)
@@ -84,7 +85,7 @@ class TestRun:
         words = torch.tensor([[2, 5, 3, 6]])
         untrained = base(words).logits
         adapted = PeftModel.from_pretrained(base, files.adapter).eval()(words).logits
-        merged = AutoModelForCausalLM.from_pretrained(files.merged)(words).logits
+        merged = AutoModelForCausalLM.from_pretrained(str(files.merged))(words).logits
         assert torch.allclose(adapted, merged, atol=1e-5)
         assert not torch.allclose(untrained, merged, atol=1e-3)
         assert AutoTokenizer.from_pretrained(files.merged).chat_template
@@ -93,9 +94,8 @@ class TestRun:
         """An adapter of an earlier run is a model to start from."""
         with running(SmallService(yes_is_better)) as url:
             first = train_grpo(settings(url, max_steps=1))
-            second = settings(
-                url, max_steps=1, model_path=str(first.files.adapter), output_dir=str(tmp_path / "2")
-            )
+            start = str(first.files.adapter)
+            second = settings(url, max_steps=1, model_path=start, output_dir=str(tmp_path / "2"))
             assert train_grpo(second).steps == 1
 
     def test_goes_on_from_the_latest_checkpoint(self, settings: Settings) -> None:
@@ -134,7 +134,7 @@ class TestStop:
         service = SmallService(yes_is_better)
         seen = 0
 
-        def one_in_four(item, request):  # type: ignore[no-untyped-def]
+        def one_in_four(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
             nonlocal seen
             seen += 1
             return (failing if seen % 4 == 0 else yes_is_better)(item, request)
@@ -145,7 +145,7 @@ class TestStop:
         assert report.failed_share == 0.25
 
     def test_when_the_service_goes_away(self, settings: Settings) -> None:
-        """After its retries the run stops with a checkpoint, and goes on when the service is back."""
+        """The run stops with a checkpoint, and goes on when the service is back."""
         service = SmallService(yes_is_better)
         with running(service) as url:
             service.is_gone_after = 3
@@ -167,8 +167,11 @@ class TestRefusals:
     def test_service_cannot_score_the_dataset(self, settings: Settings) -> None:
         """A service that fails the first row is refused at once."""
 
-        def failed(item, request):  # type: ignore[no-untyped-def]
-            return failing(item.model_copy(update={"decision": None}), request)
+        def failed(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
+            as_completion = ScoreItem(
+                state_id=item.state_id, tls_id="A", decision_kind="extend", completion=""
+            )
+            return failing(as_completion, request)
 
         with running(SmallService(failed)) as url, pytest.raises(ServiceRefused, match="first row"):
             train_grpo(settings(url))

@@ -22,8 +22,8 @@ def save_tiny_llama(folder: Path) -> Path:
     often, alone, wrapped in other words, and not at all.
     """
     words = Tokenizer(WordLevel({word: i for i, word in enumerate(_WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = Whitespace()  # type: ignore[assignment]
-    tokenizer = PreTrainedTokenizerFast(
+    words.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=words, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
     )
     tokenizer.chat_template = _TEMPLATE

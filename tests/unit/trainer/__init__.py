@@ -1,0 +1,1 @@
+"""Tests of the trainer that need neither a model nor a service."""

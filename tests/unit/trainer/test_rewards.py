@@ -1,0 +1,231 @@
+"""Reward functions: what a batch is asked for once, and what becomes of each completion."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from shared.completions import parse_completion
+from shared.errors import ErrorInfo, InvalidDecision, ServiceError, ServiceRefused
+from shared.errors import ServiceUnreachable as Unreachable
+from shared.rewards import RewardSpec
+from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
+from shared.states import Simulator
+from trainer.rewards import FormatReward, RewardWeights, TrafficReward, format_reward
+from trainer.scoring import REWARD_BOUND, BatchScorer, ScoringTerms
+from trainer.tally import BatchCounts, FailureLimit, Tally, zero_variance_share
+
+YES, NO = '{"extend": "yes"}', '{"extend": "no"}'
+
+
+class FakeService:
+    """Gives 0.5 for yes, -0.5 for no; fails completions that say so."""
+
+    def __init__(self, error: ServiceError | None = None) -> None:
+        self.calls: list[Sequence[ScoreItem]] = []
+        self.error = error
+
+    async def score(
+        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = 30
+    ) -> ScoreResponse:
+        """Answers after giving others a turn."""
+        self.calls.append(items)
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        results = tuple(_answer(item, reward) for item in items)
+        counts = Counts(scored=0, invalid=0, failed=0, cached=0, rollouts=2)
+        return ScoreResponse(results=results, counts=counts, simulator=Simulator(version="0"))
+
+
+def _answer(item: ScoreItem, reward: RewardSpec) -> ScoreResult:
+    if item.completion == "fail":
+        error = ErrorInfo(code="worker_lost", message="", retryable=True)
+        return ScoreResult(id=None, status="failed", reward=None, error=error)
+    try:
+        decision = item.decision or parse_completion(item.completion or "", "extend")
+    except InvalidDecision as exc:
+        error = ErrorInfo.of(exc)
+        return ScoreResult(id=None, status="invalid", reward=reward.invalid_reward, error=error)
+    value = (0.5 if decision.extend else -0.5) * (1e9 if item.state_id == "wild" else 1)
+    return ScoreResult(id=None, status="scored", reward=value, decision=decision, cached=True)
+
+
+class Functions:
+    """Both reward functions over one fake service, called as TRL calls them."""
+
+    def __init__(self, service: FakeService, window: int = 100, extend_s: int = 5) -> None:
+        self.service = service
+        self.tally = Tally(FailureLimit(0.5, window))
+        self.connected = 0
+        terms = ScoringTerms(RewardSpec(invalid_reward=-0.75), 30, extend_s)
+        scorer = BatchScorer(self._connect, terms, self.tally, clock=iter(range(99)).__next__)
+        self.form = FormatReward(scorer)
+        self.traffic = TrafficReward(scorer, RewardWeights(1.0, 2.0, group_size=2))
+        self.logged: dict[str, float] = {}
+
+    def _connect(self) -> FakeService:
+        self.connected += 1
+        return self.service
+
+    async def __call__(
+        self, texts: list[str], states: list[str] | None = None
+    ) -> tuple[list[float | None], list[float | None]]:
+        """Format and traffic rewards of a batch."""
+        completions = [[{"role": "assistant", "content": text}] for text in texts]
+        columns = {
+            "completions": completions,
+            "prompts": [None] * len(texts),
+            "completion_ids": [None] * len(texts),
+            "trainer_state": None,
+            "log_extra": None,
+            "log_metric": self.logged.__setitem__,
+            "state_id": states or ["s"] * len(texts),
+            "tls_id": ["A"] * len(texts),
+            "decision_kind": ["extend"] * len(texts),
+        }
+        form, traffic = await asyncio.gather(
+            self.form(**columns),  # type: ignore[arg-type]
+            self.traffic(**columns),  # type: ignore[arg-type]
+        )
+        return form, traffic
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (YES, 1.0),
+        (f"\n {NO} ", 1.0),
+        ('{"extend": "yes", "extend_sec": 10}', 1.0),
+        (f"My answer: {YES}", 0.0),
+        (f"```json\n{YES}\n```", 0.0),
+        ('{"extend": "maybe"}', -1.0),
+        ('{"extend": true}', -1.0),
+        ('{"extend": "yes", "why": "queue"}', -1.0),
+        (f"[{YES}]", -1.0),
+        ("", -1.0),
+    ],
+)
+def test_form_of_an_answer(text: str, value: float) -> None:
+    """Strict JSON, JSON inside other text, and neither."""
+    assert format_reward(text) == value
+
+
+async def test_one_call_a_batch() -> None:
+    """Two functions and two batches make two calls, over one client made at the first."""
+    functions = Functions(FakeService())
+    await functions([YES, NO, "?", YES])
+    await functions([NO])
+    assert [len(items) for items in functions.service.calls] == [4, 1]
+    assert functions.connected == 1
+
+
+async def test_rewards_come_back_in_order() -> None:
+    """Scored, invalid with the reward that was asked for, and failed as None in both."""
+    form, traffic = await Functions(FakeService())([YES, "?", "fail", NO])
+    assert form == [1.0, -1.0, None, 1.0]
+    assert traffic == [0.5, -0.75, None, -0.5]
+
+
+async def test_wild_rewards_are_clamped() -> None:
+    """No number from outside can be large enough to destroy the weights."""
+    _, traffic = await Functions(FakeService())([YES, NO], ["wild", "wild"])
+    assert traffic == [REWARD_BOUND, -REWARD_BOUND]
+
+
+async def test_metrics_of_a_batch() -> None:
+    """Shares by outcome and by code, the share of yes, and groups that do not vary."""
+    functions = Functions(FakeService())
+    await functions([YES, YES, YES, "?", NO, "fail", YES], list("aabbccd"))
+    assert functions.logged == pytest.approx(
+        {
+            "outcomes/invalid": 1 / 7,
+            "outcomes/failed": 1 / 7,
+            "outcomes/cached": 5 / 7,
+            "outcomes/yes": 4 / 5,
+            "outcomes/zero_variance_groups": 1 / 2,
+            "reward_service/seconds": 1,
+            "invalid/no_json": 1 / 7,
+            "failed/worker_lost": 1 / 7,
+        }
+    )
+
+
+async def test_a_code_that_was_seen_is_reported_as_zero_later() -> None:
+    """So that its mean over several batches is not of the bad ones only."""
+    functions = Functions(FakeService())
+    await functions(["?"])
+    await functions([YES])
+    assert functions.logged["invalid/no_json"] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (Unreachable("http://x does not answer"), "was lost: http://x does not answer"),
+        (ServiceRefused("no such state", "unknown_state"), "refused a batch: no such state"),
+    ],
+)
+async def test_a_service_that_is_gone_stops_the_run(error: ServiceError, says: str) -> None:
+    """Nothing is raised into TRL; every reward is None and the flag says why."""
+    functions = Functions(FakeService(error))
+    form, traffic = await functions([YES, NO])
+    assert form == traffic == [None, None]
+    assert says in (functions.tally.stop.reason or "")
+
+
+async def test_too_many_failures_stop_the_run() -> None:
+    """Only beyond the limit, and the reason names the code."""
+    functions = Functions(FakeService(), window=4)
+    await functions(["fail", YES, "fail", YES])
+    assert functions.tally.stop.reason is None
+    await functions(["fail", "fail", YES, YES])
+    assert "'worker_lost' (4 times)" in (functions.tally.stop.reason or "")
+
+
+async def test_seconds_of_a_yes() -> None:
+    """Other seconds than the default are sent as a decision; invalid text is sent as it is."""
+    functions = Functions(FakeService(), extend_s=10)
+    await functions([YES, '{"extend": "yes", "extend_sec": 20}', "?"])
+    sent = [(i.decision and i.decision.extend_s, i.completion) for i in functions.service.calls[0]]
+    assert sent == [(10, None), (20, None), (None, "?")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "rewards", "share"),
+    [
+        ("aaaa", [1, 1, 0, 1], 0.5),
+        ("abab", [1, 0, 1, 0], 1.0),
+        ("aab", [1, 0, 5], 0.0),
+        ("aabb", [1, None, 0, 0], 1.0),
+        ("a", [1], None),
+        ("", [], None),
+    ],
+)
+def test_zero_variance(keys: str, rewards: list[float | None], share: float | None) -> None:
+    """Over whole groups only, wherever their rows stand; failed rewards are not compared."""
+    assert zero_variance_share(keys, rewards, group_size=2) == share
+
+
+def test_failures_count_over_a_window() -> None:
+    """Old failures are forgotten, and one early failure is not a share of one."""
+    limit = FailureLimit(share=0.5, window=4)
+    steps: list[Callable[[], bool]] = [
+        lambda: limit.exceeded_by([True]),
+        lambda: limit.exceeded_by([True, False, False]),
+        lambda: limit.exceeded_by([False, False, True, True]),
+        lambda: limit.exceeded_by([True]),
+    ]
+    assert [step() for step in steps] == [False, False, False, True]
+
+
+def test_no_failure_is_allowed_at_zero() -> None:
+    """A limit of 0 stops at the first failure."""
+    tally = Tally(FailureLimit(share=0, window=10))
+    tally.add(BatchCounts(items=1, invalid={}, failed={"x": 1}), [True])
+    assert tally.stop.reason is not None
+
+
+def test_tally_without_a_batch_has_no_metrics() -> None:
+    """Nothing is divided by zero."""
+    assert Tally(FailureLimit(0.5, 4)).metrics() == {}
