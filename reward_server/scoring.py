@@ -81,7 +81,7 @@ def _result(
             status="invalid",
             reward=request.reward.invalid_reward,
             decision=candidate.decision,
-            restore=candidate.state.record.restore,
+            restore=candidate.state.record.restore_over(request.reward.horizon_s),
             error=ErrorInfo.of(candidate.error),
         )
     assert work is not None, "a legal candidate has work"  # noqa: S101
@@ -89,7 +89,7 @@ def _result(
     reference = fetched.outcomes[work.reference[0]] if work.reference else None
     error = own.error or (reference.error if reference else None)
     if error is not None:
-        return _failed(candidate, error)
+        return _failed(request, candidate, error)
     return _scored(request, candidate, own, reference)
 
 
@@ -100,7 +100,7 @@ def _scored(
     assert metrics is not None, "an outcome has metrics or an error"  # noqa: S101
     reward = reward_of(request.reward, metrics, reference.metrics if reference else None)
     if not math.isfinite(reward):
-        return _failed(candidate, RolloutError(f"the reward is {reward}", "not_finite"))
+        return _failed(request, candidate, RolloutError(f"the reward is {reward}", "not_finite"))
     return ScoreResult(
         id=candidate.item.id,
         status="scored",
@@ -108,17 +108,17 @@ def _scored(
         decision=candidate.decision,
         metrics=metrics if request.series else metrics.model_copy(update={"series": None}),
         cached=own.is_recorded and (reference is None or reference.is_recorded),
-        restore=candidate.state.record.restore,
+        restore=candidate.state.record.restore_over(request.reward.horizon_s),
     )
 
 
-def _failed(candidate: Candidate, error: GreenforkError) -> ScoreResult:
+def _failed(request: ScoreRequest, candidate: Candidate, error: GreenforkError) -> ScoreResult:
     return ScoreResult(
         id=candidate.item.id,
         status="failed",
         reward=None,
         decision=candidate.decision,
-        restore=candidate.state.record.restore,
+        restore=candidate.state.record.restore_over(request.reward.horizon_s),
         error=ErrorInfo.of(error),
     )
 

@@ -39,6 +39,11 @@ class StateRecord(WireModel):
     signals: dict[str, SignalState]
     """Every traffic light of the network, by id."""
 
+    def restore_over(self, horizon_s: int) -> Restore:
+        """What a reward of this horizon may say: beyond what was proven, it is unverified."""
+        is_beyond = self.restore == "state" and horizon_s > self.verified_s
+        return "unverified" if is_beyond else self.restore
+
 
 class StateView(StateRecord):
     """A state as ``GET /v1/states/{state_id}`` shows it: the record and its signals in full."""
