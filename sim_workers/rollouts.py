@@ -8,7 +8,7 @@ from shared.decisions import Decision, canonical
 
 __all__ = ["ENGINE_REVISION", "RolloutTask"]
 
-ENGINE_REVISION = 1
+ENGINE_REVISION = 2
 """Raised whenever the same task would yield other metrics; old outcomes are then not found."""
 
 

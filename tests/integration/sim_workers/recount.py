@@ -1,0 +1,59 @@
+"""The metrics of a rollout, written out again on libsumo alone: no fork, none of our code.
+
+A module of its own because libsumo holds one simulation a process:
+``python -m tests.integration.sim_workers.recount CONFIG SEED STATE TLS REMAINING HORIZON``, where
+STATE and REMAINING may be ``-``. Prints the metrics as JSON.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import libsumo as sumo
+
+
+def main(config: str, seed: str, state: str, tls_id: str, remaining: str, horizon: str) -> None:
+    """Runs one rollout and prints what it showed."""
+    load = [] if state == "-" else ["--load-state", state]
+    sumo.start(["sumo", "-c", config, "--seed", seed, "--no-step-log", "--no-warnings", *load])
+    if remaining != "-":
+        sumo.trafficlight.setPhaseDuration(tls_id, float(remaining))
+    incoming = list(dict.fromkeys(sumo.trafficlight.getControlledLanes(tls_id)))
+    links = [link for group in sumo.trafficlight.getControlledLinks(tls_id) for link in group]
+    outgoing = list(dict.fromkeys(link[1] for link in links))
+    queue, wait, speeds, seen, pressure, network, left = [], [], [], 0, [], [], 0
+    before = _on(incoming)
+    for _ in range(int(horizon)):
+        sumo.simulationStep()
+        now = _on(incoming)
+        left += len(set(before) - set(now))
+        before = now
+        queue.append(sum(map(sumo.lane.getLastStepHaltingNumber, incoming)))
+        wait.append(sum(map(sumo.lane.getWaitingTime, incoming)))
+        speeds.append(sum(map(sumo.vehicle.getSpeed, now)))
+        seen += len(now)
+        pressure.append(len(now) - len(_on(outgoing)))
+        network.append(sum(map(sumo.lane.getLastStepHaltingNumber, sumo.lane.getIDList())))
+    metrics = {
+        "queue_veh": _mean(queue),
+        "queue_veh_max": max(queue),
+        "wait_s": _mean(wait),
+        "speed_mps": sum(speeds) / seen if seen else None,
+        "throughput_veh": left,
+        "pressure_veh": _mean(pressure),
+        "network_queue_veh": _mean(network),
+        "series": queue,
+    }
+    sys.stdout.write(json.dumps(metrics))
+
+
+def _on(lanes: list[str]) -> list[str]:
+    return [vehicle for lane in lanes for vehicle in sumo.lane.getLastStepVehicleIDs(lane)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
