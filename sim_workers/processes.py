@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
-from shared.errors import HolderLost
+from shared.errors import HolderLost, RolloutRejected
 from sim_workers.messages import Failed, Open, Ready, Reply, Request, decode_reply
 
 __all__ = ["Holder", "Nursery"]
@@ -47,6 +47,10 @@ class Nursery:
         holder = self._fork_holder()
         try:
             holder.call(request, Ready, limit_s)
+        except RolloutRejected as exc:
+            words = f"{exc.message}{holder.last_words()}"
+            holder.kill()
+            raise RolloutRejected(words) from exc
         except BaseException:
             holder.kill()
             raise
@@ -129,7 +133,7 @@ class Holder:
         try:
             self._connection.send_bytes(request.model_dump_json().encode())
         except OSError as exc:
-            raise HolderLost(f"the simulation process died{self._last_words()}") from exc
+            raise HolderLost(f"the simulation process died{self.last_words()}") from exc
 
     def receive(self, reply: type[_Reply], limit_s: float) -> _Reply:
         """Waits for the answer to what was sent; raises as :meth:`call` does."""
@@ -139,7 +143,7 @@ class Holder:
                 raise HolderLost(f"the simulation process did not answer in {limit_s:g} s")
             answer = decode_reply(self._connection.recv_bytes())
         except (EOFError, OSError) as exc:
-            raise HolderLost(f"the simulation process died{self._last_words()}") from exc
+            raise HolderLost(f"the simulation process died{self.last_words()}") from exc
         if isinstance(answer, Failed):
             raise answer.error.to_error()
         if not isinstance(answer, reply):
@@ -165,7 +169,7 @@ class Holder:
             os.kill(self.pid, signal.SIGKILL)
         self.close()
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         """The end of what SUMO printed, for the error message."""
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - _LOG_TAIL_BYTES))

@@ -99,8 +99,10 @@ class StateWorker:
 
     def close(self) -> None:
         """Ends every holder and removes the files."""
-        self._nursery.close()
+        for held in self._holders.values():
+            held.holder.close()
         self._holders.clear()
+        self._nursery.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _outcome(
