@@ -49,7 +49,7 @@ serve() {
   status=0
   wait "$gateway" || status=$?
   # A signal ends the first wait early; the gateway still finishes what it has in hand.
-  while kill -0 "$gateway" 2>/dev/null; do wait "$gateway" || status=$?; done
+  while kill -0 "$gateway" 2>/dev/null; do status=0; wait "$gateway" || status=$?; done
   ray stop --grace-period 3 >/dev/null 2>&1 || true
   return "$status"
 }

@@ -154,7 +154,7 @@ def test_every_decision_is_scored_from_outside(deployment: Deployment, scoring: 
 def test_no_item_is_lost_when_a_worker_is_killed_amid_a_request(
     deployment: Deployment, scoring: Scoring
 ) -> None:
-    """What the killed container was at is done by the other one, with the same rewards."""
+    """What the killed container was at is done by the other one, within the same request."""
     items = deployment.items()
     lost = deployment.metric("greenfork_workers_lost_total")
 
