@@ -17,7 +17,14 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
-from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError, RolloutError, WorkerLost
+from shared.errors import (
+    DatasetError,
+    DeadlineExceeded,
+    ErrorInfo,
+    GreenforkError,
+    RolloutError,
+    WorkerLost,
+)
 from shared.rewards import Metrics
 from sim_workers.actor import start_actor
 from sim_workers.rollouts import RolloutTask
@@ -140,11 +147,14 @@ class RolloutPool:
 
         Raises:
             UnknownState: The store has no such state.
+            UnknownSignal: The state has no such signal.
             RolloutError: It could not be computed; the class says why.
         """
+        state = self._store.get(task.state_id)
+        state.signal(task.tls_id)
         deadline_s = time.monotonic() + timeout_s
         done: asyncio.Future[Metrics] = asyncio.get_running_loop().create_future()
-        pending = _Pending(task, self._store.get(task.state_id), deadline_s, done)
+        pending = _Pending(task, state, deadline_s, done)
         self._enqueue(pending)
         try:
             async with asyncio.timeout(timeout_s):
@@ -297,7 +307,10 @@ def _bundle(state: StoredState, worker: _Worker) -> Bundle:
     """The files of a state, read from disk and checked against its digest."""
     folder = state.layout.scenario
     has_scenario = state.record.scenario_id in worker.scenarios
-    scenario = None if has_scenario else {p.name: p.read_bytes() for p in folder.iterdir()}
+    try:
+        scenario = None if has_scenario else {p.name: p.read_bytes() for p in folder.iterdir()}
+    except OSError as exc:
+        raise DatasetError(f"cannot read the scenario {folder}: {exc.strerror}") from exc
     return Bundle(state.read(), scenario)
 
 

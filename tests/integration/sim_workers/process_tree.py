@@ -36,11 +36,15 @@ def is_alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def nurseries_of(owner: int) -> list[int]:
+    """The nurseries that workers and builders in process ``owner`` have started."""
+    return [child for child in children(owner) if b"sim_workers.holder" in _command(child)]
+
+
 def nursery_of(owner: int) -> int:
-    """The nursery that a worker or a builder in process ``owner`` has started."""
-    found = [child for child in children(owner) if b"sim_workers.holder" in _command(child)]
-    assert len(found) == 1, f"{owner} has {len(found)} nurseries"
-    return found[0]
+    """The only one of them."""
+    (nursery,) = nurseries_of(owner)
+    return nursery
 
 
 def _command(pid: int) -> bytes:

@@ -21,6 +21,7 @@ from tests.integration.sim_workers.process_tree import (
     children,
     descendants,
     is_alive,
+    nurseries_of,
     nursery_of,
     wait_for,
 )
@@ -72,10 +73,7 @@ def background() -> Iterator[ThreadPoolExecutor]:
 
 def _busy_holder(owner: int, spared: frozenset[int] = frozenset()) -> int | None:
     """A holder with a rollout under way."""
-    try:
-        holders = children(nursery_of(owner))
-    except AssertionError:  # not started yet
-        return None
+    holders = [pid for nursery in nurseries_of(owner) for pid in children(nursery)]
     return next((pid for pid in holders if pid not in spared and children(pid)), None)
 
 

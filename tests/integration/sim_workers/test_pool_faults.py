@@ -1,0 +1,200 @@
+"""Ray's actors are killed and files are damaged; each rollout gets its value or its error."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from shared.dataset import DatasetLayout
+from shared.decisions import Extend
+from shared.errors import GreenforkError, UnknownSignal, UnknownState
+from shared.rewards import Metrics
+from sim_workers.pool import PoolSettings, RolloutPool
+from sim_workers.rollouts import RolloutTask
+from sim_workers.store import StateStore
+from tests.integration.conftest import read_rows
+from tests.integration.sim_workers.process_tree import (
+    children,
+    descendants,
+    is_alive,
+    nurseries_of,
+    wait_for,
+)
+from tests.unit.sim_workers.datasets import replace_state
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIMIT_S = 120.0
+GOOD, OTHER_VERSION, CHANGED, GONE, HOMELESS = range(5)
+
+
+@pytest.fixture(scope="module")
+def folders(
+    dataset_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """The crossing's states, of which some are damaged, and a state without its scenario."""
+    whole, homeless = (tmp_path_factory.mktemp("damaged") / name for name in ("whole", "homeless"))
+    for folder in (whole, homeless):
+        shutil.copytree(dataset_of("crossing"), folder)
+    ids = _ids(whole)
+    states = DatasetLayout(whole)
+    other = states.state_file(ids[OTHER_VERSION]).read_bytes()
+    replace_state(whole, ids[OTHER_VERSION], other.replace(b'"1.28.0"', b'"1.20.0"', 1))
+    with states.state_file(ids[CHANGED]).open("ab") as file:
+        file.write(b"\n")
+    states.state_file(ids[GONE]).unlink()
+    _keep_one_without_scenario(homeless, ids[HOMELESS])
+    return [whole, homeless]
+
+
+def _keep_one_without_scenario(folder: Path, state_id: str) -> None:
+    layout = DatasetLayout(folder)
+    (line,) = (line for line in layout.index.read_text().splitlines() if state_id in line)
+    record = json.loads(line) | {"scenario_id": "gone-000000000000"}
+    layout.index.write_text(json.dumps(record) + "\n")
+    content = layout.state_file(state_id).read_bytes()
+    replace_state(folder, state_id, content + b"\n")
+    shutil.rmtree(layout.scenario)
+
+
+def _ids(folder: Path) -> list[str]:
+    lines = DatasetLayout(folder).index.read_text().splitlines()
+    return [json.loads(line)["state_id"] for line in lines]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool(folders: list[Path]) -> AsyncIterator[RolloutPool]:
+    """Two workers on a Ray of their own."""
+    pool = RolloutPool(StateStore.open(folders), PoolSettings(2, None, 60, 8, 2000))
+    await pool.start()
+    yield pool
+    await pool.close()
+
+
+def _task(state_id: str, tls_id: str = "c", horizon_s: int = 60) -> RolloutTask:
+    return RolloutTask(state_id, tls_id, Extend(extend=True), horizon_s)
+
+
+async def _failure(pool: RolloutPool, state_id: str) -> GreenforkError:
+    with pytest.raises(GreenforkError) as caught:
+        await pool.run(_task(state_id), LIMIT_S)
+    return caught.value
+
+
+async def _actors(pool: RolloutPool) -> list[int]:
+    """The process ids of the workers, once there are two."""
+    await asyncio.to_thread(wait_for, lambda: pool.stats().workers == 2, "two workers", LIMIT_S)
+    hellos = [worker.actor.hello.remote() for worker in pool._workers]
+    return [hello.pid for hello in await asyncio.gather(*hellos)]
+
+
+def _expected(folder: Path) -> dict[RolloutTask, Metrics]:
+    """What the live simulation showed when the dataset was built."""
+    return {
+        RolloutTask(row["state_id"], row["tls_id"], Extend(**outcome["decision"]), 60): Metrics(
+            **outcome["metrics"]
+        )
+        for row in read_rows(folder)
+        for outcome in row["outcomes"]
+    }
+
+
+def _busy_actor(actors: list[int]) -> int | None:
+    """An actor with a rollout under way."""
+    for actor in actors:
+        holders = [pid for nursery in nurseries_of(actor) for pid in children(nursery)]
+        if any(map(children, holders)):
+            return actor
+    return None
+
+
+async def test_killed_actor_changes_no_value(
+    pool: RolloutPool, folders: list[Path], dataset_of: Callable[[str], Path]
+) -> None:
+    """All its rollouts are scored elsewhere, the loss is counted, and a new worker comes up."""
+    known = set(_ids(folders[0])) & set(_ids(dataset_of("crossing")))
+    states = StateStore.open(folders)
+    damaged = {_ids(folders[0])[index] for index in (CHANGED, GONE)}
+    expected = {
+        task: metrics
+        for task, metrics in _expected(dataset_of("crossing")).items()
+        if task.state_id in known - damaged and states.get(task.state_id)
+    }
+    actors, before = await _actors(pool), pool.stats()
+    tasks = list(expected) * 10
+    runs = [asyncio.create_task(pool.run(task, LIMIT_S)) for task in tasks]
+    victim = await asyncio.to_thread(wait_for, lambda: _busy_actor(actors), "a rollout")
+    assert victim is not None
+    family = descendants(victim)
+    os.kill(victim, signal.SIGKILL)
+    scored = await asyncio.gather(*runs)
+    for task, metrics in zip(tasks, scored, strict=True):
+        assert metrics.model_copy(update={"series": None}) == expected[task]
+    after = pool.stats()
+    assert after.workers_lost == before.workers_lost + 1
+    assert after.retried > before.retried
+    assert victim not in await _actors(pool)
+    assert after.queued == 0
+    assert not any(map(is_alive, family))
+
+
+@pytest.mark.parametrize(
+    ("index", "code"),
+    [
+        (OTHER_VERSION, "state_of_other_version"),
+        (CHANGED, "digest_mismatch"),
+        (GONE, "bad_state_file"),
+    ],
+)
+async def test_damaged_state_fails_with_its_code(
+    index: int, code: str, pool: RolloutPool, folders: list[Path]
+) -> None:
+    """The message says what is wrong with the file; nothing of it reaches SUMO."""
+    error = await _failure(pool, _ids(folders[0])[index])
+    assert error.code == code
+    assert not error.retryable
+
+
+async def test_state_without_its_scenario_fails_at_once(
+    pool: RolloutPool, folders: list[Path]
+) -> None:
+    """Not at the deadline: the folder that cannot be read is named."""
+    error = await _failure(pool, _ids(folders[1])[0])
+    assert error.code == "not_a_dataset"
+    assert "scenario" in error.message
+
+
+async def test_unknown_signal_harms_no_other_rollout(
+    pool: RolloutPool, folders: list[Path]
+) -> None:
+    """Items of one state travel together; the one that is wrong fails alone."""
+    state_id = _ids(folders[0])[GOOD]
+    good, bad = await asyncio.gather(
+        pool.run(_task(state_id), LIMIT_S),
+        pool.run(_task(state_id, tls_id="north"), LIMIT_S),
+        return_exceptions=True,
+    )
+    assert isinstance(good, Metrics)
+    assert isinstance(bad, UnknownSignal)
+
+
+async def test_unknown_state_is_refused_at_once(pool: RolloutPool) -> None:
+    """It is not queued."""
+    with pytest.raises(UnknownState):
+        await pool.run(_task("crossing@1-ffffffffffff"), LIMIT_S)
+    assert pool.stats().queued == 0
+
+
+async def test_deadline_is_kept(pool: RolloutPool, folders: list[Path]) -> None:
+    """A rollout that takes too long ends as such, and the next one is scored."""
+    state_id = _ids(folders[0])[GOOD]
+    with pytest.raises(GreenforkError) as caught:
+        await pool.run(_task(state_id, horizon_s=10_000_000), 0.5)
+    assert caught.value.code == "deadline_exceeded"
+    assert isinstance(await pool.run(_task(state_id), LIMIT_S), Metrics)
