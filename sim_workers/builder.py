@@ -194,7 +194,8 @@ class _Builder:
         signals = _describe(live, self._options)
         chosen = _choose(signals, self._options.tls_ids)
         begin_s = self._scenario.begin_s
-        end_s = self._options.end_s or self._scenario.end_s or begin_s + _DEFAULT_LENGTH_S
+        ends_s = (self._options.end_s, self._scenario.end_s, begin_s + _DEFAULT_LENGTH_S)
+        end_s = next(end_s for end_s in ends_s if end_s is not None)
         slots = decision_slots(begin_s, end_s, self._options)
         for number, (from_s, to_s) in enumerate(slots, start=1):
             self._fill_slot(live, chosen, from_s, to_s)
@@ -374,7 +375,7 @@ def _choose(signals: dict[str, Signal], tls_ids: Sequence[str]) -> list[Signal]:
             raise UnknownSignal(
                 f"the network has no signal {tls_id!r}; it has {', '.join(sorted(signals))}"
             )
-    return [signals[tls_id] for tls_id in (tls_ids or sorted(signals))]
+    return [signals[tls_id] for tls_id in dict.fromkeys(tls_ids or sorted(signals))]
 
 
 @contextmanager
