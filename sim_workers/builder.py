@@ -128,7 +128,7 @@ def build_dataset(
     Raises:
         ScenarioError: The scenario is unusable; ``no_signal`` where it has none.
         UnknownSignal: An id in ``tls_ids`` is not in the network.
-        DatasetError: ``dataset_exists``, or ``no_decision_points``.
+        DatasetError: ``dataset_exists``, ``not_writable``, or ``no_decision_points``.
         RolloutError: A simulation failed.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -381,8 +381,11 @@ def _choose(signals: dict[str, Signal], tls_ids: Sequence[str]) -> list[Signal]:
 @contextmanager
 def _workplace(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` to build in; removed if it was not moved away."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    root = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        root = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=out.parent))
+    except OSError as exc:
+        raise DatasetError(f"cannot write to {out.parent}: {exc.strerror}", "not_writable") from exc
     root.chmod(0o777 & ~_umask())
     try:
         yield root
