@@ -142,7 +142,9 @@ def _load_transformers(folder: Path, config: GRPOTrainingConfig, hardware: Hardw
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, folder).merge_and_unload()
-    tokenizer = AutoTokenizer.from_pretrained(_tokenizer_of(folder, base), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        _tokenizer_of(folder, base), local_files_only=True, clean_up_tokenization_spaces=False
+    )
     if tokenizer.chat_template is None:
         raise ModelError(f"the tokenizer of {config.model_path!r} has no chat template")
     lora = LoraConfig(

