@@ -24,7 +24,8 @@ from rich.table import Table
 from benchmarks.ways import WAYS, Case, Measured, serve_way
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
-from sim_workers.builder import BuildOptions, build_dataset
+from sim_workers.build_plan import BuildOptions
+from sim_workers.builder import build_dataset
 from sim_workers.resco import locate_scenario
 from sim_workers.scenarios import RESTORE_CONFIG_NAME
 from sim_workers.store import StateStore

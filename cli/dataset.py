@@ -19,7 +19,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
-    from sim_workers.builder import BuildOptions
+    from sim_workers.build_plan import BuildOptions
 
 __all__ = ["app"]
 
@@ -82,7 +82,7 @@ def build(
     minimum and not yet its maximum.
     """
     from shared.errors import ConfigError
-    from sim_workers.builder import BuildOptions
+    from sim_workers.build_plan import BuildOptions
     from sim_workers.resco import locate_scenario
 
     if min_green >= max_green:
@@ -110,7 +110,7 @@ def build(
 
 
 def _build_with_progress(config: Path, out: Path, options: "BuildOptions") -> "Manifest":
-    from sim_workers.builder import Progress as Built
+    from sim_workers.build_plan import Progress as Built
     from sim_workers.builder import build_dataset
 
     bar = Progress(

@@ -87,7 +87,7 @@ class Canary:
         """Rolls the program left alone out and compares it with the record."""
         task = RolloutTask(state.record.state_id, _signals(state)[0], None, _HORIZON_S)
         key = outcome_key(task, state, self._simulator.version)
-        metrics = await self._runner.run(task, _TIMEOUT_S)
+        metrics = await self._runner.run(task, _TIMEOUT_S, is_urgent=True)
         check_finite(metrics)
         recorded = (await self._ledger.get_many([key])).get(key)
         if recorded is None:

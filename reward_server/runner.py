@@ -39,7 +39,7 @@ class RunnerStats(Protocol):
 class RolloutRunner(Protocol):
     """Computes rollouts."""
 
-    async def run(self, task: RolloutTask, timeout_s: float) -> Metrics:
+    async def run(self, task: RolloutTask, timeout_s: float, is_urgent: bool = False) -> Metrics:
         """One rollout's metrics, with the series.
 
         Cancelling the call ends the work.
@@ -47,6 +47,7 @@ class RolloutRunner(Protocol):
         Args:
             task: What to roll out.
             timeout_s: Seconds until the outcome is of no use any more, waiting included.
+            is_urgent: Whether it goes before all that waits, as a probe of the service must.
 
         Raises:
             RolloutError: It could not be computed.

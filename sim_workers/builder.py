@@ -6,13 +6,11 @@ restored from the file, and every vehicle is compared in every second. A state w
 continue exactly is passed over.
 """
 
-import math
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,12 +25,12 @@ from shared.dataset import (
     ScenarioRef,
     SimulationRef,
 )
-from shared.decisions import Decision
 from shared.errors import DatasetError, ScenarioError, UnknownSignal
-from shared.legality import is_decision_point, legal_decisions
+from shared.legality import is_decision_point
 from shared.prompts import build_prompt, difficulty
 from shared.signals import Signal, SignalState
 from shared.states import StateRecord
+from sim_workers.build_plan import BuildOptions, Progress, decision_slots
 from sim_workers.messages import (
     Advance,
     Describe,
@@ -41,11 +39,10 @@ from sim_workers.messages import (
     Observed,
     Open,
     Ready,
-    RolledOut,
-    Rollout,
     Save,
 )
 from sim_workers.processes import Holder, Nursery
+from sim_workers.proof import Proof
 from sim_workers.scenarios import (
     CONFIG_NAME,
     RESTORE_CONFIG_NAME,
@@ -56,59 +53,12 @@ from sim_workers.scenarios import (
 from sim_workers.statefile import make_state_id, normalise_state
 from sim_workers.version import simulator
 
-__all__ = ["BuildOptions", "Progress", "build_dataset", "decision_slots"]
+__all__ = ["build_dataset"]
 
 _DEFAULT_SEED = 23423  # SUMO's own
-_DEFAULT_STATES = 100
 _DEFAULT_LENGTH_S = 3600.0
-_MIN_VERIFIED_S = 60
 _TRIES_A_SLOT = 5
 _CALL_LIMIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What to build. Times are seconds of simulated time."""
-
-    seed: int | None = None
-    """SUMO's seed; None takes the configuration's, or else SUMO's default."""
-    begin_s: float | None = None
-    """Begin of the simulation; None takes the configuration's."""
-    end_s: float | None = None
-    """No rollout runs beyond it; None takes the configuration's, or else an hour after begin."""
-    warmup_s: float = 300.0
-    """Nothing is saved for so long after begin."""
-    every_s: float | None = None
-    """Spacing of the states; None spreads them evenly."""
-    states: int | None = None
-    """How many states at most; None means 100, or with ``every_s`` as many as there is time for."""
-    tls_ids: tuple[str, ...] = ()
-    """The signals to decide; empty means all."""
-    min_green_s: float = 5.0
-    max_green_s: float = 60.0
-    extend_s: int = 5
-    """Seconds that a *yes* adds."""
-    horizon_s: int = 60
-    """Length of the rollouts behind ``outcomes``; proofs run at least 60 s."""
-    with_outcomes: bool = False
-    """Store the metrics of every legal decision in its row."""
-    eval_share: float = 0.1
-    """Share of the states, the last in time, that goes into ``eval.jsonl``."""
-
-    @property
-    def verified_s(self) -> int:
-        """Seconds over which every kept state is proven."""
-        return max(self.horizon_s, _MIN_VERIFIED_S)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a build has come."""
-
-    slots_done: int
-    slots: int
-    states: int
-    passed_over: int
 
 
 def build_dataset(
@@ -143,29 +93,6 @@ def build_dataset(
         _write_json(layout.manifest, manifest)
         root.replace(out)
     return manifest
-
-
-def decision_slots(
-    begin_s: float, end_s: float, options: BuildOptions
-) -> list[tuple[float, float]]:
-    """The stretches of time that get one state each: ``(from, to)``, seconds, in order.
-
-    Empty where warm-up and horizon leave no time.
-    """
-    first_s, last_s = begin_s + options.warmup_s, end_s - options.verified_s
-    if last_s < first_s:
-        return []
-    limit = options.states
-    if options.every_s is not None:
-        every_s = options.every_s
-        count = int((last_s - first_s) // every_s) + 1
-        limit = count if limit is None else min(limit, count)
-    else:
-        limit = _DEFAULT_STATES if limit is None else limit
-        every_s = max(1.0, math.floor((last_s - first_s) / limit))
-        limit = min(limit, int((last_s - first_s) // every_s) + 1)
-    starts = [first_s + index * every_s for index in range(limit)]
-    return [(start, min(start + every_s, last_s + 1)) for start in starts]
 
 
 class _Builder:
@@ -228,7 +155,7 @@ class _Builder:
         config = str((self._layout.scenario / RESTORE_CONFIG_NAME).resolve())
         request = Open(config=config, seed=self._seed, state_file=str(path))
         with self._nursery.open(request) as restored:
-            outcomes = self._prove(live, restored, seen, points)
+            outcomes = Proof(live, restored, seen, self._options).outcomes(points)
         if outcomes is None:
             path.unlink()
             return False
@@ -256,44 +183,6 @@ class _Builder:
         path = self._layout.state_file(state_id).resolve()
         path.write_bytes(content)
         return state_id, path
-
-    def _prove(
-        self, live: Holder, restored: Holder, seen: Observed, points: Sequence[Signal]
-    ) -> dict[str, list[Outcome]] | None:
-        """Every legal decision's outcome by signal, or None as soon as one is not exact."""
-        if not self._is_exact(live, restored, self._rollout(points[0], seen, None)):
-            return None
-        outcomes: dict[str, list[Outcome]] = {}
-        for signal in points:
-            for decision in legal_decisions(self._options.extend_s):
-                rollout = self._rollout(signal, seen, decision)
-                exact = self._is_exact(live, restored, rollout)
-                if exact is None:
-                    return None
-                metrics = exact.metrics.model_copy(update={"series": None})
-                outcomes.setdefault(signal.tls_id, []).append(
-                    Outcome(decision=decision, metrics=metrics)
-                )
-        return outcomes
-
-    def _rollout(self, signal: Signal, seen: Observed, decision: Decision | None) -> Rollout:
-        state = seen.signals[signal.tls_id]
-        return Rollout(
-            tls_id=signal.tls_id,
-            phase_remaining_s=None
-            if decision is None
-            else decision.remaining_s(state.elapsed_s, signal.min_green_s, signal.max_green_s),
-            horizon_s=self._options.horizon_s,
-            limit_s=_CALL_LIMIT_S,
-            trace_s=self._options.verified_s,
-        )
-
-    def _is_exact(self, live: Holder, restored: Holder, rollout: Rollout) -> RolledOut | None:
-        """Rolls out both, side by side; the outcome if no vehicle differs in any second."""
-        live.send(rollout)
-        restored.send(rollout)
-        true, restored_to = (h.receive(RolledOut, _CALL_LIMIT_S) for h in (live, restored))
-        return true if true == restored_to else None
 
     def _row(
         self, state_id: str, seen: Observed, signal: Signal, outcomes: Sequence[Outcome]

@@ -138,12 +138,13 @@ class RolloutPool:
             retried=self._retried,
         )
 
-    async def run(self, task: RolloutTask, timeout_s: float) -> Metrics:
+    async def run(self, task: RolloutTask, timeout_s: float, is_urgent: bool = False) -> Metrics:
         """The metrics of a rollout, with the series.
 
         Args:
             task: What to roll out.
             timeout_s: Wall-clock seconds until the caller's deadline, which ends the work.
+            is_urgent: Whether it goes before all that waits.
 
         Raises:
             UnknownState: The store has no such state.
@@ -155,7 +156,7 @@ class RolloutPool:
         deadline_s = time.monotonic() + timeout_s
         done: asyncio.Future[Metrics] = asyncio.get_running_loop().create_future()
         pending = _Pending(task, state, deadline_s, done)
-        self._enqueue(pending)
+        self._enqueue(pending, is_urgent)
         try:
             async with asyncio.timeout(timeout_s):
                 return await done
@@ -164,8 +165,12 @@ class RolloutPool:
         finally:
             self._forget(pending)
 
-    def _enqueue(self, pending: _Pending) -> None:
-        self._groups.setdefault(pending.task.state_id, []).append(pending)
+    def _enqueue(self, pending: _Pending, is_urgent: bool = False) -> None:
+        state_id = pending.task.state_id
+        group = self._groups.setdefault(state_id, [])
+        group.insert(0 if is_urgent else len(group), pending)
+        if is_urgent:
+            self._groups.move_to_end(state_id, last=False)
         self._dispatch_soon()
 
     def _forget(self, pending: _Pending) -> None:

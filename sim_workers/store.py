@@ -42,6 +42,14 @@ class StoredState:
                 f"it has {', '.join(sorted(self.manifest.signals))}"
             ) from None
 
+    def is_same_as(self, other: "StoredState") -> bool:
+        """Whether decisions mean the same in both."""
+        return self._meaning() == other._meaning()
+
+    def _meaning(self) -> tuple[object, ...]:
+        record = self.record
+        return record.scenario_id, record.seed, record.signals, self.manifest.signals
+
     def view(self) -> StateView:
         """The state as the gateway shows it."""
         return StateView(
@@ -69,10 +77,25 @@ class StoredState:
 
 
 class StateStore:
-    """States by id, out of any number of datasets."""
+    """States by id, out of any number of datasets.
+
+    Two datasets may hold the same state, but not with other green limits or in another scenario:
+    a request names a state by its id alone.
+
+    Raises:
+        DatasetError: ``conflicting_state``.
+    """
 
     def __init__(self, states: Iterable[StoredState]) -> None:
-        self._states = {state.record.state_id: state for state in states}
+        self._states: dict[str, StoredState] = {}
+        for state in states:
+            known = self._states.setdefault(state.record.state_id, state)
+            if not known.is_same_as(state):
+                raise DatasetError(
+                    f"{known.layout.root} and {state.layout.root} both hold state "
+                    f"{state.record.state_id}, with other signals or scenarios; serve one of them",
+                    "conflicting_state",
+                )
 
     @classmethod
     def open(cls, folders: Iterable[Path]) -> "StateStore":

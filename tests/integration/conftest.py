@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sim_workers.builder import BuildOptions, build_dataset
+from sim_workers.build_plan import BuildOptions
+from sim_workers.builder import build_dataset
 from sim_workers.resco import locate_scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"

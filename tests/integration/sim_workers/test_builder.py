@@ -14,7 +14,8 @@ import pytest
 
 from shared.dataset import Manifest
 from shared.errors import DatasetError, GreenforkError, ScenarioError, UnknownSignal
-from sim_workers.builder import BuildOptions, Progress, build_dataset
+from sim_workers.build_plan import BuildOptions, Progress
+from sim_workers.builder import build_dataset
 from sim_workers.scenarios import RESTORE_CONFIG_NAME
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.process_tree import nurseries_of

@@ -132,7 +132,7 @@ class FakeRunner:
         async with self._begun:
             await self._begun.wait_for(lambda: self.runs.total() >= runs)
 
-    async def run(self, task: RolloutTask, timeout_s: float) -> Metrics:
+    async def run(self, task: RolloutTask, timeout_s: float, is_urgent: bool = False) -> Metrics:
         """One rollout."""
         self.runs[task] += 1
         self.timeouts_s.append(timeout_s)

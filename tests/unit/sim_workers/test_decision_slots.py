@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim_workers.builder import BuildOptions, decision_slots
+from sim_workers.build_plan import BuildOptions, decision_slots
 
 _SECONDS = st.integers(0, 4000)
 _OPTIONS = st.builds(

@@ -30,6 +30,24 @@ def test_folder_of_datasets_is_opened_as_a_whole(tmp_path: Path) -> None:
     assert {state.record.state_id for state in StateStore.open([tmp_path])} == set(ids)
 
 
+def test_the_same_state_in_two_datasets_is_one(tmp_path: Path) -> None:
+    """A dataset that is served twice does no harm."""
+    ids = write_dataset(tmp_path / "a")
+    write_dataset(tmp_path / "b")
+    assert [state.record.state_id for state in StateStore.open([tmp_path])] == ids
+
+
+def test_one_id_with_two_meanings_is_refused(tmp_path: Path) -> None:
+    """A request names a state by its id alone, so it must mean one thing."""
+    write_dataset(tmp_path / "a")
+    write_dataset(tmp_path / "b")
+    manifest = DatasetLayout(tmp_path / "b").manifest
+    manifest.write_text(manifest.read_text().replace('"max_green_s":60', '"max_green_s":90'))
+    with pytest.raises(DatasetError, match="both hold state") as caught:
+        StateStore.open([tmp_path])
+    assert caught.value.code == "conflicting_state"
+
+
 def test_unknown_state_is_named(tmp_path: Path) -> None:
     """An id that is not in the store is an error with that id."""
     write_dataset(tmp_path)
