@@ -12,7 +12,7 @@ import pytest
 
 from shared.errors import ErrorInfo, HolderLost, RolloutRejected
 from shared.rewards import Metrics
-from sim_workers.messages import Observe, Observed, Open
+from sim_workers.messages import Observe, Observed, Open, Rollout
 from sim_workers.processes import Nursery
 from sim_workers.scenarios import CONFIG_NAME
 from sim_workers.store import StateStore
@@ -209,6 +209,20 @@ def test_simulations_end_with_their_owner(dataset: Path, state_ids: list[str]) -
         assert holder in family
         owner.kill()
     wait_for(lambda: not any(map(is_alive, family)), "the owner's processes to end")
+
+
+def test_rollout_that_nobody_waits_for_is_ended(dataset: Path) -> None:
+    """A holder that is let go during a rollout ends, though its nursery lives on."""
+    config = dataset / "scenario" / CONFIG_NAME
+    with Nursery() as nursery:
+        holder = nursery.open(Open(config=str(config), seed=1))
+        holder.send(
+            Rollout(tls_id="c", phase_remaining_s=None, horizon_s=ENDLESS_S, limit_s=LONG_S)
+        )
+        (rollout,) = wait_for(lambda: children(holder.pid), "the rollout")
+        holder.close()
+        wait_for(lambda: not is_alive(holder.pid) and not is_alive(rollout), "both to end")
+        assert is_alive(nursery_of(os.getpid()))
 
 
 def test_files_of_a_killed_owner_are_removed_by_the_next(
