@@ -1,8 +1,10 @@
 """What happens beside a run: metrics to a file, a line of progress, and the stop."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -10,7 +12,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from trainer.history import MetricsFile
 from trainer.tally import StopFlag, Tally
 
-__all__ = ["MetricsCallback", "ProgressCallback", "StopCallback"]
+__all__ = ["MetricsCallback", "ProgressCallback", "StopCallback", "TimeLimitCallback"]
+
+log = structlog.get_logger(__name__)
 
 
 class StopCallback(TrainerCallback):
@@ -27,6 +31,35 @@ class StopCallback(TrainerCallback):
             control.should_training_stop = True
             control.should_save = True
             control.should_log = True
+
+
+class TimeLimitCallback(TrainerCallback):
+    """Ends the run normally, after the step in which its time was over.
+
+    Args:
+        limit_s: Seconds from the beginning of the training.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit_s = limit_s
+        self._clock = clock
+        self._began = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Starts the clock."""
+        self._began = self._clock()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Looks at the clock."""
+        if self._clock() - self._began >= self._limit_s and state.global_step < state.max_steps:
+            log.info("the time is over", max_train_s=self._limit_s, step=state.global_step)
+            control.should_training_stop = True
+            control.should_save = True
 
 
 class MetricsCallback(TrainerCallback):

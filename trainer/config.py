@@ -102,6 +102,9 @@ class GRPOTrainingConfig(BaseModel):
     """Passes over the dataset; ``max_steps`` overrides it."""
     max_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; null trains ``num_train_epochs``."""
+    max_train_s: float | None = Field(default=None, gt=0)
+    """Ends the training, as if that had been its last step, after the step in which it has taken
+    this many seconds; null sets no limit. A resumed run counts anew."""
     warmup_steps: int = Field(default=10, ge=0)
     """Steps over which the learning rate rises to its peak."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"

@@ -118,7 +118,12 @@ class _Run:
         from trl import GRPOTrainer
 
         from trainer.arguments import grpo_arguments
-        from trainer.callbacks import MetricsCallback, ProgressCallback, StopCallback
+        from trainer.callbacks import (
+            MetricsCallback,
+            ProgressCallback,
+            StopCallback,
+            TimeLimitCallback,
+        )
 
         config = self._config
         weights = RewardWeights(config.format_weight, config.tsc_weight, config.num_generations)
@@ -135,6 +140,8 @@ class _Run:
             ],
         )
         trainer.remove_callback(PrinterCallback)
+        if config.max_train_s is not None:
+            trainer.add_callback(TimeLimitCallback(config.max_train_s))
         if show_progress:
             trainer.add_callback(ProgressCallback(self._tally, Console(stderr=True)))
         return trainer

@@ -107,6 +107,13 @@ class TestRun:
         assert report.completions == 3 * 8
         assert [line["step"] for line in read_metrics(report.files.metrics)] == [1, 2, 3, 4, 5]
 
+    def test_ends_when_its_time_is_over(self, settings: Settings) -> None:
+        """Normally: with all its files, after the first step beyond the limit."""
+        with running(SmallService(yes_is_better)) as url:
+            report = train_grpo(settings(url, max_train_s=1e-6))
+        assert report.steps == 1
+        assert report.files.adapter.is_dir()
+
     def test_same_seed_same_run(self, settings: Settings, tmp_path: Path) -> None:
         """Two runs of equal settings log equal rewards."""
         histories = []
