@@ -92,6 +92,7 @@ class Nursery:
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "sim_workers.holder", str(theirs.fileno())],
+                    env=os.environ | {"LIBSUMO_AS_TRACI": "quiet"},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
