@@ -1,6 +1,7 @@
 """``python -m benchmarks.rollouts``: milliseconds a rollout, five ways side by side in one run.
 
-Every round asks each way once, in turn, so that a slow moment of the machine hits all alike.
+The ways take turns, a few rollouts in a row each, so that a slow moment of the machine hits all
+alike and none is measured only just after others have emptied the caches.
 Beside the time stands how many different values each way gave for one and the same decision.
 """
 
@@ -36,13 +37,14 @@ _RESULTS = Path(__file__).parent / "results.jsonl"
 _NETWORKS = ("cologne1", "cologne8", "ingolstadt21")
 _WARMUP_S = 1200
 _WARM_ROUNDS = 1
+_IN_A_ROW = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints a table a network, appends a JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", default=list(_NETWORKS))
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
     parser.add_argument("--horizon", type=int, default=30, help="seconds of simulated time")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="JSON lines to append to")
     options = parser.parse_args(arguments)
@@ -93,10 +95,10 @@ def _measure(network: str, case: Case, rounds: int) -> dict[str, list[Measured]]
     samples: dict[str, list[Measured]] = {name: [] for name in WAYS}
     for _ in track(range(_WARM_ROUNDS + rounds), network, console=Console(stderr=True)):
         for name, peer in peers.items():
-            peer.send("rollout")
-            samples[name].append(peer.recv())
+            peer.send(_IN_A_ROW)
+            samples[name] += peer.recv()
     for peer, process in zip(peers.values(), processes, strict=True):
-        peer.send("stop")
+        peer.send(0)
         process.join()
     return samples
 
@@ -105,7 +107,7 @@ def _summarise(samples: dict[str, list[Measured]]) -> dict[str, dict[str, Any]]:
     """Median times without the warm round; values of all rounds."""
     summary = {}
     for name, measured in samples.items():
-        times_ms = [m.wall_ms for m in measured[_WARM_ROUNDS:]]
+        times_ms = [m.wall_ms for m in measured[_WARM_ROUNDS * _IN_A_ROW :]]
         summary[name] = {
             "median_ms": round(statistics.median(times_ms), 2),
             "min_ms": round(min(times_ms), 2),
@@ -140,6 +142,7 @@ def _append(path: Path, rounds: int, horizon_s: int, found: dict[str, Any]) -> N
         "benchmark": "rollouts",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rounds": rounds,
+        "in_a_row": _IN_A_ROW,
         "horizon_s": horizon_s,
         "versions": {name: version(name) for name in ("greenfork", "libsumo", "ray")},
         "python": platform.python_version(),

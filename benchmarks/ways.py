@@ -1,7 +1,7 @@
 """Five ways to roll a decision out from a saved state, each behind one method.
 
 A way runs in a process of its own (libsumo is one simulation a process) and answers requests over
-a pipe: one rollout, its wall time in ms, and the queue it saw.
+a pipe: some rollouts in a row, the wall time of each in ms, and the queue each saw.
 """
 
 import asyncio
@@ -192,9 +192,9 @@ def decide_and_step(sumo: Any, case: Case) -> int:  # noqa: ANN401  traci and li
 
 
 def serve_way(name: str, case: Case, peer: Connection) -> None:
-    """The body of a way's process: a rollout for each message, until the peer says stop."""
+    """The body of a way's process: so many rollouts in a row for each message, until it is 0."""
     way = WAYS[name](case)
     peer.send("ready")
-    while peer.recv() == "rollout":
-        peer.send(way.rollout())
+    while count := peer.recv():
+        peer.send([way.rollout() for _ in range(count)])
     way.close()

@@ -223,9 +223,9 @@ def _train(
 def _show(scored: list[dict[str, Any]], trained: dict[str, Any]) -> None:
     table = Table(title="What was done", title_justify="left")
     table.add_column("")
-    for column in ("decisions", "mean reward", "invalid", "failed", "cached", "simulations", "a s"):
+    for column in ("items", "reward", "invalid", "failed", "cached", "rollouts", "a second"):
         table.add_column(column, justify="right")
-    for name, summary in zip(("offline", "offline, again"), scored, strict=True):
+    for name, summary in zip(("offline", "once more"), scored, strict=True):
         lines = summary["lines"]
         shares = [summary[key] / lines for key in ("invalid", "failed", "cached")]
         table.add_row(
@@ -239,9 +239,9 @@ def _show(scored: list[dict[str, Any]], trained: dict[str, Any]) -> None:
     completions = trained["completions"]
     seconds = trained["reward_seconds"]
     table.add_row(
-        f"GRPO, {trained['steps']} steps",
+        f"GRPO {trained['steps']} steps",
         str(completions),
-        f"{_number(trained['reward_first'])} to {_number(trained['reward_last'])}",
+        f"{_number(trained['reward_first'])}\n{_number(trained['reward_last'])}",
         *(f"{trained[f'{key}_share']:.0%}" for key in ("invalid", "failed", "cached")),
         str(trained["rollouts"]),
         f"{completions / seconds:.0f}" if seconds else "-",
@@ -249,8 +249,9 @@ def _show(scored: list[dict[str, Any]], trained: dict[str, Any]) -> None:
     _console.print()
     _console.print(table)
     _console.print(
-        "mean reward: queue_gain offline; format and traffic together, first to last steps, in "
-        "training\na s: decisions a second, as seen by the one who waits for them",
+        "reward: the mean; in training the sum of format and traffic, first five steps and last "
+        "five\nrollouts: simulations run, references included; the rest came from the ledger\n"
+        "a second: items, as seen by the one who waits for them",
         style="dim",
     )
 

@@ -62,7 +62,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def main() -> None:
     """The nursery: forks a holder for each socket it is sent, until its own is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended holders
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended holders and rollouts
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         while received := _receive_descriptors(control):
@@ -83,7 +83,6 @@ def _receive_descriptors(control: socket.socket) -> tuple[int, int] | None:
 
 
 def _become_holder(connection: int, log: int) -> NoReturn:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # holders wait for their rollouts themselves
     _die_with_parent()
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -146,8 +145,8 @@ class _Holder:
     def _roll_out(self, rollout: Rollout) -> None:
         """Runs a rollout in a forked child and passes its reply on.
 
-        The reply goes out before the child is reaped: tearing down its thousand memory maps takes
-        it as long as being forked did, and nobody need wait for that.
+        The kernel reaps the child: tearing down its thousand memory maps takes as long as forking
+        it did, and neither the peer nor the next rollout need wait for that.
         """
         reader, writer = Pipe(duplex=False)
         child = os.fork()
@@ -158,14 +157,10 @@ class _Holder:
             reader.close()
             _report(writer, lambda: _rolled_out(self._simulation, rollout))
         writer.close()
-        try:
-            self._peer.send_bytes(self._await_child(reader, rollout.limit_s))
-        finally:
-            reader.close()
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+        with reader:
+            self._peer.send_bytes(self._await_child(child, reader, rollout.limit_s))
 
-    def _await_child(self, reader: Connection, limit_s: float) -> bytes:
+    def _await_child(self, child: int, reader: Connection, limit_s: float) -> bytes:
         """The child's reply, or a failure in its place; EOFError if the peer goes away."""
         ready = wait([reader, self._peer], limit_s)
         error: RolloutError
@@ -174,9 +169,10 @@ class _Holder:
                 return reader.recv_bytes()
             except EOFError:
                 error = RolloutCrashed("the rollout's process died without a word")
-        elif self._peer in ready:  # a peer says nothing during a rollout: it has gone away
-            raise EOFError
         else:
+            os.kill(child, signal.SIGKILL)
+            if self._peer in ready:  # a peer says nothing during a rollout: it has gone away
+                raise EOFError
             error = RolloutTimeout(f"the rollout took longer than {limit_s:g} s and was ended")
         return _encode(Failed(error=ErrorInfo.of(error)))
 
