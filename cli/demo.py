@@ -72,6 +72,7 @@ def demo(
     ] = None,
 ) -> None:
     """Build a dataset, serve it, score decisions offline, train through the reward URL."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     places = _Places(out)
     _prepare(places)
     _step(1, "Build a dataset of decision points, each proven to restore exactly")

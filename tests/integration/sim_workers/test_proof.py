@@ -1,0 +1,48 @@
+"""A state is kept only if the simulation restored from it moves every vehicle as the live one."""
+
+from pathlib import Path
+
+import pytest
+
+from sim_workers.build_plan import BuildOptions
+from sim_workers.messages import (
+    Advance,
+    Describe,
+    Described,
+    Observe,
+    Observed,
+    Open,
+    Ready,
+    Save,
+)
+from sim_workers.processes import Nursery
+from sim_workers.proof import Proof
+from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME, load_scenario
+from sim_workers.statefile import normalise_state
+from tests.integration.conftest import OWN
+
+_SEED, _OTHER_SEED = 7, 8
+_LIMIT_S = 60.0
+
+
+@pytest.mark.parametrize(("seed", "is_exact"), [(_SEED, True), (_OTHER_SEED, False)])
+def test_a_simulation_that_moves_otherwise_is_no_proof(
+    tmp_path: Path, seed: int, is_exact: bool
+) -> None:
+    """Under its own seed a state is proven; under another, vehicles differ and it is not."""
+    load_scenario(OWN["crossing"]).write(tmp_path)
+    state = tmp_path / "state.xml"
+    with (
+        Nursery() as nursery,
+        nursery.open(Open(config=str(tmp_path / CONFIG_NAME), seed=_SEED)) as live,
+    ):
+        question = Describe(min_green_s=5, max_green_s=60)
+        signals = live.call(question, Described, _LIMIT_S).signals
+        live.call(Advance(to_s=620), Ready, _LIMIT_S)
+        seen = live.call(Observe(tls_ids=tuple(signals)), Observed, _LIMIT_S)
+        live.call(Save(path=str(state)), Ready, _LIMIT_S)
+        state.write_bytes(normalise_state(state.read_bytes()))
+        request = Open(config=str(tmp_path / RESTORE_CONFIG_NAME), seed=seed, state_file=str(state))
+        with nursery.open(request) as restored:
+            proof = Proof(live, restored, seen, BuildOptions())
+            assert (proof.outcomes(list(signals.values())) is not None) == is_exact
