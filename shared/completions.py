@@ -2,80 +2,232 @@
 
 Tolerates what chat models wrap an answer in (white space, a code fence, a sentence, a
 ``<think>`` block) but never guesses: one JSON value, the right keys, the right values, or
-:class:`~shared.errors.InvalidDecision` with a code that says which rule was broken.
+:class:`~shared.errors.InvalidDecision` with a code that says which rule was broken and a message
+that says what was expected and what was seen.
+
+Whether the decision may be carried out at a signal is :mod:`shared.legality`.
 """
 
 import json
 import re
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn, assert_never
 
-from shared.decisions import Decision, DecisionKind, Extend
+from shared.decisions import (
+    MAX_CYCLE_GREENS,
+    MAX_GREEN_S,
+    MAX_PLAN_STEPS,
+    Cycle,
+    CycleGreen,
+    Decision,
+    DecisionKind,
+    Extend,
+    NextPhase,
+    Plan,
+    PlanStep,
+)
 from shared.errors import InvalidDecision
 
 __all__ = ["MAX_COMPLETION_CHARS", "parse_completion", "render_completion"]
 
 MAX_COMPLETION_CHARS = 16_384
-"""Longer texts are not searched: no decision needs a hundredth of it."""
+"""Longer texts are not searched: the longest decision needs a quarter of it."""
 
 _MAX_CANDIDATES = 64
+_MAX_SEEN_CHARS = 80
 _THINKING = re.compile(r"<think>.*?</think>", re.DOTALL)
+_END_OF_THINKING = "</think>"
 _YES_NO = {"yes": True, "no": False}
 
 
 def parse_completion(text: str, kind: DecisionKind) -> Decision:
-    """Reads the decision of the given kind that ``text`` holds.
+    r"""Reads the decision of the given kind that ``text`` holds.
 
     Args:
         text: A model's completion.
         kind: What the prompt asked for.
 
     Raises:
-        InvalidDecision: ``no_json``, ``several_answers``, ``duplicate_keys``, ``wrong_keys``,
-            ``wrong_value``, ``not_an_integer``, ``out_of_range`` or ``too_long``.
+        InvalidDecision: ``too_long``, ``no_json``, ``several_answers``, ``duplicate_keys``,
+            ``not_a_list``, ``empty``, ``too_many``, ``wrong_keys``, ``wrong_value``,
+            ``not_an_integer`` or ``out_of_range``.
 
     >>> parse_completion('{"extend": "yes"}', "extend").extend
     True
+    >>> parse_completion('```json\n{"next_phase_id": 4, "green_sec": 20}\n```', "phase")
+    NextPhase(kind='phase', next_phase=4, green_s=20)
     """
     if len(text) > MAX_COMPLETION_CHARS:
-        raise InvalidDecision(f"the text has {len(text)} characters", "too_long")
-    value = _only_json(_THINKING.sub(" ", text))
-    if kind == "extend":
-        return _extend(value)
-    raise AssertionError(f"no parser for decision kind {kind!r}")
+        raise _unexpected(f"at most {MAX_COMPLETION_CHARS} characters", f"{len(text)}", "too_long")
+    value = _only_json(_without_thinking(text))
+    match kind:
+        case "extend":
+            return _extend(value)
+        case "phase":
+            return _next_phase(value)
+        case "cycle":
+            return _cycle(value)
+        case "plan":
+            return _plan(value)
+    assert_never(kind)
 
 
 def render_completion(decision: Decision) -> str:
     """The text a perfect model would answer; :func:`parse_completion` reads it back.
 
+    What has no effect is not said, nor is what the text has no words for: a plan's ``extend_s``.
+
     >>> render_completion(Extend(extend=False))
     '{"extend": "no"}'
+    >>> render_completion(Plan(steps=(PlanStep(extend=True), PlanStep(extend=False))))
+    '["yes", "no"]'
     """
-    answer: dict[str, object] = {"extend": "yes" if decision.extend else "no"}
-    if decision.extend and decision.extend_s != Extend.model_fields["extend_s"].default:
-        answer["extend_sec"] = decision.extend_s
-    return json.dumps(answer)
+    return json.dumps(_answer(decision))
+
+
+def _answer(decision: Decision) -> dict[str, object] | list[object]:
+    match decision:
+        case Extend():
+            answer: dict[str, object] = {"extend": _word(decision.extend)}
+            if decision.extend and decision.extend_s != Extend.model_fields["extend_s"].default:
+                answer["extend_sec"] = decision.extend_s
+            return answer
+        case NextPhase():
+            return {"next_phase_id": decision.next_phase, "green_sec": decision.green_s}
+        case Cycle():
+            return [{"phase_id": green.phase, "final": green.green_s} for green in decision.greens]
+        case Plan():
+            return [_word(step.extend) for step in decision.steps]
+    assert_never(decision)
+
+
+def _word(is_yes: bool) -> str:
+    return "yes" if is_yes else "no"
 
 
 def _extend(value: object) -> Extend:
-    if not isinstance(value, dict) or not {"extend"} <= value.keys() <= {"extend", "extend_sec"}:
-        raise InvalidDecision(
-            'expected an object with the key "extend" and perhaps "extend_sec"', "wrong_keys"
+    fields = _fields(value, ["extend"], optional="extend_sec")
+    is_yes = _yes_no(fields["extend"], '"extend"')
+    if "extend_sec" not in fields:
+        return Extend(extend=is_yes)
+    return Extend(extend=is_yes, extend_s=_seconds(fields["extend_sec"], '"extend_sec"'))
+
+
+def _next_phase(value: object) -> NextPhase:
+    fields = _fields(value, ["next_phase_id", "green_sec"])
+    return NextPhase(
+        next_phase=_phase(fields["next_phase_id"], '"next_phase_id"'),
+        green_s=_seconds(fields["green_sec"], '"green_sec"'),
+    )
+
+
+def _cycle(value: object) -> Cycle:
+    items = _items(value, "of one object a green phase", MAX_CYCLE_GREENS)
+    return Cycle(greens=tuple(_green(item, number) for number, item in enumerate(items, start=1)))
+
+
+def _green(value: object, number: int) -> CycleGreen:
+    item = f"item {number}"
+    fields = _fields(value, ["phase_id", "final"], f"{item} to be ")
+    return CycleGreen(
+        phase=_phase(fields["phase_id"], f'"phase_id" of {item}'),
+        green_s=_seconds(fields["final"], f'"final" of {item}'),
+    )
+
+
+def _plan(value: object) -> Plan:
+    items = _items(value, 'of "yes" and "no"', MAX_PLAN_STEPS)
+    return Plan(
+        steps=tuple(
+            PlanStep(extend=_yes_no(item, f"item {number}"))
+            for number, item in enumerate(items, start=1)
         )
-    answer = value["extend"]
-    if not isinstance(answer, str) or answer not in _YES_NO:
-        raise InvalidDecision('"extend" must be "yes" or "no"', "wrong_value")
-    if "extend_sec" not in value:
-        return Extend(extend=_YES_NO[answer])
-    seconds = value["extend_sec"]
-    if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise InvalidDecision('"extend_sec" must be a whole number', "not_an_integer")
-    if not 1 <= seconds <= 3600:
-        raise InvalidDecision('"extend_sec" must be from 1 to 3600', "out_of_range")
-    return Extend(extend=_YES_NO[answer], extend_s=seconds)
+    )
+
+
+def _fields(
+    value: object, needed: Sequence[str], name: str = "", optional: str | None = None
+) -> dict[str, object]:
+    """An object that has the needed keys and no others but the optional one."""
+    if isinstance(value, dict) and set(needed) <= value.keys() <= {*needed, optional}:
+        return value
+    keys = " and ".join(f'"{key}"' for key in needed)
+    perhaps = f' and perhaps "{optional}"' if optional else ""
+    keyed = f"{'key' if len(needed) == 1 else 'keys'} {keys}{perhaps}"
+    raise _unexpected(f"{name}an object with the {keyed}", _seen(value), "wrong_keys")
+
+
+def _items(value: object, what: str, most: int) -> list[object]:
+    if not isinstance(value, list):
+        raise _unexpected(f"a list {what}", _seen(value), "not_a_list")
+    if not value:
+        raise _unexpected(f"a list {what}", "an empty list", "empty")
+    if len(value) > most:
+        raise _unexpected(f"a list {what}, at most {most}", f"{len(value)}", "too_many")
+    return value
+
+
+def _yes_no(value: object, name: str) -> bool:
+    if isinstance(value, str) and value in _YES_NO:
+        return _YES_NO[value]
+    raise _unexpected(f'{name} to be "yes" or "no"', _seen(value), "wrong_value")
+
+
+def _phase(value: object, name: str) -> int:
+    number = _integer(value, name)
+    if number < 0:
+        raise _unexpected(f"{name} to be at least 0", _seen(number), "out_of_range")
+    return number
+
+
+def _seconds(value: object, name: str) -> int:
+    number = _integer(value, name)
+    if not 1 <= number <= MAX_GREEN_S:
+        raise _unexpected(f"{name} to be from 1 to {MAX_GREEN_S}", _seen(number), "out_of_range")
+    return number
+
+
+def _integer(value: object, name: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _unexpected(f"{name} to be a whole number", _seen(value), "not_an_integer")
+
+
+def _unexpected(expected: str, seen: str, code: str) -> InvalidDecision:
+    return InvalidDecision(f"expected {expected}, saw {seen}", code)
+
+
+def _seen(value: object) -> str:
+    """A value in a few words; never deep, never long."""
+    match value:
+        case dict():
+            keys = ", ".join(_excerpt(key) for key in list(value)[:4])
+            return _cut(f"an object with the keys {keys}" if keys else "an empty object")
+        case list():
+            return f"a list of {len(value)}"
+    return _excerpt(value)
+
+
+def _excerpt(value: object) -> str:
+    """A scalar as JSON, cut, and such that it can be written as UTF-8 even if it is not."""
+    text = value[: _MAX_SEEN_CHARS + 1] if isinstance(value, str) else value
+    said = json.dumps(text, ensure_ascii=False)
+    return _cut(said.encode("utf-8", "backslashreplace").decode())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SEEN_CHARS else f"{text[:_MAX_SEEN_CHARS]}…"
+
+
+def _without_thinking(text: str) -> str:
+    """``text`` without its ``<think>`` blocks; one that is never closed is no block."""
+    thinking, end, answer = text.rpartition(_END_OF_THINKING)
+    return _THINKING.sub(" ", thinking + end) + answer
 
 
 def _only_json(text: str) -> object:
-    """The single JSON object or array in ``text``."""
+    """The single outermost JSON object or array in ``text``."""
+    text = text.rstrip()
     found: list[object] = []
     position = 0
     for _ in range(_MAX_CANDIDATES):
@@ -84,15 +236,25 @@ def _only_json(text: str) -> object:
             break
         try:
             value, position = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as exc:
+            if _is_unfinished(exc, text):
+                break  # what it holds is not outermost
             position = start + 1
         else:
             found.append(value)
     if not found:
-        raise InvalidDecision("no JSON object found in the text", "no_json")
+        raise _unexpected("a JSON object or list", _excerpt(text), "no_json")
     if len(found) > 1:
-        raise InvalidDecision("more than one JSON value found in the text", "several_answers")
+        seen = f"{_seen(found[0])} and {_seen(found[1])}"
+        raise _unexpected("one JSON value", seen, "several_answers")
     return found[0]
+
+
+def _is_unfinished(error: Exception, text: str) -> bool:
+    """Whether the text ended before the value did, as where a model ran out of tokens."""
+    return isinstance(error, json.JSONDecodeError) and (
+        error.pos >= len(text) or error.msg.startswith("Unterminated string")
+    )
 
 
 def _next_bracket(text: str, position: int) -> int:
@@ -101,9 +263,12 @@ def _next_bracket(text: str, position: int) -> int:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise InvalidDecision("a key appears twice", "duplicate_keys")
-    return dict(pairs)
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in fields:
+            raise _unexpected("each key once", f"{_excerpt(key)} twice", "duplicate_keys")
+        fields[key] = value
+    return fields
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -12,6 +12,7 @@ from shared.signals import Signal
 from shared.states import Restore, Simulator
 
 __all__ = [
+    "Action",
     "BuildReport",
     "DatasetLayout",
     "Manifest",
@@ -52,6 +53,8 @@ class Row(WireModel):
     max_green_s: float
     time_s: float
     seed: int
+    scale: float = 1.0
+    """SUMO's ``--scale`` of the run it was saved from; 1 leaves the configuration's."""
     restore: Restore
     difficulty: float = Field(ge=0, le=1)
     """0 easy to 1 hard; see :func:`shared.prompts.difficulty`."""
@@ -70,14 +73,34 @@ class ScenarioRef(WireModel):
     """Options of the original configuration that were left out, because they write or listen."""
 
 
-class SimulationRef(WireModel):
-    """How to reproduce the uninterrupted run with plain SUMO, from within the dataset's folder."""
+class Action(WireModel):
+    """One call that a run's behaviour policy made: ``trafficlight.setPhaseDuration``."""
 
+    time_s: float
+    """Made at this simulation time, before the step that starts there, seconds."""
+    tls_id: str
+    remaining_s: float = Field(ge=0)
+    """How much longer the current phase was to last, seconds."""
+
+
+class SimulationRef(WireModel):
+    """How to reproduce an uninterrupted run with plain SUMO, from within the dataset's folder."""
+
+    run: str
+    """Its name, unique in the dataset: ``seed7``, ``seed7-scale1.2-random``."""
     command: tuple[str, ...]
     """Arguments for ``sumo``."""
     begin_s: float
     end_s: float
     seed: int
+    scale: float = 1.0
+    policy: str = "program"
+    """Who ran the signals; see :mod:`sim_workers.policies`."""
+    actions: str | None = None
+    """JSON lines of :class:`Action`, in order, relative to the dataset: what the policy did. None
+    where the signals were left to their programs."""
+    actions_sha256: str | None = None
+    """Digest of that file, 64 hex digits: whoever replays the run can tell that it is whole."""
 
 
 class BuildReport(WireModel):
@@ -85,8 +108,14 @@ class BuildReport(WireModel):
 
     states: int
     rows: int
-    passed_over: int
-    """States that did not continue exactly from their file, and were therefore not kept."""
+    replayed: int
+    """States that do not continue exactly from their file and are brought back by a replay."""
+    anchored: int = 0
+    """Of these, the ones whose replay starts at an earlier state instead of the run's begin."""
+    repeated: int = 0
+    """States left out because an earlier run has them, too: the runs had not departed yet."""
+    undecidable: dict[str, str] = Field(default_factory=dict)
+    """Signals without a choice, by id, and why."""
     horizon_s: int
     extend_s: int
 
@@ -94,12 +123,15 @@ class BuildReport(WireModel):
 class Manifest(WireModel):
     """``manifest.json``."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     greenfork: str
     """Version of the program that built it."""
     simulator: Simulator
     scenario: ScenarioRef
     simulation: SimulationRef
+    """The first of the runs."""
+    simulations: tuple[SimulationRef, ...]
+    """Every run that states were saved from."""
     signals: dict[str, Signal]
     build: BuildReport
 
@@ -121,3 +153,7 @@ class DatasetLayout:
     def state_file(self, state_id: str) -> Path:
         """The SUMO state file of a state."""
         return self.states / f"{state_id}.xml"
+
+    def actions(self, run: str) -> Path:
+        """What the behaviour policy of a run did."""
+        return self.root / "actions" / f"{run}.jsonl"

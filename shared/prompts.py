@@ -4,17 +4,45 @@ import json
 from collections.abc import Mapping
 
 from shared.dataset import Message
+from shared.decisions import DecisionKind
 from shared.model import WireModel
 from shared.signals import Signal, SignalState
 
 __all__ = ["LaneCounts", "build_prompt", "difficulty"]
 
-_SYSTEM = (
+_SITUATION = (
     "You control one traffic light. Each green phase lists the vehicles on its lanes: queued "
-    "(standing), approaching (moving) and passed (left during its latest green). Decide whether "
-    "the current green should last {extend_s} more seconds, so that queues stay short. "
-    'Answer with JSON only: {{"extend": "yes"}} or {{"extend": "no"}}.'
+    "(standing), approaching (moving) and passed (left during its latest green). "
 )
+_QUESTIONS: dict[DecisionKind, str] = {
+    "extend": (
+        "Decide whether "
+        "the current green should last {extend_s} more seconds, so that queues stay short. "
+        'Answer with JSON only: {{"extend": "yes"}} or {{"extend": "no"}}.'
+    ),
+    "phase": (
+        "Decide which green phase is shown next and for how many seconds, so that queues stay "
+        "short. The current green may go on for green_sec more seconds; elapsed_green and "
+        "green_sec together are then from min_green to max_green. Any other green phase starts "
+        "after the clearance, and its green_sec is from min_green to max_green. Answer with JSON "
+        'only, in whole seconds: {{"next_phase_id": <phase>, "green_sec": <seconds>}}.'
+    ),
+    "cycle": (
+        "Decide how many seconds each green phase lasts the next time it starts, so that queues "
+        "stay short; program_green is what it lasts otherwise. Name every phase once, in the given "
+        "order, each with min_green to max_green whole seconds. Answer with JSON only: "
+        '[{{"phase_id": <phase>, "final": <seconds>}}, ...].'
+    ),
+    "plan": (
+        "Decide at each of the next {plan_steps} decision points whether the green that is shown "
+        "then should last {extend_s} more seconds, so that queues stay short. The first is now; "
+        "they are {extend_s} seconds apart, and moments without a green between min_green and "
+        "max_green are passed over. Answer with JSON only, {plan_steps} answers of "
+        '"yes" or "no" in order: ["yes", "no", ...].'
+    ),
+}
+_PLAN_STEPS = 3
+"""As many as the plans that :func:`shared.legality.legal_decisions` knows."""
 
 
 class LaneCounts(WireModel):
@@ -29,25 +57,36 @@ class LaneCounts(WireModel):
 
 
 def build_prompt(
-    signal: Signal, state: SignalState, counts: Mapping[int, LaneCounts], extend_s: int
+    kind: DecisionKind,
+    signal: Signal,
+    state: SignalState,
+    counts: Mapping[int, LaneCounts],
+    extend_s: int,
 ) -> tuple[Message, Message]:
     """A system and a user message; the user message is the junction's state as compact JSON.
 
     Args:
+        kind: What is asked.
         signal: The junction.
         state: What it is doing.
         counts: The vehicles of each green phase, by phase index.
         extend_s: Seconds a *yes* adds.
     """
+    phases = {str(phase): count.model_dump() for phase, count in sorted(counts.items())}
+    if kind == "cycle":
+        program = signal.programs[state.program_id]
+        for phase, view in phases.items():
+            view["program_green"] = _number(program.phases[int(phase)].duration_s)
     view = {
-        "phases": {str(phase): count.model_dump() for phase, count in sorted(counts.items())},
+        "phases": phases,
         "current_phase": state.phase,
         "elapsed_green": _number(state.elapsed_s),
         "min_green": _number(signal.min_green_s),
         "max_green": _number(signal.max_green_s),
     }
+    question = _QUESTIONS[kind].format(extend_s=extend_s, plan_steps=_PLAN_STEPS)
     return (
-        Message(role="system", content=_SYSTEM.format(extend_s=extend_s)),
+        Message(role="system", content=_SITUATION + question),
         Message(role="user", content=json.dumps(view, separators=(",", ":"))),
     )
 

@@ -31,6 +31,10 @@ class Phase(WireModel):
     """SUMO's letters, one a link: ``GGgrrr``."""
     green_lanes: tuple[str, ...] = ()
     """The incoming lanes that have at least one green link, in link order."""
+    exit_lanes: tuple[str, ...] = ()
+    """The lanes that its green links lead to, in link order."""
+    next_phases: tuple[int, ...] = ()
+    """Where the program names the phases that may follow, their indices; else the next one does."""
 
     @property
     def is_green(self) -> bool:
@@ -49,6 +53,11 @@ class Program(WireModel):
     def greens(self) -> tuple[int, ...]:
         """The indices of the green phases, in program order."""
         return tuple(i for i, phase in enumerate(self.phases) if phase.is_green)
+
+    def successor(self, phase: int) -> int:
+        """The phase that follows: the one it names, the first if several, or the next in order."""
+        named = self.phases[phase].next_phases
+        return named[0] if named else (phase + 1) % len(self.phases)
 
 
 class Signal(WireModel):

@@ -4,14 +4,15 @@ from typing import Literal
 
 from pydantic import Field
 
+from shared.decisions import DecisionKind
 from shared.model import WireModel
 from shared.signals import Signal, SignalState
 
 __all__ = ["Restore", "Simulator", "StatePage", "StateRecord", "StateView"]
 
 Restore = Literal["state", "replay", "unverified"]
-"""How a state is brought back: its file continues exactly (proven when it was saved), the scenario
-is replayed up to it, or nothing was proven."""
+"""How a state is brought back: its file continues exactly (proven when it was saved), the run is
+replayed up to it, or nothing was proven and its file is used as it is."""
 
 
 class Simulator(WireModel):
@@ -32,17 +33,20 @@ class StateRecord(WireModel):
     """Simulation time of the state, seconds."""
     seed: int
     """SUMO's ``--seed`` of the run it was saved from."""
+    scale: float = Field(default=1.0, gt=0)
+    """SUMO's ``--scale`` of that run, in place of the configuration's; 1 leaves that."""
+    run: str
+    """The run of its dataset that it was saved from; see :class:`shared.dataset.SimulationRef`."""
     restore: Restore
+    anchor: str | None = None
+    """For ``replay``: the state from whose file the replay starts; None: from the run's begin."""
     verified_s: int
     """Seconds after the state over which the restored run was proven equal to the live one."""
+    proven: dict[str, DecisionKind] = Field(default_factory=dict)
+    """By signal, the kind of decisions under each of which it was proven; left alone, always."""
     simulator: Simulator
     signals: dict[str, SignalState]
     """Every traffic light of the network, by id."""
-
-    def restore_over(self, horizon_s: int) -> Restore:
-        """What a reward of this horizon may say: beyond what was proven, it is unverified."""
-        is_beyond = self.restore == "state" and horizon_s > self.verified_s
-        return "unverified" if is_beyond else self.restore
 
 
 class StateView(StateRecord):

@@ -16,7 +16,13 @@ _CODES = {
     ("kind", "literal_error"): "unknown_decision_kind",
     ("decision_kind", "literal_error"): "unknown_decision_kind",
     ("name", "literal_error"): "unknown_reward",
+    ("reward", "literal_error"): "unknown_reward",
+    ("[key]", "literal_error"): "unknown_reward",
 }
+_PARTS = ("body", "query", "[key]")
+_KIND_AFTER: dict[str | int, int] = {"decision": 1, "decisions": 2}
+"""How many keys after these the kind of a decision stands in the place of an error."""
+_UNKNOWN_TAG = "union_tag_invalid"
 _MAX_NAMED = 3
 
 
@@ -34,6 +40,7 @@ def request_error(errors: Sequence[Mapping[str, Any]]) -> RequestError:
     ...     print(request_error(exc.errors()).code)
     unknown_reward
     """
+    errors = _innermost(errors)
     first = errors[0]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", first["msg"])
@@ -43,20 +50,40 @@ def request_error(errors: Sequence[Mapping[str, Any]]) -> RequestError:
     return InvalidRequest(f"{named}; and {more} more" if more > 0 else named, _code(first))
 
 
+def _innermost(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without those about a whole in which something else is named: they only follow from it."""
+    wholes = {error["loc"][:size] for error in errors for size in range(len(error["loc"]))}
+    return [error for error in errors if error["loc"] not in wholes]
+
+
 def _code(error: Mapping[str, Any]) -> str | None:
+    if error["type"] == _UNKNOWN_TAG:
+        return "unknown_decision_kind"
     field = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
     return _CODES.get((field, error["type"]))
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
     place = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}"
-        for part in error["loc"]
-        if part != "body"
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in _path(error["loc"])
     ).lstrip(".")
     said = error["msg"].removeprefix("Value error, ")
     given = _shown(error.get("input"))
+    if error["type"] == _UNKNOWN_TAG:
+        place += ".kind"
+        said = f"Input should be one of {error['ctx']['expected_tags']}"
+        given = _shown(error["ctx"]["tag"])
     return f"{place or 'the body'}: {said}{f', not {given}' if given else ''}"
+
+
+def _path(loc: Sequence[int | str]) -> list[int | str]:
+    """The keys that lead to a field: without what only says where pydantic was."""
+    path = [part for part in loc if part not in _PARTS]
+    for position, part in enumerate(path):
+        if part in _KIND_AFTER:
+            kind = position + _KIND_AFTER[part]
+            return path[:kind] + path[kind + 1 :]
+    return path
 
 
 def _shown(value: object) -> str:

@@ -1,108 +1,254 @@
 """Reading decisions out of text."""
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.completions import MAX_COMPLETION_CHARS, parse_completion, render_completion
-from shared.decisions import Extend, canonical
+from shared.decisions import Decision, DecisionKind, Extend, NextPhase, Plan
 from shared.errors import InvalidDecision
+from tests.unit.shared.decided import DECISIONS, cycle, plan
 
-DECISIONS = st.builds(Extend, extend=st.booleans(), extend_s=st.integers(1, 3600))
+KINDS: st.SearchStrategy[DecisionKind] = st.sampled_from(get_args(DecisionKind))
+KEYS = ["extend", "extend_sec", "next_phase_id", "green_sec", "phase_id", "final", "x"]
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["yes", "no"]),
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["extend", "extend_sec", "x"]), inner, max_size=3)
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)
     ),
     max_leaves=8,
 )
 CHATTER = st.text(st.characters(exclude_characters="{}[]<>"), max_size=40)
+MAX_MESSAGE_BYTES = 400
 
 
-def parse_or_none(text: str) -> Extend | None:
+def parse_or_none(text: str, kind: DecisionKind) -> Decision | None:
     """The decision, or None where the text is invalid; any other error is a failed test."""
     try:
-        return parse_completion(text, "extend")
-    except InvalidDecision:
-        return None
+        return parse_completion(text, kind)
+    except InvalidDecision as exc:
+        invalid = exc
+    assert invalid.code != InvalidDecision.code, "every rule has a code of its own"
+    assert len(invalid.message.encode()) < MAX_MESSAGE_BYTES
+    return None
 
 
-@given(st.text())
-def test_no_text_breaks_the_parser(text: str) -> None:
-    """Whatever a model writes is a decision or an invalid one."""
-    parse_or_none(text)
+def said_by(decision: Decision) -> Decision:
+    """What the text of a decision can express: no seconds of a no, none of a plan."""
+    if isinstance(decision, Plan) or (isinstance(decision, Extend) and not decision.extend):
+        return decision.model_copy(update={"extend_s": 5})
+    return decision
 
 
-@given(st.text('{}[]":, \\extndyso019.-+eE\n`<>/hik', max_size=60))
-def test_no_text_that_looks_like_json_breaks_the_parser(text: str) -> None:
+@given(st.text(st.characters(codec=None)), KINDS)
+def test_no_text_breaks_the_parser(text: str, kind: DecisionKind) -> None:
+    """Whatever a model writes is a decision or an invalid one, lone surrogates included."""
+    parse_or_none(text, kind)
+
+
+@given(st.text('{}[]":, \\extndyso019.-+eE\n`<>/hikpasgrcfl_u', max_size=60), KINDS)
+def test_no_text_that_looks_like_json_breaks_the_parser(text: str, kind: DecisionKind) -> None:
     """Half-finished JSON too."""
-    parse_or_none(text)
+    parse_or_none(text, kind)
 
 
-@given(JSON_VALUES)
-def test_no_json_value_breaks_the_parser(value: object) -> None:
-    """Wrong types, NaN, and keys in odd places."""
-    decision = parse_or_none(json.dumps(value))
-    assert decision is None or isinstance(decision, Extend)
+@given(JSON_VALUES, KINDS)
+def test_no_json_value_breaks_the_parser(value: object, kind: DecisionKind) -> None:
+    """Wrong types, NaN, and keys in odd places; what is read is of the kind that was asked for."""
+    decision = parse_or_none(json.dumps(value), kind)
+    assert decision is None or decision.kind == kind
+
+
+@given(DECISIONS, st.data())
+def test_no_mutated_answer_breaks_the_parser(decision: Decision, data: st.DataObject) -> None:
+    """Some characters of a valid answer are replaced; what is still read is of its kind."""
+    text = render_completion(decision)
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(start + 3, len(text))))
+    mutated = text[:start] + data.draw(st.text(max_size=3)) + text[end:]
+    read = parse_or_none(mutated, decision.kind)
+    assert read is None or read.kind == decision.kind
+
+
+@given(DECISIONS, st.data())
+def test_unfinished_answer_is_no_answer(decision: Decision, data: st.DataObject) -> None:
+    """Where a model ran out of tokens nothing is read out of the part that there is."""
+    text = render_completion(decision)
+    size = data.draw(st.integers(0, len(text) - 1))
+    with pytest.raises(InvalidDecision) as caught:
+        parse_completion(text[:size], decision.kind)
+    assert caught.value.code == "no_json"
 
 
 @given(DECISIONS)
-def test_rendered_decision_is_read_back(decision: Extend) -> None:
-    """With the same effect: a no has no seconds."""
-    again = parse_completion(render_completion(decision), "extend")
-    assert canonical(again) == canonical(decision)
+def test_rendered_decision_is_read_back(decision: Decision) -> None:
+    """As far as a text can say it: a no and a plan have no seconds."""
+    assert parse_completion(render_completion(decision), decision.kind) == said_by(decision)
+
+
+@given(DECISIONS)
+def test_longest_answers_are_short_enough(decision: Decision) -> None:
+    """No decision with a program's phases is refused for its length."""
+    assert len(render_completion(decision)) < MAX_COMPLETION_CHARS / 2
 
 
 @given(DECISIONS, CHATTER, CHATTER)
-def test_chatter_around_the_answer_is_ignored(decision: Extend, before: str, after: str) -> None:
+def test_chatter_around_the_answer_is_ignored(decision: Decision, before: str, after: str) -> None:
     """A sentence, a code fence or white space change nothing."""
-    rendered = render_completion(decision)
-    assert parse_completion(before + rendered + after, "extend") == parse_completion(
-        rendered, "extend"
-    )
+    text = before + render_completion(decision) + after
+    assert parse_completion(text, decision.kind) == said_by(decision)
+
+
+@given(DECISIONS, KINDS)
+def test_other_kinds_are_not_read(decision: Decision, kind: DecisionKind) -> None:
+    """An answer to another question is invalid."""
+    read = parse_or_none(render_completion(decision), kind)
+    assert (read is not None) == (decision.kind == kind)
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "decision"),
     [
-        '```json\n{"extend": "yes"}\n```',
-        '<think>{"extend": "no"} perhaps?</think>\n{"extend": "yes"}',
-        ' {"extend":"yes","extend_sec":5} ',
+        ('```json\n{"extend": "yes"}\n```', Extend(extend=True)),
+        ('<think>{"extend": "no"} perhaps?</think>\n{"extend": "yes"}', Extend(extend=True)),
+        ('<think>a</think><think>[1]</think>{"extend": "yes"}', Extend(extend=True)),
+        ('<think>never closed {"extend": "yes"}', Extend(extend=True)),
+        ('{"extend": "yes"} <think>[1]</think>', Extend(extend=True)),
+        (' {"extend":"yes","extend_sec":5} ', Extend(extend=True)),
+        ('{"extend":"yes","extend_sec":20}', Extend(extend=True, extend_s=20)),
+        ('{"next_phase_id":4,"green_sec":20}', NextPhase(next_phase=4, green_s=20)),
+        (
+            '```\n[{"phase_id":0,"final":30},\n {"phase_id":2,"final":20}]\n```',
+            cycle((0, 30), (2, 20)),
+        ),
+        ('The plan [as asked]: ["yes","no"].', plan(True, False)),
     ],
 )
-def test_wrapped_answers_are_read(text: str) -> None:
+def test_wrapped_answers_are_read(text: str, decision: Decision) -> None:
     """What chat models wrap an answer in."""
-    assert parse_completion(text, "extend") == Extend(extend=True)
+    assert parse_completion(text, decision.kind) == decision
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("kind", "text", "code"),
     [
-        ("", "no_json"),
-        ("yes", "no_json"),
-        ('{"extend": "yes"', "no_json"),
-        ("[[[[[[", "no_json"),
-        ('{"extend": NaN}', "no_json"),
-        ('{"extend": "yes"} {"extend": "yes"}', "several_answers"),
-        ('{"extend": "yes", "extend": "no"}', "duplicate_keys"),
-        ("{}", "wrong_keys"),
-        ('["yes"]', "wrong_keys"),
-        ('{"extend": "yes", "why": "queue"}', "wrong_keys"),
-        ('{"extend": true}', "wrong_value"),
-        ('{"extend": "YES"}', "wrong_value"),
-        ('{"extend": "yes", "extend_sec": "5"}', "not_an_integer"),
-        ('{"extend": "yes", "extend_sec": 5.0}', "not_an_integer"),
-        ('{"extend": "yes", "extend_sec": true}', "not_an_integer"),
-        ('{"extend": "yes", "extend_sec": 0}', "out_of_range"),
-        ('{"extend": "yes", "extend_sec": 3601}', "out_of_range"),
-        ("x" * (MAX_COMPLETION_CHARS + 1), "too_long"),
+        ("extend", "", "no_json"),
+        ("extend", "yes", "no_json"),
+        ("extend", '{"extend": "yes"', "no_json"),
+        ("extend", '{"answer": {"extend": "yes"}', "no_json"),
+        ("extend", '[{"extend": "yes"}, "and then', "no_json"),
+        ("extend", "[[[[[[", "no_json"),
+        ("extend", "[" * MAX_COMPLETION_CHARS, "no_json"),
+        ("extend", '{"extend": NaN}', "no_json"),
+        ("extend", f'{{"extend": "yes", "extend_sec": {"9" * 5000}}}', "no_json"),
+        ("extend", '{"extend": "yes"} {"extend": "yes"}', "several_answers"),
+        ("extend", '{"extend": "yes", "extend": "no"}', "duplicate_keys"),
+        ("extend", "{}", "wrong_keys"),
+        ("extend", '["yes"]', "wrong_keys"),
+        ("extend", '[{"extend": "yes"}]', "wrong_keys"),
+        ("extend", '{"extend": "yes", "why": "queue"}', "wrong_keys"),
+        ("extend", '{"extend": true}', "wrong_value"),
+        ("extend", '{"extend": "YES"}', "wrong_value"),
+        ("extend", '{"extend": ["yes"]}', "wrong_value"),
+        ("extend", '{"extend": "yes", "extend_sec": "5"}', "not_an_integer"),
+        ("extend", '{"extend": "yes", "extend_sec": 5.0}', "not_an_integer"),
+        ("extend", '{"extend": "yes", "extend_sec": true}', "not_an_integer"),
+        ("extend", '{"extend": "yes", "extend_sec": 0}', "out_of_range"),
+        ("extend", '{"extend": "yes", "extend_sec": 3601}', "out_of_range"),
+        ("extend", "x" * (MAX_COMPLETION_CHARS + 1), "too_long"),
+        ("phase", '{"next_phase_id": 4', "no_json"),
+        ("phase", '{"next_phase_id": 4}', "wrong_keys"),
+        ("phase", '{"green_sec": 20}', "wrong_keys"),
+        ("phase", '{"next_phase": 4, "green_s": 20}', "wrong_keys"),
+        ("phase", '{"next_phase_id": 4, "green_sec": 20, "x": 1}', "wrong_keys"),
+        ("phase", '{"next_phase_id": "4", "green_sec": 20}', "not_an_integer"),
+        ("phase", '{"next_phase_id": 4, "green_sec": 20.5}', "not_an_integer"),
+        ("phase", '{"next_phase_id": -1, "green_sec": 20}', "out_of_range"),
+        ("phase", '{"next_phase_id": 4, "green_sec": 0}', "out_of_range"),
+        ("phase", '{"next_phase_id": 4, "next_phase_id": 2, "green_sec": 9}', "duplicate_keys"),
+        ("cycle", '[{"phase_id": 0, "final": 30},', "no_json"),
+        ("cycle", '{"phase_id": 0, "final": 30}', "not_a_list"),
+        ("cycle", '{"0": 30, "2": 20}', "not_a_list"),
+        ("cycle", "[]", "empty"),
+        ("cycle", json.dumps([{"phase_id": 0, "final": 30}] * 65), "too_many"),
+        ("cycle", "[30, 20]", "wrong_keys"),
+        ("cycle", '[{"phase_id": 0}]', "wrong_keys"),
+        ("cycle", '[{"phase_id": 0, "final": null}]', "not_an_integer"),
+        ("cycle", '[{"phase_id": 0, "final": 3601}]', "out_of_range"),
+        ("cycle", '[{"phase_id": 0, "final": 30}, {"phase_id": -2, "final": 30}]', "out_of_range"),
+        ("cycle", '[{"phase_id": 0, "phase_id": 2, "final": 30}]', "duplicate_keys"),
+        (
+            "cycle",
+            '[{"phase_id": 0, "final": 30}] [{"phase_id": 0, "final": 30}]',
+            "several_answers",
+        ),
+        ("plan", '["yes", "no"', "no_json"),
+        ("plan", "['yes', 'no']", "no_json"),
+        ("plan", '{"plan": ["yes", "no"]}', "not_a_list"),
+        ("plan", "[]", "empty"),
+        ("plan", json.dumps(["no"] * 241), "too_many"),
+        ("plan", '["yes", "maybe"]', "wrong_value"),
+        ("plan", "[true, false]", "wrong_value"),
+        ("plan", '[["yes", "no"]]', "wrong_value"),
+        ("plan", '["yes"] ["no"]', "several_answers"),
     ],
 )
-def test_each_broken_rule_has_its_code(text: str, code: str) -> None:
+def test_each_broken_rule_has_its_code(kind: DecisionKind, text: str, code: str) -> None:
     """A trainer's statistics can tell them apart."""
     with pytest.raises(InvalidDecision) as caught:
-        parse_completion(text, "extend")
+        parse_completion(text, kind)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        ("extend", "Keep it.", 'expected a JSON object or list, saw "Keep it."'),
+        (
+            "extend",
+            '{"answer": "yes"}',
+            'expected an object with the key "extend" and perhaps "extend_sec", '
+            'saw an object with the keys "answer"',
+        ),
+        ("extend", '{"extend": 1}', 'expected "extend" to be "yes" or "no", saw 1'),
+        (
+            "phase",
+            '{"next_phase_id": 2, "green_sec": 4000}',
+            'expected "green_sec" to be from 1 to 3600, saw 4000',
+        ),
+        (
+            "cycle",
+            '[{"phase_id": 0, "final": 30}, {}]',
+            'expected item 2 to be an object with the keys "phase_id" and "final", '
+            "saw an empty object",
+        ),
+        (
+            "cycle",
+            '[{"phase_id": 0, "final": "30"}]',
+            'expected "final" of item 1 to be a whole number, saw "30"',
+        ),
+        ("plan", '["yes", "\\ud800"]', 'expected item 2 to be "yes" or "no", saw "\\ud800"'),
+        ("plan", '{"a": 1, "a": 2}', 'expected each key once, saw "a" twice'),
+        ("plan", "[1] {}", "expected one JSON value, saw a list of 1 and an empty object"),
+    ],
+)
+def test_messages_say_what_was_expected_and_seen(
+    kind: DecisionKind, text: str, message: str
+) -> None:
+    """A person who reads the log need not look for the text."""
+    with pytest.raises(InvalidDecision) as caught:
+        parse_completion(text, kind)
+    assert caught.value.message == message
+
+
+def test_rendering_leaves_out_what_has_no_effect() -> None:
+    """So that a perfect model's text is the shortest."""
+    assert render_completion(Extend(extend=False, extend_s=9)) == '{"extend": "no"}'

@@ -1,0 +1,108 @@
+"""Prompts say what is asked, what the junction looks like, and how to answer."""
+
+import json
+from typing import get_args
+
+import pytest
+
+from shared.completions import parse_completion
+from shared.decisions import DecisionKind, Plan
+from shared.legality import check_legality, legal_decisions
+from shared.prompts import LaneCounts, build_prompt
+from shared.signals import Phase, Program, Signal, SignalState
+
+_SIGNAL = Signal(
+    tls_id="c",
+    incoming_lanes=("n_0", "e_0"),
+    outgoing_lanes=("s_0", "w_0"),
+    programs={
+        "0": Program(
+            program_id="0",
+            kind="static",
+            phases=(
+                Phase(duration_s=33, state="Gr", green_lanes=("n_0",)),
+                Phase(duration_s=3, state="yr"),
+                Phase(duration_s=21.5, state="rG", green_lanes=("e_0",)),
+                Phase(duration_s=3, state="ry"),
+            ),
+        )
+    },
+    min_green_s=5,
+    max_green_s=60,
+)
+_STATE = SignalState(program_id="0", phase=2, elapsed_s=12)
+_COUNTS = {
+    2: LaneCounts(queued=1, approaching=2, passed=3),
+    0: LaneCounts(queued=4, approaching=5, passed=6),
+}
+_KINDS: tuple[DecisionKind, ...] = get_args(DecisionKind)
+
+
+def _asked(kind: DecisionKind, extend_s: int = 5) -> tuple[str, str]:
+    system, user = build_prompt(kind, _SIGNAL, _STATE, _COUNTS, extend_s)
+    assert (system.role, user.role) == ("system", "user")
+    return system.content, user.content
+
+
+def test_extend_is_asked_in_the_words_that_models_were_trained_on() -> None:
+    """To the letter: another text is another task."""
+    assert _asked("extend") == (
+        "You control one traffic light. Each green phase lists the vehicles on its lanes: queued "
+        "(standing), approaching (moving) and passed (left during its latest green). Decide "
+        "whether the current green should last 5 more seconds, so that queues stay short. "
+        'Answer with JSON only: {"extend": "yes"} or {"extend": "no"}.',
+        '{"phases":{"0":{"queued":4,"approaching":5,"passed":6},'
+        '"2":{"queued":1,"approaching":2,"passed":3}},'
+        '"current_phase":2,"elapsed_green":12,"min_green":5,"max_green":60}',
+    )
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_every_kind_shows_the_junction_as_compact_json(kind: DecisionKind) -> None:
+    """The greens in program order with the vehicles on their lanes, and the bounds."""
+    _, user = _asked(kind)
+    view = json.loads(user)
+    assert json.dumps(view, separators=(",", ":")) == user
+    assert list(view["phases"]) == ["0", "2"]
+    assert view["phases"]["0"].items() >= {"queued": 4, "approaching": 5, "passed": 6}.items()
+    bounds = [view[key] for key in ("current_phase", "elapsed_green", "min_green", "max_green")]
+    assert bounds == [2, 12, 5, 60]
+
+
+def test_cycles_are_asked_with_what_the_program_gives() -> None:
+    """Seconds without a needless decimal point."""
+    phases = json.loads(_asked("cycle")[1])["phases"]
+    assert [phase["program_green"] for phase in phases.values()] == [33, 21.5]
+    assert "33.0" not in _asked("cycle")[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("extend", '{"extend": "yes"}'),
+        ("phase", '{"next_phase_id": <phase>, "green_sec": <seconds>}'),
+        ("cycle", '[{"phase_id": <phase>, "final": <seconds>}, ...]'),
+        ("plan", '["yes", "no", ...]'),
+    ],
+)
+def test_what_is_asked_for_can_be_read(kind: DecisionKind, answer: str) -> None:
+    """The form in the prompt, filled in, is a legal decision of the kind."""
+    assert answer in _asked(kind)[0]
+    filled = answer.replace("<phase>", "0").replace("<seconds>", "20")
+    filled = filled.replace(", ...", ', {"phase_id": 2, "final": 30}' if kind == "cycle" else "")
+    decision = parse_completion(filled, kind)
+    assert decision.kind == kind
+    check_legality(decision, _SIGNAL, _STATE)
+
+
+@pytest.mark.parametrize("kind", ["extend", "plan"])
+def test_seconds_that_a_yes_adds_are_said(kind: DecisionKind) -> None:
+    """Whatever they are."""
+    assert "last 7 more seconds" in _asked(kind, extend_s=7)[0]
+
+
+def test_plans_are_asked_for_as_many_steps_as_are_rolled_out() -> None:
+    """So that an answer can be among the stored outcomes."""
+    plans = legal_decisions("plan", _SIGNAL, _STATE, 5)
+    steps = {len(plan.steps) for plan in plans if isinstance(plan, Plan)}
+    assert [f"next {count} decision points" in _asked("plan")[0] for count in steps] == [True]
