@@ -1,28 +1,41 @@
-"""SUMO itself, in this process: the only module that imports libsumo.
+"""SUMO itself, in this process: starting, stepping, deciding, saving.
 
 libsumo holds one simulation a process; :class:`Simulation` is that one. Everything here is single
-threaded, so that a simulation can be forked at any moment.
+threaded, so that a simulation can be forked at any moment. What is read of the simulation is in
+:mod:`sim_workers.readings`.
 """
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import libsumo
 
+from shared.dataset import Action
+from shared.decisions import Extend
 from shared.errors import RolloutRejected
+from shared.legality import is_decision_point
 from shared.prompts import LaneCounts
 from shared.rewards import Metrics
-from shared.signals import Phase, Program, Signal, SignalState
-from sim_workers.sampling import HALTING_SPEED_MPS, MetricsRecorder, PassedVehicles, Sample
+from shared.signals import Program, Signal, SignalState
+from sim_workers.drivers import Command, Driver, GreenLimits, MaxPressure, Sight, driver_of
+from sim_workers.messages import Order, Rollout
+from sim_workers.policies import PolicySpec, choose
+from sim_workers.readings import (
+    ObservedLanes,
+    WayTrace,
+    describe_signal,
+    pressures,
+    programs_of,
+    signal_state,
+    traffic_lights,
+)
+from sim_workers.sampling import MetricsRecorder, PassedVehicles
 from sim_workers.scenarios import sumo_arguments
 
 __all__ = ["SUMO_ERRORS", "Simulation"]
 
 SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
 """What SUMO raises when it refuses something."""
-
-_PROGRAM_KINDS = {0: "static", 3: "actuated", 4: "nema", 5: "delay_based"}
 
 _QUIET = (
     "--no-step-log=true",
@@ -45,20 +58,23 @@ class Simulation:
     def __init__(self) -> None:
         self._passed: dict[str, PassedVehicles] = {}
         self._signals: dict[str, Signal] = {}
+        self._seed = 0
+        self._begin_s = 0.0
 
-    def open(self, config: Path, seed: int, state_file: Path | None) -> float:
+    def open(self, config: Path, seed: int, scale: float, state_file: Path | None) -> float:
         """Starts SUMO, at its begin or from a state, and returns its time in seconds.
 
         Raises:
             RolloutRejected: SUMO refuses the scenario or the state; its words are in the message.
         """
-        arguments = ["sumo", *sumo_arguments(str(config), seed), *_QUIET, *_EXACT_STATES]
+        arguments = ["sumo", *sumo_arguments(str(config), seed, scale), *_QUIET, *_EXACT_STATES]
         if state_file is not None:
             arguments += ["--load-state", str(state_file)]
         try:
             libsumo.start(arguments)
         except SUMO_ERRORS as exc:
             raise RolloutRejected(f"SUMO does not start: {exc}") from exc
+        self._seed, self._begin_s = seed, self.time_s
         return self.time_s
 
     @property
@@ -69,8 +85,7 @@ class Simulation:
     def describe(self, min_green_s: float, max_green_s: float) -> dict[str, Signal]:
         """Every traffic light of the network, by id."""
         return {
-            tls_id: _describe(tls_id, min_green_s, max_green_s)
-            for tls_id in sorted(libsumo.trafficlight.getIDList())
+            tls_id: describe_signal(tls_id, min_green_s, max_green_s) for tls_id in traffic_lights()
         }
 
     def watch(self, signals: Iterable[Signal]) -> None:
@@ -78,27 +93,33 @@ class Simulation:
         self._signals = {signal.tls_id: signal for signal in signals}
         self._passed = {tls_id: PassedVehicles() for tls_id in self._signals}
 
-    def advance(self, to_s: float) -> float:
-        """Steps second by second until ``to_s`` and returns the time reached, seconds."""
+    def advance(self, to_s: float, policy: PolicySpec) -> list[Action]:
+        """Steps until ``to_s`` under a behaviour policy and returns what it did.
+
+        The policy decides for the signals that are watched.
+        """
+        actions: list[Action] = []
         while self.time_s < to_s:
-            libsumo.simulationStep(min(self.time_s + 1, to_s))
-            for tls_id, passed in self._passed.items():
-                signal, state = self._signals[tls_id], _signal_state(tls_id)
-                phase = signal.programs[state.program_id].phases[state.phase]
-                vehicles = {
-                    lane: frozenset(libsumo.lane.getLastStepVehicleIDs(lane))
-                    for lane in signal.incoming_lanes
-                }
-                passed.update(state.phase, phase, vehicles)
-        return self.time_s
+            if not policy.is_idle and (self.time_s - self._begin_s) % policy.extend_s == 0:
+                actions += self._decide(policy)
+            self._step_to(min(self.time_s + 1, to_s))
+        return actions
+
+    def replay(self, to_s: float, actions: Sequence[Action]) -> None:
+        """Steps until ``to_s``, repeating the actions whose time has not passed yet."""
+        for action in actions:
+            if self.time_s <= action.time_s < to_s:
+                self._step_to(action.time_s)
+                libsumo.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
+        self._step_to(to_s)
 
     def signal_states(self) -> dict[str, SignalState]:
         """What every traffic light is doing."""
-        return {tls: _signal_state(tls) for tls in sorted(libsumo.trafficlight.getIDList())}
+        return {tls: signal_state(tls) for tls in traffic_lights()}
 
     def counts(self, tls_id: str) -> dict[int, LaneCounts]:
         """The vehicles of a watched signal, by green phase."""
-        signal, state = self._signals[tls_id], _signal_state(tls_id)
+        signal, state = self._signals[tls_id], signal_state(tls_id)
         program = signal.programs[state.program_id]
         counts = {}
         for index in program.greens():
@@ -116,126 +137,148 @@ class Simulation:
         """Writes the state as SUMO does; :mod:`sim_workers.statefile` makes it exact."""
         libsumo.simulation.saveState(str(path))
 
-    def keep_phase(self, tls_id: str, remaining_s: float) -> None:
-        """Lets the current phase last ``remaining_s`` more seconds, then the program goes on.
+    def look(self, tls_ids: tuple[str, ...]) -> Metrics:
+        """The metrics of a single second, the present one; moves nothing."""
+        lanes = ObservedLanes(tls_ids)
+        recorder = MetricsRecorder(frozenset(lanes.vehicles()))
+        recorder.add(lanes.sample())
+        return recorder.metrics()
 
-        How long the phase has been shown already is the caller's to know: in a restored simulation
-        SUMO's ``getSpentDuration`` starts again from 0.
-        """
-        libsumo.trafficlight.setPhaseDuration(tls_id, remaining_s)
-
-    def observe_horizon(
-        self, tls_id: str, horizon_s: int, trace_s: int | None
-    ) -> tuple[Metrics, str | None]:
-        """Steps the horizon and samples one signal after each second.
-
-        Args:
-            tls_id: The signal.
-            horizon_s: Seconds to sample.
-            trace_s: Seconds over which every vehicle is digested, or None.
+    def roll_out(self, rollout: Rollout) -> tuple[Metrics, str | None]:
+        """Carries the decisions out, steps the horizon and samples after each second.
 
         Returns:
-            The metrics, and the trace as 64 hex digits if one was asked for.
+            The metrics, and the digest of a :class:`~sim_workers.readings.WayTrace` if one was
+            asked for.
 
         Raises:
             TraCIException: The network has no such traffic light.
         """
-        incoming, outgoing = _incoming_lanes(tls_id), _outgoing_lanes(tls_id)
-        recorder = MetricsRecorder(frozenset(_vehicles_on(incoming)))
-        digest = hashlib.sha256() if trace_s is not None else None
+        lanes = ObservedLanes(rollout.observe)
+        recorder = MetricsRecorder(frozenset(lanes.vehicles()))
+        trace = WayTrace() if rollout.trace_s is not None else None
+        is_followed = rollout.follow_up == "max_pressure"
+        controls = [_SignalControl(order, self.time_s, is_followed) for order in rollout.orders]
         start_s = self.time_s
-        for second in range(1, max(horizon_s, trace_s or 0) + 1):
-            libsumo.simulationStep(start_s + second)
-            if second <= horizon_s:
-                recorder.add(_sample(incoming, outgoing))
-            if digest is not None:
-                digest.update(_positions())
-        return recorder.metrics(), None if digest is None else digest.hexdigest()
+        for second in range(1, max(rollout.horizon_s, rollout.trace_s or 0) + 1):
+            controls = _step_controlled(start_s + second, controls)
+            if second <= rollout.horizon_s:
+                recorder.add(lanes.sample())
+            if trace is not None:
+                trace.add()
+        return recorder.metrics(), None if trace is None else trace.hexdigest()
+
+    def _step_to(self, to_s: float) -> None:
+        """Steps, second by second where somebody watches."""
+        if not self._passed:
+            if self.time_s < to_s:
+                libsumo.simulationStep(to_s)
+            return
+        while self.time_s < to_s:
+            libsumo.simulationStep(min(self.time_s + 1, to_s))
+            for tls_id, passed in self._passed.items():
+                signal, state = self._signals[tls_id], signal_state(tls_id)
+                phase = signal.programs[state.program_id].phases[state.phase]
+                vehicles = {
+                    lane: frozenset(libsumo.lane.getLastStepVehicleIDs(lane))
+                    for lane in signal.incoming_lanes
+                }
+                passed.update(state.phase, phase, vehicles)
+
+    def _decide(self, policy: PolicySpec) -> list[Action]:
+        """Lets the policy decide at every watched signal that can be decided."""
+        actions = []
+        for tls_id, signal in self._signals.items():
+            state, time_s = signal_state(tls_id), self.time_s
+            program = signal.programs[state.program_id]
+            if not is_decision_point(signal, state):
+                continue
+            extend = choose(policy, self._seed, tls_id, time_s, state.phase, pressures(program))
+            if extend is None:
+                continue
+            remaining_s = Extend(extend=extend, extend_s=policy.extend_s).remaining_s(
+                state.elapsed_s, signal.min_green_s, signal.max_green_s
+            )
+            libsumo.trafficlight.setPhaseDuration(tls_id, remaining_s)
+            actions.append(Action(time_s=time_s, tls_id=tls_id, remaining_s=remaining_s))
+        return actions
 
 
-def _describe(tls_id: str, min_green_s: float, max_green_s: float) -> Signal:
-    links = libsumo.trafficlight.getControlledLinks(tls_id)
-    programs = {
-        logic.programID: Program(
-            program_id=logic.programID,
-            kind=_PROGRAM_KINDS.get(logic.type, f"type {logic.type}"),
-            phases=tuple(
-                Phase(
-                    duration_s=phase.duration,
-                    state=phase.state,
-                    green_lanes=_green_lanes(phase.state, links),
-                )
-                for phase in logic.phases
-            ),
-        )
-        for logic in libsumo.trafficlight.getAllProgramLogics(tls_id)
-    }
-    return Signal(
-        tls_id=tls_id,
-        incoming_lanes=_incoming_lanes(tls_id),
-        outgoing_lanes=_outgoing_lanes(tls_id),
-        programs=programs,
-        min_green_s=min_green_s,
-        max_green_s=max_green_s,
-    )
+class _SignalControl:
+    """A signal under a driver: keeps its clock and passes commands on.
 
-
-def _incoming_lanes(tls_id: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(libsumo.trafficlight.getControlledLanes(tls_id)))
-
-
-def _outgoing_lanes(tls_id: str) -> tuple[str, ...]:
-    links = libsumo.trafficlight.getControlledLinks(tls_id)
-    return tuple(dict.fromkeys(link[1] for group in links for link in group))
-
-
-def _green_lanes(state: str, links: list[list[tuple[str, str, str]]]) -> tuple[str, ...]:
-    green = (group for letter, group in zip(state, links, strict=False) if letter in "Gg")
-    return tuple(dict.fromkeys(link[0] for group in green for link in group))
-
-
-def _signal_state(tls_id: str) -> SignalState:
-    return SignalState(
-        program_id=libsumo.trafficlight.getProgram(tls_id),
-        phase=libsumo.trafficlight.getPhase(tls_id),
-        elapsed_s=libsumo.trafficlight.getSpentDuration(tls_id),
-    )
-
-
-def _vehicles_on(lanes: tuple[str, ...]) -> list[str]:
-    """Vehicle ids in an order that is always the same, so that sums are, to the last bit."""
-    return [v for lane in lanes for v in libsumo.lane.getLastStepVehicleIDs(lane)]
-
-
-def _sample(incoming: tuple[str, ...], outgoing: tuple[str, ...]) -> Sample:
-    lane, vehicle = libsumo.lane, libsumo.vehicle
-    vehicles = _vehicles_on(incoming)
-    return Sample(
-        vehicles=frozenset(vehicles),
-        queue_veh=sum(lane.getLastStepHaltingNumber(i) for i in incoming),
-        wait_s=sum(lane.getWaitingTime(i) for i in incoming),
-        speed_sum_mps=sum(vehicle.getSpeed(v) for v in vehicles),
-        outgoing_veh=sum(lane.getLastStepVehicleNumber(o) for o in outgoing),
-        network_queue_veh=_network_queue(),
-    )
-
-
-def _network_queue() -> int:
-    """The sum of ``lane.getLastStepHaltingNumber`` over all lanes.
-
-    Only lanes on which some vehicle stands are asked: most are empty. Whether such a vehicle
-    counts, one that parks does not, is for SUMO to say.
+    Args:
+        order: The decision.
+        time_s: The moment of the state, seconds.
+        is_followed: Whether max-pressure takes over after the decision.
     """
-    vehicle = libsumo.vehicle
-    standing = (v for v in vehicle.getIDList() if vehicle.getSpeed(v) < HALTING_SPEED_MPS)
-    lanes = {vehicle.getLaneID(v) for v in standing} - {""}
-    return sum(libsumo.lane.getLastStepHaltingNumber(lane) for lane in lanes)
+
+    def __init__(self, order: Order, time_s: float, is_followed: bool) -> None:
+        self._tls_id = order.tls_id
+        self._program_id = libsumo.trafficlight.getProgram(order.tls_id)
+        self._program: Program = programs_of(order.tls_id)[self._program_id]
+        self._limits = GreenLimits(order.min_green_s, order.max_green_s)
+        self._driver: Driver = driver_of(order.decision, self._program, self._limits)
+        self._is_followed = is_followed
+        self._phase: int = libsumo.trafficlight.getPhase(order.tls_id)
+        self._shown_since_s = time_s - order.elapsed_s
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no further command can come."""
+        return self._driver.is_silent and not self._is_followed
+
+    def before_step(self, time_s: float) -> None:
+        """Tells the signal what is due now."""
+        if self._is_followed and self._driver.is_over(time_s):
+            self._driver, self._is_followed = MaxPressure(self._program, self._limits), False
+        sight = Sight(
+            time_s=time_s,
+            phase=self._phase,
+            elapsed_s=time_s - self._shown_since_s,
+            switch_s=libsumo.trafficlight.getNextSwitch(self._tls_id),
+            pressures=lambda: pressures(self._program),
+        )
+        command = self._driver.command(sight)
+        if command is not None:
+            self._obey(command, time_s)
+
+    def after_step(self, before_s: float) -> None:
+        """Notes whether the step that began at ``before_s`` began with another phase.
+
+        Raises:
+            RolloutRejected: ``program_switched``: phases have other meanings now.
+        """
+        if libsumo.trafficlight.getProgram(self._tls_id) != self._program_id:
+            raise RolloutRejected(
+                f"signal {self._tls_id} changed from program {self._program_id!r} to another "
+                "before the decision was carried out",
+                "program_switched",
+            )
+        phase = libsumo.trafficlight.getPhase(self._tls_id)
+        if phase != self._phase:
+            self._phase, self._shown_since_s = phase, before_s
+
+    def _obey(self, command: Command, time_s: float) -> None:
+        if command.phase is not None:
+            libsumo.trafficlight.setPhase(self._tls_id, command.phase)
+            self._phase, self._shown_since_s = command.phase, time_s
+        libsumo.trafficlight.setPhaseDuration(self._tls_id, command.remaining_s)
 
 
-def _positions() -> bytes:
-    vehicle = libsumo.vehicle
-    rows = (
-        (v, vehicle.getLaneID(v), vehicle.getLanePosition(v), vehicle.getSpeed(v))
-        for v in sorted(vehicle.getIDList())
-    )
-    return repr(tuple(rows)).encode()
+def _step_controlled(to_s: float, controls: list[_SignalControl]) -> list[_SignalControl]:
+    """Steps until ``to_s`` and returns the controls that may still have something to say."""
+    while controls:
+        before_s = float(libsumo.simulation.getTime())
+        if before_s >= to_s:
+            return controls
+        for control in controls:
+            control.before_step(before_s)
+        controls = [control for control in controls if not control.is_silent]
+        if not controls:
+            break
+        libsumo.simulationStep()
+        for control in controls:
+            control.after_step(before_s)
+    libsumo.simulationStep(to_s)
+    return controls

@@ -5,7 +5,9 @@
     actor, or builder                   owns sim_workers.processes
       └─ nursery                        this module's main: libsumo imported, nothing started
            └─ holder, one a simulation  SUMO started, at its begin or from a state
-                └─ rollout, one a candidate   decides, steps, reports, exits
+                └─ rollout, one a candidate   waits, decides, steps, reports, exits
+
+A holder may be asked to spawn another one, at the moment where its simulation is.
 
 Every process here is single threaded and talks length-prefixed messages over its own socket, so
 each can be forked at any moment. The nursery exists because importing costs ten times what opening
@@ -21,9 +23,11 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,13 +49,18 @@ from sim_workers.messages import (
     Observed,
     Open,
     Ready,
+    Replay,
     Reply,
     Request,
     RolledOut,
     Rollout,
     Save,
+    Spawn,
+    Spawned,
     decode_request,
 )
+from sim_workers.open_files import detach, files_being_read
+from sim_workers.prefault import SimulationMemory
 
 __all__ = ["main"]
 
@@ -69,7 +78,8 @@ def main() -> None:
             pid = os.fork()
             if pid == 0:
                 control.close()
-                _become_holder(*received)
+                _die_with_parent()
+                _become_holder(*received, Simulation(), SimulationMemory())
             for descriptor in received:
                 os.close(descriptor)
             control.sendall(pid.to_bytes(4, "big"))
@@ -82,15 +92,16 @@ def _receive_descriptors(control: socket.socket) -> tuple[int, int] | None:
     return (descriptors[0], descriptors[1]) if message else None
 
 
-def _become_holder(connection: int, log: int) -> NoReturn:
-    _die_with_parent()
+def _become_holder(
+    connection: int, log: int, simulation: Simulation, memory: SimulationMemory
+) -> NoReturn:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     try:
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-            _Holder(Connection(connection)).serve()
-    except BaseException:  # noqa: BLE001  nothing may climb back into the nursery's loop
+            _Holder(Connection(connection), simulation, memory).serve()
+    except BaseException:  # noqa: BLE001  nothing may climb back into another process's loop
         traceback.print_exc()
     finally:
         os._exit(0)
@@ -103,33 +114,42 @@ def _die_with_parent() -> None:
 class _Holder:
     """Answers requests about one simulation, one at a time."""
 
-    def __init__(self, peer: Connection) -> None:
+    def __init__(self, peer: Connection, simulation: Simulation, memory: SimulationMemory) -> None:
         self._peer = peer
-        self._simulation = Simulation()
+        self._simulation = simulation
+        self._memory = memory
+        self._reading = files_being_read()
+        self._spare: _Child | None = None
 
     def serve(self) -> None:
         """Answers until the peer closes its end, which raises EOFError."""
         while True:
-            request = decode_request(self._peer.recv_bytes())
-            if isinstance(request, Rollout):
-                self._roll_out(request)
+            data = self._peer.recv_bytes()
+            request = decode_request(data)
+            if isinstance(request, Rollout) and not request.in_place:
+                self._roll_out(data, request)
+            elif isinstance(request, Spawn):
+                self._spawn()
             else:
                 self._peer.send_bytes(_reply_of(partial(self._answer, request)))
 
     def _answer(self, request: Request) -> Reply:
         simulation = self._simulation
         match request:
-            case Open(config=config, seed=seed, state_file=state_file):
-                path = None if state_file is None else Path(state_file)
-                time_s = simulation.open(Path(config), seed, path)
-                gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
-                return Ready(time_s=time_s)
+            case Open():
+                return self._open(request)
             case Describe():
                 signals = simulation.describe(request.min_green_s, request.max_green_s)
                 simulation.watch(signals.values())
                 return Described(signals=signals)
-            case Advance(to_s=to_s):
-                return Ready(time_s=simulation.advance(to_s))
+            case Advance(to_s=to_s, policy=policy):
+                with self._moving():
+                    actions = simulation.advance(to_s, policy)
+                return Ready(time_s=simulation.time_s, actions=tuple(actions))
+            case Replay(to_s=to_s, actions=repeated):
+                with self._moving():
+                    simulation.replay(to_s, repeated)
+                return Ready(time_s=simulation.time_s)
             case Observe(tls_ids=tls_ids):
                 return Observed(
                     time_s=simulation.time_s,
@@ -140,47 +160,123 @@ class _Holder:
                 simulation.save(Path(target))
                 return Ready(time_s=simulation.time_s)
             case Rollout():
-                raise AssertionError("rollouts run in a child")
+                self._drop_spare()
+                metrics, trace = simulation.roll_out(request)
+                return RolledOut(metrics=metrics, trace=trace)
+            case Spawn():
+                raise AssertionError("spawning answers for itself")
 
-    def _roll_out(self, rollout: Rollout) -> None:
-        """Runs a rollout in a forked child and passes its reply on.
+    def _open(self, request: Open) -> Ready:
+        state_file = None if request.state_file is None else Path(request.state_file)
+        simulation = self._simulation
+        self._memory.begin()
+        with self._moving():
+            simulation.open(Path(request.config), request.seed, request.scale, state_file)
+            if request.replay is not None:
+                simulation.replay(request.replay.to_s, request.replay.actions)
+        return Ready(time_s=simulation.time_s)
 
-        The kernel reaps the child: tearing down its thousand memory maps takes as long as forking
-        it did, and neither the peer nor the next rollout need wait for that.
+    @contextlib.contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Around whatever changes the simulation itself."""
+        self._drop_spare()
+        yield
+        self._reading = files_being_read()
+        self._memory.end()
+        gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
+
+    def _spawn(self) -> None:
+        """Becomes two: the other one has the same simulation and a peer of its own."""
+        connection, log = recv_handle(self._peer), recv_handle(self._peer)
+        pid = os.fork()
+        if pid == 0:
+            self._peer.close()
+            detach(self._reading)
+            _become_holder(connection, log, self._simulation, self._memory)
+        os.close(connection)
+        os.close(log)
+        self._peer.send_bytes(_encode(Spawned(pid=pid)))
+
+    def _roll_out(self, data: bytes, rollout: Rollout) -> None:
+        """Hands a rollout to a child that was forked before, and passes its reply on.
+
+        The next child is forked while this one runs. The kernel reaps them: tearing down their
+        thousand memory maps takes as long as forking did, and nobody need wait for that.
         """
-        reader, writer = Pipe(duplex=False)
-        child = os.fork()
-        if child == 0:
+        child = self._spare or self._fork()
+        self._spare = None
+        child.orders.send_bytes(data)
+        if not rollout.is_last:
+            self._spare = self._fork(rehearsal=data)
+        with child.orders, child.replies:
+            self._peer.send_bytes(self._await(child, rollout.limit_s))
+
+    def _fork(self, rehearsal: bytes | None = None) -> "_Child":
+        """A child that waits for its rollout, having prepared for one like ``rehearsal``."""
+        orders, our_orders = Pipe(duplex=False)
+        our_replies, replies = Pipe(duplex=False)
+        pid = os.fork()
+        if pid == 0:
             gc.disable()
             _die_with_parent()
             self._peer.close()
-            reader.close()
-            _report(writer, lambda: _rolled_out(self._simulation, rollout))
-        writer.close()
-        with reader:
-            self._peer.send_bytes(self._await_child(child, reader, rollout.limit_s))
+            our_orders.close()
+            our_replies.close()
+            detach(self._reading)
+            if rehearsal is not None:
+                self._memory.make_own()
+                _rehearse(self._simulation, rehearsal)
+            _report(replies, partial(_rolled_out, self._simulation, orders))
+        orders.close()
+        replies.close()
+        return _Child(pid, our_orders, our_replies)
 
-    def _await_child(self, child: int, reader: Connection, limit_s: float) -> bytes:
+    def _drop_spare(self) -> None:
+        """Ends the child that was forked from a moment which is about to pass."""
+        if self._spare is not None:
+            os.kill(self._spare.pid, signal.SIGKILL)
+            self._spare.orders.close()
+            self._spare.replies.close()
+            self._spare = None
+
+    def _await(self, child: "_Child", limit_s: float) -> bytes:
         """The child's reply, or a failure in its place; EOFError if the peer goes away."""
-        ready = wait([reader, self._peer], limit_s)
+        ready = wait([child.replies, self._peer], limit_s)
         error: RolloutError
-        if reader in ready:
+        if child.replies in ready:
             try:
-                return reader.recv_bytes()
+                return child.replies.recv_bytes()
             except EOFError:
                 error = RolloutCrashed("the rollout's process died without a word")
         else:
-            os.kill(child, signal.SIGKILL)
+            os.kill(child.pid, signal.SIGKILL)
             if self._peer in ready:  # a peer says nothing during a rollout: it has gone away
                 raise EOFError
             error = RolloutTimeout(f"the rollout took longer than {limit_s:g} s and was ended")
         return _encode(Failed(error=ErrorInfo.of(error)))
 
 
-def _rolled_out(simulation: Simulation, rollout: Rollout) -> RolledOut:
-    if rollout.phase_remaining_s is not None:
-        simulation.keep_phase(rollout.tls_id, rollout.phase_remaining_s)
-    metrics, trace = simulation.observe_horizon(rollout.tls_id, rollout.horizon_s, rollout.trace_s)
+@dataclass(frozen=True)
+class _Child:
+    """A process that does one rollout."""
+
+    pid: int
+    orders: Connection
+    replies: Connection
+
+
+def _rehearse(simulation: Simulation, data: bytes) -> None:
+    """Does what a rollout does except moving anything, so that its code and data are at hand."""
+    rollout = decode_request(data)
+    if isinstance(rollout, Rollout):
+        with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
+            _encode(RolledOut(metrics=simulation.look(rollout.observe)))
+
+
+def _rolled_out(simulation: Simulation, orders: Connection) -> RolledOut:
+    rollout = decode_request(orders.recv_bytes())
+    assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
+    metrics, trace = simulation.roll_out(rollout)
     return RolledOut(metrics=metrics, trace=trace)
 
 

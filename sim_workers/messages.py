@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from shared.dataset import Action
+from shared.decisions import Decision
 from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.prompts import LaneCounts
-from shared.rewards import Metrics
+from shared.rewards import FollowUp, Metrics
 from shared.signals import Signal, SignalState
+from sim_workers.policies import PolicySpec
 
 __all__ = [
     "Advance",
@@ -22,25 +25,41 @@ __all__ = [
     "Observe",
     "Observed",
     "Open",
+    "Order",
     "Ready",
+    "Replay",
     "Reply",
     "Request",
     "RolledOut",
     "Rollout",
     "Save",
+    "Spawn",
+    "Spawned",
     "decode_reply",
     "decode_request",
 ]
 
 
+class Replay(WireModel):
+    """Step a simulation itself to a moment, repeating what was decided in the run it belongs to."""
+
+    verb: Literal["replay"] = "replay"
+    to_s: float
+    actions: tuple[Action, ...] = ()
+    """In order; those before the simulation's start are passed over."""
+
+
 class Open(WireModel):
-    """Start SUMO: at its scenario's begin, or from a state file."""
+    """Start SUMO: at its scenario's begin, or from a state file; and perhaps replay from there."""
 
     verb: Literal["open"] = "open"
     config: str
     """Path of the scenario's configuration."""
     seed: int
+    scale: float = 1.0
+    """SUMO's ``--scale``: all demand, times this."""
     state_file: str | None = None
+    replay: Replay | None = None
 
 
 class Describe(WireModel):
@@ -56,6 +75,8 @@ class Advance(WireModel):
 
     verb: Literal["advance"] = "advance"
     to_s: float
+    policy: PolicySpec = PolicySpec()
+    """Who runs the signals meanwhile; what it does at ``to_s`` it does in the next advance."""
 
 
 class Observe(WireModel):
@@ -72,18 +93,55 @@ class Save(WireModel):
     path: str
 
 
+class Order(WireModel):
+    """A decision at one signal, and what the signal was doing at the moment of the state.
+
+    A restored simulation does not know how long the current phase has been shown, so that comes
+    from the state's record.
+    """
+
+    tls_id: str
+    decision: Decision
+    elapsed_s: float
+    min_green_s: float
+    max_green_s: float
+
+
 class Rollout(WireModel):
-    """Fork; in the child carry out the decision, step the horizon, report."""
+    """Fork; in the child carry out the decisions, step the horizon, report."""
 
     verb: Literal["rollout"] = "rollout"
-    tls_id: str
-    phase_remaining_s: float | None
-    """The decision in SUMO's terms: the current phase lasts so much longer; None: as it will."""
+    orders: tuple[Order, ...]
+    """Empty: every signal is left alone."""
+    observe: tuple[str, ...]
+    """The signals whose lanes are sampled."""
     horizon_s: int
+    follow_up: FollowUp = "program"
+    """Who runs the decided signals afterwards."""
     limit_s: float
     """Wall-clock seconds after which the child is killed."""
+    in_place: bool = False
+    """Without a fork, in the holder itself, which is spent afterwards."""
+    is_last: bool = False
+    """Tells that no further rollout will follow, so that no child need be kept ready for it."""
     trace_s: int | None = None
-    """Also digest every vehicle's position over so many seconds, at least the horizon."""
+    """Also digest the vehicles' ways over so many seconds, at least the horizon."""
+
+
+class Spawn(WireModel):
+    """Become two holders of the same simulation.
+
+    The other one's socket and log follow, as descriptors.
+    """
+
+    verb: Literal["spawn"] = "spawn"
+
+
+class Spawned(WireModel):
+    """The other holder runs."""
+
+    verb: Literal["spawned"] = "spawned"
+    pid: int
 
 
 class Ready(WireModel):
@@ -91,6 +149,8 @@ class Ready(WireModel):
 
     verb: Literal["ready"] = "ready"
     time_s: float
+    actions: tuple[Action, ...] = ()
+    """What the behaviour policy did during an advance."""
 
 
 class Described(WireModel):
@@ -116,7 +176,7 @@ class RolledOut(WireModel):
     verb: Literal["rolled_out"] = "rolled_out"
     metrics: Metrics
     trace: str | None = None
-    """SHA-256 over every vehicle's lane, position and speed in every second."""
+    """SHA-256 over the vehicles' ways; see :func:`sim_workers.engine.Simulation.roll_out`."""
 
 
 class Failed(WireModel):
@@ -126,8 +186,8 @@ class Failed(WireModel):
     error: ErrorInfo
 
 
-Request = Open | Describe | Advance | Observe | Save | Rollout
-Reply = Ready | Described | Observed | RolledOut | Failed
+Request = Open | Describe | Advance | Replay | Observe | Save | Rollout | Spawn
+Reply = Ready | Spawned | Described | Observed | RolledOut | Failed
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])

@@ -18,7 +18,6 @@ import structlog
 from ray.exceptions import RayError
 
 from shared.errors import (
-    DatasetError,
     DeadlineExceeded,
     ErrorInfo,
     GreenforkError,
@@ -28,9 +27,11 @@ from shared.errors import (
 from shared.rewards import Metrics
 from sim_workers.actor import start_actor
 from sim_workers.rollouts import RolloutTask
+from sim_workers.sources import source_of
 from sim_workers.store import StateStore, StoredState
 from sim_workers.version import sumo_version
-from sim_workers.worker import Bundle, StateRef, WorkerLimits, WorkerRollout
+from sim_workers.worker import StateRef, WorkerLimits
+from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
 
 __all__ = ["PoolSettings", "PoolStats", "RolloutPool"]
 
@@ -76,6 +77,7 @@ class _Pending:
 
     task: RolloutTask
     state: StoredState
+    ref: StateRef
     deadline_s: float
     done: asyncio.Future[Metrics]
     attempts: int = 0
@@ -86,8 +88,8 @@ class _Worker:
     """A living actor."""
 
     actor: Any
-    states: set[str] = field(default_factory=set)
-    """States it was sent; it may have let some go."""
+    simulations: set[str] = field(default_factory=set)
+    """Keys of the simulations it was sent; it may have let some go."""
     scenarios: set[str] = field(default_factory=set)
     holder_starts: int = 0
     is_busy: bool = False
@@ -152,10 +154,12 @@ class RolloutPool:
             RolloutError: It could not be computed; the class says why.
         """
         state = self._store.get(task.state_id)
-        state.signal(task.tls_id)
+        for tls_id in task.observe:
+            state.signal(tls_id)
         deadline_s = time.monotonic() + timeout_s
         done: asyncio.Future[Metrics] = asyncio.get_running_loop().create_future()
-        pending = _Pending(task, state, deadline_s, done)
+        ref = ref_of(state, source_of(state, task), task.reseed)
+        pending = _Pending(task, state, ref, deadline_s, done)
         self._enqueue(pending, is_urgent)
         try:
             async with asyncio.timeout(timeout_s):
@@ -166,20 +170,20 @@ class RolloutPool:
             self._forget(pending)
 
     def _enqueue(self, pending: _Pending, is_urgent: bool = False) -> None:
-        state_id = pending.task.state_id
-        group = self._groups.setdefault(state_id, [])
+        key = pending.ref.key
+        group = self._groups.setdefault(key, [])
         group.insert(0 if is_urgent else len(group), pending)
         if is_urgent:
-            self._groups.move_to_end(state_id, last=False)
+            self._groups.move_to_end(key, last=False)
         self._dispatch_soon()
 
     def _forget(self, pending: _Pending) -> None:
         """Takes a rollout that nobody waits for out of the queue, if it is still there."""
-        group = self._groups.get(pending.task.state_id, [])
+        group = self._groups.get(pending.ref.key, [])
         if pending in group:
             group.remove(pending)
             if not group:
-                del self._groups[pending.task.state_id]
+                del self._groups[pending.ref.key]
 
     def _dispatch_soon(self) -> None:
         """Dispatches once the rollouts that arrive in this turn of the loop are all there."""
@@ -189,15 +193,15 @@ class RolloutPool:
 
     def _dispatch(self) -> None:
         self._is_dispatch_due = False
-        for state_id in list(self._groups):
+        for key in list(self._groups):
             idle = [worker for worker in self._workers if not worker.is_busy]
             if not idle:
                 return
-            worker = min(idle, key=lambda w: (state_id not in w.states, len(w.states)))
-            group = self._groups.pop(state_id)
+            worker = min(idle, key=lambda w: (key not in w.simulations, len(w.simulations)))
+            group = self._groups.pop(key)
             batch, rest = group[:_MAX_BATCH], group[_MAX_BATCH:]
             if rest:
-                self._groups[state_id] = rest
+                self._groups[key] = rest
                 self._dispatch_soon()
             worker.is_busy = True
             self._spawn(self._run_batch(worker, batch))
@@ -220,19 +224,20 @@ class RolloutPool:
             self._dispatch_soon()
 
     async def _send(self, worker: _Worker, batch: list[_Pending]) -> list[Metrics | ErrorInfo]:
-        """Sends a batch of one state, with the files if the worker lacks them."""
-        state = batch[0].state
-        record = state.record
-        ref = StateRef(record.state_id, record.scenario_id, record.seed)
-        is_known = record.state_id in worker.states
+        """Sends a batch of one simulation, with the files if the worker lacks them."""
+        state, ref = batch[0].state, batch[0].ref
+        is_known = ref.key in worker.simulations
         for bundle_is_needed in (False, True) if is_known else (True,):
-            bundle = await asyncio.to_thread(_bundle, state, worker) if bundle_is_needed else None
+            bundle = None
+            if bundle_is_needed:
+                has_scenario = ref.scenario_id in worker.scenarios
+                bundle = await asyncio.to_thread(bundle_of, state, ref, not has_scenario)
             now_s = time.monotonic()
-            rollouts = [_worker_rollout(pending, now_s) for pending in batch]
+            rollouts = [worker_rollout(state, p.task, p.deadline_s - now_s) for p in batch]
             outcomes, worker.holder_starts = await worker.actor.run.remote(ref, rollouts, bundle)
             if outcomes is not None:
-                worker.states.add(record.state_id)
-                worker.scenarios.add(record.scenario_id)
+                worker.simulations.add(ref.key)
+                worker.scenarios.add(ref.scenario_id)
                 return list(outcomes)
         raise RolloutError("the worker did not take the state's files")
 
@@ -305,31 +310,6 @@ def _start_ray(settings: PoolSettings) -> None:
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=_OBJECT_STORE_BYTES,
-    )
-
-
-def _bundle(state: StoredState, worker: _Worker) -> Bundle:
-    """The files of a state, read from disk and checked against its digest."""
-    folder = state.layout.scenario
-    has_scenario = state.record.scenario_id in worker.scenarios
-    try:
-        scenario = None if has_scenario else {p.name: p.read_bytes() for p in folder.iterdir()}
-    except OSError as exc:
-        raise DatasetError(f"cannot read the scenario {folder}: {exc.strerror}") from exc
-    return Bundle(state.read(), scenario)
-
-
-def _worker_rollout(pending: _Pending, now_s: float) -> WorkerRollout:
-    task = pending.task
-    signal = pending.state.signal(task.tls_id)
-    elapsed_s = pending.state.record.signals[task.tls_id].elapsed_s
-    return WorkerRollout(
-        tls_id=task.tls_id,
-        phase_remaining_s=None
-        if task.decision is None
-        else task.decision.remaining_s(elapsed_s, signal.min_green_s, signal.max_green_s),
-        horizon_s=task.horizon_s,
-        remaining_s=pending.deadline_s - now_s,
     )
 
 

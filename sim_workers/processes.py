@@ -11,11 +11,21 @@ import subprocess
 import sys
 import tempfile
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost, RolloutRejected
-from sim_workers.messages import Failed, Open, Ready, Reply, Request, decode_reply
+from sim_workers.messages import (
+    Failed,
+    Open,
+    Ready,
+    Reply,
+    Request,
+    Spawn,
+    Spawned,
+    decode_reply,
+)
 
 __all__ = ["Holder", "Nursery"]
 
@@ -150,6 +160,29 @@ class Holder:
         if not isinstance(answer, reply):
             raise HolderLost(f"the simulation process answered {answer.verb} out of turn")
         return answer
+
+    def spawn(self, limit_s: float) -> "Holder":
+        """Another holder of the same simulation, at the moment where this one is.
+
+        Raises:
+            HolderLost: The process died or did not answer in ``limit_s`` seconds.
+        """
+        ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the holder
+        try:
+            with theirs:
+                self.send(Spawn())
+                for descriptor in (theirs.fileno(), log.fileno()):
+                    send_handle(self._connection, descriptor, self.pid)
+                pid = self.receive(Spawned, limit_s).pid
+        except BaseException as exc:
+            ours.close()
+            log.close()
+            if isinstance(exc, OSError):
+                words = f"the simulation process died{self.last_words()}"
+                raise HolderLost(words) from exc
+            raise
+        return Holder(pid, Connection(ours.detach()), log)
 
     def own_memory_mb(self) -> float:
         """Memory that is this process's alone (private pages), MB; 0 if it has died."""

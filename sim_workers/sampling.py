@@ -5,6 +5,7 @@ Pure bookkeeping: knows nothing of SUMO.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import fsum
 
 from shared.rewards import Metrics
 from shared.signals import Phase
@@ -58,8 +59,8 @@ class MetricsRecorder:
         return Metrics(
             queue_veh=sum(s.queue_veh for s in samples) / seconds,
             queue_veh_max=max(s.queue_veh for s in samples),
-            wait_s=sum(s.wait_s for s in samples) / seconds,
-            speed_mps=sum(s.speed_sum_mps for s in samples) / incoming if incoming else None,
+            wait_s=fsum(s.wait_s for s in samples) / seconds,
+            speed_mps=fsum(s.speed_sum_mps for s in samples) / incoming if incoming else None,
             throughput_veh=self._left(),
             pressure_veh=(incoming - sum(s.outgoing_veh for s in samples)) / seconds,
             network_queue_veh=sum(s.network_queue_veh for s in samples) / seconds,

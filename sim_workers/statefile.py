@@ -9,10 +9,12 @@ import re
 
 from shared.errors import StateFileError
 
-__all__ = ["check_version", "make_state_id", "normalise_state", "time_label"]
+__all__ = ["check_version", "make_state_id", "normalise_state", "time_label", "without_rng"]
 
 _HEADER_COMMENT = re.compile(rb"<!--.*?-->\s*(?=<snapshot\b)", re.DOTALL)
 _SNAPSHOT = re.compile(rb'<snapshot\b[^>]*?\bversion="([^"]*)"[^>]*?\btime="([^"]*)"')
+_RNG = re.compile(rb"<rngState\b.*?</rngState>\s*|<rngState\b[^>]*/>\s*", re.DOTALL)
+_DECIMALS = re.compile(rb"(-?\d+\.\d{30})")
 _LOADER_TIME = re.compile(rb'(<delay\b[^>]*?\bloaderTime=")[^"]*(")')
 _HEAD_BYTES = 65_536
 
@@ -21,6 +23,8 @@ def normalise_state(content: bytes) -> bytes:
     """Makes a saved state continue exactly and depend on its content alone.
 
     - The comment at its top, with the date and this machine's paths, is removed.
+    - Numbers written with thirty decimals are written as shortly as the same double can be: a file
+      of a network with rerouting is a quarter as large then, and loads a third faster.
     - ``loaderTime`` is set to the state's own time. SUMO reads demand ahead and skips what departs
       before ``loaderTime`` when it restores, and so loses vehicles that depart in that very second;
       vehicles that are in the state already are not loaded twice.
@@ -28,7 +32,7 @@ def normalise_state(content: bytes) -> bytes:
     Raises:
         StateFileError: This is no SUMO state.
     """
-    content = _HEADER_COMMENT.sub(b"", content, count=1)
+    content = _shortened(_HEADER_COMMENT.sub(b"", content, count=1))
     time_ms = round(float(_snapshot(content)[1]) * 1000)
     return _LOADER_TIME.sub(rb"\g<1>%d\g<2>" % time_ms, content)
 
@@ -60,6 +64,26 @@ def make_state_id(scenario_name: str, time_s: float, content: bytes) -> str:
 def time_label(time_s: float) -> str:
     """A time in seconds, without a decimal point where it is whole."""
     return str(int(time_s)) if time_s == int(time_s) else repr(time_s)
+
+
+def without_rng(content: bytes) -> bytes:
+    """A state without the positions of its random generators, which then start from the seed."""
+    return _RNG.sub(b"", content, count=1)
+
+
+class _Shortest(dict[bytes, bytes]):
+    """The shortest text of the double that a text stands for; most texts occur many times."""
+
+    def __missing__(self, text: bytes) -> bytes:
+        short = repr(float(text)).removesuffix(".0").encode()
+        self[text] = short
+        return short
+
+
+def _shortened(content: bytes) -> bytes:
+    parts = _DECIMALS.split(content)  # text, number, text, …: a third faster than to substitute
+    parts[1::2] = map(_Shortest().__getitem__, parts[1::2])
+    return b"".join(parts)
 
 
 def _snapshot(content: bytes) -> tuple[str, str]:

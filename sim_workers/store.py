@@ -4,16 +4,19 @@ Read-only. Who writes a dataset is :mod:`sim_workers.builder`.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from shared.dataset import DatasetLayout, Manifest
+from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
 from shared.errors import DatasetError, StateFileError, UnknownSignal, UnknownState
 from shared.signals import Signal
 from shared.states import StateRecord, StateView
+from sim_workers.scenarios import make_scenario_id
 from sim_workers.statefile import check_version
 from sim_workers.version import sumo_version
 
@@ -27,6 +30,8 @@ class StoredState:
     record: StateRecord
     manifest: Manifest
     layout: DatasetLayout
+    siblings: Mapping[str, StateRecord] = field(default_factory=dict, compare=False, repr=False)
+    """Every state of its dataset, by id."""
 
     def signal(self, tls_id: str) -> Signal:
         """The definition of one of its traffic lights.
@@ -48,7 +53,58 @@ class StoredState:
 
     def _meaning(self) -> tuple[object, ...]:
         record = self.record
-        return record.scenario_id, record.seed, record.signals, self.manifest.signals
+        return (
+            *(record.scenario_id, record.seed, record.scale),
+            *(record.signals, self.manifest.signals),
+        )
+
+    def anchor(self) -> "StoredState | None":
+        """The state from whose file a replay starts; None where it starts at the run's begin.
+
+        Raises:
+            DatasetError: The dataset does not hold it.
+        """
+        state_id = self.record.anchor
+        if state_id is None:
+            return None
+        if state_id not in self.siblings:
+            raise DatasetError(
+                f"{self.layout.index}: state {self.record.state_id} is replayed from {state_id}, "
+                "which is not there",
+                "damaged_dataset",
+            )
+        return StoredState(self.siblings[state_id], self.manifest, self.layout, self.siblings)
+
+    def actions(self, from_s: float | None = None) -> tuple[Action, ...]:
+        """What its run's policy did before it, in order: all, or from ``from_s`` seconds on.
+
+        Raises:
+            DatasetError: The run or the file of its actions is not in the dataset.
+            StateFileError: ``digest_mismatch``: the file was changed.
+        """
+        simulation = self._simulation()
+        if simulation.actions is None:
+            return ()
+        path = self.layout.root / simulation.actions
+        actions = _read_actions(path, simulation.actions_sha256)
+        end = bisect_left(actions, self.record.time_s, key=_time_s)
+        first = 0 if from_s is None else bisect_left(actions, from_s, key=_time_s)
+        return actions[first:end]
+
+    def run_key(self) -> str:
+        """Equal for states that were saved from equal runs, in whichever dataset they are."""
+        record, actions = self.record, self._simulation().actions_sha256
+        return f"{record.scenario_id} {record.seed} {record.scale!r} {actions}"
+
+    def _simulation(self) -> SimulationRef:
+        for simulation in self.manifest.simulations:
+            if simulation.run == self.record.run:
+                return simulation
+        raise DatasetError(
+            f"{self.layout.manifest} knows no run {self.record.run!r}, which state "
+            f"{self.record.state_id} was saved from",
+            "damaged_dataset",
+        )
 
     def view(self) -> StateView:
         """The state as the gateway shows it."""
@@ -74,6 +130,25 @@ class StoredState:
             raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
         check_version(content, sumo_version())
         return content
+
+    def read_scenario(self) -> dict[str, bytes]:
+        """The files of its scenario, by name.
+
+        Raises:
+            DatasetError: They cannot be read, or are not those that the scenario's id stands for.
+        """
+        folder = self.layout.scenario
+        try:
+            files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        except OSError as exc:
+            raise DatasetError(f"cannot read the scenario {folder}: {exc.strerror}") from exc
+        found = make_scenario_id(self.manifest.scenario.name, files)
+        if found != self.record.scenario_id:
+            raise DatasetError(
+                f"{folder} was changed: it is {found}, not {self.record.scenario_id}",
+                "digest_mismatch",
+            )
+        return files
 
 
 class StateStore:
@@ -128,6 +203,10 @@ class StateStore:
             raise UnknownState(f"no state {state_id!r} is known here") from None
 
 
+def _time_s(action: Action) -> float:
+    return action.time_s
+
+
 def find_datasets(folder: Path) -> list[Path]:
     """The dataset at ``folder``, or those directly below it.
 
@@ -157,16 +236,36 @@ def read_manifest(root: Path) -> Manifest:
         raise DatasetError(f"{path} is not a dataset's manifest: {exc}") from exc
 
 
-def _read_states(root: Path) -> Iterator[StoredState]:
+def _read_states(root: Path) -> list[StoredState]:
     layout = DatasetLayout(root)
     manifest = read_manifest(root)
+    records = {record.state_id: record for record in _read_index(layout.index)}
+    return [StoredState(record, manifest, layout, records) for record in records.values()]
+
+
+def _read_index(path: Path) -> Iterator[StateRecord]:
     try:
-        lines = layout.index.read_bytes().splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError as exc:
-        raise DatasetError(f"cannot read {layout.index}: {exc.strerror}") from exc
+        raise DatasetError(f"cannot read {path}: {exc.strerror}") from exc
     for number, line in enumerate(lines, start=1):
         try:
-            record = StateRecord.model_validate_json(line)
+            yield StateRecord.model_validate_json(line)
         except ValidationError as exc:
-            raise DatasetError(f"{layout.index}, line {number}: {exc}") from exc
-        yield StoredState(record, manifest, layout)
+            raise DatasetError(f"{path}, line {number}: {exc}") from exc
+
+
+@lru_cache(maxsize=64)
+def _read_actions(path: Path, sha256: str | None) -> tuple[Action, ...]:
+    """The actions of a run, in order; kept in memory, for every state of a run asks for them."""
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise DatasetError(f"cannot read {path}: {exc.strerror}") from exc
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
+    try:
+        return tuple(Action.model_validate_json(line) for line in content.splitlines())
+    except ValidationError as exc:
+        raise DatasetError(f"{path}: {exc}", "damaged_dataset") from exc

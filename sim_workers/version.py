@@ -1,5 +1,6 @@
 """Which SUMO computes the rewards here."""
 
+from functools import cache
 from importlib.metadata import version
 
 from shared.states import Simulator
@@ -7,8 +8,9 @@ from shared.states import Simulator
 __all__ = ["simulator", "sumo_version"]
 
 
+@cache
 def sumo_version() -> str:
-    """The installed libsumo's version, ``1.28.0``, without loading it."""
+    """The installed libsumo's version, ``1.28.0``, without loading it; asked for at every state."""
     return version("libsumo")
 
 

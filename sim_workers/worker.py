@@ -8,10 +8,11 @@ import shutil
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.dataset import Action
 from shared.errors import (
     DeadlineExceeded,
     ErrorInfo,
@@ -19,16 +20,21 @@ from shared.errors import (
     HolderLost,
     RolloutTimeout,
 )
-from shared.rewards import Metrics
-from sim_workers.messages import Open, RolledOut, Rollout
+from shared.rewards import FollowUp, Metrics
+from sim_workers.ladder import Ladder
+from sim_workers.messages import Open, Order, Replay, RolledOut, Rollout
 from sim_workers.processes import Holder, Nursery
-from sim_workers.scenarios import RESTORE_CONFIG_NAME
+from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME
+from sim_workers.sources import Source
+from sim_workers.statefile import without_rng
 
 __all__ = ["Bundle", "StateRef", "StateWorker", "WorkerLimits", "WorkerRollout"]
 
 _FOLDER_PREFIX = "greenfork-worker-"
 _GRACE_S = 5.0
 """How much longer than its rollout a holder may take to answer before it is given up."""
+_PROCESSES = 2
+"""A holder and the child that it keeps ready, with as much memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,31 @@ class StateRef:
     state_id: str
     scenario_id: str
     seed: int
+    scale: float
+    time_s: float
+    run: str
+    """Equal for states of the same run."""
+    source: Source
+    """What is opened: the state's own file, or a replay from its anchor or from the run's begin."""
+    reseed: int | None = None
+    """Continue the file under this seed instead, with every random generator started anew."""
+
+    @property
+    def key(self) -> str:
+        """Equal for equal simulations; safe in a file name."""
+        source = "" if self.source == "file" else f"-{self.source}"
+        seed = "" if self.reseed is None else f"-seed{self.reseed}"
+        return f"{self.state_id}{source}{seed}"
 
 
 @dataclass(frozen=True)
 class Bundle:
     """The files behind a state, for a worker that does not share a disk with the gateway."""
 
-    state: bytes
+    state: bytes | None
+    """The file to load: the state's, or its anchor's; None begins the run."""
+    actions: tuple[Action, ...]
+    """What a replay repeats."""
     scenario: Mapping[str, bytes] | None
     """By file name; None where the worker has the scenario already."""
 
@@ -64,9 +88,10 @@ class Bundle:
 class WorkerRollout:
     """One rollout as a worker gets it."""
 
-    tls_id: str
-    phase_remaining_s: float | None
+    orders: tuple[Order, ...]
+    observe: tuple[str, ...]
     horizon_s: int
+    follow_up: FollowUp
     remaining_s: float
     """Wall-clock seconds until the caller's deadline, when the batch is sent."""
 
@@ -83,6 +108,8 @@ class StateWorker:
         _sweep()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
         self._nursery = Nursery()
+        self._ladder = Ladder(self._nursery, limits.max_holders)
+        self._sources: dict[str, _Source] = {}
         self._holders: OrderedDict[str, _Held] = OrderedDict()
         self.holder_starts = 0
 
@@ -93,7 +120,7 @@ class StateWorker:
         started_s = time.monotonic()
         if bundle is not None:
             self._unpack(ref, bundle)
-        if not self._has_files(ref):
+        if ref.key not in self._sources or not self._scenario_folder(ref).exists():
             return None
         return [self._outcome(ref, rollout, started_s) for rollout in rollouts]
 
@@ -102,6 +129,7 @@ class StateWorker:
         for held in self._holders.values():
             held.holder.close()
         self._holders.clear()
+        self._ladder.close()
         self._nursery.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -113,10 +141,10 @@ class StateWorker:
             try:
                 return self._roll_out(ref, rollout, deadline_s)
             except HolderLost:
-                self._drop(ref.state_id)
+                self._drop(ref.key)
                 return self._roll_out(ref, rollout, deadline_s)
         except HolderLost as exc:
-            self._drop(ref.state_id)
+            self._drop(ref.key)
             return ErrorInfo.of(exc)
         except GreenforkError as exc:
             return ErrorInfo.of(exc)
@@ -128,9 +156,10 @@ class StateWorker:
         holder = self._hold(ref, left_s)
         limit_s = min(deadline_s - time.monotonic(), self._limits.rollout_timeout_s)
         request = Rollout(
-            tls_id=rollout.tls_id,
-            phase_remaining_s=rollout.phase_remaining_s,
+            orders=rollout.orders,
+            observe=rollout.observe,
             horizon_s=rollout.horizon_s,
+            follow_up=rollout.follow_up,
             limit_s=max(0.0, limit_s),
         )
         try:
@@ -142,36 +171,52 @@ class StateWorker:
 
     def _hold(self, ref: StateRef, limit_s: float) -> Holder:
         """The holder of a state, opened if there is none."""
-        if ref.state_id in self._holders:
-            self._holders.move_to_end(ref.state_id)
-            return self._holders[ref.state_id].holder
+        if ref.key in self._holders:
+            self._holders.move_to_end(ref.key)
+            return self._holders[ref.key].holder
         self.holder_starts += 1
-        config = self._scenario_folder(ref) / RESTORE_CONFIG_NAME
-        request = Open(
-            config=str(config), seed=ref.seed, state_file=str(self._state_file(ref.state_id))
-        )
-        holder = self._nursery.open(request, limit_s)
-        self._holders[ref.state_id] = _Held(holder, holder.own_memory_mb())
+        until_s = time.monotonic() + limit_s
+        holder = self._open(ref, lambda: max(0.0, until_s - time.monotonic()))
+        self._holders[ref.key] = _Held(holder, _PROCESSES * holder.own_memory_mb())
         self._shrink()
         return holder
+
+    def _open(self, ref: StateRef, left_s: Callable[[], float]) -> Holder:
+        source = self._sources[ref.key]
+        config = CONFIG_NAME if source.file is None else RESTORE_CONFIG_NAME
+        request = Open(
+            config=str(self._scenario_folder(ref) / config),
+            seed=ref.seed if ref.reseed is None else ref.reseed,
+            scale=ref.scale,
+            state_file=None if source.file is None else str(source.file),
+        )
+        if ref.source == "file":
+            return self._nursery.open(request, left_s())
+        replay = Replay(to_s=ref.time_s, actions=source.actions)
+        if ref.source == "anchor":
+            return self._nursery.open(request.model_copy(update={"replay": replay}), left_s())
+        return self._ladder.climb(ref.run, request, replay, left_s)
 
     def _shrink(self) -> None:
         """Lets the least recently used holders go until the limits are kept."""
         while len(self._holders) > 1 and (
-            len(self._holders) > self._limits.max_holders
-            or sum(h.memory_mb for h in self._holders.values()) > self._limits.max_holder_memory_mb
+            len(self._holders) > self._limits.max_holders or self._is_over_memory()
         ):
-            state_id, held = self._holders.popitem(last=False)
+            key, held = self._holders.popitem(last=False)
             held.holder.close()
-            self._state_file(state_id).unlink(missing_ok=True)
+            self._forget(key)
 
-    def _drop(self, state_id: str) -> None:
-        held = self._holders.pop(state_id, None)
+        while self._is_over_memory() and self._ladder.let_go():
+            pass
+
+    def _is_over_memory(self) -> bool:
+        held_mb = sum(held.memory_mb for held in self._holders.values())
+        return held_mb + self._ladder.memory_mb > self._limits.max_holder_memory_mb
+
+    def _drop(self, key: str) -> None:
+        held = self._holders.pop(key, None)
         if held is not None:
             held.holder.kill()
-
-    def _has_files(self, ref: StateRef) -> bool:
-        return self._state_file(ref.state_id).exists() and self._scenario_folder(ref).exists()
 
     def _unpack(self, ref: StateRef, bundle: Bundle) -> None:
         folder = self._scenario_folder(ref)
@@ -179,10 +224,16 @@ class StateWorker:
             folder.mkdir()
             for name, content in bundle.scenario.items():
                 (folder / name).write_bytes(content)
-        self._state_file(ref.state_id).write_bytes(bundle.state)
+        file = None
+        if bundle.state is not None:
+            file = self._folder / f"{ref.key}.xml"
+            file.write_bytes(bundle.state if ref.reseed is None else without_rng(bundle.state))
+        self._sources[ref.key] = _Source(file, bundle.actions)
 
-    def _state_file(self, state_id: str) -> Path:
-        return self._folder / f"{state_id}.xml"
+    def _forget(self, key: str) -> None:
+        source = self._sources.pop(key, None)
+        if source is not None and source.file is not None:
+            source.file.unlink(missing_ok=True)
 
     def _scenario_folder(self, ref: StateRef) -> Path:
         return self._folder / ref.scenario_id
@@ -194,6 +245,14 @@ def _sweep() -> None:
         pid = folder.name.removeprefix(_FOLDER_PREFIX).split("-")[0]
         if not Path("/proc", pid).exists():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a holder is opened from."""
+
+    file: Path | None
+    actions: tuple[Action, ...]
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,53 @@
 """Keys of rollouts: equal work has an equal key, other work another."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decisions import Decision, Extend
+from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Plan, PlanStep
 from sim_workers import rollouts
 from sim_workers.rollouts import RolloutTask
 
-_TASK = RolloutTask("town@1-000000000000", "c", Extend(extend=True), 60)
+_YES, _NO = Extend(extend=True), Extend(extend=False)
+_TASK = RolloutTask.of("town@1-000000000000", "c", _YES, 60)
+_JOINT = RolloutTask("town@1-000000000000", ("a", "c"), (("a", _NO), ("c", _YES)), 60)
 
-_DECISIONS = st.none() | st.builds(Extend, extend=st.booleans(), extend_s=st.integers(1, 3600))
+_SECONDS = st.integers(1, 3600)
+_PHASES = st.integers(0, 3)
+_DECISIONS: st.SearchStrategy[Decision] = st.one_of(
+    st.builds(Extend, extend=st.booleans(), extend_s=_SECONDS),
+    st.builds(NextPhase, next_phase=_PHASES, green_s=_SECONDS),
+    st.builds(
+        Cycle,
+        greens=st.lists(st.builds(CycleGreen, phase=_PHASES, green_s=_SECONDS), min_size=1).map(
+            tuple
+        ),
+    ),
+    st.builds(
+        Plan,
+        steps=st.lists(st.builds(PlanStep, extend=st.booleans()), min_size=1).map(tuple),
+        extend_s=_SECONDS,
+    ),
+)
+_BY_SIGNAL = st.dictionaries(st.text(max_size=4), _DECISIONS, max_size=2)
 _TASKS = st.builds(
     RolloutTask,
     state_id=st.text(max_size=8),
-    tls_id=st.text(max_size=8),
-    decision=_DECISIONS,
-    horizon_s=st.integers(1, 3600),
+    observe=st.lists(st.text(max_size=4), max_size=3).map(tuple),
+    decisions=_BY_SIGNAL.map(lambda some: tuple(sorted(some.items(), key=lambda pair: pair[0]))),
+    horizon_s=_SECONDS,
+    follow_up=st.sampled_from(("program", "max_pressure")),
+    reseed=st.none() | st.integers(0, 3),
 )
+
+
+def test_task_of_one_signal() -> None:
+    """It is decided and watched; without a decision only watched."""
+    assert RolloutTask("town@1-000000000000", ("c",), (("c", _YES),), 60) == _TASK
+    assert RolloutTask.of("s", "c", None, 60) == RolloutTask("s", ("c",), (), 60)
 
 
 def test_key_is_a_sha256() -> None:
@@ -29,16 +57,22 @@ def test_key_is_a_sha256() -> None:
     assert _TASK.key("1.28.0") == dataclasses.replace(_TASK).key("1.28.0")
 
 
-def test_key_never_changes() -> None:
-    """Ledgers keep keys: this one was written down when revision 2 of the engine was made."""
-    assert _TASK.key("1.28.0") == "b35561d37e0111d068bd02643338014ef6d54c7dbc354d0b6aaff25398e609ef"
+@pytest.mark.parametrize(
+    ("task", "key"),
+    [
+        (_TASK, "07ab9525ac3e93bdc38dde1305892f9e5143ca77a8662266b5a728da6ad58075"),
+        (_JOINT, "b0b21cb9ef30ef46d79c60ddf3522ef00a32e4e572cdffb932fe89f32bba74c5"),
+    ],
+)
+def test_key_never_changes(task: RolloutTask, key: str) -> None:
+    """Ledgers keep keys: these were written down when revision 3 of the engine was made."""
+    assert task.key("1.28.0") == key
 
 
 def test_seconds_of_a_no_do_not_matter() -> None:
     """Ending the green is the same whatever an extension would have been."""
     keys = {
-        dataclasses.replace(_TASK, decision=Extend(extend=False, extend_s=s)).key("1.28.0")
-        for s in (1, 5, 60)
+        RolloutTask.of("s", "c", Extend(extend=False, extend_s=s), 60).key("1") for s in (1, 5, 60)
     }
     assert len(keys) == 1
 
@@ -47,17 +81,29 @@ def test_seconds_of_a_no_do_not_matter() -> None:
     "change",
     [
         {"state_id": "town@2-000000000000"},
-        {"tls_id": "d"},
-        {"decision": None},
-        {"decision": Extend(extend=False)},
-        {"decision": Extend(extend=True, extend_s=6)},
+        {"observe": ("d",)},
+        {"observe": ("c", "d")},
+        {"decisions": ()},
+        {"decisions": (("d", _YES),)},
+        {"decisions": (("c", _NO),)},
+        {"decisions": (("c", Extend(extend=True, extend_s=6)),)},
+        {"decisions": (("c", _YES), ("d", _YES))},
         {"horizon_s": 61},
+        {"follow_up": "max_pressure"},
+        {"reseed": 0},
+        {"reseed": 1},
     ],
 )
-def test_other_work_has_another_key(change: dict[str, str | Decision | int | None]) -> None:
+def test_other_work_has_another_key(change: dict[str, Any]) -> None:
     """Every part of a rollout tells it apart."""
-    other = dataclasses.replace(_TASK, **change)  # type: ignore[arg-type]
-    assert other.key("1.28.0") != _TASK.key("1.28.0")
+    assert dataclasses.replace(_TASK, **change).key("1.28.0") != _TASK.key("1.28.0")
+
+
+def test_nobody_follows_up_what_nobody_decided() -> None:
+    """The program left alone is one rollout, whoever would have followed."""
+    alone = RolloutTask.of("s", "c", None, 60)
+    followed = dataclasses.replace(alone, follow_up="max_pressure")
+    assert alone.key("1") == followed.key("1")
 
 
 def test_other_simulators_and_engines_have_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,10 +115,18 @@ def test_other_simulators_and_engines_have_other_keys(monkeypatch: pytest.Monkey
 
 
 def _effect(task: RolloutTask) -> tuple[object, ...]:
-    decision = task.decision
-    if decision is not None and not decision.extend:
-        decision = Extend(extend=False)
-    return task.state_id, task.tls_id, decision, task.horizon_s
+    decisions = [(tls_id, _meaning(decision)) for tls_id, decision in task.decisions]
+    follow_up = task.follow_up if decisions else "program"
+    return task.state_id, task.observe, decisions, task.horizon_s, follow_up, task.reseed
+
+
+def _meaning(decision: Decision) -> Decision:
+    match decision:
+        case Extend(extend=False):
+            return _NO
+        case Plan(steps=(PlanStep(extend=False),)):
+            return Plan(steps=decision.steps)
+    return decision
 
 
 @given(_TASKS, _TASKS)
@@ -84,6 +138,9 @@ def test_keys_are_equal_exactly_where_the_work_is(one: RolloutTask, other: Rollo
 @given(st.text(max_size=4), st.text(max_size=4))
 def test_ids_cannot_run_into_each_other(left: str, right: str) -> None:
     """Moving a character from one id to its neighbour changes the key."""
-    task = RolloutTask(left + "x", right, None, 1)
-    shifted = RolloutTask(left, "x" + right, None, 1)
-    assert task.key("1") != shifted.key("1")
+    keys = {
+        RolloutTask(left + "x", (right,), (), 1).key("1"),
+        RolloutTask(left, ("x" + right,), (), 1).key("1"),
+        RolloutTask(left, ("x", right), (), 1).key("1"),
+    }
+    assert len(keys) == 3

@@ -6,7 +6,13 @@ import re
 import pytest
 
 from shared.errors import StateFileError
-from sim_workers.statefile import check_version, make_state_id, normalise_state, time_label
+from sim_workers.statefile import (
+    check_version,
+    make_state_id,
+    normalise_state,
+    time_label,
+    without_rng,
+)
 
 _STATE = b"""<?xml version="1.0" encoding="UTF-8"?>
 
@@ -96,3 +102,11 @@ def test_state_of_another_version_is_refused() -> None:
     with pytest.raises(StateFileError, match=r"1\.28\.0.*1\.29\.1.*build") as caught:
         check_version(_STATE, "1.29.1")
     assert caught.value.code == "state_of_other_version"
+
+
+def test_generators_are_taken_out_and_nothing_else() -> None:
+    """So that they start anew from the seed that SUMO is given."""
+    rng = b'<rngState default="3"><rngLane index="0" state="7"/></rngState>'
+    content = b'<snapshot version="1" time="2">%b<vehicle id="v"/></snapshot>'
+    assert without_rng(content % rng) == content % b""
+    assert without_rng(content % b"") == content % b""

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.dataset import DatasetLayout
+from shared.dataset import Action, DatasetLayout
 from shared.errors import DatasetError, StateFileError, UnknownSignal, UnknownState
 from sim_workers.store import StateStore, find_datasets, read_manifest
-from tests.unit.sim_workers.datasets import replace_state, state_content, write_dataset
+from tests.unit.sim_workers.datasets import (
+    replace_state,
+    state_content,
+    write_actions,
+    write_dataset,
+    write_replayed,
+)
 
 
 def test_states_are_found_by_their_ids(tmp_path: Path) -> None:
@@ -19,7 +25,7 @@ def test_states_are_found_by_their_ids(tmp_path: Path) -> None:
     assert store.get(ids[0]).read() == state_content(600)
     view = store.get(ids[0]).view()
     assert view.time_s == 600
-    assert view.definitions["c"].incoming_lanes == ("n",)
+    assert view.definitions["c"].incoming_lanes == ("n", "e")
 
 
 def test_folder_of_datasets_is_opened_as_a_whole(tmp_path: Path) -> None:
@@ -130,3 +136,88 @@ def test_missing_index_is_refused(tmp_path: Path) -> None:
     DatasetLayout(tmp_path).index.unlink()
     with pytest.raises(DatasetError, match=r"cannot read .*index\.jsonl"):
         StateStore.open([tmp_path])
+
+
+_ACTIONS = tuple(
+    Action(time_s=time_s, tls_id="c", remaining_s=5) for time_s in (0, 595, 600, 650, 695, 700)
+)
+
+
+def _times_s(actions: tuple[Action, ...]) -> list[float]:
+    return [action.time_s for action in actions]
+
+
+def test_a_state_of_untouched_programs_has_no_actions(tmp_path: Path) -> None:
+    """There is nothing to repeat, and no file to read."""
+    ids = write_dataset(tmp_path)
+    assert StateStore.open([tmp_path]).get(ids[0]).actions() == ()
+
+
+def test_actions_are_those_before_the_state(tmp_path: Path) -> None:
+    """What happens at the very moment of the state happens after it."""
+    ids = write_dataset(tmp_path)
+    write_actions(tmp_path, _ACTIONS)
+    store = StateStore.open([tmp_path])
+    assert _times_s(store.get(ids[0]).actions()) == [0, 595]
+    assert _times_s(store.get(ids[1]).actions()) == [0, 595, 600, 650, 695]
+    assert store.get(ids[0]).anchor() is None
+
+
+def test_replay_from_an_anchor_repeats_what_was_done_since(tmp_path: Path) -> None:
+    """The anchor is a state of the same dataset; what was done before it is in its file."""
+    ids = write_dataset(tmp_path)
+    write_actions(tmp_path, _ACTIONS)
+    write_replayed(tmp_path, ids[1], anchor=ids[0])
+    state = StateStore.open([tmp_path]).get(ids[1])
+    anchor = state.anchor()
+    assert anchor is not None
+    assert anchor.read() == state_content(600)
+    assert _times_s(state.actions(from_s=600)) == [600, 650, 695]
+
+
+def test_anchor_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A dataset that lost a line of its index cannot bring the state back."""
+    ids = write_dataset(tmp_path)
+    write_replayed(tmp_path, ids[1], anchor="town@1-ffffffffffff")
+    with pytest.raises(DatasetError, match="town@1-ffffffffffff") as caught:
+        StateStore.open([tmp_path]).get(ids[1]).anchor()
+    assert caught.value.code == "damaged_dataset"
+
+
+def test_changed_actions_are_refused(tmp_path: Path) -> None:
+    """One action less is another run."""
+    ids = write_dataset(tmp_path)
+    path = write_actions(tmp_path, _ACTIONS)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(StateFileError, match="was changed") as caught:
+        StateStore.open([tmp_path]).get(ids[0]).actions()
+    assert caught.value.code == "digest_mismatch"
+
+
+def test_missing_actions_are_named(tmp_path: Path) -> None:
+    """Without them the run cannot be replayed."""
+    ids = write_dataset(tmp_path)
+    write_actions(tmp_path, _ACTIONS).unlink()
+    with pytest.raises(DatasetError, match=r"seed1\.jsonl"):
+        StateStore.open([tmp_path]).get(ids[0]).actions()
+
+
+def test_run_that_the_manifest_does_not_know_is_named(tmp_path: Path) -> None:
+    """A state belongs to a run of its dataset."""
+    ids = write_dataset(tmp_path)
+    index = DatasetLayout(tmp_path).index
+    index.write_text(index.read_text().replace('"run":"seed1"', '"run":"seed2"'))
+    with pytest.raises(DatasetError, match="'seed2'") as caught:
+        StateStore.open([tmp_path]).get(ids[0]).actions()
+    assert caught.value.code == "damaged_dataset"
+
+
+def test_the_same_state_under_other_demand_is_another(tmp_path: Path) -> None:
+    """The demand to come is not in the file, so it would continue differently."""
+    write_dataset(tmp_path / "a")
+    write_dataset(tmp_path / "b")
+    index = DatasetLayout(tmp_path / "b").index
+    index.write_text(index.read_text().replace('"scale":1.0', '"scale":1.2'))
+    with pytest.raises(DatasetError) as caught:
+        StateStore.open([tmp_path])
+    assert caught.value.code == "conflicting_state"

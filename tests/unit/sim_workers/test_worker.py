@@ -12,8 +12,8 @@ from sim_workers import worker as worker_module
 from sim_workers.messages import Open, RolledOut, Rollout
 from sim_workers.worker import Bundle, StateRef, StateWorker, WorkerLimits, WorkerRollout
 
-_ROLLOUT = WorkerRollout("c", None, 10, remaining_s=100)
-_BUNDLE = Bundle(b"<snapshot/>", {"restore.sumocfg": b"<configuration/>"})
+_FILES = {"restore.sumocfg": b"<configuration/>", "scenario.sumocfg": b"<configuration/>"}
+_BUNDLE = Bundle(b"<snapshot/>", (), _FILES)
 
 
 @dataclass
@@ -93,7 +93,14 @@ def worker(world: _World) -> Iterator[StateWorker]:
 
 
 def _ref(name: str) -> StateRef:
-    return StateRef(name, "town", 1)
+    return StateRef(name, "town", 1, 1.0, 600, "run", "file")
+
+
+def _rollout(horizon_s: int = 10, remaining_s: float = 100) -> WorkerRollout:
+    return WorkerRollout((), ("c",), horizon_s, "program", remaining_s)
+
+
+_ROLLOUT = _rollout()
 
 
 def _run(worker: StateWorker, name: str, *rollouts: WorkerRollout) -> list[Metrics | ErrorInfo]:
@@ -124,17 +131,17 @@ def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
 def test_scenario_is_sent_once(worker: StateWorker) -> None:
     """A second state of a scenario comes without the scenario's files."""
     _run(worker, "a")
-    assert worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", None)) == [_metrics(10)]
+    assert worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", (), None)) == [_metrics(10)]
 
 
 def test_state_without_its_scenario_is_not_enough(worker: StateWorker) -> None:
     """The scenario's files are needed, too."""
-    assert worker.run(_ref("a"), [_ROLLOUT], Bundle(b"<snapshot/>", None)) is None
+    assert worker.run(_ref("a"), [_ROLLOUT], Bundle(b"<snapshot/>", (), None)) is None
 
 
 def test_outcomes_stand_in_the_order_of_the_rollouts(worker: StateWorker) -> None:
     """One outcome a rollout, in order."""
-    rollouts = [WorkerRollout("c", None, horizon_s, 100) for horizon_s in (3, 1, 2)]
+    rollouts = [_rollout(horizon_s) for horizon_s in (3, 1, 2)]
     assert _run(worker, "a", *rollouts) == [_metrics(3), _metrics(1), _metrics(2)]
 
 
@@ -198,7 +205,7 @@ def test_own_limit_and_callers_deadline_are_told_apart(worker: StateWorker, worl
 
 def test_rollout_past_its_deadline_does_not_start(worker: StateWorker, world: _World) -> None:
     """Nothing is opened for a caller who has gone."""
-    late = WorkerRollout("c", None, 10, remaining_s=-1)
+    late = _rollout(remaining_s=-1)
     outcomes = _run(worker, "a", late, _ROLLOUT)
     assert _code(outcomes[0]) == "deadline_exceeded"
     assert outcomes[1] == _metrics(10)

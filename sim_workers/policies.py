@@ -1,0 +1,91 @@
+"""Behaviour policies: who runs the signals while states are collected.
+
+A policy is asked every few seconds, at each signal where a green runs that has lasted its minimum
+and not yet its maximum, and answers as an *extend* decision. It is a pure function of what it sees
+and of the run's seed, so that a run can be repeated and resumed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from shared.model import WireModel
+
+__all__ = ["PolicyName", "PolicySpec", "choose", "keeps_green"]
+
+PolicyName = Literal["program", "random", "max_pressure", "stored"]
+
+
+class PolicySpec(WireModel):
+    """A behaviour policy."""
+
+    name: PolicyName = "program"
+    """``program`` leaves the signals alone, ``random`` decides by coin, ``max_pressure`` by
+    :func:`keeps_green`, ``stored`` by what is in :attr:`stored`."""
+    epsilon: float = Field(default=0.0, ge=0, le=1)
+    """Share of the decisions that are made by coin instead."""
+    extend_s: int = Field(default=5, ge=1)
+    """Seconds between decisions, counted from the simulation's begin, and added by a *yes*."""
+    stored: dict[str, dict[float, bool]] | None = None
+    """For ``stored``: by signal and time, whether the green is extended. Nothing elsewhere."""
+
+    @property
+    def label(self) -> str:
+        """A name for files: ``max_pressure-random0.2``.
+
+        >>> PolicySpec(name="max_pressure", epsilon=0.2).label
+        'max_pressure-random0.2'
+        """
+        return f"{self.name}-random{self.epsilon:g}" if self.epsilon else self.name
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it never decides anything."""
+        return self.name == "program" and self.epsilon == 0
+
+
+def choose(
+    spec: PolicySpec,
+    seed: int,
+    tls_id: str,
+    time_s: float,
+    phase: int,
+    pressures: Mapping[int, int],
+) -> bool | None:
+    """Whether the current green is extended; None leaves it to the program.
+
+    Args:
+        spec: The policy.
+        seed: The run's seed, which also seeds the coins.
+        tls_id: The signal.
+        time_s: Simulation time, seconds.
+        phase: The current phase, a green.
+        pressures: By green phase, vehicles on its lanes minus vehicles on the lanes it leads to.
+    """
+    if _uniform(seed, tls_id, time_s, "explore") < spec.epsilon or spec.name == "random":
+        return _uniform(seed, tls_id, time_s, "coin") < 0.5
+    if spec.name == "max_pressure":
+        return keeps_green(phase, pressures)
+    if spec.name == "stored":
+        return (spec.stored or {}).get(tls_id, {}).get(time_s)
+    return None
+
+
+def keeps_green(phase: int, pressures: Mapping[int, int]) -> bool:
+    """Max-pressure: the current green goes on while no other green has more pressure.
+
+    The rule of Varaiya (2013), "Max pressure control of a network of signalized intersections", on
+    decisions that may only keep or end the current green; a tie keeps it.
+
+    >>> keeps_green(0, {0: 3, 2: 4}), keeps_green(0, {0: 4, 2: 4})
+    (False, True)
+    """
+    return pressures[phase] >= max(pressures.values())
+
+
+def _uniform(seed: int, *what: object) -> float:
+    """A number in [0, 1) that depends on nothing but the arguments."""
+    digest = hashlib.sha256(repr((seed, *what)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

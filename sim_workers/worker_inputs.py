@@ -1,0 +1,74 @@
+"""What a worker is sent: which simulation a task is about, the files behind it, the rollout."""
+
+from shared.decisions import Decision
+from sim_workers.messages import Order
+from sim_workers.rollouts import RolloutTask
+from sim_workers.sources import Source
+from sim_workers.store import StoredState
+from sim_workers.worker import Bundle, StateRef, WorkerRollout
+
+__all__ = ["bundle_of", "ref_of", "worker_rollout"]
+
+
+def ref_of(state: StoredState, source: Source, reseed: int | None = None) -> StateRef:
+    """The simulation that continues a state.
+
+    Args:
+        state: The state.
+        source: What it is opened from.
+        reseed: Continue the file under this seed instead of the run's own randomness.
+    """
+    record = state.record
+    return StateRef(
+        state_id=record.state_id,
+        scenario_id=record.scenario_id,
+        seed=record.seed,
+        scale=record.scale,
+        time_s=record.time_s,
+        run=state.run_key(),
+        source=source,
+        reseed=reseed,
+    )
+
+
+def bundle_of(state: StoredState, ref: StateRef, with_scenario: bool = True) -> Bundle:
+    """The files behind a simulation, read from disk and checked against their digests.
+
+    Raises:
+        StateFileError: A file was changed, or another version of SUMO wrote it.
+        DatasetError: A file cannot be read.
+    """
+    scenario = state.read_scenario() if with_scenario else None
+    if ref.source == "file":
+        return Bundle(state.read(), (), scenario)
+    anchor = state.anchor() if ref.source == "anchor" else None
+    from_s = None if anchor is None else anchor.record.time_s
+    return Bundle(None if anchor is None else anchor.read(), state.actions(from_s), scenario)
+
+
+def worker_rollout(state: StoredState, task: RolloutTask, remaining_s: float) -> WorkerRollout:
+    """A task in a worker's terms.
+
+    Args:
+        state: The task's state.
+        task: What to roll out.
+        remaining_s: Wall-clock seconds until the deadline.
+    """
+    return WorkerRollout(
+        orders=tuple(_order(state, tls_id, decision) for tls_id, decision in task.decisions),
+        observe=task.observe,
+        horizon_s=task.horizon_s,
+        follow_up=task.follow_up,
+        remaining_s=remaining_s,
+    )
+
+
+def _order(state: StoredState, tls_id: str, decision: Decision) -> Order:
+    signal = state.signal(tls_id)
+    return Order(
+        tls_id=tls_id,
+        decision=decision,
+        elapsed_s=state.record.signals[tls_id].elapsed_s,
+        min_green_s=signal.min_green_s,
+        max_green_s=signal.max_green_s,
+    )
