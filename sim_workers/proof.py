@@ -1,73 +1,119 @@
-"""Proving that a saved state continues exactly as the simulation it was saved from."""
+"""Proving that what restores a state continues exactly as the simulation it was saved from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from shared.dataset import Outcome
 from shared.decisions import Decision
-from shared.legality import legal_decisions
-from shared.signals import Signal
+from shared.legality import is_decision_point, legal_decisions
+from shared.prompts import LaneCounts
+from shared.signals import Signal, SignalState
 from sim_workers.build_plan import BuildOptions
-from sim_workers.messages import Observed, RolledOut, Rollout
+from sim_workers.messages import Observed, Order, RolledOut, Rollout
 from sim_workers.processes import Holder
 
-__all__ = ["Proof"]
+__all__ = ["DecisionPoint", "Proof", "decision_points"]
 
 _LIMIT_S = 600.0
 
 
-class Proof:
-    """Rolls out two simulations side by side and compares every vehicle in every second.
+@dataclass(frozen=True)
+class DecisionPoint:
+    """A signal in a state, and what can be decided there."""
 
-    Args:
-        live: The simulation, at the moment of the state.
-        restored: The same, continued from the state's file.
-        seen: What the signals were doing at that moment.
-        options: The horizon, how long is compared, and what a *yes* adds.
+    signal: Signal
+    state: SignalState
+    counts: dict[int, LaneCounts]
+    """The vehicles of each green phase."""
+    decisions: tuple[Decision, ...]
+    """Every legal one that outcomes are asked for; never empty."""
+
+
+def decision_points(
+    signals: Iterable[Signal], seen: Observed, options: BuildOptions
+) -> list[DecisionPoint]:
+    """The signals at which something can be decided just now, in order."""
+    points = []
+    for signal in signals:
+        state = seen.signals[signal.tls_id]
+        if is_decision_point(signal, state):
+            decisions = legal_decisions(options.kind, signal, state, options.extend_s)
+            points.append(DecisionPoint(signal, state, seen.counts[signal.tls_id], decisions))
+    return [point for point in points if point.decisions]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the live simulation showed under every legal decision, to be seen again elsewhere.
+
+    Left alone, a state may continue exactly and differ once something is decided, so every decision
+    is compared; and the signals left alone as well, for that is what ``queue_gain`` compares with.
     """
 
-    def __init__(
-        self, live: Holder, restored: Holder, seen: Observed, options: BuildOptions
-    ) -> None:
-        self._live = live
-        self._restored = restored
-        self._seen = seen
-        self._options = options
+    shown: tuple[tuple[Rollout, RolledOut], ...]
 
-    def outcomes(self, signals: Sequence[Signal]) -> dict[str, list[Outcome]] | None:
-        """Every legal decision's outcome by signal; None as soon as anything differs.
+    @classmethod
+    def of(cls, live: Holder, points: Sequence[DecisionPoint], options: BuildOptions) -> "Proof":
+        """Rolls the live simulation out, as it is now, under every legal decision.
 
-        Left alone, a state may continue exactly and differ once something is decided, so every
-        decision is compared.
+        Args:
+            live: The simulation, at the moment of the state.
+            points: What can be decided there; at least one.
+            options: The horizon, and how long is compared.
         """
-        if self._rolled_out(signals[0], None) is None:
-            return None
-        outcomes: dict[str, list[Outcome]] = {}
-        for signal in signals:
-            for decision in legal_decisions(self._options.extend_s):
-                exact = self._rolled_out(signal, decision)
-                if exact is None:
-                    return None
-                metrics = exact.metrics.model_copy(update={"series": None})
-                outcome = Outcome(decision=decision, metrics=metrics)
-                outcomes.setdefault(signal.tls_id, []).append(outcome)
-        return outcomes
+        rollouts = _rollouts(points, options)
+        return cls(tuple((each, live.call(each, RolledOut, _LIMIT_S)) for each in rollouts))
 
-    def _rolled_out(self, signal: Signal, decision: Decision | None) -> RolledOut | None:
-        """What both show, or None if they differ."""
-        rollout = self._rollout(signal, decision)
-        self._live.send(rollout)
-        self._restored.send(rollout)
-        true, continued = (h.receive(RolledOut, _LIMIT_S) for h in (self._live, self._restored))
-        return true if true == continued else None
+    def holds_for(self, restored: Holder) -> bool:
+        """Whether a restored simulation moves every vehicle as the live one did.
 
-    def _rollout(self, signal: Signal, decision: Decision | None) -> Rollout:
-        elapsed_s = self._seen.signals[signal.tls_id].elapsed_s
-        return Rollout(
-            tls_id=signal.tls_id,
-            phase_remaining_s=None
-            if decision is None
-            else decision.remaining_s(elapsed_s, signal.min_green_s, signal.max_green_s),
-            horizon_s=self._options.horizon_s,
-            limit_s=_LIMIT_S,
-            trace_s=self._options.verified_s,
+        It is asked for one rollout after the other, until something differs. The last one it does
+        itself, without a fork: nobody needs it afterwards.
+        """
+        *others, (last, last_seen) = self.shown
+        spent = last.model_copy(update={"in_place": True})
+        return all(
+            restored.call(each, RolledOut, _LIMIT_S) == seen
+            for each, seen in [*others, (spent, last_seen)]
         )
+
+    def outcomes(self, tls_id: str) -> tuple[Outcome, ...]:
+        """The live simulation's own metrics under every legal decision at a signal."""
+        return tuple(
+            Outcome(
+                decision=order.decision,
+                metrics=seen.metrics.model_copy(update={"series": None}),
+            )
+            for rollout, seen in self.shown
+            for order in rollout.orders
+            if order.tls_id == tls_id
+        )
+
+
+def _rollouts(points: Sequence[DecisionPoint], options: BuildOptions) -> list[Rollout]:
+    """The signals left alone, then each decision; without a proof only what is stored."""
+    decided: list[tuple[Order, ...]] = []
+    if options.with_outcomes or not options.only_replays:
+        decided = [(_order(point, each),) for point in points for each in point.decisions]
+    alone: list[tuple[Order, ...]] = [] if options.only_replays else [()]
+    return [
+        Rollout(
+            orders=orders,
+            observe=(orders[0].tls_id if orders else points[0].signal.tls_id,),
+            horizon_s=options.horizon_s,
+            limit_s=_LIMIT_S,
+            trace_s=None if options.only_replays else options.verified_s,
+            is_last=True,  # a child kept ready would only compete with what runs beside
+        )
+        for orders in [*alone, *decided]
+    ]
+
+
+def _order(point: DecisionPoint, decision: Decision) -> Order:
+    return Order(
+        tls_id=point.signal.tls_id,
+        decision=decision,
+        elapsed_s=point.state.elapsed_s,
+        min_green_s=point.signal.min_green_s,
+        max_green_s=point.signal.max_green_s,
+    )

@@ -1,22 +1,30 @@
-"""The input files of a scenario: plain or gzipped XML, bounded, without outputs, demand apart."""
+"""The input files of a scenario under names of our own, demand apart from infrastructure.
 
-import gzip
+Decides where demand lives: in route files that are read again when a state is restored, or in the
+states. Reading one file is :mod:`sim_workers.scenario_files`.
+"""
+
 import re
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, tostring
+from xml.etree.ElementTree import Element, tostring
 
-import defusedxml.ElementTree as SafeXml
-
-from shared.errors import ScenarioError
+from sim_workers.scenario_files import read_xml
+from sim_workers.scenario_options import FILE_OPTIONS
 
 __all__ = ["ScenarioInputs", "read_inputs"]
 
-_MAX_BYTES = 1 << 30
-_GZIP_MAGIC = b"\x1f\x8b"
-_FLOW = re.compile(rb"<(flow|personFlow|containerFlow)\b")
+_DRAWING_TAGS = {
+    "container",
+    "containerFlow",
+    "flow",
+    "person",
+    "personFlow",
+    "routeDistribution",
+    "vTypeDistribution",
+}
+"""What draws random numbers while it is read; reading it again draws them again."""
 _DEMAND_TAGS = {
     "container",
     "containerFlow",
@@ -26,157 +34,119 @@ _DEMAND_TAGS = {
     "trip",
     "vehicle",
 }
-_OUTPUT_ATTRIBUTES = {
-    "calibrator": ("output",),
-    "e1Detector": ("file",),
-    "e2Detector": ("file",),
-    "e3Detector": ("file",),
-    "edgeData": ("file",),
-    "entryExitDetector": ("file",),
-    "inductionLoop": ("file",),
-    "instantInductionLoop": ("file",),
-    "laneAreaDetector": ("file",),
-    "laneData": ("file",),
-    "routeProbe": ("file",),
-    "timedEvent": ("dest",),
-    "vTypeProbe": ("file",),
-}
-_NOWHERE = "NUL"
-"""SUMO's name, on every platform, for a file that is not written."""
+_DEFINITION_TAGS = {"route", "routeDistribution", "vType", "vTypeDistribution"}
+"""What demand refers to. A state defines it, too, and draws otherwise if it is defined twice."""
+_NEED_DEFINITIONS = {"calibrator", "routeProbReroute"}
+"""Infrastructure that cannot be read before the routes and types it names."""
+_ROUTED_TAGS = ("flow", "vehicle")
 
 
 @dataclass(frozen=True)
 class ScenarioInputs:
     """Input files under their new names, by what they hold."""
 
-    files: dict[str, bytes] = field(default_factory=dict)
-    networks: list[str] = field(default_factory=list)
-    additional: list[str] = field(default_factory=list)
-    demand: list[str] = field(default_factory=list)
-    taken_out: list[str] = field(default_factory=list)
-    """The demand that stood in additional files, which may be in any order."""
+    files: dict[str, bytes]
+    networks: tuple[str, ...]
+    additional: tuple[str, ...]
+    demand: tuple[str, ...]
+    weights: tuple[str, ...]
+    is_demand_in_states: bool
+    """Whether demand is all read at the begin, and is part of every state."""
 
     def run_options(self) -> dict[str, str]:
         """The options with which the scenario runs."""
-        if self._is_demand_in_states():
-            return self._options(self.additional + self.demand, [])
+        if self.is_demand_in_states:
+            return self._options(self.additional + self.demand, ())
         return self._options(self.additional, self.demand)
 
     def restore_options(self) -> dict[str, str]:
         """The options with which a saved state of it continues."""
-        if self._is_demand_in_states():
-            return self._options(self.additional, [])
+        if self.is_demand_in_states:
+            return self._options(self.additional, ())
         return self._options(self.additional, self.demand)
 
-    def _is_demand_in_states(self) -> bool:
-        has_flow = any(_FLOW.search(self.files[name]) for name in self.demand)
-        return has_flow or bool(self.taken_out)
-
-    def _options(self, additional: list[str], demand: list[str]) -> dict[str, str]:
+    def _options(self, additional: tuple[str, ...], demand: tuple[str, ...]) -> dict[str, str]:
         given = {
             "net-file": self.networks,
             "additional-files": additional,
             "route-files": demand,
+            "weight-files": self.weights,
         }
         return {option: ",".join(names) for option, names in given.items() if names}
 
 
-def read_inputs(folder: Path, given: Mapping[str, str]) -> ScenarioInputs:
+def read_inputs(folder: Path, given: Mapping[str, str], is_varied: bool) -> ScenarioInputs:
     """Reads every input file.
 
     Args:
         folder: What relative paths are relative to.
         given: For each of the file options, the paths as the configuration lists them.
+        is_varied: Whether SUMO will multiply or shift the demand while it reads it.
 
     Raises:
         ScenarioError: ``missing_file``, ``bad_xml``, ``too_large`` or ``unsupported_input``.
     """
-    inputs = ScenarioInputs()
-    for path in _paths(folder, given["net-file"]):
-        _add(inputs.files, inputs.networks, "network{}.net.xml", _xml(_read(path)))
-    for path in _paths(folder, given["additional-files"]):
-        infrastructure, demand = _split(_read(path))
-        _add(inputs.files, inputs.additional, "additional{}.add.xml", infrastructure)
-        if demand is not None:
-            _add(inputs.files, inputs.demand, "demand{}.rou.xml", demand)
-            inputs.taken_out.append(inputs.demand[-1])
-    for path in _paths(folder, given["route-files"]):
-        _add(inputs.files, inputs.demand, "demand{}.rou.xml", _xml(_read(path)))
-    return inputs
+    networks, additional, demand, weights = (
+        [read_xml(path) for path in _paths(folder, given[option])] for option in FILE_OPTIONS
+    )
+    is_drawn = any(child.tag in _DRAWING_TAGS for root in additional + demand for child in root)
+    # Demand of additional files may be in any order, so it cannot become a route file.
+    taken_out = _take_out(additional, _DEMAND_TAGS)
+    is_in_states = is_varied or is_drawn or bool(taken_out)
+    demand = taken_out + demand
+    tags = {element.tag for root in additional for element in root.iter()}
+    if is_in_states and not tags & _NEED_DEFINITIONS:
+        demand = _take_out(additional, _DEFINITION_TAGS) + demand
+    if is_varied:
+        for number, root in enumerate(demand):
+            _name_routes(root, f"demand{number}")
+    files: dict[str, bytes] = {}
+    return ScenarioInputs(
+        files=files,
+        networks=_add(files, "network{}.net.xml", networks),
+        additional=_add(files, "additional{}.add.xml", additional),
+        demand=_add(files, "demand{}.rou.xml", demand),
+        weights=_add(files, "weights{}.xml", weights),
+        is_demand_in_states=is_in_states,
+    )
 
 
 def _paths(folder: Path, value: str) -> Iterator[Path]:
     return (folder / part.strip() for part in re.split(r"[,;]", value) if part.strip())
 
 
-def _add(files: dict[str, bytes], names: list[str], pattern: str, content: bytes) -> None:
-    names.append(pattern.format(len(names)))
-    files[names[-1]] = content
+def _take_out(roots: Sequence[Element], tags: Set[str]) -> list[Element]:
+    """Takes what has these tags out of each file and returns it as files of its own."""
+    taken = []
+    for root in roots:
+        children = [child for child in root if child.tag in tags]
+        if children:
+            routes = Element("routes")
+            routes.extend(children)
+            taken.append(routes)
+        for child in children:
+            root.remove(child)
+    return taken
 
 
-def _read(path: Path) -> Element:
-    """The content of a file, without outputs.
+def _add(files: dict[str, bytes], pattern: str, roots: Sequence[Element]) -> tuple[str, ...]:
+    names = tuple(pattern.format(number) for number in range(len(roots)))
+    for name, root in zip(names, roots, strict=True):
+        files[name] = bytes(tostring(root, encoding="utf-8", xml_declaration=True))
+    return names
 
-    Every file is parsed, because SUMO accepts detectors and ``<include>`` in each kind of file and
-    in any encoding.
+
+def _name_routes(demand: Element, prefix: str) -> None:
+    """Takes routes out of their vehicles and gives them names.
+
+    SUMO forgets a vehicle's own route when that vehicle arrives. Where demand is multiplied, its
+    clones still drive that route, and a state with such a clone cannot be loaded.
     """
-    if not path.is_file():
-        raise ScenarioError(f"the scenario needs {path}, which does not exist", "missing_file")
-    try:
-        root: Element = SafeXml.fromstring(_unpack(path, path.read_bytes()), forbid_dtd=True)
-    except (ParseError, LookupError, ValueError) as exc:  # what is unsafe is a ValueError, too
-        raise ScenarioError(f"{path} is not XML that can be used: {exc}", "bad_xml") from exc
-    _silence(path, root)
-    return root
-
-
-def _unpack(path: Path, content: bytes) -> bytes:
-    if not content.startswith(_GZIP_MAGIC):
-        return content
-    try:
-        with gzip.open(path) as packed:
-            content = packed.read(_MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as exc:
-        raise ScenarioError(f"{path} is not a whole gzip file: {exc}", "bad_xml") from exc
-    if len(content) > _MAX_BYTES:
-        raise ScenarioError(f"{path} unpacks to more than {_MAX_BYTES} bytes", "too_large")
-    return content
-
-
-def _split(root: Element) -> tuple[bytes, bytes | None]:
-    """An additional file without demand, and the demand it held, if any."""
-    demand = Element("routes")
-    for child in [child for child in root if child.tag in _DEMAND_TAGS]:
-        root.remove(child)
-        demand.append(child)
-    return _xml(root), _xml(demand) if len(demand) else None
-
-
-def _silence(path: Path, root: Element) -> None:
-    """Takes out every output that a file asks SUMO for."""
-    for element in root.iter():
-        if element.tag == "include":
-            words = f"{path} includes other files; put them into one"
-            raise ScenarioError(words, "unsupported_input")
-        for param in [child for child in element if _is_output(child)]:
-            element.remove(param)
-        outputs = _OUTPUT_ATTRIBUTES.get(element.tag, ())
-        for attribute in outputs:
-            if attribute in element.attrib:
-                element.set(attribute, _NOWHERE)
-        element.attrib.pop("imgFile", None)
-        if "file" in element.attrib and "file" not in outputs:
-            raise ScenarioError(
-                f"{path}: <{element.tag}> reads another file, which is not supported",
-                "unsupported_input",
-            )
-
-
-def _is_output(element: Element) -> bool:
-    """Whether this is a parameter that makes a vehicle or a traffic light write."""
-    key = element.get("key", "") if element.tag == "param" else ""
-    return key == "has.ssm.device" or key.rpartition(".")[2] == "file"
-
-
-def _xml(root: Element) -> bytes:
-    return bytes(tostring(root, encoding="utf-8", xml_declaration=True))
+    for index in reversed(range(len(demand))):
+        owner = demand[index]
+        route = owner.find("route") if owner.tag in _ROUTED_TAGS else None
+        if route is not None and "id" not in route.attrib:
+            owner.remove(route)
+            route.set("id", f"{prefix}.{index}")
+            owner.set("route", route.attrib["id"])
+            demand.insert(index, route)

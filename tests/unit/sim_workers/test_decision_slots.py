@@ -1,11 +1,12 @@
-"""How the time of a scenario is divided among the states."""
+"""How the states of a dataset are divided among its runs, and the time of a run among them."""
 
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim_workers.build_plan import BuildOptions, decision_slots
+from sim_workers.build_plan import BuildOptions, Run, decision_slots, plan_runs
+from sim_workers.policies import PolicySpec
 
 _SECONDS = st.integers(0, 4000)
 _OPTIONS = st.builds(
@@ -63,3 +64,57 @@ def test_no_time_makes_no_slots() -> None:
     """A horizon that reaches beyond the end leaves nothing."""
     assert decision_slots(0, 359, BuildOptions()) == []
     assert len(decision_slots(0, 360, BuildOptions())) == 1
+
+
+def _sizes(runs: list[Run]) -> dict[str, int]:
+    return {run.name: len(run.slots) for run in runs}
+
+
+def test_runs_are_all_seeds_with_all_scales() -> None:
+    """Seed by seed, each once, and the states are shared out evenly, the first runs first."""
+    options = BuildOptions(seeds=(7, 8, 7), scales=(1.0, 1.25), states=10)
+    runs = plan_runs(0, 3600, 1, options)
+    assert _sizes(runs) == {"seed7": 3, "seed7-scale1.25": 3, "seed8": 2, "seed8-scale1.25": 2}
+    assert [(run.seed, run.scale) for run in runs] == [(7, 1), (7, 1.25), (8, 1), (8, 1.25)]
+
+
+def test_run_without_a_state_is_not_simulated() -> None:
+    """There are more runs than states."""
+    assert _sizes(plan_runs(0, 3600, 1, BuildOptions(seeds=(1, 2, 3), states=2))) == {
+        "seed1": 1,
+        "seed2": 1,
+    }
+
+
+def test_configuration_seeds_where_none_is_given() -> None:
+    """One run of a hundred states."""
+    assert _sizes(plan_runs(0, 3600, 42, BuildOptions())) == {"seed42": 100}
+
+
+def test_spacing_fills_every_run() -> None:
+    """Unless the number of states is bounded, too."""
+    options = BuildOptions(seeds=(1, 2), every_s=600, warmup_s=0)
+    assert _sizes(plan_runs(0, 1860, 1, options)) == {"seed1": 4, "seed2": 4}
+    options = BuildOptions(seeds=(1, 2), every_s=600, warmup_s=0, states=3)
+    assert _sizes(plan_runs(0, 1860, 1, options)) == {"seed1": 2, "seed2": 1}
+
+
+def test_no_time_makes_no_runs() -> None:
+    """However many are asked for."""
+    assert plan_runs(0, 100, 1, BuildOptions(seeds=(1, 2))) == []
+
+
+def test_runs_are_named_by_what_tells_them_apart() -> None:
+    """Nothing that is as usual is in the name."""
+    policy = PolicySpec(name="max_pressure", epsilon=0.2)
+    assert Run(1, 2.0, PolicySpec(), ()).name == "seed1-scale2"
+    assert Run(1, 0.05, policy, ()).name == "seed1-scale0.05-max_pressure-random0.2"
+
+
+@given(st.integers(1, 60), st.integers(1, 7))
+def test_no_state_is_lost_in_sharing(states: int, seeds: int) -> None:
+    """And no run has more than one state more than another."""
+    options = BuildOptions(seeds=tuple(range(seeds)), states=states)
+    shares = [len(run.slots) for run in plan_runs(0, 3600, 1, options)]
+    assert sum(shares) == states
+    assert max(shares) - min(shares) <= 1

@@ -90,6 +90,16 @@ def test_what_is_no_configuration_is_refused(content: str, tmp_path: Path) -> No
     assert _refusal(config).code == "bad_xml"
 
 
+@pytest.mark.parametrize("root", ["net", "routes", "additional"])
+def test_whoever_gives_an_input_file_is_told_to_write_a_configuration(
+    root: str, tmp_path: Path
+) -> None:
+    """Many networks come without one."""
+    file = tmp_path / "town.net.xml"
+    file.write_text(f"<{root}/>")
+    assert "name it in a .sumocfg" in _refusal(file).message
+
+
 @pytest.mark.parametrize("option", FILE_OPTIONS)
 @pytest.mark.parametrize(
     "content",
@@ -117,16 +127,40 @@ def test_input_files_that_are_unsafe_or_broken_are_refused(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("option", FILE_OPTIONS)
-def test_include_is_refused(option: str, encoding: str, tmp_path: Path) -> None:
-    """A file that pulls in others is refused in every encoding that SUMO reads."""
-    text = f'<?xml version="1.0" encoding="{encoding}"?><routes><include href="x.xml"/></routes>'
+def test_included_files_are_put_where_they_are_included(
+    option: str, encoding: str, tmp_path: Path
+) -> None:
+    """In every kind of file and encoding, relative to the including file, and without outputs."""
+    text = f'<?xml version="1.0" encoding="{encoding}"?><routes><include href="x/a.xml"/></routes>'
+    (tmp_path / "x").mkdir()
     (tmp_path / "town.net.xml").write_text(_NET)
     (tmp_path / "more.xml").write_bytes(text.encode(encoding))
+    (tmp_path / "x" / "a.xml").write_text('<additional><include href="b.xml"/></additional>')
+    detector = '<e1Detector id="d" file="out.xml"/>'
+    (tmp_path / "x" / "b.xml").write_text(f'<additional><vType id="deep"/>{detector}</additional>')
     config = tmp_path / "x.sumocfg"
     networks = "more.xml" if option == "net-file" else "town.net.xml"
     other = "" if option == "net-file" else f'<{option} value="more.xml"/>'
     config.write_text(f'<configuration><net-file value="{networks}"/>{other}</configuration>')
+    everything = b"".join(load_scenario(config).files.values())
+    assert b'<vType id="deep"' in everything
+    assert b"include" not in everything
+    assert b"out.xml" not in everything
+
+
+def test_file_that_includes_itself_is_refused(tmp_path: Path) -> None:
+    """It ends after a few levels, with a message."""
+    loop = '<additional><include href="a.add.xml"/></additional>'
+    config = _write(tmp_path, '<additional-files value="a.add.xml"/>', a_add_xml=loop)
     assert _refusal(config).code == "unsupported_input"
+
+
+def test_included_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    """As any other file that is not there."""
+    broken = '<additional><include href="absent.xml"/></additional>'
+    error = _refusal(_write(tmp_path, '<additional-files value="a.add.xml"/>', a_add_xml=broken))
+    assert error.code == "missing_file"
+    assert "absent.xml" in error.message
 
 
 @pytest.mark.parametrize(
@@ -142,7 +176,14 @@ def test_include_is_refused(option: str, encoding: str, tmp_path: Path) -> None:
         "python-script",
         "save-state.times",
         "save-state.files",
-        "load-state",
+        "fcd-output.filter-edges.input-file",
+        "edgedata-files",
+        "device.toc.file",
+        "device.taxi.dispatch-algorithm.output",
+        "device.ssm.probability",
+        "pedestrian.jupedsim.py",
+        "mesosim",
+        "max-num-teleports",
         "output-prefix",
         "log",
         "message-log",
@@ -203,7 +244,76 @@ def test_unknown_options_are_never_kept(option: str) -> None:
 
 def test_no_option_that_names_files_is_kept_as_it_is() -> None:
     """Input files are copied into the bundle under names of our own."""
-    assert not any(is_kept(option) for option in {*FILE_OPTIONS, *SYNONYMS})
+    synonyms = {option for option, name in SYNONYMS.items() if name in FILE_OPTIONS}
+    assert not any(is_kept(option) for option in synonyms.union(FILE_OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("load-state", "state.xml"),
+        ("astar.all-distances", "all.txt"),
+        ("astar.landmark-distances", "some.csv"),
+        ("device.fcd-replay.files", "fcd.xml"),
+        ("pedestrian.model", "remote"),
+        ("step-length", "0.3"),
+        ("step-length", "2"),
+        ("step-length", "0"),
+    ],
+)
+def test_what_determines_the_traffic_and_cannot_be_kept_is_refused(
+    option: str, value: str, tmp_path: Path
+) -> None:
+    """It is never left out in silence, and the message names it."""
+    error = _refusal(_write(tmp_path, f'<{option} value="{value}"/>'))
+    assert error.code == "unsupported_input"
+    assert option in error.message
+
+
+@pytest.mark.parametrize("value", ["", "false", "0"])
+def test_options_that_are_off_are_not_reported(value: str, tmp_path: Path) -> None:
+    """Leaving them out changes nothing."""
+    options = f'<random value="{value}"/><load-state value=""/><mesosim value="{value}"/>'
+    assert load_scenario(_write(tmp_path, options)).dropped_options == ()
+
+
+@pytest.mark.parametrize(
+    ("synonym", "option"),
+    [
+        ("device.routing.period", "device.rerouting.period"),
+        ("carfollow.model", "default.carfollowmodel"),
+        ("s", "route-steps"),
+    ],
+)
+def test_other_names_of_options_are_understood(synonym: str, option: str, tmp_path: Path) -> None:
+    """SUMO has short and old names for some."""
+    assert _options(load_scenario(_write(tmp_path, f'<{synonym} value="7"/>')))[option] == "7"
+
+
+@pytest.mark.parametrize("option", ["weight-files", "w", "weights"])
+def test_weights_become_part_of_the_bundle(option: str, tmp_path: Path) -> None:
+    """Travel times by which vehicles are routed; a restored simulation needs them, too."""
+    weights = "<meandata><interval begin='0' end='9'/></meandata>"
+    options = f'<{option} value="times.xml"/><x value="cost"/>'
+    scenario = load_scenario(_write(tmp_path, options, times_xml=weights))
+    assert b"interval" in scenario.files["weights0.xml"]
+    for config in (CONFIG_NAME, RESTORE_CONFIG_NAME):
+        assert _options(scenario, config)["weight-files"] == "weights0.xml"
+        assert _options(scenario, config)["weight-attribute"] == "cost"
+    assert scenario.dropped_options == ()
+
+
+def test_configuration_may_be_called_anything_and_hold_text(tmp_path: Path) -> None:
+    """SUMO reads a root of any name, and values between tags."""
+    (tmp_path / "town.net.xml").write_text(_NET)
+    config = tmp_path / "run.sumo.cfg"
+    config.write_text("<c><net> town.net.xml </net><begin>90</begin></c>")
+    assert load_scenario(config).begin_s == 90
+
+
+def test_negative_end_is_no_end(tmp_path: Path) -> None:
+    """SUMO's own default is -1."""
+    assert load_scenario(_write(tmp_path, '<end value="-1"/>')).end_s is None
 
 
 @pytest.mark.parametrize(
@@ -285,13 +395,30 @@ def test_parameters_that_write_nothing_are_kept(tmp_path: Path) -> None:
     assert b'key="max-gap" value="3.0"' in scenario.files["network0.net.xml"]
 
 
+@pytest.mark.parametrize("tag", ["rerouter", "calibrator", "variableSpeedSign"])
+def test_definitions_in_files_of_their_own_are_put_inside(tag: str, tmp_path: Path) -> None:
+    """SUMO reads such a file as if its content stood in the element."""
+    additional = f'<additional><{tag} id="r" edges="e" file="closed.xml"/></additional>'
+    closed = '<closed><interval begin="0" end="9"/></closed>'
+    scenario = load_scenario(
+        _write(
+            tmp_path,
+            '<additional-files value="a.add.xml"/>',
+            a_add_xml=additional,
+            closed_xml=closed,
+        )
+    )
+    kept = scenario.files["additional0.add.xml"].decode()
+    assert f'<{tag} id="r" edges="e"><interval begin="0" end="9" /></{tag}>' in kept
+
+
 def test_additional_file_that_reads_another_is_refused(tmp_path: Path) -> None:
-    """A rerouter with a file of its own cannot be made whole."""
-    additional = '<additional><rerouter id="r" edges="e" file="closed.xml"/></additional>'
+    """What we do not know to be a definition or an output cannot be made whole."""
+    additional = '<additional><novelty id="n" file="news.xml"/></additional>'
     config = _write(tmp_path, '<additional-files value="a.add.xml"/>', a_add_xml=additional)
     error = _refusal(config)
     assert error.code == "unsupported_input"
-    assert "rerouter" in error.message
+    assert "novelty" in error.message
 
 
 def test_packed_files_are_unpacked(tmp_path: Path) -> None:
@@ -319,7 +446,7 @@ def test_packed_file_that_unpacks_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No more than the bound is ever unpacked."""
-    monkeypatch.setattr("sim_workers.scenario_inputs._MAX_BYTES", 1000)
+    monkeypatch.setattr("sim_workers.scenario_files._MAX_BYTES", 1000)
     bomb = gzip.compress(b"<routes>" + b" " * 100_000 + b"</routes>")
     config = _write(tmp_path, '<route-files value="town.rou.xml.gz"/>', town_rou_xml_gz=bomb)
     assert _refusal(config).code == "too_large"
@@ -334,20 +461,88 @@ def test_demand_without_flows_is_read_ahead(tmp_path: Path) -> None:
     assert _options(scenario, RESTORE_CONFIG_NAME)["route-files"] == "demand0.rou.xml"
 
 
-def test_demand_with_flows_stands_in_the_states(tmp_path: Path) -> None:
-    """Flows make all demand additional in the run, and absent when a state is restored."""
+_PERSONS = "<routes><person id='p' depart='0'><walk from='e' to='e'/></person></routes>"
+
+
+@pytest.mark.parametrize("drawing", [_FLOWS, _PERSONS])
+def test_demand_that_draws_while_it_is_read_stands_in_the_states(
+    drawing: str, tmp_path: Path
+) -> None:
+    """Flows and persons make all demand additional in the run, and absent after restoring."""
     scenario = load_scenario(
         _write(
             tmp_path,
             '<route-files value="a.rou.xml,b.rou.xml"/>',
             a_rou_xml=_TRIPS,
-            b_rou_xml=_FLOWS,
+            b_rou_xml=drawing,
         )
     )
     assert _options(scenario)["additional-files"] == "demand0.rou.xml,demand1.rou.xml"
     for config in (CONFIG_NAME, RESTORE_CONFIG_NAME):
         assert "route-files" not in _options(scenario, config)
     assert "additional-files" not in _options(scenario, RESTORE_CONFIG_NAME)
+
+
+_DISTRIBUTION = '<vTypeDistribution id="d"><vType id="v"/></vTypeDistribution>'
+
+
+@pytest.mark.parametrize("tag", ["additional-files", "route-files"])
+def test_demand_that_draws_from_distributions_stands_in_the_states(
+    tag: str, tmp_path: Path
+) -> None:
+    """Vehicles draw their type or route while they are read, wherever the distribution is."""
+    town = _TRIPS.replace("<trip", f"{_DISTRIBUTION}<trip") if tag == "route-files" else _TRIPS
+    options = '<route-files value="town.rou.xml"/><additional-files value="a.add.xml"/>'
+    other = _DISTRIBUTION if tag == "additional-files" else ""
+    scenario = load_scenario(
+        _write(tmp_path, options, town_rou_xml=town, a_add_xml=f"<additional>{other}</additional>")
+    )
+    assert "route-files" not in _options(scenario)
+    assert _options(scenario)["additional-files"].startswith("additional0.add.xml,demand0.rou.xml")
+    assert _options(scenario, RESTORE_CONFIG_NAME)["additional-files"] == "additional0.add.xml"
+
+
+@pytest.mark.parametrize(
+    ("options", "is_scaled", "is_in_states"),
+    [
+        ("", False, False),
+        ("", True, True),
+        ('<scale value="1.0"/>', False, False),
+        ('<scale value="1.5"/>', False, True),
+        ('<random-depart-offset value="0"/>', False, False),
+        ('<random-depart-offset value="9"/>', False, True),
+    ],
+)
+def test_varied_demand_stands_in_the_states(
+    options: str, is_scaled: bool, is_in_states: bool, tmp_path: Path
+) -> None:
+    """Reading it again would multiply or shift it otherwise."""
+    options += '<route-files value="town.rou.xml"/>'
+    config = _write(tmp_path, options, town_rou_xml=_TRIPS)
+    scenario = load_scenario(config, is_scaled=is_scaled)
+    assert ("route-files" not in _options(scenario)) == is_in_states
+
+
+def test_departures_in_a_state_are_not_shifted_again(tmp_path: Path) -> None:
+    """The run shifts them; a restored simulation takes them as they are."""
+    options = '<random-depart-offset value="9"/><route-files value="town.rou.xml"/>'
+    scenario = load_scenario(_write(tmp_path, options, town_rou_xml=_TRIPS))
+    assert _options(scenario)["random-depart-offset"] == "9"
+    assert "random-depart-offset" not in _options(scenario, RESTORE_CONFIG_NAME)
+
+
+def test_routes_of_multiplied_vehicles_get_names(tmp_path: Path) -> None:
+    """SUMO forgets a vehicle's own route with the vehicle, though its clones still need it."""
+    inside = '<route edges="a b"/><stop lane="a_0"/>'
+    own = f'<routes><vehicle id="v" depart="0">{inside}</vehicle></routes>'
+    options = '<route-files value="town.rou.xml"/>'
+    config = _write(tmp_path, options, town_rou_xml=own)
+    scaled = load_scenario(config, is_scaled=True).files["demand0.rou.xml"].decode()
+    assert (
+        '<route edges="a b" id="demand0.0" /><vehicle id="v" depart="0" route="demand0.0">'
+        '<stop lane="a_0" /></vehicle>'
+    ) in scaled
+    assert "demand0.0" not in load_scenario(config).files["demand0.rou.xml"].decode()
 
 
 @pytest.mark.parametrize("demand", [_TRIPS, _FLOWS])
@@ -358,12 +553,31 @@ def test_demand_in_additional_files_stands_in_the_states(demand: str, tmp_path: 
     scenario = load_scenario(
         _write(tmp_path, '<additional-files value="a.add.xml"/>', a_add_xml=mixed)
     )
-    assert _options(scenario)["additional-files"] == "additional0.add.xml,demand0.rou.xml"
+    names = "additional0.add.xml,demand0.rou.xml,demand1.rou.xml"
+    assert _options(scenario)["additional-files"] == names
     restored = _options(scenario, RESTORE_CONFIG_NAME)
     assert restored["additional-files"] == "additional0.add.xml"
     assert "route-files" not in _options(scenario) | restored
-    assert b"vType" in scenario.files["additional0.add.xml"]
-    assert b"vType" not in scenario.files["demand0.rou.xml"]
+    assert b"vType" not in scenario.files["additional0.add.xml"]
+
+
+@pytest.mark.parametrize("needing", ["calibrator", "rerouter"])
+def test_definitions_stay_where_infrastructure_needs_them(needing: str, tmp_path: Path) -> None:
+    """A calibrator cannot be read before the routes and types that it names."""
+    inside = "<routeProbReroute id='r'/>" if needing == "rerouter" else ""
+    mixed = f"<additional><route id='r'/><{needing} id='k'>{inside}</{needing}></additional>"
+    options = '<additional-files value="a.add.xml"/><route-files value="b.rou.xml"/>'
+    config = _write(tmp_path, options, a_add_xml=mixed, b_rou_xml=_FLOWS)
+    assert b'<route id="r"' in load_scenario(config).files["additional0.add.xml"]
+
+
+@pytest.mark.parametrize("needing", ["calibrator", "rerouter"])
+def test_flows_of_infrastructure_are_no_demand(needing: str, tmp_path: Path) -> None:
+    """A calibrator's flow says what the calibrator does."""
+    mixed = f"<additional><{needing} id='k'><flow begin='0'/></{needing}></additional>"
+    options = '<additional-files value="a.add.xml"/><route-files value="b.rou.xml"/>'
+    config = _write(tmp_path, options, a_add_xml=mixed, b_rou_xml=_TRIPS)
+    assert _options(load_scenario(config))["route-files"] == "demand0.rou.xml"
 
 
 def test_id_depends_on_content_alone(tmp_path: Path) -> None:
