@@ -1,7 +1,7 @@
 """The client: scores batches of any size, and looks states up."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,6 +15,7 @@ from reward_client.transport import check_url, exchange
 from shared.errors import GreenforkError, InvalidRequest, ServiceRefused, ServiceUnreachable
 from shared.info import ServiceInfo
 from shared.model import WireModel
+from shared.outcomes import OutcomesQuery, OutcomesResponse
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem, ScoreRequest, ScoreResponse
 from shared.states import StatePage, StateRecord, StateView
@@ -31,7 +32,8 @@ class ClientOptions:
     """How a client sends."""
 
     max_items_per_request: int = 512
-    """Larger batches are cut into requests of this many items."""
+    """Larger batches are cut into requests of this many items; of fewer where the reward has seeds,
+    for an item then counts once a seed."""
     max_concurrency: int = 4
     """Requests of one batch that are under way at a time."""
     connect_timeout_s: float = 5.0
@@ -121,7 +123,8 @@ class RewardClient:
             raise InvalidRequest("there are no items to score")
         terms = Terms(reward, timeout_s, series)
         slots = asyncio.Semaphore(self._options.max_concurrency)
-        chunks = chunked(items, self._options.max_items_per_request)
+        seeds = len(reward.seeds or (None,))
+        chunks = chunked(items, max(1, self._options.max_items_per_request // seeds))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._score_chunk(c, terms, slots)) for c in chunks]
@@ -148,6 +151,23 @@ class RewardClient:
             ServiceRefused: ``unknown_state``.
         """
         return await self._get(f"/v1/states/{state_id}", StateView)
+
+    async def outcomes(self, state_id: str, query: OutcomesQuery | None = None) -> OutcomesResponse:
+        """Every legal decision in a state with its reward, the best first.
+
+        Args:
+            state_id: The state.
+            query: The signal, the kind of decision, the reward; by default *extend* decisions under
+                ``queue_gain`` at the only signal that can be decided.
+
+        Raises:
+            ServiceUnreachable: Nothing answers, or only that it is too busy.
+            ServiceRefused: ``unknown_state``, ``unknown_signal``, ``tls_id_needed``, or the code
+                that says why nothing can be decided there.
+        """
+        query = query or OutcomesQuery()
+        path, params = f"/v1/states/{state_id}/outcomes", query.model_dump(exclude_none=True)
+        return await self._get(path, OutcomesResponse, params, self._timeout(query.timeout_s))
 
     async def info(self) -> ServiceInfo:
         """Versions, limits and the number of states."""
@@ -182,9 +202,7 @@ class RewardClient:
             "/v1/score",
             content=body.model_dump_json(exclude_none=True),
             headers={"Content-Type": "application/json"},
-            timeout=httpx.Timeout(
-                terms.timeout_s + self._options.margin_s, connect=self._options.connect_timeout_s
-            ),
+            timeout=self._timeout(terms.timeout_s),
         )
         response, attempt = await exchange(http, request, self._retry, attempt)
         answer = _parsed(response, ScoreResponse)
@@ -196,12 +214,23 @@ class RewardClient:
         return answer, attempt
 
     async def _get(
-        self, path: str, kind: type[_Answer], params: dict[str, str | int] | None = None
+        self,
+        path: str,
+        kind: type[_Answer],
+        params: Mapping[str, str | int] | None = None,
+        wait: httpx.Timeout | None = None,
     ) -> _Answer:
         http = self._connected()
-        request = http.build_request("GET", path, params=params)
+        request = http.build_request(
+            "GET", path, params=params, timeout=wait or httpx.USE_CLIENT_DEFAULT
+        )
         response, _ = await exchange(http, request, self._retry)
         return _parsed(response, kind)
+
+    def _timeout(self, timeout_s: float) -> httpx.Timeout:
+        """How long to wait for what the service may take ``timeout_s`` over."""
+        options = self._options
+        return httpx.Timeout(timeout_s + options.margin_s, connect=options.connect_timeout_s)
 
     def _connected(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()

@@ -137,11 +137,11 @@ class LineScorer:
         if error.code == "unknown_state":
             self._unknown[(item.state_id,)] = error
         elif error.code == "unknown_signal":
-            self._unknown[(item.state_id, item.tls_id)] = error
+            self._unknown[(item.state_id, *item.tls_ids())] = error
 
     def _known_error(self, item: ScoreItem) -> ErrorInfo | None:
         by_state = self._unknown.get((item.state_id,))
-        return by_state or self._unknown.get((item.state_id, item.tls_id))
+        return by_state or self._unknown.get((item.state_id, *item.tls_ids()))
 
 
 def _read_line(number: int, text: bytes) -> Line:

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from reward_server.body_limit import BodyLimit
 from reward_server.problems import install_handlers
 from reward_server.requests import RequestScope
-from reward_server.routes import health, info, metrics, score, states
+from reward_server.routes import health, info, metrics, outcomes, score, states
 from reward_server.routes.examples import RESPONSES
 from reward_server.services import Services
 from shared.problems import Problem
@@ -62,6 +62,6 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, max_body_bytes=limit)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
     install_handlers(app, limit)
-    for module in (score, states, health, info, metrics):
+    for module in (score, states, outcomes, health, info, metrics):
         app.include_router(module.router)
     return app

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reward_server.candidates import outcome_key
 from reward_server.flights import check_finite
 from reward_server.ledger import Entry, Ledger
 from reward_server.runner import RolloutRunner
+from reward_server.work import outcome_key
 from shared.errors import GreenforkError, NotReady
 from shared.states import Simulator
 from sim_workers.rollouts import RolloutTask
@@ -85,7 +85,7 @@ class Canary:
 
     async def _sing(self, state: StoredState) -> None:
         """Rolls the program left alone out and compares it with the record."""
-        task = RolloutTask(state.record.state_id, _signals(state)[0], None, _HORIZON_S)
+        task = RolloutTask.of(state.record.state_id, _signals(state)[0], None, _HORIZON_S)
         key = outcome_key(task, state, self._simulator.version)
         metrics = await self._runner.run(task, _TIMEOUT_S, is_urgent=True)
         check_finite(metrics)

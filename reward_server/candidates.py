@@ -1,8 +1,7 @@
-"""What an item of a request asks for: which state, which decision, which rollouts."""
+"""What an item of a request asks for: which state, which decisions."""
 
-import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from shared.completions import parse_completion
 from shared.decisions import Decision
@@ -10,87 +9,86 @@ from shared.errors import InvalidDecision, UnknownSignal
 from shared.legality import check_legality
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem
-from sim_workers.rewards import needs_reference
+from shared.states import Restore
 from sim_workers.rollouts import RolloutTask
+from sim_workers.sources import restore_of
 from sim_workers.store import StateStore, StoredState
 
-__all__ = ["Candidate", "Work", "outcome_key", "read_item", "work_of"]
+__all__ = ["Candidate", "check_signal", "read_item"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An item whose state and signal are known."""
+    """An item whose state and signals are known."""
 
     item: ScoreItem
     state: StoredState
-    decision: Decision | None
-    """None where none could be read."""
-    error: InvalidDecision | None
-    """Why the decision may not be carried out."""
+    decisions: Mapping[str, Decision]
+    """By signal; empty where none could be read."""
+    error: InvalidDecision | None = None
+    """Why they may not be carried out."""
 
+    @property
+    def decision(self) -> Decision | None:
+        """The one decision of an item that is not of several signals."""
+        return self.decisions.get(self.item.tls_id) if self.item.tls_id is not None else None
 
-@dataclass(frozen=True)
-class Work:
-    """The rollouts behind one reward: keys and tasks."""
+    def restore(self, reward: RewardSpec) -> Restore | None:
+        """How the state is brought back; None where there is nothing to roll out."""
+        if self.error is not None:
+            return None
+        task = self.task(reward)
+        if reward.seeds is not None:
+            task = replace(task, reseed=reward.seeds[0])
+        return restore_of(self.state, task)
 
-    own: tuple[str, RolloutTask]
-    reference: tuple[str, RolloutTask] | None
-    """The program left alone, where the reward compares with it."""
-
-    def tasks(self) -> dict[str, RolloutTask]:
-        """Tasks by key."""
-        return dict(pair for pair in (self.own, self.reference) if pair is not None)
+    def task(self, reward: RewardSpec) -> RolloutTask:
+        """The rollout of a legal candidate."""
+        return RolloutTask(
+            state_id=self.item.state_id,
+            observe=self.item.tls_ids(),
+            decisions=tuple((tls_id, self.decisions[tls_id]) for tls_id in self.item.tls_ids()),
+            horizon_s=reward.horizon_s,
+            follow_up=reward.follow_up,
+        )
 
 
 def read_item(item: ScoreItem, store: StateStore) -> Candidate:
-    """Finds the state and the signal, and reads and checks the decision.
+    """Finds the state and the signals, and reads and checks the decisions.
 
     Raises:
         UnknownState: No such state is served.
         UnknownSignal: The state has no such signal.
     """
     state = store.get(item.state_id)
-    signal = state.signal(item.tls_id)
-    if item.tls_id not in state.record.signals:
-        raise UnknownSignal(f"state {item.state_id} says nothing of signal {item.tls_id!r}")
-    decision: Decision | None = None
+    for tls_id in item.tls_ids():
+        check_signal(state, tls_id)
+    decisions: Mapping[str, Decision] = {}
     try:
-        decision = _decision(item)
-        check_legality(decision, signal, state.record.signals[item.tls_id])
+        decisions = _decisions(item)
+        for tls_id in item.tls_ids():
+            check_legality(decisions[tls_id], state.signal(tls_id), state.record.signals[tls_id])
     except InvalidDecision as exc:
-        return Candidate(item, state, decision, exc)
-    return Candidate(item, state, decision, None)
+        return Candidate(item, state, decisions, exc)
+    return Candidate(item, state, decisions)
 
 
-def work_of(candidate: Candidate, reward: RewardSpec, sumo_version: str) -> Work:
-    """The rollouts that a legal candidate's reward is made of."""
+def check_signal(state: StoredState, tls_id: str) -> None:
+    """Returns if decisions at a signal can be judged in a state.
 
-    def piece(decision: Decision | None) -> tuple[str, RolloutTask]:
-        item = candidate.item
-        task = RolloutTask(item.state_id, item.tls_id, decision, reward.horizon_s)
-        return outcome_key(task, candidate.state, sumo_version), task
-
-    return Work(piece(candidate.decision), piece(None) if needs_reference(reward) else None)
-
-
-def outcome_key(task: RolloutTask, state: StoredState, sumo_version: str) -> str:
-    """The key of an outcome in the ledger: 64 hex digits.
-
-    A state's id is the digest of its file, and neither the network, the demand to come nor the
-    green limits are in that file. A ledger outlives the datasets, so its keys name them too.
+    Raises:
+        UnknownSignal: The network has no such signal, or the state says nothing of it.
     """
-    signal = state.manifest.signals[task.tls_id]
-    identity = [
-        task.key(sumo_version),
-        state.record.scenario_id,
-        signal.min_green_s,
-        signal.max_green_s,
-    ]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    state.signal(tls_id)
+    if tls_id not in state.record.signals:
+        raise UnknownSignal(f"state {state.record.state_id} says nothing of signal {tls_id!r}")
 
 
-def _decision(item: ScoreItem) -> Decision:
+def _decisions(item: ScoreItem) -> Mapping[str, Decision]:
+    if item.decisions is not None:
+        return item.decisions
+    assert item.tls_id is not None, "the schema asks for it"  # noqa: S101
     if item.completion is None or item.decision_kind is None:
-        assert item.decision is not None, "the schema asks for one of the two"  # noqa: S101
-        return item.decision
-    return parse_completion(item.completion, item.decision_kind)
+        assert item.decision is not None, "the schema asks for one of the three"  # noqa: S101
+        return {item.tls_id: item.decision}
+    return {item.tls_id: parse_completion(item.completion, item.decision_kind)}

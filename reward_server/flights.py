@@ -42,6 +42,11 @@ class Fetched:
     joins: int = 0
     """Pieces of work that another request had begun."""
 
+    @property
+    def ledger_hits(self) -> int:
+        """Outcomes that the ledger knew."""
+        return sum(outcome.is_recorded for outcome in self.outcomes.values())
+
 
 @dataclass(frozen=True)
 class _Flight:

@@ -31,7 +31,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
-from shared.decisions import canonical
 from shared.errors import ConfigError, LedgerError
 from shared.rewards import Metrics
 from sim_workers.rollouts import RolloutTask
@@ -151,8 +150,8 @@ class Ledger:
         return {
             "key": entry.key,
             "state_id": task.state_id,
-            "tls_id": task.tls_id,
-            "decision": None if task.decision is None else canonical(task.decision),
+            "tls_id": ",".join(task.observe),
+            "decision": task.decisions_text(),
             "horizon_s": task.horizon_s,
             "simulator": entry.simulator,
             "metrics": entry.metrics.model_dump_json(),

@@ -1,15 +1,16 @@
 """Scoring a request: items in, results out, in the same order."""
 
 import asyncio
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reward_server.candidates import Candidate, Work, read_item, work_of
-from reward_server.flights import Fetched, Flights, Outcome
-from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError, RolloutError
+from reward_server.appraisals import Appraisal, appraise
+from reward_server.candidates import Candidate, read_item
+from reward_server.flights import Fetched, Flights
+from reward_server.work import Work, work_of
+from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
 from shared.scoring import Counts, ScoreRequest, ScoreResponse, ScoreResult
 from shared.states import Simulator
-from sim_workers.rewards import reward_of
 from sim_workers.store import StateStore
 
 __all__ = ["Scored", "Scorer"]
@@ -20,10 +21,7 @@ class Scored:
     """The response, and what it took."""
 
     response: ScoreResponse
-    ledger_hits: int
-    """Distinct outcomes that the ledger knew."""
-    joins: int
-    """Distinct outcomes that another request was already waiting for."""
+    fetched: Fetched
 
 
 class Scorer:
@@ -50,79 +48,72 @@ class Scorer:
         """
         deadline = asyncio.get_running_loop().time() + request.timeout_s
         candidates = [read_item(item, self._store) for item in request.items]
-        works = [
-            None if c.error else work_of(c, request.reward, self._simulator.version)
-            for c in candidates
-        ]
+        works = [self._work(request, candidate) for candidate in candidates]
         tasks = {key: task for work in works if work for key, task in work.tasks().items()}
         fetched = await self._flights.fetch(tasks, deadline)
-        results = tuple(
+        results = [
             _result(request, candidate, work, fetched)
             for candidate, work in zip(candidates, works, strict=True)
-        )
+        ]
         _refuse_if_all_late(results, request.timeout_s)
-        return Scored(
-            ScoreResponse(
-                results=results,
-                counts=Counts.of(results, fetched.rollouts),
-                simulator=self._simulator,
-            ),
-            ledger_hits=sum(o.is_recorded for o in fetched.outcomes.values()),
-            joins=fetched.joins,
+        response = ScoreResponse(
+            results=tuple(results),
+            counts=Counts.of(results, fetched.rollouts),
+            simulator=self._simulator,
         )
+        return Scored(response, fetched)
+
+    def _work(self, request: ScoreRequest, candidate: Candidate) -> Work | None:
+        """The rollouts of a legal candidate; None of another."""
+        if candidate.error is not None:
+            return None
+        task = candidate.task(request.reward)
+        return work_of(task, candidate.state, request.reward, self._simulator.version)
 
 
 def _result(
     request: ScoreRequest, candidate: Candidate, work: Work | None, fetched: Fetched
 ) -> ScoreResult:
     if candidate.error is not None:
-        return ScoreResult(
-            id=candidate.item.id,
-            status="invalid",
-            reward=request.reward.invalid_reward,
-            decision=candidate.decision,
-            restore=candidate.state.record.restore_over(request.reward.horizon_s),
-            error=ErrorInfo.of(candidate.error),
-        )
+        return _without_reward(request, candidate, candidate.error)
     assert work is not None, "a legal candidate has work"  # noqa: S101
-    own = fetched.outcomes[work.own[0]]
-    reference = fetched.outcomes[work.reference[0]] if work.reference else None
-    error = own.error or (reference.error if reference else None)
-    if error is not None:
-        return _failed(request, candidate, error)
-    return _scored(request, candidate, own, reference)
+    appraisal = appraise(work, request.reward, fetched.outcomes)
+    if isinstance(appraisal, Appraisal):
+        return _scored(request, candidate, appraisal)
+    return _without_reward(request, candidate, appraisal)
 
 
-def _scored(
-    request: ScoreRequest, candidate: Candidate, own: Outcome, reference: Outcome | None
-) -> ScoreResult:
-    metrics = own.metrics
-    assert metrics is not None, "an outcome has metrics or an error"  # noqa: S101
-    reward = reward_of(request.reward, metrics, reference.metrics if reference else None)
-    if not math.isfinite(reward):
-        return _failed(request, candidate, RolloutError(f"the reward is {reward}", "not_finite"))
+def _scored(request: ScoreRequest, candidate: Candidate, appraisal: Appraisal) -> ScoreResult:
     return ScoreResult(
         id=candidate.item.id,
         status="scored",
-        reward=reward,
+        reward=appraisal.reward,
+        reward_stderr=appraisal.stderr,
+        seeds=appraisal.seeds,
         decision=candidate.decision,
-        metrics=metrics if request.series else metrics.model_copy(update={"series": None}),
-        cached=own.is_recorded and (reference is None or reference.is_recorded),
-        restore=candidate.state.record.restore_over(request.reward.horizon_s),
+        decisions=candidate.item.decisions,
+        metrics=appraisal.shown_metrics(request.series),
+        cached=appraisal.is_cached,
+        restore=candidate.restore(request.reward),
     )
 
 
-def _failed(request: ScoreRequest, candidate: Candidate, error: GreenforkError) -> ScoreResult:
+def _without_reward(
+    request: ScoreRequest, candidate: Candidate, error: GreenforkError
+) -> ScoreResult:
+    """An invalid item's result, or that of an item that could not be computed."""
+    is_invalid = error is candidate.error
     return ScoreResult(
         id=candidate.item.id,
-        status="failed",
-        reward=None,
+        status="invalid" if is_invalid else "failed",
+        reward=request.reward.invalid_reward if is_invalid else None,
         decision=candidate.decision,
-        restore=candidate.state.record.restore_over(request.reward.horizon_s),
+        decisions=candidate.item.decisions,
+        restore=candidate.restore(request.reward),
         error=ErrorInfo.of(error),
     )
 
 
-def _refuse_if_all_late(results: tuple[ScoreResult, ...], timeout_s: float) -> None:
+def _refuse_if_all_late(results: Sequence[ScoreResult], timeout_s: float) -> None:
     if all(r.error is not None and r.error.code == DeadlineExceeded.code for r in results):
         raise DeadlineExceeded(f"no item was done within timeout_s = {timeout_s:g}")

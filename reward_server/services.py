@@ -12,6 +12,7 @@ from reward_server.admission import Admission
 from reward_server.canary import Canary
 from reward_server.flights import Flights
 from reward_server.ledger import Ledger
+from reward_server.outcomes import OutcomeExplorer
 from reward_server.runner import RolloutRunner
 from reward_server.scoring import Scorer
 from reward_server.settings import ServerSettings
@@ -33,6 +34,7 @@ class Services:
     store: StateStore
     flights: Flights
     scorer: Scorer
+    explorer: OutcomeExplorer
     admission: Admission
     canary: Canary
     telemetry: Telemetry
@@ -56,6 +58,7 @@ class Services:
             store=store,
             flights=flights,
             scorer=Scorer(store, flights, sumo),
+            explorer=OutcomeExplorer(store, flights, sumo),
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),
             telemetry=Telemetry(runner, admission),

@@ -1,18 +1,29 @@
 """What the gateway counts, for Prometheus. Each app has a registry of its own."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from reward_server.admission import Admission
+from reward_server.flights import Fetched
 from reward_server.runner import RolloutRunner
-from reward_server.scoring import Scored
+from shared.errors import ErrorInfo
+from shared.scoring import Status
 
 __all__ = ["Telemetry"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class _Answered(Protocol):
+    @property
+    def status(self) -> Status: ...
+
+    @property
+    def error(self) -> ErrorInfo | None: ...
 
 
 class Telemetry:
@@ -48,14 +59,14 @@ class Telemetry:
         )
         pending.set_function(lambda: admission.pending_items)
 
-    def count_scored(self, scored: Scored) -> None:
-        """Counts a scored request."""
-        for result in scored.response.results:
+    def count_items(self, results: Iterable[_Answered], fetched: Fetched) -> None:
+        """Counts what became of a request's items, and what that took."""
+        for result in results:
             code = result.error.code if result.error else ""
             self._items.labels(result.status, code).inc()
-        self._rollouts.inc(scored.response.counts.rollouts)
-        self._hits.inc(scored.ledger_hits)
-        self._joins.inc(scored.joins)
+        self._rollouts.inc(fetched.rollouts)
+        self._hits.inc(fetched.ledger_hits)
+        self._joins.inc(fetched.joins)
 
     def count_request(self, route: str, status: int, duration_s: float) -> None:
         """Counts any request.

@@ -2,9 +2,10 @@
 
 from fastapi.openapi.models import Example
 
-from shared.decisions import Extend
+from shared.decisions import Extend, NextPhase
 from shared.errors import ErrorInfo
 from shared.info import Health, Limits, ServiceInfo, Versions
+from shared.outcomes import OutcomesResponse, RankedOutcome, ReferenceOutcome
 from shared.rewards import Metrics, RewardSpec
 from shared.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from shared.signals import Phase, Program, Signal, SignalState
@@ -21,6 +22,7 @@ _RECORD = StateRecord(
     scenario_id="crossing-3fa94c0de112",
     time_s=900,
     seed=42,
+    run="seed42",
     restore="state",
     verified_s=60,
     simulator=_SUMO,
@@ -72,8 +74,38 @@ SCORE_REQUESTS: dict[str, Example] = {
             reward=RewardSpec(name="queue", horizon_s=30),
         ),
     },
+    "signals": {
+        "summary": "Decisions at several signals at once, under a weighted sum",
+        "value": _request(
+            ScoreItem(
+                state_id=STATE_ID,
+                decisions={
+                    "A0": Extend(extend=True),
+                    "B1": NextPhase(next_phase=2, green_s=20),
+                },
+            ),
+            reward=RewardSpec(name="sum", terms={"queue_gain": 1.0, "pressure": 0.1}),
+        ),
+    },
+    "seeds": {
+        "summary": "The mean over three continuations, max-pressure control afterwards",
+        "value": _request(
+            ScoreItem(state_id=STATE_ID, tls_id=_TLS_ID, decision=Extend(extend=False)),
+            reward=RewardSpec(follow_up="max_pressure", seeds=(1, 2, 3)),
+        ),
+    },
 }
 """Requests, by a short name."""
+
+_METRICS = Metrics(
+    queue_veh=2.0,
+    queue_veh_max=5,
+    wait_s=31.5,
+    speed_mps=6.2,
+    throughput_veh=14,
+    pressure_veh=3.1,
+    network_queue_veh=2.4,
+)
 
 _SCORE_RESPONSE = ScoreResponse(
     results=(
@@ -82,15 +114,7 @@ _SCORE_RESPONSE = ScoreResponse(
             status="scored",
             reward=0.375,
             decision=Extend(extend=True),
-            metrics=Metrics(
-                queue_veh=2.0,
-                queue_veh_max=5,
-                wait_s=31.5,
-                speed_mps=6.2,
-                throughput_veh=14,
-                pressure_veh=3.1,
-                network_queue_veh=2.4,
-            ),
+            metrics=_METRICS,
             restore="state",
         ),
         ScoreResult(
@@ -117,6 +141,38 @@ _SCORE_RESPONSE = ScoreResponse(
     simulator=_SUMO,
 )
 
+_REFERENCE = _METRICS.model_copy(update={"queue_veh": 5.0})
+
+_OUTCOMES = OutcomesResponse(
+    state_id=STATE_ID,
+    tls_id=_TLS_ID,
+    kind="extend",
+    reward=RewardSpec(),
+    best=Extend(extend=True),
+    outcomes=(
+        RankedOutcome(
+            decision=Extend(extend=True),
+            status="scored",
+            reward=0.375,
+            regret=0.0,
+            rank=1,
+            metrics=_METRICS,
+        ),
+        RankedOutcome(
+            decision=Extend(extend=False),
+            status="scored",
+            reward=0.0,
+            regret=0.375,
+            rank=2,
+            metrics=_REFERENCE,
+        ),
+    ),
+    reference=ReferenceOutcome(reward=0.0, metrics=_REFERENCE),
+    restore="state",
+    counts=Counts(scored=2, invalid=0, failed=0, cached=0, rollouts=3),
+    simulator=_SUMO,
+)
+
 _STATE_PAGE = StatePage(states=(_RECORD,), total=1, limit=100, offset=0)
 
 _STATE_VIEW = StateView(
@@ -139,6 +195,7 @@ RESPONSES: dict[str, dict[str, object]] = {
         "/v1/score": _SCORE_RESPONSE,
         "/v1/states": _STATE_PAGE,
         "/v1/states/{state_id}": _STATE_VIEW,
+        "/v1/states/{state_id}/outcomes": _OUTCOMES,
         "/v1/info": _INFO,
         "/healthz": Health(status="ok"),
         "/readyz": Health(status="ok"),

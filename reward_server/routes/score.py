@@ -34,22 +34,34 @@ async def score(
     An item that could not be scored is `failed` with `reward: null` and never a number; one whose
     decision breaks a rule is `invalid` with the `invalid_reward`.
     """
-    limit = services.settings.max_items
-    if len(body.items) > limit:
-        raise InvalidRequest(
-            f"items: {len(body.items)} are more than the {limit} that one request may hold",
-            "too_many_items",
-        )
+    load = _load(body, services.settings.max_items)
     fields = notes_of(request).fields
     fields.update(items=len(body.items), reward=body.reward.name, horizon_s=body.reward.horizon_s)
     begin_s = perf_counter()
-    with services.admission.admitted(len(body.items)):
+    with services.admission.admitted(load):
         scored = await services.scorer.score(body)
-    services.telemetry.count_scored(scored)
+    services.telemetry.count_items(scored.response.results, scored.fetched)
     fields.update(
         scored.response.counts.model_dump(),
-        ledger_hits=scored.ledger_hits,
-        joins=scored.joins,
+        ledger_hits=scored.fetched.ledger_hits,
+        joins=scored.fetched.joins,
         scoring_s=round(perf_counter() - begin_s, 4),
     )
     return scored.response
+
+
+def _load(body: ScoreRequest, limit: int) -> int:
+    """How many items the request counts for: each once a seed.
+
+    Raises:
+        InvalidRequest: ``too_many_items``.
+    """
+    seeds = len(body.reward.seeds or (None,))
+    load = len(body.items) * seeds
+    if load > limit:
+        times = f" times {seeds} seeds" if seeds > 1 else ""
+        raise InvalidRequest(
+            f"items: {len(body.items)}{times} are more than the {limit} that one request may hold",
+            "too_many_items",
+        )
+    return load

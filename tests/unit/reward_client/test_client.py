@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from reward_client import ClientOptions, RetryPolicy, RewardClient
 from shared.decisions import Extend
 from shared.errors import ConfigError, InvalidRequest, ServiceRefused, ServiceUnreachable
+from shared.outcomes import OutcomesQuery
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem
 
@@ -108,6 +109,16 @@ async def test_large_batches_are_cut_and_put_together_in_order() -> None:
     assert [r.id for r in response.results] == list(range(8))
     assert sorted(len(ids) for ids in service.sent_ids()) == [2, 3, 3]
     assert (response.counts.scored, response.counts.rollouts) == (8, 8)
+
+
+async def test_seeds_make_requests_smaller() -> None:
+    """The service counts an item once a seed, and so does the client; one item is the least."""
+    for seeds, sizes in (((1, 2), [2, 3, 3]), (tuple(range(9)), [1] * 8)):
+        service = Service()
+        async with client_of(service, Waits(), size=6) as client:
+            response = await client.score(items(8), RewardSpec(seeds=seeds))
+        assert sorted(len(ids) for ids in service.sent_ids()) == sizes
+        assert [r.id for r in response.results] == list(range(8))
 
 
 async def test_only_failed_items_are_sent_again() -> None:
@@ -277,6 +288,7 @@ async def test_states_come_from_all_pages() -> None:
             "scenario_id": "s-1",
             "time_s": number,
             "seed": 1,
+            "run": "seed1",
             "restore": "state",
             "verified_s": 60,
             "simulator": {"version": "1"},
@@ -293,6 +305,57 @@ async def test_states_come_from_all_pages() -> None:
         found = await client.states("s")
     assert [state.time_s for state in found] == [0, 1, 2]
     assert service.requests[0].url.params["scenario"] == "s"
+
+
+def explored(request: httpx.Request) -> httpx.Response:
+    """One outcome, of the signal and kind that were asked for."""
+    yes = {"kind": "extend", "extend": True, "extend_s": 5}
+    body = {
+        "state_id": request.url.path.split("/")[3],
+        "tls_id": request.url.params.get("tls_id", "only"),
+        "kind": request.url.params["kind"],
+        "reward": {"name": request.url.params["reward"]},
+        "best": yes,
+        "outcomes": [{"decision": yes, "status": "scored", "reward": 1, "regret": 0, "rank": 1}],
+        "reference": {"reward": 0},
+        "restore": "state",
+        "counts": {"scored": 1, "invalid": 0, "failed": 0, "cached": 0, "rollouts": 2},
+        "simulator": {"version": "1"},
+    }
+    return httpx.Response(200, json=body)
+
+
+async def test_outcomes_are_asked_for() -> None:
+    """What is not said is left to the service's defaults; trouble that passes is overcome."""
+    service = Service(problem(503, "overloaded"), explored)
+    async with client_of(service, Waits()) as client:
+        answer = await client.outcomes("s@1-aaaaaaaaaaaa")
+    assert (answer.state_id, answer.tls_id, answer.best) == (
+        "s@1-aaaaaaaaaaaa",
+        "only",
+        Extend(extend=True),
+    )
+    assert "tls_id" not in service.requests[-1].url.params
+
+
+async def test_terms_of_outcomes_are_sent() -> None:
+    """As parameters; and the service has the time that it was given to answer."""
+    query = OutcomesQuery(tls_id="a b/c", kind="plan", reward="wait", horizon_s=30, timeout_s=77)
+    service = Service(explored)
+    async with client_of(service, Waits()) as client:
+        answer = await client.outcomes("s@1-aaaaaaaaaaaa", query)
+    (request,) = service.requests
+    assert (answer.tls_id, answer.kind, answer.reward.name) == ("a b/c", "plan", "wait")
+    assert request.url.params["horizon_s"] == "30"
+    assert request.extensions["timeout"]["read"] > 77
+
+
+async def test_refused_outcomes_carry_their_code() -> None:
+    """So that a caller can name the signal."""
+    async with client_of(Service(problem(422, "tls_id_needed")), Waits()) as client:
+        with pytest.raises(ServiceRefused) as caught:
+            await client.outcomes("s@1-aaaaaaaaaaaa")
+    assert caught.value.code == "tls_id_needed"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Picky:
         items = json.loads(request.content)["items"]
         if any(item["state_id"] != "known" for item in items):
             return problem(404, "unknown_state")
-        if any(item["tls_id"] != "C" for item in items):
+        if any({item.get("tls_id", "C"), *item.get("decisions", {})} - {"C"} for item in items):
             return problem(404, "unknown_signal")
         return scored(request)
 
@@ -82,6 +82,22 @@ async def test_unknown_state_is_asked_for_once() -> None:
     batches = await score([line(i, state_id="nowhere") for i in range(64)], service)
     assert {r.status for batch in batches for r in batch.results} == {"failed"}
     assert service.requests < 10
+
+
+def joint(number: int, *tls_ids: str) -> bytes:
+    """An item with decisions at several signals."""
+    decisions = {tls_id: {"kind": "extend", "extend": True} for tls_id in tls_ids}
+    return json.dumps({"id": number, "state_id": "known", "decisions": decisions}).encode()
+
+
+async def test_lines_with_several_signals_fail_alone_too() -> None:
+    """What is remembered of some signals is not said of others."""
+    texts = [joint(0, "C", "Z"), joint(1, "C"), line(2), joint(3, "Z", "C"), line(4, tls_id="Z")]
+    service = Picky()
+    batches = await score(texts, service, size=1)
+    codes = [r.error.code if r.error else None for batch in batches for r in batch.results]
+    assert codes == ["unknown_signal", None, None, "unknown_signal", "unknown_signal"]
+    assert service.requests == 4
 
 
 async def test_batches_are_of_the_size_asked_for() -> None:

@@ -14,7 +14,13 @@ from shared.scoring import ScoreResponse
 from sim_workers.rollouts import RolloutTask
 from sim_workers.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
-from tests.unit.reward_server.world import GREEN, OTHER_GREEN, YELLOW, make_metrics
+from tests.unit.reward_server.world import (
+    GREEN,
+    OTHER_GREEN,
+    YELLOW,
+    make_metrics,
+    says_no,
+)
 
 YES = {"decision": {"kind": "extend", "extend": True}}
 
@@ -308,6 +314,7 @@ async def test_state_is_shown_with_its_signals(gateway: Gateway) -> None:
     """Definitions and what they were doing."""
     view = (await gateway.http.get(f"/v1/states/{GREEN}")).json()
     assert view["signals"]["C"] == {"program_id": "0", "phase": 0, "elapsed_s": 12}
+    assert (view["run"], view["restore"], view["anchor"]) == ("seed1", "state", None)
     assert view["definitions"]["C"]["programs"]["0"]["phases"][0]["state"] == "Gr"
 
 
@@ -323,7 +330,7 @@ async def test_metrics_count_what_happened(gateway: Gateway) -> None:
     """Items by status and code, rollouts, hits, and the runner's own numbers."""
 
     def crash_no(task: RolloutTask) -> Metrics | None:
-        if task.decision is not None and not task.decision.extend:
+        if says_no(task):
             raise RolloutCrashed("gone")
         return None
 

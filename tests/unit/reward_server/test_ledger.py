@@ -1,18 +1,19 @@
 """The ledger on its own."""
 
+import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from reward_server.candidates import outcome_key
 from reward_server.ledger import SCHEMA_VERSION, Entry, Ledger
-from shared.decisions import Extend
+from shared.decisions import Extend, NextPhase
 from shared.errors import ConfigError, LedgerError
 from sim_workers.rollouts import RolloutTask
-from tests.unit.reward_server.world import GREEN, make_manifest, make_metrics, make_state
+from tests.unit.reward_server.world import GREEN, GRID, make_metrics
 
-TASK = RolloutTask(GREEN, "C", Extend(extend=True), 60)
+TASK = RolloutTask.of(GREEN, "C", Extend(extend=True), 60)
 
 
 def entry(key: str, queue_veh: float = 0.1) -> Entry:
@@ -109,13 +110,24 @@ async def test_closed_ledger_is_an_error() -> None:
         await Ledger(Path("nowhere")).get_many(["a"])
 
 
-def test_keys_tell_apart_what_gives_other_outcomes() -> None:
-    """The scenario and the green limits count: a state's file knows neither."""
-    states = [
-        make_state(GREEN),
-        make_state(GREEN, make_manifest(max_green_s=40)),
-        make_state(GREEN, make_manifest(scenario_id="crossing-222222222222")),
+async def test_rows_can_be_read_by_people(tmp_path: Path) -> None:
+    """Signals and decisions stand there as text, whatever the key."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    await ledger.start()
+    decisions = (("A0", Extend(extend=False)), ("A1", NextPhase(next_phase=2, green_s=20)))
+    joint = RolloutTask(GRID, ("A0", "A1"), decisions, 60)
+    reference = RolloutTask(GRID, ("A0", "A1"), (), 60)
+    rows = [
+        Entry(key, task, make_metrics(1), "sumo") for key, task in (("a", joint), ("b", reference))
     ]
-    keys = {outcome_key(TASK, state, version) for state in states for version in ("1", "2")}
-    assert len(keys) == 6
-    assert outcome_key(TASK, make_state(GREEN), "1") in keys
+    await ledger.put_many(rows)
+    await ledger.close()
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT tls_id, decision FROM outcomes ORDER BY key").fetchall()
+    assert [tls_id for tls_id, _ in found] == ["A0,A1", "A0,A1"]
+    assert json.loads(found[0][1]) == {
+        "A0": {"kind": "extend", "extend": False},
+        "A1": {"kind": "phase", "next_phase": 2, "green_s": 20},
+    }
+    assert found[1][1] is None

@@ -10,7 +10,13 @@ from shared.errors import DeadlineExceeded, RolloutRejected, WorkerLost
 from shared.rewards import Metrics
 from sim_workers.rollouts import RolloutTask
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
-from tests.unit.reward_server.world import GREEN, OTHER_GREEN, YELLOW, make_metrics
+from tests.unit.reward_server.world import (
+    GREEN,
+    OTHER_GREEN,
+    YELLOW,
+    make_metrics,
+    says_no,
+)
 
 YES = {"decision": {"kind": "extend", "extend": True}}
 NO = {"decision": {"kind": "extend", "extend": False}}
@@ -120,7 +126,7 @@ async def test_failure_fails_only_its_items(gateway: Gateway) -> None:
     """A lost rollout is null with a code; the others keep their numbers."""
 
     def lose_no(task: RolloutTask) -> Metrics | None:
-        if task.decision is not None and not task.decision.extend:
+        if says_no(task):
             raise WorkerLost("gone")
         return None
 
@@ -137,7 +143,7 @@ async def test_lost_reference_fails_what_compares_with_it(gateway: Gateway) -> N
     """No reward is made up without its reference."""
 
     def lose_reference(task: RolloutTask) -> Metrics | None:
-        if task.decision is None:
+        if not task.decisions:
             raise RolloutRejected("no")
         return None
 

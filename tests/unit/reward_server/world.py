@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
+from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.rewards import Metrics
 from shared.signals import Phase, Program, Signal, SignalState
 from shared.states import Simulator, StateRecord
@@ -45,15 +47,17 @@ _PHASES = {GREEN: 0, OTHER_GREEN: 2, YELLOW: 1}
 
 def make_manifest(max_green_s: float = 60, scenario_id: str = "crossing-111111111111") -> Manifest:
     """A dataset's manifest."""
+    run = SimulationRef(run="seed1", command=(), begin_s=0, end_s=3600, seed=1)
     return Manifest(
         greenfork="0",
         simulator=Simulator(version=sumo_version()),
         scenario=ScenarioRef(
             scenario_id=scenario_id, name="crossing", config="c.sumocfg", dropped_options=()
         ),
-        simulation=SimulationRef(command=(), begin_s=0, end_s=3600, seed=1),
+        simulation=run,
+        simulations=(run,),
         signals={"C": SIGNAL.model_copy(update={"max_green_s": max_green_s})},
-        build=BuildReport(states=3, rows=3, passed_over=0, horizon_s=60, extend_s=5),
+        build=BuildReport(states=3, rows=3, replayed=0, horizon_s=60, extend_s=5),
     )
 
 
@@ -65,8 +69,10 @@ def make_state(state_id: str, manifest: Manifest | None = None) -> StoredState:
         scenario_id=manifest.scenario.scenario_id,
         time_s=900,
         seed=1,
+        run="seed1",
         restore="state",
         verified_s=60,
+        proven={"C": "extend"},
         simulator=manifest.simulator,
         signals={"C": SignalState(program_id="0", phase=_PHASES[state_id], elapsed_s=12)},
     )
@@ -78,13 +84,31 @@ def make_store(*state_ids: str) -> StateStore:
     return StateStore(make_state(state_id) for state_id in state_ids or _PHASES)
 
 
-def make_metrics(queue_veh: float) -> Metrics:
+GRID = "grid@300-dddddddddddd"
+"""A state with three signals, A0 and A1 at a green, B0 at a yellow."""
+_GRID_PHASES = {"A0": 0, "A1": 2, "B0": 1}
+
+
+def make_grid(max_green_s: float = 60) -> StoredState:
+    """A state with several signals."""
+    limited = {"max_green_s": max_green_s}
+    signals = {t: SIGNAL.model_copy(update=limited | {"tls_id": t}) for t in _GRID_PHASES}
+    manifest = make_manifest().model_copy(update={"signals": signals})
+    known = {
+        tls_id: SignalState(program_id="0", phase=phase, elapsed_s=12)
+        for tls_id, phase in _GRID_PHASES.items()
+    }
+    record = make_state(GREEN).record.model_copy(update={"state_id": GRID, "signals": known})
+    return StoredState(record, manifest, DatasetLayout(Path("nowhere")))
+
+
+def make_metrics(queue_veh: float, speed_mps: float | None = None) -> Metrics:
     """Metrics with a given queue, and a series of three seconds."""
     return Metrics(
         queue_veh=queue_veh,
         queue_veh_max=queue_veh + 1,
         wait_s=3.5,
-        speed_mps=None,
+        speed_mps=speed_mps,
         throughput_veh=2,
         pressure_veh=0.5,
         network_queue_veh=queue_veh,
@@ -93,10 +117,32 @@ def make_metrics(queue_veh: float) -> Metrics:
 
 
 def queue_of(task: RolloutTask) -> float:
-    """The queue that the fake runner gives: 5 left alone, 2 after a yes, 9 after a no."""
-    if task.decision is None:
-        return 5.0
-    return 2.0 if task.decision.extend else 9.0
+    """The queue that the fake runner gives: 5 left alone, 2 after a yes, 9 after a no.
+
+    Decisions at several signals add up, a seed adds itself, and max-pressure control takes 1 away.
+    """
+    if not task.decisions:
+        return 5.0 + (task.reseed or 0)
+    followed = 1.0 if task.follow_up == "max_pressure" else 0.0
+    return sum(_queue(decision) for _, decision in task.decisions) + (task.reseed or 0) - followed
+
+
+def _queue(decision: Decision) -> float:
+    match decision:
+        case Extend():
+            return 2.0 if decision.extend else 9.0
+        case NextPhase():
+            return decision.next_phase + decision.green_s / 10
+        case Cycle():
+            return sum(green.green_s for green in decision.greens) / 10
+        case Plan():
+            return 1.0 + sum(not step.extend for step in decision.steps)
+    assert_never(decision)
+
+
+def says_no(task: RolloutTask) -> bool:
+    """Whether the decision, or one of them, is a no."""
+    return any(isinstance(d, Extend) and not d.extend for _, d in task.decisions)
 
 
 @dataclass

@@ -1,0 +1,57 @@
+"""``GET /v1/states/{state_id}/outcomes``."""
+
+from time import perf_counter
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+
+from reward_server.problems import documented
+from reward_server.requests import notes_of
+from reward_server.routes.examples import STATE_ID
+from reward_server.services import Authorized, ServicesDep
+from shared.errors import InvalidRequest
+from shared.outcomes import OutcomesQuery, OutcomesResponse
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["states"], dependencies=[Authorized])
+
+
+@router.get(
+    "/v1/states/{state_id}/outcomes",
+    summary="Roll every legal decision out",
+    response_description="Every legal decision of one kind, the best first.",
+    responses=documented(401, 404, 422, 503, 504),
+)
+async def outcomes(
+    request: Request,
+    services: ServicesDep,
+    state_id: Annotated[str, Path(examples=[STATE_ID])],
+    query: Annotated[OutcomesQuery, Query()],
+) -> OutcomesResponse:
+    """What each decision leads to, and how much worse it is than the best one.
+
+    The outcomes are those that scoring gives and keeps. One that could not be computed is `failed`
+    with `reward: null`; the others are ranked without it.
+    """
+    choice = services.explorer.choice(state_id, query)
+    load, limit = len(choice.decisions), services.settings.max_items
+    if load > limit:
+        raise InvalidRequest(
+            f"kind: {load} decisions of kind {query.kind} are legal here, more than the "
+            f"{limit} items that one request may hold",
+            "too_many_items",
+        )
+    fields = notes_of(request).fields
+    fields.update(items=load, reward=query.reward, horizon_s=query.horizon_s)
+    begin_s = perf_counter()
+    with services.admission.admitted(load):
+        explored = await services.explorer.explore(choice, query)
+    services.telemetry.count_items(explored.response.outcomes, explored.fetched)
+    fields.update(
+        explored.response.counts.model_dump(),
+        ledger_hits=explored.fetched.ledger_hits,
+        joins=explored.fetched.joins,
+        scoring_s=round(perf_counter() - begin_s, 4),
+    )
+    return explored.response
