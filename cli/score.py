@@ -103,8 +103,21 @@ def score(
     url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
     source: Annotated[Path, typer.Option("--input", help="JSON lines, one item each.")],
     output: Annotated[Path, typer.Option(help="Results, one a line of the input.")],
-    reward: Annotated[str, typer.Option(help="queue_gain or queue.")] = "queue_gain",
+    reward: Annotated[
+        str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
+    ] = "queue_gain",
+    term: Annotated[
+        list[str] | None,
+        typer.Option(help="A term of a sum, queue_gain=1.0; may be given several times."),
+    ] = None,
     horizon: Annotated[int, typer.Option(help="Seconds that are rolled out.")] = 60,
+    follow_up: Annotated[
+        str, typer.Option(help="Who runs the signals afterwards: program or max_pressure.")
+    ] = "program",
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(help="Re-seed with this; given several times, the mean over the seeds."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = 120,
     series: Annotated[
         bool, typer.Option("--series", help="Have the queue after each second, too.")
@@ -118,6 +131,7 @@ def score(
 ) -> None:
     """Score decisions, a JSON object a line: state_id, tls_id, and a decision or a completion.
 
+    A line may hold decisions at several signals instead: state_id, and decisions by signal.
     Lines that fail are null in the output, with a reason; the exit status is then 1.
     """
     import asyncio
@@ -127,7 +141,16 @@ def score(
     from reward_client.batches import Terms
     from reward_client.jsonl import read_lines
 
-    terms = Terms(_reward_spec(reward, horizon), timeout, series)
+    spec = _reward_spec(
+        {
+            "name": reward,
+            "terms": _weights(term) if term else None,
+            "horizon_s": horizon,
+            "follow_up": follow_up,
+            "seeds": seed or None,
+        }
+    )
+    terms = Terms(spec, timeout, series)
     job = _Job(url, SecretStr(api_key) if api_key else None, terms)
     total = _count_lines(source)
     with (
@@ -155,14 +178,35 @@ async def _score_all(job: _Job, batches: "Iterable[Sequence[Line]]", out: _Out) 
     return summary
 
 
-def _reward_spec(name: str, horizon_s: int) -> "RewardSpec":
+def _weights(terms: Sequence[str]) -> dict[str, float]:
+    """The weights of a sum, out of ``name=weight`` each.
+
+    Raises:
+        InputError: A term is not of that form, or there twice.
+    """
+    from shared.errors import InputError
+
+    weights: dict[str, float] = {}
+    for term in terms:
+        name, _, weight = term.partition("=")
+        try:
+            value = float(weight)
+        except ValueError as exc:
+            raise InputError(f"--term {term}: write queue_gain=1.0", "bad_term") from exc
+        if name in weights:
+            raise InputError(f"--term {name} is there twice", "bad_term")
+        weights[name] = value
+    return weights
+
+
+def _reward_spec(fields: dict[str, object]) -> "RewardSpec":
     from pydantic import ValidationError
 
     from shared.rewards import RewardSpec
     from shared.validation import request_error
 
     try:
-        return RewardSpec.model_validate({"name": name, "horizon_s": horizon_s})
+        return RewardSpec.model_validate(fields)
     except ValidationError as exc:
         raise request_error(exc.errors()) from exc
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.completions import parse_completion
-from shared.decisions import DecisionKind, Extend
+from shared.decisions import Decision, DecisionKind, Extend, Plan
 from shared.errors import InvalidDecision, ServiceError, ServiceRefused
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem, ScoreResponse, ScoreResult, Status
@@ -72,7 +72,7 @@ class Scored:
     """Why it is invalid or failed."""
     is_cached: bool = False
     is_yes: bool | None = None
-    """Whether the decision was to extend; None where none could be read."""
+    """Whether the decision was to extend; None where none could be read, or of another kind."""
 
 
 class BatchScorer:
@@ -138,17 +138,23 @@ def _item(text: str, state_id: str, tls_id: str, kind: DecisionKind, extend_s: i
     """One completion as an item; as a decision only where it lacks seconds that are not default."""
     if extend_s != _DEFAULT_EXTEND_S:
         try:
-            decision = parse_completion(text, kind)
+            decision = _with_seconds(parse_completion(text, kind), extend_s)
         except InvalidDecision:
             pass  # the service says what is wrong with it
         else:
-            if decision.extend_s == _DEFAULT_EXTEND_S:
-                decision = Extend(extend=decision.extend, extend_s=extend_s)
             return ScoreItem(state_id=state_id, tls_id=tls_id, decision=decision)
     return ScoreItem(state_id=state_id, tls_id=tls_id, decision_kind=kind, completion=text)
 
 
+def _with_seconds(decision: Decision, extend_s: int) -> Decision:
+    """The decision with other seconds, where it has some and they are those of a silent text."""
+    if isinstance(decision, Extend | Plan) and decision.extend_s == _DEFAULT_EXTEND_S:
+        return decision.model_copy(update={"extend_s": extend_s})
+    return decision
+
+
 def _scored(result: ScoreResult) -> Scored:
+    decision = result.decision
     code = result.error.code if result.error else None
     if result.reward is None or not math.isfinite(result.reward):
         return Scored("failed", None, code or "no_reward")
@@ -157,7 +163,7 @@ def _scored(result: ScoreResult) -> Scored:
         reward=max(-REWARD_BOUND, min(REWARD_BOUND, result.reward)),
         code=code,
         is_cached=result.cached,
-        is_yes=result.decision.extend if result.decision else None,
+        is_yes=decision.extend if isinstance(decision, Extend) else None,
     )
 
 

@@ -35,8 +35,8 @@ NEVER = {
 
 ALONE = {
     "ray": {"sim_workers/pool.py", "sim_workers/actor.py"},
-    "libsumo": {"sim_workers/engine.py"},
-    "traci": set[str](),
+    "libsumo": {"sim_workers/engine.py", "sim_workers/readings.py"},
+    "traci": {"sim_workers/independent.py"},
 }
 """The only modules that may import what everybody else must do without."""
 
@@ -140,7 +140,7 @@ def test_package_never_imports(package: str) -> None:
 
 @pytest.mark.parametrize("library", ALONE)
 def test_library_is_imported_in_few_places(library: str) -> None:
-    """Ray stays in the pool and the actor, libsumo in the engine, TraCI in tests."""
+    """Ray stays in the pool and the actor, libsumo in the engine, TraCI in the independent path."""
     modules = [module for module in _modules(*PACKAGES) if module not in ALONE[library]]
     assert _offences(modules, {library}) == []
     for module in ALONE[library]:
@@ -225,3 +225,9 @@ def test_help_loads_nothing_heavy() -> None:
         loaded = set(json.loads(run.stdout.splitlines()[-1]))
         assert "typer" in loaded
         assert loaded & HEAVY == set()
+
+
+def test_verifying_loads_traci_only_when_it_runs() -> None:
+    """Whoever has not installed TraCI can import the verification, and is told when it runs."""
+    code = "import sys, sim_workers.verification\nassert 'traci' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

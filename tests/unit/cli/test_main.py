@@ -33,7 +33,7 @@ def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(verb in said for verb in ("scenarios", "dataset", "serve", "score"))
 
 
-@pytest.mark.parametrize("verb", ["serve", "score", "dataset", "scenarios"])
+@pytest.mark.parametrize("verb", ["serve", "score", "outcomes", "dataset", "scenarios"])
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """And asking for it is no error."""
     assert status_of(verb, "--help") == 0

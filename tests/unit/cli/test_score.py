@@ -107,6 +107,13 @@ def test_errors_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         (["--output", "nowhere/out.jsonl"], "bad_input"),
         (["--url", "localhost:8000"], "bad_config"),
         (["--reward", "luck"], "unknown_reward"),
+        (["--reward", "sum"], "invalid_request"),
+        (["--reward", "sum", "--term", "luck=1"], "unknown_reward"),
+        (["--reward", "sum", "--term", "queue"], "bad_term"),
+        (["--reward", "sum", "--term", "queue=1", "--term", "queue=2"], "bad_term"),
+        (["--term", "queue=1"], "invalid_request"),
+        (["--follow-up", "luck"], "invalid_request"),
+        (["--seed", "-1"], "invalid_request"),
         (["--horizon", "0"], "invalid_request"),
         (["--timeout", "0"], "invalid_request"),
         (["--colour", "red"], "usage"),
@@ -119,6 +126,29 @@ def test_unusable_input_is_2(
     """Each with its code."""
     assert run(LINE, scored, *options, "--json") == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == code
+
+
+def test_reward_is_sent_as_it_was_asked_for(run: Run) -> None:
+    """A sum with its terms, seeds, and who follows the decisions up."""
+    sent = []
+
+    def noted(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content)["reward"])
+        return scored(request)
+
+    terms = ["--reward", "sum", "--term", "queue_gain=1", "--term", "pressure=0.1"]
+    others = ["--horizon", "30", "--follow-up", "max_pressure", "--seed", "1", "--seed", "2"]
+    assert run(LINE, noted, *terms, *others) == 0
+    assert sent == [
+        {
+            "name": "sum",
+            "terms": {"queue_gain": 1.0, "pressure": 0.1},
+            "horizon_s": 30,
+            "invalid_reward": -1.0,
+            "follow_up": "max_pressure",
+            "seeds": [1, 2],
+        }
+    ]
 
 
 def test_empty_file_is_2(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from shared.completions import parse_completion
+from shared.decisions import Extend
 from shared.errors import ErrorInfo, InvalidDecision, ServiceError, ServiceRefused
 from shared.errors import ServiceUnreachable as Unreachable
 from shared.rewards import RewardSpec
@@ -47,6 +48,7 @@ def _answer(item: ScoreItem, reward: RewardSpec) -> ScoreResult:
     except InvalidDecision as exc:
         error = ErrorInfo.of(exc)
         return ScoreResult(id=None, status="invalid", reward=reward.invalid_reward, error=error)
+    assert isinstance(decision, Extend)
     value = (0.5 if decision.extend else -0.5) * (1e9 if item.state_id == "wild" else 1)
     return ScoreResult(id=None, status="scored", reward=value, decision=decision, cached=True)
 
@@ -187,8 +189,12 @@ async def test_seconds_of_a_yes() -> None:
     """Other seconds than the default are sent as a decision; invalid text is sent as it is."""
     functions = Functions(FakeService(), extend_s=10)
     await functions([YES, '{"extend": "yes", "extend_sec": 20}', "?"])
-    sent = [(i.decision and i.decision.extend_s, i.completion) for i in functions.service.calls[0]]
-    assert sent == [(10, None), (20, None), (None, "?")]
+    sent = [(i.decision, i.completion) for i in functions.service.calls[0]]
+    assert sent == [
+        (Extend(extend=True, extend_s=10), None),
+        (Extend(extend=True, extend_s=20), None),
+        (None, "?"),
+    ]
 
 
 @pytest.mark.parametrize(
