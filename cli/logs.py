@@ -28,5 +28,6 @@ def configure_logs(level: str) -> None:
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Looked up anew for each line: whoever has replaced stderr meanwhile may have closed it.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

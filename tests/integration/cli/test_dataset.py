@@ -3,26 +3,18 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from cli.main import app
 from tests.integration.conftest import OWN, read_rows
+from tests.integration.sim_workers.lone_green import LONE_GREEN, write_lone_green
 from tests.integration.sim_workers.uninterrupted import sumo_binary
 
 CROSSING = str(OWN["crossing"])
 TINY = ("--seed", "7", "--states", "1", "--warmup", "60", "--end", "200")
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
-    """The command configures logging for its process."""
-    yield
-    structlog.reset_defaults()
 
 
 class _Command:
@@ -74,7 +66,7 @@ def test_build_makes_a_dataset_and_says_what_is_next(greenfork: _Command, tmp_pa
     out = tmp_path / "out"
     status, printed, _ = greenfork("dataset", "build", CROSSING, "--out", str(out), *TINY)
     assert status == 0
-    assert "states kept" in printed
+    assert "from their file" in printed
     assert "--seed 7" in printed
     assert "greenfork serve --dataset" in printed
     (row,) = read_rows(out)
@@ -92,6 +84,39 @@ def test_build_prints_the_manifest_for_machines(greenfork: _Command, tmp_path: P
     assert body["manifest"] == json.loads((out / "manifest.json").read_text())
     (row,) = read_rows(out)
     assert len(row["outcomes"]) == 2
+
+
+def test_build_takes_runs_policy_and_kind(greenfork: _Command, tmp_path: Path) -> None:
+    """Two seeds with two demands under a policy, asked for whole cycles; all of it is in the table.
+
+    ``--help`` shows how.
+    """
+    arguments = (
+        *("--out", str(tmp_path / "out"), "--end", "400", "--workers", "2"),
+        *("--seed", "7", "--seed", "8", "--scale", "1", "--scale", "0.8", "--states", "4"),
+        *("--policy", "max_pressure", "--epsilon", "0.2", "--kind", "cycle"),
+    )
+    status, printed, _ = greenfork("dataset", "build", CROSSING, *arguments, "--json")
+    assert status == 0
+    runs = [run["run"] for run in json.loads(printed)["manifest"]["simulations"]]
+    policy = "max_pressure-random0.2"
+    expected = [f"seed{seed}{scale}-{policy}" for seed in (7, 8) for scale in ("", "-scale0.8")]
+    assert runs == expected
+    assert {row["decision_kind"] for row in read_rows(tmp_path / "out")} == {"cycle"}
+    _, printed, _ = greenfork("dataset", "build", "--help")
+    assert "--policy max_pressure --epsilon 0.2" in " ".join(printed.split())
+
+
+def test_signals_left_out_are_said(greenfork: _Command, tmp_path: Path) -> None:
+    """With the reason."""
+    config = write_lone_green(tmp_path)
+    arguments = ("dataset", "build", str(config), "--out", str(tmp_path / "out"), *TINY)
+    status, printed, _ = greenfork(*arguments)
+    assert status == 0
+    assert f"{LONE_GREEN}: one green phase only" in printed
+    other = ("--out", str(tmp_path / "other"), "--tls", LONE_GREEN)
+    error = greenfork.error("dataset", "build", str(config), *other)
+    assert error["code"] == "nothing_to_decide"
 
 
 def test_options_left_out_are_said(greenfork: _Command, tmp_path: Path) -> None:
@@ -164,6 +189,23 @@ def test_time_that_leaves_no_decision_point(greenfork: _Command, tmp_path: Path)
     error = greenfork.error("dataset", "build", CROSSING, "--out", out, "--end", "100")
     assert error["code"] == "no_decision_points"
     assert "raise the end" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--scale", "0"), "--scale must be above 0"),
+        (("--actions", "a.jsonl", "--policy", "random"), "one of --actions, --policy"),
+        (("--actions", "nowhere.jsonl"), "nowhere.jsonl"),
+    ],
+)
+def test_runs_that_cannot_be(
+    options: tuple[str, ...], said: str, greenfork: _Command, tmp_path: Path
+) -> None:
+    """The option at fault is named."""
+    error = greenfork.error("dataset", "build", CROSSING, "--out", str(tmp_path / "o"), *options)
+    assert error["code"] in ("bad_config", "bad_actions")
+    assert said in error["message"]
 
 
 def test_greens_that_exclude_each_other(greenfork: _Command, tmp_path: Path) -> None:
