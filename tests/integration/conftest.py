@@ -35,7 +35,7 @@ def dataset_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     def build(reference: str) -> Path:
         config = OWN.get(reference) or locate_scenario(reference)
         out = tmp_path_factory.mktemp("datasets") / config.stem
-        options = BuildOptions(seed=7, states=STATES, with_outcomes=True)
+        options = BuildOptions(seeds=(7,), states=STATES, with_outcomes=True)
         build_dataset(config, out, options)
         return out
 

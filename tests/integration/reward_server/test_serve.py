@@ -1,13 +1,9 @@
 """``greenfork serve`` and ``greenfork score`` as processes, with real Ray and real SUMO."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +14,7 @@ from shared.decisions import Extend
 from shared.rewards import RewardSpec
 from sim_workers.rewards import reward_of
 from tests.integration.conftest import read_rows
-
-GREENFORK = [sys.executable, "-c", "from cli.main import app; app()"]
-MARK = "GREENFORK_TEST_RUN"
-
-
-def processes_of(mark: str) -> list[str]:
-    """The command lines of all processes that inherited a mark."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_text())
-        except OSError:
-            continue
-    return found
-
-
-@contextmanager
-def served(dataset: Path, data_dir: Path, signum: signal.Signals) -> Iterator[str]:
-    """Serves a dataset, gives the URL, and ends the server with a signal."""
-    mark = uuid.uuid4().hex
-    options = ["--dataset", str(dataset), "--data-dir", str(data_dir), "--port", "0"]
-    server = subprocess.Popen(
-        [*GREENFORK, "serve", *options, "--workers", "1", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {MARK: mark},
-        text=True,
-    )
-    assert server.stdout is not None
-    with server, server.stdout as said:
-        try:
-            yield next(url for line in said if (url := _ready_url(json.loads(line)["message"])))
-        finally:
-            server.send_signal(signum)
-            status = server.wait(timeout=30)
-    assert status == 0
-    assert processes_of(mark) == [], "nothing may be left running"
-
-
-def _ready_url(message: str) -> str | None:
-    return message.split()[-1] if message.startswith("ready") else None
+from tests.integration.reward_server.serving import GREENFORK, served
 
 
 def score(url: str, folder: Path, items: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Any]]:
@@ -78,7 +33,7 @@ def test_served_rewards_are_those_of_the_builder_and_outlive_the_server(
     dataset_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """To the last bit; a second server finds them in the ledger, and neither leaves anything."""
-    dataset = dataset_of("crossing")
+    dataset, data_dir = dataset_of("crossing"), tmp_path / "data"
     rows = [Row.model_validate(row) for row in read_rows(dataset)]
     items = [
         {"state_id": row.state_id, "tls_id": row.tls_id, "decision": outcome.decision.model_dump()}
@@ -86,14 +41,14 @@ def test_served_rewards_are_those_of_the_builder_and_outlive_the_server(
         for outcome in row.outcomes or ()
     ]
     spec = RewardSpec(name="queue", horizon_s=60)
-    with served(dataset, tmp_path / "data", signal.SIGTERM) as url:
+    with served(dataset, data_dir=data_dir, signum=signal.SIGTERM) as url:
         summary, rewards = score(url, tmp_path, items)
         by_queue = _queue_rewards(url, items)
     assert (summary["scored"], summary["failed"], summary["cached"]) == (len(items), 0, 0)
     built = [reward_of(spec, o.metrics, None) for row in rows for o in row.outcomes or ()]
     assert by_queue == built
     assert {Extend.model_validate(item["decision"]).extend for item in items} == {True, False}
-    with served(dataset, tmp_path / "data", signal.SIGINT) as url:
+    with served(dataset, data_dir=data_dir, signum=signal.SIGINT) as url:
         again, same = score(url, tmp_path, items)
     assert same == rewards
     assert (again["cached"], again["rollouts"]) == (len(items), 0)

@@ -8,6 +8,7 @@ from typing import TypeVar
 _Seen = TypeVar("_Seen")
 _LIMIT_S = 30.0
 _PAUSE_S = 0.002
+_ROLLOUT_TICKS = 5
 
 
 def wait_for(look: Callable[[], _Seen], what: str, limit_s: float = _LIMIT_S) -> _Seen:
@@ -23,6 +24,11 @@ def wait_for(look: Callable[[], _Seen], what: str, limit_s: float = _LIMIT_S) ->
 def children(pid: int) -> list[int]:
     """The child processes of a process, zombies included."""
     return [child for child, (_, parent) in _processes().items() if parent == pid]
+
+
+def rollouts_of(holder: int) -> list[int]:
+    """The rollouts that a holder has under way; the child it keeps ready has hardly run yet."""
+    return [child for child in children(holder) if _cpu_ticks(child) >= _ROLLOUT_TICKS]
 
 
 def descendants(pid: int) -> list[int]:
@@ -52,6 +58,15 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def _cpu_ticks(pid: int) -> int:
+    """Processor time that a process has used, in hundredths of a second."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 def _processes() -> dict[int, tuple[str, int]]:

@@ -8,6 +8,7 @@ STATE and REMAINING may be ``-``. Prints the metrics as JSON.
 import json
 import sys
 from collections.abc import Sequence
+from math import fsum
 
 import libsumo as sumo
 
@@ -29,8 +30,8 @@ def main(config: str, seed: str, state: str, tls_id: str, remaining: str, horizo
         left += len(set(before) - set(now))
         before = now
         queue.append(sum(map(sumo.lane.getLastStepHaltingNumber, incoming)))
-        wait.append(sum(map(sumo.lane.getWaitingTime, incoming)))
-        speeds.append(sum(map(sumo.vehicle.getSpeed, now)))
+        wait.append(fsum(map(sumo.lane.getWaitingTime, incoming)))
+        speeds.append(fsum(map(sumo.vehicle.getSpeed, now)))
         seen += len(now)
         pressure.append(len(now) - len(_on(outgoing)))
         network.append(sum(map(sumo.lane.getLastStepHaltingNumber, sumo.lane.getIDList())))
@@ -38,7 +39,7 @@ def main(config: str, seed: str, state: str, tls_id: str, remaining: str, horizo
         "queue_veh": _mean(queue),
         "queue_veh_max": max(queue),
         "wait_s": _mean(wait),
-        "speed_mps": sum(speeds) / seen if seen else None,
+        "speed_mps": fsum(speeds) / seen if seen else None,
         "throughput_veh": left,
         "pressure_veh": _mean(pressure),
         "network_queue_veh": _mean(network),
@@ -52,7 +53,7 @@ def _on(lanes: list[str]) -> list[str]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return fsum(values) / len(values)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+from shared.decisions import Decision, Extend
 from shared.errors import ErrorInfo
 from shared.rewards import Metrics
-from sim_workers.store import StateStore, StoredState
-from sim_workers.worker import Bundle, StateRef, StateWorker, WorkerLimits, WorkerRollout
+from sim_workers.rollouts import RolloutTask
+from sim_workers.sources import Source, source_of
+from sim_workers.store import StateStore
+from sim_workers.worker import StateWorker, WorkerLimits
+from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
 
 ENDLESS_S = 10_000_000
 """A horizon that takes minutes."""
@@ -21,26 +25,26 @@ def roll_out(
     dataset: Path,
     state_id: str,
     *,
-    tls_id: str = "c",
-    phase_remaining_s: float | None = 0,
+    decision: Decision | None = Extend(extend=False),  # noqa: B008  frozen
     horizon_s: int = 60,
     remaining_s: float = 300,
 ) -> Metrics | ErrorInfo:
-    """The outcome of one rollout, the files sent along."""
-    state = StateStore.open([dataset]).get(state_id)
-    rollout = WorkerRollout(tls_id, phase_remaining_s, horizon_s, remaining_s)
-    outcomes = worker.run(ref_of(state), [rollout], bundle_of(state))
+    """The outcome of one rollout at signal c from the state's file, which is sent along."""
+    task = RolloutTask.of(state_id, "c", decision, horizon_s)
+    return run_task(worker, dataset, task, remaining_s, "file")
+
+
+def run_task(
+    worker: StateWorker,
+    dataset: Path,
+    task: RolloutTask,
+    remaining_s: float = 300,
+    source: Source | None = None,
+) -> Metrics | ErrorInfo:
+    """The outcome of any task, the files sent along; by default from where it is exact."""
+    state = StateStore.open([dataset]).get(task.state_id)
+    ref = ref_of(state, source or source_of(state, task), task.reseed)
+    rollouts = [worker_rollout(state, task, remaining_s)]
+    outcomes = worker.run(ref, rollouts, bundle_of(state, ref))
     assert outcomes is not None
     return outcomes[0]
-
-
-def ref_of(state: StoredState) -> StateRef:
-    """How a worker is told which state is meant."""
-    record = state.record
-    return StateRef(record.state_id, record.scenario_id, record.seed)
-
-
-def bundle_of(state: StoredState) -> Bundle:
-    """The files behind a state."""
-    scenario = {path.name: path.read_bytes() for path in state.layout.scenario.iterdir()}
-    return Bundle(state.read(), scenario)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from shared.dataset import Manifest
+from shared.decisions import Decision, DecisionKind, canonical
 from shared.errors import DatasetError, GreenforkError, ScenarioError, UnknownSignal
+from shared.legality import check_legality
+from shared.states import StateRecord
 from sim_workers.build_plan import BuildOptions, Progress
 from sim_workers.builder import build_dataset
 from sim_workers.scenarios import RESTORE_CONFIG_NAME
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
-from tests.integration.sim_workers.process_tree import nurseries_of
+from tests.integration.sim_workers.lone_green import LONE_GREEN, write_lone_green
 from tests.integration.sim_workers.uninterrupted import sumo_binary
 
 CROSSING = OWN["crossing"]
-TINY = BuildOptions(seed=7, states=2, warmup_s=60, end_s=260)
+TINY = BuildOptions(seeds=(7,), states=2, warmup_s=60, end_s=260)
 
 
 def _build(out: Path, config: Path = CROSSING, **changes: Any) -> Manifest:  # noqa: ANN401
@@ -59,11 +62,11 @@ def test_rows_hold_what_the_contract_says(dataset: Path) -> None:
         assert set(row) == {
             *("prompt", "state_id", "scenario", "tls_id", "decision_kind", "current_phase"),
             *("elapsed_green_s", "min_green_s", "max_green_s", "time_s", "seed", "restore"),
-            *("difficulty", "outcomes"),
+            *("difficulty", "outcomes", "scale"),
         }
         assert row["decision_kind"] == "extend"
-        assert row["restore"] == "state"
-        assert row["seed"] == 7
+        assert row["restore"] in ("state", "replay")
+        assert (row["seed"], row["scale"]) == (7, 1)
         assert 0 <= row["difficulty"] <= 1
         decisions = [outcome["decision"] for outcome in row["outcomes"]]
         assert [decision["extend"] for decision in decisions] == [True, False]
@@ -168,7 +171,7 @@ def test_the_same_build_twice_is_the_same_to_the_byte(tmp_path: Path) -> None:
 
 def test_another_seed_is_another_dataset(tmp_path: Path) -> None:
     """Other traffic, other states, the same scenario."""
-    one, two = (_build(tmp_path / str(seed), seed=seed, states=1) for seed in (1, 2))
+    one, two = (_build(tmp_path / str(seed), seeds=(seed,), states=1) for seed in (1, 2))
     assert one.scenario == two.scenario
     assert _index(tmp_path / "1")[0]["state_id"] != _index(tmp_path / "2")[0]["state_id"]
 
@@ -325,31 +328,48 @@ def test_no_decision_points_says_why(changes: dict[str, Any], reason: str, tmp_p
     assert reason in error.message
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
-def test_interrupted_build_leaves_nothing(
-    interruption: type[BaseException], tmp_path: Path
-) -> None:
-    """No half of a dataset, and no process."""
-    seen: list[Progress] = []
-
-    def interrupt(progress: Progress) -> None:
-        seen.append(progress)
-        raise interruption
-
-    with pytest.raises(interruption):
-        build_dataset(CROSSING, tmp_path / "out", TINY, interrupt)
-    assert seen == [Progress(1, 2, 1, seen[0].passed_over)]
-    assert list(tmp_path.iterdir()) == []
-    assert nurseries_of(os.getpid()) == []
-
-
 def test_progress_is_reported_slot_by_slot(tmp_path: Path) -> None:
-    """It ends where the manifest says."""
+    """It begins with nothing and ends where the manifest says."""
     seen: list[Progress] = []
     manifest = build_dataset(CROSSING, tmp_path / "out", TINY, seen.append)
-    assert [progress.slots_done for progress in seen] == [1, 2]
+    assert [progress.slots_done for progress in seen] == [0, 1, 2]
+    assert seen[0].resumed == seen[0].states == 0
     assert seen[-1].states == manifest.build.states
-    assert seen[-1].passed_over == manifest.build.passed_over
+    assert seen[-1].from_anchor + seen[-1].from_begin == manifest.build.replayed
+
+
+@pytest.mark.parametrize("kind", ["extend", "phase", "cycle", "plan"])
+def test_rows_ask_for_the_kind_and_hold_its_legal_decisions(
+    kind: DecisionKind, tmp_path: Path
+) -> None:
+    """Every outcome is of a decision that would be accepted in that state."""
+    manifest = _build(tmp_path / "out", kind=kind, states=1, with_outcomes=True)
+    (row,) = read_rows(tmp_path / "out")
+    assert row["decision_kind"] == kind
+    state = StateRecord.model_validate(_index(tmp_path / "out")[0]).signals["c"]
+    decisions = [
+        TypeAdapter[Decision](Decision).validate_python(outcome["decision"])
+        for outcome in row["outcomes"]
+    ]
+    assert len(decisions) == len({canonical(decision) for decision in decisions}) > 1
+    for decision in decisions:
+        assert decision.kind == kind
+        check_legality(decision, manifest.signals["c"], state)
+
+
+def test_signals_with_nothing_to_decide_are_left_out_and_named(tmp_path: Path) -> None:
+    """The others are decided."""
+    manifest = _build(tmp_path / "out", write_lone_green(tmp_path))
+    assert manifest.build.undecidable == {LONE_GREEN: "one green phase only"}
+    assert LONE_GREEN not in {row["tls_id"] for row in read_rows(tmp_path / "out")}
+
+
+def test_asking_for_a_signal_with_nothing_to_decide_is_an_error(tmp_path: Path) -> None:
+    """With the reason."""
+    error = _refused(tmp_path, write_lone_green(tmp_path), tls_ids=("A0", LONE_GREEN))
+    assert isinstance(error, ScenarioError)
+    assert error.code == "nothing_to_decide"
+    assert f"{LONE_GREEN}: one green phase only" in error.message
 
 
 def test_scenarios_folder_is_not_written_to() -> None:

@@ -64,7 +64,7 @@ def test_one_item_has_one_value(scenario: str, dataset_of: Callable[[str], Path]
     folder = dataset_of(scenario)
     row = max(read_rows(folder), key=_gap)
     tasks = [
-        RolloutTask(row["state_id"], row["tls_id"], Extend(extend=extend), 60)
+        RolloutTask.of(row["state_id"], row["tls_id"], Extend(extend=extend), 60)
         for extend in (True, False)
     ]
     seen: dict[RolloutTask, set[str]] = {task: set() for task in tasks}
@@ -87,7 +87,7 @@ def test_the_pool_gives_the_outcomes_of_the_live_simulation(
     folder = dataset_of(scenario)
     rows = read_rows(folder)
     pairs = [
-        (RolloutTask(row["state_id"], row["tls_id"], Extend(**outcome["decision"]), 60), outcome)
+        (RolloutTask.of(row["state_id"], row["tls_id"], Extend(**outcome["decision"]), 60), outcome)
         for row in rows
         for outcome in row["outcomes"]
     ]

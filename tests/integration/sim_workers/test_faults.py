@@ -14,23 +14,25 @@ from shared.errors import ErrorInfo, HolderLost, RolloutRejected
 from shared.rewards import Metrics
 from sim_workers.messages import Observe, Observed, Open, Rollout
 from sim_workers.processes import Nursery
+from sim_workers.rollouts import RolloutTask
 from sim_workers.scenarios import CONFIG_NAME
 from sim_workers.store import StateStore
 from sim_workers.worker import StateWorker
+from sim_workers.worker_inputs import bundle_of, ref_of
 from tests.integration.sim_workers.process_tree import (
     children,
     descendants,
     is_alive,
     nurseries_of,
     nursery_of,
+    rollouts_of,
     wait_for,
 )
 from tests.integration.sim_workers.rolling import (
     ENDLESS_S,
-    bundle_of,
     make_worker,
-    ref_of,
     roll_out,
+    run_task,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -74,7 +76,7 @@ def background() -> Iterator[ThreadPoolExecutor]:
 def _busy_holder(owner: int, spared: frozenset[int] = frozenset()) -> int | None:
     """A holder with a rollout under way."""
     holders = [pid for nursery in nurseries_of(owner) for pid in children(nursery)]
-    return next((pid for pid in holders if pid not in spared and children(pid)), None)
+    return next((pid for pid in holders if pid not in spared and rollouts_of(pid)), None)
 
 
 def _wait_for_rollout(spared: frozenset[int] = frozenset()) -> int:
@@ -125,7 +127,7 @@ def test_rollouts_process_that_is_killed_is_reported(
 ) -> None:
     """The rollout crashed, its holder did not: it goes on without a new start."""
     outcome = background.submit(roll_out, worker, dataset, state_ids[0], horizon_s=ENDLESS_S)
-    _kill_all(children(_wait_for_rollout()))
+    _kill_all(rollouts_of(_wait_for_rollout()))
     assert _code(outcome.result()) == "rollout_crashed"
     assert isinstance(roll_out(worker, dataset, state_ids[0]), Metrics)
     assert worker.holder_starts == 1
@@ -151,7 +153,7 @@ def test_rollout_over_its_limit_is_ended(dataset: Path, state_ids: list[str]) ->
         slow = roll_out(worker, dataset, state_ids[0], horizon_s=ENDLESS_S)
         assert _code(slow) == "rollout_timeout"
         (holder,) = children(nursery_of(os.getpid()))
-        wait_for(lambda: children(holder) == [], "the rollout to end")
+        wait_for(lambda: rollouts_of(holder) == [], "the rollout to end")
         assert isinstance(roll_out(worker, dataset, state_ids[0], horizon_s=1), Metrics)
         assert children(nursery_of(os.getpid())) == [holder]
     finally:
@@ -166,7 +168,7 @@ def test_callers_deadline_ends_a_rollout(
     late = roll_out(worker, dataset, state_ids[0], horizon_s=ENDLESS_S, remaining_s=0.3)
     assert _code(late) == "deadline_exceeded"
     (holder,) = children(nursery_of(os.getpid()))
-    wait_for(lambda: children(holder) == [], "the rollout to end")
+    wait_for(lambda: rollouts_of(holder) == [], "the rollout to end")
 
 
 def test_rollouts_leave_no_zombies(
@@ -176,7 +178,7 @@ def test_rollouts_leave_no_zombies(
     for _ in range(20):
         roll_out(worker, dataset, state_ids[0], horizon_s=1)
     (holder,) = children(nursery_of(os.getpid()))
-    wait_for(lambda: children(holder) == [], "the rollout to end")
+    wait_for(lambda: rollouts_of(holder) == [], "the rollout to end")
 
 
 def test_holders_let_go_end_and_are_reaped(dataset: Path, state_ids: list[str]) -> None:
@@ -192,8 +194,9 @@ def test_holders_let_go_end_and_are_reaped(dataset: Path, state_ids: list[str]) 
         assert first in children(nursery)
         assert worker.holder_starts == 3
         second = StateStore.open([dataset]).get(state_ids[1])
-        assert worker.run(ref_of(second), [], None) is None
-        assert worker.run(ref_of(second), [], bundle_of(second)) == []
+        ref = ref_of(second, "file")
+        assert worker.run(ref, [], None) is None
+        assert worker.run(ref, [], bundle_of(second, ref)) == []
     finally:
         worker.close()
     assert not is_alive(first)
@@ -205,7 +208,7 @@ def test_simulations_end_with_their_owner(dataset: Path, state_ids: list[str]) -
     with subprocess.Popen(command, cwd=ROOT) as owner:
         holder = wait_for(lambda: _busy_holder(owner.pid), "a rollout of the owner")
         family = descendants(owner.pid)
-        assert len(family) == 3  # nursery, holder, rollout
+        assert len(family) == 4  # nursery, holder, rollout, and the child that is kept ready
         assert holder in family
         owner.kill()
     wait_for(lambda: not any(map(is_alive, family)), "the owner's processes to end")
@@ -217,7 +220,7 @@ def test_rollout_that_nobody_waits_for_is_ended(dataset: Path) -> None:
     with Nursery() as nursery:
         holder = nursery.open(Open(config=str(config), seed=1))
         holder.send(
-            Rollout(tls_id="c", phase_remaining_s=None, horizon_s=ENDLESS_S, limit_s=LONG_S)
+            Rollout(orders=(), observe=("c",), horizon_s=ENDLESS_S, limit_s=LONG_S, is_last=True)
         )
         (rollout,) = wait_for(lambda: children(holder.pid), "the rollout")
         holder.close()
@@ -249,14 +252,22 @@ def test_holder_that_does_not_answer_is_ended(dataset: Path) -> None:
         wait_for(lambda: not is_alive(holder.pid), "the hanging holder to end")
 
 
-@pytest.mark.parametrize("phase_remaining_s", [None, 0])
-def test_signal_that_the_network_lacks(
-    phase_remaining_s: float | None, worker: StateWorker, dataset: Path, state_ids: list[str]
+def test_killed_rung_changes_no_value(
+    worker: StateWorker, dataset: Path, state_ids: list[str]
 ) -> None:
-    """SUMO refuses it by its name, with a decision and without one."""
-    outcome = roll_out(
-        worker, dataset, state_ids[0], tls_id="north", phase_remaining_s=phase_remaining_s
-    )
+    """A replay whose simulations on the way were killed starts again from the run's begin."""
+    tasks = [RolloutTask.of(state_id, "c", None, LONG_S) for state_id in state_ids[-2:]]
+    expected = [run_task(worker, dataset, task) for task in tasks]
+    _kill_all(descendants(nursery_of(os.getpid())))
+    assert [run_task(worker, dataset, task) for task in tasks] == expected
+    assert all(isinstance(outcome, Metrics) for outcome in expected)
+
+
+def test_signal_that_the_network_lacks(
+    worker: StateWorker, dataset: Path, state_ids: list[str]
+) -> None:
+    """SUMO refuses it by its name."""
+    outcome = run_task(worker, dataset, RolloutTask.of(state_ids[0], "north", None, 60))
     assert _code(outcome) == "rollout_rejected"
     assert isinstance(outcome, ErrorInfo)
     assert "'north'" in outcome.message

@@ -4,15 +4,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from sim_workers.messages import Open, RolledOut, Rollout
+from shared.decisions import Extend
+from shared.rewards import Metrics
+from sim_workers.messages import Open, Order, RolledOut, Rollout
 from sim_workers.processes import Nursery
+from sim_workers.rollouts import RolloutTask
 from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
+from tests.integration.sim_workers.rolling import make_worker, run_task
 
 ROOT = Path(__file__).parents[3]
 _LIMIT_S = 60.0
@@ -24,10 +30,13 @@ def _ours(request: Open, rollout: Rollout) -> dict[str, Any]:
 
 
 def _recounted(request: Open, rollout: Rollout) -> dict[str, Any]:
-    remaining_s = rollout.phase_remaining_s
+    """What SUMO is told is written out again, for a green that has lasted long enough."""
+    decisions = [order.decision for order in rollout.orders]
+    remaining = [str(d.extend_s if d.extend else 0) for d in decisions if isinstance(d, Extend)]
     arguments = [
-        *(request.config, str(request.seed), request.state_file or "-", rollout.tls_id),
-        *("-" if remaining_s is None else str(remaining_s), str(rollout.horizon_s)),
+        *(request.config, str(request.seed), request.state_file or "-", *rollout.observe),
+        *(remaining or ["-"]),
+        str(rollout.horizon_s),
     ]
     command = [sys.executable, "-m", f"{__package__}.recount", *arguments]
     run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
@@ -35,29 +44,61 @@ def _recounted(request: Open, rollout: Rollout) -> dict[str, Any]:
     return counted
 
 
-def _rollout(tls_id: str, remaining_s: float | None, horizon_s: int) -> Rollout:
-    return Rollout(
-        tls_id=tls_id, phase_remaining_s=remaining_s, horizon_s=horizon_s, limit_s=_LIMIT_S
-    )
+def _rollout(tls_id: str, decision: Extend | None, horizon_s: int) -> Rollout:
+    limits = {"elapsed_s": 10, "min_green_s": 5, "max_green_s": 60}
+    orders = [] if decision is None else [Order(tls_id=tls_id, decision=decision, **limits)]
+    return Rollout(orders=tuple(orders), observe=(tls_id,), horizon_s=horizon_s, limit_s=_LIMIT_S)
 
 
-@pytest.mark.parametrize("remaining_s", [None, 0, 5])
+@pytest.mark.parametrize("decision", [None, Extend(extend=True), Extend(extend=False)])
 @pytest.mark.parametrize("scenario", OWN)
 def test_metrics_equal_a_recount(
-    scenario: str, remaining_s: float | None, dataset_of: Callable[[str], Path]
+    scenario: str, decision: Extend | None, dataset_of: Callable[[str], Path]
 ) -> None:
     """From the same state every metric and the whole series are the same numbers."""
     folder = dataset_of(scenario)
-    row = max(read_rows(folder), key=lambda row: row["outcomes"][0]["metrics"]["queue_veh"])
+    rows = [row for row in read_rows(folder) if row["restore"] == "state"]
+    row = max(rows, key=lambda row: row["outcomes"][0]["metrics"]["queue_veh"])
     request = Open(
         config=str(folder / "scenario" / RESTORE_CONFIG_NAME),
         seed=row["seed"],
         state_file=str(folder / "states" / f"{row['state_id']}.xml"),
     )
-    rollout = _rollout(row["tls_id"], remaining_s, 60)
+    rollout = _rollout(row["tls_id"], decision, 60)
     ours = _ours(request, rollout)
     assert ours == _recounted(request, rollout)
     assert ours["network_queue_veh"] >= ours["queue_veh"] > 0
+
+
+def test_another_seed_continues_the_file_without_its_generators(
+    dataset_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """As plain SUMO does with the same file and seed; and not as the run itself went on."""
+    folder = dataset_of("crossing")
+    row = next(row for row in read_rows(folder) if row["restore"] == "state")
+    tree = ElementTree.parse(  # noqa: S314  our own file
+        folder / "states" / f"{row['state_id']}.xml"
+    )
+    root = tree.getroot()
+    assert root is not None
+    (generators,) = root.findall("rngState")
+    root.remove(generators)
+    tree.write(tmp_path / "state.xml")
+    request = Open(
+        config=str(folder / "scenario" / RESTORE_CONFIG_NAME),
+        seed=99,
+        state_file=str(tmp_path / "state.xml"),
+    )
+    task = RolloutTask.of(row["state_id"], row["tls_id"], None, 60)
+    worker = make_worker()
+    try:
+        own = run_task(worker, folder, task)
+        seeded = run_task(worker, folder, replace(task, reseed=99))
+    finally:
+        worker.close()
+    assert isinstance(seeded, Metrics)
+    assert seeded.model_dump(mode="json") == _recounted(request, _rollout(row["tls_id"], None, 60))
+    assert seeded != own
 
 
 def test_vehicles_that_stop_are_counted_as_sumo_does(tmp_path: Path) -> None:

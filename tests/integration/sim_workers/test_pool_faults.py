@@ -78,7 +78,7 @@ async def pool(folders: list[Path]) -> AsyncIterator[RolloutPool]:
 
 
 def _task(state_id: str, tls_id: str = "c", horizon_s: int = 60) -> RolloutTask:
-    return RolloutTask(state_id, tls_id, Extend(extend=True), horizon_s)
+    return RolloutTask.of(state_id, tls_id, Extend(extend=True), horizon_s)
 
 
 async def _failure(pool: RolloutPool, state_id: str) -> GreenforkError:
@@ -97,7 +97,7 @@ async def _actors(pool: RolloutPool) -> list[int]:
 def _expected(folder: Path) -> dict[RolloutTask, Metrics]:
     """What the live simulation showed when the dataset was built."""
     return {
-        RolloutTask(row["state_id"], row["tls_id"], Extend(**outcome["decision"]), 60): Metrics(
+        RolloutTask.of(row["state_id"], row["tls_id"], Extend(**outcome["decision"]), 60): Metrics(
             **outcome["metrics"]
         )
         for row in read_rows(folder)

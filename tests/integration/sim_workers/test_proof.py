@@ -1,4 +1,4 @@
-"""A state is kept only if the simulation restored from it moves every vehicle as the live one."""
+"""A proof holds only for a simulation that moves every vehicle as the live one does."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sim_workers.messages import (
     Save,
 )
 from sim_workers.processes import Nursery
-from sim_workers.proof import Proof
+from sim_workers.proof import Proof, decision_points
 from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME, load_scenario
 from sim_workers.statefile import normalise_state
 from tests.integration.conftest import OWN
@@ -44,5 +44,7 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
         state.write_bytes(normalise_state(state.read_bytes()))
         request = Open(config=str(tmp_path / RESTORE_CONFIG_NAME), seed=seed, state_file=str(state))
         with nursery.open(request) as restored:
-            proof = Proof(live, restored, seen, BuildOptions())
-            assert (proof.outcomes(list(signals.values())) is not None) == is_exact
+            points = decision_points(signals.values(), seen, BuildOptions())
+            proof = Proof.of(live, points, BuildOptions())
+            assert proof.holds_for(restored) == is_exact
+            assert [outcome.decision.kind for outcome in proof.outcomes("c")] == ["extend"] * 2

@@ -7,10 +7,13 @@ and reads the queue second by second.
 import contextlib
 import importlib.util
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import traci
+
+from shared.dataset import Action
 
 
 def sumo_binary() -> str:
@@ -22,9 +25,12 @@ def sumo_binary() -> str:
 
 
 class Uninterrupted:
-    """One run of a dataset's scenario."""
+    """One run of a dataset's scenario, with what its policy did."""
 
-    def __init__(self, dataset: Path, manifest: dict[str, Any]) -> None:
+    def __init__(
+        self, dataset: Path, manifest: dict[str, Any], actions: Sequence[Action] = ()
+    ) -> None:
+        self._actions = list(actions)
         command = list(manifest["simulation"]["command"])
         command[command.index("-c") + 1] = str(dataset / command[command.index("-c") + 1])
         with contextlib.redirect_stdout(io.StringIO()):
@@ -40,13 +46,17 @@ class Uninterrupted:
         self, time_s: float, tls_id: str, remaining_s: float | None, horizon_s: int
     ) -> list[int]:
         """The queue after each second of the horizon, deciding at ``time_s``."""
-        while traci.simulation.getTime() < time_s:
+        while (now_s := traci.simulation.getTime()) < time_s:
+            while self._actions and self._actions[0].time_s <= now_s:
+                action = self._actions.pop(0)
+                traci.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
             traci.simulationStep()
         lanes = sorted(set(traci.trafficlight.getControlledLanes(tls_id)))
         if remaining_s is not None:
             traci.trafficlight.setPhaseDuration(tls_id, remaining_s)
+        start_s = traci.simulation.getTime()
         queues = []
-        for _ in range(horizon_s):
-            traci.simulationStep()
+        for second in range(1, horizon_s + 1):
+            traci.simulationStep(start_s + second)
             queues.append(sum(traci.lane.getLastStepHaltingNumber(lane) for lane in lanes))
         return queues

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from shared.completions import parse_completion
+from shared.decisions import Extend
 from shared.errors import ErrorInfo, InvalidDecision
 from shared.info import Limits, ServiceInfo, Versions
 from shared.model import WireModel
@@ -28,6 +29,7 @@ def yes_is_better(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
             reward=request.reward.invalid_reward,
             error=ErrorInfo.of(exc),
         )
+    assert isinstance(decision, Extend)
     reward = 0.5 if decision.extend else -0.5
     return ScoreResult(id=item.id, status="scored", reward=reward, decision=decision)
 
