@@ -43,13 +43,14 @@ unit: setup ## Fast tests: no Ray, no SUMO, no socket
 	$(BIN)/pytest tests/unit shared reward_client sim_workers/rewards.py sim_workers/statefile.py trainer
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest --randomly-dont-reorganize tests/integration
 
 e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
 	deploy/e2e.sh
 
-bench: setup ## Milliseconds a rollout, five ways side by side; appends to benchmarks/results.jsonl
+bench: setup ## Rollouts six ways side by side, and building a dataset; appends to benchmarks/results.jsonl
 	$(BIN)/python -m benchmarks.rollouts
+	$(BIN)/python -m benchmarks.building
 
 audit: setup ## Known vulnerabilities of the pinned packages
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.rollouts``: milliseconds a rollout, five ways side by side in one run.
+"""``python -m benchmarks.rollouts``: milliseconds a rollout, six ways side by side in one run.
 
 The ways take turns, a few rollouts in a row each, so that a slow moment of the machine hits all
 alike and none is measured only just after others have emptied the caches.
@@ -8,13 +8,9 @@ Beside the time stands how many different values each way gave for one and the s
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import statistics
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +18,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.records import RESULTS, append
 from benchmarks.ways import WAYS, Case, Measured, serve_way
 from shared.dataset import DatasetLayout
-from shared.decisions import Extend
 from sim_workers.build_plan import BuildOptions
 from sim_workers.builder import build_dataset
 from sim_workers.resco import locate_scenario
-from sim_workers.scenarios import RESTORE_CONFIG_NAME
-from sim_workers.store import StateStore
 
 __all__ = ["main"]
 
-_RESULTS = Path(__file__).parent / "results.jsonl"
 _NETWORKS = ("cologne1", "cologne8", "ingolstadt21")
 _WARMUP_S = 1200
 _WARM_ROUNDS = 1
@@ -46,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", nargs="+", default=list(_NETWORKS))
     parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
     parser.add_argument("--horizon", type=int, default=30, help="seconds of simulated time")
-    parser.add_argument("--results", type=Path, default=_RESULTS, help="JSON lines to append to")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
     options = parser.parse_args(arguments)
     found = {}
     for network in options.networks:
@@ -55,29 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             samples = _measure(network, case, options.rounds)
         found[network] = _summarise(samples)
         _print(network, options.horizon, found[network])
-    _append(options.results, options.rounds, options.horizon, found)
+    conditions = {"rounds": options.rounds, "in_a_row": _IN_A_ROW, "horizon_s": options.horizon}
+    append(options.results, "rollouts", conditions | {"networks": found})
 
 
 def _make_case(network: str, folder: Path, horizon_s: int) -> Case:
-    """One decision point 1,200 s after the network's begin, proven to restore exactly."""
-    options = BuildOptions(seed=1, warmup_s=_WARMUP_S, states=1, every_s=600, eval_share=0)
+    """The first decision point 1,200 s after the network's begin that its file restores exactly."""
+    options = BuildOptions(seeds=(1,), warmup_s=_WARMUP_S, states=8, every_s=60, eval_share=0)
     build_dataset(locate_scenario(f"resco:{network}"), folder, options)
     layout = DatasetLayout(folder)
-    row = json.loads(layout.rows("train").read_text().splitlines()[0])
-    state = StateStore.open([folder]).get(row["state_id"])
-    decision = Extend(extend=True)
-    return Case(
-        dataset=folder,
-        state_id=row["state_id"],
-        tls_id=row["tls_id"],
-        config=layout.scenario / RESTORE_CONFIG_NAME,
-        state_file=layout.state_file(row["state_id"]),
-        seed=state.record.seed,
-        remaining_s=decision.remaining_s(
-            row["elapsed_green_s"], row["min_green_s"], row["max_green_s"]
-        ),
-        horizon_s=horizon_s,
-    )
+    rows = map(json.loads, layout.rows("train").read_text().splitlines())
+    return Case.of(folder, next(row for row in rows if row["restore"] == "state"), horizon_s)
 
 
 def _measure(network: str, case: Case, rounds: int) -> dict[str, list[Measured]]:
@@ -135,23 +116,6 @@ def _print(network: str, horizon_s: int, summary: dict[str, dict[str, Any]]) -> 
             f"{len(values)}: {', '.join(map(str, values[:6]))}{' …' if len(values) > 6 else ''}",
         )
     Console(width=130).print(table)
-
-
-def _append(path: Path, rounds: int, horizon_s: int, found: dict[str, Any]) -> None:
-    line = {
-        "benchmark": "rollouts",
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rounds": rounds,
-        "in_a_row": _IN_A_ROW,
-        "horizon_s": horizon_s,
-        "versions": {name: version(name) for name in ("greenfork", "libsumo", "ray")},
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "processor": platform.machine(),
-        "networks": found,
-    }
-    with path.open("a") as results:
-        results.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":

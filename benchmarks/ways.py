@@ -1,4 +1,4 @@
-"""Five ways to roll a decision out from a saved state, each behind one method.
+"""Six ways to roll a decision out from a saved state, each behind one method.
 
 A way runs in a process of its own (libsumo is one simulation a process) and answers requests over
 a pipe: some rollouts in a row, the wall time of each in ms, and the queue each saw.
@@ -17,10 +17,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from shared.dataset import DatasetLayout
 from shared.decisions import Extend
+from shared.rewards import Metrics
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.rollouts import RolloutTask
+from sim_workers.scenarios import RESTORE_CONFIG_NAME
 from sim_workers.store import StateStore
+from sim_workers.worker import StateWorker, WorkerLimits
+from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
 
 __all__ = ["WAYS", "Case", "Measured", "serve_way", "sumo_binary"]
 
@@ -41,6 +46,24 @@ class Case:
     remaining_s: float
     """The decision in SUMO's terms."""
     horizon_s: int
+
+    @classmethod
+    def of(cls, dataset: Path, row: dict[str, Any], horizon_s: int, extend: bool = True) -> "Case":
+        """The decision to extend, or not to, at a row of a dataset."""
+        layout = DatasetLayout(dataset)
+        decision = Extend(extend=extend)
+        return cls(
+            dataset=dataset,
+            state_id=row["state_id"],
+            tls_id=row["tls_id"],
+            config=layout.scenario / RESTORE_CONFIG_NAME,
+            state_file=layout.state_file(row["state_id"]),
+            seed=row["seed"],
+            remaining_s=decision.remaining_s(
+                row["elapsed_green_s"], row["min_green_s"], row["max_green_s"]
+            ),
+            horizon_s=horizon_s,
+        )
 
     def arguments(self) -> list[str]:
         """Arguments for SUMO that restore the state."""
@@ -141,6 +164,33 @@ class ReloadedLibsumo(ReloadedTraci):
         libsumo.start(["sumo", *case.arguments()])
 
 
+class Held(Way):
+    """Our engine alone: a holder and its forks, all metrics, no pool."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self._store = StateStore.open([case.dataset])
+        self._worker = StateWorker(WorkerLimits(60, 8, 4000))
+        self._task = _task(case)
+        state = self._store.get(case.state_id)
+        self._ref = ref_of(state, "file")
+        self._rollouts = [worker_rollout(state, self._task, 60)]
+        self._worker.run(self._ref, [], bundle_of(state, self._ref))
+
+    def rollout(self) -> Measured:
+        """One rollout by the worker, which is in this process."""
+        start_s = time.perf_counter()
+        outcomes = self._worker.run(self._ref, self._rollouts, None)
+        wall_ms = (time.perf_counter() - start_s) * 1000
+        assert outcomes is not None, "the worker was given the files"  # noqa: S101
+        assert isinstance(outcomes[0], Metrics), outcomes[0]  # noqa: S101
+        return Measured(wall_ms, sum(outcomes[0].series or ()))
+
+    def close(self) -> None:
+        """Ends the holder."""
+        self._worker.close()
+
+
 class Forked(Way):
     """Ours, through the pool with one worker: Ray call, holder, fork, all metrics."""
 
@@ -153,9 +203,7 @@ class Forked(Way):
 
     def rollout(self) -> Measured:
         """One task to the pool and back."""
-        task = RolloutTask(
-            self.case.state_id, self.case.tls_id, Extend(extend=True), self.case.horizon_s
-        )
+        task = _task(self.case)
         start_s = time.perf_counter()
         metrics = self._loop.run_until_complete(self._pool.run(task, 60))
         return Measured((time.perf_counter() - start_s) * 1000, sum(metrics.series or ()))
@@ -173,11 +221,16 @@ class Forked(Way):
 
 WAYS: dict[str, type[Way]] = {
     "bare stepping": Bare,
-    "greenfork (fork, through the pool)": Forked,
+    "greenfork, engine alone": Held,
+    "greenfork, through the pool": Forked,
     "fresh TraCI process": FreshTraci,
     "reloading TraCI": ReloadedTraci,
     "reloading libsumo": ReloadedLibsumo,
 }
+
+
+def _task(case: Case) -> RolloutTask:
+    return RolloutTask.of(case.state_id, case.tls_id, Extend(extend=True), case.horizon_s)
 
 
 def decide_and_step(sumo: Any, case: Case) -> int:  # noqa: ANN401  traci and libsumo alike

@@ -1,0 +1,116 @@
+"""``python -m benchmarks.building``: a dataset with outcomes against the bare stepping in it.
+
+Builds a dataset and, in the same run, steps a sample of its rollouts bare: in a fresh simulator
+that has loaded the state, which only steps and reads the queue. The ratio is between the wall time
+of the whole build (simulating, saving, rolling out, proving) and the stepping of all its rollouts,
+on one core. Beside it, the memory that a holder of such a state has for itself.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.records import RESULTS, append
+from benchmarks.ways import Bare, Case
+from sim_workers.build_plan import BuildOptions
+from sim_workers.builder import build_dataset
+from sim_workers.messages import Open
+from sim_workers.processes import Nursery
+from sim_workers.resco import locate_scenario
+
+__all__ = ["main"]
+
+_HORIZON_S = 60
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, prints a table, appends a JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="cologne1")
+    parser.add_argument("--states", type=int, default=500)
+    parser.add_argument("--sample", type=int, default=60, help="rollouts that are stepped bare")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Path(folder) / options.network
+        build_s = _build(options.network, options.states, dataset)
+        found = {"network": options.network, "build_s": round(build_s, 2)}
+        found |= _compare(dataset, build_s, options.sample)
+    _print(found)
+    append(options.results, "building", found)
+
+
+def _build(network: str, states: int, dataset: Path) -> float:
+    """Wall seconds of a build."""
+    options = BuildOptions(seeds=(1,), states=states, horizon_s=_HORIZON_S, with_outcomes=True)
+    start_s = time.perf_counter()
+    build_dataset(locate_scenario(f"resco:{network}"), dataset, options)
+    return time.perf_counter() - start_s
+
+
+def _compare(dataset: Path, build_s: float, sample: int) -> dict[str, Any]:
+    rows = _rows(dataset)
+    cases = [
+        Case.of(dataset, row, _HORIZON_S, outcome["decision"]["extend"])
+        for row in rows
+        if row["restore"] == "state"
+        for outcome in row["outcomes"]
+    ]
+    drawn = random.Random(1).sample(cases, min(sample, len(cases)))  # noqa: S311
+    bare_ms = [
+        Bare(case).rollout().wall_ms
+        for case in track(drawn, "bare stepping", console=Console(stderr=True))
+    ]
+    rollouts = sum(len(row["outcomes"]) for row in rows)
+    stepping_s = statistics.mean(bare_ms) * rollouts / 1000
+    return {
+        "states": len({row["state_id"] for row in rows}),
+        "replayed": len({row["state_id"] for row in rows if row["restore"] == "replay"}),
+        "rollouts": rollouts,
+        "bare_ms": round(statistics.mean(bare_ms), 2),
+        "bare_total_s": round(stepping_s, 2),
+        "ratio": round(build_s / stepping_s, 2),
+        "holder_mb": round(_holder_mb(drawn[0]), 1),
+    }
+
+
+def _rows(dataset: Path) -> list[dict[str, Any]]:
+    lines = [line for split in ("train", "eval") for line in _lines(dataset / f"{split}.jsonl")]
+    return [json.loads(line) for line in lines]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def _holder_mb(case: Case) -> float:
+    """Private pages of a holder of the case's state, MB."""
+    request = Open(config=str(case.config), seed=case.seed, state_file=str(case.state_file))
+    with Nursery() as nursery, nursery.open(request) as holder:
+        return holder.own_memory_mb()
+
+
+def _print(found: dict[str, Any]) -> None:
+    title = f"{found['network']}: building {found['states']} states with outcomes"
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_row("rollouts stored", f"{found['rollouts']} of {_HORIZON_S} s")
+    table.add_row("states replayed", str(found["replayed"]))
+    table.add_row("the whole build", f"{found['build_s']:.1f} s")
+    table.add_row("bare stepping", f"{found['bare_total_s']:.1f} s, {found['bare_ms']:.1f} ms each")
+    table.add_row("ratio", f"{found['ratio']:.2f}")
+    table.add_row("a holder's own memory", f"{found['holder_mb']:.1f} MB")
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()
