@@ -1,0 +1,198 @@
+"""The one database of a gateway: a file (SQLite) or a server (PostgreSQL).
+
+Whatever the kind, the rest of the program sees transactions and one error. What is asked of one
+kind only is in this module and in :mod:`reward_server.storage.schema`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from reward_server.storage.schema import migrate
+from reward_server.storage.urls import display_name
+from shared.errors import ConfigError, LedgerError
+
+__all__ = ["Database", "Dialect"]
+
+Dialect = Literal["sqlite", "postgresql"]
+
+_BUSY_TIMEOUT_MS = 10_000
+_FOR_WRITING = "greenfork_for_writing"
+_POOL: dict[str, Any] = {
+    "pool_size": 8,
+    "max_overflow": 0,
+    "pool_timeout": 15.0,
+    "pool_pre_ping": True,
+    "hide_parameters": True,
+}
+_LIBPQ: dict[str, str] = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+    "application_name": "greenfork",
+}
+"""A server that vanishes without a word is noticed after fifteen seconds."""
+
+
+class Database:
+    """A database that is opened, brought up to date, and shared by all tasks of one event loop.
+
+    Args:
+        url: As :func:`reward_server.storage.urls.parse_database_url` gives it.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._url = _with_defaults(url)
+        self._engine: AsyncEngine | None = None
+        self._writer: AsyncEngine | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """The kind of the database."""
+        return cast("Dialect", self._url.get_backend_name())
+
+    @property
+    def name(self) -> str:
+        """The database for messages, without anything secret."""
+        return display_name(self._url)
+
+    async def start(self) -> None:
+        """Opens the database and brings its tables to this release.
+
+        Raises:
+            ConfigError: It cannot be opened, or was written by a newer release.
+        """
+        self._make_folder()
+        try:
+            await asyncio.to_thread(self._migrate)
+        except SQLAlchemyError as exc:
+            raise ConfigError(
+                f"cannot open the database {self.name}: {self._reason(exc)} "
+                f"({_WAYS_OUT[self.dialect]})"
+            ) from exc
+        self._engine = create_async_engine(self._url, **self._options(), **_POOL)
+        _listen(self._engine.sync_engine)
+        self._writer = self._engine.execution_options(**{_FOR_WRITING: True})
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        if self._engine is not None:
+            await self._engine.dispose()
+            self._engine = self._writer = None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write; committed in the end, rolled back where anything raises.
+
+        In SQLite it has the database for itself until it ends, so keep it short.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        with self._mapped_errors():
+            async with self._opened(self._writer).begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, beside whoever writes.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        with self._mapped_errors():
+            async with self._opened(self._engine).begin() as connection:
+                yield connection
+
+    def insert_new(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """``INSERT`` that leaves alone what is there already."""
+        if self.dialect == "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing()
+
+    def _opened(self, engine: AsyncEngine | None) -> AsyncEngine:
+        if engine is None:
+            raise LedgerError("the database is not open")
+        return engine
+
+    def _make_folder(self) -> None:
+        if self.dialect != "sqlite":
+            return
+        folder = Path(str(self._url.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ConfigError(f"cannot make {folder}: {exc.strerror}") from exc
+
+    def _options(self) -> dict[str, Any]:
+        # With this, the driver begins no transactions of its own; `_begin` does.
+        return {"connect_args": {"isolation_level": None}} if self.dialect == "sqlite" else {}
+
+    def _migrate(self) -> None:
+        drivername = "sqlite+pysqlite" if self.dialect == "sqlite" else self._url.drivername
+        engine = create_engine(
+            self._url.set(drivername=drivername), **self._options(), hide_parameters=True
+        )
+        _listen(engine)
+        try:
+            with engine.execution_options(**{_FOR_WRITING: True}).begin() as connection:
+                migrate(connection)
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as exc:
+            raise LedgerError(f"the database {self.name} failed: {self._reason(exc)}") from exc
+
+    def _reason(self, error: SQLAlchemyError) -> str:
+        """What went wrong, on one line, without the password."""
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        return reason.replace(self._url.password, "***") if self._url.password else reason
+
+
+_WAYS_OUT: dict[Dialect, str] = {
+    "sqlite": "choose another --data-dir, or --database-url",
+    "postgresql": "check that the server runs, and GREENFORK_SERVER_DATABASE_URL",
+}
+
+
+def _with_defaults(url: URL) -> URL:
+    """What the URL does not say about connecting."""
+    if url.get_backend_name() != "postgresql":
+        return url
+    given = {name: value for name, value in _LIBPQ.items() if name not in url.query}
+    return url.update_query_dict(given)
+
+
+def _listen(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _tune)
+        event.listen(engine, "begin", _begin)
+
+
+def _tune(connection: DBAPIConnection, _record: object) -> None:
+    """Readers beside one writer, and no failure only because another writes just now."""
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """Asks for the right to write at once: one that reads first may be refused it later."""
+    for_writing = connection.get_execution_options().get(_FOR_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")

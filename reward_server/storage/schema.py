@@ -1,0 +1,89 @@
+"""Brings a database to the tables of this release, or refuses one that it does not know.
+
+Everything happens in one transaction that only one process at a time can have: gateways that start
+together wait for each other, and a step that fails leaves the database as it was.
+"""
+
+import threading
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from shared.errors import ConfigError
+
+__all__ = ["check_revision", "migrate"]
+
+_SCRIPTS = Path(__file__).with_name("migrations")
+_RELEASED = "0001"
+"""What a ledger of release 0.1 is: it says so by ``user_version``, before there were revisions."""
+_RELEASED_VERSION = 1
+_ADVISORY_LOCK = 0x677265656E666F72
+"""Any number that nobody else takes: ``greenfor``."""
+_ALEMBIC = threading.Lock()
+"""Alembic keeps what it works on in globals."""
+
+
+def migrate(connection: Connection) -> None:
+    """Migrates a database to the newest revision.
+
+    Args:
+        connection: In a transaction; in SQLite one that was begun for writing.
+
+    Raises:
+        ConfigError: The database is of a newer release, or is not ours.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _ADVISORY_LOCK})
+    config = _config()
+    config.attributes["connection"] = connection
+    with _ALEMBIC:
+        if _is_released_ledger(connection):
+            command.stamp(config, _RELEASED)
+        check_revision(connection)
+        command.upgrade(config, "head")
+
+
+def check_revision(connection: Connection) -> None:
+    """Refuses a database that was written by a newer release.
+
+    Raises:
+        ConfigError: It was.
+    """
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    for revision in MigrationContext.configure(connection).get_current_heads():
+        if revision not in known:
+            raise ConfigError(
+                f"the database is of revision {revision}, this program knows none after "
+                f"{max(known)}: use the newer release that wrote it, or choose another database"
+            )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _is_released_ledger(connection: Connection) -> bool:
+    """Whether this is a ledger from before there were revisions.
+
+    Raises:
+        ConfigError: There is something else of that name.
+    """
+    tables = inspect(connection)
+    if tables.has_table("alembic_version"):
+        return False
+    is_sqlite = connection.dialect.name == "sqlite"
+    version = connection.scalar(text("PRAGMA user_version")) if is_sqlite else 0
+    has_outcomes = tables.has_table("outcomes")
+    if version not in (0, _RELEASED_VERSION) or (has_outcomes and version == 0):
+        raise ConfigError(
+            "the database holds tables that this program did not write: choose another data "
+            "directory, or another database"
+        )
+    return has_outcomes

@@ -1,0 +1,59 @@
+"""Which databases can be named, and how they are named without their secrets."""
+
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from shared.errors import ConfigError
+
+__all__ = ["display_name", "parse_database_url", "sqlite_url"]
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_WAY_OUT = "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+
+
+def parse_database_url(text: str) -> URL:
+    """The database that a URL names, with the driver that is used here.
+
+    >>> parse_database_url("postgres://ann@db/rewards")
+    postgresql+psycopg://ann@db/rewards
+
+    Raises:
+        ConfigError: It is no URL, or names what cannot be used. The URL is not repeated, because
+            there may be a password in it.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ConfigError(f"the database URL cannot be read: {_WAY_OUT}") from None
+    driver = _DRIVERS.get(url.drivername)
+    if driver is None:
+        raise ConfigError(f"the database URL names a kind that cannot be used: {_WAY_OUT}")
+    if not url.database or url.database == ":memory:":
+        raise ConfigError(f"the database URL names no database: {_WAY_OUT}")
+    return url.set(drivername=driver)
+
+
+def sqlite_url(path: Path) -> URL:
+    """The database in a file."""
+    return URL.create("sqlite+aiosqlite", database=str(path))
+
+
+def display_name(url: URL) -> str:
+    """A database as messages may name it: without user, password and options.
+
+    >>> display_name(parse_database_url("postgresql://ann:secret@db:5433/rewards?sslmode=require"))
+    'rewards at db:5433'
+    """
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    port = f":{url.port}" if url.port else ""
+    host = f"{url.host}{port}" if url.host else "a local socket"
+    return f"{url.database} at {host}"
