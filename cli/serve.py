@@ -27,6 +27,14 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the ledger. Default: greenfork-data.")
     ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the ledger is: sqlite:///FILE or postgresql://USER@HOST/NAME. One with a "
+            "password is better given as GREENFORK_SERVER_DATABASE_URL, which others cannot see. "
+            "Default: ledger.sqlite in the data directory."
+        ),
+    ] = None,
     ray_address: Annotated[
         str | None, typer.Option(help="An existing Ray cluster. Default: start Ray here.")
     ] = None,
@@ -54,6 +62,7 @@ def serve(
         "port": port,
         "workers": workers,
         "data_dir": data_dir,
+        "database_url": database_url,
         "ray_address": ray_address,
         "allow_keyless": allow_keyless,
     }

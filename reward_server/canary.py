@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reward_server.flights import check_finite
-from reward_server.ledger import Entry, Ledger
 from reward_server.runner import RolloutRunner
+from reward_server.storage.ledger import Entry, Ledger
 from reward_server.work import outcome_key
 from shared.errors import GreenforkError, NotReady
 from shared.states import Simulator

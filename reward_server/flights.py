@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from reward_server.ledger import Entry, Ledger
 from reward_server.recorder import Recorder
 from reward_server.runner import RolloutRunner
+from reward_server.storage.ledger import Entry, Ledger
 from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
 from shared.rewards import Metrics
 from sim_workers.rollouts import RolloutTask

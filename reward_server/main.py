@@ -10,9 +10,9 @@ from functools import partial
 import uvicorn
 
 from reward_server.app import create_app
-from reward_server.ledger import Ledger
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
+from reward_server.storage.database import Database
 from shared.errors import ConfigError, NotReady
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.store import StateStore
@@ -59,14 +59,15 @@ class _Gateway:
 
     async def _run(self, listener: socket.socket) -> None:
         async with AsyncExitStack() as parts:
-            ledger = Ledger(self._settings.data_dir / "ledger.sqlite")
-            await ledger.start()
-            parts.push_async_callback(ledger.close)
+            database = Database(self._settings.database())
+            await database.start()
+            parts.push_async_callback(database.close)
             pool = RolloutPool(self._store, _pool_settings(self._settings))
             parts.push_async_callback(pool.close)
             await _start(pool, self._settings)
             self._signals.take()
-            services = Services.of(self._settings, self._store, pool, ledger)
+            services = Services.of(self._settings, self._store, pool, database)
+            parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.flights.close)
             await self._serve(services, listener)
 

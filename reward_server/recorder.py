@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from reward_server.ledger import Entry, Ledger
+from reward_server.storage.ledger import Entry, Ledger
 from shared.errors import LedgerError
 
 __all__ = ["Recorder"]

@@ -11,11 +11,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from reward_server.admission import Admission
 from reward_server.canary import Canary
 from reward_server.flights import Flights
-from reward_server.ledger import Ledger
 from reward_server.outcomes import OutcomeExplorer
 from reward_server.runner import RolloutRunner
 from reward_server.scoring import Scorer
 from reward_server.settings import ServerSettings
+from reward_server.storage.database import Database
+from reward_server.storage.ledger import Ledger
 from reward_server.telemetry import Telemetry
 from shared.errors import Unauthorized
 from sim_workers.store import StateStore
@@ -32,6 +33,8 @@ class Services:
 
     settings: ServerSettings
     store: StateStore
+    database: Database
+    ledger: Ledger
     flights: Flights
     scorer: Scorer
     explorer: OutcomeExplorer
@@ -47,15 +50,18 @@ class Services:
 
     @classmethod
     def of(
-        cls, settings: ServerSettings, store: StateStore, runner: RolloutRunner, ledger: Ledger
+        cls, settings: ServerSettings, store: StateStore, runner: RolloutRunner, database: Database
     ) -> "Services":
-        """Wires the parts together. The ledger and the runner are started elsewhere."""
+        """Wires the parts together. The database and the runner are started elsewhere."""
         sumo = simulator()
+        ledger = Ledger(database)
         flights = Flights(runner, ledger, f"{sumo.name} {sumo.version}")
         admission = Admission(settings.max_pending_items)
         return cls(
             settings=settings,
             store=store,
+            database=database,
+            ledger=ledger,
             flights=flights,
             scorer=Scorer(store, flights, sumo),
             explorer=OutcomeExplorer(store, flights, sumo),

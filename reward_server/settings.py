@@ -9,7 +9,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode, SettingsConfigDict
+from sqlalchemy import URL
 
+from reward_server.storage.urls import parse_database_url, sqlite_url
 from shared.errors import ConfigError
 from shared.settings import ProcessSettings
 
@@ -21,7 +23,7 @@ _PREFIX = "GREENFORK_SERVER_"
 class ServerSettings(ProcessSettings):
     """Settings of the gateway process."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     """Address to listen on. Any other than loopback needs an ``api_key``, or ``allow_keyless``."""
@@ -32,6 +34,9 @@ class ServerSettings(ProcessSettings):
     PATH. There must be one."""
     data_dir: Path = Path("greenfork-data")
     """Folder of the ledger; made where it is missing."""
+    database_url: SecretStr | None = None
+    """The database of the ledger, keys and jobs, ``sqlite:///FILE`` or ``postgresql://…``; unset,
+    ``ledger.sqlite`` in the data directory."""
     workers: int | None = Field(default=None, ge=1)
     """Simulation workers; unset, one a CPU of the cluster."""
     ray_address: str | None = None
@@ -58,6 +63,16 @@ class ServerSettings(ProcessSettings):
     def _split_paths(cls, value: object) -> object:
         return [p for p in value.split(os.pathsep) if p] if isinstance(value, str) else value
 
+    @field_validator("database_url")
+    @classmethod
+    def _refuse_unusable_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                parse_database_url(value.get_secret_value())
+            except ConfigError as exc:
+                raise ValueError(exc.message) from None
+        return value
+
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
         if self.api_key is not None and not self.api_key.get_secret_value():
@@ -70,6 +85,12 @@ class ServerSettings(ProcessSettings):
         if self.max_pending_items < self.max_items:
             raise ValueError("max_pending_items must not be below max_items")
         return self
+
+    def database(self) -> URL:
+        """The database that is used."""
+        if self.database_url is None:
+            return sqlite_url(self.data_dir / "ledger.sqlite")
+        return parse_database_url(self.database_url.get_secret_value())
 
 
 def load_settings(given: Mapping[str, object]) -> ServerSettings:

@@ -5,15 +5,15 @@ kind only is in this module and in :mod:`reward_server.storage.schema`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from reward_server.storage.schema import migrate
@@ -23,6 +23,7 @@ from shared.errors import ConfigError, LedgerError
 __all__ = ["Database", "Dialect"]
 
 Dialect = Literal["sqlite", "postgresql"]
+_Result = TypeVar("_Result")
 
 _BUSY_TIMEOUT_MS = 10_000
 _FOR_WRITING = "greenfork_for_writing"
@@ -42,6 +43,10 @@ _LIBPQ: dict[str, str] = {
     "application_name": "greenfork",
 }
 """A server that vanishes without a word is noticed after fifteen seconds."""
+
+
+class _ConnectionLost(LedgerError):
+    """The connection broke; nobody knows whether what was sent last has happened."""
 
 
 class Database:
@@ -114,6 +119,20 @@ class Database:
             async with self._opened(self._engine).begin() as connection:
                 yield connection
 
+    async def retried(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Does work again, once, where its connection was lost.
+
+        Args:
+            work: Whole transactions, which may happen twice without harm.
+
+        Raises:
+            LedgerError: The database failed, or was lost twice.
+        """
+        try:
+            return await work()
+        except _ConnectionLost:
+            return await work()
+
     def insert_new(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """``INSERT`` that leaves alone what is there already."""
         if self.dialect == "postgresql":
@@ -155,7 +174,9 @@ class Database:
         try:
             yield
         except SQLAlchemyError as exc:
-            raise LedgerError(f"the database {self.name} failed: {self._reason(exc)}") from exc
+            is_lost = isinstance(exc, DBAPIError) and exc.connection_invalidated
+            error = _ConnectionLost if is_lost else LedgerError
+            raise error(f"the database {self.name} failed: {self._reason(exc)}") from exc
 
     def _reason(self, error: SQLAlchemyError) -> str:
         """What went wrong, on one line, without the password."""

@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from reward_server.app import create_app
-from reward_server.ledger import Ledger
 from reward_server.services import Services
 from reward_server.settings import load_settings
+from reward_server.storage.database import Database
+from reward_server.storage.ledger import Ledger
+from reward_server.storage.urls import sqlite_url
 from sim_workers.store import StateStore
 from tests.unit.reward_server.world import GREEN, FakeRunner, make_store
 
@@ -50,14 +52,14 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
 
     async def open_one(store: StateStore | None = None, **settings: object) -> Gateway:
         runner = FakeRunner()
-        ledger = Ledger(tmp_path / "ledger.sqlite")
-        await ledger.start()
+        database = Database(sqlite_url(tmp_path / "ledger.sqlite"))
+        await database.start()
         services = Services.of(
-            load_settings(settings), store if store is not None else make_store(), runner, ledger
+            load_settings(settings), store if store is not None else make_store(), runner, database
         )
         transport = httpx.ASGITransport(create_app(services))
         http = httpx.AsyncClient(transport=transport, base_url="http://gateway")
-        opened.append(Gateway(http, runner, ledger, services))
+        opened.append(Gateway(http, runner, services.ledger, services))
         return opened[-1]
 
     yield open_one
@@ -65,6 +67,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
         await gateway.http.aclose()
         await gateway.services.flights.close()
         await gateway.ledger.close()
+        await gateway.services.database.close()
 
 
 @pytest.fixture

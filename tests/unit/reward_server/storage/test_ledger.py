@@ -1,0 +1,85 @@
+"""The ledger on its own, in a file."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from reward_server.storage.database import Database
+from reward_server.storage.ledger import Entry, Ledger
+from reward_server.storage.urls import sqlite_url
+from shared.decisions import Extend, NextPhase
+from shared.errors import LedgerError
+from sim_workers.rollouts import RolloutTask
+from tests.unit.reward_server.world import GREEN, GRID, make_metrics
+
+TASK = RolloutTask.of(GREEN, "C", Extend(extend=True), 60)
+
+
+def entry(key: str, queue_veh: float = 0.1) -> Entry:
+    """An outcome under any key."""
+    return Entry(key, TASK, make_metrics(queue_veh), "sumo 1.28.0")
+
+
+@asynccontextmanager
+async def ledger_in(path: Path) -> AsyncIterator[Ledger]:
+    """A ledger in a file, closed in the end."""
+    database = Database(sqlite_url(path))
+    await database.start()
+    ledger = Ledger(database)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+        await database.close()
+
+
+async def test_outcomes_survive_reopening_to_the_last_bit(tmp_path: Path) -> None:
+    """Floats come back as they were, with the series."""
+    path = tmp_path / "new" / "ledger.sqlite"
+    async with ledger_in(path) as ledger:
+        await ledger.put_many([entry("a", 0.1 + 0.2)])
+    async with ledger_in(path) as reopened:
+        assert await reopened.get_many(["a", "b"]) == {"a": make_metrics(0.1 + 0.2)}
+
+
+async def test_damaged_outcome_is_an_error_to_those_who_ask_for_it(tmp_path: Path) -> None:
+    """It is neither a miss nor a number, and no harm to others."""
+    path = tmp_path / "ledger.sqlite"
+    async with ledger_in(path) as ledger:
+        await ledger.put_many([entry("a"), entry("b")])
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE outcomes SET metrics = '{}' WHERE key = 'a'")
+        with pytest.raises(LedgerError, match="damaged"):
+            await ledger.get_many(["a", "b"])
+        assert list(await ledger.get_many(["b"])) == ["b"]
+
+
+async def test_closed_ledger_is_an_error() -> None:
+    """Using it before its database is opened is one as well."""
+    with pytest.raises(LedgerError, match="not open"):
+        await Ledger(Database(sqlite_url(Path("nowhere")))).get_many(["a"])
+
+
+async def test_rows_can_be_read_by_people(tmp_path: Path) -> None:
+    """Signals and decisions stand there as text, whatever the key."""
+    path = tmp_path / "ledger.sqlite"
+    decisions = (("A0", Extend(extend=False)), ("A1", NextPhase(next_phase=2, green_s=20)))
+    joint = RolloutTask(GRID, ("A0", "A1"), decisions, 60)
+    reference = RolloutTask(GRID, ("A0", "A1"), (), 60)
+    rows = [
+        Entry(key, task, make_metrics(1), "sumo") for key, task in (("a", joint), ("b", reference))
+    ]
+    async with ledger_in(path) as ledger:
+        await ledger.put_many(rows)
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT tls_id, decision FROM outcomes ORDER BY key").fetchall()
+    assert [tls_id for tls_id, _ in found] == ["A0,A1", "A0,A1"]
+    assert json.loads(found[0][1]) == {
+        "A0": {"kind": "extend", "extend": False},
+        "A1": {"kind": "phase", "next_phase": 2, "green_s": 20},
+    }
+    assert found[1][1] is None
