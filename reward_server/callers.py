@@ -7,7 +7,7 @@ from fastapi import Request
 
 from sim_workers.flows import Flow
 
-__all__ = ["ANYONE", "JOB_SHARE", "SCOPES", "Caller", "Scope", "caller_of"]
+__all__ = ["ANYONE", "JOB_SHARE", "OPERATOR_NAME", "SCOPES", "Caller", "Scope", "caller_of"]
 
 Scope = Literal["score", "upload", "admin"]
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
@@ -39,7 +39,15 @@ ANYONE = Caller("anyone", SCOPES)
 """Whoever reaches a service that asks for no key."""
 
 
+OPERATOR_NAME = "operator"
+"""The caller's name whose key is in the settings and on no record."""
+
+
 def caller_of(request: Request) -> Caller:
-    """Who sent the request that is being answered."""
-    caller: Caller = request.scope.get("greenfork.caller", ANYONE)
+    """Who sent the request that is being answered.
+
+    There is always one: :class:`reward_server.gate.Gate` has put it there, and without it nothing
+    may be answered.
+    """
+    caller: Caller = request.scope["greenfork.caller"]
     return caller

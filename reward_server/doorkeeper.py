@@ -1,0 +1,123 @@
+"""Who holds a key: looked up in the database, remembered for a few seconds."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import SecretStr
+
+from reward_server.callers import ANYONE, OPERATOR_NAME, SCOPES, Caller
+from reward_server.keys import ApiKey, digest_of, is_same, key_id_of
+from shared.errors import Unauthorized
+
+__all__ = ["Doorkeeper", "KeyRecords"]
+
+_OPERATOR = Caller(OPERATOR_NAME, SCOPES)
+_NOBODY = digest_of("")
+"""What a key is compared with where there is none of its id; no key of that form has it."""
+_Found = TypeVar("_Found")
+
+
+class KeyRecords(Protocol):
+    """The keys on record; :class:`reward_server.key_store.KeyStore` is one."""
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """The valid key of that id."""
+
+    async def has_any(self) -> bool:
+        """Whether there is a key, or ever was one."""
+
+
+class Doorkeeper:
+    """Tells who a caller is by the key that it sends.
+
+    Args:
+        records: Where keys are looked up.
+        operator_key: A key with every scope that is on no record: ``GREENFORK_SERVER_API_KEY``.
+        remember_s: Seconds for which a look-up stands; after so long a revoked key is refused.
+        max_remembered: Look-ups that are remembered.
+        clock: Seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        records: KeyRecords,
+        operator_key: SecretStr | None,
+        remember_s: float = 5.0,
+        max_remembered: int = 1024,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._records = records
+        self._operator = (
+            None if operator_key is None else digest_of(operator_key.get_secret_value())
+        )
+        self._found: _Memory[ApiKey | None] = _Memory(remember_s, max_remembered, clock)
+        self._has_keys: _Memory[bool] = _Memory(remember_s, 1, clock)
+        self._is_locked = operator_key is not None
+
+    async def admit(self, given: str | None) -> Caller:
+        """The caller who sends this key.
+
+        Args:
+            given: What was sent as a bearer token; None: nothing was.
+
+        Raises:
+            Unauthorized: A key is needed, and this is none that is valid.
+            LedgerError: The key cannot be looked up.
+        """
+        if not await self.needs_key():
+            return ANYONE
+        caller = None if given is None else await self._holder(given)
+        if caller is None:
+            raise Unauthorized("send an API key as a bearer token: `Authorization: Bearer <key>`")
+        return caller
+
+    async def needs_key(self) -> bool:
+        """Whether there is any key, so that callers must send one.
+
+        Once there is one, this stays so.
+
+        Raises:
+            LedgerError: The keys cannot be looked up.
+        """
+        if not self._is_locked:
+            self._is_locked = await self._has_keys.get("", self._any)
+        return self._is_locked
+
+    async def _holder(self, given: str) -> Caller | None:
+        if self._operator is not None and is_same(given, self._operator):
+            return _OPERATOR
+        key_id = key_id_of(given)
+        if key_id is None:
+            return None
+        key = await self._found.get(key_id, self._records.find)
+        is_right = is_same(given, _NOBODY if key is None else key.digest)
+        return key.caller() if key is not None and is_right else None
+
+    async def _any(self, _: str) -> bool:
+        return await self._records.has_any()
+
+
+class _Memory(Generic[_Found]):
+    """What was found, for a few seconds; that nothing was found is remembered, too."""
+
+    def __init__(self, remember_s: float, limit: int, clock: Callable[[], float]) -> None:
+        self._remember_s = remember_s
+        self._limit = limit
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, _Found]] = OrderedDict()
+
+    async def get(self, key: str, find: Callable[[str], Awaitable[_Found]]) -> _Found:
+        """What is remembered, or is found now. A failure is not remembered."""
+        known = self._known.get(key)
+        asked_s = self._clock()
+        if known is not None and asked_s - known[0] < self._remember_s:
+            self._known.move_to_end(key)
+            return known[1]
+        found = await find(key)
+        self._known[key] = (asked_s, found)  # as of the question: it may be old when answered
+        self._known.move_to_end(key)
+        while len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return found

@@ -1,0 +1,85 @@
+"""The gate: nobody's body is read, and no route entered, before the caller is known.
+
+What a key is and who holds it is :mod:`reward_server.doorkeeper`.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
+
+from reward_server.callers import Scope, caller_of
+from reward_server.doorkeeper import Doorkeeper
+from reward_server.problems import respond_error
+from shared.errors import Forbidden, GreenforkError
+
+__all__ = ["OPEN_PATHS", "Gate", "requires"]
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json"})
+"""What needs no key: orchestrators, Prometheus and the pages that explain the service. They tell
+what the service is and how much it does, and nothing of what it was asked."""
+
+_BEARER = HTTPBearer(
+    scheme_name="ApiKey",
+    auto_error=False,
+    description="An API key, `gfk_…`. Needed where the service has keys; each has scopes.",
+)
+
+
+class Gate:
+    """ASGI middleware that answers 401 before anything of a request but its head was read.
+
+    Whoever comes in stands in the scope, for :func:`reward_server.callers.caller_of`.
+    """
+
+    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper) -> None:
+        self._app = app
+        self._doorkeeper = doorkeeper
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Hands a request on, or refuses it."""
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            try:
+                scope["greenfork.caller"] = await self._doorkeeper.admit(_token(scope))
+            except GreenforkError as exc:
+                await respond_error(exc)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def requires(*needed: Scope) -> Any:  # noqa: ANN401  what FastAPI's own Depends() is typed as
+    """The dependency of a route, or a router, for which a caller's key must have a scope.
+
+    Args:
+        needed: One of these will do.
+
+    Raises (when a request is answered):
+        Forbidden: The key has not.
+    """
+
+    def check(
+        request: Request,
+        _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    ) -> None:
+        caller = caller_of(request)
+        if caller.scopes.isdisjoint(needed):
+            has = " and ".join(sorted(caller.scopes))
+            raise Forbidden(
+                f"this needs a key with the scope {' or '.join(needed)}; {caller.name}'s has {has}"
+            )
+
+    dependency: Callable[..., None] = check
+    return Depends(dependency)
+
+
+def _token(scope: Connection) -> str | None:
+    """The bearer token; the scheme's case does not matter (RFC 9110, 11.1)."""
+    given = Headers(scope=scope).getlist("authorization")
+    if len(given) != 1:  # several: nobody knows which of them others have looked at
+        return None
+    scheme, _, token = given[0].strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else None
