@@ -7,11 +7,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from shared.errors import BodyTooLarge, GreenforkError, InvalidRequest, NotReady, Overloaded
+from reward_server.telemetry import Telemetry
+from shared.errors import GreenforkError, InvalidRequest, NotReady, Overloaded
 from shared.problems import PROBLEM_MEDIA_TYPE, Problem
 from shared.validation import request_error
 
-__all__ = ["INTERNAL", "documented", "install_handlers", "respond"]
+__all__ = ["INTERNAL", "documented", "install_handlers", "respond", "respond_error"]
 
 _RETRY_AFTER_S = 5
 """Where an error that passes does not say how long it takes."""
@@ -27,6 +28,7 @@ INTERNAL = Problem(
 _SAYINGS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
+    403: "The API key has not the scope that this needs.",
     404: "What is named is not known here; the detail says what.",
     413: "The body is larger than the service accepts.",
     422: "The body is JSON, but not a request; the detail says which item and field.",
@@ -36,6 +38,7 @@ _SAYINGS = {
 _EXAMPLES = {
     400: ("Malformed request", "malformed_json", "not JSON: Expecting value"),
     401: ("Unauthorized", "unauthorized", "send the API key as a bearer token"),
+    403: ("Forbidden", "forbidden", "this needs a key with the scope 'score'; ann's has upload"),
     404: ("Unknown state", "unknown_state", "no state 'crossing@900-0a1b2c3d4e5f' is known here"),
     413: ("Body too large", "body_too_large", "the body is larger than 16777216 bytes"),
     422: (
@@ -48,12 +51,13 @@ _EXAMPLES = {
 }
 
 
-def install_handlers(app: FastAPI, max_body_bytes: int) -> None:
-    """Has ``app`` answer every error with a problem document."""
+def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
+    """Has ``app`` answer every error with a problem document, and count those of our own."""
 
     async def own(_request: Request, error: Exception) -> Response:
         assert isinstance(error, GreenforkError)  # noqa: S101
-        return respond(Problem.of(error), _headers(error))
+        telemetry.count_refusal(error.code)
+        return respond_error(error)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
@@ -64,9 +68,8 @@ def install_handlers(app: FastAPI, max_body_bytes: int) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        if error.status_code == BodyTooLarge.http_status:
-            too_large = BodyTooLarge(f"the body is larger than {max_body_bytes} bytes")
-            return respond(Problem.of(too_large))
+        if isinstance(error.__cause__, GreenforkError):  # raised while FastAPI read the body
+            return await own(request, error.__cause__)
         return respond(_of_http(request, error), error.headers)
 
     app.add_exception_handler(GreenforkError, own)
@@ -82,6 +85,11 @@ def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Respo
         headers=dict(headers or {}),
         media_type=PROBLEM_MEDIA_TYPE,
     )
+
+
+def respond_error(error: GreenforkError) -> Response:
+    """The HTTP response of an error."""
+    return respond(Problem.of(error), _headers(error))
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:

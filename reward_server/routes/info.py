@@ -4,21 +4,22 @@ from importlib.metadata import version
 
 from fastapi import APIRouter
 
+from reward_server.gate import requires
 from reward_server.problems import documented
-from reward_server.services import Authorized, ServicesDep
+from reward_server.services import ServicesDep
 from shared.info import Limits, ServiceInfo, Versions
 from sim_workers.version import sumo_version
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["operations"], dependencies=[Authorized])
+router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload", "admin")])
 
 
 @router.get(
     "/v1/info",
     summary="Versions and limits",
     response_description="What this service is.",
-    responses=documented(401),
+    responses=documented(401, 403),
 )
 async def info(services: ServicesDep) -> ServiceInfo:
     """The versions that decide what a reward is, what one request may hold, how much is served."""

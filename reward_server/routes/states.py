@@ -4,21 +4,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from reward_server.gate import requires
 from reward_server.problems import documented
 from reward_server.routes.examples import STATE_ID
-from reward_server.services import Authorized, ServicesDep
+from reward_server.services import ServicesDep
 from shared.states import StatePage, StateView
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["states"], dependencies=[Authorized])
+router = APIRouter(tags=["states"], dependencies=[requires("score", "upload")])
 
 
 @router.get(
     "/v1/states",
     summary="List states",
     response_description="One page of the states, in the order of their ids.",
-    responses=documented(401, 422),
+    responses=documented(401, 403, 422),
 )
 async def list_states(
     services: ServicesDep,
@@ -50,7 +51,7 @@ async def list_states(
     "/v1/states/{state_id}",
     summary="Show a state",
     response_description="The state, with the definitions of its signals.",
-    responses=documented(401, 404, 422),
+    responses=documented(401, 403, 404, 422),
 )
 async def show_state(
     services: ServicesDep, state_id: Annotated[str, Path(examples=[STATE_ID])]

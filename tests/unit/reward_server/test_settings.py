@@ -25,21 +25,6 @@ def test_datasets_are_split_like_path(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings({}).datasets == (Path("a"), Path("b/c"))
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "gateway.example"])
-def test_open_host_needs_a_key(host: str) -> None:
-    """Or the word that something else keeps strangers out."""
-    with pytest.raises(ConfigError, match="allow-keyless"):
-        load_settings({"host": host})
-    assert load_settings({"host": host, "api_key": "k"}).host == host
-    assert load_settings({"host": host, "allow_keyless": True}).host == host
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_loopback_needs_none(host: str) -> None:
-    """Nobody else reaches it."""
-    assert load_settings({"host": host}).api_key is None
-
-
 @pytest.mark.parametrize(
     ("given", "name"),
     [
