@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from reward_server.storage.schema import migrate
-from reward_server.storage.urls import display_name
+from reward_server.storage.urls import display_name, failure_reason
 from shared.errors import ConfigError, LedgerError
 
 __all__ = ["Database", "Dialect"]
@@ -82,7 +82,7 @@ class Database:
             await asyncio.to_thread(self._migrate)
         except SQLAlchemyError as exc:
             raise ConfigError(
-                f"cannot open the database {self.name}: {self._reason(exc)} "
+                f"cannot open the database {self.name}: {failure_reason(exc, self._url)} "
                 f"({_WAYS_OUT[self.dialect]})"
             ) from exc
         self._engine = create_async_engine(self._url, **self._options(), **_POOL)
@@ -176,12 +176,9 @@ class Database:
         except SQLAlchemyError as exc:
             is_lost = isinstance(exc, DBAPIError) and exc.connection_invalidated
             error = _ConnectionLost if is_lost else LedgerError
-            raise error(f"the database {self.name} failed: {self._reason(exc)}") from exc
-
-    def _reason(self, error: SQLAlchemyError) -> str:
-        """What went wrong, on one line, without the password."""
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        return reason.replace(self._url.password, "***") if self._url.password else reason
+            raise error(
+                f"the database {self.name} failed: {failure_reason(exc, self._url)}"
+            ) from exc
 
 
 _WAYS_OUT: dict[Dialect, str] = {

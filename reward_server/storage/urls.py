@@ -1,13 +1,13 @@
-"""Which databases can be named, and how they are named without their secrets."""
+"""Which databases can be named, and how they and their failures are told without secrets."""
 
 from pathlib import Path
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from shared.errors import ConfigError
 
-__all__ = ["display_name", "parse_database_url", "sqlite_url"]
+__all__ = ["display_name", "failure_reason", "parse_database_url", "sqlite_url"]
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -57,3 +57,14 @@ def display_name(url: URL) -> str:
     port = f":{url.port}" if url.port else ""
     host = f"{url.host}{port}" if url.host else "a local socket"
     return f"{url.database} at {host}"
+
+
+def failure_reason(error: SQLAlchemyError, url: URL) -> str:
+    """What went wrong, on one line, without passwords and without what is in the rows."""
+    cause = getattr(error, "orig", None) or error
+    said = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
+    reason = " ".join(said.split())
+    for password in (url.password, url.query.get("password")):
+        if isinstance(password, str) and password:
+            reason = reason.replace(password, "***")
+    return reason

@@ -1,0 +1,129 @@
+"""The ledger as a Parquet file, for those who analyse or train without the service.
+
+Columns: ``key``, ``state_id``, ``tls_id``, ``decision`` (JSON by signal; null: nothing decided),
+``horizon_s``, ``simulator``, one for every metric of :class:`shared.rewards.Metrics`, and
+``created_at``.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
+from pydantic import ValidationError
+from sqlalchemy import URL, Connection, CursorResult, Row, func, select
+
+from reward_server.storage.reading import Selection, open_to_read
+from reward_server.storage.tables import OUTCOMES
+from shared.errors import InputError, LedgerError
+from shared.rewards import Metrics
+
+__all__ = ["COLUMNS", "Progress", "export_outcomes"]
+
+Progress = Callable[[int, int], None]
+"""Told how many outcomes are written, and how many there are."""
+
+_ROWS_A_GROUP = 5_000
+_PLAIN = ("key", "state_id", "tls_id", "decision", "horizon_s", "simulator")
+_METRICS = tuple(Metrics.model_fields)
+
+COLUMNS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in _PLAIN if name != "horizon_s"),
+        *(pa.field(name, pa.float64()) for name in _METRICS if name != "series"),
+        pa.field("series", pa.list_(pa.int32())),
+        pa.field("created_at", pa.timestamp("us", tz="UTC")),
+    ]
+).insert(_PLAIN.index("horizon_s"), pa.field("horizon_s", pa.int32()))
+"""Types of the columns. Numbers are as exact as in the ledger."""
+
+
+def export_outcomes(
+    url: URL, output: Path, selection: Selection, progress: Progress = lambda done, total: None
+) -> int:
+    """Writes outcomes to a Parquet file, in the order of their keys.
+
+    The ledger is read as it is at the beginning, a few thousand outcomes at a time. The file
+    appears when it is complete.
+
+    Returns:
+        The number of outcomes.
+
+    Raises:
+        ConfigError: There is no ledger.
+        InputError: The file cannot be written.
+        LedgerError: The ledger cannot be read, or an outcome in it is damaged.
+    """
+    done = 0
+    with open_to_read(url) as connection, _written_atomically(output) as path:
+        total = _count(connection, selection)
+        with (
+            ParquetWriter(path, COLUMNS, compression="zstd") as writer,
+            _select(connection, selection) as result,
+        ):
+            for rows in result.partitions():
+                writer.write_batch(_batch(rows))
+                done += len(rows)
+                progress(done, total)
+    return done
+
+
+def _count(connection: Connection, selection: Selection) -> int:
+    query = select(func.count()).select_from(OUTCOMES).where(*selection.conditions())
+    return int(connection.execute(query).scalar_one())
+
+
+def _select(connection: Connection, selection: Selection) -> CursorResult[Any]:
+    """The outcomes, which come in groups. To be closed."""
+    query = select(OUTCOMES).where(*selection.conditions()).order_by(OUTCOMES.c.key)
+    return connection.execution_options(yield_per=_ROWS_A_GROUP).execute(query)
+
+
+def _batch(rows: Sequence[Row[Any]]) -> pa.RecordBatch:
+    metrics = [_metrics(row) for row in rows]
+    columns: dict[str, list[object]] = {
+        name: [getattr(row, name) for row in rows] for name in _PLAIN
+    }
+    columns |= {name: [getattr(one, name) for one in metrics] for name in _METRICS}
+    columns["created_at"] = [datetime.fromtimestamp(row.created_at, UTC) for row in rows]
+    return pa.RecordBatch.from_pydict(columns, schema=COLUMNS)
+
+
+def _metrics(row: Row[Any]) -> Metrics:
+    try:
+        return Metrics.model_validate_json(row.metrics)
+    except ValidationError as exc:
+        raise LedgerError(f"the outcome {row.key} in the ledger is damaged: {exc}") from exc
+
+
+@contextmanager
+def _written_atomically(output: Path) -> Iterator[Path]:
+    """A file beside the output, which takes its place where nothing was raised.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+        os.close(handle)
+    except OSError as exc:
+        raise InputError(f"cannot write {output}: {exc.strerror}", "not_writable") from exc
+    path = Path(name)
+    try:
+        yield path
+        path.chmod(0o666 & ~_umask())
+        path.replace(output)
+    except OSError as exc:
+        raise InputError(f"cannot write {output}: {exc.strerror or exc}", "not_writable") from exc
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    os.umask(mask := os.umask(0o077))
+    return mask

@@ -1,0 +1,76 @@
+"""Reading a ledger from outside, beside the gateways that write it, without changing anything."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, func, inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from reward_server.storage.schema import check_revision
+from reward_server.storage.tables import OUTCOMES
+from reward_server.storage.urls import display_name, failure_reason
+from shared.errors import ConfigError, LedgerError
+
+__all__ = ["Selection", "open_to_read"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which outcomes are meant; all of them where nothing is said."""
+
+    scenario: str | None = None
+    """The name before the last ``@`` of a state's id."""
+    state_id: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What is true of these outcomes only."""
+        found: list[ColumnElement[bool]] = []
+        if self.state_id is not None:
+            found.append(OUTCOMES.c.state_id == self.state_id)
+        if self.scenario is not None:
+            prefix = f"{self.scenario}@"
+            # Not LIKE, to which capitals are the same in one kind of database and not in the other.
+            found.append(func.substr(OUTCOMES.c.state_id, 1, len(prefix)) == prefix)
+            found.append(~func.substr(OUTCOMES.c.state_id, len(prefix) + 1).contains("@"))
+        return found
+
+
+@contextmanager
+def open_to_read(url: URL) -> Iterator[Connection]:
+    """A connection that sees the ledger as it is now, whatever is recorded meanwhile.
+
+    Raises:
+        ConfigError: There is no ledger, or it was written by a newer release.
+        LedgerError: It cannot be read.
+    """
+    engine = _engine(url)
+    try:
+        with engine.begin() as connection:
+            check_revision(connection)
+            if not inspect(connection).has_table(OUTCOMES.name):
+                raise ConfigError(_missing(url))
+            yield connection
+    except SQLAlchemyError as exc:
+        reason = failure_reason(exc, url)
+        raise LedgerError(f"cannot read the database {display_name(url)}: {reason}") from exc
+    finally:
+        engine.dispose()
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        engine = create_engine(url, hide_parameters=True, isolation_level="REPEATABLE READ")
+        return engine.execution_options(postgresql_readonly=True)
+    path = Path(str(url.database))
+    if not path.is_file():
+        raise ConfigError(_missing(url))
+    read_only = URL.create(
+        "sqlite", database=f"{path.absolute().as_uri()}", query={"mode": "ro", "uri": "true"}
+    )
+    return create_engine(read_only, hide_parameters=True, connect_args={"timeout": 10})
+
+
+def _missing(url: URL) -> str:
+    return f"there is no ledger in {display_name(url)}: give --data-dir, or --database-url"

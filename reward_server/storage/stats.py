@@ -1,0 +1,83 @@
+"""What a ledger holds, in numbers."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, func, select, text
+
+from reward_server.storage.reading import open_to_read
+from reward_server.storage.tables import OUTCOMES
+
+__all__ = ["LedgerStats", "count_ledger", "scenario_of"]
+
+
+@dataclass(frozen=True)
+class LedgerStats:
+    """The contents of a ledger."""
+
+    outcomes: int
+    states: int
+    """Different states that outcomes start from."""
+    size_bytes: int
+    """On disk, indexes included."""
+    first_s: float | None
+    """When the first outcome was recorded, seconds since the epoch; None where there is none."""
+    last_s: float | None
+    """When the last one was."""
+    by_simulator: dict[str, int]
+    by_scenario: dict[str, int]
+
+
+def count_ledger(url: URL) -> LedgerStats:
+    """Counts the outcomes of a ledger.
+
+    Raises:
+        ConfigError: There is no ledger.
+        LedgerError: It cannot be read.
+    """
+    grouped = select(
+        OUTCOMES.c.state_id,
+        OUTCOMES.c.simulator,
+        func.count().label("number"),
+        func.min(OUTCOMES.c.created_at).label("first_s"),
+        func.max(OUTCOMES.c.created_at).label("last_s"),
+    ).group_by(OUTCOMES.c.state_id, OUTCOMES.c.simulator)
+    states: set[str] = set()
+    simulators: Counter[str] = Counter()
+    scenarios: Counter[str] = Counter()
+    times: list[float] = []
+    with open_to_read(url) as connection:
+        size_bytes = _size(connection, url)
+        for row in connection.execute(grouped):
+            states.add(row.state_id)
+            simulators[row.simulator] += row.number
+            scenarios[scenario_of(row.state_id)] += row.number
+            times += (row.first_s, row.last_s)
+    return LedgerStats(
+        outcomes=simulators.total(),
+        states=len(states),
+        size_bytes=size_bytes,
+        first_s=min(times, default=None),
+        last_s=max(times, default=None),
+        by_simulator=dict(simulators.most_common()),
+        by_scenario=dict(scenarios.most_common()),
+    )
+
+
+def scenario_of(state_id: str) -> str:
+    """The name of a state's scenario.
+
+    >>> scenario_of("crossing@300-b9c873928f38")
+    'crossing'
+    """
+    return state_id.rpartition("@")[0] or state_id
+
+
+def _size(connection: Connection, url: URL) -> int:
+    if url.get_backend_name() == "postgresql":
+        query = text("SELECT pg_total_relation_size('outcomes')")
+        return int(connection.execute(query).scalar_one())
+    path = Path(str(url.database))
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
