@@ -1,6 +1,7 @@
 """Writing outcomes down in batches: whatever comes while one batch is written makes the next."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reward_server.storage.ledger import Entry, Ledger
@@ -41,20 +42,33 @@ class Recorder:
             await self._writing
 
     async def _write_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            await self._write(batch)
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._write(batch)
+        finally:
+            _tell(self._waiting, _BROKEN_OFF)
+            self._waiting = []
 
     async def _write(self, batch: list[_Waiting]) -> None:
-        error: LedgerError | None = None
+        error: LedgerError | None = _BROKEN_OFF
         try:
             await self._ledger.put_many([waiting.entry for waiting in batch])
+            error = None
         except LedgerError as exc:
             error = exc
-        for waiting in batch:
-            if waiting.written.done():
-                continue
-            if error is None:
-                waiting.written.set_result(None)
-            else:
-                waiting.written.set_exception(error)
+        finally:
+            _tell(batch, error)
+
+
+_BROKEN_OFF = LedgerError("the recording was broken off")
+
+
+def _tell(batch: Iterable[_Waiting], error: LedgerError | None) -> None:
+    for waiting in batch:
+        if waiting.written.done():
+            continue
+        if error is None:
+            waiting.written.set_result(None)
+        else:
+            waiting.written.set_exception(LedgerError(error.message, error.code))
