@@ -8,7 +8,7 @@ from sim_workers.messages import Describe, Described, Open
 from sim_workers.processes import Nursery
 from sim_workers.scenarios import Scenario, load_scenario
 
-__all__ = ["inspect_scenario"]
+__all__ = ["inspect_scenario", "signals_of"]
 
 _LIMIT_S = 60.0
 
@@ -21,8 +21,17 @@ def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
         RolloutRejected: SUMO refuses it.
     """
     scenario = load_scenario(config)
+    return scenario, signals_of(scenario)
+
+
+def signals_of(scenario: Scenario) -> dict[str, Signal]:
+    """The traffic lights of a scenario, by id, with the default green limits.
+
+    Raises:
+        RolloutRejected: SUMO refuses it.
+    """
     with tempfile.TemporaryDirectory() as folder, Nursery() as nursery:
         request = Open(config=str(scenario.write(Path(folder))), seed=0)
         with nursery.open(request) as holder:
             question = Describe(min_green_s=5, max_green_s=60)
-            return scenario, holder.call(question, Described, _LIMIT_S).signals
+            return holder.call(question, Described, _LIMIT_S).signals

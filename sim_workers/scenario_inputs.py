@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, tostring
 from sim_workers.scenario_files import read_xml
 from sim_workers.scenario_options import FILE_OPTIONS
 
-__all__ = ["ScenarioInputs", "read_inputs"]
+__all__ = ["DEMAND_TAGS", "ScenarioInputs", "read_inputs", "render_input"]
 
 _DRAWING_TAGS = {
     "container",
@@ -25,7 +25,7 @@ _DRAWING_TAGS = {
     "vTypeDistribution",
 }
 """What draws random numbers while it is read; reading it again draws them again."""
-_DEMAND_TAGS = {
+DEMAND_TAGS = {
     "container",
     "containerFlow",
     "flow",
@@ -75,23 +75,28 @@ class ScenarioInputs:
         return {option: ",".join(names) for option, names in given.items() if names}
 
 
-def read_inputs(folder: Path, given: Mapping[str, str], is_varied: bool) -> ScenarioInputs:
+def read_inputs(
+    folder: Path, given: Mapping[str, str], is_varied: bool, within: Path | None = None
+) -> ScenarioInputs:
     """Reads every input file.
 
     Args:
         folder: What relative paths are relative to.
         given: For each of the file options, the paths as the configuration lists them.
         is_varied: Whether SUMO will multiply or shift the demand while it reads it.
+        within: No file may lie outside this folder; None: anywhere.
 
     Raises:
-        ScenarioError: ``missing_file``, ``bad_xml``, ``too_large`` or ``unsupported_input``.
+        ScenarioError: ``missing_file``, ``bad_xml``, ``too_large``, ``outside_bundle`` or
+            ``unsupported_input``.
     """
     networks, additional, demand, weights = (
-        [read_xml(path) for path in _paths(folder, given[option])] for option in FILE_OPTIONS
+        [read_xml(path, within) for path in _paths(folder, given[option])]
+        for option in FILE_OPTIONS
     )
     is_drawn = any(child.tag in _DRAWING_TAGS for root in additional + demand for child in root)
     # Demand of additional files may be in any order, so it cannot become a route file.
-    taken_out = _take_out(additional, _DEMAND_TAGS)
+    taken_out = _take_out(additional, DEMAND_TAGS)
     is_in_states = is_varied or is_drawn or bool(taken_out)
     demand = taken_out + demand
     tags = {element.tag for root in additional for element in root.iter()}
@@ -132,8 +137,13 @@ def _take_out(roots: Sequence[Element], tags: Set[str]) -> list[Element]:
 def _add(files: dict[str, bytes], pattern: str, roots: Sequence[Element]) -> tuple[str, ...]:
     names = tuple(pattern.format(number) for number in range(len(roots)))
     for name, root in zip(names, roots, strict=True):
-        files[name] = bytes(tostring(root, encoding="utf-8", xml_declaration=True))
+        files[name] = render_input(root)
     return names
+
+
+def render_input(root: Element) -> bytes:
+    """An input file as it stands in a bundle."""
+    return bytes(tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _name_routes(demand: Element, prefix: str) -> None:

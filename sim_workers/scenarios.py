@@ -24,7 +24,8 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml.ElementTree as SafeXml
 
 from shared.errors import ScenarioError
-from sim_workers.scenario_inputs import ScenarioInputs, read_inputs
+from sim_workers.scenario_files import read_xml
+from sim_workers.scenario_inputs import ScenarioInputs, read_inputs, render_input
 from sim_workers.scenario_options import (
     DEFAULT_OPTIONS,
     FILE_OPTIONS,
@@ -38,9 +39,12 @@ __all__ = [
     "CONFIG_NAME",
     "RESTORE_CONFIG_NAME",
     "Scenario",
+    "load_bundle",
     "load_scenario",
     "make_scenario_id",
+    "read_file_options",
     "sumo_arguments",
+    "with_files",
 ]
 
 CONFIG_NAME = "scenario.sumocfg"
@@ -85,17 +89,23 @@ class Scenario:
         return folder / CONFIG_NAME
 
 
-def load_scenario(config: Path, begin_s: float | None = None, is_scaled: bool = False) -> Scenario:
+def load_scenario(
+    config: Path,
+    begin_s: float | None = None,
+    is_scaled: bool = False,
+    within: Path | None = None,
+) -> Scenario:
     """Reads a ``.sumocfg`` and every file it needs.
 
     Args:
         config: The configuration.
         begin_s: Begin here instead of where the configuration says, seconds.
         is_scaled: Whether runs will be started with a ``--scale`` of their own.
+        within: No file may lie outside this folder; None: anywhere.
 
     Raises:
         ScenarioError: ``scenario_not_found``, ``missing_file`` (with its name), ``bad_xml``,
-            ``unsupported_input`` or ``bad_scenario``.
+            ``outside_bundle``, ``unsupported_input`` or ``bad_scenario``.
     """
     given = _read_options(config)
     _refuse_unsupported(config, given)
@@ -108,12 +118,58 @@ def load_scenario(config: Path, begin_s: float | None = None, is_scaled: bool = 
     paths = {name: given.get(name, "") for name in FILE_OPTIONS}
     return Scenario(
         name=_name(config),
-        files=_bundle(read_inputs(config.parent, paths, is_varied), DEFAULT_OPTIONS | options),
+        files=_bundle(
+            read_inputs(config.parent, paths, is_varied, within), DEFAULT_OPTIONS | options
+        ),
         begin_s=_seconds(config, "begin", options.get("begin", "0")),
         end_s=None if end_s is None or end_s < 0 else end_s,  # SUMO's -1 is no end, too
         seed=int(given["seed"]) if _WHOLE.fullmatch(given.get("seed", "")) else None,
         dropped_options=_dropped(given),
     )
+
+
+def load_bundle(folder: Path, name: str) -> Scenario:
+    """A scenario that was made by :func:`load_scenario` and written to a folder, to the same byte.
+
+    Nothing is believed: whatever :func:`load_scenario` would not have written so is refused.
+
+    Args:
+        folder: Holds its files and nothing else.
+        name: The scenario's name, which no file of it says.
+
+    Raises:
+        ScenarioError: ``bad_bundle``, or as :func:`load_scenario`.
+    """
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if _UNSAFE_NAME.search(name) or name != _name(Path(name)):
+        raise ScenarioError(f"{name!r} cannot be the name of a scenario", "bad_bundle")
+    configs = {each: _read_options(folder / each) for each in (CONFIG_NAME, RESTORE_CONFIG_NAME)}
+    named: set[str] = set()
+    for config, options in configs.items():
+        _refuse_unsupported(folder / config, options)
+        kept = {key: value for key, value in options.items() if is_kept(key)}
+        _check_values(folder / config, kept)
+        inputs = {key: value for key, value in options.items() if key in FILE_OPTIONS}
+        if kept | inputs != options or _render(options) != files[config]:
+            raise ScenarioError(f"{config} is not as a bundle has it", "bad_bundle")
+        named |= {part for value in inputs.values() for part in value.split(",")}
+    if named | configs.keys() != files.keys():
+        raise ScenarioError("the bundle's files are not those that it names", "bad_bundle")
+    for each in sorted(named):
+        if render_input(read_xml(folder / each, folder)) != files[each]:
+            raise ScenarioError(f"{each} is not as a bundle has it", "bad_bundle")
+    begin_s = _seconds(folder / CONFIG_NAME, "begin", configs[CONFIG_NAME].get("begin", "0"))
+    return Scenario(name, files, begin_s, end_s=None, seed=None, dropped_options=())
+
+
+def read_file_options(config: Path) -> dict[str, str]:
+    """The input files that a bundle's configuration names, by option."""
+    return {k: v for k, v in _read_options(config).items() if k in FILE_OPTIONS}
+
+
+def with_files(config: Path, files: Mapping[str, str]) -> bytes:
+    """A bundle's configuration with other input files."""
+    return _render(_read_options(config) | dict(files))
 
 
 def make_scenario_id(name: str, files: Mapping[str, bytes]) -> str:

@@ -1,0 +1,218 @@
+"""Unpacking an archive that a stranger has made.
+
+Everything is counted while it is unpacked; what an archive says of itself is not believed. Only
+plain files come out, under names that lie in the folder, and the names are looked at before
+anything is written.
+"""
+
+import gzip
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol, cast
+
+from shared.errors import ScenarioError
+
+__all__ = ["ArchiveLimits", "check_name", "gunzip", "unpack"]
+
+_CHUNK_BYTES = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"
+_ENCRYPTED = 0x1
+_DRIVE = re.compile(r"[A-Za-z]:")
+_UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+_MAX_NAME_CHARS = 240
+_MAX_DEPTH = 16
+_FREE_BYTES = 16 << 20
+"""So much may come out of an archive however small it is."""
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    """What may come out of an archive."""
+
+    entries: int = 1000
+    """Files and folders."""
+    file_bytes: int = 512 << 20
+    """Bytes of one file."""
+    total_bytes: int = 1 << 30
+    """Bytes of all files."""
+    ratio: int = 200
+    """Bytes that come out for each byte of the archive; XML of networks has 10 to 40."""
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> None:
+    """Unpacks a zip or a gzipped tar into a folder that is empty.
+
+    Raises:
+        ScenarioError: ``bad_archive``: it is none, or holds something else than plain files within
+            it; ``too_large``: more comes out than the limits allow. The folder then has to be
+            thrown away.
+    """
+    with archive.open("rb") as file:
+        magic = file.read(4)
+    gate = _Unpacking(folder, limits or ArchiveLimits(), archive.stat().st_size)
+    with _errors_named():
+        if magic.startswith(_GZIP_MAGIC):
+            _unpack_tar(archive, gate)
+        elif magic == _ZIP_MAGIC:
+            _unpack_zip(archive, gate)
+        else:
+            raise ScenarioError("this is neither a zip nor a tar.gz", "bad_archive")
+
+
+def gunzip(content: bytes, max_bytes: int) -> bytes:
+    """Unpacks a whole gzip file.
+
+    Raises:
+        ScenarioError: ``bad_archive``: it is damaged; ``too_large``.
+    """
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(content, max_bytes + 1)
+    except zlib.error as exc:
+        raise ScenarioError(f"this is not a whole gzip file: {exc}", "bad_archive") from exc
+    if len(unpacked) > max_bytes:
+        raise ScenarioError(f"it unpacks to more than {max_bytes} bytes", "too_large")
+    if not unpacker.eof or unpacker.unused_data:
+        raise ScenarioError("this is not one whole gzip file", "bad_archive")
+    return unpacked
+
+
+def check_name(name: str) -> tuple[str, ...]:
+    """The parts of an entry's name.
+
+    >>> check_name("city/net.xml")
+    ('city', 'net.xml')
+
+    Raises:
+        ScenarioError: ``bad_archive``: it leads out of the archive, or is no plain path.
+    """
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    is_plain = parts and not name.startswith("/") and ".." not in parts
+    if (
+        not is_plain
+        or len(parts) > _MAX_DEPTH
+        or any(len(part.encode()) > _MAX_NAME_CHARS for part in parts)
+        or _UNUSABLE.search(name)
+        or _DRIVE.match(name)
+    ):
+        raise ScenarioError(f"an entry of the archive is named {name[:200]!r}", "bad_archive")
+    return parts
+
+
+class _Unpacking:
+    """Writes entries into a folder, and counts."""
+
+    def __init__(self, folder: Path, limits: ArchiveLimits, archive_bytes: int) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._most = min(limits.total_bytes, max(_FREE_BYTES, archive_bytes * limits.ratio))
+        self._entries = 0
+        self._bytes = 0
+
+    def count_entry(self) -> None:
+        """One more file or folder."""
+        self._entries += 1
+        if self._entries > self._limits.entries:
+            raise ScenarioError(
+                f"the archive has more than {self._limits.entries} entries", "too_large"
+            )
+
+    def count_bytes(self, size: int) -> None:
+        """So many bytes more came out."""
+        self._bytes += size
+        if self._bytes > self._most:
+            raise ScenarioError(
+                f"more than {self._most} bytes come out of the archive", "too_large"
+            )
+
+    def write(self, name: str, content: _Readable) -> None:
+        """Writes a file, which must not be there already."""
+        path = self._folder.joinpath(*check_name(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        left = self._limits.file_bytes
+        with path.open("xb") as file:
+            while chunk := content.read(_CHUNK_BYTES):
+                left -= len(chunk)
+                if left < 0:
+                    raise ScenarioError(
+                        f"{name!r} has more than {self._limits.file_bytes} bytes", "too_large"
+                    )
+                file.write(chunk)
+
+
+def _unpack_zip(archive: Path, gate: _Unpacking) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        for entry in packed.infolist():
+            gate.count_entry()
+            check_name(entry.orig_filename)
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if entry.is_dir():
+                continue
+            if kind not in (0, stat.S_IFREG):
+                raise ScenarioError(f"{entry.filename!r} is not a plain file", "bad_archive")
+            if entry.flag_bits & _ENCRYPTED:
+                raise ScenarioError(f"{entry.filename!r} is encrypted", "bad_archive")
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ScenarioError(f"{entry.filename!r} is not deflated", "bad_archive")
+            with packed.open(entry) as content:
+                gate.write(entry.filename, _Counted(content, gate))
+
+
+def _unpack_tar(archive: Path, gate: _Unpacking) -> None:
+    with gzip.open(archive, "rb") as stream:
+        counted = _Counted(stream, gate)
+        with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|") as packed:
+            for entry in packed:
+                gate.count_entry()
+                check_name(entry.name)
+                if entry.isdir():
+                    continue
+                content = packed.extractfile(entry) if _is_plain(entry) else None
+                if content is None:
+                    raise ScenarioError(f"{entry.name!r} is not a plain file", "bad_archive")
+                gate.write(entry.name, content)
+        while counted.read(_CHUNK_BYTES):  # what follows the tar's end is counted as well
+            pass
+
+
+def _is_plain(entry: tarfile.TarInfo) -> bool:
+    return entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
+
+
+class _Counted:
+    """A stream that is counted as it is read."""
+
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, gate: _Unpacking) -> None:
+        self._stream = stream
+        self._gate = gate
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        content = self._stream.read(size)
+        self._gate.count_bytes(len(content))
+        return content
+
+
+@contextmanager
+def _errors_named() -> Iterator[None]:
+    """What goes wrong in a damaged archive is the archive's fault."""
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as exc:
+        raise ScenarioError(f"the archive is damaged: {exc}", "bad_archive") from exc
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
+        raise ScenarioError("two entries of the archive have one name", "bad_archive") from exc
+    except (NotImplementedError, RuntimeError, OSError) as exc:
+        raise ScenarioError(f"the archive cannot be unpacked: {exc}", "bad_archive") from exc

@@ -1,0 +1,187 @@
+"""Looking at what strangers sent, in a process of its own: ``python -m sim_workers.intake``.
+
+An archive, or a state file, may be made to take all memory, or to keep a parser busy for ever. So
+none is opened in a process that anybody needs: this one has little memory, no network and a time
+limit that its owner keeps, and leaves a finished folder or nothing.
+
+It reads one request as JSON from its standard input, and writes one answer to its standard output.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.dataset import DatasetLayout, Manifest
+from shared.errors import (
+    ErrorInfo,
+    GreenforkError,
+    RolloutError,
+    RolloutRejected,
+    ScenarioError,
+    StateFileError,
+)
+from shared.model import WireModel
+from shared.states import StateRecord
+from sim_workers.archives import unpack
+from sim_workers.foreign_states import read_foreign_state
+from sim_workers.inspection import signals_of
+from sim_workers.isolation import limit
+from sim_workers.messages import Observe, Observed
+from sim_workers.processes import Nursery
+from sim_workers.run_files import RunFiles
+from sim_workers.scenarios import (
+    CONFIG_NAME,
+    RESTORE_CONFIG_NAME,
+    Scenario,
+    load_bundle,
+    load_scenario,
+)
+from sim_workers.statefile import make_state_id
+from sim_workers.store import read_manifest
+from sim_workers.unread_demand import unread_demand
+from sim_workers.uploaded import run_name, uploaded_manifest
+from sim_workers.version import simulator
+
+__all__ = ["IntakeAnswer", "IntakeRequest", "main"]
+
+_LIMIT_S = 60.0
+_EQUAL_S = 0.0005
+"""SUMO counts milliseconds, and a file may be saved with two decimals only."""
+
+
+class IntakeRequest(WireModel):
+    """What to look at."""
+
+    upload: Path
+    """What was sent, as it was sent."""
+    folder: Path
+    """Empty; what comes out is left there."""
+    name: str | None = None
+    """For a scenario that is a bundle already: its name."""
+    dataset: Path | None = None
+    """For a state: its scenario's folder of uploads. None: this is a scenario."""
+    seed: int = 0
+    scale: float = 1.0
+    max_memory_bytes: int = Field(default=4 << 30, gt=0)
+    """Memory of each process that takes part, apart from what they share."""
+    max_state_bytes: int = Field(default=1 << 30, gt=0)
+
+
+class IntakeAnswer(WireModel):
+    """What came of it: one of these."""
+
+    manifest: Manifest | None = None
+    """Of the scenario, which is in the folder now."""
+    record: StateRecord | None = None
+    """Of the state, whose file is in the folder now: ``<state id>.xml``."""
+    error: ErrorInfo | None = None
+
+
+def main() -> None:
+    """Answers one request."""
+    request = IntakeRequest.model_validate_json(sys.stdin.buffer.read())
+    limit(max_memory_bytes=request.max_memory_bytes)
+    take = _take_scenario if request.dataset is None else _take_state
+    sys.stdout.write(_answer(request, take).model_dump_json())
+
+
+def _answer(request: IntakeRequest, take: Callable[[IntakeRequest], IntakeAnswer]) -> IntakeAnswer:
+    """The boundary of the process: whatever is wrong with an upload becomes an answer."""
+    error: GreenforkError
+    try:
+        return take(request)
+    except RolloutRejected as exc:
+        error = ScenarioError(exc.message, "sumo_refused")
+    except RolloutError as exc:
+        error = ScenarioError(f"SUMO did not survive it: {exc.message}", "sumo_refused")
+    except GreenforkError as exc:
+        error = exc
+    except (MemoryError, RecursionError):
+        error = ScenarioError("it takes more memory than an upload may", "too_large")
+    message = error.message.replace(f"{request.folder}/unpacked/", "")
+    message = message.replace(f"{request.folder}/", "")
+    return IntakeAnswer(error=ErrorInfo.of(type(error)(message, error.code)))
+
+
+def _take_scenario(request: IntakeRequest) -> IntakeAnswer:
+    unpacked = request.folder / "unpacked"
+    unpacked.mkdir()
+    unpack(request.upload, unpacked)
+    scenario = _read_scenario(unpacked, request.name)
+    signals = signals_of(scenario)
+    manifest = uploaded_manifest(scenario, signals)
+    layout = DatasetLayout(request.folder)
+    scenario.write(layout.scenario)
+    layout.states.mkdir()
+    layout.index.touch()
+    layout.manifest.write_text(manifest.model_dump_json(indent=2) + "\n")
+    shutil.rmtree(unpacked)
+    return IntakeAnswer(manifest=manifest)
+
+
+def _read_scenario(folder: Path, name: str | None) -> Scenario:
+    if name is not None:
+        return load_bundle(folder, name)
+    configs = sorted(path for path in folder.rglob("*.sumocfg") if path.is_file())
+    if len(configs) != 1:
+        found = ", ".join(str(path.relative_to(folder)) for path in configs[:5]) or "none"
+        raise ScenarioError(
+            f"there must be one .sumocfg in it, and there is {found}", "bad_archive"
+        )
+    return load_scenario(configs[0], within=folder)
+
+
+def _take_state(request: IntakeRequest) -> IntakeAnswer:
+    assert request.dataset is not None, "a state belongs to a scenario"  # noqa: S101
+    state = read_foreign_state(request.upload.read_bytes(), request.max_state_bytes)
+    layout, manifest = DatasetLayout(request.dataset), read_manifest(request.dataset)
+    draft = request.folder / "state.xml"
+    draft.write_bytes(state.content)
+    files = RunFiles(
+        scenario_name=manifest.scenario.name,
+        config=(layout.scenario / CONFIG_NAME).resolve(),
+        restore_config=(layout.scenario / RESTORE_CONFIG_NAME).resolve(),
+        seed=request.seed,
+        scale=request.scale,
+    )
+    with Nursery() as nursery:
+        missing = unread_demand(layout.scenario, state.demand_from_s, state.known)
+        if missing is not None:
+            config = missing.write(layout.scenario, request.folder / "completing")
+            completing = replace(files, restore_config=config.resolve())
+            with nursery.open(completing.open_state(draft), _LIMIT_S) as holder:
+                draft.write_bytes(completing.save(holder, request.folder / "saved").content)
+            shutil.rmtree(config.parent)
+        with nursery.open(files.open_state(draft), _LIMIT_S) as holder:
+            seen = holder.call(Observe(tls_ids=()), Observed, _LIMIT_S)
+    if abs(seen.time_s - state.time_s) > _EQUAL_S:
+        raise StateFileError(f"SUMO takes it for {seen.time_s:g} s, it says {state.time_s:g} s")
+    record = _record(request, manifest, seen.time_s, draft.read_bytes())
+    signals = state.signal_states(seen.signals)
+    draft.rename(request.folder / f"{record.state_id}.xml")
+    return IntakeAnswer(record=record.model_copy(update={"signals": signals}))
+
+
+def _record(
+    request: IntakeRequest, manifest: Manifest, time_s: float, content: bytes
+) -> StateRecord:
+    return StateRecord(
+        state_id=make_state_id(manifest.scenario.name, time_s, content),
+        scenario_id=manifest.scenario.scenario_id,
+        time_s=time_s,
+        seed=request.seed,
+        scale=request.scale,
+        run=run_name(request.seed, request.scale),
+        restore="unverified",
+        verified_s=0,
+        simulator=simulator(),
+        signals={},
+    )
+
+
+if __name__ == "__main__":
+    main()
