@@ -183,8 +183,9 @@ class Held(Way):
         outcomes = self._worker.run(self._ref, self._rollouts, None)
         wall_ms = (time.perf_counter() - start_s) * 1000
         assert outcomes is not None, "the worker was given the files"  # noqa: S101
-        assert isinstance(outcomes[0], Metrics), outcomes[0]  # noqa: S101
-        return Measured(wall_ms, sum(outcomes[0].series or ()))
+        metrics = outcomes[0].result
+        assert isinstance(metrics, Metrics), metrics  # noqa: S101
+        return Measured(wall_ms, sum(metrics.series or ()))
 
     def close(self) -> None:
         """Ends the holder."""
@@ -205,7 +206,7 @@ class Forked(Way):
         """One task to the pool and back."""
         task = _task(self.case)
         start_s = time.perf_counter()
-        metrics = self._loop.run_until_complete(self._pool.run(task, 60))
+        metrics = self._loop.run_until_complete(self._pool.run(task, 60)).metrics
         return Measured((time.perf_counter() - start_s) * 1000, sum(metrics.series or ()))
 
     def close(self) -> None:

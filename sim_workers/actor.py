@@ -6,12 +6,20 @@ from typing import Any
 
 import ray
 
-from shared.errors import ErrorInfo
-from shared.rewards import Metrics
 from sim_workers.version import sumo_version
-from sim_workers.worker import Bundle, StateRef, StateWorker, WorkerLimits, WorkerRollout
+from sim_workers.worker import (
+    Bundle,
+    StateRef,
+    StateWorker,
+    WorkerLimits,
+    WorkerOutcome,
+    WorkerRollout,
+)
 
 __all__ = ["SimActor", "WorkerHello", "start_actor"]
+
+_THREADS = 2
+"""One runs a batch, the other one can cancel."""
 
 
 class WorkerHello:
@@ -34,9 +42,13 @@ class SimActor:
 
     def run(
         self, ref: StateRef, rollouts: Sequence[WorkerRollout], bundle: Bundle | None
-    ) -> tuple[list[Metrics | ErrorInfo] | None, int]:
+    ) -> tuple[list[WorkerOutcome] | None, int]:
         """See :meth:`StateWorker.run`; also how many holders were started so far."""
         return self._worker.run(ref, rollouts, bundle), self._worker.holder_starts
+
+    def cancel(self, tickets: Sequence[int]) -> None:
+        """See :meth:`StateWorker.cancel`; answered while a batch runs."""
+        self._worker.cancel(tickets)
 
     def close(self) -> None:
         """Ends the holders."""
@@ -45,4 +57,5 @@ class SimActor:
 
 def start_actor(limits: WorkerLimits) -> Any:  # noqa: ANN401  Ray's handles have no static type
     """Asks Ray for an actor on one CPU and returns its handle; it may not be ready yet."""
-    return ray.remote(num_cpus=1, max_restarts=0)(SimActor).remote(limits)
+    options = {"num_cpus": 1, "max_restarts": 0, "max_concurrency": _THREADS}
+    return ray.remote(**options)(SimActor).remote(limits)

@@ -57,7 +57,7 @@ class EngineRuns:
         found = worker.run(ref, rollouts, None) or worker.run(ref, rollouts, bundle_of(state, ref))
         if not found:
             raise RolloutRejected(f"state {task.state_id} could not be brought back")
-        return found[0]
+        return found[0].result
 
 
 def _source(state: StoredState) -> Source:

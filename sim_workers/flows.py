@@ -1,8 +1,17 @@
-"""Who work is done for, when there is more of it than workers."""
+"""Who work is done for, and whose turn it is when there is more of it than workers.
 
+Start-time fair queueing, with a batch of rollouts in place of a packet: P. Goyal, H. M. Vin and
+H. Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "FlowQueue", "Purpose"]
+
+_Piece = TypeVar("_Piece")
 
 
 @dataclass(frozen=True)
@@ -17,3 +26,87 @@ class Flow:
     """Equal for work that shares one share: a caller's name, and whether it is a bulk job."""
     weight: float = 1.0
     """More than 0."""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a rollout is wanted for."""
+
+    flow: Flow = Flow("")
+    request_id: str = ""
+    """The request that asked first, for the logs of every process that takes part."""
+    is_urgent: bool = False
+    """Whether it goes before all that waits, as a probe of the service must."""
+
+
+class FlowQueue(Generic[_Piece]):
+    """Pieces of work in groups of equal keys, handed out a batch of one group at a time.
+
+    The flow that has got the least for its weight comes first; within a flow, groups come in the
+    order of their first piece. What is urgent comes before all.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[Flow, OrderedDict[str, list[_Piece]]] = {}
+        self._urgent: list[tuple[str, _Piece]] = []
+        self._now = 0.0
+        self._tags: dict[Flow, float] = {}
+        """When a flow's next batch is due, in work done a unit of weight. Also of flows that have
+        nothing waiting, until the others have caught up with them."""
+
+    def __len__(self) -> int:
+        return len(self._urgent) + sum(
+            len(group) for groups in self._groups.values() for group in groups.values()
+        )
+
+    def __iter__(self) -> Iterator[_Piece]:
+        yield from (piece for _, piece in self._urgent)
+        for groups in self._groups.values():
+            for group in groups.values():
+                yield from group
+
+    def put(self, flow: Flow, key: str, piece: _Piece) -> None:
+        """Adds a piece at the end of its group."""
+        self._groups.setdefault(flow, OrderedDict()).setdefault(key, []).append(piece)
+
+    def put_first(self, key: str, piece: _Piece) -> None:
+        """Adds a piece that goes before everything else."""
+        self._urgent.append((key, piece))
+
+    def remove(self, flow: Flow, key: str, piece: _Piece) -> bool:
+        """Takes a piece out; False where it does not wait (any more)."""
+        if (key, piece) in self._urgent:
+            self._urgent.remove((key, piece))
+            return True
+        group = self._groups[flow].get(key, []) if flow in self._groups else []
+        if piece not in group:
+            return False
+        group.remove(piece)
+        self._drop_if_empty(flow, key)
+        return True
+
+    def take(self, limit: int) -> tuple[str, list[_Piece]] | None:
+        """The next batch, of at most ``limit`` pieces, and its key; None where nothing waits."""
+        if self._urgent:
+            key, piece = self._urgent.pop(0)
+            return key, [piece]
+        if not self._groups:
+            return None
+        flow = min(self._groups, key=self._due)
+        key, group = next(iter(self._groups[flow].items()))
+        batch, group[:] = group[:limit], group[limit:]
+        self._now = self._due(flow)
+        self._tags[flow] = self._now + len(batch) / flow.weight
+        self._tags = {flow: tag for flow, tag in self._tags.items() if tag > self._now}
+        self._drop_if_empty(flow, key)
+        return key, batch
+
+    def _due(self, flow: Flow) -> float:
+        """A flow that was away has saved nothing up: it begins where the others are."""
+        return max(self._now, self._tags.get(flow, 0.0))
+
+    def _drop_if_empty(self, flow: Flow, key: str) -> None:
+        if not self._groups[flow][key]:
+            del self._groups[flow][key]
+        if not self._groups[flow]:
+            del self._groups[flow]

@@ -22,6 +22,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ from shared.errors import (
 from sim_workers.engine import SUMO_ERRORS, Simulation
 from sim_workers.messages import (
     Advance,
+    Cancel,
     Describe,
     Described,
     Failed,
@@ -130,6 +132,8 @@ class _Holder:
                 self._roll_out(data, request)
             elif isinstance(request, Spawn):
                 self._spawn()
+            elif isinstance(request, Cancel):
+                continue  # its rollout ended meanwhile
             else:
                 self._peer.send_bytes(_reply_of(partial(self._answer, request)))
 
@@ -163,8 +167,8 @@ class _Holder:
                 self._drop_spare()
                 metrics, trace = simulation.roll_out(request)
                 return RolledOut(metrics=metrics, trace=trace)
-            case Spawn():
-                raise AssertionError("spawning answers for itself")
+            case Spawn() | Cancel():
+                raise AssertionError("these are not answered")
 
     def _open(self, request: Open) -> Ready:
         state_file = None if request.state_file is None else Path(request.state_file)
@@ -209,7 +213,7 @@ class _Holder:
         if not rollout.is_last:
             self._spare = self._fork(rehearsal=data)
         with child.orders, child.replies:
-            self._peer.send_bytes(self._await(child, rollout.limit_s))
+            self._peer.send_bytes(self._await(child, rollout))
 
     def _fork(self, rehearsal: bytes | None = None) -> "_Child":
         """A child that waits for its rollout, having prepared for one like ``rehearsal``."""
@@ -239,20 +243,38 @@ class _Holder:
             self._spare.replies.close()
             self._spare = None
 
-    def _await(self, child: "_Child", limit_s: float) -> bytes:
+    def _await(self, child: "_Child", rollout: Rollout) -> bytes:
         """The child's reply, or a failure in its place; EOFError if the peer goes away."""
-        ready = wait([child.replies, self._peer], limit_s)
+        until_s = time.monotonic() + rollout.limit_s
         error: RolloutError
-        if child.replies in ready:
-            try:
-                return child.replies.recv_bytes()
-            except EOFError:
-                error = RolloutCrashed("the rollout's process died without a word")
-        else:
-            os.kill(child.pid, signal.SIGKILL)
-            if self._peer in ready:  # a peer says nothing during a rollout: it has gone away
-                raise EOFError
-            error = RolloutTimeout(f"the rollout took longer than {limit_s:g} s and was ended")
+        while True:
+            ready = wait([child.replies, self._peer], max(0.0, until_s - time.monotonic()))
+            if child.replies in ready:
+                try:
+                    return child.replies.recv_bytes()
+                except EOFError:
+                    words = "the rollout's process died without a word"
+                    return self._failed(RolloutCrashed(words), rollout)
+            if self._peer in ready and not self._is_cancelled(rollout):
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+            if self._peer in ready:
+                error = RolloutError("nobody waits for the rollout any more", "cancelled")
+            else:
+                words = f"the rollout took longer than {rollout.limit_s:g} s and was ended"
+                error = RolloutTimeout(words)
+            return self._failed(error, rollout)
+
+    def _is_cancelled(self, rollout: Rollout) -> bool:
+        """Hears what the peer says during a rollout, which ends when the peer has gone away."""
+        heard = decode_request(self._peer.recv_bytes())
+        return isinstance(heard, Cancel) and heard.ticket == rollout.ticket
+
+    def _failed(self, error: RolloutError, rollout: Rollout) -> bytes:
+        """The reply that says so; and a line in the log, whose end is told if the holder dies."""
+        line = f"rollout {rollout.ticket} of request {rollout.request_id!r}: {error.message}\n"
+        os.write(2, line.encode())
         return _encode(Failed(error=ErrorInfo.of(error)))
 
 

@@ -19,6 +19,7 @@ from sim_workers.policies import PolicySpec
 
 __all__ = [
     "Advance",
+    "Cancel",
     "Describe",
     "Described",
     "Failed",
@@ -126,6 +127,20 @@ class Rollout(WireModel):
     """Tells that no further rollout will follow, so that no child need be kept ready for it."""
     trace_s: int | None = None
     """Also digest the vehicles' ways over so many seconds, at least the horizon."""
+    ticket: int = 0
+    """By which :class:`Cancel` names it."""
+    request_id: str = ""
+    """The request that asked first, for the log."""
+
+
+class Cancel(WireModel):
+    """End a rollout, if it is the one that runs. There is no reply to this; the rollout's says so.
+
+    The only thing that may be said to a holder while it works.
+    """
+
+    verb: Literal["cancel"] = "cancel"
+    ticket: int
 
 
 class Spawn(WireModel):
@@ -186,7 +201,7 @@ class Failed(WireModel):
     error: ErrorInfo
 
 
-Request = Open | Describe | Advance | Replay | Observe | Save | Rollout | Spawn
+Request = Open | Describe | Advance | Replay | Observe | Save | Rollout | Cancel | Spawn
 Reply = Ready | Spawned | Described | Observed | RolledOut | Failed
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])

@@ -1,16 +1,18 @@
 """The pool: rollouts from the gateway's event loop to Ray actors and back.
 
-Owns routing (rollouts of one state go together, to a worker that holds it if one is free),
-supervision (a worker that dies is replaced) and retries (its rollouts go elsewhere). A rollout is
-deterministic, so running it again is always right.
+Owns routing (rollouts of one state go together, to a worker that holds it if one is free), turns
+(see :mod:`sim_workers.flows`), supervision (a worker that dies is replaced), retries (its rollouts
+go elsewhere) and cancellation (what nobody waits for any more is ended, not only forgotten). A
+rollout is deterministic, so running it again is always right.
 """
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -24,22 +26,26 @@ from shared.errors import (
     RolloutError,
     WorkerLost,
 )
-from shared.rewards import Metrics
 from sim_workers.actor import start_actor
-from sim_workers.rollouts import RolloutTask
+from sim_workers.flows import Flow, FlowQueue, Purpose
+from sim_workers.rollouts import Rolled, RolloutTask
 from sim_workers.sources import source_of
 from sim_workers.store import StateStore, StoredState
 from sim_workers.version import sumo_version
-from sim_workers.worker import StateRef, WorkerLimits
+from sim_workers.worker import StateRef, WorkerLimits, WorkerOutcome
 from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
 
 __all__ = ["PoolSettings", "PoolStats", "RolloutPool"]
 
-_MAX_BATCH = 32
+_MAX_BATCH = 8
+"""Rollouts that one call to a worker holds: few, so that nobody waits long for a turn; enough that
+calls, of about a millisecond, cost little."""
 _MAX_ATTEMPTS = 3
 _SUPERVISE_EVERY_S = 1.0
 _FAREWELL_S = 5.0
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
+
+_ANY_PURPOSE = Purpose()
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +71,8 @@ class PoolStats:
     busy: int
     queued: int
     """Rollouts that wait for a worker."""
+    oldest_s: float
+    """Seconds for which the oldest of them has been waiting; 0 where none waits."""
     holder_starts: int
     workers_lost: int
     retried: int
@@ -79,7 +87,13 @@ class _Pending:
     state: StoredState
     ref: StateRef
     deadline_s: float
-    done: asyncio.Future[Metrics]
+    purpose: Purpose
+    done: asyncio.Future[Rolled]
+    ticket: int
+    since_s: float
+    worker: "_Worker | None" = None
+    """Who has it; None while it waits."""
+    sent_s: float = 0.0
     attempts: int = 0
 
 
@@ -92,7 +106,8 @@ class _Worker:
     """Keys of the simulations it was sent; it may have let some go."""
     scenarios: set[str] = field(default_factory=set)
     holder_starts: int = 0
-    is_busy: bool = False
+    batch: list[_Pending] = field(default_factory=list)
+    """What it is at."""
 
 
 class RolloutPool:
@@ -105,7 +120,8 @@ class RolloutPool:
             settings.rollout_timeout_s, settings.max_holders, settings.max_holder_memory_mb
         )
         self._workers: list[_Worker] = []
-        self._groups: OrderedDict[str, list[_Pending]] = OrderedDict()
+        self._queue: FlowQueue[_Pending] = FlowQueue()
+        self._tickets = itertools.count(1)
         self._jobs: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._lost = self._retried = self._past_starts = 0
@@ -118,6 +134,8 @@ class RolloutPool:
 
     async def close(self) -> None:
         """Ends the workers, and Ray where it was started here."""
+        for worker in self._workers:
+            worker.actor.cancel.remote([pending.ticket for pending in worker.batch])
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -131,22 +149,26 @@ class RolloutPool:
 
     def stats(self) -> PoolStats:
         """Counts, now and since the start."""
+        now_s = time.monotonic()
         return PoolStats(
             workers=len(self._workers),
-            busy=sum(worker.is_busy for worker in self._workers),
-            queued=sum(len(group) for group in self._groups.values()),
+            busy=sum(bool(worker.batch) for worker in self._workers),
+            queued=len(self._queue),
+            oldest_s=max((now_s - pending.since_s for pending in self._queue), default=0.0),
             holder_starts=self._past_starts + sum(w.holder_starts for w in self._workers),
             workers_lost=self._lost,
             retried=self._retried,
         )
 
-    async def run(self, task: RolloutTask, timeout_s: float, is_urgent: bool = False) -> Metrics:
-        """The metrics of a rollout, with the series.
+    async def run(
+        self, task: RolloutTask, timeout_s: float, purpose: Purpose = _ANY_PURPOSE
+    ) -> Rolled:
+        """The outcome of a rollout. Cancelling the call ends the work.
 
         Args:
             task: What to roll out.
             timeout_s: Wall-clock seconds until the caller's deadline, which ends the work.
-            is_urgent: Whether it goes before all that waits.
+            purpose: Whose share of the workers it takes.
 
         Raises:
             UnknownState: The store has no such state.
@@ -156,34 +178,50 @@ class RolloutPool:
         state = self._store.get(task.state_id)
         for tls_id in task.observe:
             state.signal(tls_id)
-        deadline_s = time.monotonic() + timeout_s
-        done: asyncio.Future[Metrics] = asyncio.get_running_loop().create_future()
-        ref = ref_of(state, source_of(state, task), task.reseed)
-        pending = _Pending(task, state, ref, deadline_s, done)
-        self._enqueue(pending, is_urgent)
+        pending = _Pending(
+            task,
+            state,
+            ref_of(state, source_of(state, task), task.reseed),
+            deadline_s=time.monotonic() + timeout_s,
+            purpose=purpose,
+            done=asyncio.get_running_loop().create_future(),
+            ticket=next(self._tickets),
+            since_s=time.monotonic(),
+        )
+        self._enqueue(pending)
         try:
             async with asyncio.timeout(timeout_s):
-                return await done
+                return await pending.done
         except TimeoutError as exc:
             raise DeadlineExceeded(f"no answer within {timeout_s:g} s") from exc
         finally:
             self._forget(pending)
 
-    def _enqueue(self, pending: _Pending, is_urgent: bool = False) -> None:
-        key = pending.ref.key
-        group = self._groups.setdefault(key, [])
-        group.insert(0 if is_urgent else len(group), pending)
-        if is_urgent:
-            self._groups.move_to_end(key, last=False)
+    def promote(self, tasks: Set[RolloutTask], flow: Flow) -> None:
+        """Lets rollouts that still wait count for a flow of more weight, which wants them too."""
+        for pending in [p for p in self._queue if p.task in tasks]:
+            if flow.weight > pending.purpose.flow.weight and self._dequeue(pending):
+                pending.purpose = replace(pending.purpose, flow=flow)
+                self._enqueue(pending)
+
+    def _enqueue(self, pending: _Pending) -> None:
+        pending.worker = None
+        if pending.purpose.is_urgent:
+            self._queue.put_first(pending.ref.key, pending)
+        else:
+            self._queue.put(pending.purpose.flow, pending.ref.key, pending)
         self._dispatch_soon()
 
+    def _dequeue(self, pending: _Pending) -> bool:
+        return self._queue.remove(pending.purpose.flow, pending.ref.key, pending)
+
     def _forget(self, pending: _Pending) -> None:
-        """Takes a rollout that nobody waits for out of the queue, if it is still there."""
-        group = self._groups.get(pending.ref.key, [])
-        if pending in group:
-            group.remove(pending)
-            if not group:
-                del self._groups[pending.ref.key]
+        """Ends a rollout that nobody waits for, wherever it is."""
+        if pending.done.done() and not pending.done.cancelled():
+            return
+        if not self._dequeue(pending) and pending.worker is not None:
+            with contextlib.suppress(RayError):
+                pending.worker.actor.cancel.remote([pending.ticket])
 
     def _dispatch_soon(self) -> None:
         """Dispatches once the rollouts that arrive in this turn of the loop are all there."""
@@ -193,17 +231,15 @@ class RolloutPool:
 
     def _dispatch(self) -> None:
         self._is_dispatch_due = False
-        for key in list(self._groups):
-            idle = [worker for worker in self._workers if not worker.is_busy]
-            if not idle:
+        while idle := [worker for worker in self._workers if not worker.batch]:
+            taken = self._queue.take(_MAX_BATCH)
+            if taken is None:
                 return
+            key, batch = taken
             worker = min(idle, key=lambda w: (key not in w.simulations, len(w.simulations)))
-            group = self._groups.pop(key)
-            batch, rest = group[:_MAX_BATCH], group[_MAX_BATCH:]
-            if rest:
-                self._groups[key] = rest
-                self._dispatch_soon()
-            worker.is_busy = True
+            worker.batch = batch
+            for pending in batch:
+                pending.worker = worker
             self._spawn(self._run_batch(worker, batch))
 
     async def _run_batch(self, worker: _Worker, batch: list[_Pending]) -> None:
@@ -220,10 +256,10 @@ class RolloutPool:
             for pending, outcome in zip(batch, outcomes, strict=True):
                 _settle(pending, outcome)
         finally:
-            worker.is_busy = False
+            worker.batch = []
             self._dispatch_soon()
 
-    async def _send(self, worker: _Worker, batch: list[_Pending]) -> list[Metrics | ErrorInfo]:
+    async def _send(self, worker: _Worker, batch: list[_Pending]) -> list[WorkerOutcome]:
         """Sends a batch of one simulation, with the files if the worker lacks them."""
         state, ref = batch[0].state, batch[0].ref
         is_known = ref.key in worker.simulations
@@ -232,12 +268,17 @@ class RolloutPool:
             if bundle_is_needed:
                 has_scenario = ref.scenario_id in worker.scenarios
                 bundle = await asyncio.to_thread(bundle_of, state, ref, not has_scenario)
-            now_s = time.monotonic()
-            rollouts = [worker_rollout(state, p.task, p.deadline_s - now_s) for p in batch]
+            sent_s = time.monotonic()
+            rollouts = [
+                worker_rollout(state, p.task, p.deadline_s - sent_s, p.ticket, p.purpose.request_id)
+                for p in batch
+            ]
             outcomes, worker.holder_starts = await worker.actor.run.remote(ref, rollouts, bundle)
             if outcomes is not None:
                 worker.simulations.add(ref.key)
                 worker.scenarios.add(ref.scenario_id)
+                for pending in batch:
+                    pending.sent_s = sent_s
                 return list(outcomes)
         raise RolloutError("the worker did not take the state's files")
 
@@ -313,10 +354,12 @@ def _start_ray(settings: PoolSettings) -> None:
     )
 
 
-def _settle(pending: _Pending, outcome: Metrics | ErrorInfo) -> None:
+def _settle(pending: _Pending, outcome: WorkerOutcome | ErrorInfo) -> None:
     if pending.done.done():
         return
-    if isinstance(outcome, Metrics):
-        pending.done.set_result(outcome)
-    else:
-        pending.done.set_exception(outcome.to_error())
+    result = outcome.result if isinstance(outcome, WorkerOutcome) else outcome
+    if isinstance(result, ErrorInfo):
+        pending.done.set_exception(result.to_error())
+    elif isinstance(outcome, WorkerOutcome):
+        waited_s = pending.sent_s - pending.since_s + outcome.waited_s
+        pending.done.set_result(Rolled(result, waited_s, outcome.ran_s))

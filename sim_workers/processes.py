@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost, RolloutRejected
 from sim_workers.messages import (
+    Cancel,
     Failed,
     Open,
     Ready,
@@ -29,6 +31,7 @@ from sim_workers.messages import (
 
 __all__ = ["Holder", "Nursery"]
 
+_NURSERY = ("-m", "sim_workers.isolation", "sim_workers.holder")
 _START_LIMIT_S = 60.0
 _LOG_TAIL_BYTES = 2_000
 _Reply = TypeVar("_Reply", bound=Reply)
@@ -101,7 +104,7 @@ class Nursery:
             self._control, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "sim_workers.holder", str(theirs.fileno())],
+                    [sys.executable, *_NURSERY, str(theirs.fileno())],
                     env=os.environ | {"LIBSUMO_AS_TRACI": "quiet"},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -112,12 +115,16 @@ class Nursery:
 
 
 class Holder:
-    """One simulation process. Use as a context, or close it."""
+    """One simulation process. Use as a context, or close it.
+
+    One thread asks and waits; another one may :meth:`cancel` meanwhile.
+    """
 
     def __init__(self, pid: int, connection: Connection, log: IO[bytes]) -> None:
         self.pid = pid
         self._connection = connection
         self._log = log
+        self._sending = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -142,9 +149,15 @@ class Holder:
             HolderLost: The process has died.
         """
         try:
-            self._connection.send_bytes(request.model_dump_json().encode())
+            with self._sending:
+                self._connection.send_bytes(request.model_dump_json().encode())
         except OSError as exc:
             raise HolderLost(f"the simulation process died{self.last_words()}") from exc
+
+    def cancel(self, ticket: int) -> None:
+        """Ends the rollout of that ticket, if it is under way. Whoever waits for it is told."""
+        with contextlib.suppress(HolderLost):
+            self.send(Cancel(ticket=ticket))
 
     def receive(self, reply: type[_Reply], limit_s: float) -> _Reply:
         """Waits for the answer to what was sent; raises as :meth:`call` does."""

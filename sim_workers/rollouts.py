@@ -5,9 +5,9 @@ import json
 from dataclasses import dataclass
 
 from shared.decisions import Decision, canonical
-from shared.rewards import FollowUp
+from shared.rewards import FollowUp, Metrics
 
-__all__ = ["ENGINE_REVISION", "RolloutTask"]
+__all__ = ["ENGINE_REVISION", "Rolled", "RolloutTask"]
 
 ENGINE_REVISION = 4
 """Raised whenever the same task would yield other metrics; old outcomes are then not found."""
@@ -61,3 +61,15 @@ class RolloutTask:
             ENGINE_REVISION,
         ]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """A rollout's outcome and what it took."""
+
+    metrics: Metrics
+    """With the series."""
+    waited_s: float
+    """Wall-clock seconds until a worker began with it."""
+    ran_s: float
+    """Wall-clock seconds of the worker, the opening of a simulation included."""

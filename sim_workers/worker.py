@@ -6,11 +6,14 @@ Knows nothing of Ray; :mod:`sim_workers.actor` puts it into an actor.
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from shared.dataset import Action
 from shared.errors import (
@@ -21,6 +24,7 @@ from shared.errors import (
     RolloutTimeout,
 )
 from shared.rewards import FollowUp, Metrics
+from sim_workers.cancellations import Cancellations
 from sim_workers.ladder import Ladder
 from sim_workers.messages import Open, Order, Replay, RolledOut, Rollout
 from sim_workers.processes import Holder, Nursery
@@ -28,7 +32,9 @@ from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME
 from sim_workers.sources import Source
 from sim_workers.statefile import without_rng
 
-__all__ = ["Bundle", "StateRef", "StateWorker", "WorkerLimits", "WorkerRollout"]
+__all__ = ["Bundle", "StateRef", "StateWorker", "WorkerLimits", "WorkerOutcome", "WorkerRollout"]
+
+_log = structlog.get_logger(__name__)
 
 _FOLDER_PREFIX = "greenfork-worker-"
 _GRACE_S = 5.0
@@ -94,10 +100,26 @@ class WorkerRollout:
     follow_up: FollowUp
     remaining_s: float
     """Wall-clock seconds until the caller's deadline, when the batch is sent."""
+    ticket: int
+    """By which it can be cancelled."""
+    request_id: str
+    """The request that asked first, for the logs."""
+
+
+@dataclass(frozen=True)
+class WorkerOutcome:
+    """What became of one rollout of a batch."""
+
+    result: Metrics | ErrorInfo
+    waited_s: float
+    """Wall-clock seconds since the batch came, until its turn."""
+    ran_s: float
 
 
 class StateWorker:
-    """Scores batches of rollouts, each batch of one state. Not thread-safe.
+    """Scores batches of rollouts, each batch of one state.
+
+    One thread runs and closes; another one may :meth:`cancel` meanwhile.
 
     Holders are kept, least recently used last, within the limits. One that dies is rebuilt once;
     if it dies again over the same rollout, that is reported.
@@ -111,48 +133,63 @@ class StateWorker:
         self._ladder = Ladder(self._nursery, limits.max_holders)
         self._sources: dict[str, _Source] = {}
         self._holders: OrderedDict[str, _Held] = OrderedDict()
+        self._cancelled = Cancellations()
+        self._turn = threading.Lock()
         self.holder_starts = 0
 
     def run(
         self, ref: StateRef, rollouts: Sequence[WorkerRollout], bundle: Bundle | None
-    ) -> list[Metrics | ErrorInfo] | None:
+    ) -> list[WorkerOutcome] | None:
         """The outcome of each rollout, in order; None if the files are needed and not given."""
         started_s = time.monotonic()
-        if bundle is not None:
-            self._unpack(ref, bundle)
-        if ref.key not in self._sources or not self._scenario_folder(ref).exists():
-            return None
-        return [self._outcome(ref, rollout, started_s) for rollout in rollouts]
+        with self._turn, self._cancelled.forgotten_afterwards():
+            if bundle is not None:
+                self._unpack(ref, bundle)
+            if ref.key not in self._sources or not self._scenario_folder(ref).exists():
+                return None
+            return [self._outcome(ref, rollout, started_s) for rollout in rollouts]
+
+    def cancel(self, tickets: Sequence[int]) -> None:
+        """Ends those rollouts, of the batch that runs or is about to; the others go on."""
+        self._cancelled.add(tickets)
 
     def close(self) -> None:
-        """Ends every holder and removes the files."""
-        for held in self._holders.values():
-            held.holder.close()
-        self._holders.clear()
-        self._ladder.close()
-        self._nursery.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Ends every holder and removes the files, when the batch that runs is done."""
+        with self._turn:
+            for held in self._holders.values():
+                held.holder.close()
+            self._holders.clear()
+            self._ladder.close()
+            self._nursery.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _outcome(
-        self, ref: StateRef, rollout: WorkerRollout, started_s: float
-    ) -> Metrics | ErrorInfo:
-        deadline_s = started_s + rollout.remaining_s
+    def _outcome(self, ref: StateRef, rollout: WorkerRollout, started_s: float) -> WorkerOutcome:
+        begun_s = time.monotonic()
+        result: Metrics | ErrorInfo
         try:
-            try:
-                return self._roll_out(ref, rollout, deadline_s)
-            except HolderLost:
-                self._drop(ref.key)
-                return self._roll_out(ref, rollout, deadline_s)
-        except HolderLost as exc:
-            self._drop(ref.key)
-            return ErrorInfo.of(exc)
+            result = self._try_twice(ref, rollout, started_s + rollout.remaining_s)
         except GreenforkError as exc:
-            return ErrorInfo.of(exc)
+            result = ErrorInfo.of(exc)
+            words = {"state_id": ref.state_id, "code": exc.code, "reason": exc.message}
+            _log.warning("rollout_failed", request_id=rollout.request_id, **words)
+        return WorkerOutcome(result, begun_s - started_s, time.monotonic() - begun_s)
+
+    def _try_twice(self, ref: StateRef, rollout: WorkerRollout, deadline_s: float) -> Metrics:
+        try:
+            return self._roll_out(ref, rollout, deadline_s)
+        except HolderLost:
+            self._drop(ref.key)
+        try:
+            return self._roll_out(ref, rollout, deadline_s)
+        except HolderLost:
+            self._drop(ref.key)
+            raise
 
     def _roll_out(self, ref: StateRef, rollout: WorkerRollout, deadline_s: float) -> Metrics:
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded("the deadline passed before the rollout could start")
+        self._cancelled.check(rollout.ticket)
         holder = self._hold(ref, left_s)
         limit_s = min(deadline_s - time.monotonic(), self._limits.rollout_timeout_s)
         request = Rollout(
@@ -161,9 +198,12 @@ class StateWorker:
             horizon_s=rollout.horizon_s,
             follow_up=rollout.follow_up,
             limit_s=max(0.0, limit_s),
+            ticket=rollout.ticket,
+            request_id=rollout.request_id,
         )
         try:
-            return holder.call(request, RolledOut, request.limit_s + _GRACE_S).metrics
+            with self._cancelled.noticed_by(holder, request):
+                return holder.receive(RolledOut, request.limit_s + _GRACE_S).metrics
         except RolloutTimeout as exc:
             if time.monotonic() >= deadline_s:
                 raise DeadlineExceeded("the deadline passed during the rollout") from exc

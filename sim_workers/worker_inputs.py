@@ -46,13 +46,17 @@ def bundle_of(state: StoredState, ref: StateRef, with_scenario: bool = True) -> 
     return Bundle(None if anchor is None else anchor.read(), state.actions(from_s), scenario)
 
 
-def worker_rollout(state: StoredState, task: RolloutTask, remaining_s: float) -> WorkerRollout:
+def worker_rollout(
+    state: StoredState, task: RolloutTask, remaining_s: float, ticket: int = 0, request_id: str = ""
+) -> WorkerRollout:
     """A task in a worker's terms.
 
     Args:
         state: The task's state.
         task: What to roll out.
         remaining_s: Wall-clock seconds until the deadline.
+        ticket: By which it can be cancelled.
+        request_id: The request that asked first.
     """
     return WorkerRollout(
         orders=tuple(_order(state, tls_id, decision) for tls_id, decision in task.decisions),
@@ -60,6 +64,8 @@ def worker_rollout(state: StoredState, task: RolloutTask, remaining_s: float) ->
         horizon_s=task.horizon_s,
         follow_up=task.follow_up,
         remaining_s=remaining_s,
+        ticket=ticket,
+        request_id=request_id,
     )
 
 

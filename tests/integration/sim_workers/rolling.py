@@ -47,4 +47,4 @@ def run_task(
     rollouts = [worker_rollout(state, task, remaining_s)]
     outcomes = worker.run(ref, rollouts, bundle_of(state, ref))
     assert outcomes is not None
-    return outcomes[0]
+    return outcomes[0].result

@@ -55,7 +55,7 @@ async def _score_all(folder: Path, workers: int, tasks: list[RolloutTask]) -> li
         outcomes = await asyncio.gather(*(pool.run(task, 300) for task in tasks))
     finally:
         await pool.close()
-    return [outcome.model_dump_json() for outcome in outcomes]
+    return [outcome.metrics.model_dump_json() for outcome in outcomes]
 
 
 @pytest.mark.parametrize("scenario", CITIES)

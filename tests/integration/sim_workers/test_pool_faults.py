@@ -16,7 +16,7 @@ from shared.decisions import Extend
 from shared.errors import GreenforkError, UnknownSignal, UnknownState
 from shared.rewards import Metrics
 from sim_workers.pool import PoolSettings, RolloutPool
-from sim_workers.rollouts import RolloutTask
+from sim_workers.rollouts import Rolled, RolloutTask
 from sim_workers.store import StateStore
 from tests.integration.conftest import read_rows
 from tests.integration.sim_workers.process_tree import (
@@ -134,8 +134,8 @@ async def test_killed_actor_changes_no_value(
     family = descendants(victim)
     os.kill(victim, signal.SIGKILL)
     scored = await asyncio.gather(*runs)
-    for task, metrics in zip(tasks, scored, strict=True):
-        assert metrics.model_copy(update={"series": None}) == expected[task]
+    for task, rolled in zip(tasks, scored, strict=True):
+        assert rolled.metrics.model_copy(update={"series": None}) == expected[task]
     after = pool.stats()
     assert after.workers_lost == before.workers_lost + 1
     assert after.retried > before.retried
@@ -180,7 +180,7 @@ async def test_unknown_signal_harms_no_other_rollout(
         pool.run(_task(state_id, tls_id="north"), LIMIT_S),
         return_exceptions=True,
     )
-    assert isinstance(good, Metrics)
+    assert isinstance(good, Rolled)
     assert isinstance(bad, UnknownSignal)
 
 
@@ -197,4 +197,40 @@ async def test_deadline_is_kept(pool: RolloutPool, folders: list[Path]) -> None:
     with pytest.raises(GreenforkError) as caught:
         await pool.run(_task(state_id, horizon_s=10_000_000), 0.5)
     assert caught.value.code == "deadline_exceeded"
-    assert isinstance(await pool.run(_task(state_id), LIMIT_S), Metrics)
+    assert (await pool.run(_task(state_id), LIMIT_S)).ran_s > 0
+
+
+async def test_cancelled_rollout_ends_in_its_process(
+    pool: RolloutPool, folders: list[Path]
+) -> None:
+    """What nobody waits for stops using a CPU, at once, and harms neither peer nor next."""
+    state_id = _ids(folders[0])[GOOD]
+    expected, lost = await pool.run(_task(state_id), LIMIT_S), pool.stats().workers_lost
+    endless = [
+        asyncio.create_task(pool.run(_task(state_id, horizon_s=10_000_000 + n), 600))
+        for n in range(2)
+    ]
+    await asyncio.to_thread(wait_for, lambda: pool.stats().busy, "a rollout")
+    await asyncio.sleep(0.3)  # the rollout itself is under way, not only on its way
+    beside = asyncio.create_task(pool.run(_task(state_id), LIMIT_S))
+    for run in endless:
+        run.cancel()
+    await asyncio.gather(*endless, return_exceptions=True)
+    assert (await beside).metrics == expected.metrics
+    assert (await pool.run(_task(state_id), LIMIT_S)).metrics == expected.metrics
+    await asyncio.to_thread(wait_for, lambda: not pool.stats().busy, "idle workers")
+    assert pool.stats().workers_lost == lost
+
+
+async def test_cancelled_before_its_turn_is_not_begun(
+    pool: RolloutPool, folders: list[Path]
+) -> None:
+    """It only leaves the queue."""
+    state_id = _ids(folders[0])[GOOD]
+    runs = [asyncio.create_task(pool.run(_task(state_id), LIMIT_S)) for _ in range(100)]
+    await asyncio.sleep(0)
+    for run in runs[1:]:
+        run.cancel()
+    await asyncio.gather(*runs, return_exceptions=True)
+    assert pool.stats().queued == 0
+    assert (await runs[0]).ran_s > 0

@@ -1,6 +1,6 @@
 """Which simulations a worker holds and lets go. No process is started: the nursery is made up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,14 @@ from shared.errors import ErrorInfo, HolderLost, RolloutRejected, RolloutTimeout
 from shared.rewards import Metrics
 from sim_workers import worker as worker_module
 from sim_workers.messages import Open, RolledOut, Rollout
-from sim_workers.worker import Bundle, StateRef, StateWorker, WorkerLimits, WorkerRollout
+from sim_workers.worker import (
+    Bundle,
+    StateRef,
+    StateWorker,
+    WorkerLimits,
+    WorkerOutcome,
+    WorkerRollout,
+)
 
 _FILES = {"restore.sumocfg": b"<configuration/>", "scenario.sumocfg": b"<configuration/>"}
 _BUNDLE = Bundle(b"<snapshot/>", (), _FILES)
@@ -25,18 +32,34 @@ class _World:
     memory_mb: dict[str, float] = field(default_factory=dict)
     answers: list[Exception | None] = field(default_factory=list)
     """For each of the next rollouts: what it raises, or None."""
+    when_sent: Callable[[int], None] | None = None
+    """Told the ticket of each rollout that a holder gets."""
+    while_running: Callable[[int], None] | None = None
+    """Told the ticket of each rollout while its answer is waited for."""
+    cancelled: list[int] = field(default_factory=list)
+    """Tickets that holders were told to end."""
 
 
 class _Holder:
     def __init__(self, world: _World, name: str) -> None:
         self._world, self._name = world, name
 
-    def call(self, request: Rollout, reply: type[RolledOut], limit_s: float) -> RolledOut:
+    def send(self, request: Rollout) -> None:
+        self._request = request
+        if self._world.when_sent:
+            self._world.when_sent(request.ticket)
+
+    def cancel(self, ticket: int) -> None:
+        self._world.cancelled.append(ticket)
+
+    def receive(self, reply: type[RolledOut], limit_s: float) -> RolledOut:
+        if self._world.while_running:
+            self._world.while_running(self._request.ticket)
         error = self._world.answers.pop(0) if self._world.answers else None
         if error is not None:
             raise error
-        assert limit_s > request.limit_s
-        return RolledOut(metrics=_metrics(request.horizon_s))
+        assert limit_s > self._request.limit_s
+        return RolledOut(metrics=_metrics(self._request.horizon_s))
 
     def own_memory_mb(self) -> float:
         return self._world.memory_mb.get(self._name, 1)
@@ -96,8 +119,8 @@ def _ref(name: str) -> StateRef:
     return StateRef(name, "town", 1, 1.0, 600, "run", "file")
 
 
-def _rollout(horizon_s: int = 10, remaining_s: float = 100) -> WorkerRollout:
-    return WorkerRollout((), ("c",), horizon_s, "program", remaining_s)
+def _rollout(horizon_s: int = 10, remaining_s: float = 100, ticket: int = 0) -> WorkerRollout:
+    return WorkerRollout((), ("c",), horizon_s, "program", remaining_s, ticket, "request")
 
 
 _ROLLOUT = _rollout()
@@ -105,8 +128,12 @@ _ROLLOUT = _rollout()
 
 def _run(worker: StateWorker, name: str, *rollouts: WorkerRollout) -> list[Metrics | ErrorInfo]:
     outcomes = worker.run(_ref(name), rollouts or (_ROLLOUT,), _BUNDLE)
+    return _results(outcomes)
+
+
+def _results(outcomes: Sequence[WorkerOutcome] | None) -> list[Metrics | ErrorInfo]:
     assert outcomes is not None
-    return outcomes
+    return [outcome.result for outcome in outcomes]
 
 
 def _code(outcome: Metrics | ErrorInfo) -> str:
@@ -123,7 +150,8 @@ def test_files_are_asked_for_when_they_are_not_there(worker: StateWorker, world:
 def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
     """Later batches find its holder, and need no files."""
     _run(worker, "a")
-    assert worker.run(_ref("a"), [_ROLLOUT, _ROLLOUT], None) == [_metrics(10), _metrics(10)]
+    again = worker.run(_ref("a"), [_ROLLOUT, _ROLLOUT], None)
+    assert _results(again) == [_metrics(10), _metrics(10)]
     assert world.opened == ["a"]
     assert worker.holder_starts == 1
 
@@ -131,7 +159,8 @@ def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
 def test_scenario_is_sent_once(worker: StateWorker) -> None:
     """A second state of a scenario comes without the scenario's files."""
     _run(worker, "a")
-    assert worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", (), None)) == [_metrics(10)]
+    outcomes = worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", (), None))
+    assert _results(outcomes) == [_metrics(10)]
 
 
 def test_state_without_its_scenario_is_not_enough(worker: StateWorker) -> None:
@@ -235,3 +264,27 @@ def test_files_of_dead_workers_are_swept(world: _World, tmp_path: Path) -> None:
     assert other.exists()
     assert len(list(tmp_path.iterdir())) == 2
     living.close()
+
+
+def test_cancelled_before_its_turn_is_not_begun(worker: StateWorker, world: _World) -> None:
+    """The other rollouts of its batch are."""
+    sent: list[int] = []
+    world.when_sent = sent.append
+    worker.cancel([2])
+    first, second, third = _run(worker, "a", *(_rollout(ticket=n) for n in (1, 2, 3)))
+    assert (sent, _code(second)) == ([1, 3], "cancelled")
+    assert first == third == _metrics(10)
+
+
+def test_cancelled_while_it_runs_is_ended(worker: StateWorker, world: _World) -> None:
+    """The holder that is at it is told, and of no other rollout."""
+    world.while_running = lambda _: worker.cancel([7, 9])
+    _run(worker, "a", _rollout(ticket=7), _rollout(ticket=8))
+    assert world.cancelled == [7]
+
+
+def test_cancellations_are_forgotten_with_their_batch(worker: StateWorker) -> None:
+    """A ticket means nothing to the next batch."""
+    worker.cancel([1])
+    assert _code(_run(worker, "a", _rollout(ticket=1))[0]) == "cancelled"
+    assert _run(worker, "a", _rollout(ticket=1)) == [_metrics(10)]
