@@ -5,14 +5,18 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
-from reward_server.body_limit import BodyLimit
+from reward_server.body_limit import BodyLimit, BodyLimits
+from reward_server.gate import Gate
 from reward_server.problems import install_handlers
 from reward_server.requests import RequestScope
-from reward_server.routes import health, info, metrics, outcomes, score, states
+from reward_server.routes import health, info, metrics, outcomes, score, states, uploads
 from reward_server.routes.examples import RESPONSES
 from reward_server.services import Services
+from reward_server.settings import ServerSettings
 from shared.problems import Problem
+from shared.scoring import ScoreRequest
 
 __all__ = ["create_app"]
 
@@ -35,9 +39,7 @@ class _App(FastAPI):
                 description=self.description,
                 routes=self.routes,
             )
-            template = "#/components/schemas/{model}"
-            problem = Problem.model_json_schema(ref_template=template)
-            schema["components"]["schemas"]["Problem"] = problem
+            schema["components"]["schemas"] |= _schemas(Problem, ScoreRequest)
             for path, example in RESPONSES.items():
                 (operation,) = schema["paths"][path].values()
                 # Not through the routes' `responses`: FastAPI drops every null from those.
@@ -46,22 +48,42 @@ class _App(FastAPI):
         return self.openapi_schema
 
 
+def _body_limits(settings: ServerSettings) -> BodyLimits:
+    return BodyLimits(
+        settings.max_body_bytes,
+        settings.max_pending_bytes,
+        settings.body_timeout_s,
+        streamed=dict.fromkeys(uploads.PATHS, settings.max_upload_bytes),
+    )
+
+
+def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
+    """The schemas of models that no route names to FastAPI, and of what they are made of."""
+    template = "#/components/schemas/{model}"
+    found: dict[str, Any] = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template=template)
+        found |= schema.pop("$defs", {})
+        found[model.__name__] = schema
+    return found
+
+
 def create_app(services: Services) -> FastAPI:
     """The gateway's application.
 
     Args:
         services: What it works with; already started, and closed by whoever started it.
     """
-    limit = services.settings.max_body_bytes
     app = _App(
         title="Greenfork reward service",
         version=version("greenfork"),
         description=_DESCRIPTION,
     )
     app.state.services = services
-    app.add_middleware(BodyLimit, max_body_bytes=limit)
+    app.add_middleware(BodyLimit, limits=_body_limits(services.settings))
+    app.add_middleware(Gate, doorkeeper=services.doorkeeper)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
-    install_handlers(app, limit)
-    for module in (score, states, outcomes, health, info, metrics):
+    install_handlers(app, services.telemetry)
+    for module in (score, states, uploads, outcomes, health, info, metrics):
         app.include_router(module.router)
     return app

@@ -11,6 +11,7 @@ from reward_server.storage.ledger import Entry, Ledger
 from reward_server.work import outcome_key
 from shared.errors import GreenforkError, NotReady
 from shared.states import Simulator
+from sim_workers.flows import Flow, Purpose
 from sim_workers.rollouts import RolloutTask
 from sim_workers.store import StateStore, StoredState
 
@@ -18,6 +19,7 @@ __all__ = ["Canary"]
 
 _HORIZON_S = 10
 _TIMEOUT_S = 20.0
+_PURPOSE = Purpose(Flow("canary"), "canary", is_urgent=True)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Canary:
         """Rolls the program left alone out and compares it with the record."""
         task = RolloutTask.of(state.record.state_id, _signals(state)[0], None, _HORIZON_S)
         key = outcome_key(task, state, self._simulator.version)
-        metrics = await self._runner.run(task, _TIMEOUT_S, is_urgent=True)
+        rolled = await self._runner.run(task, _TIMEOUT_S, _PURPOSE)
+        metrics = rolled.metrics
         check_finite(metrics)
         recorded = (await self._ledger.get_many([key])).get(key)
         if recorded is None:

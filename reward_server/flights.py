@@ -1,12 +1,14 @@
 """Equal work once: what several callers want is looked up, rolled out and recorded one time.
 
 A *flight* is a piece of work on its way. Whoever wants the same joins it instead of starting
-another, be it in the same request or in a concurrent one.
+another, be it in the same request or in a concurrent one. A flight lands with an outcome, or ends
+when nobody waits for it any more.
 """
 
 import asyncio
 import math
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -16,7 +18,8 @@ from reward_server.runner import RolloutRunner
 from reward_server.storage.ledger import Entry, Ledger
 from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
+from sim_workers.flows import Purpose
+from sim_workers.rollouts import Rolled, RolloutTask
 
 __all__ = ["Fetched", "Flights", "Outcome", "check_finite"]
 
@@ -41,51 +44,84 @@ class Fetched:
     """Rollouts that were started for this request."""
     joins: int = 0
     """Pieces of work that another request had begun."""
+    queued_s: float = 0.0
+    """The longest that one of those rollouts waited for a worker, wall-clock seconds."""
+    simulated_s: float = 0.0
+    """What workers spent on them, wall-clock seconds."""
 
     @property
     def ledger_hits(self) -> int:
         """Outcomes that the ledger knew."""
         return sum(outcome.is_recorded for outcome in self.outcomes.values())
 
+    def note(self, rolled: Rolled) -> None:
+        """Adds what one rollout took."""
+        self.queued_s = max(self.queued_s, rolled.waited_s)
+        self.simulated_s += rolled.ran_s
 
-@dataclass(frozen=True)
+
+@dataclass(eq=False)
 class _Flight:
+    """A piece of work on its way, for as long as somebody waits for it."""
+
+    key: str
+    task: RolloutTask
     landed: asyncio.Future[Outcome]
     deadline: float
+    purpose: Purpose
+    waiters: int = 0
+    work: asyncio.Task[None] | None = None
+    """What computes it, once it is known that it must be computed."""
 
 
 class Flights:
     """Looks work up in the ledger and has the rest rolled out.
 
-    Deadlines are times of the running loop's clock.
+    Deadlines are times of the running loop's clock. Work that nobody waits for any more, because
+    all deadlines have passed or all callers have gone, is ended.
 
     Args:
         runner: Computes what the ledger does not know.
         ledger: Looked up before, and written before anybody is answered.
         simulator: Noted in each outcome, ``sumo 1.28.0``.
+        observe: Told of every rollout that was computed.
     """
 
-    def __init__(self, runner: RolloutRunner, ledger: Ledger, simulator: str) -> None:
+    def __init__(
+        self,
+        runner: RolloutRunner,
+        ledger: Ledger,
+        simulator: str,
+        observe: Callable[[RolloutTask, Rolled], None] = lambda task, rolled: None,
+    ) -> None:
         self._runner = runner
         self._ledger = ledger
         self._recorder = Recorder(ledger)
         self._simulator = simulator
+        self._observe = observe
         self._flights: dict[str, _Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def fetch(self, work: Mapping[str, RolloutTask], deadline: float) -> Fetched:
+    async def fetch(
+        self, work: Mapping[str, RolloutTask], deadline: float, purpose: Purpose
+    ) -> Fetched:
         """The outcomes of the work, each one by ``deadline`` at the latest.
 
         Args:
             work: Tasks by key.
             deadline: When what is not done counts as :class:`DeadlineExceeded`.
+            purpose: What it is wanted for.
         """
         fetched = Fetched()
         joined = {key: self._flights[key] for key in work if key in self._flights}
-        own = self._take_off({k: work[k] for k in work if k not in joined}, deadline, fetched)
         fetched.joins = len(joined)
-        rejoined = [self._join(key, work[key], joined[key], deadline, fetched) for key in joined]
-        await asyncio.gather(_landed(own.values(), deadline), *rejoined)
+        self._promote(joined.values(), purpose)
+        own = self._take_off(
+            {k: work[k] for k in work if k not in joined}, deadline, purpose, fetched
+        )
+        with self._waiting_for([*own.values(), *joined.values()]):
+            rejoined = [self._join(key, joined[key], deadline, purpose, fetched) for key in joined]
+            await asyncio.gather(_landed(own.values(), deadline), *rejoined)
         fetched.outcomes |= {key: _outcome(flight) for key, flight in own.items()}
         return fetched
 
@@ -95,85 +131,123 @@ class Flights:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._recorder.close()
-        for key, flight in list(self._flights.items()):
-            self._land(key, flight, _ENDED)
+        for flight in list(self._flights.values()):
+            self._land(flight, _ENDED)
 
     async def _join(
-        self, key: str, task: RolloutTask, flight: _Flight, deadline: float, fetched: Fetched
+        self, key: str, flight: _Flight, deadline: float, purpose: Purpose, fetched: Fetched
     ) -> None:
         """Waits for another request's flight; begins again where only its deadline ended it."""
         await _landed([flight], deadline)
         outcome = _outcome(flight)
         has_time_left = asyncio.get_running_loop().time() < deadline
         if has_time_left and isinstance(outcome.error, DeadlineExceeded):
-            again = await self.fetch({key: task}, deadline)
+            again = await self.fetch({key: flight.task}, deadline, purpose)
             fetched.rollouts += again.rollouts
             outcome = again.outcomes[key]
         fetched.outcomes[key] = outcome
 
+    def _promote(self, joined: Iterable[_Flight], purpose: Purpose) -> None:
+        """Lets what a lighter flow has begun, as a bulk job is, have the turn of this one."""
+        lighter = [f for f in joined if f.purpose.flow.weight < purpose.flow.weight]
+        for flight in lighter:
+            flight.purpose = purpose
+        if lighter:
+            self._runner.promote({flight.task for flight in lighter}, purpose.flow)
+
     def _take_off(
-        self, work: Mapping[str, RolloutTask], deadline: float, fetched: Fetched
+        self,
+        work: Mapping[str, RolloutTask],
+        deadline: float,
+        purpose: Purpose,
+        fetched: Fetched,
     ) -> dict[str, _Flight]:
-        """Begins flights. They go on even if whoever asked for them stops waiting."""
+        """Begins flights."""
         if not work:
             return {}
         loop = asyncio.get_running_loop()
-        own = {key: _Flight(loop.create_future(), deadline) for key in work}
+        own = {
+            key: _Flight(key, task, loop.create_future(), deadline, purpose)
+            for key, task in work.items()
+        }
         self._flights |= own
-        self._spawn(self._look_up(work, own, fetched))
+        self._spawn(self._look_up(own, fetched))
         return own
 
-    async def _look_up(
-        self, work: Mapping[str, RolloutTask], own: Mapping[str, _Flight], fetched: Fetched
-    ) -> None:
+    async def _look_up(self, own: Mapping[str, _Flight], fetched: Fetched) -> None:
         known: dict[str, Metrics] = {}
         failure: Outcome | None = _ENDED
         try:
-            known = await self._ledger.get_many(list(work))
+            known = await self._ledger.get_many(list(own))
             failure = None
         except GreenforkError as exc:
             failure = Outcome(error=exc)
         finally:
-            for key in work if failure else ():
-                self._land(key, own[key], failure or _ENDED)
+            for flight in own.values() if failure else ():
+                self._land(flight, failure or _ENDED)
         if failure:
             return
-        for key, metrics in known.items():
-            self._land(key, own[key], Outcome(metrics, is_recorded=True))
-        for key, task in work.items():
-            if key not in known:
+        for key, flight in own.items():
+            if key in known:
+                self._land(flight, Outcome(known[key], is_recorded=True))
+            elif flight.waiters == 0:
+                self._land(flight, _LATE)
+            else:
                 fetched.rollouts += 1
-                self._spawn(self._fly(key, task, own[key]))
+                flight.work = self._spawn(self._fly(flight, fetched))
 
-    async def _fly(self, key: str, task: RolloutTask, flight: _Flight) -> None:
+    async def _fly(self, flight: _Flight, fetched: Fetched) -> None:
         outcome = _ENDED
         try:
-            outcome = await self._roll_out(key, task, flight.deadline)
+            outcome = await self._roll_out(flight, fetched)
         finally:
-            self._land(key, flight, outcome)
+            self._land(flight, outcome)
 
-    async def _roll_out(self, key: str, task: RolloutTask, deadline: float) -> Outcome:
-        timeout_s = deadline - asyncio.get_running_loop().time()
+    async def _roll_out(self, flight: _Flight, fetched: Fetched) -> Outcome:
+        task = flight.task
+        timeout_s = flight.deadline - asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(deadline):
-                metrics = await self._runner.run(task, timeout_s)
-            check_finite(metrics)
-            await self._recorder.record(Entry(key, task, metrics, self._simulator))
+            async with asyncio.timeout_at(flight.deadline):
+                rolled = await self._runner.run(task, timeout_s, flight.purpose)
+            fetched.note(rolled)
+            self._observe(task, rolled)
+            check_finite(rolled.metrics)
+            await self._recorder.record(Entry(flight.key, task, rolled.metrics, self._simulator))
         except TimeoutError:
             return _LATE
         except GreenforkError as exc:
             return Outcome(error=exc)
-        return Outcome(metrics)
+        return Outcome(rolled.metrics)
 
-    def _land(self, key: str, flight: _Flight, outcome: Outcome) -> None:
-        self._flights.pop(key, None)
+    @contextmanager
+    def _waiting_for(self, flights: Sequence[_Flight]) -> Iterator[None]:
+        """Somebody waits for the flights meanwhile; those that nobody waits for afterwards end."""
+        for flight in flights:
+            flight.waiters += 1
+        try:
+            yield
+        finally:
+            for flight in flights:
+                flight.waiters -= 1
+                if flight.waiters == 0 and flight.work is not None and not flight.landed.done():
+                    flight.work.cancel()
+                    self._depart(flight)
+
+    def _depart(self, flight: _Flight) -> None:
+        """From now on, whoever wants the same begins another flight."""
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+
+    def _land(self, flight: _Flight, outcome: Outcome) -> None:
+        self._depart(flight)
         if not flight.landed.done():
             flight.landed.set_result(outcome)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        return task
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

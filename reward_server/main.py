@@ -10,12 +10,14 @@ from functools import partial
 import uvicorn
 
 from reward_server.app import create_app
+from reward_server.exposure import refuse_exposure
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from shared.errors import ConfigError, NotReady
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.store import StateStore
+from sim_workers.uploaded_states import UploadedStates
 
 __all__ = ["serve"]
 
@@ -31,12 +33,15 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
         announce: Told where requests are answered, and when the first state was scored.
 
     Raises:
-        ConfigError: No dataset is given, the port is taken, or Ray does not answer.
+        ConfigError: No dataset is given, the port is taken, Ray does not answer, or strangers could
+            reach a service without a key.
         DatasetError: A folder holds no dataset.
     """
     if not settings.datasets:
         raise ConfigError("no dataset to serve: give --dataset DIR, or GREENFORK_SERVER_DATASETS")
-    store = await asyncio.to_thread(StateStore.open, settings.datasets)
+    await refuse_exposure(settings)
+    uploaded = UploadedStates(settings.uploads_dir)
+    store = await asyncio.to_thread(StateStore.open, settings.datasets, uploaded.fresh)
     with closing(_listen(settings.host, settings.port)) as listener:
         await _Gateway(settings, store, announce).run(listener)
 
@@ -69,6 +74,7 @@ class _Gateway:
             services = Services.of(self._settings, self._store, pool, database)
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.flights.close)
+            await asyncio.to_thread(services.uploads.sweep)
             await self._serve(services, listener)
 
     async def _serve(self, services: Services, listener: socket.socket) -> None:

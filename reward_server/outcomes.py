@@ -21,6 +21,7 @@ from shared.legality import check_legality, legal_decisions
 from shared.outcomes import OutcomesQuery, OutcomesResponse, RankedOutcome, ReferenceOutcome
 from shared.scoring import Counts
 from shared.states import Restore, Simulator
+from sim_workers.flows import Purpose
 from sim_workers.rollouts import RolloutTask
 from sim_workers.sources import restore_of
 from sim_workers.store import StateStore, StoredState
@@ -104,8 +105,10 @@ class OutcomeExplorer:
             )
         return Choice(state, tls_id, decisions)
 
-    async def explore(self, choice: Choice, query: OutcomesQuery) -> Explored:
+    async def explore(self, choice: Choice, query: OutcomesQuery, purpose: Purpose) -> Explored:
         """The outcome of every decision, the best first, and of the program left alone.
+
+        Cancelling the call ends the work.
 
         Raises:
             DeadlineExceeded: Not one decision's outcome was there in time.
@@ -114,7 +117,7 @@ class OutcomeExplorer:
         works = [self._work(choice, decision, query) for decision in choice.decisions]
         reference = self._work(choice, None, query)
         tasks = {key: task for work in (*works, reference) for key, task in work.tasks().items()}
-        fetched = await self._flights.fetch(tasks, deadline)
+        fetched = await self._flights.fetch(tasks, deadline, purpose)
         appraisals = [appraise(work, query.spec(), fetched.outcomes) for work in works]
         _refuse_if_all_late(appraisals, query.timeout_s)
         outcomes = _ranked(choice.decisions, appraisals)

@@ -30,6 +30,8 @@ _SAYINGS = {
     401: "The API key is missing or wrong.",
     403: "The API key has not the scope that this needs.",
     404: "What is named is not known here; the detail says what.",
+    408: "Nothing of the body came for too long.",
+    409: "It contradicts what is known here; the detail says how.",
     413: "The body is larger than the service accepts.",
     422: "The body is JSON, but not a request; the detail says which item and field.",
     503: "Too busy, or not ready; `Retry-After` says when to ask again.",
@@ -40,6 +42,13 @@ _EXAMPLES = {
     401: ("Unauthorized", "unauthorized", "send the API key as a bearer token"),
     403: ("Forbidden", "forbidden", "this needs a key with the scope 'score'; ann's has upload"),
     404: ("Unknown state", "unknown_state", "no state 'crossing@900-0a1b2c3d4e5f' is known here"),
+    408: ("Body too slow", "body_too_slow", "nothing of the body came for 60 s"),
+    409: (
+        "Conflicting state",
+        "conflicting_state",
+        "crossing@900-0a1b2c3d4e5f is known here already, as a state of crossing-0a1b2c3d4e5f with "
+        "seed 7 and scale 1",
+    ),
     413: ("Body too large", "body_too_large", "the body is larger than 16777216 bytes"),
     422: (
         "Invalid request",
@@ -100,7 +109,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
 def _documentation(status: int) -> dict[str, object]:
     title, code, detail = _EXAMPLES[status]
     example = Problem(
-        title=title, status=status, detail=detail, code=code, retryable=status in (503, 504)
+        title=title, status=status, detail=detail, code=code, retryable=status in (408, 503, 504)
     )
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},

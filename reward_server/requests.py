@@ -1,20 +1,27 @@
 """What surrounds every request: its id, its one line in the log, its time, and the last catch."""
 
+import asyncio
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reward_server.flights import Fetched
 from reward_server.problems import INTERNAL, respond
 from reward_server.telemetry import Telemetry
+from shared.errors import ClientGone
+from shared.scoring import Counts
 
-__all__ = ["RequestNotes", "RequestScope", "notes_of"]
+__all__ = ["RequestNotes", "RequestScope", "notes_of", "while_connected"]
+
+_Result = TypeVar("_Result")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _PROBES = ("/healthz", "/readyz", "/metrics")
@@ -31,11 +38,50 @@ class RequestNotes:
     fields: dict[str, object] = field(default_factory=dict)
     """What the route adds: counts, seconds."""
 
+    def add_counts(self, counts: Counts, fetched: Fetched, scoring_s: float) -> None:
+        """Adds what became of the request's items, and what that took, seconds."""
+        self.fields.update(
+            counts.model_dump(),
+            ledger_hits=fetched.ledger_hits,
+            joins=fetched.joins,
+            queued_s=round(fetched.queued_s, 4),
+            simulated_s=round(fetched.simulated_s, 4),
+            scoring_s=round(scoring_s, 4),
+        )
+
 
 def notes_of(request: Request) -> RequestNotes:
     """The notes on the request that is being answered."""
     notes: RequestNotes = request.scope["greenfork.notes"]
     return notes
+
+
+async def while_connected(request: Request, work: Coroutine[None, None, _Result]) -> _Result:
+    """The result of some work, which is ended when the caller goes away.
+
+    Args:
+        request: Whose body has been read.
+        work: What is done for it.
+
+    Raises:
+        ClientGone: The caller went away; there is nobody to answer.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone("the caller went away before the answer")
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class RequestScope:

@@ -1,9 +1,10 @@
 """What the gateway needs of whoever computes rollouts. The pool of the workers is one such."""
 
+from collections.abc import Set
 from typing import Protocol
 
-from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
+from sim_workers.flows import Flow, Purpose
+from sim_workers.rollouts import Rolled, RolloutTask
 
 __all__ = ["RolloutRunner", "RunnerStats"]
 
@@ -24,6 +25,10 @@ class RunnerStats(Protocol):
         """Rollouts that wait for a worker."""
 
     @property
+    def oldest_s(self) -> float:
+        """Seconds for which the oldest of them has been waiting."""
+
+    @property
     def holder_starts(self) -> int:
         """Processes that restored a state, since the start."""
 
@@ -39,19 +44,22 @@ class RunnerStats(Protocol):
 class RolloutRunner(Protocol):
     """Computes rollouts."""
 
-    async def run(self, task: RolloutTask, timeout_s: float, is_urgent: bool = False) -> Metrics:
-        """One rollout's metrics, with the series.
+    async def run(self, task: RolloutTask, timeout_s: float, purpose: Purpose) -> Rolled:
+        """One rollout's outcome.
 
         Cancelling the call ends the work.
 
         Args:
             task: What to roll out.
             timeout_s: Seconds until the outcome is of no use any more, waiting included.
-            is_urgent: Whether it goes before all that waits, as a probe of the service must.
+            purpose: What it is wanted for.
 
         Raises:
             RolloutError: It could not be computed.
         """
+
+    def promote(self, tasks: Set[RolloutTask], flow: Flow) -> None:
+        """Lets those of the rollouts that still wait count for another flow, of more weight."""
 
     def stats(self) -> RunnerStats:
         """What the runner is doing."""

@@ -1,16 +1,20 @@
 """Scoring a request: items in, results out, in the same order."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from reward_server.answers import Answer, AnswerKey, HotTier, answer_key, terms_of
 from reward_server.appraisals import Appraisal, appraise
 from reward_server.candidates import Candidate, read_item
 from reward_server.flights import Fetched, Flights
 from reward_server.work import Work, work_of
 from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
-from shared.scoring import Counts, ScoreRequest, ScoreResponse, ScoreResult
+from shared.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from shared.states import Simulator
+from sim_workers.flows import Flow, Purpose
 from sim_workers.store import StateStore
 
 __all__ = ["Scored", "Scorer"]
@@ -18,10 +22,44 @@ __all__ = ["Scored", "Scorer"]
 
 @dataclass(frozen=True)
 class Scored:
-    """The response, and what it took."""
+    """The answers to a request, in the order of its items, and what they took."""
 
-    response: ScoreResponse
+    request: ScoreRequest
+    answers: tuple[Answer, ...]
     fetched: Fetched
+    hot_hits: int
+    """Items that were answered from memory."""
+    simulator: Simulator
+
+    @cached_property
+    def counts(self) -> Counts:
+        """A summary."""
+        statuses = Counter(answer.status for answer in self.answers)
+        return Counts(
+            scored=statuses["scored"],
+            invalid=statuses["invalid"],
+            failed=statuses["failed"],
+            cached=sum(answer.is_cached for answer in self.answers),
+            rollouts=self.fetched.rollouts,
+        )
+
+    @cached_property
+    def response(self) -> ScoreResponse:
+        """The answer to the request."""
+        pairs = zip(self.request.items, self.answers, strict=True)
+        return ScoreResponse(
+            results=tuple(answer.result(item.id) for item, answer in pairs),
+            counts=self.counts,
+            simulator=self.simulator,
+        )
+
+    def json(self) -> bytes:
+        """The response as JSON, without making it first: the texts are there."""
+        pairs = zip(self.request.items, self.answers, strict=True)
+        results = b",".join([answer.json(item.id) for item, answer in pairs])
+        counts, simulator = self.counts.model_dump_json(), self.simulator.model_dump_json()
+        rest = f'],"counts":{counts},"simulator":{simulator}}}'
+        return b'{"results":[' + results + rest.encode()
 
 
 class Scorer:
@@ -31,15 +69,35 @@ class Scorer:
         store: The states that can be scored on.
         flights: Where outcomes come from.
         simulator: The program that computes them.
+        hot: Answers that need not be made again.
     """
 
-    def __init__(self, store: StateStore, flights: Flights, simulator: Simulator) -> None:
+    def __init__(
+        self, store: StateStore, flights: Flights, simulator: Simulator, hot: HotTier
+    ) -> None:
         self._store = store
         self._flights = flights
         self._simulator = simulator
+        self._hot = hot
 
-    async def score(self, request: ScoreRequest) -> Scored:
-        """Scores every item, or says of it why not.
+    def recall(self, request: ScoreRequest) -> Scored | None:
+        """The answers to a request, if every one is in memory."""
+        terms = terms_of(request)
+        answers: list[Answer] = []
+        for item in request.items:
+            answer = self._hot.get(answer_key(terms, item))
+            if answer is None:
+                return None
+            answers.append(answer)
+        return Scored(request, tuple(answers), Fetched(), len(answers), self._simulator)
+
+    async def score(self, request: ScoreRequest, flow: Flow, request_id: str = "") -> Scored:
+        """Scores every item, or says of it why not. Cancelling the call ends the work.
+
+        Args:
+            request: What to score.
+            flow: Whose share of the workers it takes.
+            request_id: For the logs of every process that takes part.
 
         Raises:
             UnknownState: An item names a state that is not served.
@@ -47,21 +105,40 @@ class Scorer:
             DeadlineExceeded: Not one item was done in time.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout_s
-        candidates = [read_item(item, self._store) for item in request.items]
+        terms = terms_of(request)
+        keys = [answer_key(terms, item) for item in request.items]
+        known = {key: answer for key in keys if (answer := self._hot.get(key))}
+        missing = {
+            key: item for key, item in zip(keys, request.items, strict=True) if key not in known
+        }
+        fetched, hot_hits = Fetched(), sum(key in known for key in keys)
+        if missing:
+            purpose = Purpose(flow, request_id)
+            computed, fetched = await self._compute(request, missing, deadline, purpose)
+            known |= computed
+        answers = tuple(known[key] for key in keys)
+        _refuse_if_all_late(answers, request.timeout_s)
+        return Scored(request, answers, fetched, hot_hits, self._simulator)
+
+    async def _compute(
+        self,
+        request: ScoreRequest,
+        items: Mapping[AnswerKey, ScoreItem],
+        deadline: float,
+        purpose: Purpose,
+    ) -> tuple[dict[AnswerKey, Answer], Fetched]:
+        """The answers that are not in memory, which they are afterwards."""
+        candidates = [read_item(item, self._store) for item in items.values()]
         works = [self._work(request, candidate) for candidate in candidates]
         tasks = {key: task for work in works if work for key, task in work.tasks().items()}
-        fetched = await self._flights.fetch(tasks, deadline)
-        results = [
-            _result(request, candidate, work, fetched)
-            for candidate, work in zip(candidates, works, strict=True)
-        ]
-        _refuse_if_all_late(results, request.timeout_s)
-        response = ScoreResponse(
-            results=tuple(results),
-            counts=Counts.of(results, fetched.rollouts),
-            simulator=self._simulator,
-        )
-        return Scored(response, fetched)
+        fetched = await self._flights.fetch(tasks, deadline, purpose)
+        answers: dict[AnswerKey, Answer] = {}
+        for key, candidate, work in zip(items, candidates, works, strict=True):
+            result = _result(request, candidate, work, fetched)
+            answers[key] = Answer.of(result)
+            if result.status != "failed":
+                self._hot.put(key, Answer.of(_known_from_now_on(result)))
+        return answers, fetched
 
     def _work(self, request: ScoreRequest, candidate: Candidate) -> Work | None:
         """The rollouts of a legal candidate; None of another."""
@@ -85,7 +162,7 @@ def _result(
 
 def _scored(request: ScoreRequest, candidate: Candidate, appraisal: Appraisal) -> ScoreResult:
     return ScoreResult(
-        id=candidate.item.id,
+        id=None,
         status="scored",
         reward=appraisal.reward,
         reward_stderr=appraisal.stderr,
@@ -104,7 +181,7 @@ def _without_reward(
     """An invalid item's result, or that of an item that could not be computed."""
     is_invalid = error is candidate.error
     return ScoreResult(
-        id=candidate.item.id,
+        id=None,
         status="invalid" if is_invalid else "failed",
         reward=request.reward.invalid_reward if is_invalid else None,
         decision=candidate.decision,
@@ -114,6 +191,12 @@ def _without_reward(
     )
 
 
-def _refuse_if_all_late(results: Sequence[ScoreResult], timeout_s: float) -> None:
-    if all(r.error is not None and r.error.code == DeadlineExceeded.code for r in results):
+def _known_from_now_on(result: ScoreResult) -> ScoreResult:
+    """The result as it will be told the next time."""
+    is_scored = result.status == "scored"
+    return result.model_copy(update={"cached": True}) if is_scored else result
+
+
+def _refuse_if_all_late(answers: Sequence[Answer], timeout_s: float) -> None:
+    if all(answer.code == DeadlineExceeded.code for answer in answers):
         raise DeadlineExceeded(f"no item was done within timeout_s = {timeout_s:g}")

@@ -1,16 +1,17 @@
 """What the routes work with, put together in one place, and how a route gets at it."""
 
-import hmac
 import time
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from reward_server.admission import Admission
+from reward_server.answers import HotTier
 from reward_server.canary import Canary
+from reward_server.doorkeeper import Doorkeeper
 from reward_server.flights import Flights
+from reward_server.key_store import KeyStore
 from reward_server.outcomes import OutcomeExplorer
 from reward_server.runner import RolloutRunner
 from reward_server.scoring import Scorer
@@ -18,13 +19,11 @@ from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.telemetry import Telemetry
-from shared.errors import Unauthorized
+from reward_server.uploads.desk import UploadDesk
 from sim_workers.store import StateStore
 from sim_workers.version import simulator
 
-__all__ = ["Authorized", "Services", "ServicesDep", "services_of"]
-
-_BEARER = HTTPBearer(auto_error=False, description="Needed where the service has an API key.")
+__all__ = ["Services", "ServicesDep", "services_of"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class Services:
     settings: ServerSettings
     store: StateStore
     database: Database
+    doorkeeper: Doorkeeper
+    uploads: UploadDesk
     ledger: Ledger
     flights: Flights
     scorer: Scorer
@@ -55,19 +56,24 @@ class Services:
         """Wires the parts together. The database and the runner are started elsewhere."""
         sumo = simulator()
         ledger = Ledger(database)
-        flights = Flights(runner, ledger, f"{sumo.name} {sumo.version}")
         admission = Admission(settings.max_pending_items)
+        hot = HotTier(settings.hot_memory_mb * 2**20)
+        telemetry = Telemetry(runner, admission, hot)
+        version = f"{sumo.name} {sumo.version}"
+        flights = Flights(runner, ledger, version, telemetry.observe_rollout)
         return cls(
             settings=settings,
             store=store,
             database=database,
+            doorkeeper=Doorkeeper(KeyStore(database), settings.api_key),
+            uploads=UploadDesk(settings.uploads_dir, store),
             ledger=ledger,
             flights=flights,
-            scorer=Scorer(store, flights, sumo),
+            scorer=Scorer(store, flights, sumo, hot),
             explorer=OutcomeExplorer(store, flights, sumo),
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),
-            telemetry=Telemetry(runner, admission),
+            telemetry=telemetry,
             started_s=time.monotonic(),
         )
 
@@ -79,19 +85,3 @@ def services_of(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(services_of)]
-
-
-def _authorize(
-    services: ServicesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
-) -> None:
-    key = services.settings.api_key
-    if key is None:
-        return
-    given = credentials.credentials if credentials else ""
-    if not hmac.compare_digest(given.encode(), key.get_secret_value().encode()):
-        raise Unauthorized("send the API key as a bearer token: `Authorization: Bearer <key>`")
-
-
-Authorized = Depends(_authorize)
-"""The dependency of every route that only holders of the API key may use."""

@@ -26,14 +26,14 @@ class ServerSettings(ProcessSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
-    """Address to listen on. Any other than loopback needs an ``api_key``, or ``allow_keyless``."""
+    """Address to listen on. Any other than loopback needs an API key, or ``allow_keyless``."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     datasets: Annotated[tuple[Path, ...], NoDecode] = ()
     """Datasets, or folders of datasets, whose states are served; in the environment separated as in
     PATH. There must be one."""
     data_dir: Path = Path("greenfork-data")
-    """Folder of the ledger; made where it is missing."""
+    """Folder of the ledger and of uploads; made where it is missing."""
     database_url: SecretStr | None = None
     """The database of the ledger, keys and jobs, ``sqlite:///FILE`` or ``postgresql://…``; unset,
     ``ledger.sqlite`` in the data directory."""
@@ -47,6 +47,14 @@ class ServerSettings(ProcessSettings):
     """Items in one request; more are answered 422."""
     max_pending_items: int = Field(default=20_000, ge=1)
     """Items of all requests under way; a request that does not fit is answered 503."""
+    max_pending_bytes: int = Field(default=512 * 2**20, ge=1024)
+    """Bytes of all requests' bodies under way; a request that does not fit is answered 503."""
+    body_timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds for which a caller may send nothing more of a body that is not complete."""
+    max_upload_bytes: int = Field(default=256 * 2**20, ge=1024)
+    """Bytes of one uploaded scenario or state, as it is sent; a larger one is answered 413."""
+    hot_memory_mb: int = Field(default=256, ge=0)
+    """Memory for answers that can be given again without the ledger, MiB; 0 keeps none."""
     rollout_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds after which a single rollout is ended and counts as failed."""
     max_holders: int = Field(default=16, ge=1)
@@ -54,9 +62,10 @@ class ServerSettings(ProcessSettings):
     max_holder_memory_mb: int = Field(default=4096, ge=64)
     """Memory of the restored states that one worker keeps, MiB."""
     api_key: SecretStr | None = None
-    """What callers must send as a bearer token; unset, anyone who reaches the port may score."""
+    """A key with every scope, for the operator and for making a start; unset, only the keys of
+    ``greenfork keys`` open, and where there are none either, anyone who reaches the port may."""
     allow_keyless: bool = False
-    """Listen on any address without an ``api_key``: where something else keeps strangers out."""
+    """Listen on any address without an API key: where something else keeps strangers out."""
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -77,14 +86,21 @@ class ServerSettings(ProcessSettings):
     def _refuse_unsafe(self) -> Self:
         if self.api_key is not None and not self.api_key.get_secret_value():
             raise ValueError("api_key is empty")
-        if self.api_key is None and not self.allow_keyless and not _is_loopback(self.host):
-            raise ValueError(
-                f"{self.host} can be reached from elsewhere: set {_PREFIX}API_KEY, or "
-                "--allow-keyless where something else keeps strangers out"
-            )
         if self.max_pending_items < self.max_items:
             raise ValueError("max_pending_items must not be below max_items")
+        if self.max_pending_bytes < self.max_body_bytes:
+            raise ValueError("max_pending_bytes must not be below max_body_bytes")
         return self
+
+    @property
+    def is_sheltered(self) -> bool:
+        """Whether strangers are kept out even if there is no key in the database."""
+        return self.api_key is not None or self.allow_keyless or _is_loopback(self.host)
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Where uploaded scenarios and states are kept."""
+        return self.data_dir / "uploads"
 
     def database(self) -> URL:
         """The database that is used."""

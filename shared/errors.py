@@ -7,10 +7,17 @@
     ├── RequestError           the caller's request is wrong as a whole
     │   ├── MalformedRequest   400
     │   ├── Unauthorized       401
+    │   ├── Forbidden          403
     │   ├── UnknownState       404
     │   ├── UnknownSignal      404
+    │   ├── UnknownScenario    404
+    │   ├── ConflictingState   409
+    │   ├── UnknownJob         404
+    │   ├── BodyTooSlow        408
+    │   ├── IdempotencyConflict 409, the key was used for something else
     │   ├── BodyTooLarge       413
-    │   └── InvalidRequest     422
+    │   ├── InvalidRequest     422
+    │   └── ClientGone         499, nobody is there to be answered
     ├── InputError             a file or path that a command was given is unusable
     │   ├── ScenarioError
     │   ├── StateFileError
@@ -42,12 +49,17 @@ from shared.model import WireModel
 
 __all__ = [
     "BodyTooLarge",
+    "BodyTooSlow",
+    "ClientGone",
     "ConfigError",
+    "ConflictingState",
     "DatasetError",
     "DeadlineExceeded",
     "ErrorInfo",
+    "Forbidden",
     "GreenforkError",
     "HolderLost",
+    "IdempotencyConflict",
     "InputError",
     "InvalidDecision",
     "InvalidRequest",
@@ -68,6 +80,8 @@ __all__ = [
     "StateFileError",
     "TrainingStopped",
     "Unauthorized",
+    "UnknownJob",
+    "UnknownScenario",
     "UnknownSignal",
     "UnknownState",
     "WorkerLost",
@@ -126,6 +140,13 @@ class Unauthorized(RequestError):
     http_status = 401
 
 
+class Forbidden(RequestError):
+    """The API key is valid, but has not the scope that this needs."""
+
+    code = "forbidden"
+    http_status = 403
+
+
 class UnknownState(RequestError):
     """No state of that id is served here."""
 
@@ -140,6 +161,42 @@ class UnknownSignal(RequestError):
     http_status = 404
 
 
+class UnknownJob(RequestError):
+    """The caller has no job of that id."""
+
+    code = "unknown_job"
+    http_status = 404
+
+
+class IdempotencyConflict(RequestError):
+    """The caller has used the ``Idempotency-Key`` for other content."""
+
+    code = "idempotency_conflict"
+    http_status = 409
+
+
+class BodyTooSlow(RequestError):
+    """The body did not come in time."""
+
+    code = "body_too_slow"
+    http_status = 408
+    retryable = True
+
+
+class UnknownScenario(RequestError):
+    """No scenario of that id was uploaded here."""
+
+    code = "unknown_scenario"
+    http_status = 404
+
+
+class ConflictingState(RequestError):
+    """The same state file is known as a state of another scenario or run."""
+
+    code = "conflicting_state"
+    http_status = 409
+
+
 class BodyTooLarge(RequestError):
     """The body is larger than the gateway accepts."""
 
@@ -152,6 +209,13 @@ class InvalidRequest(RequestError):
 
     code = "invalid_request"
     http_status = 422
+
+
+class ClientGone(RequestError):
+    """The caller closed the connection before the answer. Told to nobody; it is in the log."""
+
+    code = "client_gone"
+    http_status = 499
 
 
 class InputError(GreenforkError):

@@ -34,6 +34,8 @@ class ScoreItem(WireModel):
 
     id: str | int | None = None
     """Anything of the caller's; comes back unchanged."""
+    group_id: str | int | None = None
+    """Equal for items that a trainer compares with each other: completions of one prompt."""
     state_id: str = Field(max_length=200)
     tls_id: TlsId | None = None
     """The signal of the decision or the completion; omitted with ``decisions``."""

@@ -5,23 +5,26 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
+from reward_server.callers import caller_of
+from reward_server.gate import requires
 from reward_server.problems import documented
-from reward_server.requests import notes_of
+from reward_server.requests import notes_of, while_connected
 from reward_server.routes.examples import STATE_ID
-from reward_server.services import Authorized, ServicesDep
+from reward_server.services import ServicesDep
 from shared.errors import InvalidRequest
 from shared.outcomes import OutcomesQuery, OutcomesResponse
+from sim_workers.flows import Purpose
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["states"], dependencies=[Authorized])
+router = APIRouter(tags=["states"], dependencies=[requires("score")])
 
 
 @router.get(
     "/v1/states/{state_id}/outcomes",
     summary="Roll every legal decision out",
     response_description="Every legal decision of one kind, the best first.",
-    responses=documented(401, 404, 422, 503, 504),
+    responses=documented(401, 403, 404, 422, 503, 504),
 )
 async def outcomes(
     request: Request,
@@ -42,16 +45,13 @@ async def outcomes(
             f"{limit} items that one request may hold",
             "too_many_items",
         )
-    fields = notes_of(request).fields
-    fields.update(items=load, reward=query.reward, horizon_s=query.horizon_s)
+    caller, notes = caller_of(request), notes_of(request)
+    notes.fields.update(items=load, reward=query.reward, horizon_s=query.horizon_s)
     begin_s = perf_counter()
-    with services.admission.admitted(load):
-        explored = await services.explorer.explore(choice, query)
-    services.telemetry.count_items(explored.response.outcomes, explored.fetched)
-    fields.update(
-        explored.response.counts.model_dump(),
-        ledger_hits=explored.fetched.ledger_hits,
-        joins=explored.fetched.joins,
-        scoring_s=round(perf_counter() - begin_s, 4),
-    )
+    purpose = Purpose(caller.calls(), notes.request_id)
+    with services.admission.admitted(caller, load):
+        explored = await while_connected(request, services.explorer.explore(choice, query, purpose))
+    services.telemetry.count_outcomes(explored.response.outcomes)
+    services.telemetry.count_fetched(explored.fetched)
+    notes.add_counts(explored.response.counts, explored.fetched, perf_counter() - begin_s)
     return explored.response

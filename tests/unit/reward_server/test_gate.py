@@ -10,12 +10,16 @@ from fastapi import FastAPI, Request
 from pydantic import SecretStr
 from starlette.types import Message, Scope
 
+from reward_server.admission import Admission
+from reward_server.answers import HotTier
 from reward_server.callers import SCOPES, caller_of
 from reward_server.doorkeeper import Doorkeeper
 from reward_server.gate import OPEN_PATHS, Gate, requires
 from reward_server.keys import ApiKey, digest_of, make_key
 from reward_server.problems import install_handlers
+from reward_server.telemetry import Telemetry
 from shared.errors import LedgerError
+from tests.unit.reward_server.world import FakeRunner
 
 ANN = make_key()
 OPERATOR = "a word that the operator chose"
@@ -76,7 +80,7 @@ def clock() -> Clock:
 def open_door(records: Records, operator: str | None = None, **options: Any) -> httpx.AsyncClient:  # noqa: ANN401
     """A small service behind a gate."""
     app = FastAPI()
-    install_handlers(app, 1000)
+    install_handlers(app, Telemetry(FakeRunner(), Admission(1), HotTier(0)))
 
     @app.get("/who")
     def who(request: Request) -> list[str]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from reward_server.callers import ANYONE
 from shared.errors import HolderLost, LedgerError, RolloutCrashed
 from shared.rewards import Metrics
 from shared.scoring import ScoreResponse
@@ -160,7 +161,7 @@ async def test_too_many_items_are_422(open_gateway: OpenGateway) -> None:
 async def test_full_service_is_503_with_a_time(open_gateway: OpenGateway) -> None:
     """What does not fit beside the work under way is refused at once."""
     gateway = await open_gateway(max_items=2, max_pending_items=2)
-    with gateway.services.admission.admitted(1):
+    with gateway.services.admission.admitted(ANYONE, 1):
         response = await gateway.score(YES, YES)
     assert_problem(response, 503, "overloaded")
     assert int(response.headers["Retry-After"]) >= 1
@@ -341,7 +342,9 @@ async def test_metrics_count_what_happened(gateway: Gateway) -> None:
     assert 'greenfork_items_total{code="",status="scored"} 2.0' in page
     assert 'greenfork_items_total{code="rollout_crashed",status="failed"} 1.0' in page
     assert "greenfork_rollouts_total 3.0" in page
-    assert "greenfork_ledger_hits_total 2.0" in page
+    assert "greenfork_hot_hits_total 1.0" in page
+    assert 'greenfork_rollout_seconds_count{scenario="crossing"} 2.0' in page
+    assert "greenfork_pool_oldest_seconds 1.5" in page
     assert "greenfork_pool_queued 3.0" in page
     assert "greenfork_workers_lost_total 5.0" in page
     assert any('route="/v1/score"' in line for line in page)
@@ -402,7 +405,7 @@ async def test_openapi_documents_every_problem(gateway: Gateway) -> None:
                 continue
             assert list(content) == ["application/problem+json"], (path, status)
     documented = schema["paths"]["/v1/score"]["post"]["responses"]
-    assert set(documented) == {"200", "400", "401", "404", "413", "422", "503", "504"}
+    assert " ".join(sorted(documented)) == "200 400 401 403 404 408 413 422 503 504"
     references = json.dumps(schema).count('"#/components/schemas/Problem"')
     assert references >= 10
     assert "Problem" in schema["components"]["schemas"]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reward_server.callers import ANYONE
 from reward_server.outcomes import standings
 from shared.errors import RolloutCrashed
 from shared.legality import legal_decisions
@@ -161,7 +162,7 @@ async def test_deadline_is_504_where_nothing_was_done(gateway: Gateway) -> None:
 async def test_full_service_is_503(open_gateway: OpenGateway) -> None:
     """Exploring is work like scoring."""
     gateway = await open_gateway(max_items=2, max_pending_items=2)
-    with gateway.services.admission.admitted(1):
+    with gateway.services.admission.admitted(ANYONE, 1):
         response = await ask(gateway)
     assert (response.status_code, response.json()["code"]) == (503, "overloaded")
 

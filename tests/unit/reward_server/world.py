@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
@@ -12,7 +12,8 @@ from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.rewards import Metrics
 from shared.signals import Phase, Program, Signal, SignalState
 from shared.states import Simulator, StateRecord
-from sim_workers.rollouts import RolloutTask
+from sim_workers.flows import Flow, Purpose
+from sim_workers.rollouts import Rolled, RolloutTask
 from sim_workers.store import StateStore, StoredState
 from sim_workers.version import sumo_version
 
@@ -152,6 +153,7 @@ class Stats:
     workers: int = 2
     busy: int = 1
     queued: int = 3
+    oldest_s: float = 1.5
     holder_starts: int = 4
     workers_lost: int = 5
     retried: int = 6
@@ -165,6 +167,8 @@ class FakeRunner:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     runs: Counter[RolloutTask] = field(default_factory=Counter)
     timeouts_s: list[float] = field(default_factory=list)
+    purposes: list[Purpose] = field(default_factory=list)
+    promoted: dict[RolloutTask, Flow] = field(default_factory=dict)
     ended: int = 0
     """Rollouts that were cancelled."""
 
@@ -175,12 +179,13 @@ class FakeRunner:
 
     async def has_begun(self, runs: int) -> None:
         """Returns when so many rollouts were asked for."""
-        async with self._begun:
+        async with asyncio.timeout(20), self._begun:
             await self._begun.wait_for(lambda: self.runs.total() >= runs)
 
-    async def run(self, task: RolloutTask, timeout_s: float, is_urgent: bool = False) -> Metrics:
+    async def run(self, task: RolloutTask, timeout_s: float, purpose: Purpose) -> Rolled:
         """One rollout."""
         self.runs[task] += 1
+        self.purposes.append(purpose)
         self.timeouts_s.append(timeout_s)
         async with self._begun:
             self._begun.notify_all()
@@ -189,7 +194,11 @@ class FakeRunner:
         except asyncio.CancelledError:
             self.ended += 1
             raise
-        return self.fail(task) or make_metrics(queue_of(task))
+        return Rolled(self.fail(task) or make_metrics(queue_of(task)), waited_s=0.25, ran_s=0.5)
+
+    def promote(self, tasks: Set[RolloutTask], flow: Flow) -> None:
+        """Remembers which flow wanted more of a hurry."""
+        self.promoted |= dict.fromkeys(tasks, flow)
 
     def stats(self) -> Stats:
         """Counts."""
