@@ -140,7 +140,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def _read(file: Path) -> list[Any]:
     if file.suffix == ".parquet":
-        import pyarrow.parquet  # type: ignore[import-untyped]
+        import pyarrow.parquet
 
         table = pyarrow.parquet.read_table(file)
         records: list[Any] = table.to_pylist()
