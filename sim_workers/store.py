@@ -1,11 +1,12 @@
 """The states a service knows: found in dataset folders, checked against their digests.
 
-Read-only. Who writes a dataset is :mod:`sim_workers.builder`.
+Reads only. Who writes a dataset is :mod:`sim_workers.builder`.
 """
 
 import hashlib
+import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from sim_workers.scenarios import make_scenario_id
 from sim_workers.statefile import check_version
 from sim_workers.version import sumo_version
 
-__all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest"]
+__all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest", "read_states"]
 
 
 @dataclass(frozen=True)
@@ -152,16 +153,26 @@ class StoredState:
 
 
 class StateStore:
-    """States by id, out of any number of datasets.
+    """States by id, out of any number of datasets. May be used by several threads.
 
     Two datasets may hold the same state, but not with other green limits or in another scenario:
     a request names a state by its id alone.
+
+    Args:
+        states: What is known from the begin.
+        more: Asked for states that have come since, where an unknown one is asked for.
 
     Raises:
         DatasetError: ``conflicting_state``.
     """
 
-    def __init__(self, states: Iterable[StoredState]) -> None:
+    def __init__(
+        self,
+        states: Iterable[StoredState],
+        more: Callable[[], Iterable[StoredState]] = tuple,
+    ) -> None:
+        self._more = more
+        self._adding = threading.Lock()
         self._states: dict[str, StoredState] = {}
         for state in states:
             known = self._states.setdefault(state.record.state_id, state)
@@ -173,17 +184,22 @@ class StateStore:
                 )
 
     @classmethod
-    def open(cls, folders: Iterable[Path]) -> "StateStore":
+    def open(
+        cls, folders: Iterable[Path], more: Callable[[], Iterable[StoredState]] = tuple
+    ) -> "StateStore":
         """Reads the indices of datasets.
 
         Args:
             folders: Datasets, or folders of datasets.
+            more: See the class; asked once right away.
 
         Raises:
             DatasetError: A folder holds no dataset, or a damaged one.
         """
         roots = [root for folder in folders for root in find_datasets(folder)]
-        return cls(state for root in roots for state in _read_states(root))
+        store = cls((state for root in roots for state in read_states(root)), more)
+        store.add(more())
+        return store
 
     def __len__(self) -> int:
         return len(self._states)
@@ -197,10 +213,34 @@ class StateStore:
         Raises:
             UnknownState: None is known.
         """
-        try:
-            return self._states[state_id]
-        except KeyError:
-            raise UnknownState(f"no state {state_id!r} is known here") from None
+        found = self.find(state_id)
+        if found is None:
+            raise UnknownState(f"no state {state_id!r} is known here")
+        return found
+
+    def find(self, state_id: str) -> StoredState | None:
+        """The state of that id, if there is one, be it a new one."""
+        found = self._states.get(state_id)
+        if found is None:
+            self.add(self._more())
+            found = self._states.get(state_id)
+        return found
+
+    def add(self, states: Iterable[StoredState]) -> bool:
+        """Takes states in that have come since, and tells whether any was new.
+
+        One whose id is known is passed over, whatever it is: a state does not change while it is
+        served.
+        """
+        with self._adding:
+            new = {
+                state.record.state_id: state
+                for state in states
+                if state.record.state_id not in self._states
+            }
+            if new:
+                self._states = self._states | new  # in one stroke: others may be going through it
+            return bool(new)
 
 
 def _time_s(action: Action) -> float:
@@ -236,7 +276,12 @@ def read_manifest(root: Path) -> Manifest:
         raise DatasetError(f"{path} is not a dataset's manifest: {exc}") from exc
 
 
-def _read_states(root: Path) -> list[StoredState]:
+def read_states(root: Path) -> list[StoredState]:
+    """The states of one dataset.
+
+    Raises:
+        DatasetError: It is damaged.
+    """
     layout = DatasetLayout(root)
     manifest = read_manifest(root)
     records = {record.state_id: record for record in _read_index(layout.index)}

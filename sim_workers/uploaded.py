@@ -76,26 +76,30 @@ def place_scenario(draft: Path, target: Path) -> bool:
     return True
 
 
-def place_state(draft: Path, record: StateRecord, root: Path) -> bool:
-    """Moves a state's file to its place and enters it into the index; False if it was there.
+def place_state(draft: Path, record: StateRecord, root: Path) -> StateRecord:
+    """Moves a state's file to its place and enters it into the index.
 
     Args:
         draft: The file, on the same disk.
         record: What is entered.
         root: The scenario's folder.
+
+    Returns:
+        What the index has now: where the state was there already, what it had.
     """
     layout = DatasetLayout(root)
     with _locked(layout.states):
         lines = layout.index.read_bytes()
-        if any(_state_id(line) == record.state_id for line in lines.splitlines()):
-            return False
+        for known in map(StateRecord.model_validate_json, lines.splitlines()):
+            if known.state_id == record.state_id:
+                return known
         manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
         _write(layout.manifest, _with_run(manifest, record).model_dump_json(indent=2) + "\n")
         _sync(draft)
         draft.rename(layout.state_file(record.state_id))
         line = record.model_dump_json(exclude_none=True)
         _write(layout.index, lines.decode() + line + "\n")
-        return True
+        return record
 
 
 def _with_run(manifest: Manifest, record: StateRecord) -> Manifest:
@@ -116,10 +120,6 @@ def _run(seed: int, scale: float, begin_s: float, end_s: float) -> SimulationRef
         seed=seed,
         scale=scale,
     )
-
-
-def _state_id(line: bytes) -> str:
-    return StateRecord.model_validate_json(line).state_id
 
 
 def _write(path: Path, text: str) -> None:

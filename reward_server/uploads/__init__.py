@@ -1,0 +1,3 @@
+"""Scenarios and states that callers upload."""
+
+__all__: list[str] = []

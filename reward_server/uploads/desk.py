@@ -1,0 +1,189 @@
+"""Where uploads are taken in: from the request's body to a state that can be scored on.
+
+Knows nothing of HTTP. What is in an upload is looked at by :mod:`sim_workers.intake`, in a process
+of its own; how it lies on disk is :mod:`sim_workers.uploaded`.
+"""
+
+import asyncio
+import re
+import shutil
+import time
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_server.uploads.intake import look_at
+from shared.dataset import DatasetLayout, Manifest
+from shared.errors import ConflictingState, Overloaded, UnknownScenario
+from shared.states import StateRecord, StateView
+from shared.uploads import ScenarioView
+from sim_workers.intake import IntakeRequest
+from sim_workers.store import StateStore, StoredState, read_manifest
+from sim_workers.uploaded import place_scenario, place_state
+
+__all__ = ["StateOrigin", "UploadDesk"]
+
+_SCENARIO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}-[0-9a-f]{12}")
+_INCOMING = ".incoming"
+_TIMEOUT_S = 120.0
+_AT_A_TIME = 2
+_MAX_WAITING = 16
+_STALE_S = 3600.0
+"""What is older in the folder of what comes in was left by a gateway that was killed."""
+
+
+@dataclass(frozen=True)
+class StateOrigin:
+    """What a caller says of a state, and nobody can see in it."""
+
+    scenario_id: str
+    seed: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """An upload that is being looked at."""
+
+    file: Path
+    """What was sent."""
+    folder: Path
+    """What came out of it."""
+
+
+class UploadDesk:
+    """Takes scenarios and states in, one or two at a time.
+
+    Args:
+        folder: Where they are kept; made when the first one comes.
+        store: Told of each new state.
+    """
+
+    def __init__(self, folder: Path, store: StateStore) -> None:
+        self._folder = folder
+        self._store = store
+        self._slots = asyncio.Semaphore(_AT_A_TIME)
+        self._parcels = 0
+
+    async def take_scenario(self, body: AsyncIterable[bytes], name: str | None) -> ScenarioView:
+        """Takes an archive of a scenario in.
+
+        Args:
+            body: A zip or a gzipped tar.
+            name: For one that was normalised before, as a dataset's is: the scenario's name.
+
+        Raises:
+            InvalidRequest: It is refused; the code says why.
+            Overloaded: Too many uploads are under way.
+        """
+        async with self._received(body) as parcel:
+            request = IntakeRequest(upload=parcel.file, folder=parcel.folder, name=name)
+            async with self._slots:
+                manifest = (await look_at(request, _TIMEOUT_S)).manifest
+            assert manifest is not None, "a scenario has a manifest"  # noqa: S101
+            target = self._folder / manifest.scenario.scenario_id
+            created = await asyncio.to_thread(place_scenario, parcel.folder, target)
+        return _scenario_view(manifest, created)
+
+    async def take_state(
+        self, body: AsyncIterable[bytes], origin: StateOrigin
+    ) -> tuple[StateView, bool]:
+        """Takes a state file in, and tells whether it was new.
+
+        Args:
+            body: What SUMO saved, perhaps gzipped.
+            origin: What it is a state of.
+
+        Raises:
+            UnknownScenario: That was not uploaded.
+            ConflictingState: The same file is known as a state of something else.
+            InvalidRequest: It is refused; the code says why.
+            Overloaded: Too many uploads are under way.
+        """
+        root = self._scenario_folder(origin.scenario_id)
+        async with self._received(body) as parcel:
+            request = IntakeRequest(
+                upload=parcel.file,
+                folder=parcel.folder,
+                dataset=root,
+                seed=origin.seed,
+                scale=origin.scale,
+            )
+            async with self._slots:
+                record = (await look_at(request, _TIMEOUT_S)).record
+            assert record is not None, "a state has a record"  # noqa: S101
+            known = self._store.find(record.state_id)
+            if known is None:
+                draft = parcel.folder / f"{record.state_id}.xml"
+                known = await asyncio.to_thread(self._place, draft, record, root)
+                created = self._store.add([known])
+            else:
+                created = False
+        _refuse_conflict(known.record, record)
+        return known.view(), created
+
+    def sweep(self) -> None:
+        """Removes what gateways that were killed have left half done."""
+        for path in (self._folder / _INCOMING).glob("*"):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _scenario_folder(self, scenario_id: str) -> Path:
+        root = self._folder / scenario_id
+        is_id = _SCENARIO_ID.fullmatch(scenario_id) is not None
+        if not is_id or not DatasetLayout(root).manifest.is_file():
+            raise UnknownScenario(
+                f"no scenario {scenario_id[:120]!r} was uploaded here; PUT /v1/scenarios first"
+            )
+        return root
+
+    def _place(self, draft: Path, record: StateRecord, root: Path) -> StoredState:
+        kept = place_state(draft, record, root)
+        return StoredState(kept, read_manifest(root), DatasetLayout(root))
+
+    @asynccontextmanager
+    async def _received(self, body: AsyncIterable[bytes]) -> AsyncIterator[_Parcel]:
+        """Writes a body to disk as it comes; nothing of it is left afterwards but what was moved.
+
+        Whoever sends is held to the limits of :mod:`reward_server.body_limit`.
+        """
+        if self._parcels >= _MAX_WAITING:
+            raise Overloaded(f"{self._parcels} uploads are under way; ask again later", None, 5)
+        self._parcels += 1
+        place = self._folder / _INCOMING / uuid.uuid4().hex
+        parcel = _Parcel(place / "upload", place / "out")
+        try:
+            await asyncio.to_thread(parcel.folder.mkdir, parents=True)
+            with parcel.file.open("xb") as file:
+                async for chunk in body:
+                    await asyncio.to_thread(file.write, chunk)
+            yield parcel
+        finally:
+            self._parcels -= 1
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
+
+
+def _scenario_view(manifest: Manifest, created: bool) -> ScenarioView:
+    scenario = manifest.scenario
+    return ScenarioView(
+        scenario_id=scenario.scenario_id,
+        name=scenario.name,
+        signals=tuple(sorted(manifest.signals)),
+        dropped_options=scenario.dropped_options,
+        created=created,
+    )
+
+
+def _refuse_conflict(known: StateRecord, given: StateRecord) -> None:
+    """A state is named by its id alone: it cannot be one of two scenarios, or of two runs."""
+    if _origin(known) != _origin(given):
+        raise ConflictingState(
+            f"{known.state_id} is known here already, as a state of {known.scenario_id} with seed "
+            f"{known.seed} and scale {known.scale:g}"
+        )
+
+
+def _origin(record: StateRecord) -> tuple[str, int, float]:
+    return record.scenario_id, record.seed, record.scale

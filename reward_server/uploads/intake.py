@@ -1,0 +1,60 @@
+"""The gateway's side of looking at an upload: starts the process, waits, and ends it in time."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import structlog
+from pydantic import ValidationError
+
+from shared.errors import InvalidRequest
+from sim_workers.intake import IntakeAnswer, IntakeRequest
+
+__all__ = ["look_at"]
+
+_LOG = structlog.get_logger(__name__)
+_COMMAND = ("-m", "sim_workers.isolation", "sim_workers.intake")
+
+
+async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
+    """What comes of an upload; always the manifest or the record, never the error.
+
+    Raises:
+        InvalidRequest: It is refused; the code says why. ``too_much_work``: it was not done in
+            ``timeout_s`` seconds, or its process died, of memory for example.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *_COMMAND,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            said, _ = await process.communicate(request.model_dump_json().encode())
+    except TimeoutError as exc:
+        words = f"the upload was not looked through in {timeout_s:g} s"
+        raise InvalidRequest(words, "too_much_work") from exc
+    finally:
+        await _end(process)
+    try:
+        answer = IntakeAnswer.model_validate_json(said)
+    except ValidationError as exc:
+        _LOG.warning("intake_died", status=process.returncode)
+        words = "the upload ended the process that looked at it; it takes too much memory"
+        raise InvalidRequest(words, "too_much_work") from exc
+    if answer.error is not None:
+        raise InvalidRequest(answer.error.message, answer.error.code)
+    return answer
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends a process that runs, with its nursery: that one's socket closes with it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
