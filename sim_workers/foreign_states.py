@@ -76,8 +76,8 @@ def read_foreign_state(given: bytes, max_bytes: int) -> ForeignState:
             version (``state_of_other_version``), or is too large (``too_large``).
     """
     content = _checked_head(_unpacked(given, max_bytes))
-    check_version(content, sumo_version())
     found = _Reader().read(content)
+    check_version(content, sumo_version())
     return replace(found, content=normalise_state(content))
 
 
@@ -153,6 +153,8 @@ class _Reader:
             if element.tag != "snapshot":
                 raise StateFileError("this is not a SUMO state file: its root is no <snapshot>")
             self._time_s = float(element.get("time", "nan"))
+            if not math.isfinite(self._time_s):
+                raise StateFileError("the state file names no time")
         elif element.tag == "tlLogic":
             key = (element.get("id", ""), element.get("programID", ""))
             shown_s = float(element.get("duration", "nan")) / _MS
