@@ -1,22 +1,29 @@
 """The one database of a gateway: a file (SQLite) or a server (PostgreSQL).
 
-Whatever the kind, the rest of the program sees transactions and one error. What is asked of one
-kind only is in this module and in :mod:`reward_server.storage.schema`.
+Whatever the kind, the rest of the program sees transactions and one error. What SQLite alone needs
+is in :mod:`reward_server.storage.sqlite`.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
+from sqlalchemy import URL, Table, create_engine
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from reward_server.storage.connections import Connections
 from reward_server.storage.schema import migrate
+from reward_server.storage.sqlite import DRIVER_OPTIONS, FOR_WRITING, connect, prepare
 from reward_server.storage.urls import display_name, failure_reason
 from shared.errors import ConfigError, LedgerError
 
@@ -25,8 +32,6 @@ __all__ = ["Database", "Dialect"]
 Dialect = Literal["sqlite", "postgresql"]
 _Result = TypeVar("_Result")
 
-_BUSY_TIMEOUT_MS = 10_000
-_FOR_WRITING = "greenfork_for_writing"
 _POOL: dict[str, Any] = {
     "pool_size": 8,
     "max_overflow": 0,
@@ -60,6 +65,10 @@ class Database:
         self._url = _with_defaults(url)
         self._engine: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
+        self._connections = Connections()
+        # SQLite lets one write at a time; those who wait ask again and again, in any order.
+        is_file = self.dialect == "sqlite"
+        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if is_file else nullcontext()
 
     @property
     def dialect(self) -> Dialect:
@@ -85,12 +94,12 @@ class Database:
                 f"cannot open the database {self.name}: {failure_reason(exc, self._url)} "
                 f"({_WAYS_OUT[self.dialect]})"
             ) from exc
-        self._engine = create_async_engine(self._url, **self._options(), **_POOL)
-        _listen(self._engine.sync_engine)
-        self._writer = self._engine.execution_options(**{_FOR_WRITING: True})
+        self._engine = self._open()
+        self._writer = self._engine.execution_options(**{FOR_WRITING: True})
 
     async def close(self) -> None:
         """Closes every connection."""
+        await self._connections.close()
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = self._writer = None
@@ -105,7 +114,7 @@ class Database:
             LedgerError: The database failed.
         """
         with self._mapped_errors():
-            async with self._opened(self._writer).begin() as connection:
+            async with self._turn, self._connections.transaction(self._writer) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -116,7 +125,7 @@ class Database:
             LedgerError: The database failed.
         """
         with self._mapped_errors():
-            async with self._opened(self._engine).begin() as connection:
+            async with self._connections.transaction(self._engine) as connection:
                 yield connection
 
     async def retried(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
@@ -139,11 +148,6 @@ class Database:
             return postgresql.insert(table).on_conflict_do_nothing()
         return sqlite.insert(table).on_conflict_do_nothing()
 
-    def _opened(self, engine: AsyncEngine | None) -> AsyncEngine:
-        if engine is None:
-            raise LedgerError("the database is not open")
-        return engine
-
     def _make_folder(self) -> None:
         if self.dialect != "sqlite":
             return
@@ -153,18 +157,23 @@ class Database:
         except OSError as exc:
             raise ConfigError(f"cannot make {folder}: {exc.strerror}") from exc
 
-    def _options(self) -> dict[str, Any]:
-        # With this, the driver begins no transactions of its own; `_begin` does.
-        return {"connect_args": {"isolation_level": None}} if self.dialect == "sqlite" else {}
+    def _open(self) -> AsyncEngine:
+        if self.dialect == "postgresql":
+            return create_async_engine(self._url, **_POOL)
+        path = Path(str(self._url.database))
+        engine = create_async_engine(self._url, async_creator=partial(connect, path), **_POOL)
+        prepare(engine.sync_engine)
+        return engine
 
     def _migrate(self) -> None:
-        drivername = "sqlite+pysqlite" if self.dialect == "sqlite" else self._url.drivername
-        engine = create_engine(
-            self._url.set(drivername=drivername), **self._options(), hide_parameters=True
-        )
-        _listen(engine)
+        if self.dialect == "postgresql":
+            engine = create_engine(self._url, hide_parameters=True)
+        else:
+            plain = self._url.set(drivername="sqlite+pysqlite")
+            engine = create_engine(plain, connect_args=DRIVER_OPTIONS, hide_parameters=True)
+            prepare(engine)
         try:
-            with engine.execution_options(**{_FOR_WRITING: True}).begin() as connection:
+            with engine.execution_options(**{FOR_WRITING: True}).begin() as connection:
                 migrate(connection)
         finally:
             engine.dispose()
@@ -193,24 +202,3 @@ def _with_defaults(url: URL) -> URL:
         return url
     given = {name: value for name, value in _LIBPQ.items() if name not in url.query}
     return url.update_query_dict(given)
-
-
-def _listen(engine: Engine) -> None:
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune)
-        event.listen(engine, "begin", _begin)
-
-
-def _tune(connection: DBAPIConnection, _record: object) -> None:
-    """Readers beside one writer, and no failure only because another writes just now."""
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    """Asks for the right to write at once: one that reads first may be refused it later."""
-    for_writing = connection.get_execution_options().get(_FOR_WRITING, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")

@@ -38,6 +38,8 @@ def parse_database_url(text: str) -> URL:
         raise ConfigError(f"the database URL names a kind that cannot be used: {_WAY_OUT}")
     if not url.database or url.database == ":memory:":
         raise ConfigError(f"the database URL names no database: {_WAY_OUT}")
+    if driver.startswith("sqlite") and url.query:
+        raise ConfigError(f"the URL of a SQLite file takes no options: {_WAY_OUT}")
     return url.set(drivername=driver)
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, func, insert, select
 
-from reward_server.storage import database as database_module
+from reward_server.storage import sqlite
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
+from reward_server.storage.tables import OUTCOMES
 from reward_server.storage.urls import parse_database_url
 from shared.errors import ConfigError, LedgerError
 from tests.integration.reward_server.postgres import PostgresServer
@@ -102,11 +103,48 @@ async def test_connection_that_breaks_on_the_way_is_replaced(
         assert list(await ledger.get_many(["a"])) == ["a"]
 
 
+async def test_cancelled_transactions_harm_nobody(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a task is cancelled, it leaves no lock, and what it began is as if it never was."""
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_MS", 500)
+    database = Database(parse_database_url(database_url))
+    await database.start()
+
+    async def write(key: str) -> None:
+        async with database.begin() as connection:
+            await connection.scalar(select(func.count()).select_from(OUTCOMES))
+            await connection.execute(insert(OUTCOMES).values(row | {"key": f"{key} 1"}))
+            await connection.execute(insert(OUTCOMES).values(row | {"key": f"{key} 2"}))
+
+    row = {"state_id": "s", "tls_id": "t", "horizon_s": 1}
+    row |= {"simulator": "x", "metrics": "{}", "created_at": 0.0}
+    cancelled = []
+    for number in range(150):
+        task = asyncio.create_task(write(str(number)))
+        for _ in range(number % 30):
+            await asyncio.sleep(0)
+        await asyncio.sleep(number % 5 * 0.0005)
+        task.cancel()
+        cancelled.append(task)
+        await asyncio.wait([task])
+    assert {type(task.exception()) for task in cancelled if not task.cancelled()} <= {type(None)}
+    assert any(task.cancelled() for task in cancelled)
+    await write("last")
+    async with database.read() as connection:
+        keys = set(await connection.scalars(select(OUTCOMES.c.key)))
+    await database.close()
+    assert {"last 1", "last 2"} <= keys
+    for number, task in enumerate(cancelled):
+        halves = {f"{number} 1", f"{number} 2"}
+        assert len(halves & keys) in ((0, 2) if task.cancelled() else (2,))
+
+
 async def test_locked_file_is_an_error_until_it_is_unlocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the gateway goes on with other things meanwhile."""
-    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_MS", 200)
     path = tmp_path / "ledger.sqlite"
     async with opened(f"sqlite:///{path}") as ledger:
         await ledger.put_many([entry("a")])

@@ -33,6 +33,7 @@ def test_file_can_be_named() -> None:
         "postgresql://ann:hush@db:port/rewards",
         "sqlite://",
         "sqlite:///:memory:",
+        "sqlite:///a.sqlite?mode=hush",
     ],
 )
 def test_anything_else_is_refused_without_its_secrets(text: str) -> None:

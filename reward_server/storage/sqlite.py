@@ -1,0 +1,65 @@
+"""What is asked of SQLite only: how files are opened, and how transactions begin in them."""
+
+import sqlite3
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import aiosqlite
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+__all__ = ["DRIVER_OPTIONS", "FOR_WRITING", "connect", "prepare"]
+
+FOR_WRITING = "greenfork_for_writing"
+"""The execution option of connections whose transactions may write."""
+
+DRIVER_OPTIONS = {"isolation_level": None}
+"""The driver begins no transactions of its own; :func:`prepare` sees to it."""
+
+_BUSY_TIMEOUT_MS = 10_000
+
+
+async def connect(path: Path) -> aiosqlite.Connection:
+    """Opens a file, in a thread of its own."""
+    opened = partial(sqlite3.connect, path, **DRIVER_OPTIONS)
+    connection = _Connection(opened, iter_chunk_size=64)
+    # One that is left open must not keep the process alive.
+    connection._thread.daemon = True
+    return await connection
+
+
+def prepare(engine: Engine) -> None:
+    """Lets every connection of an engine wait for locks, and begin its transactions rightly."""
+    event.listen(engine, "connect", _tune)
+    event.listen(engine, "begin", _begin)
+
+
+class _Connection(aiosqlite.Connection):
+    """One that holds no lock once it is closed.
+
+    When a task is cancelled its connection is closed, be its statement at an end or not. SQLite
+    closes a connection with an open statement later, when somebody frees the statement: until
+    then its transaction would keep everybody else from writing.
+    """
+
+    async def close(self) -> None:
+        """Ends what is under way, then closes."""
+        with suppress(sqlite3.Error, ValueError):  # the latter: it is closed already
+            await self.rollback()
+        await super().close()
+
+
+def _tune(connection: DBAPIConnection, _record: object) -> None:
+    """Readers beside one writer, and no failure only because another writes just now."""
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """Asks for the right to write at once: one that reads first may be refused it later."""
+    for_writing = connection.get_execution_options().get(FOR_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")
