@@ -36,18 +36,8 @@ _POOL: dict[str, Any] = {
     "pool_size": 8,
     "max_overflow": 0,
     "pool_timeout": 15.0,
-    "pool_pre_ping": True,
     "hide_parameters": True,
 }
-_LIBPQ: dict[str, str] = {
-    "connect_timeout": "5",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-    "application_name": "greenfork",
-}
-"""A server that vanishes without a word is noticed after fifteen seconds."""
 
 
 class _ConnectionLost(LedgerError):
@@ -62,7 +52,7 @@ class Database:
     """
 
     def __init__(self, url: URL) -> None:
-        self._url = _with_defaults(url)
+        self._url = url
         self._engine: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
         self._connections = Connections()
@@ -159,7 +149,7 @@ class Database:
 
     def _open(self) -> AsyncEngine:
         if self.dialect == "postgresql":
-            return create_async_engine(self._url, **_POOL)
+            return create_async_engine(self._url, pool_pre_ping=True, **_POOL)
         path = Path(str(self._url.database))
         engine = create_async_engine(self._url, async_creator=partial(connect, path), **_POOL)
         prepare(engine.sync_engine)
@@ -194,11 +184,3 @@ _WAYS_OUT: dict[Dialect, str] = {
     "sqlite": "choose another --data-dir, or --database-url",
     "postgresql": "check that the server runs, and GREENFORK_SERVER_DATABASE_URL",
 }
-
-
-def _with_defaults(url: URL) -> URL:
-    """What the URL does not say about connecting."""
-    if url.get_backend_name() != "postgresql":
-        return url
-    given = {name: value for name, value in _LIBPQ.items() if name not in url.query}
-    return url.update_query_dict(given)

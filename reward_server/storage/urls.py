@@ -16,14 +16,24 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
+_LIBPQ: dict[str, str] = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+    "application_name": "greenfork",
+}
+"""A server that vanishes without a word is noticed after fifteen seconds."""
+
 _WAY_OUT = "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 def parse_database_url(text: str) -> URL:
-    """The database that a URL names, with the driver that is used here.
+    """The database that a URL names, with the driver that is used here and its options.
 
-    >>> parse_database_url("postgres://ann@db/rewards")
-    postgresql+psycopg://ann@db/rewards
+    >>> parse_database_url("postgres://ann@db/rewards").drivername
+    'postgresql+psycopg'
 
     Raises:
         ConfigError: It is no URL, or names what cannot be used. The URL is not repeated, because
@@ -40,7 +50,10 @@ def parse_database_url(text: str) -> URL:
         raise ConfigError(f"the database URL names no database: {_WAY_OUT}")
     if driver.startswith("sqlite") and url.query:
         raise ConfigError(f"the URL of a SQLite file takes no options: {_WAY_OUT}")
-    return url.set(drivername=driver)
+    url = url.set(drivername=driver)
+    if driver.startswith("postgresql"):
+        url = url.update_query_dict({k: v for k, v in _LIBPQ.items() if k not in url.query})
+    return url
 
 
 def sqlite_url(path: Path) -> URL:

@@ -12,9 +12,13 @@ from shared.errors import ConfigError
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_name_of_postgresql_leads_to_one_driver(scheme: str) -> None:
     """Hosting services spell it in several ways."""
-    url = parse_database_url(f"{scheme}://ann:secret@db:5433/rewards?sslmode=require")
+    url = parse_database_url(
+        f"{scheme}://ann:secret@db:5433/rewards?sslmode=require&connect_timeout=9"
+    )
     assert url.drivername == "postgresql+psycopg"
-    assert (url.password, url.port, url.query) == ("secret", 5433, {"sslmode": "require"})
+    assert (url.password, url.port, url.query["sslmode"]) == ("secret", 5433, "require")
+    assert url.query["connect_timeout"] == "9", "what is given stands"
+    assert int(str(url.query["tcp_user_timeout"])) > 0, "the rest is as it should be"
 
 
 def test_file_can_be_named() -> None:
