@@ -11,7 +11,7 @@ from reward_server.body_limit import BodyLimit, BodyLimits
 from reward_server.gate import Gate
 from reward_server.problems import install_handlers
 from reward_server.requests import RequestScope
-from reward_server.routes import health, info, metrics, outcomes, score, states, uploads
+from reward_server.routes import compat, health, info, metrics, outcomes, score, states, uploads
 from reward_server.routes.examples import RESPONSES
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
@@ -39,9 +39,9 @@ class _App(FastAPI):
                 description=self.description,
                 routes=self.routes,
             )
-            schema["components"]["schemas"] |= _schemas(Problem, ScoreRequest)
+            schema["components"]["schemas"] |= _schemas(Problem, ScoreRequest, *compat.BODIES)
             for path, example in RESPONSES.items():
-                (operation,) = schema["paths"][path].values()
+                operation = next(iter(schema["paths"][path].values()))
                 # Not through the routes' `responses`: FastAPI drops every null from those.
                 operation["responses"]["200"]["content"]["application/json"]["example"] = example
             self.openapi_schema = schema
@@ -84,6 +84,6 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Gate, doorkeeper=services.doorkeeper)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
     install_handlers(app, services.telemetry)
-    for module in (score, states, uploads, outcomes, health, info, metrics):
+    for module in (score, compat, states, uploads, outcomes, health, info, metrics):
         app.include_router(module.router)
     return app

@@ -33,6 +33,7 @@
     │   └── DeadlineExceeded   the caller's deadline ended it (504 where nothing was done in time)
     ├── Overloaded             503, ask again after Retry-After
     ├── NotReady               503, nothing to score on yet
+    ├── RewardsMissing         503, a protocol that must have every reward lacks one
     ├── LedgerError            503, outcomes cannot be looked up or recorded
     ├── ServiceError           what a client met at the reward URL
     │   ├── ServiceUnreachable
@@ -69,6 +70,7 @@ __all__ = [
     "NotReady",
     "Overloaded",
     "RequestError",
+    "RewardsMissing",
     "RolloutCrashed",
     "RolloutError",
     "RolloutRejected",
@@ -326,6 +328,14 @@ class NotReady(GreenforkError):
     """The service runs but cannot score yet: no state, or no worker."""
 
     code = "not_ready"
+    http_status = 503
+    retryable = True
+
+
+class RewardsMissing(GreenforkError):
+    """Some rewards could not be computed, and the caller's protocol has no way to say so."""
+
+    code = "rewards_missing"
     http_status = 503
     retryable = True
 

@@ -14,17 +14,21 @@ from shared.states import Restore, Simulator
 
 __all__ = [
     "Counts",
+    "GroupId",
     "ScoreItem",
     "ScoreRequest",
     "ScoreResponse",
     "ScoreResult",
     "SeedReward",
+    "StateId",
     "Status",
     "TlsId",
 ]
 
 Status = Literal["scored", "invalid", "failed"]
+StateId = Annotated[str, Field(max_length=200)]
 TlsId = Annotated[str, Field(max_length=200)]
+GroupId = Annotated[str, Field(max_length=200)] | int
 
 _MAX_SIGNALS = 64
 
@@ -34,9 +38,9 @@ class ScoreItem(WireModel):
 
     id: str | int | None = None
     """Anything of the caller's; comes back unchanged."""
-    group_id: str | int | None = None
+    group_id: GroupId | None = None
     """Equal for items that a trainer compares with each other: completions of one prompt."""
-    state_id: str = Field(max_length=200)
+    state_id: StateId
     tls_id: TlsId | None = None
     """The signal of the decision or the completion; omitted with ``decisions``."""
     decision: Decision | None = None

@@ -1,0 +1,87 @@
+"""A model's completion as an item to score; a *yes* may mean other seconds than the default."""
+
+from typing import Self
+
+from pydantic import ConfigDict, ValidationError
+
+from shared.completions import MAX_COMPLETION_CHARS, parse_completion
+from shared.decisions import Decision, DecisionKind, Extend, Plan
+from shared.errors import InvalidDecision, InvalidRequest
+from shared.model import WireModel
+from shared.scoring import GroupId, ScoreItem, StateId, TlsId
+from shared.validation import request_error
+
+__all__ = ["DEFAULT_EXTEND_S", "Situation"]
+
+DEFAULT_EXTEND_S = int(Extend.model_fields["extend_s"].default)
+"""What a *yes* without seconds of its own adds, seconds."""
+
+_MAX_SENT_CHARS = 16 * MAX_COMPLETION_CHARS
+"""Longer texts are cut: they are too long to be read either way."""
+
+
+class Situation(WireModel):
+    """What a prompt was about: which signal in which state, and what kind of decision.
+
+    Other columns of a dataset's row may stand beside.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    state_id: StateId
+    tls_id: TlsId
+    decision_kind: DecisionKind
+
+    @classmethod
+    def read(cls, label: object, place: str) -> Self:
+        """The situation that a trainer's label holds, as an object or as JSON text.
+
+        Args:
+            label: What came in the place of a right answer.
+            place: Where it came, for the message.
+
+        Raises:
+            InvalidRequest: ``invalid_label``.
+
+        >>> row = '{"state_id": "a@1-00", "tls_id": "C", "decision_kind": "extend"}'
+        >>> Situation.read(row, "label").tls_id
+        'C'
+        """
+        try:
+            if isinstance(label, str | bytes):
+                return cls.model_validate_json(label)
+            return cls.model_validate(label)
+        except ValidationError as exc:
+            reason = request_error(exc.errors()).message
+            raise InvalidRequest(
+                f"{place}: {reason}; it must hold state_id, tls_id and decision_kind",
+                "invalid_label",
+            ) from exc
+
+    def item(
+        self, text: str, extend_s: int = DEFAULT_EXTEND_S, group_id: GroupId | None = None
+    ) -> ScoreItem:
+        """A completion of the prompt as an item; as a decision only where it lacks seconds.
+
+        Args:
+            text: The completion.
+            extend_s: Seconds that a *yes* without seconds of its own adds.
+            group_id: Equal for completions that are compared with each other.
+        """
+        place = {"state_id": self.state_id, "tls_id": self.tls_id, "group_id": group_id}
+        if extend_s != DEFAULT_EXTEND_S:
+            try:
+                decision = _with_seconds(parse_completion(text, self.decision_kind), extend_s)
+            except InvalidDecision:
+                pass  # the service says what is wrong with it
+            else:
+                return ScoreItem.model_validate(place | {"decision": decision})
+        said = {"decision_kind": self.decision_kind, "completion": text[:_MAX_SENT_CHARS]}
+        return ScoreItem.model_validate(place | said)
+
+
+def _with_seconds(decision: Decision, extend_s: int) -> Decision:
+    """The decision with other seconds, where it has some and they are those of a silent text."""
+    if isinstance(decision, Extend | Plan) and decision.extend_s == DEFAULT_EXTEND_S:
+        return decision.model_copy(update={"extend_s": extend_s})
+    return decision
