@@ -135,12 +135,14 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 def _install(apt_get: str) -> None:
-    subprocess.run(
-        [apt_get, "install", "-y", "--no-install-recommends", "postgresql"],
-        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    install = ["install", "-y", "--no-install-recommends", "postgresql"]
+    for command in (["update"], install):
+        subprocess.run(
+            [apt_get, *command],
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
 
 
 def _unprivileged_user() -> str:
