@@ -4,7 +4,7 @@ from typing import Literal
 
 from shared.model import WireModel
 
-__all__ = ["Health", "Limits", "ServiceInfo", "Versions"]
+__all__ = ["Health", "IsolationInfo", "Limits", "ServiceInfo", "Versions"]
 
 
 class Versions(WireModel):
@@ -22,10 +22,21 @@ class Limits(WireModel):
     """Items in one request."""
     max_body_bytes: int
     """Bytes of one request's body."""
+    max_upload_bytes: int | None = None
+    """Bytes of one uploaded scenario or state, as it is sent."""
     max_pending_items: int
     """Items of all requests that are being worked on; more are answered 503."""
     rollout_timeout_s: float
     """Seconds one rollout may take."""
+
+
+class IsolationInfo(WireModel):
+    """What simulation processes on the gateway's own machine have given up."""
+
+    network: bool
+    """Whether they are cut off from every network."""
+    limits: bool
+    """Whether they cannot write files without end, dump their memory, or gain rights."""
 
 
 class ServiceInfo(WireModel):
@@ -35,6 +46,8 @@ class ServiceInfo(WireModel):
     limits: Limits
     states: int
     """Number of states that can be scored on."""
+    isolation: IsolationInfo | None = None
+    """Of a cluster's other machines nothing is said."""
     uptime_s: float
 
 

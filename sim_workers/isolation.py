@@ -20,6 +20,7 @@ import runpy
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 __all__ = ["Isolation", "isolate", "limit", "probe"]
@@ -73,8 +74,9 @@ def limit(max_file_bytes: int = _MAX_FILE_BYTES, max_memory_bytes: int | None = 
     return all(taken) and has_no_new_rights
 
 
+@cache
 def probe() -> Isolation:
-    """What simulation processes of this machine and this user can give up."""
+    """What simulation processes of this machine and this user can give up; tried once."""
     command = [sys.executable, "-m", "sim_workers.isolation"]
     try:
         said = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_LIMIT_S)

@@ -1,5 +1,6 @@
 """``GET /v1/info``: versions, limits, size."""
 
+import asyncio
 from importlib.metadata import version
 
 from fastapi import APIRouter
@@ -7,7 +8,8 @@ from fastapi import APIRouter
 from reward_server.gate import requires
 from reward_server.problems import documented
 from reward_server.services import ServicesDep
-from shared.info import Limits, ServiceInfo, Versions
+from shared.info import IsolationInfo, Limits, ServiceInfo, Versions
+from sim_workers.isolation import probe
 from sim_workers.version import sumo_version
 
 __all__ = ["router"]
@@ -24,14 +26,17 @@ router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload"
 async def info(services: ServicesDep) -> ServiceInfo:
     """The versions that decide what a reward is, what one request may hold, how much is served."""
     settings = services.settings
+    isolation = await asyncio.to_thread(probe)
     return ServiceInfo(
         versions=Versions(greenfork=version("greenfork"), sumo=sumo_version(), ray=version("ray")),
         limits=Limits(
             max_items=settings.max_items,
             max_body_bytes=settings.max_body_bytes,
+            max_upload_bytes=settings.max_upload_bytes,
             max_pending_items=settings.max_pending_items,
             rollout_timeout_s=settings.rollout_timeout_s,
         ),
         states=len(services.store),
+        isolation=IsolationInfo(network=isolation.network, limits=isolation.limits),
         uptime_s=round(services.uptime_s(), 3),
     )

@@ -1,0 +1,47 @@
+"""What is uploaded to a reward service: how it is packed, and where it goes."""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Upload", "pack", "scenario_upload", "state_upload"]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload."""
+
+    path: str
+    params: Mapping[str, str | int | float]
+    content: bytes
+
+
+def scenario_upload(archive: bytes, name: str | None) -> Upload:
+    """A scenario: an archive, and the name of one that is normalised."""
+    return Upload("/v1/scenarios", {} if name is None else {"name": name}, archive)
+
+
+def state_upload(content: bytes, scenario_id: str, seed: int, scale: float) -> Upload:
+    """A state of a scenario that was uploaded; it is gzipped, where it is not."""
+    packed = content if content.startswith(_GZIP_MAGIC) else gzip.compress(content, 6, mtime=0)
+    params: dict[str, str | int | float] = {"scenario": scenario_id, "seed": seed}
+    return Upload("/v1/states", params if scale == 1 else params | {"scale": scale}, packed)
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """A gzipped tar of files by name, the same for the same files.
+
+    >>> pack({"a": b"1", "b": b"2"}) == pack({"b": b"2", "a": b"1"})
+    True
+    """
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as packed:
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            packed.addfile(entry, io.BytesIO(content))
+    return gzip.compress(archive.getvalue(), 6, mtime=0)
