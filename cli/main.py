@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
-from cli import dataset, demo, keys, ledger, outcomes, scenarios, score, serve, train
+from cli import dataset, demo, keys, ledger, outcomes, push, scenarios, score, serve, train
 from cli.output import exit_status, print_error
 
 __all__ = ["app", "commands"]
@@ -29,6 +29,7 @@ commands.add_typer(ledger.app, name="ledger")
 commands.command(epilog=serve.EXAMPLE)(serve.serve)
 commands.command(epilog=score.EXAMPLE)(score.score)
 commands.command(epilog=outcomes.EXAMPLE)(outcomes.outcomes)
+commands.command(epilog=push.EXAMPLE)(push.push)
 commands.command(epilog=demo.EXAMPLE)(demo.demo)
 
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from reward_client.batches import Answers, Terms, chunked, merged
 from reward_client.retries import RetryPolicy
 from reward_client.transport import check_url, exchange
+from reward_client.uploads import Upload, scenario_upload, state_upload
 from shared.errors import GreenforkError, InvalidRequest, ServiceRefused, ServiceUnreachable
 from shared.info import ServiceInfo
 from shared.model import WireModel
@@ -19,6 +20,7 @@ from shared.outcomes import OutcomesQuery, OutcomesResponse
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem, ScoreRequest, ScoreResponse
 from shared.states import StatePage, StateRecord, StateView
+from shared.uploads import ScenarioView
 from shared.validation import request_error
 
 __all__ = ["ClientOptions", "RewardClient"]
@@ -42,6 +44,8 @@ class ClientOptions:
     """Seconds beyond ``timeout_s`` to wait for an answer: the service answers at its deadline."""
     lookup_timeout_s: float = 30.0
     """Seconds to wait for the answer to anything but scoring."""
+    upload_timeout_s: float = 300.0
+    """Seconds to wait for the answer to an upload, which is looked through and tried."""
 
 
 class RewardClient:
@@ -169,6 +173,36 @@ class RewardClient:
         path, params = f"/v1/states/{state_id}/outcomes", query.model_dump(exclude_none=True)
         return await self._get(path, OutcomesResponse, params, self._timeout(query.timeout_s))
 
+    async def push_scenario(self, archive: bytes, name: str | None = None) -> ScenarioView:
+        """Uploads a scenario; harmless when repeated.
+
+        Args:
+            archive: A zip or tar.gz of one ``.sumocfg`` and the files that it needs.
+            name: For a dataset's ``scenario/`` folder, packed as it is: the scenario's name.
+
+        Raises:
+            ServiceUnreachable: Nothing answers, or only that it is too busy.
+            ServiceRefused: The upload is refused; the code says why.
+        """
+        return await self._put(scenario_upload(archive, name), ScenarioView)
+
+    async def push_state(
+        self, content: bytes, scenario_id: str, seed: int, scale: float = 1.0
+    ) -> StateView:
+        """Uploads a state; harmless when repeated.
+
+        Args:
+            content: The file that SUMO saved, plain or gzipped.
+            scenario_id: As :meth:`push_scenario` gave it.
+            seed: SUMO's ``--seed`` of the run that it was saved from.
+            scale: SUMO's ``--scale`` of that run.
+
+        Raises:
+            ServiceUnreachable: Nothing answers, or only that it is too busy.
+            ServiceRefused: The upload is refused; the code says why.
+        """
+        return await self._put(state_upload(content, scenario_id, seed, scale), StateView)
+
     async def info(self) -> ServiceInfo:
         """Versions, limits and the number of states."""
         return await self._get("/v1/info", ServiceInfo)
@@ -212,6 +246,19 @@ class RewardClient:
                 "bad_answer",
             )
         return answer, attempt
+
+    async def _put(self, upload: Upload, kind: type[_Answer]) -> _Answer:
+        http = self._connected()
+        request = http.build_request(
+            "PUT",
+            upload.path,
+            params=upload.params,
+            content=upload.content,
+            headers={"Content-Type": "application/octet-stream"},
+            timeout=self._timeout(self._options.upload_timeout_s),
+        )
+        response, _ = await exchange(http, request, self._retry)
+        return _parsed(response, kind)
 
     async def _get(
         self,
