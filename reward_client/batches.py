@@ -63,8 +63,13 @@ class Answers:
 
 
 def chunked(items: Sequence[ScoreItem], size: int) -> list[Sequence[ScoreItem]]:
-    """Pieces of at most ``size`` items, in order."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    """Pieces of at most ``size`` items, in order; neighbours of one group stay together."""
+    chunks, start = [], 0
+    while start < len(items):
+        end = _cut(items, start, start + size)
+        chunks.append(items[start:end])
+        start = end
+    return chunks
 
 
 def merged(chunks: Sequence[Answers]) -> ScoreResponse:
@@ -86,3 +91,17 @@ def merged(chunks: Sequence[Answers]) -> ScoreResponse:
 
 def _is_retryable(result: ScoreResult) -> bool:
     return result.status == "failed" and result.error is not None and result.error.retryable
+
+
+def _cut(items: Sequence[ScoreItem], start: int, end: int) -> int:
+    """Where to cut between ``start`` and ``end``: between two groups, if there are two."""
+    if end >= len(items):
+        return len(items)
+    between = end
+    while between > start and _is_one_group(items[between - 1], items[between]):
+        between -= 1
+    return between if between > start else end
+
+
+def _is_one_group(one: ScoreItem, other: ScoreItem) -> bool:
+    return one.group_id is not None and one.group_id == other.group_id

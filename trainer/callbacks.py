@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from rich.console import Console
@@ -12,7 +12,16 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from trainer.history import MetricsFile
 from trainer.tally import StopFlag, Tally
 
-__all__ = ["MetricsCallback", "ProgressCallback", "StopCallback", "TimeLimitCallback"]
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+__all__ = [
+    "MetricsCallback",
+    "ProgressCallback",
+    "StopCallback",
+    "TimeLimitCallback",
+    "UnscoredStepCallback",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +40,29 @@ class StopCallback(TrainerCallback):
             control.should_training_stop = True
             control.should_save = True
             control.should_log = True
+
+
+class UnscoredStepCallback(TrainerCallback):
+    """Has a step change nothing whose batch got no reward at all.
+
+    Its advantages are all zero, but the KL term, the optimizer's momentum and weight decay would
+    still move the weights. An optimizer passes over parameters without a gradient.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: "Module | None" = None,
+        **_: object,
+    ) -> None:
+        """Takes the gradients away."""
+        if self._tally.has_nothing_to_learn_from and model is not None:
+            model.zero_grad(set_to_none=True)
 
 
 class TimeLimitCallback(TrainerCallback):

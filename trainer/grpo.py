@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,13 @@ class _Run:
         self._ready = ready
         self._files = RunFiles.under(Path(config.output_dir), config.save_merged)
         self._tally = Tally(FailureLimit(config.failed_share_limit, config.failed_window))
-        terms = ScoringTerms(config.reward, config.reward_timeout_s, config.extend_seconds)
+        terms = ScoringTerms(
+            config.reward,
+            config.reward_timeout_s,
+            config.extend_seconds,
+            config.num_generations,
+            uuid.uuid4().hex[:12],
+        )
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(self._connect, terms, self._tally)
         self._trainer: Any = None
@@ -123,6 +130,7 @@ class _Run:
             ProgressCallback,
             StopCallback,
             TimeLimitCallback,
+            UnscoredStepCallback,
         )
 
         config = self._config
@@ -136,6 +144,7 @@ class _Run:
             reward_funcs=[FormatReward(self._scorer), TrafficReward(self._scorer, weights)],
             callbacks=[
                 StopCallback(self._tally.stop),
+                UnscoredStepCallback(self._tally),
                 MetricsCallback(MetricsFile(self._files.metrics)),
             ],
         )

@@ -12,19 +12,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.completions import parse_completion
-from shared.decisions import Decision, DecisionKind, Extend, Plan
-from shared.errors import InvalidDecision, ServiceError, ServiceRefused
+from shared.completion_items import DEFAULT_EXTEND_S, Situation
+from shared.decisions import DecisionKind, Extend
+from shared.errors import ServiceError, ServiceRefused
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem, ScoreResponse, ScoreResult, Status
-from trainer.tally import Tally
+from trainer.tally import Tally, group_numbers
 
 __all__ = ["REWARD_BOUND", "BatchScorer", "Completions", "Scored", "Scorer", "ScoringTerms"]
 
 REWARD_BOUND = 1e4
 """Rewards are clamped to plus or minus this: one wild number would destroy the weights."""
-
-_DEFAULT_EXTEND_S = int(Extend.model_fields["extend_s"].default)
 
 
 class Scorer(Protocol):
@@ -42,8 +40,12 @@ class ScoringTerms:
 
     reward: RewardSpec
     timeout_s: float
-    extend_s: int = _DEFAULT_EXTEND_S
+    extend_s: int = DEFAULT_EXTEND_S
     """Seconds that a *yes* without seconds of its own adds."""
+    group_size: int | None = None
+    """Completions a prompt; None where all of one prompt in a batch are one group."""
+    run: str = "run"
+    """Makes the ids of this run's groups differ from any other's."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,22 @@ class Completions:
     tls_ids: Sequence[str]
     kinds: Sequence[DecisionKind]
 
-    def items(self, extend_s: int) -> list[ScoreItem]:
-        """The completions as the service is asked about them."""
+    def items(self, terms: ScoringTerms, batch: int) -> list[ScoreItem]:
+        """The completions as the service is asked about them.
+
+        Args:
+            terms: How.
+            batch: The number of the generation batch, for the ids of its groups.
+        """
         rows = zip(self.texts, self.state_ids, self.tls_ids, self.kinds, strict=True)
-        return [_item(text, state, tls, kind, extend_s) for text, state, tls, kind in rows]
+        keys = list(zip(self.state_ids, self.tls_ids, self.kinds, strict=True))
+        groups = group_numbers(keys, terms.group_size or len(keys))
+        return [
+            Situation(state_id=state, tls_id=tls, decision_kind=kind).item(
+                text, terms.extend_s, f"{terms.run}/{batch}/{group}"
+            )
+            for (text, state, tls, kind), group in zip(rows, groups, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,7 @@ class BatchScorer:
         self._terms = terms
         self._clock = clock
         self.client: Scorer | None = None
+        self._batches = 0
         self._key: object = None
         self._task: Awaitable[list[Scored]] | None = None
 
@@ -112,6 +127,7 @@ class BatchScorer:
         """
         if self._task is None or self._key is not key:
             self._key = key
+            self._batches += 1
             self._task = asyncio.ensure_future(self._score(batch))
         return await self._task
 
@@ -122,7 +138,7 @@ class BatchScorer:
         rollouts = 0
         try:
             response = await self.client.score(
-                batch.items(self._terms.extend_s), self._terms.reward, self._terms.timeout_s
+                batch.items(self._terms, self._batches), self._terms.reward, self._terms.timeout_s
             )
         except ServiceError as exc:
             self.tally.stop.set(_lost(exc))
@@ -132,25 +148,6 @@ class BatchScorer:
             rollouts = response.counts.rollouts
         self.tally.service_answered(self._clock() - began, rollouts)
         return scored
-
-
-def _item(text: str, state_id: str, tls_id: str, kind: DecisionKind, extend_s: int) -> ScoreItem:
-    """One completion as an item; as a decision only where it lacks seconds that are not default."""
-    if extend_s != _DEFAULT_EXTEND_S:
-        try:
-            decision = _with_seconds(parse_completion(text, kind), extend_s)
-        except InvalidDecision:
-            pass  # the service says what is wrong with it
-        else:
-            return ScoreItem(state_id=state_id, tls_id=tls_id, decision=decision)
-    return ScoreItem(state_id=state_id, tls_id=tls_id, decision_kind=kind, completion=text)
-
-
-def _with_seconds(decision: Decision, extend_s: int) -> Decision:
-    """The decision with other seconds, where it has some and they are those of a silent text."""
-    if isinstance(decision, Extend | Plan) and decision.extend_s == _DEFAULT_EXTEND_S:
-        return decision.model_copy(update={"extend_s": extend_s})
-    return decision
 
 
 def _scored(result: ScoreResult) -> Scored:

@@ -8,7 +8,14 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["BatchCounts", "FailureLimit", "StopFlag", "Tally", "zero_variance_share"]
+__all__ = [
+    "BatchCounts",
+    "FailureLimit",
+    "StopFlag",
+    "Tally",
+    "group_numbers",
+    "zero_variance_share",
+]
 
 
 class StopFlag:
@@ -96,6 +103,11 @@ class Tally:
     """The latest batch."""
     last_seconds: float = 0.0
 
+    @property
+    def has_nothing_to_learn_from(self) -> bool:
+        """Whether not one completion of the latest batch got a reward."""
+        return self.last is not None and self.last.failed_items == self.last.items
+
     def service_answered(self, seconds: float, rollouts: int) -> None:
         """Takes how long the service took for a batch, and the rollouts that it started."""
         self.last_seconds = seconds
@@ -149,6 +161,25 @@ class Tally:
         )
 
 
+def group_numbers(keys: Sequence[object], group_size: int) -> list[int]:
+    """Which group each completion of a batch belongs to, from 0 in the order of their first ones.
+
+    Args:
+        keys: What tells the prompts apart, one a completion.
+        group_size: Completions a prompt; a prompt that comes up again begins another group.
+
+    >>> group_numbers("aabbaa", group_size=2)
+    [0, 0, 1, 1, 2, 2]
+    """
+    seen: Counter[object] = Counter()
+    numbers: dict[tuple[object, int], int] = {}
+    found = []
+    for key in keys:
+        found.append(numbers.setdefault((key, seen[key] // group_size), len(numbers)))
+        seen[key] += 1
+    return found
+
+
 def zero_variance_share(
     keys: Sequence[object], rewards: Sequence[float | None], group_size: int
 ) -> float | None:
@@ -167,15 +198,15 @@ def zero_variance_share(
     >>> zero_variance_share("ab", [1, 1], group_size=2) is None
     True
     """
-    rows: dict[object, list[float | None]] = {}
-    for key, reward in zip(keys, rewards, strict=True):
-        rows.setdefault(key, []).append(reward)
-    groups = [
-        [reward for reward in row[start : start + group_size] if reward is not None]
-        for row in rows.values()
-        for start in range(0, len(row) - group_size + 1, group_size)
+    groups: dict[int, list[float | None]] = {}
+    for number, reward in zip(group_numbers(keys, group_size), rewards, strict=True):
+        groups.setdefault(number, []).append(reward)
+    present = [
+        [reward for reward in group if reward is not None]
+        for group in groups.values()
+        if len(group) == group_size
     ]
-    comparable = [group for group in groups if len(group) > 1]
+    comparable = [group for group in present if len(group) > 1]
     if not comparable:
         return None
     return sum(max(group) - min(group) < 1e-9 for group in comparable) / len(comparable)

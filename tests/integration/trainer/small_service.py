@@ -1,8 +1,10 @@
 """A reward service in a thread, over a real socket: scores by a rule instead of a simulation."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from shared.completions import parse_completion
@@ -13,9 +15,21 @@ from shared.model import WireModel
 from shared.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from shared.states import Simulator
 
-__all__ = ["Answer", "SmallService", "failing", "running", "yes_is_better"]
+__all__ = ["Answer", "Reply", "SmallService", "failing", "running", "yes_is_better"]
 
 Answer = Callable[[ScoreItem, ScoreRequest], ScoreResult]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Bytes to send instead of an answer."""
+
+    body: bytes = b""
+    status: int = 200
+    claimed_bytes: int | None = None
+    """What the head says of the body's length, where that is not true."""
+    delay_s: float = 0.0
+    """Seconds before anything is sent."""
 
 
 def yes_is_better(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
@@ -50,6 +64,8 @@ class SmallService:
         self.requests: list[ScoreRequest] = []
         self.is_gone_after: int | None = None
         """The number of score requests after which connections are dropped."""
+        self.reply: Callable[[ScoreResponse], Reply] | None = None
+        """What is sent instead of the answers after ``is_gone_after``, if that is not nothing."""
 
     def info(self) -> ServiceInfo:
         """Something that looks right."""
@@ -62,25 +78,21 @@ class SmallService:
             uptime_s=1.0,
         )
 
-    def score(self, body: bytes) -> ScoreResponse | None:
+    def score(self, body: bytes) -> ScoreResponse | Reply | None:
         """The answer to a request; None where there is to be none."""
         request = ScoreRequest.model_validate_json(body)
         self.requests.append(request)
-        if self.is_gone_after is not None and len(self.requests) > self.is_gone_after:
+        is_gone = self.is_gone_after is not None and len(self.requests) > self.is_gone_after
+        if is_gone and self.reply is None:
             return None
         results = tuple(self.answer(item, request) for item in request.items)
         statuses = [result.status for result in results]
-        return ScoreResponse(
+        response = ScoreResponse(
             results=results,
-            counts=Counts(
-                scored=statuses.count("scored"),
-                invalid=statuses.count("invalid"),
-                failed=statuses.count("failed"),
-                cached=0,
-                rollouts=statuses.count("scored"),
-            ),
+            counts=Counts.of(results, statuses.count("scored")),
             simulator=Simulator(version="0"),
         )
+        return self.reply(response) if is_gone and self.reply is not None else response
 
 
 @contextmanager
@@ -95,15 +107,17 @@ def running(service: SmallService) -> Iterator[str]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self._send(service.score(body))
 
-        def _send(self, answer: WireModel | None) -> None:
+        def _send(self, answer: WireModel | Reply | None) -> None:
             if answer is None:
                 self.close_connection = True
                 return
-            body = answer.model_dump_json().encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            if not isinstance(answer, Reply):
+                answer = Reply(answer.model_dump_json().encode())
+            time.sleep(answer.delay_s)
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(answer.claimed_bytes or len(answer.body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
         def log_message(self, *_: object) -> None:
             """Not to the test's output."""

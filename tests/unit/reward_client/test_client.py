@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from reward_client import ClientOptions, RetryPolicy, RewardClient
+from reward_client.batches import chunked
 from shared.decisions import Extend
 from shared.errors import ConfigError, InvalidRequest, ServiceRefused, ServiceUnreachable
 from shared.outcomes import OutcomesQuery
@@ -119,6 +120,28 @@ async def test_seeds_make_requests_smaller() -> None:
             response = await client.score(items(8), RewardSpec(seeds=seeds))
         assert sorted(len(ids) for ids in service.sent_ids()) == sizes
         assert [r.id for r in response.results] == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("groups", "size", "pieces"),
+    [
+        ("aaabbbcc", 4, ["aaa", "bbb", "cc"]),
+        ("aaabbbcc", 6, ["aaabbb", "cc"]),
+        ("aaaaabb", 2, ["aa", "aa", "a", "bb"]),
+        ("aab--bb", 3, ["aab", "--", "bb"]),
+        ("-----", 2, ["--", "--", "-"]),
+        ("", 3, []),
+    ],
+)
+def test_groups_stay_together_where_they_fit(groups: str, size: int, pieces: list[str]) -> None:
+    """A service that compares the rewards of a group sees all of them in one request."""
+    batch = [
+        item.model_copy(update={"group_id": None if group == "-" else group})
+        for item, group in zip(items(len(groups)), groups, strict=True)
+    ]
+    chunks = chunked(batch, size)
+    assert [item for chunk in chunks for item in chunk] == batch
+    assert ["".join(str(item.group_id or "-") for item in chunk) for chunk in chunks] == pieces
 
 
 async def test_only_failed_items_are_sent_again() -> None:

@@ -60,7 +60,7 @@ class Functions:
         self.service = service
         self.tally = Tally(FailureLimit(0.5, window))
         self.connected = 0
-        terms = ScoringTerms(RewardSpec(invalid_reward=-0.75), 30, extend_s)
+        terms = ScoringTerms(RewardSpec(invalid_reward=-0.75), 30, extend_s, 2, "run7")
         scorer = BatchScorer(self._connect, terms, self.tally, clock=iter(range(99)).__next__)
         self.form = FormatReward(scorer)
         self.traffic = TrafficReward(scorer, RewardWeights(1.0, 2.0, group_size=2))
@@ -194,6 +194,17 @@ async def test_seconds_of_a_yes() -> None:
         (Extend(extend=True, extend_s=10), None),
         (Extend(extend=True, extend_s=20), None),
         (None, "?"),
+    ]
+
+
+async def test_groups_are_named() -> None:
+    """One id a prompt and generation batch, other ids in the next batch."""
+    functions = Functions(FakeService())
+    await functions([YES] * 6, list("aabbaa"))
+    await functions([YES] * 2, list("aa"))
+    assert [[item.group_id for item in call] for call in functions.service.calls] == [
+        ["run7/1/0"] * 2 + ["run7/1/1"] * 2 + ["run7/1/2"] * 2,
+        ["run7/2/0"] * 2,
     ]
 
 
