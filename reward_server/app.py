@@ -11,7 +11,17 @@ from reward_server.body_limit import BodyLimit, BodyLimits
 from reward_server.gate import Gate
 from reward_server.problems import install_handlers
 from reward_server.requests import RequestScope
-from reward_server.routes import compat, health, info, metrics, outcomes, score, states, uploads
+from reward_server.routes import (
+    compat,
+    health,
+    info,
+    jobs,
+    metrics,
+    outcomes,
+    score,
+    states,
+    uploads,
+)
 from reward_server.routes.examples import RESPONSES
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
@@ -53,7 +63,8 @@ def _body_limits(settings: ServerSettings) -> BodyLimits:
         settings.max_body_bytes,
         settings.max_pending_bytes,
         settings.body_timeout_s,
-        streamed=dict.fromkeys(uploads.PATHS, settings.max_upload_bytes),
+        streamed=dict.fromkeys(uploads.PATHS, settings.max_upload_bytes)
+        | {jobs.PATH: settings.max_job_bytes},
     )
 
 
@@ -84,6 +95,6 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Gate, doorkeeper=services.doorkeeper)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
     install_handlers(app, services.telemetry)
-    for module in (score, compat, states, uploads, outcomes, health, info, metrics):
+    for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics):
         app.include_router(module.router)
     return app

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
+from types import FrameType
 
 import uvicorn
 
@@ -78,6 +79,9 @@ class _Gateway:
             await self._serve(services, listener)
 
     async def _serve(self, services: Services, listener: socket.socket) -> None:
+            await asyncio.to_thread(_warn_of_network)
+            parts.push_async_callback(services.jobs.close)
+            await services.jobs.start()
         config = uvicorn.Config(
             create_app(services),
             lifespan="off",
@@ -86,7 +90,7 @@ class _Gateway:
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        self._signals.server = server = _Server(config)
+        self._signals.server = server = _Server(config, services.jobs.hang_up)
         self._announce(f"answering at {_url(listener)}, starting workers")
         greeting = asyncio.create_task(self._greet(services, listener))
         try:
@@ -108,7 +112,21 @@ class _Gateway:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals alone: its own handlers would end the process before Ray."""
+    """uvicorn that leaves signals alone: its own handlers would end the process before Ray.
+
+    Args:
+        config: uvicorn's.
+        hang_up: Called when it begins to end; ends answers that would go on for long.
+    """
+
+    def __init__(self, config: uvicorn.Config, hang_up: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._hang_up = hang_up
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to end."""
+        self._hang_up()
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from reward_server.answers import HotTier
 from reward_server.canary import Canary
 from reward_server.doorkeeper import Doorkeeper
 from reward_server.flights import Flights
+from reward_server.jobs.bulk_jobs import BulkJobs
 from reward_server.key_store import KeyStore
 from reward_server.outcomes import OutcomeExplorer
 from reward_server.runner import RolloutRunner
@@ -38,6 +39,7 @@ class Services:
     ledger: Ledger
     flights: Flights
     scorer: Scorer
+    jobs: BulkJobs
     explorer: OutcomeExplorer
     admission: Admission
     canary: Canary
@@ -61,6 +63,7 @@ class Services:
         telemetry = Telemetry(runner, admission, hot)
         version = f"{sumo.name} {sumo.version}"
         flights = Flights(runner, ledger, version, telemetry.observe_rollout)
+        scorer = Scorer(store, flights, sumo, hot)
         return cls(
             settings=settings,
             store=store,
@@ -69,7 +72,8 @@ class Services:
             uploads=UploadDesk(settings.uploads_dir, store),
             ledger=ledger,
             flights=flights,
-            scorer=Scorer(store, flights, sumo, hot),
+            scorer=scorer,
+            jobs=BulkJobs.of(settings, database, scorer, store, telemetry),
             explorer=OutcomeExplorer(store, flights, sumo),
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),

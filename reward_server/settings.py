@@ -55,6 +55,14 @@ class ServerSettings(ProcessSettings):
     """Bytes of one uploaded scenario or state, as it is sent; a larger one is answered 413."""
     hot_memory_mb: int = Field(default=256, ge=0)
     """Memory for answers that can be given again without the ledger, MiB; 0 keeps none."""
+    max_job_bytes: int = Field(default=2**30, ge=1024)
+    """Bytes of a bulk job's body, unpacked; a larger one is answered 413."""
+    max_job_items: int = Field(default=1_000_000, ge=1)
+    """Items of one bulk job; more are answered 422."""
+    max_jobs: int = Field(default=100, ge=1)
+    """Unfinished bulk jobs of one caller; one more is answered 503."""
+    job_retention_days: float = Field(default=30.0, gt=0)
+    """Days for which finished bulk jobs and their results are kept."""
     rollout_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds after which a single rollout is ended and counts as failed."""
     max_holders: int = Field(default=16, ge=1)

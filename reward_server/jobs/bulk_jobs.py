@@ -1,0 +1,228 @@
+"""Bulk jobs as the routes see them: sent, looked up, followed, deleted, each by its caller."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterable
+from contextlib import ExitStack, suppress
+from typing import Self
+
+from reward_server.callers import Caller
+from reward_server.jobs.bodies import Bodies
+from reward_server.jobs.changes import Changes
+from reward_server.jobs.cutting import Cut
+from reward_server.jobs.following import JobFollower
+from reward_server.jobs.housekeeping import Housekeeping
+from reward_server.jobs.intake import BodyForm, Intake, JobLimits
+from reward_server.jobs.job_store import JobStore, NewJob, Piece
+from reward_server.jobs.leases import JobLeases
+from reward_server.jobs.records import Job
+from reward_server.jobs.runner import JobRunner
+from reward_server.scoring import Scored, Scorer
+from reward_server.settings import ServerSettings
+from reward_server.storage.database import Database
+from reward_server.telemetry import Telemetry
+from shared.errors import (
+    GreenforkError,
+    IdempotencyConflict,
+    Overloaded,
+    UnknownJob,
+)
+from shared.jobs import JobPage, JobSpec, JobView
+from sim_workers.store import StateStore
+
+__all__ = ["BulkJobs"]
+
+_LEASE_S = 30.0
+_STORED_TOGETHER = 16
+"""Pieces in one transaction."""
+_TOO_MANY_RETRY_AFTER_S = 60
+_STORING_RETRY_AFTER_S = 2
+
+
+class BulkJobs:
+    """The jobs of one gateway, or of several on one database."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        runner: JobRunner,
+        changes: Changes,
+        intake: Intake,
+        limits: JobLimits,
+        housekeeping: Housekeeping,
+    ) -> None:
+        self.follower = JobFollower(store, runner, changes)
+        self._store = store
+        self._runner = runner
+        self._changes = changes
+        self._intake = intake
+        self._limits = limits
+        self._housekeeping = housekeeping
+        self._chores: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        settings: ServerSettings,
+        database: Database,
+        scorer: Scorer,
+        states: StateStore,
+        telemetry: Telemetry,
+    ) -> Self:
+        """Wires the parts together, and has the jobs counted."""
+        store, changes = JobStore(database), Changes()
+        limits = JobLimits(settings.max_jobs, settings.max_job_items, settings.max_body_bytes)
+        bodies = Bodies(settings.data_dir, settings.max_job_bytes, settings.max_job_items)
+        housekeeping = Housekeeping(store, settings.job_retention_days)
+        telemetry.registry.register(housekeeping)
+
+        def observe(scored: Scored) -> None:
+            telemetry.count_scored(scored.request, scored.answers)
+            telemetry.count_fetched(scored.fetched, scored.hot_hits)
+
+        leases = JobLeases(database, uuid.uuid4().hex, _LEASE_S)
+        runner = JobRunner(leases, scorer.score, changes, observe)
+        intake = Intake(bodies, states, limits)
+        return cls(store, runner, changes, intake, limits, housekeeping)
+
+    async def start(self) -> None:
+        """Takes up what was left unfinished.
+
+        Raises:
+            LedgerError: The database failed; so do all others here.
+        """
+        await self._runner.start()
+        self._chores = asyncio.create_task(self._housekeeping.run())
+
+    async def close(self) -> None:
+        """Ends the work, and keeps what is done."""
+        self.hang_up()
+        if self._chores is not None:
+            self._chores.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._chores
+        await self._runner.close()
+
+    def hang_up(self) -> None:
+        """Lets everybody go who follows a job, so that the gateway can end."""
+        self._changes.close()
+
+    async def submit(
+        self,
+        caller: Caller,
+        body: AsyncIterable[bytes],
+        form: BodyForm,
+        spec: JobSpec,
+        request_key: str | None,
+    ) -> tuple[JobView, bool]:
+        """Stores a job, all of it or nothing.
+
+        Args:
+            caller: Whose it is.
+            body: The items.
+            form: How they are written down.
+            spec: What is asked for each; where the body is a JSON document, that says it.
+            request_key: The same key from the same caller is the same job.
+
+        Returns:
+            The job, and whether it is new.
+
+        Raises:
+            BodyTooLarge: One JSON document of that size is not read.
+            MalformedRequest: The body is not JSON.
+            InvalidRequest: An item is none, or there are too many, or none at all.
+            UnknownState: An item names a state that is not served.
+            UnknownSignal: An item names a signal that its state does not have.
+            IdempotencyConflict: The key was used for something else.
+            Overloaded: The caller has too many unfinished jobs.
+            LedgerError: There is no room for the body.
+        """
+        with ExitStack() as files:
+            cut = await self._intake.read(body, form, spec, files)
+            if request_key is not None:
+                known = await self._store.find_sent(caller.name, request_key)
+                if known is not None:
+                    return _same(known, cut).view(), False
+            await self._refuse_if_too_many(caller)
+            new = NewJob(caller.name, caller.weight, request_key, cut.digest, cut.spec, cut.items)
+            job, is_new = await self._store.begin(new)
+            if not is_new:  # another request was faster
+                return _same(job, cut).view(), False
+            job = await self._keep(job, cut)
+        self._runner.nudge()
+        return job.view(), True
+
+    async def view(self, caller: Caller, job_id: str) -> JobView:
+        """A job as it is at the moment.
+
+        Raises:
+            UnknownJob: The caller has none of that id.
+        """
+        return self._view(await self.find(caller, job_id))
+
+    async def page(self, caller: Caller, limit: int, offset: int) -> JobPage:
+        """Some of the caller's jobs, the newest first."""
+        jobs, total = await self._store.page(caller.name, limit, offset)
+        views = tuple(self._view(job) for job in jobs)
+        return JobPage(jobs=views, total=total, limit=limit, offset=offset)
+
+    async def find(self, caller: Caller, job_id: str) -> Job:
+        """A job, for whoever may see it: its caller, and those who have the scope ``admin``.
+
+        Raises:
+            UnknownJob: The caller has none of that id.
+        """
+        job = await self._store.find(job_id)
+        if job is None or (job.caller != caller.name and "admin" not in caller.scopes):
+            raise UnknownJob(f"there is no job {job_id!r}")
+        return job
+
+    async def delete(self, caller: Caller, job_id: str) -> None:
+        """Ends a job, its rollouts included, and deletes it with its results.
+
+        Raises:
+            UnknownJob: The caller has none of that id.
+        """
+        job = await self.find(caller, job_id)
+        self._runner.drop(job.job_id)
+        await self._store.delete(job.job_id)
+        self._changes.tell(job.job_id)
+
+    def _view(self, job: Job) -> JobView:
+        return job.view(self._runner.items_per_s(job.job_id))
+
+    async def _refuse_if_too_many(self, caller: Caller) -> None:
+        unfinished = await self._store.unfinished(caller.name)
+        if unfinished >= self._limits.max_jobs:
+            raise Overloaded(
+                f"{unfinished} of your jobs are not finished, and no more may be",
+                "too_many_jobs",
+                _TOO_MANY_RETRY_AFTER_S,
+            )
+
+    async def _keep(self, job: Job, cut: Cut) -> Job:
+        try:
+            together: list[Piece] = []
+            for piece in cut.pieces():
+                together.append(piece)
+                if len(together) == _STORED_TOGETHER:
+                    await self._store.add(job.job_id, together)
+                    together = []
+            if together:
+                await self._store.add(job.job_id, together)
+            return await self._store.enqueue(job.job_id)
+        except BaseException:
+            with suppress(GreenforkError):  # what is left is swept away later
+                await asyncio.shield(self._store.delete(job.job_id))
+            raise
+
+
+def _same(known: Job, cut: Cut) -> Job:
+    """The job that was sent before, if what is sent now is the same."""
+    if known.digest != cut.digest:
+        raise IdempotencyConflict(
+            "the Idempotency-Key was used for other items, or another spec; take a new one"
+        )
+    if known.status == "storing":
+        raise Overloaded("the same job is being stored just now", None, _STORING_RETRY_AFTER_S)
+    return known

@@ -1,0 +1,152 @@
+"""Items read, checked and cut into the pieces of a job, all or nothing.
+
+The body is on disk and so is what comes of it; in memory is one line, and one piece, at a time.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from pydantic import ValidationError
+
+from reward_server.jobs.job_store import Piece
+from reward_server.jobs.pieces import PIECE_ITEMS, pack
+from shared.errors import InvalidRequest, RequestError
+from shared.jobs import JobSpec
+from shared.scoring import ScoreItem, ScoreRequest
+from shared.validation import request_error
+
+__all__ = ["Cut", "Cutter", "read_lines", "read_request"]
+
+_HEAD = struct.Struct("<II")
+_MAX_LINE_BYTES = 4 * 2**20
+"""More than the largest item has."""
+
+Check = Callable[[ScoreItem], None]
+"""Raises a ``RequestError`` where an item names what is not known here."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Items cut into pieces, in a file."""
+
+    spec: JobSpec
+    items: int
+    digest: str
+    """Of the spec and the items, however they were written down."""
+    file: IO[bytes]
+
+    def pieces(self) -> Iterator[Piece]:
+        """The pieces, in order."""
+        self.file.seek(0)
+        number = 0
+        while head := self.file.read(_HEAD.size):
+            count, size = _HEAD.unpack(head)
+            yield Piece(number, count, self.file.read(size))
+            number += 1
+
+
+class Cutter:
+    """Checks items and cuts them into pieces.
+
+    Args:
+        file: Where the pieces go; empty.
+        check: What is known here.
+        max_items: How many there may be.
+        piece_items: Items of every piece but the last.
+    """
+
+    def __init__(
+        self, file: IO[bytes], check: Check, max_items: int, piece_items: int = PIECE_ITEMS
+    ) -> None:
+        self._file = file
+        self._check = check
+        self._max_items = max_items
+        self._piece_items = piece_items
+        self._items = 0
+        self._lines: list[bytes] = []
+
+    def cut(self, spec: JobSpec, items: Iterable[tuple[str, ScoreItem]]) -> Cut:
+        """All of the pieces.
+
+        Args:
+            spec: What is asked for every item; goes into the digest.
+            items: Each with the words for its place, ``line 17``.
+
+        Raises:
+            UnknownState: An item names a state that is not served; its place is named.
+            UnknownSignal: An item names a signal that its state does not have.
+            InvalidRequest: There are none, or ``too_many_items``.
+            OSError: The file cannot be written.
+        """
+        digest = hashlib.sha256(spec.model_dump_json().encode())
+        for place, item in items:
+            self._admit(place, item)
+            line = item.model_dump_json(exclude_none=True).encode()
+            digest.update(line + b"\n")
+            self._lines.append(line)
+            if len(self._lines) == self._piece_items:
+                self._write()
+        if self._lines:
+            self._write()
+        if not self._items:
+            raise InvalidRequest("there are no items to score", "no_items")
+        return Cut(spec, self._items, digest.hexdigest(), self._file)
+
+    def _admit(self, place: str, item: ScoreItem) -> None:
+        self._items += 1
+        if self._items > self._max_items:
+            raise InvalidRequest(
+                f"there are more items than the {self._max_items} that one job may hold",
+                "too_many_items",
+            )
+        try:
+            self._check(item)
+        except RequestError as exc:
+            raise type(exc)(f"{place}: {exc.message}", exc.code) from exc
+
+    def _write(self) -> None:
+        packed = pack(self._lines)
+        self._file.write(_HEAD.pack(len(self._lines), len(packed)) + packed)
+        self._lines = []
+
+
+def read_lines(file: IO[bytes]) -> Iterator[tuple[str, ScoreItem]]:
+    """The items of a file with one a line; empty lines are passed over.
+
+    Raises:
+        InvalidRequest: A line is no item; its number, from 1, is named.
+    """
+    for number, text in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES + 1), b""), start=1):
+        place = f"line {number}"
+        if len(text) > _MAX_LINE_BYTES:
+            raise InvalidRequest(f"{place} is longer than {_MAX_LINE_BYTES} bytes")
+        if not text.isspace():
+            yield place, _read_item(place, text)
+
+
+def read_request(body: bytes) -> tuple[JobSpec, list[tuple[str, ScoreItem]]]:
+    """The spec and the items of a job that came as one JSON document.
+
+    ``timeout_s`` is passed over: a job takes as long as it takes.
+
+    Raises:
+        MalformedRequest: The body is not JSON.
+        InvalidRequest: It is no request.
+    """
+    try:
+        request = ScoreRequest.model_validate_json(body)
+    except ValidationError as exc:
+        raise request_error(exc.errors()) from exc
+    items = [(f"items[{index}]", item) for index, item in enumerate(request.items)]
+    return JobSpec(reward=request.reward, series=request.series), items
+
+
+def _read_item(place: str, text: bytes) -> ScoreItem:
+    try:
+        return ScoreItem.model_validate_json(text)
+    except ValidationError as exc:
+        error = request_error(exc.errors())
+        raise InvalidRequest(f"{place}: {error.message}", error.code) from exc

@@ -1,0 +1,98 @@
+"""Taking jobs in: from a body in any of its forms to items in pieces, on disk meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, Literal
+
+from reward_server.candidates import check_signal
+from reward_server.jobs.bodies import Bodies, disk_error
+from reward_server.jobs.cutting import Cut, Cutter, read_lines, read_request
+from shared.errors import BodyTooLarge
+from shared.jobs import JobSpec
+from shared.scoring import ScoreItem
+from sim_workers.store import StateStore
+
+__all__ = ["BodyForm", "Intake", "JobLimits"]
+
+BodyForm = Literal["json", "lines", "parquet"]
+
+_READ_TOGETHER = 2
+"""Bodies that are read at a time: reading takes the processor from everything else."""
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """What callers may send."""
+
+    max_jobs: int
+    """Unfinished jobs of one caller."""
+    max_items: int
+    """Of one job."""
+    max_json_bytes: int
+    """Of a body that is one JSON document, which is read as a whole."""
+
+
+class Intake:
+    """Reads bodies, whatever their form.
+
+    Args:
+        bodies: Where they are kept meanwhile.
+        states: What items may name.
+        limits: How much there may be.
+    """
+
+    def __init__(self, bodies: Bodies, states: StateStore, limits: JobLimits) -> None:
+        self._bodies = bodies
+        self._states = states
+        self._limits = limits
+        self._readers = asyncio.Semaphore(_READ_TOGETHER)
+
+    async def read(
+        self, body: AsyncIterable[bytes], form: BodyForm, spec: JobSpec, files: ExitStack
+    ) -> Cut:
+        """The items of a body, cut into pieces, in a file that is closed with ``files``."""
+        file = files.enter_context(self._bodies.scratch())
+        await self._bodies.keep(body, file)
+        pieces = files.enter_context(self._bodies.scratch())
+        async with self._readers:
+            if form == "parquet":
+                lines = files.enter_context(self._bodies.scratch())
+                await self._bodies.convert_parquet(file, lines)
+                file = lines
+            try:
+                return await asyncio.to_thread(self._cut, file, form, spec, pieces)
+            except OSError as exc:
+                raise disk_error(exc) from exc
+
+    def _cut(self, file: IO[bytes], form: BodyForm, spec: JobSpec, pieces: IO[bytes]) -> Cut:
+        cutter = Cutter(pieces, _KnownNames(self._states).check, self._limits.max_items)
+        if form != "json":
+            return cutter.cut(spec, read_lines(file))
+        limit = self._limits.max_json_bytes
+        document = file.read(limit + 1)
+        if len(document) > limit:
+            raise BodyTooLarge(
+                f"one JSON document may have {limit} bytes; send a line an item "
+                "(application/x-ndjson), or Parquet"
+            )
+        return cutter.cut(*read_request(document))
+
+
+class _KnownNames:
+    """States and signals, each looked up once."""
+
+    def __init__(self, states: StateStore) -> None:
+        self._states = states
+        self._known: set[tuple[str, ...]] = set()
+
+    def check(self, item: ScoreItem) -> None:
+        """Returns where an item names what is known."""
+        names = (item.state_id, *item.tls_ids())
+        if names in self._known:
+            return
+        state = self._states.get(item.state_id)
+        for tls_id in item.tls_ids():
+            check_signal(state, tls_id)
+        self._known.add(names)

@@ -1,0 +1,183 @@
+"""Who works on which job: a gateway has a job for as long as it says in time that it lives.
+
+Times are the database's, so that a gateway whose clock jumps neither loses a job nor takes one.
+A gateway that lost a job without noticing does no harm: what it computes is what the other one
+computes, and only the owner's results are taken, once.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, Update, func, select, update
+
+from reward_server.jobs.pieces import pack, unpack
+from reward_server.jobs.records import Job, database_clock, read_job
+from reward_server.storage.database import Database
+from reward_server.storage.tables import JOB_CHUNKS, JOBS
+from shared.errors import ErrorInfo
+from shared.scoring import Counts, ScoreItem
+
+__all__ = ["JobLeases"]
+
+_OPEN = ("queued", "running")
+
+
+class JobLeases:
+    """The jobs that one gateway has.
+
+    Args:
+        database: Where jobs are.
+        owner: The gateway; no other one may ever have the same name.
+        lease_s: Seconds after which a job that was not renewed is anybody's.
+    """
+
+    def __init__(self, database: Database, owner: str, lease_s: float) -> None:
+        self._database = database
+        self._owner = owner
+        self._lease_s = lease_s
+        self._now = database_clock(database.dialect)
+
+    @property
+    def _lease_end(self) -> ColumnElement[float]:
+        return self._now + self._lease_s
+
+    async def inherit(self) -> None:
+        """Frees what a former gateway had, where there cannot be another one beside this.
+
+        Raises:
+            LedgerError: The database failed; so do all others here.
+        """
+        if self._database.dialect == "sqlite":
+            freed = update(JOBS).where(JOBS.c.status.in_((*_OPEN, "storing", "deleting")))
+            await self._change(freed.values(owner=None, lease_until=0.0))
+
+    async def claim(self, busy_callers: Collection[str]) -> None:
+        """Takes the oldest free job of every caller but those of whom it has one.
+
+        Args:
+            busy_callers: Those.
+        """
+        is_free = JOBS.c.status.in_(_OPEN) & (
+            JOBS.c.owner.is_(None) | (JOBS.c.lease_until < self._now)
+        )
+        free = (
+            select(JOBS.c.job_id, JOBS.c.caller)
+            .where(is_free, JOBS.c.caller.not_in(busy_callers))
+            .order_by(JOBS.c.created_at, JOBS.c.job_id)
+        )
+        claim = update(JOBS).values(
+            status="running",
+            owner=self._owner,
+            lease_until=self._lease_end,
+            started_at=func.coalesce(JOBS.c.started_at, self._now),
+        )
+        claimed: set[str] = set()
+        async with self._database.read() as connection:
+            candidates = (await connection.execute(free)).all()
+        if not candidates:
+            return
+        async with self._database.begin() as connection:
+            for row in candidates:
+                if row.caller in claimed:
+                    continue
+                # Asked again: another gateway may have been faster.
+                done = await connection.execute(claim.where(JOBS.c.job_id == row.job_id, is_free))
+                if done.rowcount == 1:
+                    claimed.add(row.caller)
+
+    async def renew(self) -> list[Job]:
+        """Says that the gateway lives; gives the jobs that it has."""
+        renewed = update(JOBS).where(self._is_own).values(lease_until=self._lease_end)
+        async with self._database.begin() as connection:
+            found = await connection.execute(renewed.returning(JOBS))
+            return [read_job(row) for row in found]
+
+    async def release(self) -> None:
+        """Lets others have the jobs at once."""
+        await self._change(update(JOBS).where(self._is_own).values(owner=None, lease_until=None))
+
+    async def unfinished_pieces(self, job_id: str) -> list[int]:
+        """The numbers of the pieces that have no results, in order."""
+        query = (
+            select(JOB_CHUNKS.c.number)
+            .where(JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.results.is_(None))
+            .order_by(JOB_CHUNKS.c.number)
+        )
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def items(self, job_id: str, number: int) -> tuple[ScoreItem, ...]:
+        """The items of a piece; none where the piece is gone."""
+        query = select(JOB_CHUNKS.c["items"]).where(
+            JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.number == number
+        )
+        async with self._database.read() as connection:
+            packed = await connection.scalar(query)
+        return tuple(map(ScoreItem.model_validate_json, unpack(packed) if packed else ()))
+
+    async def finish_piece(
+        self, job_id: str, number: int, results: list[bytes], counts: Counts
+    ) -> Job | None:
+        """Records a piece's results and the job's progress, both or neither.
+
+        Doing it twice is harmless.
+
+        Returns:
+            The job as it is then, finished with its last piece; None where it is another's.
+        """
+        packed = pack(results)
+
+        async def write() -> Job | None:
+            return await self._finish_piece(job_id, number, packed, counts)
+
+        return await self._database.retried(write)
+
+    async def fail(self, job_id: str, error: ErrorInfo) -> Job | None:
+        """Ends a job that cannot go on; None where it is another's."""
+        ended = self._ended("failed").values(error=error.model_dump_json())
+        async with self._database.begin() as connection:
+            found = await connection.execute(
+                ended.where(JOBS.c.job_id == job_id, self._is_own).returning(JOBS)
+            )
+            row = found.one_or_none()
+        return None if row is None else read_job(row)
+
+    @property
+    def _is_own(self) -> ColumnElement[bool]:
+        return (JOBS.c.owner == self._owner) & (JOBS.c.status == "running")
+
+    async def _finish_piece(
+        self, job_id: str, number: int, packed: bytes, counts: Counts
+    ) -> Job | None:
+        is_job = JOBS.c.job_id == job_id
+        is_open = (
+            (JOB_CHUNKS.c.job_id == job_id)
+            & (JOB_CHUNKS.c.number == number)
+            & JOB_CHUNKS.c.results.is_(None)
+        )
+        added: dict[str, Any] = {
+            name: JOBS.c[name] + count for name, count in counts.model_dump().items()
+        }
+        done = JOBS.c.scored + JOBS.c.invalid + JOBS.c.failed
+        async with self._database.begin() as connection:
+            owned = select(JOBS).where(is_job, self._is_own).with_for_update()
+            if (await connection.execute(owned)).one_or_none() is None:
+                row = (await connection.execute(select(JOBS).where(is_job))).one_or_none()
+                is_done = row is not None and row.status == "done"
+                return read_job(row) if row is not None and is_done else None
+            recorded = await connection.execute(
+                update(JOB_CHUNKS).where(is_open).values(results=packed)
+            )
+            if recorded.rowcount == 1:
+                await connection.execute(update(JOBS).where(is_job).values(**added))
+                await connection.execute(self._ended("done").where(is_job, done == JOBS.c["items"]))
+            return read_job((await connection.execute(select(JOBS).where(is_job))).one())
+
+    def _ended(self, status: str) -> Update:
+        return update(JOBS).values(
+            status=status, finished_at=self._now, owner=None, lease_until=None
+        )
+
+    async def _change(self, change: Update) -> None:
+        async with self._database.begin() as connection:
+            await connection.execute(change)

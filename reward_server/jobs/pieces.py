@@ -1,0 +1,25 @@
+"""How a job is cut: pieces of so many items, and a piece as it is kept in the database."""
+
+import zlib
+from collections.abc import Sequence
+
+__all__ = ["PIECE_ITEMS", "pack", "unpack"]
+
+PIECE_ITEMS = 256
+"""Items of every piece but a job's last. Results are recorded, and told, a piece at a time."""
+
+_FAST = 1
+
+
+def pack(lines: Sequence[bytes]) -> bytes:
+    """JSON lines, compressed.
+
+    >>> unpack(pack([b"{}", b"[]"]))
+    [b'{}', b'[]']
+    """
+    return zlib.compress(b"\n".join(lines), _FAST)
+
+
+def unpack(packed: bytes) -> list[bytes]:
+    """The lines again, without their ends."""
+    return zlib.decompress(packed).split(b"\n")

@@ -1,0 +1,319 @@
+"""Works on the jobs that this gateway has, a few pieces at a time, until they are done.
+
+Jobs do not pass the admission of HTTP: they are bounded here. Whose rollouts come first is decided
+where all rollouts wait, by the flow of each; a job's has little weight beside its caller's calls.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+from reward_server.answers import Answer
+from reward_server.jobs.changes import Changes
+from reward_server.jobs.leases import JobLeases
+from reward_server.jobs.pace import Pace
+from reward_server.jobs.records import Job
+from reward_server.jobs.retries import JobRetries
+from reward_server.jobs.turns import BegunPiece, Turns
+from reward_server.scoring import Scored
+from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
+from shared.jobs import JobResult
+from shared.scoring import Counts, ScoreRequest, ScoreResult
+from sim_workers.flows import Flow
+
+__all__ = ["JobRunner", "Scoring"]
+
+_LANES = 2
+"""Pieces under way at a time."""
+_BEAT_S = 5.0
+"""How often the gateway says that it lives, and looks for jobs that others left."""
+_PIECE_TIMEOUT_S = 3600.0
+"""Nobody waits for a piece; what hangs is ended by the rollouts' own limit."""
+_LOG = structlog.get_logger("reward_server")
+
+
+class Scoring(Protocol):
+    """What scores a piece: :meth:`reward_server.scoring.Scorer.score`."""
+
+    async def __call__(self, request: ScoreRequest, flow: Flow, request_id: str = "") -> Scored:
+        """Scores a request."""
+
+
+class JobRunner:
+    """Works on jobs from :meth:`start` to :meth:`close`.
+
+    Args:
+        leases: The jobs that this gateway has, or may take.
+        score: Scores a piece.
+        changes: Told of progress.
+        observe: Given all that was scored, for the metrics.
+        retries: What is tried again, and when.
+    """
+
+    def __init__(
+        self,
+        leases: JobLeases,
+        score: Scoring,
+        changes: Changes,
+        observe: Callable[[Scored], None] = lambda scored: None,
+        retries: JobRetries | None = None,
+    ) -> None:
+        self._leases = leases
+        self._score = score
+        self._changes = changes
+        self._observe = observe
+        self._retries = retries or JobRetries()
+        self._turns = Turns()
+        self._paces: dict[str, Pace] = {}
+        self._working: dict[asyncio.Task[None], BegunPiece] = {}
+        self._resting: dict[asyncio.Task[None], BegunPiece] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self._has_work = asyncio.Event()
+        self._has_news = asyncio.Event()
+        self._recording = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Begins to work, with what was left unfinished.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        await self._leases.inherit()
+        self._loops = [asyncio.create_task(self._beat()), asyncio.create_task(self._dispatch())]
+
+    async def close(self) -> None:
+        """Ends the work; what has no results yet is left to whoever comes next."""
+        tasks = [*self._loops, *self._working, *self._resting]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(GreenforkError):
+            await self._leases.release()
+
+    def nudge(self) -> None:
+        """There may be a new job."""
+        self._has_news.set()
+
+    def drop(self, job_id: str) -> None:
+        """Ends the work on a job, rollouts included."""
+        if not self._turns.remove(job_id):
+            return
+        self._paces.pop(job_id, None)
+        self._changes.tell(job_id)
+        for tasks in (self._working, self._resting):
+            for task, piece in tasks.items():
+                if piece.owned.job.job_id == job_id and task is not asyncio.current_task():
+                    task.cancel()
+        self.nudge()
+
+    def items_per_s(self, job_id: str) -> float | None:
+        """How fast a job goes lately; None where that is not known here."""
+        pace = self._paces.get(job_id)
+        return None if pace is None else pace.items_per_s
+
+    async def _beat(self) -> None:
+        """Keeps the jobs that are here, and takes others."""
+        outages = 0
+        while True:
+            self._has_news.clear()
+            try:
+                await self._refresh()
+                outages = 0
+            except GreenforkError as exc:
+                outages += 1
+                _LOG.warning("jobs_paused", code=exc.code, reason=exc.message, outages=outages)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT_S):
+                    await self._has_news.wait()
+
+    async def _refresh(self) -> None:
+        await self._leases.claim(self._turns.callers)
+        async with self._recording:  # nothing of these is finished between asking and dropping
+            jobs = {job.job_id: job for job in await self._leases.renew()}
+            for job_id in self._turns.job_ids - jobs.keys():
+                _LOG.warning("job_lost", job_id=job_id)
+                self.drop(job_id)
+        for job_id in jobs.keys() - self._turns.job_ids:
+            await self._adopt(jobs[job_id])
+
+    async def _adopt(self, job: Job) -> None:
+        todo = await self._leases.unfinished_pieces(job.job_id)
+        if not todo or job.caller in self._turns.callers:
+            return
+        self._turns.add(job, todo)
+        self._paces[job.job_id] = Pace()
+        self._has_work.set()
+        self._changes.tell(job.job_id)
+        _LOG.info(
+            "job_started",
+            job_id=job.job_id,
+            caller=job.caller,
+            items=job.items,
+            done=job.done,
+            reward=job.spec.reward.name,
+        )
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._has_work.clear()
+            while len(self._working) < _LANES and (piece := self._turns.next()) is not None:
+                self._spawn(self._working, piece, self._work(piece))
+            await self._has_work.wait()
+
+    def _spawn(
+        self,
+        tasks: dict[asyncio.Task[None], BegunPiece],
+        piece: BegunPiece,
+        work: Coroutine[None, None, None],
+    ) -> None:
+        def forget(task: asyncio.Task[None]) -> None:
+            del tasks[task]
+            self._has_work.set()
+
+        task = asyncio.create_task(work)
+        tasks[task] = piece
+        task.add_done_callback(forget)
+
+    async def _work(self, piece: BegunPiece) -> None:
+        """One turn of a piece: the job's boundary, where whatever goes wrong is classified."""
+        job_id = piece.owned.job.job_id
+        try:
+            await self._advance(piece)
+        except GreenforkError as exc:
+            if exc.retryable:
+                self._rest(piece, exc.code)
+            else:
+                await self._fail(piece, ErrorInfo.of(exc))
+        except Exception as exc:  # noqa: BLE001
+            _LOG.error("unexpected", job_id=job_id, exc_info=exc)
+            words = "the service failed; its log has the details under this job's id"
+            await self._fail(piece, ErrorInfo(code="internal", message=words, retryable=False))
+
+    async def _advance(self, piece: BegunPiece) -> None:
+        """Scores what is open, and records the piece when nothing is.
+
+        Raises:
+            GreenforkError: The piece as a whole could not be scored, or recorded.
+        """
+        job = piece.owned.job
+        if not piece.items:
+            piece.items = await self._leases.items(job.job_id, piece.number)
+        positions = piece.open_positions()
+        if positions:
+            worst = await self._score_open(piece, positions)
+            if worst is not None:
+                self._rest(piece, worst)
+                return
+        await self._record(piece)
+
+    async def _score_open(self, piece: BegunPiece, positions: list[int]) -> str | None:
+        """Scores the items at some positions; gives a code of those to be tried again, if any."""
+        job = piece.owned.job
+        request = ScoreRequest(
+            items=tuple(piece.items[position] for position in positions),
+            reward=job.spec.reward,
+            timeout_s=_PIECE_TIMEOUT_S,
+            series=job.spec.series,
+        )
+        try:
+            scored = await self._score(request, job.flow(), f"job-{job.job_id}")
+        except DeadlineExceeded as exc:
+            answers = [_failed(exc)] * len(positions)
+        else:
+            self._observe(scored)
+            piece.rollouts += scored.fetched.rollouts
+            answers = list(scored.answers)
+        codes = set()
+        for position, answer in zip(positions, answers, strict=True):
+            if self._retries.stands(answer, piece.attempts):
+                piece.answers[position] = answer
+            else:
+                codes.add(answer.code)
+        return min(codes, key=self._retries.is_outage, default=None)
+
+    async def _record(self, piece: BegunPiece) -> None:
+        answers = [piece.answers[position] for position in range(len(piece.items))]
+        pairs = zip(piece.items, answers, strict=True)
+        lines = [
+            JobResult.of(answer.result(item.id)).model_dump_json().encode()
+            for item, answer in pairs
+        ]
+        counts = _counts(answers, piece.rollouts)
+        job_id = piece.owned.job.job_id
+        async with self._recording:
+            job = await self._leases.finish_piece(job_id, piece.number, lines, counts)
+            self._turns.finish(piece)
+            if job is None:
+                self.drop(job_id)
+                return
+            piece.owned.job = job
+            if job_id in self._paces:
+                self._paces[job_id].add(len(answers))
+            self._changes.tell(job_id)
+            if job.status != "running":
+                self._end(job)
+
+    def _rest(self, piece: BegunPiece, code: str) -> None:
+        """Lets a piece have another turn after a while, and others meanwhile."""
+        if self._retries.is_outage(code):
+            piece.outages += 1
+            delay_s = self._retries.delay_s(piece.outages - 1)
+        else:
+            piece.outages = 0
+            piece.attempts += 1
+            delay_s = self._retries.delay_s(piece.attempts - 1)
+        _LOG.warning(
+            "job_paused" if piece.outages else "job_retries",
+            job_id=piece.owned.job.job_id,
+            piece=piece.number,
+            code=code,
+            delay_s=round(delay_s, 2),
+        )
+        self._spawn(self._resting, piece, self._wake(piece, delay_s))
+
+    async def _wake(self, piece: BegunPiece, delay_s: float) -> None:
+        await self._retries.sleep(delay_s)
+        self._turns.again(piece)
+
+    async def _fail(self, piece: BegunPiece, error: ErrorInfo) -> None:
+        """Ends a job that no other try can help."""
+        async with self._recording:
+            try:
+                job = await self._leases.fail(piece.owned.job.job_id, error)
+            except GreenforkError as exc:
+                self._rest(piece, exc.code)
+                return
+            if job is None:
+                self.drop(piece.owned.job.job_id)
+            else:
+                self._end(job)
+
+    def _end(self, job: Job) -> None:
+        self.drop(job.job_id)
+        fields = {"code": job.error.code} if job.error else {}
+        _LOG.info(
+            f"job_{job.status}",
+            job_id=job.job_id,
+            caller=job.caller,
+            items=job.items,
+            **job.counts.model_dump(),
+            **fields,
+        )
+
+
+def _failed(error: GreenforkError) -> Answer:
+    return Answer.of(ScoreResult(id=None, status="failed", reward=None, error=ErrorInfo.of(error)))
+
+
+def _counts(answers: list[Answer], rollouts: int) -> Counts:
+    statuses = [answer.status for answer in answers]
+    return Counts(
+        scored=statuses.count("scored"),
+        invalid=statuses.count("invalid"),
+        failed=statuses.count("failed"),
+        cached=sum(answer.is_cached for answer in answers),
+        rollouts=rollouts,
+    )

@@ -1,0 +1,1 @@
+"""Bulk jobs: what is pure in them, and the runner in a small world."""
