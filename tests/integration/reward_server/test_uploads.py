@@ -138,7 +138,7 @@ def test_scenario_and_state_are_uploaded_and_scored(
     assert (first.status_code, again.status_code) == (201, 200)
     assert (first.json()["created"], again.json()["created"]) == (True, False)
     assert (first.json()["name"], first.json()["signals"]) == ("crossing", ["c"])
-    where = {"scenario": first.json()["scenario_id"], "seed": 5}
+    where: dict[str, str | int] = {"scenario": first.json()["scenario_id"], "seed": 5}
     views = [
         client.put("/v1/states", params=where, content=content)
         for content in (plain_state, plain_state, gzip.compress(plain_state))
@@ -159,7 +159,7 @@ def test_uploaded_state_does_not_run_dry(
     client: httpx.Client, plain_state: bytes, dataset_of: Callable[[str], Path]
 ) -> None:
     """Demand that SUMO had not read yet when it saved is there: it is read up to 600 s."""
-    where = {"scenario": put_scenario(client), "seed": 5}
+    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 5}
     state_id = client.put("/v1/states", params=where, content=plain_state).json()["state_id"]
     item = {"state_id": state_id, "tls_id": "c", "decision": _EXTEND[0]}
     body = {"items": [item], "reward": {"name": "queue", "horizon_s": 600}, "series": True}
@@ -172,7 +172,7 @@ def test_state_of_a_dataset_keeps_its_id_and_its_proof(
     client: httpx.Client, dataset_of: Callable[[str], Path]
 ) -> None:
     """It is served already: nothing is added, and nothing loses its proof."""
-    where = {"scenario": put_scenario(client), "seed": 7}
+    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 7}
     for state in list(StateStore.open([dataset_of("crossing")]))[::4]:
         response = client.put("/v1/states", params=where, content=state.read())
         assert response.status_code == 200, response.text
@@ -190,7 +190,7 @@ def test_scopes_and_keys_are_asked_for(url: str, keys: dict[str, str]) -> None:
             headers = {"Authorization": f"Bearer {keys['score']}"}
             assert_refused(http.put(path, content=b"x", headers=headers), 403, "forbidden")
         headers = {"Authorization": f"Bearer {keys['upload']}"}
-        body = {"items": []}
+        body: dict[str, list[str]] = {"items": []}
         assert_refused(http.post("/v1/score", json=body, headers=headers), 403, "forbidden")
         malformed = http.post("/v1/score", content=b"{", headers={"Content-Type": "text/json"})
         assert_refused(malformed, 401, "unauthorized")
@@ -240,7 +240,7 @@ def test_hostile_scenario_is_refused(client: httpx.Client, data_dir: Path, kind:
 
 def test_hostile_state_is_refused(client: httpx.Client, plain_state: bytes) -> None:
     """Entities, files to write, another version, nonsense that SUMO itself refuses."""
-    where = {"scenario": put_scenario(client), "seed": 5}
+    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 5}
     written = '<vType id="x"><param key="device.ssm.file" value="/tmp/x"/></vType></snapshot>'
     cases = {
         "bad_state_file": [
@@ -310,7 +310,10 @@ def test_push_brings_a_dataset_and_uploads_survive(
             assert view["restore"] == "unverified"
             assert view["scenario_id"] == state.record.scenario_id
             assert view["signals"] == state.view().model_dump(mode="json")["signals"]
-        where = {"scenario": json.loads(ran.stdout)["scenario_id"], "seed": 11}
+        where: dict[str, str | int] = {
+            "scenario": json.loads(ran.stdout)["scenario_id"],
+            "seed": 11,
+        }
         late = http.put("/v1/states", params=where, content=plain_state).json()["state_id"]
         with httpx.Client(base_url=url, headers=headers, timeout=60) as first:
             assert first.get(f"/v1/states/{late}").status_code == 200, "found on the shared disk"

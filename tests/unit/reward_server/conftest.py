@@ -55,7 +55,10 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
         database = Database(sqlite_url(tmp_path / "ledger.sqlite"))
         await database.start()
         services = Services.of(
-            load_settings(settings), store if store is not None else make_store(), runner, database
+            load_settings({"data_dir": tmp_path / "data"} | settings),
+            store if store is not None else make_store(),
+            runner,
+            database,
         )
         transport = httpx.ASGITransport(create_app(services))
         http = httpx.AsyncClient(transport=transport, base_url="http://gateway")
