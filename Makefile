@@ -48,9 +48,10 @@ integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, s
 e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
 	deploy/e2e.sh
 
-bench: setup ## Rollouts six ways side by side, and building a dataset; appends to benchmarks/results.jsonl
+bench: setup ## Rollouts six ways side by side, building a dataset, scoring over HTTP; appends to benchmarks/results.jsonl
 	$(BIN)/python -m benchmarks.rollouts
 	$(BIN)/python -m benchmarks.building
+	$(BIN)/python -m benchmarks.gateway
 
 audit: setup ## Known vulnerabilities of the pinned packages
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip

@@ -4,8 +4,14 @@ import logging
 import sys
 
 import structlog
+from pydantic_core import to_json
 
 __all__ = ["configure_logs"]
+
+
+def _json(event: object, **_: object) -> str:
+    """Several times as fast as the standard library, for lines that are written by the thousand."""
+    return to_json(event, fallback=str).decode()
 
 
 def configure_logs(level: str) -> None:
@@ -18,7 +24,7 @@ def configure_logs(level: str) -> None:
     renderers: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer()]
         if is_terminal
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_json)]
     )
     structlog.configure(
         processors=[

@@ -52,6 +52,8 @@ def serve(
     """
     import asyncio
 
+    import uvloop
+
     from cli.output import print_json
     from reward_server.main import serve as serve_until_stopped
     from reward_server.settings import load_settings
@@ -73,4 +75,5 @@ def serve(
         else:
             typer.echo(text)
 
-    asyncio.run(serve_until_stopped(load_settings(given), announce))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_until_stopped(load_settings(given), announce))

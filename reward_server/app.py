@@ -95,6 +95,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Gate, doorkeeper=services.doorkeeper)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
     install_handlers(app, services.telemetry)
+    app.router.routes.insert(0, score.direct_route)
     for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics):
         app.include_router(module.router)
     return app

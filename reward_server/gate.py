@@ -3,7 +3,6 @@
 What a key is and who holds it is :mod:`reward_server.doorkeeper`.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -17,13 +16,13 @@ from reward_server.doorkeeper import Doorkeeper
 from reward_server.problems import respond_error
 from shared.errors import Forbidden, GreenforkError
 
-__all__ = ["OPEN_PATHS", "Gate", "requires"]
+__all__ = ["BEARER", "OPEN_PATHS", "Gate", "check_scope", "requires"]
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json"})
 """What needs no key: orchestrators, Prometheus and the pages that explain the service. They tell
 what the service is and how much it does, and nothing of what it was asked."""
 
-_BEARER = HTTPBearer(
+BEARER = HTTPBearer(
     scheme_name="ApiKey",
     auto_error=False,
     description="An API key, `gfk_…`. Needed where the service has keys; each has scopes.",
@@ -61,19 +60,27 @@ def requires(*needed: Scope) -> Any:  # noqa: ANN401  what FastAPI's own Depends
         Forbidden: The key has not.
     """
 
-    def check(
+    async def check(
         request: Request,
-        _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+        _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     ) -> None:
-        caller = caller_of(request)
-        if caller.scopes.isdisjoint(needed):
-            has = " and ".join(sorted(caller.scopes))
-            raise Forbidden(
-                f"this needs a key with the scope {' or '.join(needed)}; {caller.name}'s has {has}"
-            )
+        check_scope(request, *needed)
 
-    dependency: Callable[..., None] = check
-    return Depends(dependency)
+    return Depends(check)
+
+
+def check_scope(request: Request, *needed: Scope) -> None:
+    """Returns if the caller's key has one of the scopes.
+
+    Raises:
+        Forbidden: It has not.
+    """
+    caller = caller_of(request)
+    if caller.scopes.isdisjoint(needed):
+        has = " and ".join(sorted(caller.scopes))
+        raise Forbidden(
+            f"this needs a key with the scope {' or '.join(needed)}; {caller.name}'s has {has}"
+        )
 
 
 def _token(scope: Connection) -> str | None:

@@ -33,6 +33,8 @@ class RequestNotes:
     """What is said of one request in the log."""
 
     request_id: str
+    route: str = ""
+    """The template of its path, where the framework does not say."""
     status: int = 0
     """Of the answer; 0 until it has begun."""
     fields: dict[str, object] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class RequestScope:
         self._app = app
         self._telemetry = telemetry
         self._clock = clock
+        self._log = _LOG.bind()  # once: to put a logger together takes longer than to write a line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or hands anything else on."""
@@ -122,15 +125,15 @@ class RequestScope:
         try:
             await self._app(scope, receive, noted)
         except Exception as exc:  # noqa: BLE001  the route boundary: whatever it is, it is a 500
-            _LOG.error("unexpected", exc_info=exc)
+            self._log.error("unexpected", exc_info=exc)
             notes.fields["error"] = type(exc).__name__
             if not notes.status:
                 await respond(INTERNAL)(scope, receive, noted)
 
     def _close(self, scope: Scope, notes: RequestNotes, duration_s: float) -> None:
-        route = getattr(scope.get("route"), "path", "unknown")
+        route = notes.route or getattr(scope.get("route"), "path", "unknown")
         self._telemetry.count_request(route, notes.status, duration_s)
-        log = _LOG.debug if scope["path"] in _PROBES and notes.status < 400 else _LOG.info
+        log = self._log.debug if scope["path"] in _PROBES and notes.status < 400 else self._log.info
         log(
             "request",
             method=scope["method"],

@@ -88,4 +88,9 @@ def services_of(request: Request) -> Services:
     return services
 
 
-ServicesDep = Annotated[Services, Depends(services_of)]
+async def _services_of(request: Request) -> Services:
+    # What is not async FastAPI sends to another thread, which takes longer than most answers do.
+    return services_of(request)
+
+
+ServicesDep = Annotated[Services, Depends(_services_of)]

@@ -20,4 +20,4 @@ def test_follows_a_replaced_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
 
     log.info("two")
 
-    assert '"event": "two"' in second.getvalue()
+    assert '"event":"two"' in second.getvalue()

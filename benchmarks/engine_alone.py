@@ -1,0 +1,70 @@
+"""The engine without anything around it: workers in threads, each with its share of the states."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from shared.completions import parse_completion
+from shared.errors import ErrorInfo
+from sim_workers.rollouts import RolloutTask
+from sim_workers.sources import source_of
+from sim_workers.store import StateStore, StoredState
+from sim_workers.worker import StateWorker, WorkerLimits
+from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
+
+__all__ = ["engine_alone_s"]
+
+_LIMITS = WorkerLimits(rollout_timeout_s=60, max_holders=16, max_holder_memory_mb=4096)
+
+
+def engine_alone_s(
+    dataset: Path, completions: Sequence[str], horizon_s: int, workers: int
+) -> float:
+    """Wall seconds for every distinct rollout: each completion of each state, and its reference.
+
+    The workers are there before, as those of a service are, and hold nothing yet.
+    """
+    states = list(StateStore.open([dataset]))
+    engines = [StateWorker(_LIMITS) for _ in range(workers)]
+    try:
+        for engine in engines:
+            _roll_out(engine, states[0], completions, 1)
+        with ThreadPoolExecutor(workers) as threads:
+            begin_s = time.perf_counter()
+            shares = [
+                threads.submit(
+                    _roll_out_all, engine, states[1 + n :: workers], completions, horizon_s
+                )
+                for n, engine in enumerate(engines)
+            ]
+            shares.append(threads.submit(_roll_out, engines[-1], states[0], completions, horizon_s))
+            for share in shares:
+                share.result()
+            return time.perf_counter() - begin_s
+    finally:
+        for engine in engines:
+            engine.close()
+
+
+def _roll_out_all(
+    engine: StateWorker, states: Sequence[StoredState], completions: Sequence[str], horizon_s: int
+) -> None:
+    for state in states:
+        _roll_out(engine, state, completions, horizon_s)
+
+
+def _roll_out(
+    engine: StateWorker, state: StoredState, completions: Sequence[str], horizon_s: int
+) -> None:
+    tasks = [
+        RolloutTask.of(state.record.state_id, tls_id, decision, horizon_s)
+        for tls_id in sorted(state.record.signals)[:1]
+        for decision in (None, *(parse_completion(text, "extend") for text in completions))
+    ]
+    ref = ref_of(state, source_of(state, tasks[0]))
+    rollouts = [worker_rollout(state, task, 600) for task in tasks]
+    outcomes = engine.run(ref, rollouts, bundle_of(state, ref)) or ()
+    failures = [o.result for o in outcomes if isinstance(o.result, ErrorInfo)]
+    assert outcomes, "the engine was given the files"  # noqa: S101
+    assert not failures, failures  # noqa: S101
