@@ -103,6 +103,10 @@ class BulkJobs:
                 await self._chores
         await self._runner.close()
 
+    async def tidy(self) -> None:
+        """Counts the jobs, and deletes what nobody needs any more; also done by itself."""
+        await self._housekeeping.look(is_sweeping=True)
+
     def hang_up(self) -> None:
         """Lets everybody go who follows a job, so that the gateway can end."""
         self._changes.close()
