@@ -25,6 +25,8 @@ greenfork push datasets/my-city --url https://rewards.example --json
 """
 
 _AT_A_TIME = 2
+_GREEN_LIMITS_S = (5.0, 60.0)
+"""What a service gives the signals of uploads; see :mod:`sim_workers.inspection`."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,13 @@ def _read_dataset(root: Path) -> _Cargo:
     from sim_workers.store import StateStore, read_manifest
 
     manifest, layout = read_manifest(root), DatasetLayout(root)
+    limits = {(signal.min_green_s, signal.max_green_s) for signal in manifest.signals.values()}
+    if limits - {_GREEN_LIMITS_S}:
+        raise DatasetError(
+            f"{root} has other green limits than the {_GREEN_LIMITS_S[0]:g} and "
+            f"{_GREEN_LIMITS_S[1]:g} s that uploads have: decisions would mean something else",
+            "other_green_limits",
+        )
     states = tuple(StateStore.open([root]))
     if states:
         files = states[0].read_scenario()  # compared with its digest

@@ -36,7 +36,7 @@ class Doorkeeper:
         records: Where keys are looked up.
         operator_key: A key with every scope that is on no record: ``GREENFORK_SERVER_API_KEY``.
         remember_s: Seconds for which a look-up stands; after so long a revoked key is refused.
-        max_remembered: Look-ups that are remembered.
+        max_remembered: Keys that are remembered, and as many ids that there are none of.
         clock: Seconds, never going back.
     """
 
@@ -100,24 +100,34 @@ class Doorkeeper:
 
 
 class _Memory(Generic[_Found]):
-    """What was found, for a few seconds; that nothing was found is remembered, too."""
+    """What was found, for a few seconds; and that nothing was, apart from it.
+
+    Whoever tries many keys makes others be forgotten that were tried, and none that is there.
+    """
 
     def __init__(self, remember_s: float, limit: int, clock: Callable[[], float]) -> None:
         self._remember_s = remember_s
         self._limit = limit
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, _Found]] = OrderedDict()
+        self._missing: OrderedDict[str, tuple[float, _Found]] = OrderedDict()
 
     async def get(self, key: str, find: Callable[[str], Awaitable[_Found]]) -> _Found:
         """What is remembered, or is found now. A failure is not remembered."""
-        known = self._known.get(key)
         asked_s = self._clock()
-        if known is not None and asked_s - known[0] < self._remember_s:
-            self._known.move_to_end(key)
-            return known[1]
+        for memory in (self._known, self._missing):
+            known = memory.get(key)
+            if known is not None and asked_s - known[0] < self._remember_s:
+                memory.move_to_end(key)
+                return known[1]
         found = await find(key)
-        self._known[key] = (asked_s, found)  # as of the question: it may be old when answered
-        self._known.move_to_end(key)
-        while len(self._known) > self._limit:
-            self._known.popitem(last=False)
+        self._put(key, asked_s, found)  # as of the question: it may be old when it is answered
         return found
+
+    def _put(self, key: str, asked_s: float, found: _Found) -> None:
+        self._known.pop(key, None)
+        self._missing.pop(key, None)
+        memory = self._known if found else self._missing
+        memory[key] = (asked_s, found)
+        while len(memory) > self._limit:
+            memory.popitem(last=False)

@@ -20,7 +20,9 @@ router = APIRouter(tags=["uploads"], dependencies=[requires("upload")])
 PATHS = ("/v1/scenarios", "/v1/states")
 """Bodies sent here go to disk as they come."""
 _CREATED = 201
-_BINARY = {"content": {"application/octet-stream": {"schema": {"format": "binary"}}}}
+_BINARY = {
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+}
 _REFUSALS = documented(401, 403, 413, 422, 503)
 _STATE_REFUSALS = documented(401, 403, 404, 409, 413, 422, 503)
 

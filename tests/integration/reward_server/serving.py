@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["GREENFORK", "served"]
+__all__ = ["GREENFORK", "MARK", "processes_of", "served"]
 
 GREENFORK = [sys.executable, "-c", "from cli.main import app; app()"]
-_MARK = "GREENFORK_TEST_RUN"
+MARK = "GREENFORK_TEST_RUN"
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def served(
         [*GREENFORK, "serve", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {_MARK: mark},
+        env=os.environ | {MARK: mark},
         text=True,
     )
     assert server.stdout is not None
@@ -39,19 +39,19 @@ def served(
             server.send_signal(signum)
             status = server.wait(timeout=30)
     assert status == 0
-    assert _processes_of(mark) == [], "nothing may be left running"
+    assert processes_of(mark) == [], "nothing may be left running"
 
 
 def _ready_url(message: str) -> str | None:
     return message.split()[-1] if message.startswith("ready") else None
 
 
-def _processes_of(mark: str) -> list[str]:
+def processes_of(mark: str) -> list[str]:
     """The command lines of all processes that inherited a mark."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 found.append((folder / "cmdline").read_text())
         except OSError:
             continue

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import tarfile
+import time
+import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,15 +16,19 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from reward_server.key_store import KeyStore
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
+from reward_server.uploads.intake import look_at
+from shared.errors import InvalidRequest
+from sim_workers.intake import IntakeRequest
 from sim_workers.store import StateStore
 from sim_workers.sumo_program import find_sumo
 from sim_workers.version import sumo_version
 from tests.integration.conftest import OWN
-from tests.integration.reward_server.serving import GREENFORK, served
+from tests.integration.reward_server.serving import GREENFORK, MARK, processes_of, served
 
 _CROSSING = OWN["crossing"]
 _TIME_S = 300
@@ -317,3 +323,41 @@ def test_push_brings_a_dataset_and_uploads_survive(
         late = http.put("/v1/states", params=where, content=plain_state).json()["state_id"]
         with httpx.Client(base_url=url, headers=headers, timeout=60) as first:
             assert first.get(f"/v1/states/{late}").status_code == 200, "found on the shared disk"
+
+
+def make_request(tmp_path: Path, **changes: object) -> IntakeRequest:
+    """A request to look at a small scenario, without a gateway."""
+    upload, folder = tmp_path / "upload", tmp_path / "out"
+    upload.write_bytes(zip_of(crossing_files()))
+    folder.mkdir()
+    return IntakeRequest.model_validate({"upload": upload, "folder": folder} | changes)
+
+
+def ends_soon(mark: str) -> bool:
+    """Whether all processes with a mark end within ten seconds."""
+    for _ in range(200):
+        if not processes_of(mark):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("timeout_s", [0.05, 0.4])
+async def test_intake_that_takes_too_long_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: float
+) -> None:
+    """With every process that it has started."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    with pytest.raises(InvalidRequest) as refused:
+        await look_at(make_request(tmp_path), timeout_s)
+    assert refused.value.code == "too_much_work"
+    assert ends_soon(mark)
+
+
+async def test_intake_has_little_memory(tmp_path: Path) -> None:
+    """What needs more is refused, and the gateway lives on."""
+    request = make_request(tmp_path, max_memory_bytes=8 << 20)
+    with structlog.testing.capture_logs(), pytest.raises(InvalidRequest) as refused:
+        await look_at(request, 60)
+    assert refused.value.code in ("too_much_work", "too_large", "sumo_refused")

@@ -1,5 +1,6 @@
 """The gate and the doorkeeper: who is let in, when, and what is not even read."""
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -241,12 +242,24 @@ async def test_remembered_look_up_does_not_open_to_another_secret(records: Recor
 
 
 async def test_memory_is_bounded(records: Records) -> None:
-    """Somebody who tries many ids does not fill it."""
+    """Somebody who tries many ids fills no memory, and does not make a valid key be forgotten."""
+    door, strangers = open_door(records, max_remembered=3), [make_key() for _ in range(4)]
+    for key in (ANN, *strangers, strangers[0], ANN):
+        await door.get("/who", headers=bearer(key.secret))
+    assert [records.asked[key.key_id] for key in strangers] == [2, 1, 1, 1]
+    assert records.asked[ANN.key_id] == 1
+
+
+async def test_valid_keys_are_not_all_remembered(records: Records) -> None:
+    """The one that was used least recently is looked up again."""
+    others = [make_key() for _ in range(3)]
+    for key in others:
+        records.keys[key.key_id] = dataclasses.replace(
+            ann("score"), key_id=key.key_id, digest=digest_of(key.secret)
+        )
     door = open_door(records, max_remembered=3)
-    await door.get("/who", headers=bearer(ANN.secret))
-    for _ in range(3):
-        await door.get("/who", headers=bearer(make_key().secret))
-    await door.get("/who", headers=bearer(ANN.secret))
+    for key in (ANN, *others, ANN):
+        assert (await door.get("/who", headers=bearer(key.secret))).status_code == 200
     assert records.asked[ANN.key_id] == 2
 
 
