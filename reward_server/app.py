@@ -25,6 +25,7 @@ from reward_server.routes import (
 from reward_server.routes.examples import RESPONSES
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
+from reward_server.tracing import trace_requests
 from shared.problems import Problem
 from shared.scoring import ScoreRequest
 
@@ -94,6 +95,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, limits=_body_limits(services.settings))
     app.add_middleware(Gate, doorkeeper=services.doorkeeper)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
+    if services.tracing is not None:
+        trace_requests(app, services.tracing.provider)
     install_handlers(app, services.telemetry)
     app.router.routes.insert(0, score.direct_route)
     for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics):

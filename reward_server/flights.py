@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from reward_server.recorder import Recorder
 from reward_server.runner import RolloutRunner
@@ -22,6 +23,8 @@ from sim_workers.flows import Purpose
 from sim_workers.rollouts import Rolled, RolloutTask
 
 __all__ = ["Fetched", "Flights", "Outcome", "check_finite"]
+
+_NO_TRACER = NoOpTracer()
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Flights:
         ledger: Looked up before, and written before anybody is answered.
         simulator: Noted in each outcome, ``sumo 1.28.0``.
         observe: Told of every rollout that was computed.
+        tracer: Makes a span of every rollout.
     """
 
     def __init__(
@@ -93,12 +97,14 @@ class Flights:
         ledger: Ledger,
         simulator: str,
         observe: Callable[[RolloutTask, Rolled], None] = lambda task, rolled: None,
+        tracer: Tracer = _NO_TRACER,
     ) -> None:
         self._runner = runner
         self._ledger = ledger
         self._recorder = Recorder(ledger)
         self._simulator = simulator
         self._observe = observe
+        self._tracer = tracer
         self._flights: dict[str, _Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -208,7 +214,7 @@ class Flights:
         timeout_s = flight.deadline - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(flight.deadline):
-                rolled = await self._runner.run(task, timeout_s, flight.purpose)
+                rolled = await self._traced(flight, timeout_s)
             fetched.note(rolled)
             self._observe(task, rolled)
             check_finite(rolled.metrics)
@@ -242,6 +248,20 @@ class Flights:
         self._depart(flight)
         if not flight.landed.done():
             flight.landed.set_result(outcome)
+
+    async def _traced(self, flight: _Flight, timeout_s: float) -> Rolled:
+        """The rollout, as a span of the request that asked first."""
+        task, purpose = flight.task, flight.purpose
+        about: dict[str, str | int] = {
+            "greenfork.state_id": task.state_id,
+            "greenfork.horizon_s": task.horizon_s,
+            "greenfork.request_id": purpose.request_id,
+        }
+        with self._tracer.start_as_current_span("rollout", attributes=about) as span:
+            rolled = await self._runner.run(task, timeout_s, purpose)
+            span.set_attribute("greenfork.queued_s", rolled.waited_s)
+            span.set_attribute("greenfork.simulated_s", rolled.ran_s)
+        return rolled
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from opentelemetry.trace import NoOpTracer
 
 from reward_server.admission import Admission
 from reward_server.answers import HotTier
@@ -20,6 +21,7 @@ from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.telemetry import Telemetry
+from reward_server.tracing import Tracing
 from reward_server.uploads.desk import UploadDesk
 from sim_workers.store import StateStore
 from sim_workers.version import simulator
@@ -44,6 +46,7 @@ class Services:
     admission: Admission
     canary: Canary
     telemetry: Telemetry
+    tracing: Tracing | None
     started_s: float
     """When it was put together, on the monotonic clock."""
 
@@ -53,16 +56,22 @@ class Services:
 
     @classmethod
     def of(
-        cls, settings: ServerSettings, store: StateStore, runner: RolloutRunner, database: Database
+        cls,
+        settings: ServerSettings,
+        store: StateStore,
+        runner: RolloutRunner,
+        database: Database,
+        tracing: Tracing | None = None,
     ) -> "Services":
-        """Wires the parts together. The database and the runner are started elsewhere."""
+        """Wires the parts together. What must be started and closed is, elsewhere."""
         sumo = simulator()
         ledger = Ledger(database)
         admission = Admission(settings.max_pending_items)
         hot = HotTier(settings.hot_memory_mb * 2**20)
         telemetry = Telemetry(runner, admission, hot)
         version = f"{sumo.name} {sumo.version}"
-        flights = Flights(runner, ledger, version, telemetry.observe_rollout)
+        tracer = tracing.provider.get_tracer("greenfork") if tracing else NoOpTracer()
+        flights = Flights(runner, ledger, version, telemetry.observe_rollout, tracer)
         scorer = Scorer(store, flights, sumo, hot)
         return cls(
             settings=settings,
@@ -78,6 +87,7 @@ class Services:
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),
             telemetry=telemetry,
+            tracing=tracing,
             started_s=time.monotonic(),
         )
 

@@ -69,6 +69,9 @@ class ServerSettings(ProcessSettings):
     """Restored states that one worker keeps at a time."""
     max_holder_memory_mb: int = Field(default=4096, ge=64)
     """Memory of the restored states that one worker keeps, MiB."""
+    otlp_endpoint: str | None = None
+    """URL of a collector that takes OpenTelemetry traces over HTTP, ``http://127.0.0.1:4318``;
+    unset, there are none."""
     api_key: SecretStr | None = None
     """A key with every scope, for the operator and for making a start; unset, only the keys of
     ``greenfork keys`` open, and where there are none either, anyone who reaches the port may."""
