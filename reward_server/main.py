@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
 from types import FrameType
 
+import structlog
 import uvicorn
 
 from reward_server.app import create_app
@@ -15,13 +16,16 @@ from reward_server.exposure import refuse_exposure
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
+from reward_server.tracing import Tracing, export_to
 from shared.errors import ConfigError, NotReady
+from sim_workers.isolation import probe
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.store import StateStore
 from sim_workers.uploaded_states import UploadedStates
 
 __all__ = ["serve"]
 
+_LOG = structlog.get_logger(__name__)
 _GRACE_S = 10
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -72,16 +76,19 @@ class _Gateway:
             parts.push_async_callback(pool.close)
             await _start(pool, self._settings)
             self._signals.take()
-            services = Services.of(self._settings, self._store, pool, database)
+            tracing = _tracing(self._settings)
+            if tracing is not None:
+                parts.push_async_callback(asyncio.to_thread, tracing.close)
+            services = Services.of(self._settings, self._store, pool, database, tracing)
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.flights.close)
             await asyncio.to_thread(services.uploads.sweep)
-            await self._serve(services, listener)
-
-    async def _serve(self, services: Services, listener: socket.socket) -> None:
             await asyncio.to_thread(_warn_of_network)
             parts.push_async_callback(services.jobs.close)
             await services.jobs.start()
+            await self._serve(services, listener)
+
+    async def _serve(self, services: Services, listener: socket.socket) -> None:
         config = uvicorn.Config(
             create_app(services),
             lifespan="off",
@@ -169,6 +176,16 @@ class _Signals:
         elif self._task is None and task is not None:
             self._task = task
             task.cancel()
+
+
+def _warn_of_network() -> None:
+    """Says once, if simulations cannot be cut off from the network here."""
+    if not probe().network:
+        _LOG.warning("simulations_share_the_network", see="docs/security.md")
+
+
+def _tracing(settings: ServerSettings) -> Tracing | None:
+    return None if settings.otlp_endpoint is None else export_to(settings.otlp_endpoint)
 
 
 async def _start(pool: RolloutPool, settings: ServerSettings) -> None:
