@@ -1,6 +1,7 @@
 """A Python client of the reward service: speaks HTTP, and knows nothing of what answers."""
 
+from reward_client.blocking import SyncRewardClient
 from reward_client.client import ClientOptions, RewardClient
 from reward_client.retries import RetryPolicy
 
-__all__ = ["ClientOptions", "RetryPolicy", "RewardClient"]
+__all__ = ["ClientOptions", "RetryPolicy", "RewardClient", "SyncRewardClient"]

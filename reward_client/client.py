@@ -27,6 +27,8 @@ __all__ = ["ClientOptions", "RewardClient"]
 
 _Answer = TypeVar("_Answer", bound=WireModel)
 _PAGE = 500
+_LIMITS = httpx.Limits(max_connections=128, max_keepalive_connections=32, keepalive_expiry=4.0)
+"""Connections are let go before the service does so after 5 s, which would cost a retry."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,15 @@ class RewardClient:
         if not items:
             raise InvalidRequest("there are no items to score")
         terms = Terms(reward, timeout_s, series)
-        slots = asyncio.Semaphore(self._options.max_concurrency)
+        slots, deadline = asyncio.Semaphore(self._options.max_concurrency), self._retry.deadline()
         seeds = len(reward.seeds or (None,))
         chunks = chunked(items, max(1, self._options.max_items_per_request // seeds))
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._score_chunk(c, terms, slots)) for c in chunks]
+                tasks = [
+                    group.create_task(self._score_chunk(chunk, terms, slots, deadline))
+                    for chunk in chunks
+                ]
         except BaseExceptionGroup as exc:
             raise _first_own(exc) from exc
         return merged([task.result() for task in tasks])
@@ -208,7 +213,11 @@ class RewardClient:
         return await self._get("/v1/info", ServiceInfo)
 
     async def _score_chunk(
-        self, items: Sequence[ScoreItem], terms: Terms, slots: asyncio.Semaphore
+        self,
+        items: Sequence[ScoreItem],
+        terms: Terms,
+        slots: asyncio.Semaphore,
+        deadline: float,
     ) -> Answers:
         """Sends the items, and those that failed again while retries are left."""
         answers = Answers.waiting_for(items)
@@ -216,18 +225,19 @@ class RewardClient:
         async with slots:
             while True:
                 try:
-                    response, attempt = await self._post(answers.open_items(), terms, attempt)
+                    response, attempt = await self._post(
+                        answers.open_items(), terms, attempt, deadline
+                    )
                 except ServiceUnreachable as exc:
                     answers.give_up(exc)
                     return answers
                 answers.take(response)
-                if not answers.open or attempt >= self._retry.retries:
+                if not answers.open or not await self._retry.waited(attempt, deadline):
                     return answers
-                await self._retry.wait(attempt)
                 attempt += 1
 
     async def _post(
-        self, items: Sequence[ScoreItem], terms: Terms, attempt: int
+        self, items: Sequence[ScoreItem], terms: Terms, attempt: int, deadline: float
     ) -> tuple[ScoreResponse, int]:
         body = _request(items, terms)
         http = self._connected()
@@ -238,7 +248,7 @@ class RewardClient:
             headers={"Content-Type": "application/json"},
             timeout=self._timeout(terms.timeout_s),
         )
-        response, attempt = await exchange(http, request, self._retry, attempt)
+        response, attempt = await exchange(http, request, self._retry, attempt, deadline)
         answer = _parsed(response, ScoreResponse)
         if len(answer.results) != len(items):
             raise ServiceRefused(
@@ -289,6 +299,7 @@ class RewardClient:
                 timeout=httpx.Timeout(
                     self._options.lookup_timeout_s, connect=self._options.connect_timeout_s
                 ),
+                limits=_LIMITS,
                 transport=self._transport,
             )
             self._loop = loop

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -25,9 +26,14 @@ class RetryPolicy:
     """The longest delay, seconds."""
     retry_after_cap_s: float = 60.0
     """The longest ``Retry-After`` that is believed, seconds."""
+    total_s: float = 600.0
+    """Seconds after which nothing is sent again, however many times are left. What is asked for is
+    answered or given up within this and the time of one request."""
     rand: Callable[[], float] = random.random
     """Uniform in [0, 1)."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, never going back."""
 
     def delay_s(self, attempt: int, retry_after_s: float | None = None) -> float:
         """Seconds to wait before sending again.
@@ -45,9 +51,19 @@ class RetryPolicy:
             return jittered
         return min(retry_after_s, self.retry_after_cap_s) + jittered
 
-    async def wait(self, attempt: int, retry_after_s: float | None = None) -> None:
-        """Waits for :meth:`delay_s`."""
-        await self.sleep(self.delay_s(attempt, retry_after_s))
+    def deadline(self) -> float:
+        """When what begins now is not sent again any more, on the policy's clock."""
+        return self.clock() + self.total_s
+
+    async def waited(
+        self, attempt: int, deadline: float, retry_after_s: float | None = None
+    ) -> bool:
+        """Waits for :meth:`delay_s`, and tells whether to send again; if not, does not wait."""
+        delay_s = self.delay_s(attempt, retry_after_s)
+        if attempt >= self.retries or self.clock() + delay_s >= deadline:
+            return False
+        await self.sleep(delay_s)
+        return True
 
 
 def parse_retry_after(value: str | None) -> float | None:

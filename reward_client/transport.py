@@ -4,6 +4,7 @@ Maps everything httpx can raise and every problem document to the project's own 
 sent and how answers are put together is :mod:`reward_client.client`.
 """
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -13,10 +14,10 @@ from reward_client.retries import RetryPolicy, parse_retry_after
 from shared.errors import ConfigError, ServiceError, ServiceRefused, ServiceUnreachable
 from shared.problems import Problem
 
-__all__ = ["check_url", "exchange"]
+__all__ = ["check_url", "exchange", "refusal_of"]
 
-_BUSY = (429, 503, 504)
-"""Answers that mean "later", whatever body they carry."""
+_BUSY = (408, 429, 502, 503, 504)
+"""Answers that mean "later", whatever body they carry: a proxy's whose service restarts, too."""
 
 
 def check_url(url: str) -> str:
@@ -35,15 +36,21 @@ def check_url(url: str) -> str:
 
 
 async def exchange(
-    http: httpx.AsyncClient, request: httpx.Request, retry: RetryPolicy, first_attempt: int = 0
+    http: httpx.AsyncClient,
+    request: httpx.Request,
+    retry: RetryPolicy,
+    first_attempt: int = 0,
+    deadline: float | None = None,
 ) -> tuple[httpx.Response, int]:
-    """Sends until there is an answer worth having.
+    """Sends until there is an answer worth having. Only for what may be sent twice.
 
     Args:
         http: Where to send.
-        request: What to send; its body must be in memory.
+        request: What to send; its body must be in memory. An answer that is not complete within its
+            connect and read timeouts together does not count.
         retry: How often, and how long to wait between.
         first_attempt: Retries that were already used up.
+        deadline: After which it is not sent again; None begins to count now.
 
     Returns:
         A 2xx response, and the retries used up so far.
@@ -53,32 +60,46 @@ async def exchange(
         ServiceRefused: Any other answer.
     """
     attempt = first_attempt
+    deadline = retry.deadline() if deadline is None else deadline
     while True:
         error, retry_after_s = await _send_once(http, request)
         if isinstance(error, httpx.Response):
             return error, attempt
-        if not error.retryable or attempt >= retry.retries:
+        if not error.retryable or not await retry.waited(attempt, deadline, retry_after_s):
             raise error
-        await retry.wait(attempt, retry_after_s)
         attempt += 1
 
 
 async def _send_once(
     http: httpx.AsyncClient, request: httpx.Request
 ) -> tuple[httpx.Response | ServiceError, float | None]:
+    patience_s = _patience_s(request)
     try:
-        response = await http.send(request)
-    except httpx.TransportError as exc:
+        # httpx's own timeouts begin anew with every byte.
+        async with asyncio.timeout(patience_s):
+            response = await http.send(request)
+    except TimeoutError as exc:
+        slow = ServiceUnreachable(f"{request.url} did not answer within {patience_s:g} s")
+        slow.__cause__ = exc
+        return slow, None
+    except httpx.RequestError as exc:
         said = str(exc) or type(exc).__name__
         unreachable = ServiceUnreachable(f"{request.url} does not answer: {said}")
         unreachable.__cause__ = exc
         return unreachable, None
     if response.is_success:
         return response, None
-    return _refusal(response), parse_retry_after(response.headers.get("retry-after"))
+    return refusal_of(response), parse_retry_after(response.headers.get("retry-after"))
 
 
-def _refusal(response: httpx.Response) -> ServiceError:
+def _patience_s(request: httpx.Request) -> float | None:
+    """Seconds that an answer may take from the beginning to the end; None for ever."""
+    timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
+    connect_s, read_s = timeouts.get("connect"), timeouts.get("read")
+    return None if connect_s is None or read_s is None else connect_s + read_s
+
+
+def refusal_of(response: httpx.Response) -> ServiceError:
     """The error of an answer that is no success."""
     problem = _problem(response)
     where = f"{response.request.url} answered {response.status_code}"

@@ -178,6 +178,9 @@ async def test_items_that_go_on_failing_are_null() -> None:
         httpx.ConnectError("refused"),
         httpx.ReadTimeout("slow"),
         httpx.RemoteProtocolError("cut off"),
+        httpx.DecodingError("not gzip"),
+        problem(408, "body_too_slow"),
+        httpx.Response(502, text="<html>a proxy</html>"),
         problem(503, "overloaded"),
         problem(504, "deadline_exceeded"),
         httpx.Response(503, text="<html>a proxy</html>"),
@@ -199,6 +202,61 @@ async def test_retry_after_is_honoured(status: int) -> None:
     async with client_of(service, waits) as client:
         await client.score(items(1), RewardSpec())
     assert waits.seconds == [7.25]
+
+
+class Clock(Waits):
+    """Time that passes with every wait, and with every answer."""
+
+    now_s = 0.0
+
+    async def __call__(self, seconds: float) -> None:
+        """Returns at once."""
+        await super().__call__(seconds)
+        self.now_s += seconds
+
+    def answered(self, seconds: float, answer: Answer) -> Handler:
+        """An answer that takes its time."""
+
+        def handle(request: httpx.Request) -> httpx.Response:
+            self.now_s += seconds
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return handle
+
+
+@pytest.mark.parametrize(
+    ("trouble", "sent"),
+    [
+        (httpx.ReadTimeout("slow"), 4),
+        (problem(503, "overloaded", **{"Retry-After": "50"}), 2),
+        (problem(503, "overloaded", **{"Retry-After": "100"}), 2),
+    ],
+)
+async def test_waiting_ends_in_time(trouble: Answer, sent: int) -> None:
+    """What is asked for again begins before the total is over, however many retries are left."""
+    clock = Clock()
+    service = Service(*[clock.answered(30, trouble)] * 99)
+    retry = RetryPolicy(
+        retries=50, total_s=100, rand=lambda: 1.0, sleep=clock, clock=lambda: clock.now_s
+    )
+    async with RewardClient("http://s", retry=retry, transport=httpx.MockTransport(service)) as c:
+        with pytest.raises(ServiceUnreachable):
+            await c.score(items(1), RewardSpec())
+    assert len(service.requests) == sent
+    assert clock.now_s <= 100 + 30
+
+
+async def test_failed_items_are_not_asked_for_for_ever() -> None:
+    """The same bound holds for what came back failed: it stays so."""
+    clock = Clock()
+    service = Service(*[lambda r: clock.answered(30, scored(r, [1]))(r)] * 99)
+    retry = RetryPolicy(retries=50, total_s=100, sleep=clock, clock=lambda: clock.now_s)
+    async with RewardClient("http://s", retry=retry, transport=httpx.MockTransport(service)) as c:
+        response = await c.score(items(2), RewardSpec())
+    assert [r.reward for r in response.results] == [0.0, None]
+    assert service.sent_ids() == [[0, 1], [1], [1], [1]]
 
 
 async def test_service_that_does_not_answer_raises() -> None:

@@ -1,0 +1,136 @@
+"""The client for code that is not asynchronous: the same one, on an event loop in a thread."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from functools import wraps
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+from pydantic import SecretStr
+
+from reward_client.client import ClientOptions, RewardClient
+from reward_client.retries import RetryPolicy
+from shared.errors import ConfigError, ServiceUnreachable
+
+__all__ = ["SyncRewardClient"]
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def _blocking(
+    method: Callable[Concatenate[RewardClient, _Given], Coroutine[Any, Any, _Result]],
+) -> Callable[Concatenate["SyncRewardClient", _Given], _Result]:
+    """A method that waits for what one of :class:`RewardClient` gives."""
+
+    @wraps(method)
+    def call(self: "SyncRewardClient", /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        return self._wait_for(lambda client: method(client, *args, **kwargs))
+
+    return call
+
+
+class SyncRewardClient:
+    """Scores decisions at a reward URL, and returns when there are results.
+
+    Has the methods, timeouts and retries of :class:`RewardClient`, which does the work on an event
+    loop in a thread of its own. So it may be called where another loop runs (a notebook), and from
+    several threads at once. The thread begins with the first call and ends with :meth:`close`; a
+    process that was forked meanwhile needs a client of its own.
+
+    Args:
+        url: Where the service listens, ``http://127.0.0.1:8000``.
+        api_key: Sent as a bearer token; None where the service asks for none.
+        options: Sizes and timeouts.
+        retry: When to send again.
+        transport: Replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: SecretStr | None = None,
+        options: ClientOptions | None = None,
+        retry: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = url
+        self._client = RewardClient(url, api_key, options, retry, transport)
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    score = _blocking(RewardClient.score)
+    states = _blocking(RewardClient.states)
+    state = _blocking(RewardClient.state)
+    outcomes = _blocking(RewardClient.outcomes)
+    push_scenario = _blocking(RewardClient.push_scenario)
+    push_state = _blocking(RewardClient.push_state)
+    info = _blocking(RewardClient.info)
+
+    def close(self) -> None:
+        """Closes the connections and ends the thread. The client may be used again afterwards."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is None or thread is None or self._pid != os.getpid():
+            return
+        asyncio.run_coroutine_threadsafe(_wind_up(self._client), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+    def _wait_for(self, begin: Callable[[RewardClient], Coroutine[Any, Any, _Result]]) -> _Result:
+        loop = self._running_loop()
+        future = asyncio.run_coroutine_threadsafe(begin(self._client), loop)
+        try:
+            return future.result()
+        except CancelledError as exc:
+            raise ServiceUnreachable(f"the client of {self.url} was closed meanwhile") from exc
+        except BaseException:
+            future.cancel()  # an interrupt here ends the request there
+            raise
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the thread, which is begun where there is none.
+
+        Raises:
+            ConfigError: The thread was left behind in the process that this one was forked from.
+        """
+        with self._lock:
+            if self._loop is None:
+                self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="greenfork-client", daemon=True
+                )
+                self._thread.start()
+            elif self._pid != os.getpid():
+                raise ConfigError(
+                    "this client was used before the process was forked; make one in each process"
+                )
+            return self._loop
+
+
+async def _wind_up(client: RewardClient) -> None:
+    """Cancels what others still wait for, and closes the connections."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await client.aclose()
