@@ -24,7 +24,6 @@ __all__ = ["ArchiveLimits", "check_name", "gunzip", "unpack"]
 _CHUNK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
-_ENCRYPTED = 0x1
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 _MAX_NAME_CHARS = 240
@@ -162,8 +161,6 @@ def _unpack_zip(archive: Path, gate: _Unpacking) -> None:
                 continue
             if kind not in (0, stat.S_IFREG):
                 raise ScenarioError(f"{entry.filename!r} is not a plain file", "bad_archive")
-            if entry.flag_bits & _ENCRYPTED:
-                raise ScenarioError(f"{entry.filename!r} is encrypted", "bad_archive")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ScenarioError(f"{entry.filename!r} is not deflated", "bad_archive")
             with packed.open(entry) as content:

@@ -172,8 +172,6 @@ class _Reader:
 
 def _refuse_harmful(element: Element) -> None:
     """Refuses what makes SUMO read or write another file."""
-    if element.tag == "include":
-        raise StateFileError("the state file includes another file")
     for attribute in element.attrib:
         if is_file_attribute(attribute) or attribute in ("output", "dest"):
             raise StateFileError(f"the state file names another file: <{element.tag} {attribute}>")

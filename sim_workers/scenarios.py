@@ -232,7 +232,7 @@ def _read_options(config: Path) -> dict[str, str]:
     if not config.is_file():
         raise ScenarioError(f"{config} does not exist", "scenario_not_found")
     try:
-        root: Element | None = SafeXml.parse(config).getroot()
+        root: Element | None = SafeXml.parse(config, forbid_dtd=True).getroot()
     except (ParseError, LookupError, ValueError) as exc:  # what is unsafe is a ValueError, too
         raise ScenarioError(f"{config} is not a SUMO configuration: {exc}", "bad_xml") from exc
     options = dict(_given(root)) if root is not None else {}

@@ -48,7 +48,7 @@ class UploadedStates:
 
     def _changed(self) -> list[Path]:
         changed = []
-        for index in sorted(self._folder.glob("[!.]*/states/index.jsonl")):
+        for index in sorted(self._folder.glob("*/states/index.jsonl")):
             found = index.stat()
             mark = (found.st_mtime_ns, found.st_size)
             root = index.parent.parent

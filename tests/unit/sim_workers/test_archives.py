@@ -135,6 +135,16 @@ def test_tar_entry_that_is_no_plain_file_is_refused(kind: bytes, tmp_path: Path)
     assert refusal(tmp_path / "archive").code == "bad_archive"
 
 
+def test_sparse_file_is_refused(tmp_path: Path) -> None:
+    """Its size is what it says, whatever comes out of the archive."""
+    entry = tarfile.TarInfo("town.net.xml")
+    entry.size = 1
+    entry.pax_headers = {"GNU.sparse.size": str(1 << 40), "GNU.sparse.map": "0,1"}
+    with tarfile.open(tmp_path / "archive", "w:gz", format=tarfile.PAX_FORMAT) as packed:
+        packed.addfile(entry, io.BytesIO(b"x"))
+    assert refusal(tmp_path / "archive").code == "bad_archive"
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
 def test_zip_entry_that_is_no_plain_file_is_refused(kind: int, tmp_path: Path) -> None:
     """A link is a file whose mode says so."""

@@ -95,11 +95,15 @@ def test_other_folders_of_the_bundle_are_fine(folder: Path) -> None:
     assert load_scenario(config, within=folder).name == "town"
 
 
-@pytest.mark.parametrize("head", [_BOMB, _OUTER])
+_DTD = '<?xml version="1.0"?><!DOCTYPE x SYSTEM "http://127.0.0.1/x.dtd">'
+
+
+@pytest.mark.parametrize("head", [_BOMB, _OUTER, _DTD])
 @pytest.mark.parametrize("place", ["net", "route", "additional", "weight", "gzipped", "config"])
 def test_entities_are_refused_everywhere(folder: Path, head: str, place: str) -> None:
     """In the configuration and in each kind of file, packed or not."""
-    content = f"{head}<routes><vehicle id='&a;' depart='0'/></routes>"
+    use = "x" if head is _DTD else "&a;"
+    content = f"{head}<routes><vehicle id='{use}' depart='0'/></routes>"
     option = {"net": "net-file", "weight": "weight-files", "additional": "additional-files"}
     if place == "config":
         (folder / "town.sumocfg").write_text(
