@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
-from cli import dataset, demo, keys, ledger, outcomes, push, scenarios, score, serve, train
+from cli import dataset, demo, jobs, keys, ledger, outcomes, push, scenarios, score, serve, train
 from cli.output import exit_status, print_error
 
 __all__ = ["app", "commands"]
@@ -25,6 +25,7 @@ commands.add_typer(scenarios.app, name="scenarios")
 commands.add_typer(dataset.app, name="dataset")
 commands.add_typer(train.app, name="train")
 commands.add_typer(keys.app, name="keys")
+commands.add_typer(jobs.app, name="jobs")
 commands.add_typer(ledger.app, name="ledger")
 commands.command(epilog=serve.EXAMPLE)(serve.serve)
 commands.command(epilog=score.EXAMPLE)(score.score)

@@ -1,7 +1,7 @@
 """``greenfork score``: score a file of decisions at a reward URL."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +25,8 @@ EXAMPLE = (
     "--output rewards.jsonl"
 )
 _MAX_LISTED = 20
+_JOB_LINES = 2000
+"""Longer files are scored as jobs."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class _Summary:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Service:
     """What is asked of whom."""
 
     url: str
@@ -101,7 +103,9 @@ class _Out:
 
 def score(
     url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
-    source: Annotated[Path, typer.Option("--input", help="JSON lines, one item each.")],
+    source: Annotated[
+        Path, typer.Option("--input", help="JSON lines, one item each, or a .parquet file.")
+    ],
     output: Annotated[Path, typer.Option(help="Results, one a line of the input.")],
     reward: Annotated[
         str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
@@ -123,6 +127,13 @@ def score(
         bool, typer.Option("--series", help="Have the queue after each second, too.")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Lines that are sent together.")] = 512,
+    job: Annotated[
+        bool | None,
+        typer.Option(
+            help="Send the file once, as a job that goes on when this command ends and that the "
+            "same command takes up again. By default where it has more than 2000 lines."
+        ),
+    ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
@@ -138,8 +149,10 @@ def score(
 
     from pydantic import SecretStr
 
+    from cli.score_job import JobOrder, delete_job, score_as_job
     from reward_client.batches import Terms
     from reward_client.jsonl import read_lines
+    from shared.jobs import JobSpec
 
     spec = _reward_spec(
         {
@@ -150,32 +163,73 @@ def score(
             "seeds": seed or None,
         }
     )
-    terms = Terms(spec, timeout, series)
-    job = _Job(url, SecretStr(api_key) if api_key else None, terms)
-    total = _count_lines(source)
+    service = _Service(url, SecretStr(api_key) if api_key else None, Terms(spec, timeout, series))
+    total = None if _is_parquet(source) else _count_lines(source)
+    is_job = _is_job(source, total, job)
+    order = JobOrder(
+        service.url,
+        service.api_key,
+        JobSpec(reward=spec, series=series),
+        source,
+        output,
+        is_optional=job is None and total is not None,
+    )
     with (
-        source.open("rb") as texts,
         _written_atomically(output) as sink,
-        _progress(total) as (progress, bar),
+        _progress(total, is_hidden=as_json) as (progress, bar),
     ):
         out = _Out(sink, progress, bar)
-        summary = asyncio.run(_score_all(job, read_lines(texts, batch_size), out))
+        summary = _Summary()
+        take = _taker(out, summary)
+        done = score_as_job(order, take) if is_job else None
+        if done is None:
+            with source.open("rb") as texts:
+                asyncio.run(_score_all(service, read_lines(texts, batch_size), take))
+    if done is not None:
+        summary.cached, summary.rollouts = done.counts.cached, done.counts.rollouts
+        delete_job(order, done.id)
     _report(summary, output, as_json)
     raise typer.Exit(1 if summary.failed else 0)
 
 
-async def _score_all(job: _Job, batches: "Iterable[Sequence[Line]]", out: _Out) -> _Summary:
-    """Scores batch after batch, writing results as they come."""
+def _is_parquet(source: Path) -> bool:
+    return source.suffix == ".parquet"
+
+
+def _is_job(source: Path, total: int | None, is_wanted: bool | None) -> bool:
+    """Whether a file is scored as a job.
+
+    Raises:
+        InputError: It must be, and shall not.
+    """
+    from shared.errors import InputError
+
+    if total is None and is_wanted is False:
+        raise InputError(f"{source} is scored as a job only: leave --no-job out", "job_needed")
+    return total is None or (total > _JOB_LINES if is_wanted is None else is_wanted)
+
+
+def _taker(out: _Out, summary: _Summary) -> "Callable[[Batch], None]":
+    """Writes batches down as they come."""
+    begin_s = perf_counter()
+
+    def take(batch: "Batch") -> None:
+        summary.add(batch, perf_counter() - begin_s)
+        out.advance(batch, summary)
+
+    return take
+
+
+async def _score_all(
+    service: _Service, batches: "Iterable[Sequence[Line]]", take: "Callable[[Batch], None]"
+) -> None:
+    """Scores batch after batch."""
     from reward_client import RewardClient
     from reward_client.jsonl import LineScorer
 
-    summary = _Summary()
-    begin_s = perf_counter()
-    async with RewardClient(job.url, job.api_key) as client:
-        async for batch in LineScorer(client, job.terms).score(batches):
-            summary.add(batch, perf_counter() - begin_s)
-            out.advance(batch, summary)
-    return summary
+    async with RewardClient(service.url, service.api_key) as client:
+        async for batch in LineScorer(client, service.terms).score(batches):
+            take(batch)
 
 
 def _weights(terms: Sequence[str]) -> dict[str, float]:
@@ -252,7 +306,7 @@ def _written_atomically(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[tuple["Progress", "TaskID"]]:
+def _progress(total: int | None, is_hidden: bool) -> Iterator[tuple["Progress", "TaskID"]]:
     """A bar with the rate and the time left, on stderr where that is a terminal."""
     from rich.console import Console
     from rich.progress import (
@@ -270,7 +324,8 @@ def _progress(total: int) -> Iterator[tuple["Progress", "TaskID"]]:
         TextColumn("{task.fields[rate]:.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=is_hidden) as progress:
         yield progress, progress.add_task("scoring", total=total, rate=0.0)
 
 

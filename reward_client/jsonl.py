@@ -21,9 +21,9 @@ from shared.errors import (
 from shared.scoring import ScoreItem, ScoreResult
 from shared.validation import request_error
 
-__all__ = ["Batch", "Line", "LineScorer", "read_lines"]
+__all__ = ["OF_ONE_ITEM", "Batch", "Line", "LineScorer", "read_lines"]
 
-_OF_ONE_ITEM = frozenset(
+OF_ONE_ITEM = frozenset(
     {
         "body_too_large",
         "invalid_request",
@@ -120,7 +120,7 @@ class LineScorer:
                 raise
             return [_failed(item, ErrorInfo.of(exc)) for item in items], 0
         except ServiceRefused as exc:
-            if exc.code not in _OF_ONE_ITEM:
+            if exc.code not in OF_ONE_ITEM:
                 raise
             refusal = ErrorInfo.of(exc)
         else:
