@@ -1,4 +1,4 @@
-"""What a foreign protocol has no words for: the reward, as parameters of the URL."""
+"""The reward as a foreign trainer's configuration names it: parameters of a URL, or keywords."""
 
 from collections.abc import Iterable
 
@@ -11,11 +11,11 @@ from shared.rewards import FollowUp, RewardSpec, TermName
 from shared.scoring import ScoreItem, ScoreRequest
 from shared.validation import request_error
 
-__all__ = ["CompatQuery"]
+__all__ = ["TrainerTerms"]
 
 
-class CompatQuery(WireModel):
-    """The reward that a trainer's URL asks for, ``?reward=queue_gain&horizon_s=30``."""
+class TrainerTerms(WireModel):
+    """What is asked for every completion, ``?reward=queue_gain&horizon_s=30``."""
 
     reward: TermName = "queue_gain"
     horizon_s: int = Field(default=60, ge=1, le=3600)
@@ -31,20 +31,27 @@ class CompatQuery(WireModel):
     timeout_s: float = Field(default=30, gt=0, le=3600)
     """Seconds after which the request is answered with an error; below the caller's own timeout."""
 
-    def request(self, items: Iterable[ScoreItem]) -> ScoreRequest:
-        """Items under these terms.
+    def spec(self) -> RewardSpec:
+        """The reward as scoring knows it.
 
         Raises:
-            InvalidRequest: There are no items, or the seeds are none.
+            InvalidRequest: The seeds are none.
         """
         try:
-            spec = RewardSpec(
+            return RewardSpec(
                 name=self.reward,
                 horizon_s=self.horizon_s,
                 invalid_reward=self.invalid_reward,
                 follow_up=self.follow_up,
                 seeds=self.seeds,
             )
-            return ScoreRequest(items=tuple(items), reward=spec, timeout_s=self.timeout_s)
         except ValidationError as exc:
             raise request_error(exc.errors()) from exc
+
+    def request(self, items: Iterable[ScoreItem]) -> ScoreRequest:
+        """Items, at least one, under these terms.
+
+        Raises:
+            InvalidRequest: The seeds are none.
+        """
+        return ScoreRequest(items=tuple(items), reward=self.spec(), timeout_s=self.timeout_s)

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ValidationError
 from reward_server.compat.nemo_gym import VerifyAnswer, VerifyRequest
 from reward_server.compat.openrlhf import OpenRLHFAnswer, OpenRLHFRequest
 from reward_server.compat.slime import SlimeAnswer, SlimeRequest
-from reward_server.compat.terms import CompatQuery
 from reward_server.gate import requires
 from reward_server.problems import documented
 from reward_server.routes.scored import scored_for
 from reward_server.services import ServicesDep
 from shared.errors import InvalidRequest
+from shared.trainer_terms import TrainerTerms
 from shared.validation import request_error
 
 __all__ = ["BODIES", "router"]
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/compat", tags=["other trainers"], dependencies=[requ
 
 _PROBLEMS = documented(400, 401, 403, 404, 408, 413, 422, 503, 504)
 _Body = TypeVar("_Body", bound=BaseModel)
-Terms = Annotated[CompatQuery, Query()]
+Terms = Annotated[TrainerTerms, Query()]
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
