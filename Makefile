@@ -40,7 +40,7 @@ typecheck: setup ## mypy, strict
 	$(BIN)/mypy
 
 unit: setup ## Fast tests: no Ray, no SUMO, no socket
-	$(BIN)/pytest tests/unit shared reward_client reward_server/storage/stats.py reward_server/storage/urls.py sim_workers/rewards.py sim_workers/statefile.py trainer
+	$(BIN)/pytest tests/unit shared reward_client reward_server/admission.py reward_server/storage/stats.py reward_server/storage/urls.py sim_workers/rewards.py sim_workers/statefile.py trainer
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
 	$(BIN)/pytest --randomly-dont-reorganize tests/integration
