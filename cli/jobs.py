@@ -39,9 +39,11 @@ def list_jobs(
         print_json([job.model_dump(mode="json") for job in page.jobs])
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("job", "status", "done", "failed", "items/s", "left", "sent (UTC)")
+    table = Table(
+        Column("job", no_wrap=True), "status", "done", "failed", "items/s", "left", "sent (UTC)"
+    )
     for job in page.jobs:
         table.add_row(job.id, job.status, *_progress(job), f"{job.created_at:%Y-%m-%d %H:%M:%S}")
     Console().print(table)

@@ -1,0 +1,73 @@
+"""A gateway that may be killed, and started again on the same data."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from tests.integration.reward_server.serving import GREENFORK
+
+__all__ = ["GatewayProcess"]
+
+_MARK = "GREENFORK_TEST_KILLED"
+
+
+class GatewayProcess:
+    """A gateway on a dataset and a data directory, with one worker."""
+
+    def __init__(self, dataset: Path, data_dir: Path) -> None:
+        self._options = ["--dataset", str(dataset), "--data-dir", str(data_dir)]
+        self._mark = uuid.uuid4().hex
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Returns when it is ready."""
+        self._process = subprocess.Popen(
+            [*GREENFORK, "serve", *self._options, "--port", "0", "--workers", "1", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {_MARK: self._mark},
+            text=True,
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message: str = json.loads(line)["message"]
+            if message.startswith("ready"):
+                self.url = message.split()[-1]
+                return
+        raise AssertionError("the gateway has ended")
+
+    def kill(self) -> None:
+        """Ends it as an accident would; what it leaves behind ends by itself, or is ended."""
+        self._end(signal.SIGKILL)
+        end_s = time.monotonic() + 5
+        while self._left() and time.monotonic() < end_s:
+            time.sleep(0.1)
+        for pid in self._left():
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ends it in order; nothing may be left."""
+        assert self._end(signal.SIGTERM) == 0
+        assert self._left() == []
+
+    def _end(self, signum: signal.Signals) -> int:
+        assert self._process is not None
+        with self._process as process:
+            process.send_signal(signum)
+            return process.wait(timeout=30)
+
+    def _left(self) -> list[int]:
+        """Processes that inherited the mark, but for those that have ended."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"{_MARK}={self._mark}".encode() in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
