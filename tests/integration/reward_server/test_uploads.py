@@ -23,6 +23,8 @@ from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
 from reward_server.uploads.intake import look_at
 from shared.errors import InvalidRequest
+from sim_workers.build_plan import BuildOptions
+from sim_workers.builder import build_dataset
 from sim_workers.intake import IntakeRequest
 from sim_workers.store import StateStore
 from sim_workers.sumo_program import find_sumo
@@ -139,11 +141,12 @@ def test_scenario_and_state_are_uploaded_and_scored(
     client: httpx.Client, plain_state: bytes
 ) -> None:
     """What is new is 201, what is repeated 200; rewards say that nothing was proven."""
-    first = client.put("/v1/scenarios", content=zip_of(crossing_files()))
-    again = client.put("/v1/scenarios", content=zip_of(crossing_files()))
+    files = crossing_files()
+    files["fresh.sumocfg"] = files.pop("crossing.sumocfg")
+    first, again = (client.put("/v1/scenarios", content=zip_of(files)) for _ in range(2))
     assert (first.status_code, again.status_code) == (201, 200)
     assert (first.json()["created"], again.json()["created"]) == (True, False)
-    assert (first.json()["name"], first.json()["signals"]) == ("crossing", ["c"])
+    assert (first.json()["name"], first.json()["signals"]) == ("fresh", ["c"])
     where: dict[str, str | int] = {"scenario": first.json()["scenario_id"], "seed": 5}
     views = [
         client.put("/v1/states", params=where, content=content)
@@ -295,10 +298,12 @@ def test_push_brings_a_dataset_and_uploads_survive(
     data_dir: Path,
     dataset_of: Callable[[str], Path],
     plain_state: bytes,
+    tmp_path: Path,
 ) -> None:
     """From the command line; to be scored by a gateway that starts afterwards on the same disk."""
     environment = os.environ | {"GREENFORK_API_KEY": keys["both"]}
-    grid = dataset_of("grid2x2")
+    grid = tmp_path / "grid"
+    build_dataset(OWN["grid2x2"], grid, BuildOptions(seeds=(7,), states=2))
     for source in (grid, _CROSSING):
         command = [*GREENFORK, "push", str(source), "--url", url, "--json"]
         ran = subprocess.run(
