@@ -81,7 +81,7 @@ def plain_state(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("plain") / "state.xml"
     options = ["--save-state.times", str(_TIME_S), "--save-state.files", str(path)]
     run = [
-        find_sumo(sumo_version()),
+        str(find_sumo(sumo_version())),
         "-c",
         str(_CROSSING),
         "--seed",
