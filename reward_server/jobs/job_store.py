@@ -84,11 +84,11 @@ class JobStore:
         }
         is_same = (JOBS.c.caller == new.caller) & (JOBS.c.request_key == new.request_key)
         async with self._database.begin() as connection:
-            done = await connection.execute(self._database.insert_new(JOBS).values(**row))
-            is_new = done.rowcount == 1
-            which = JOBS.c.job_id == row["job_id"] if is_new else is_same
-            found = (await connection.execute(select(JOBS).where(which))).one()
-        return read_job(found), is_new
+            new_row = self._database.insert_new(JOBS).values(**row).returning(JOBS)
+            found = (await connection.execute(new_row)).one_or_none()
+            if found is not None:
+                return read_job(found), True
+            return read_job((await connection.execute(select(JOBS).where(is_same))).one()), False
 
     async def add(self, job_id: str, pieces: Sequence[Piece]) -> None:
         """Stores some of a job's pieces."""

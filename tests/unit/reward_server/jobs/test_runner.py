@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from reward_server.storage.tables import JOBS, OUTCOMES
+from reward_server.storage.urls import sqlite_url
 from shared.decisions import Extend
 from shared.errors import LedgerError, RolloutRejected, UnknownState, WorkerLost
 from shared.jobs import JobResult
@@ -28,7 +29,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
     workshops: list[Workshop] = []
 
     async def open_one(name: str = "gateway") -> Workshop:
-        workshops.append(await Workshop(tmp_path / "jobs.sqlite", name).open())
+        workshops.append(await Workshop(sqlite_url(tmp_path / "jobs.sqlite"), name).open())
         return workshops[-1]
 
     yield open_one
@@ -67,7 +68,9 @@ async def test_results_stand_in_the_order_of_the_items(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("moment", [1, 2, 4, 9, 16, 23])
-async def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(opened: Open, moment: int) -> None:
+async def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    opened: Open, tmp_path: Path, moment: int
+) -> None:
     """And what is in the ledger is not rolled out again."""
     items = make_items(24)
     first = await opened("first")
@@ -87,7 +90,7 @@ async def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(opened: Open, m
     rolled_out = {task.decisions_text() for task in second.rollouts.runs}
     assert not known & rolled_out
     assert known | rolled_out == {task.decisions_text() for task in map(task_of, items)}
-    undisturbed = await Workshop(second.path.with_name("other.sqlite")).open()
+    undisturbed = await Workshop(sqlite_url(tmp_path / "other.sqlite")).open()
     await undisturbed.runner.start()
     same_id = await undisturbed.send(items)
     await undisturbed.finished(same_id)

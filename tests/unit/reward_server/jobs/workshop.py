@@ -4,7 +4,8 @@ import asyncio
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from sqlalchemy import URL
 
 from reward_server.callers import Caller
 from reward_server.jobs.changes import Changes
@@ -17,7 +18,6 @@ from reward_server.jobs.runner import JobRunner
 from reward_server.services import Services
 from reward_server.settings import load_settings
 from reward_server.storage.database import Database
-from reward_server.storage.urls import sqlite_url
 from shared.decisions import NextPhase
 from shared.jobs import JobSpec
 from shared.rewards import RewardSpec
@@ -46,23 +46,25 @@ def _item(i: int) -> ScoreItem:
 
 @dataclass
 class Workshop:
-    """One gateway's jobs; several on one path are one after the other, or side by side."""
+    """One gateway's jobs; several on one database are one after the other, or side by side."""
 
-    path: Path
+    url: URL
     name: str = "gateway"
+    lease_s: float = 30.0
     rollouts: FakeRunner = field(default_factory=FakeRunner)
     slept_s: list[float] = field(default_factory=list)
+    has_slept: asyncio.Event = field(default_factory=asyncio.Event)
     sleep_until: asyncio.Event | None = None
     """Sleeps last until this is set; without it, no time."""
 
     async def open(self) -> "Workshop":
         """Opens the database; nothing is worked on yet."""
-        self.database = Database(sqlite_url(self.path))
+        self.database = Database(self.url)
         await self.database.start()
         self.services = Services.of(load_settings({}), make_store(), self.rollouts, self.database)
         self.store = JobStore(self.database)
         self.changes = Changes()
-        self.leases = JobLeases(self.database, self.name, 30.0)
+        self.leases = JobLeases(self.database, self.name, self.lease_s)
         retries = JobRetries(rand=lambda: 1.0, sleep=self._sleep)
         score = self.services.scorer.score
         self.runner = JobRunner(self.leases, score, self.changes, retries=retries)
@@ -129,6 +131,7 @@ class Workshop:
 
     async def _sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
+        self.has_slept.set()
         if self.sleep_until is not None:
             await self.sleep_until.wait()
         await asyncio.sleep(0)
