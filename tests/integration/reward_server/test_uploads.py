@@ -26,6 +26,7 @@ from shared.errors import InvalidRequest
 from sim_workers.build_plan import BuildOptions
 from sim_workers.builder import build_dataset
 from sim_workers.intake import IntakeRequest
+from sim_workers.isolation import probe
 from sim_workers.store import StateStore
 from sim_workers.sumo_program import find_sumo
 from sim_workers.version import sumo_version
@@ -284,6 +285,13 @@ def test_unknown_scenario_is_404(client: httpx.Client, scenario_id: str) -> None
     """Whatever path it looks like."""
     response = client.put("/v1/states", params={"scenario": scenario_id, "seed": 1}, content=b"x")
     assert_refused(response, 404, "unknown_scenario")
+
+
+def test_info_says_what_is_isolated(client: httpx.Client) -> None:
+    """And how large an upload may be."""
+    info = client.get("/v1/info").json()
+    assert info["isolation"] == {"network": probe().network, "limits": True}
+    assert info["limits"]["max_upload_bytes"] == 256 << 20
 
 
 def test_uploads_are_told_apart_by_their_queries(client: httpx.Client) -> None:
