@@ -1,6 +1,7 @@
 """Bulk jobs as the routes see them: sent, looked up, followed, deleted, each by its caller."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterable
 from contextlib import ExitStack, suppress
@@ -32,6 +33,7 @@ from sim_workers.store import StateStore
 
 __all__ = ["BulkJobs"]
 
+_JOB_ID = re.compile("[0-9a-f]{32}")
 _LEASE_S = 30.0
 _STORED_TOGETHER = 16
 """Pieces in one transaction."""
@@ -176,7 +178,7 @@ class BulkJobs:
         Raises:
             UnknownJob: The caller has none of that id.
         """
-        job = await self._store.find(job_id)
+        job = await self._store.find(job_id) if _JOB_ID.fullmatch(job_id) else None
         if job is None or (job.caller != caller.name and "admin" not in caller.scopes):
             raise UnknownJob(f"there is no job {job_id!r}")
         return job

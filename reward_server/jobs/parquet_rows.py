@@ -20,7 +20,7 @@ from shared.scoring import ScoreItem
 
 __all__ = ["main", "rows_of"]
 
-_MEMORY_BYTES = 2 * 2**30
+_MEMORY_BYTES = 2**30
 _BATCH_ROWS = 256
 _AS_JSON = ("decision", "decisions")
 

@@ -1,12 +1,14 @@
 """``/v1/jobs``: whole files of decisions."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
+from starlette.requests import ClientDisconnect
 
 from reward_server.callers import caller_of
 from reward_server.gate import requires
@@ -15,7 +17,7 @@ from reward_server.problems import documented
 from reward_server.requests import notes_of
 from reward_server.routes.examples import SCORE_REQUESTS
 from reward_server.services import ServicesDep
-from shared.errors import InvalidRequest
+from shared.errors import ClientGone, InvalidRequest
 from shared.jobs import JobPage, JobSpec, JobView
 from shared.validation import request_error
 
@@ -95,7 +97,7 @@ async def submit(
     terms = _spec(spec, form)
     caller = caller_of(request)
     view, is_new = await services.jobs.submit(
-        caller, request.stream(), form, terms, _request_key(request)
+        caller, _body(request), form, terms, _request_key(request)
     )
     notes_of(request).fields.update(job_id=view.id, items=view.items, is_new=is_new)
     return Response(
@@ -189,6 +191,19 @@ async def delete(request: Request, services: ServicesDep, job_id: JobId) -> Resp
     """Ends it where it runs. What it has rolled out stays in the ledger."""
     await services.jobs.delete(caller_of(request), job_id)
     return Response(status_code=204)
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Raises:
+        ClientGone: The caller went away before the end.
+    """
+    try:
+        async for part in request.stream():
+            yield part
+    except ClientDisconnect as exc:
+        raise ClientGone("the caller went away before all of the job was sent") from exc
 
 
 def _form(request: Request) -> BodyForm:

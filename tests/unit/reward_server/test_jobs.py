@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 from sqlalchemy import select, update
 
+from reward_server.app import create_app
 from reward_server.callers import SCOPES, Caller
 from reward_server.jobs.records import Job
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
@@ -178,11 +179,45 @@ async def test_newest_job_is_listed_first(gateway: Gateway) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", ["", "/results", "/events"])
-async def test_unknown_job(gateway: Gateway, suffix: str) -> None:
+@pytest.mark.parametrize("job_id", ["0" * 32, "nope", "%00"])
+async def test_unknown_job(gateway: Gateway, job_id: str) -> None:
     """Is 404, whatever is asked of it."""
-    assert_problem(await gateway.http.get(f"/v1/jobs/nope{suffix}"), 404, "unknown_job")
-    assert_problem(await gateway.http.delete("/v1/jobs/nope"), 404, "unknown_job")
+    path = f"/v1/jobs/{job_id}"
+    for asked in (path, f"{path}/results", f"{path}/events"):
+        assert_problem(await gateway.http.get(asked), 404, "unknown_job")
+    assert_problem(await gateway.http.delete(path), 404, "unknown_job")
+
+
+async def test_caller_that_goes_away_leaves_nothing(gateway: Gateway) -> None:
+    """Half a body is no job, and no fault of the service's."""
+    app = create_app(gateway.services)
+    parts = [body_of(make_items(2)).encode(), None]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        part = parts.pop(0) if parts else None
+        if part is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": part, "more_body": True}
+
+    async def send(message: Any) -> None:  # noqa: ANN401
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/jobs", "query_string": b""}
+    headers = [(b"content-type", b"application/x-ndjson")]
+    await app(scope | {"headers": headers, "http_version": "1.1"}, receive, send)
+    assert sent[0]["status"] == 499
+    assert (await gateway.http.get("/v1/jobs")).json()["total"] == 0
+
+
+async def test_parquet_that_would_fill_the_memory_is_refused(gateway: Gateway) -> None:
+    """A megabyte that unpacks to three gigabytes; the gateway itself unpacks none of it."""
+    columns = {"state_id": pa.DictionaryArray.from_arrays([0] * 3000, ["x" * 10**6])}
+    file = io.BytesIO()
+    parquet.write_table(pa.table(columns), file, store_schema=False)
+    assert file.tell() < 2**21
+    response = await gateway.http.post("/v1/jobs", content=file.getvalue(), headers=PARQUET)
+    assert_problem(response, 422, "invalid_request")
 
 
 async def test_results_can_be_taken_up_anywhere(gateway: Gateway) -> None:
