@@ -1,7 +1,8 @@
 """Bounded admission: what does not fit is refused at once, with an honest time to come back.
 
 The bound is shared by dynamic thresholds: a caller may have as many items under way as there is
-room left, times a factor. Alone it gets nearly all of it; whoever comes next finds room. (A. K.
+room left then, times a factor. Alone it gets nearly all of it; whoever comes next finds room, and
+needs no share for its first request. (A. K.
 Choudhury and E. L. Hahne, "Dynamic queue length thresholds for shared-memory packet switches",
 IEEE/ACM Transactions on Networking 6, 1998.)
 """
@@ -55,8 +56,8 @@ def excess_items(own: int, total: int, items: int, limit: int, weight: float = 1
     (0, 1, 0)
     """
     factor = _FACTOR * weight
-    above_share = own + items - factor * (limit - total)
-    return max(0, total + items - limit, math.ceil(above_share / (1 + factor)))
+    above_share = own + items - factor * (limit - total - items)
+    return max(0, total + items - limit, min(own, math.ceil(above_share / (1 + factor))))
 
 
 class Admission:

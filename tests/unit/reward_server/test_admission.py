@@ -43,13 +43,39 @@ def test_room_is_given_back() -> None:
 
 
 def test_wait_follows_the_throughput() -> None:
-    """300 items in the last 30 s are 10 a second: room for 50 comes in 5 s."""
+    """300 items in the last 30 s are 10 a second: room for 50 comes in 5 s.
+
+    That is for others; the caller's own share of it takes 84 items, 9 s.
+    """
     clock = Clock()
     admission = Admission(300, clock, lambda: 0.0)
-    with admission.admitted(TRAINER, 300):
+    with admission.admitted(OTHER, 300):
         clock.now_s = 10.0
-    with admission.admitted(TRAINER, 300):
+    with admission.admitted(OTHER, 300):
         assert refusal(admission, 50).retry_after_s == 5
+    clock.now_s = 20.0
+    with admission.admitted(TRAINER, 300):
+        clock.now_s = 100.0
+    with admission.admitted(TRAINER, 300):
+        assert refusal(admission, 50).retry_after_s == 9
+
+
+def test_a_greedy_caller_of_large_requests_leaves_room_for_others() -> None:
+    """The share holds with the request in it, not only before it."""
+    admission = Admission(64)
+    with ExitStack() as under_way:
+        for _ in range(3):
+            under_way.enter_context(admission.admitted(TRAINER, 16))
+        refusal(admission, 16)
+        under_way.enter_context(admission.admitted(OTHER, 16))
+
+
+def test_a_caller_of_little_weight_is_let_in_where_there_is_room() -> None:
+    """Its first request needs no share: it would never be let in."""
+    admission = Admission(900)
+    light = Caller("light", SCOPES, 0.001)
+    with admission.admitted(OTHER, 100), admission.admitted(light, 800):
+        pass
 
 
 def test_unknown_throughput_is_not_called_fast() -> None:
