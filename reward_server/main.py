@@ -12,6 +12,7 @@ import structlog
 import uvicorn
 
 from reward_server.app import create_app
+from reward_server.connections import connections_of, give_up_deaf_callers
 from reward_server.exposure import refuse_exposure
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
@@ -91,6 +92,8 @@ class _Gateway:
     async def _serve(self, services: Services, listener: socket.socket) -> None:
         config = uvicorn.Config(
             create_app(services),
+            http=connections_of(self._settings.body_timeout_s),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -98,6 +101,7 @@ class _Gateway:
             timeout_graceful_shutdown=_GRACE_S,
         )
         self._signals.server = server = _Server(config, services.jobs.hang_up)
+        give_up_deaf_callers(listener, self._settings.body_timeout_s)
         self._announce(f"answering at {_url(listener)}, starting workers")
         greeting = asyncio.create_task(self._greet(services, listener))
         try:

@@ -50,7 +50,8 @@ class ServerSettings(ProcessSettings):
     max_pending_bytes: int = Field(default=512 * 2**20, ge=1024)
     """Bytes of all requests' bodies under way; a request that does not fit is answered 503."""
     body_timeout_s: float = Field(default=60.0, gt=0)
-    """Seconds for which a caller may send nothing more of a body that is not complete."""
+    """Seconds that the head of a request may take, and for which a caller may send nothing more of
+    a body that is not complete, or take nothing of an answer."""
     max_upload_bytes: int = Field(default=256 * 2**20, ge=1024)
     """Bytes of one uploaded scenario or state, as it is sent; a larger one is answered 413."""
     hot_memory_mb: int = Field(default=256, ge=0)
