@@ -192,6 +192,24 @@ def test_state_of_a_dataset_keeps_its_id_and_its_proof(
         assert_refused(other, 409, "conflicting_state")
 
 
+def test_plain_sumo_saves_the_states_of_a_dataset(
+    client: httpx.Client, dataset_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Told to save everything, it comes to the same file, and the same id, as the builder."""
+    state = next(iter(StateStore.open([dataset_of("crossing")])))
+    time_s, target = f"{state.record.time_s:g}", tmp_path / "state.xml"
+    command = [
+        *(str(find_sumo(sumo_version())), *state.manifest.simulation.command),
+        *("--end", str(state.record.time_s + 1)),
+        *("--save-state.times", time_s, "--save-state.files", str(target)),
+        *("--save-state.rng", "--save-state.transportables", "--save-state.precision", "30"),
+    ]
+    subprocess.run(command, cwd=state.layout.root, check=True, capture_output=True)
+    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 7}
+    response = client.put("/v1/states", params=where, content=target.read_bytes())
+    assert (response.status_code, response.json()["state_id"]) == (200, state.record.state_id)
+
+
 def test_scopes_and_keys_are_asked_for(url: str, keys: dict[str, str]) -> None:
     """Before anything of a body is read."""
     with httpx.Client(base_url=url, timeout=30) as http:
