@@ -52,7 +52,8 @@ class Situation(WireModel):
                 return cls.model_validate_json(label)
             return cls.model_validate(label)
         except ValidationError as exc:
-            reason = request_error(exc.errors()).message
+            is_whole = not exc.errors()[0]["loc"]
+            reason = "is no JSON object" if is_whole else request_error(exc.errors()).message
             raise InvalidRequest(
                 f"{place}: {reason}; it must hold state_id, tls_id and decision_kind",
                 "invalid_label",
