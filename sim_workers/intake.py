@@ -7,6 +7,7 @@ limit that its owner keeps, and leaves a finished folder or nothing.
 It reads one request as JSON from its standard input, and writes one answer to its standard output.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -49,6 +50,8 @@ from sim_workers.version import simulator
 __all__ = ["IntakeAnswer", "IntakeRequest", "main"]
 
 _LIMIT_S = 60.0
+_NICENESS = 10
+"""Rollouts, which somebody waits for, come first."""
 _EQUAL_S = 0.0005
 """SUMO counts milliseconds, and a file may be saved with two decimals only."""
 
@@ -85,6 +88,7 @@ def main() -> None:
     """Answers one request."""
     request = IntakeRequest.model_validate_json(sys.stdin.buffer.read())
     limit(max_memory_bytes=request.max_memory_bytes)
+    os.nice(_NICENESS)
     take = _take_scenario if request.dataset is None else _take_state
     sys.stdout.write(_answer(request, take).model_dump_json())
 

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
 from reward_server.gate import requires
 from reward_server.problems import documented
 from reward_server.requests import notes_of
 from reward_server.services import ServicesDep
 from reward_server.uploads.desk import StateOrigin
+from shared.errors import ClientGone
 from shared.states import StateView
 from shared.uploads import ScenarioView
 
@@ -90,6 +92,14 @@ async def put_state(
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
-        if chunk:
-            yield chunk
+    """The body as it comes.
+
+    Raises:
+        ClientGone: The caller went away before the end.
+    """
+    try:
+        async for chunk in request.stream():
+            if chunk:
+                yield chunk
+    except ClientDisconnect as exc:
+        raise ClientGone("the caller went away before all of the upload was sent") from exc

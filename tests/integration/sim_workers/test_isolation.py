@@ -125,7 +125,7 @@ def test_limits_are_taken(tmp_path: Path) -> None:
     core, descriptors, size = json.loads(run_isolated(tmp_path, code).stdout)
     assert core == [0, 0]
     assert descriptors[0] == descriptors[1] <= 1024
-    assert size == [1 << 30, 1 << 30]
+    assert size == [4 << 30, 4 << 30]
 
 
 def test_probe_says_what_the_nursery_gets() -> None:

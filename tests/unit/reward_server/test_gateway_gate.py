@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from starlette.types import Message
 from structlog.testing import capture_logs
 
+from reward_server.app import create_app
 from reward_server.gate import OPEN_PATHS
 from reward_server.key_store import KeyStore
 from shared.errors import InvalidRequest
@@ -93,6 +95,31 @@ async def test_upload_has_a_limit_of_its_own(
         assert response.status_code == status, response.text
     assert looked_at == [2000]
     assert _files_in(tmp_path / "uploads") == []
+
+
+async def test_upload_that_breaks_off_leaves_nothing(
+    open_gateway: OpenGateway, tmp_path: Path
+) -> None:
+    """And is no failure of the service."""
+    gateway = await open_gateway(data_dir=tmp_path)
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"half", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    head = {"type": "http", "method": "PUT", "path": "/v1/scenarios", "headers": []}
+    with capture_logs() as logs:
+        await create_app(gateway.services)(head | {"query_string": b""}, receive, send)
+    assert sent[0]["status"] == 499
+    assert [log["event"] for log in logs] == ["request"]
+    assert list((tmp_path / "uploads" / ".incoming").iterdir()) == []
 
 
 def _files_in(folder: Path) -> list[Path]:
