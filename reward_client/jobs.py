@@ -16,7 +16,13 @@ from pydantic import SecretStr, ValidationError
 
 from reward_client.retries import RetryPolicy
 from reward_client.transport import check_url, exchange, refusal_of
-from shared.errors import InputError, ServiceError, ServiceRefused, ServiceUnreachable
+from shared.errors import (
+    InputError,
+    Overloaded,
+    ServiceError,
+    ServiceRefused,
+    ServiceUnreachable,
+)
 from shared.jobs import JobPage, JobResult, JobSpec, JobView
 from shared.scoring import ScoreItem
 
@@ -121,7 +127,8 @@ class JobClient:
                 error = _unreachable(exc)
             if error is None:
                 return _parsed(response, JobView)
-            await self._wait(self._retry, attempt, error)
+            is_known = error.code == Overloaded.code  # it is there, and takes it soon
+            await self._wait(self._patience if is_known else self._retry, attempt, error)
             attempt += 1
 
     async def job(self, job_id: str) -> JobView:

@@ -17,7 +17,7 @@ from shared.jobs import JobSpec
 
 __all__ = ["JobStore", "JobTotals", "NewJob", "Piece"]
 
-_STORING_LEASE_S = 600.0
+_STORING_LEASE_S = 30.0
 """For how long nothing of a job may be stored before it counts as given up."""
 _DELETED_TOGETHER = 100
 
@@ -128,10 +128,19 @@ class JobStore:
         return None if row is None else read_job(row)
 
     async def find_sent(self, caller: str, request_key: str) -> Job | None:
-        """The job that a caller has sent under a key, whether all of it is stored or not."""
-        query = select(JOBS).where(JOBS.c.caller == caller, JOBS.c.request_key == request_key)
+        """The job that a caller has sent under a key, whether all of it is stored or not yet.
+
+        One that was given up on the way, as by a gateway that was killed, is deleted.
+        """
+        is_given_up = (JOBS.c.status == "storing") & (JOBS.c.lease_until < self._now)
+        query = select(JOBS, is_given_up.label("is_given_up")).where(
+            JOBS.c.caller == caller, JOBS.c.request_key == request_key
+        )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
+        if row is not None and row.is_given_up:
+            await self.delete(row.job_id)
+            return None
         return None if row is None else read_job(row)
 
     async def page(self, caller: str, limit: int, offset: int) -> tuple[list[Job], int]:

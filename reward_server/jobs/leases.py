@@ -42,14 +42,16 @@ class JobLeases:
         return self._now + self._lease_s
 
     async def inherit(self) -> None:
-        """Frees what a former gateway had, where there cannot be another one beside this.
+        """Frees what a former gateway had, where another one beside this is not expected.
+
+        If there is one, it finds that it has lost its jobs, and takes others.
 
         Raises:
             LedgerError: The database failed; so do all others here.
         """
         if self._database.dialect == "sqlite":
-            freed = update(JOBS).where(JOBS.c.status.in_((*_OPEN, "storing", "deleting")))
-            await self._change(freed.values(owner=None, lease_until=0.0))
+            freed = update(JOBS).where(JOBS.c.status.in_(_OPEN))
+            await self._change(freed.values(owner=None, lease_until=None))
 
     async def claim(self, busy_callers: Collection[str]) -> None:
         """Takes the oldest free job of every caller but those of whom it has one.

@@ -150,6 +150,22 @@ async def test_same_key_is_the_same_job(gateway: Gateway) -> None:
     assert (await gateway.http.get("/v1/jobs")).json()["total"] == 2
 
 
+async def test_half_stored_job_is_in_nobodys_way(gateway: Gateway) -> None:
+    """While it is being stored its key is taken; after a crash it is free before long."""
+    first = (await sent(gateway, make_items(3), "k")).json()["id"]
+    async with gateway.services.database.begin() as connection:
+        await connection.execute(update(JOBS).values(status="storing", lease_until=1e12))
+    response = await sent(gateway, make_items(3), "k")
+    assert_problem(response, 503, "overloaded")
+    assert int(response.headers["Retry-After"]) > 0
+    async with gateway.services.database.begin() as connection:
+        await connection.execute(update(JOBS).values(lease_until=1.0))
+    again = await sent(gateway, make_items(3), "k")
+    assert again.status_code == 202
+    assert again.json()["id"] != first
+    assert (await gateway.http.get("/v1/jobs")).json()["total"] == 1
+
+
 async def test_jobs_are_their_callers_own(open_gateway: OpenGateway) -> None:
     """To others they are not there, but for those with the scope admin."""
     gateway = await open_gateway()
