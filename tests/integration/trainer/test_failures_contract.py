@@ -85,10 +85,15 @@ class Lossy:
             self.totals[-1].append(None)
             return failed(item, self.codes[-1])
         result = yes_is_better(item, request)
-        assert result.reward is not None
-        worth = FORMAT_WEIGHT * format_reward(item.completion) + TRAFFIC_WEIGHT * result.reward
-        self.totals[-1].append(worth)
+        self.totals[-1].append(worth(item, result))
         return result
+
+
+def worth(item: ScoreItem, result: ScoreResult) -> float:
+    """What a completion is worth: its form, and its traffic."""
+    assert item.completion is not None
+    assert result.reward is not None
+    return FORMAT_WEIGHT * format_reward(item.completion) + TRAFFIC_WEIGHT * result.reward
 
 
 def advantages_of(totals: list[float | None], scale: str) -> list[float]:
@@ -189,6 +194,24 @@ class TestAdvantages:
         assert [len(request.items) for request in service.requests] == [1, BATCH, 3]
         assert (report.failed_share, len(totals), len(seen)) == (0, BATCH, 1)
 
+    @pytest.mark.usefixtures("_impatient")
+    def test_one_of_several_requests_is_lost(
+        self, lossy_settings: Settings, seen: list[list[float]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A batch too large for one request: what another one brought is learnt from."""
+        service = EverySecondLost(yes_is_better)
+        options = ClientOptions(max_items_per_request=BATCH // 2 + 1, max_concurrency=1)
+        monkeypatch.setattr("trainer.grpo.connect", impatient(options))
+        with running(service) as url:
+            train_grpo(lossy_settings(url, max_steps=3))
+        for step, advantages in enumerate(seen):
+            answered, lost = service.requests[1 + 2 * step : 3 + 2 * step]
+            assert len(answered.items) == len(lost.items) == BATCH // 2, "cut between groups"
+            survivors = [worth(item, yes_is_better(item, answered)) for item in answered.items]
+            totals: list[float | None] = [*survivors, *[None] * len(lost.items)]
+            assert advantages == pytest.approx(advantages_of(totals, "group"), abs=1e-4)
+        assert any(any(advantages) for advantages in seen)
+
     def test_hand_computed(self) -> None:
         """The reference above, on a group that fits on a napkin."""
         root = math.sqrt(0.5)
@@ -234,6 +257,22 @@ REPLIES: dict[str, Callable[[ScoreResponse], Reply] | None] = {
 }
 
 
+class EverySecondLost(SmallService):
+    """Answers, then says that it is too busy, and so on; the check at the start does not count."""
+
+    def score(self, body: bytes) -> ScoreResponse | Reply | None:
+        """The answer to a request."""
+        response = super().score(body)
+        is_lost = len(self.requests) > 1 and len(self.requests) % 2
+        assert isinstance(response, ScoreResponse)
+        return broken(503, "overloaded")(response) if is_lost else response
+
+
+def impatient(options: ClientOptions) -> Callable[[GRPOTrainingConfig], RewardClient]:
+    """Makes clients that ask once."""
+    return lambda config: RewardClient(config.reward_url, None, options, RetryPolicy(retries=0))
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Those of a checkpoint."""
     return load_file(folder / "adapter_model.safetensors")
@@ -252,12 +291,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         arguments.weight_decay = 0.5
         return arguments
 
-    def connect(config: GRPOTrainingConfig) -> RewardClient:
-        options = ClientOptions(margin_s=0.0)
-        return RewardClient(config.reward_url, None, options, RetryPolicy(retries=0))
-
     monkeypatch.setattr(trainer.arguments, "grpo_arguments", decaying)
-    monkeypatch.setattr(trainer.grpo, "connect", connect)
+    monkeypatch.setattr(trainer.grpo, "connect", impatient(ClientOptions(margin_s=0.0)))
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from reward_client import ClientOptions, RetryPolicy, RewardClient
@@ -142,6 +145,23 @@ def test_groups_stay_together_where_they_fit(groups: str, size: int, pieces: lis
     chunks = chunked(batch, size)
     assert [item for chunk in chunks for item in chunk] == batch
     assert ["".join(str(item.group_id or "-") for item in chunk) for chunk in chunks] == pieces
+
+
+@given(groups=st.lists(st.integers(1, 6), max_size=12), size=st.integers(1, 9))
+def test_no_group_is_cut_that_fits(groups: list[int], size: int) -> None:
+    """Requests are never too large, nothing is lost, and only groups larger than one are cut."""
+    (one,) = items(1)
+    batch = [
+        one.model_copy(update={"group_id": group})
+        for group, count in enumerate(groups)
+        for _ in range(count)
+    ]
+    chunks = chunked(batch, size)
+    assert [item for chunk in chunks for item in chunk] == batch
+    assert all(0 < len(chunk) <= size for chunk in chunks)
+    for before, after in pairwise(chunks):
+        if before[-1].group_id == after[0].group_id:
+            assert groups[int(str(after[0].group_id))] > size
 
 
 async def test_only_failed_items_are_sent_again() -> None:
