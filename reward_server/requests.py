@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reward_server.callers import Caller
 from reward_server.flights import Fetched
 from reward_server.problems import INTERNAL, respond
 from reward_server.telemetry import Telemetry
@@ -133,6 +134,7 @@ class RequestScope:
     def _close(self, scope: Scope, notes: RequestNotes, duration_s: float) -> None:
         route = notes.route or getattr(scope.get("route"), "path", "unknown")
         self._telemetry.count_request(route, notes.status, duration_s)
+        caller: Caller | None = scope.get("greenfork.caller")
         log = self._log.debug if scope["path"] in _PROBES and notes.status < 400 else self._log.info
         log(
             "request",
@@ -140,6 +142,7 @@ class RequestScope:
             path=scope["path"],
             status=notes.status,
             duration_s=round(duration_s, 4),
+            caller=caller.name if caller else None,
             **notes.fields,
         )
 

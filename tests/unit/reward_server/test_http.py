@@ -271,6 +271,7 @@ async def test_canonical_line_says_what_was_done(gateway: Gateway) -> None:
     }
     assert line["duration_s"] >= line["scoring_s"] >= 0
     assert (line["queued_s"], line["simulated_s"]) == (0.25, 1.0), "as the runner says"
+    assert line["caller"] == "anyone"
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic abc", "Bearer ké"])
