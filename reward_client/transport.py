@@ -5,6 +5,7 @@ sent and how answers are put together is :mod:`reward_client.client`.
 """
 
 import asyncio
+import uuid
 from typing import Any
 
 import httpx
@@ -60,6 +61,7 @@ async def exchange(
         ServiceRefused: Any other answer.
     """
     attempt = first_attempt
+    request.headers.setdefault("X-Request-ID", uuid.uuid4().hex)  # the same however often it goes
     deadline = retry.deadline() if deadline is None else deadline
     while True:
         error, retry_after_s = await _send_once(http, request)
@@ -79,7 +81,9 @@ async def _send_once(
         async with asyncio.timeout(patience_s):
             response = await http.send(request)
     except TimeoutError as exc:
-        slow = ServiceUnreachable(f"{request.url} did not answer within {patience_s:g} s")
+        slow = ServiceUnreachable(
+            f"{request.url} did not answer within {patience_s:g} s{_named(request)}"
+        )
         slow.__cause__ = exc
         return slow, None
     except httpx.RequestError as exc:
@@ -103,11 +107,19 @@ def refusal_of(response: httpx.Response) -> ServiceError:
     """The error of an answer that is no success."""
     problem = _problem(response)
     where = f"{response.request.url} answered {response.status_code}"
+    if response.is_server_error:
+        where += _named(response.request)
     detail = problem.detail if problem else _first_line(response)
     message = f"{where}: {detail}" if detail else where
     if response.status_code in _BUSY:
         return ServiceUnreachable(message, problem.code if problem else None)
     return ServiceRefused(message, problem.code if problem else None)
+
+
+def _named(request: httpx.Request) -> str:
+    """By which the service's log knows the request."""
+    request_id = request.headers.get("X-Request-ID")
+    return f" (request {request_id})" if request_id else ""
 
 
 def _problem(response: httpx.Response) -> Problem | None:

@@ -3,6 +3,7 @@
 What a key is and who holds it is :mod:`reward_server.doorkeeper`.
 """
 
+import base64
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -84,9 +85,23 @@ def check_scope(request: Request, *needed: Scope) -> None:
 
 
 def _token(scope: Connection) -> str | None:
-    """The bearer token; the scheme's case does not matter (RFC 9110, 11.1)."""
+    """The bearer token, or the password of a caller whose program knows URLs only.
+
+    The scheme's case does not matter (RFC 9110, 11.1). ``http://x:KEY@host`` is sent by most HTTP
+    libraries as basic authentication (RFC 7617).
+    """
     given = Headers(scope=scope).getlist("authorization")
     if len(given) != 1:  # several: nobody knows which of them others have looked at
         return None
     scheme, _, token = given[0].strip().partition(" ")
+    if scheme.lower() == "basic":
+        return _password(token.strip())
     return token.strip() if scheme.lower() == "bearer" and token else None
+
+
+def _password(credentials: str) -> str | None:
+    try:
+        _, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password or None

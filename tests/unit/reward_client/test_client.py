@@ -466,3 +466,22 @@ async def test_refused_outcomes_carry_their_code() -> None:
 def test_delay(attempt: int, retry_after_s: float | None, rand: float, expected: float) -> None:
     """Exponential, capped, jittered, and never shorter than asked for (up to a bound)."""
     assert RetryPolicy(rand=lambda: rand).delay_s(attempt, retry_after_s) == expected
+
+
+async def test_request_keeps_its_id_however_often_it_is_sent() -> None:
+    """So that the service's log tells one story; another request has another id."""
+    service = Service(httpx.Response(503), httpx.Response(503))
+    async with client_of(service, Waits()) as client:
+        await client.score(items(1), RewardSpec())
+        await client.score(items(1), RewardSpec())
+    first, again, third, other = (r.headers["X-Request-ID"] for r in service.requests)
+    assert first == again == third != other
+
+
+async def test_failure_of_the_service_names_the_request() -> None:
+    """Whoever operates it finds the line in its log."""
+    service = Service(httpx.Response(500))
+    async with client_of(service, Waits()) as client:
+        with pytest.raises(ServiceRefused) as caught:
+            await client.score(items(1), RewardSpec())
+    assert service.requests[0].headers["X-Request-ID"] in caught.value.message

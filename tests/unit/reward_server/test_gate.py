@@ -1,5 +1,6 @@
 """The gate and the doorkeeper: who is let in, when, and what is not even read."""
 
+import base64
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass, field
@@ -132,6 +133,9 @@ async def test_operator_key_is_on_no_record(records: Records) -> None:
         "Bearer",
         "Bearer ",
         f"Basic {ANN.secret}",
+        f"Basic {base64.b64encode(ANN.secret.encode()).decode()}",
+        f"Basic {base64.b64encode(f'{ANN.secret}:x'.encode()).decode()}",
+        f"Basic {base64.b64encode(b'ann:').decode()}",
         ANN.secret,
         f"Bearer {ANN.secret[:-1]}",
         f"Bearer {ANN.secret}x",
@@ -154,6 +158,12 @@ async def test_wrong_key_is_401(records: Records, header: str | None) -> None:
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.headers["Content-Type"] == "application/problem+json"
     assert ANN.secret not in response.text
+
+
+async def test_key_may_stand_in_the_url(records: Records) -> None:
+    """For programs that know a URL only: the key is the password, whatever the user is called."""
+    response = await open_door(records).get("/who", auth=("x", ANN.secret))
+    assert response.json() == ["ann", "score"]
 
 
 async def test_comparison_is_that_of_hmac(
