@@ -15,7 +15,7 @@ from shared.decisions import Extend
 from shared.errors import LedgerError, RolloutRejected, UnknownState, WorkerLost
 from shared.jobs import JobResult
 from shared.rewards import Metrics
-from shared.scoring import ScoreItem
+from shared.scoring import Counts, ScoreItem
 from sim_workers.rollouts import RolloutTask
 from tests.unit.reward_server.jobs.workshop import ANN, BOB, Workshop, make_items
 from tests.unit.reward_server.world import GREEN, YELLOW
@@ -96,6 +96,22 @@ async def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     await undisturbed.finished(same_id)
     assert await second.lines(job_id) == await undisturbed.lines(same_id)
     await undisturbed.close()
+
+
+async def test_piece_counts_once_however_often_it_is_recorded(opened: Open) -> None:
+    """As where the connection broke after the transaction, and nobody knows."""
+    shop = await opened()
+    job_id = await shop.send(make_items(4))
+    await shop.leases.claim([])
+    counts = Counts(scored=2, invalid=0, failed=0, cached=1, rollouts=2)
+    for _ in range(3):
+        job = await shop.leases.finish_piece(job_id, 0, [b"{}", b"{}"], counts)
+        assert job is not None
+        assert (job.counts, job.status) == (counts, "running")
+    for _ in range(2):
+        last = await shop.leases.finish_piece(job_id, 1, [b"{}", b"{}"], counts)
+        assert last is not None
+        assert (last.done, last.status) == (4, "done")
 
 
 async def test_another_gateway_takes_over_when_the_lease_has_run_out(opened: Open) -> None:
