@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from reward_server.telemetry import Telemetry
@@ -79,7 +80,9 @@ def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101
         if isinstance(error.__cause__, GreenforkError):  # raised while FastAPI read the body
             return await own(request, error.__cause__)
-        return respond(_of_http(request, error), error.headers)
+        is_other_method = error.status_code == 405
+        headers = {"Allow": ", ".join(_methods(request))} if is_other_method else error.headers
+        return respond(_of_http(request, error), headers)
 
     app.add_exception_handler(GreenforkError, own)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -131,6 +134,13 @@ def _headers(error: GreenforkError) -> dict[str, str]:
     if error.http_status == NotReady.http_status:
         return {"Retry-After": str(_RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else {}
+
+
+def _methods(request: Request) -> list[str]:
+    """What a path takes: of all its routes, where the framework names the first one's only."""
+    routes = iter_route_contexts(request.app.routes)
+    here = [route for route in routes if route.path_regex.match(request.scope["path"])]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 def _of_http(request: Request, error: HTTPException) -> Problem:
