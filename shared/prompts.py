@@ -1,14 +1,17 @@
-"""What a model is told about a junction, and what it is asked."""
+"""What a model is told about a junction, and what it is asked; and how to read that back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field, ValidationError
 
 from shared.dataset import Message
 from shared.decisions import DecisionKind
+from shared.errors import DatasetError
 from shared.model import WireModel
 from shared.signals import Signal, SignalState
 
-__all__ = ["LaneCounts", "build_prompt", "difficulty"]
+__all__ = ["Junction", "LaneCounts", "build_prompt", "difficulty", "read_prompt"]
 
 _SITUATION = (
     "You control one traffic light. Each green phase lists the vehicles on its lanes: queued "
@@ -56,6 +59,48 @@ class LaneCounts(WireModel):
     """Left the phase's lanes during its latest green."""
 
 
+class _PhaseView(LaneCounts):
+    """One green phase in the words of a prompt."""
+
+    queued: int = Field(ge=0)
+    approaching: int = Field(ge=0)
+    passed: int = Field(ge=0)
+    program_green: float | None = None
+    """Where a cycle is asked for: its duration in the program, seconds."""
+
+
+class Junction(WireModel):
+    """What a prompt says about a junction."""
+
+    phases: dict[int, LaneCounts] = Field(min_length=1)
+    """The vehicles of each green phase, by phase index."""
+    current_phase: int
+    """The phase that is shown: one of ``phases``, but where a cycle is asked for."""
+    elapsed_green: float
+    """How long it has been shown, seconds."""
+    min_green: float
+    """No green is ended before it has lasted this long, seconds."""
+    max_green: float
+    """No green is extended beyond this, seconds."""
+
+
+class _JunctionView(Junction):
+    """The user message of a prompt."""
+
+    phases: dict[int, _PhaseView] = Field(min_length=1)  # type: ignore[assignment]
+
+    def text(self) -> str:
+        """Compact JSON, phases in order, whole seconds without a decimal point."""
+        view = {"phases": {}} | self.model_dump(exclude={"phases"})
+        seconds = ("elapsed_green", "min_green", "max_green")
+        view |= {name: _number(view[name]) for name in seconds}
+        for phase, shown in sorted(self.phases.items()):
+            view["phases"][str(phase)] = shown.model_dump(exclude_none=True)
+            if shown.program_green is not None:
+                view["phases"][str(phase)]["program_green"] = _number(shown.program_green)
+        return json.dumps(view, separators=(",", ":"))
+
+
 def build_prompt(
     kind: DecisionKind,
     signal: Signal,
@@ -72,22 +117,61 @@ def build_prompt(
         counts: The vehicles of each green phase, by phase index.
         extend_s: Seconds a *yes* adds.
     """
-    phases = {str(phase): count.model_dump() for phase, count in sorted(counts.items())}
-    if kind == "cycle":
-        program = signal.programs[state.program_id]
-        for phase, view in phases.items():
-            view["program_green"] = _number(program.phases[int(phase)].duration_s)
-    view = {
-        "phases": phases,
-        "current_phase": state.phase,
-        "elapsed_green": _number(state.elapsed_s),
-        "min_green": _number(signal.min_green_s),
-        "max_green": _number(signal.max_green_s),
-    }
+    program = signal.programs[state.program_id].phases if kind == "cycle" else None
+    view = _JunctionView(
+        phases={
+            phase: _PhaseView(
+                **count.model_dump(), program_green=program[phase].duration_s if program else None
+            )
+            for phase, count in counts.items()
+        },
+        current_phase=state.phase,
+        elapsed_green=state.elapsed_s,
+        min_green=signal.min_green_s,
+        max_green=signal.max_green_s,
+    )
     question = _QUESTIONS[kind].format(extend_s=extend_s, plan_steps=_PLAN_STEPS)
     return (
         Message(role="system", content=_SITUATION + question),
-        Message(role="user", content=json.dumps(view, separators=(",", ":"))),
+        Message(role="user", content=view.text()),
+    )
+
+
+def read_prompt(prompt: Sequence[Message]) -> Junction:
+    """The junction that :func:`build_prompt` wrote into a prompt; never guesses.
+
+    Turns of the conversation that were put in between are not looked at.
+
+    Raises:
+        DatasetError: ``unreadable_prompt``: the last message is not one of :func:`build_prompt`.
+
+    >>> user = ('{"phases":{"0":{"queued":4,"approaching":5,"passed":6}},"current_phase":0,'
+    ...     '"elapsed_green":12,"min_green":5,"max_green":60}')
+    >>> read_prompt([Message(role="user", content=user)]).phases[0].queued
+    4
+    """
+    if not prompt or prompt[-1].role != "user":
+        raise _unreadable("its last message is not the user's")
+    text = prompt[-1].content
+    try:
+        view = _JunctionView.model_validate_json(text, strict=True)
+    except ValidationError as exc:
+        error = exc.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in error["loc"]) or "it"
+        raise _unreadable(f"{place}: {error['msg']}") from exc
+    if view.text() != text:
+        raise _unreadable(f"it would be written {view.text()}")
+    phases = {
+        phase: LaneCounts(queued=shown.queued, approaching=shown.approaching, passed=shown.passed)
+        for phase, shown in view.phases.items()
+    }
+    return Junction(phases=phases, **view.model_dump(exclude={"phases"}))
+
+
+def _unreadable(reason: str) -> DatasetError:
+    return DatasetError(
+        f"the prompt is not in the form that greenfork dataset build writes: {reason}",
+        "unreadable_prompt",
     )
 
 

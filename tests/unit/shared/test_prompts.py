@@ -1,14 +1,18 @@
-"""Prompts say what is asked, what the junction looks like, and how to answer."""
+"""Prompts say what is asked, what the junction looks like, and how to answer; and are read."""
 
 import json
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.completions import parse_completion
+from shared.dataset import Message
 from shared.decisions import DecisionKind, Plan
+from shared.errors import DatasetError
 from shared.legality import check_legality, legal_decisions
-from shared.prompts import LaneCounts, build_prompt
+from shared.prompts import LaneCounts, build_prompt, read_prompt
 from shared.signals import Phase, Program, Signal, SignalState
 
 _SIGNAL = Signal(
@@ -106,3 +110,57 @@ def test_plans_are_asked_for_as_many_steps_as_are_rolled_out() -> None:
     plans = legal_decisions("plan", _SIGNAL, _STATE, 5)
     steps = {len(plan.steps) for plan in plans if isinstance(plan, Plan)}
     assert [f"next {count} decision points" in _asked("plan")[0] for count in steps] == [True]
+
+
+_counts = st.builds(LaneCounts, **{name: st.integers(0, 300) for name in LaneCounts.model_fields})
+_seconds = st.integers(0, 9000).map(lambda deci: deci / 10)
+
+
+@given(st.sampled_from(_KINDS), st.tuples(_counts, _counts), _seconds, st.booleans())
+def test_prompts_are_read_back(
+    kind: DecisionKind, seen: tuple[LaneCounts, LaneCounts], elapsed_s: float, has_turns: bool
+) -> None:
+    """Whatever was seen, answered examples in between or not."""
+    state = _STATE.model_copy(update={"elapsed_s": elapsed_s})
+    counts = dict(zip((2, 0), seen, strict=True))
+    system, user = build_prompt(kind, _SIGNAL, state, counts, 5)
+    turns = [Message(role="user", content="{}")] if has_turns else []
+    read = read_prompt([system, *turns, user])
+    assert read.phases == counts
+    assert (read.current_phase, read.elapsed_green) == (2, elapsed_s)
+    assert (read.min_green, read.max_green) == (5, 60)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"queued":4', '"queued":4.0'),
+        ('"queued":4', '"queued":-4'),
+        ('"queued":4', '"queued":"4"'),
+        ('"queued":4', '"queued":true'),
+        ('"queued":4', '"queued":4,"queued":5'),
+        ('"queued":4,', ""),
+        ('"queued":4', '"queued":4,"parked":1'),
+        ('"2":', '"02":'),
+        ('"elapsed_green":12', '"elapsed_green":NaN'),
+        ('"elapsed_green":12', '"elapsed_green":12.0'),
+        (',"current_phase":2', ""),
+        ("{", "Now: {"),
+        ("{", "{ "),
+    ],
+)
+def test_other_texts_are_not_read(was: str, becomes: str) -> None:
+    """A number that was guessed would be taken for a measurement."""
+    system, user = build_prompt("extend", _SIGNAL, _STATE, _COUNTS, 5)
+    said = Message(role="user", content=user.content.replace(was, becomes, 1))
+    assert said != user
+    with pytest.raises(DatasetError) as refused:
+        read_prompt([system, said])
+    assert refused.value.code == "unreadable_prompt"
+
+
+def test_a_prompt_without_a_last_word_of_the_user_is_not_read() -> None:
+    """None, or the question alone."""
+    for prompt in ((), build_prompt("extend", _SIGNAL, _STATE, _COUNTS, 5)[:1]):
+        with pytest.raises(DatasetError, match="last message"):
+            read_prompt(prompt)
