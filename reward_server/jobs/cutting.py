@@ -55,7 +55,8 @@ class Cutter:
         file: Where the pieces go; empty.
         check: What is known here.
         max_items: How many there may be.
-        piece_items: Items of every piece but the last.
+        piece_items: Items of every piece but the last; fewer where the reward has seeds, for an
+            item then is as many rollouts.
     """
 
     def __init__(
@@ -82,12 +83,13 @@ class Cutter:
             OSError: The file cannot be written.
         """
         digest = hashlib.sha256(spec.model_dump_json().encode())
+        piece_items = max(1, self._piece_items // len(spec.reward.seeds or (None,)))
         for place, item in items:
             self._admit(place, item)
             line = item.model_dump_json(exclude_none=True).encode()
             digest.update(line + b"\n")
             self._lines.append(line)
-            if len(self._lines) == self._piece_items:
+            if len(self._lines) == piece_items:
                 self._write()
         if self._lines:
             self._write()

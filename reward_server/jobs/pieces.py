@@ -6,7 +6,7 @@ from collections.abc import Sequence
 __all__ = ["PIECE_ITEMS", "pack", "unpack"]
 
 PIECE_ITEMS = 256
-"""Items of every piece but a job's last. Results are recorded, and told, a piece at a time."""
+"""Items of a piece, at most. Results are recorded, and told, a piece at a time."""
 
 _FAST = 1
 

@@ -44,6 +44,14 @@ def test_pieces_hold_the_items_in_order() -> None:
     assert found.items == 7
 
 
+def test_seeds_make_pieces_smaller() -> None:
+    """An item under three seeds is three rollouts and more; a piece has one item at least."""
+    for seeds, pieces in (((1, 2), 4), ((1, 2, 3), 4), (tuple(range(9)), 4), (None, 2)):
+        spec = JobSpec(reward=RewardSpec(name="queue", seeds=seeds))
+        found = cut((("", item) for item in make_items(4)), spec)
+        assert len(list(found.pieces())) == pieces, seeds
+
+
 def test_digest_is_of_what_is_asked_not_of_how() -> None:
     """Spaces, empty lines, keys in another order and a JSON body are the same; a reward is not."""
     short = cut_lines(f"{LINE}\n\r\n\n{LINE}")
