@@ -24,6 +24,10 @@ class Limits(WireModel):
     """Bytes of one request's body."""
     max_upload_bytes: int | None = None
     """Bytes of one uploaded scenario or state, as it is sent."""
+    max_job_bytes: int | None = None
+    """Bytes of one bulk job's body, unpacked; null where there are no bulk jobs."""
+    max_job_items: int | None = None
+    """Items of one bulk job."""
     max_pending_items: int
     """Items of all requests that are being worked on; more are answered 503."""
     rollout_timeout_s: float

@@ -33,6 +33,8 @@ async def info(services: ServicesDep) -> ServiceInfo:
             max_items=settings.max_items,
             max_body_bytes=settings.max_body_bytes,
             max_upload_bytes=settings.max_upload_bytes,
+            max_job_bytes=settings.max_job_bytes,
+            max_job_items=settings.max_job_items,
             max_pending_items=settings.max_pending_items,
             rollout_timeout_s=settings.rollout_timeout_s,
         ),
