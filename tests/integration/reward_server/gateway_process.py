@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import uuid
 from pathlib import Path
 
@@ -20,12 +19,14 @@ class GatewayProcess:
 
     def __init__(self, dataset: Path, data_dir: Path) -> None:
         self._options = ["--dataset", str(dataset), "--data-dir", str(data_dir)]
-        self._mark = uuid.uuid4().hex
+        self._mark = ""
+        self._killed: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
     def start(self) -> None:
         """Returns when it is ready."""
+        self._mark = uuid.uuid4().hex
         self._process = subprocess.Popen(
             [*GREENFORK, "serve", *self._options, "--port", "0", "--workers", "1", "--json"],
             stdout=subprocess.PIPE,
@@ -42,18 +43,17 @@ class GatewayProcess:
         raise AssertionError("the gateway has ended")
 
     def kill(self) -> None:
-        """Ends it as an accident would; what it leaves behind ends by itself, or is ended."""
+        """Ends it as an accident would. What it leaves behind may last for a while."""
         self._end(signal.SIGKILL)
-        end_s = time.monotonic() + 5
-        while self._left() and time.monotonic() < end_s:
-            time.sleep(0.1)
-        for pid in self._left():
-            os.kill(pid, signal.SIGKILL)
+        self._killed.append(self._mark)
 
     def stop(self) -> None:
-        """Ends it in order; nothing may be left."""
+        """Ends it in order; nothing may be left. What was left by accidents is ended, too."""
         assert self._end(signal.SIGTERM) == 0
-        assert self._left() == []
+        assert _left(self._mark) == []
+        for mark in self._killed:
+            for pid in _left(mark):
+                os.kill(pid, signal.SIGKILL)
 
     def _end(self, signum: signal.Signals) -> int:
         assert self._process is not None
@@ -61,13 +61,14 @@ class GatewayProcess:
             process.send_signal(signum)
             return process.wait(timeout=30)
 
-    def _left(self) -> list[int]:
-        """Processes that inherited the mark, but for those that have ended."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{_MARK}={self._mark}".encode() in (folder / "environ").read_bytes():
-                    found.append(int(folder.name))
-            except OSError:
-                continue
-        return found
+
+def _left(mark: str) -> list[int]:
+    """Processes that inherited a mark, but for those that have ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
