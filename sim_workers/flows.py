@@ -5,8 +5,9 @@ H. Cheng, "Start-time Fair Queueing", SIGCOMM 1996.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 from typing import Generic, TypeVar
 
 __all__ = ["Flow", "FlowQueue", "Purpose"]
@@ -44,9 +45,13 @@ class FlowQueue(Generic[_Piece]):
 
     The flow that has got the least for its weight comes first; within a flow, groups come in the
     order of their first piece. What is urgent comes before all.
+
+    Args:
+        cost: How much work a piece is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cost: Callable[[_Piece], float] = lambda piece: 1.0) -> None:
+        self._cost = cost
         self._groups: dict[Flow, OrderedDict[str, list[_Piece]]] = {}
         self._urgent: list[tuple[str, _Piece]] = []
         self._now = 0.0
@@ -85,8 +90,12 @@ class FlowQueue(Generic[_Piece]):
         self._drop_if_empty(flow, key)
         return True
 
-    def take(self, limit: int) -> tuple[str, list[_Piece]] | None:
-        """The next batch, of at most ``limit`` pieces, and its key; None where nothing waits."""
+    def take(self, limit: float) -> tuple[str, list[_Piece]] | None:
+        """The next batch and its key; None where nothing waits.
+
+        Args:
+            limit: The work that a batch may be; a piece that is more is a batch of its own.
+        """
         if self._urgent:
             key, piece = self._urgent.pop(0)
             return key, [piece]
@@ -94,9 +103,11 @@ class FlowQueue(Generic[_Piece]):
             return None
         flow = min(self._groups, key=self._due)
         key, group = next(iter(self._groups[flow].items()))
-        batch, group[:] = group[:limit], group[limit:]
+        totals = accumulate(map(self._cost, group))
+        size = max(1, sum(1 for _ in takewhile(lambda total: total <= limit, totals)))
+        batch, group[:] = group[:size], group[size:]
         self._now = self._due(flow)
-        self._tags[flow] = self._now + len(batch) / flow.weight
+        self._tags[flow] = self._now + sum(map(self._cost, batch)) / flow.weight
         self._tags = {flow: tag for flow, tag in self._tags.items() if tag > self._now}
         self._drop_if_empty(flow, key)
         return key, batch

@@ -37,9 +37,9 @@ from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
 
 __all__ = ["PoolSettings", "PoolStats", "RolloutPool"]
 
-_MAX_BATCH = 8
-"""Rollouts that one call to a worker holds: few, so that nobody waits long for a turn; enough that
-calls, of about a millisecond, cost little."""
+_MAX_BATCH = 8.0
+"""Rollouts of a minute and less that one call to a worker holds: few, so that nobody waits long for
+a turn; enough that calls, of about a millisecond, cost little. Longer ones count for more."""
 _MAX_ATTEMPTS = 3
 _SUPERVISE_EVERY_S = 1.0
 _FAREWELL_S = 5.0
@@ -97,6 +97,10 @@ class _Pending:
     attempts: int = 0
 
 
+def _cost(pending: _Pending) -> float:
+    return max(1.0, pending.task.horizon_s / 60)
+
+
 @dataclass(eq=False)
 class _Worker:
     """A living actor."""
@@ -120,7 +124,7 @@ class RolloutPool:
             settings.rollout_timeout_s, settings.max_holders, settings.max_holder_memory_mb
         )
         self._workers: list[_Worker] = []
-        self._queue: FlowQueue[_Pending] = FlowQueue()
+        self._queue: FlowQueue[_Pending] = FlowQueue(_cost)
         self._tickets = itertools.count(1)
         self._jobs: set[asyncio.Task[None]] = set()
         self._starting = 0

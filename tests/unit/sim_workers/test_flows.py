@@ -39,6 +39,28 @@ class TestShares:
 
         assert Counter(served(queue, 110)) == {"trainer": 100, "job": 10}
 
+    def test_work_is_shared_and_not_pieces(self) -> None:
+        """Whoever sends pieces of ten times the work gets a tenth as many."""
+        queue: FlowQueue[str] = FlowQueue(lambda piece: 10.0 if piece == "long" else 1.0)
+        fill(queue, Flow("long"), 100)
+        fill(queue, Flow("short"), 100)
+
+        assert Counter(served(queue, 110, limit=8)) == {"long": 10, "short": 100}
+
+    def test_batches_are_bounded_by_their_work(self) -> None:
+        """A piece that is more than a batch may be goes alone."""
+        queue: FlowQueue[int] = FlowQueue(float)
+        for work in (3, 5, 1, 20, 8, 1):
+            queue.put(TRAINER, "a", work)
+
+        assert [queue.take(8) for _ in range(5)] == [
+            ("a", [3, 5]),
+            ("a", [1]),
+            ("a", [20]),
+            ("a", [8]),
+            ("a", [1]),
+        ]
+
     def test_a_flow_alone_gets_all(self) -> None:
         """What nobody else wants is not held back."""
         queue: FlowQueue[str] = FlowQueue()
