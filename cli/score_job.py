@@ -133,8 +133,8 @@ def score_as_job(order: JobOrder, take: "Callable[[Batch], None]") -> "JobView |
     except KeyboardInterrupt:
         if scorer.job_id is not None:
             sys.stderr.write(
-                f"greenfork: the service goes on with job {scorer.job_id}: the same command takes "
-                f"it up again, `greenfork jobs cancel {scorer.job_id}` ends it\n"
+                f"greenfork: the service goes on with the job; the same command takes it up again, "
+                f"`greenfork jobs cancel {scorer.job_id} --url {order.url}` ends it\n"
             )
         raise
 

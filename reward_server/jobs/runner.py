@@ -125,6 +125,8 @@ class JobRunner:
             except GreenforkError as exc:
                 outages += 1
                 _LOG.warning("jobs_paused", code=exc.code, reason=exc.message, outages=outages)
+            except Exception as exc:  # noqa: BLE001  the jobs' boundary: others go on
+                _LOG.error("unexpected", exc_info=exc)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEAT_S):
                     await self._has_news.wait()
