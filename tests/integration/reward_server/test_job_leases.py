@@ -1,6 +1,7 @@
 """Several gateways on one PostgreSQL: each job has one of them, until that one is silent."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -95,3 +96,25 @@ async def test_job_outlives_a_restart_of_the_database(
             break
         await asyncio.sleep(0.05)
     assert (job.status, job.counts.scored, job.counts.failed) == ("done", 6, 0)
+
+
+async def test_jobs_are_counted_listed_deleted_and_swept_away(opened: Open) -> None:
+    """In this kind of database as in the other."""
+    shop = await opened("only")
+    await shop.runner.start()
+    done = await shop.send(make_items(100), ANN)
+    await shop.finished(done)
+    await shop.runner.close()
+    waiting = await shop.send(make_items(4), ANN)
+    jobs, total = await shop.store.page("ann", limit=1, offset=1)
+    assert ([job.job_id for job in jobs], total) == ([done], 2)
+    assert abs(jobs[0].created_at - time.time()) < 60
+    assert await shop.store.unfinished("ann") == 1
+    totals = await shop.store.totals()
+    assert (totals.by_status, totals.items_left) == ({"done": 1, "queued": 1}, 4)
+    assert await shop.store.sweep(retention_s=3600) == 0
+    assert await shop.store.sweep(retention_s=0) == 1
+    assert await shop.store.find(done) is None
+    await shop.store.delete(waiting)
+    assert await shop.store.page("ann", limit=9, offset=0) == ([], 0)
+    assert await shop.store.results(done, 0) is None
