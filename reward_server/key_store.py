@@ -54,9 +54,10 @@ class KeyStore:
             weight=weight,
             created_at=self._clock(),
         )
+        new_id = insert.returning(API_KEYS.c.key_id)  # PostgreSQL's driver counts no rows here
         async with self._database.begin() as connection:
-            done = await connection.execute(insert)
-        if done.rowcount != 1:
+            is_new = await connection.scalar(new_id) is not None
+        if not is_new:
             raise ConfigError(
                 f"there is or was a key named {name!r}; take another name", "name_taken"
             )
