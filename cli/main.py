@@ -10,7 +10,20 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
-from cli import dataset, demo, jobs, keys, ledger, outcomes, push, scenarios, score, serve, train
+from cli import (
+    dataset,
+    demo,
+    evaluate,
+    jobs,
+    keys,
+    ledger,
+    outcomes,
+    push,
+    scenarios,
+    score,
+    serve,
+    train,
+)
 from cli.output import exit_status, print_error
 
 __all__ = ["app", "commands"]
@@ -30,6 +43,7 @@ commands.add_typer(ledger.app, name="ledger")
 commands.command(epilog=serve.EXAMPLE)(serve.serve)
 commands.command(epilog=score.EXAMPLE)(score.score)
 commands.command(epilog=outcomes.EXAMPLE)(outcomes.outcomes)
+commands.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 commands.command(epilog=push.EXAMPLE)(push.push)
 commands.command(epilog=demo.EXAMPLE)(demo.demo)
 

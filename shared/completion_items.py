@@ -11,7 +11,7 @@ from shared.model import WireModel
 from shared.scoring import GroupId, ScoreItem, StateId, TlsId
 from shared.validation import request_error
 
-__all__ = ["DEFAULT_EXTEND_S", "Situation"]
+__all__ = ["DEFAULT_EXTEND_S", "Situation", "with_seconds"]
 
 DEFAULT_EXTEND_S = int(Extend.model_fields["extend_s"].default)
 """What a *yes* without seconds of its own adds, seconds."""
@@ -72,7 +72,7 @@ class Situation(WireModel):
         place = {"state_id": self.state_id, "tls_id": self.tls_id, "group_id": group_id}
         if extend_s != DEFAULT_EXTEND_S:
             try:
-                decision = _with_seconds(parse_completion(text, self.decision_kind), extend_s)
+                decision = with_seconds(parse_completion(text, self.decision_kind), extend_s)
             except InvalidDecision:
                 pass  # the service says what is wrong with it
             else:
@@ -81,8 +81,13 @@ class Situation(WireModel):
         return ScoreItem.model_validate(place | said)
 
 
-def _with_seconds(decision: Decision, extend_s: int) -> Decision:
-    """The decision with other seconds, where it has some and they are those of a silent text."""
+def with_seconds(decision: Decision, extend_s: int) -> Decision:
+    """The decision with other seconds, where it has some and they are those of a silent text.
+
+    Args:
+        decision: As it was read.
+        extend_s: Seconds that a *yes* without seconds of its own adds.
+    """
     if isinstance(decision, Extend | Plan) and decision.extend_s == DEFAULT_EXTEND_S:
         return decision.model_copy(update={"extend_s": extend_s})
     return decision

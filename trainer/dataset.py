@@ -19,7 +19,7 @@ from shared.errors import DatasetError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["REQUIRED_COLUMNS", "load_grpo_dataset", "prompt_extend_s", "with_examples"]
+__all__ = ["REQUIRED_COLUMNS", "load_grpo_dataset", "prompt_extend_s", "read_rows", "with_examples"]
 
 REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
 """What a row must have to be scored; all other columns are kept as they are."""
@@ -57,7 +57,7 @@ def load_grpo_dataset(path: str | Path) -> "Dataset":
     root = Path(path)
     if not str(path) or not root.exists():
         raise DatasetError(f"no dataset at {str(path)!r}: give a file or a folder (dataset_path)")
-    rows = [row for file in _files(root) for row in _rows(file)]
+    rows = [row for file in _files(root) for row in read_rows(file)]
     if not rows:
         raise DatasetError(f"the dataset {root} has no rows")
     columns = dict.fromkeys(name for row in rows for name in row)
@@ -129,7 +129,12 @@ def _folder_files(folder: Path) -> list[Path]:
     return sorted(f for f in folder.iterdir() if f.suffix in _SUFFIXES and f.name not in skip)
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
+def read_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one JSON, JSONL or Parquet file, with our column names; all columns are kept.
+
+    Raises:
+        DatasetError: The file cannot be read, or a row lacks a column.
+    """
     try:
         records = _read(file)
     except (OSError, ValueError) as exc:

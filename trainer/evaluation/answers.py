@@ -1,0 +1,154 @@
+"""Answers of language models to prompts, as policies."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.completion_items import with_seconds
+from shared.completions import parse_completion
+from shared.errors import InvalidDecision
+from trainer.config import GRPOTrainingConfig
+from trainer.evaluation.choices import Choice, Judged, Progress
+from trainer.evaluation.points import DecisionPoint
+from trainer.rewards import STRICT, format_reward
+
+if TYPE_CHECKING:
+    from trainer.models import LoadedModel
+
+__all__ = ["Generation", "ModelPolicy", "read_answer"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How answers are generated."""
+
+    samples: int = 1
+    """Answers a prompt."""
+    temperature: float = 0.0
+    """0 is greedy: the most probable token each time."""
+    max_new_tokens: int = 50
+    batch_size: int = 32
+    """Prompts at a time."""
+    has_examples: bool = False
+    """Whether two answered examples stand before each prompt's last message, as in training with
+    ``prompt_examples``."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ModelPolicy:
+    """A model, or an adapter on top of one, that answers prompts.
+
+    Args:
+        path: A folder, or ``smollm2-135m``.
+        generation: How.
+    """
+
+    path: str
+    generation: Generation
+
+    @property
+    def name(self) -> str:
+        """The path, as it was given."""
+        return self.path
+
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+        """As many answers a point as ``samples`` says.
+
+        Raises:
+            ModelError: The model is missing or cannot be loaded.
+        """
+        from transformers.utils.logging import disable_progress_bar
+
+        from trainer.models import load_model, pick_hardware
+
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+        config = GRPOTrainingConfig(model_path=self.path, backend="transformers")
+        loaded = load_model(config, pick_hardware(config))
+        points = [one.point for one in judged]
+        choices: list[list[Choice]] = [[] for _ in points]
+        done = 0
+        for batch, texts in self._generated(loaded, points):
+            for position, answers in zip(batch, texts, strict=True):
+                choices[position] = [read_answer(text, points[position]) for text in answers]
+            done += len(batch)
+            progress(self.name, done, len(points))
+        return choices
+
+    def _generated(
+        self, loaded: "LoadedModel", points: Sequence[DecisionPoint]
+    ) -> Iterator[tuple[list[int], list[list[str]]]]:
+        """Batches of positions with their texts; prompts of like length stand together."""
+        from transformers import set_seed
+
+        set_seed(self.generation.seed)
+        prompts = _prompts(loaded.tokenizer, points, self.generation.has_examples)
+        order = sorted(range(len(prompts)), key=lambda position: len(prompts[position]))
+        size = self.generation.batch_size
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            yield batch, self._answers(loaded, [prompts[position] for position in batch])
+
+    def _answers(self, loaded: "LoadedModel", prompts: list[str]) -> list[list[str]]:
+        import torch
+
+        tokenizer, samples = loaded.tokenizer, self.generation.samples
+        tokenizer.padding_side = "left"
+        tokens = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+        tokens = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        model = loaded.model.eval()
+        with torch.inference_mode():
+            answered = model.generate(
+                **{name: value.to(model.device) for name, value in tokens.items()},
+                generation_config=self._settings(tokenizer, model),
+            )
+        texts: list[str] = tokenizer.batch_decode(
+            answered[:, tokens["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        return [texts[start : start + samples] for start in range(0, len(texts), samples)]
+
+    def _settings(self, tokenizer: Any, model: Any) -> Any:  # noqa: ANN401 - untyped libraries
+        from transformers import GenerationConfig
+
+        asked = self.generation
+        own = model.generation_config.eos_token_id
+        ends = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+        is_sampled = asked.temperature > 0
+        return GenerationConfig(  # type: ignore[no-untyped-call]
+            max_new_tokens=asked.max_new_tokens,
+            num_return_sequences=asked.samples,
+            do_sample=is_sampled,
+            eos_token_id=sorted(ends) or None,
+            pad_token_id=tokenizer.pad_token_id,
+            **({"temperature": asked.temperature, "top_k": 0, "top_p": 1.0} if is_sampled else {}),
+        )
+
+
+def read_answer(text: str, point: DecisionPoint) -> Choice:
+    """The decision in a text; a *yes* without seconds means those that the prompt says.
+
+    Args:
+        text: A completion.
+        point: What it answers.
+    """
+    kind = point.place.decision_kind
+    is_strict = format_reward(text, kind) == STRICT
+    try:
+        decision = parse_completion(text, kind)
+    except InvalidDecision as exc:
+        return Choice(None, exc.code, is_strict)
+    return Choice(with_seconds(decision, point.extend_s), None, is_strict)
+
+
+def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], has_examples: bool) -> list[str]:  # noqa: ANN401
+    """The prompts as the model reads them."""
+    from datasets import Dataset
+
+    from trainer.dataset import with_examples
+
+    rows = [{"prompt": [message.model_dump() for message in point.prompt]} for point in points]
+    prompts = with_examples(Dataset.from_list(rows)).to_list() if has_examples else rows
+    return [
+        tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
+        for row in prompts
+    ]

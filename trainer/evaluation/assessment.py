@@ -1,0 +1,212 @@
+"""``evaluate``: judges policies on held-out decision points. The order of things, and no figures.
+
+What decisions are worth is looked up once, for all policies; then each policy decides, and what it
+decided is compared.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reward_client import RewardClient
+from shared.errors import ConfigError, DatasetError, ErrorInfo, ServiceRefused
+from shared.rewards import TermName
+from shared.scoring import ScoreResult
+from trainer.evaluation.answers import Generation, ModelPolicy
+from trainer.evaluation.baselines import Baseline, BaselineName, applicable
+from trainer.evaluation.bootstrap import Bootstrap
+from trainer.evaluation.choices import Judged, Policy, Progress
+from trainer.evaluation.figures import Observation, observed
+from trainer.evaluation.points import DecisionPoint, SplitName, read_points
+from trainer.evaluation.report import Evaluation, Failure, policy_report
+from trainer.evaluation.service import OutcomeService
+from trainer.evaluation.worth import Valued, Worth, stored_worth
+from trainer.models import check_model
+
+__all__ = ["EvaluationPlan", "evaluate"]
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What is evaluated, on what, and how."""
+
+    datasets: tuple[Path, ...]
+    split: SplitName = "eval"
+    max_points: int | None = None
+    """Decision points at most, evenly spread over all; None takes all."""
+    baselines: tuple[BaselineName, ...] | None = None
+    """None takes all that can decide at these points."""
+    models: tuple[str, ...] = ()
+    """Folders of models or adapters, or ``smollm2-135m``."""
+    reward: TermName = "queue"
+    horizon_s: int | None = None
+    """Seconds that decisions are judged over; None takes the datasets' own."""
+    connect: Callable[[], RewardClient] | None = None
+    """Makes a client of the reward service; None where there is none to ask."""
+    generation: Generation = field(default_factory=Generation)
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    min_gap_veh: float = 0.1
+    seed: int = 0
+    """Of the baseline that decides by chance."""
+
+    def policies(self, points: Sequence[DecisionPoint]) -> list[Policy]:
+        """Baselines first, in the order given."""
+        names = applicable(points) if self.baselines is None else self.baselines
+        baselines = [Baseline(name, self.seed) for name in names]
+        return [*baselines, *(ModelPolicy(path, self.generation) for path in self.models)]
+
+
+def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Evaluation:
+    """Judges every policy of a plan on the same decision points.
+
+    Args:
+        plan: What, on what, how.
+        progress: Told how far it is.
+
+    Raises:
+        InputError: A dataset, a model or a setting is unusable, or the datasets do not hold what
+            the reward needs and there is no service to ask.
+        ServiceError: The reward service does not answer, or knows none of the states.
+    """
+    for path in plan.models:
+        check_model(path)
+    points = _spread(read_points(plan.datasets, plan.split), plan.max_points)
+    horizon_s = _horizon_s(points, plan.horizon_s)
+    service = (
+        OutcomeService(plan.connect, plan.reward, horizon_s) if plan.connect is not None else None
+    )
+    found = _worths(points, plan, horizon_s, service, progress)
+    judged = [
+        Judged(point, worth)
+        for point, worth in zip(points, found, strict=True)
+        if isinstance(worth, Worth)
+    ]
+    failures = [
+        Failure.of(point, error)
+        for point, error in zip(points, found, strict=True)
+        if isinstance(error, ErrorInfo)
+    ]
+    if not judged:
+        raise ServiceRefused(
+            f"not one of {len(points)} decision points could be judged; the first, "
+            f"{failures[0].state_id}: {failures[0].error.message}",
+            failures[0].error.code,
+        )
+    reports = [
+        policy_report(
+            policy.name,
+            _observations(policy, judged, service, progress),
+            plan.bootstrap,
+            plan.min_gap_veh,
+        )
+        for policy in plan.policies(points)
+    ]
+    return Evaluation(
+        reward=plan.reward,
+        horizon_s=horizon_s,
+        datasets=tuple(str(root) for root in plan.datasets),
+        split=plan.split,
+        points=len(judged),
+        runs=len({one.point.run for one in judged}),
+        min_gap_veh=plan.min_gap_veh,
+        resamples=plan.bootstrap.resamples,
+        failures=tuple(failures),
+        policies=tuple(reports),
+    )
+
+
+def _spread(points: tuple[DecisionPoint, ...], most: int | None) -> tuple[DecisionPoint, ...]:
+    """At most so many, from the first to the last.
+
+    >>> _spread(tuple(range(10)), 4)
+    (0, 2, 5, 7)
+    """
+    if most is None or len(points) <= most:
+        return points
+    return tuple(points[number * len(points) // most] for number in range(most))
+
+
+def _horizon_s(points: Sequence[DecisionPoint], wanted: int | None) -> int:
+    if wanted is not None:
+        return wanted
+    horizons = sorted({point.horizon_s for point in points})
+    if len(horizons) > 1:
+        listed = " and ".join(str(horizon_s) for horizon_s in horizons)
+        raise ConfigError(f"the datasets were built for horizons of {listed} s: give --horizon")
+    return horizons[0]
+
+
+def _worths(
+    points: Sequence[DecisionPoint],
+    plan: EvaluationPlan,
+    horizon_s: int,
+    service: OutcomeService | None,
+    progress: Progress,
+) -> list[Worth | ErrorInfo]:
+    """Out of the datasets where they are enough, and else from the service."""
+    stored = [
+        stored_worth(point.outcomes, plan.reward)
+        if point.outcomes and point.horizon_s == horizon_s
+        else None
+        for point in points
+    ]
+    missing = [point for point, worth in zip(points, stored, strict=True) if worth is None]
+    if missing and service is None:
+        message = _says_too_little(missing, len(points), plan.reward, horizon_s)
+        raise DatasetError(message, "no_outcomes")
+    asked = iter(service.worths(missing, progress) if missing and service else ())
+    return [next(asked) if worth is None else worth for worth in stored]
+
+
+def _says_too_little(
+    missing: Sequence[DecisionPoint], of: int, reward: TermName, horizon_s: int
+) -> str:
+    first = missing[0]
+    if not first.outcomes:
+        reason, way_out = "it has no outcomes", "build the dataset with --outcomes"
+    elif first.horizon_s != horizon_s:
+        reason = f"its outcomes are over {first.horizon_s} s"
+        way_out = f"leave --horizon {horizon_s} out"
+    else:
+        reason, way_out = f"stored metrics do not give the reward {reward}", "take --reward queue"
+    return (
+        f"{len(missing)} of {of} rows do not say what decisions are worth "
+        f"({first.name}: {reason}): {way_out}, or give the --url of "
+        "a reward service that serves these states"
+    )
+
+
+def _observations(
+    policy: Policy,
+    judged: Sequence[Judged],
+    service: OutcomeService | None,
+    progress: Progress,
+) -> list[Observation]:
+    """What became of a policy's answers; legal ones that are not in the table are asked about."""
+    chosen = policy.choose(judged, progress)
+    seen = [
+        observed(one, choice)
+        for one, choices in zip(judged, chosen, strict=True)
+        for choice in choices
+    ]
+    if service is None:
+        return seen
+    asked = [
+        (one.judged.point, one.decision)
+        for one in seen
+        if one.status == "unscored" and one.decision is not None
+    ]
+    results = iter(service.scored(asked))
+    return [_with(one, next(results)) if one.status == "unscored" else one for one in seen]
+
+
+def _with(one: Observation, result: ScoreResult) -> Observation:
+    """An answer that was not in the table, as the service scored it."""
+    code = result.error.code if result.error else None
+    if result.status == "invalid":
+        return replace(one, status="invalid", decision=None, code=code)
+    if result.status == "failed" or result.reward is None or result.metrics is None:
+        return replace(one, status="failed", code=code or "no_reward")
+    assert one.decision is not None  # noqa: S101 - what is unscored has a decision
+    chosen = Valued(one.decision, result.reward, result.metrics.queue_veh)
+    return replace(one, status="scored", chosen=chosen)

@@ -1,0 +1,158 @@
+"""From answers to figures: what became of each, and means over them with intervals."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.decisions import Decision, Extend
+from shared.model import WireModel
+from trainer.evaluation.bootstrap import Bootstrap, Estimate
+from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.worth import Valued
+
+__all__ = ["Figures", "Observation", "observed", "summarised"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What became of one answer."""
+
+    judged: Judged
+    status: Literal["scored", "invalid", "unscored", "failed"]
+    """``unscored``: legal, but not among the stored outcomes, and nobody was there to ask."""
+    chosen: Valued | None = None
+    """Where it is scored."""
+    decision: Decision | None = None
+    code: str | None = None
+    """Why it is invalid or failed."""
+    is_strict: bool | None = None
+
+    @property
+    def run(self) -> str:
+        """The simulation that its state is from."""
+        return self.judged.point.run
+
+    @property
+    def is_best(self) -> bool:
+        """Whether no known decision is better; not so where it is invalid."""
+        return self.chosen is not None and self.judged.worth.regret(self.chosen) <= 0
+
+
+class Figures(WireModel):
+    """Means over some answers. Null where there is nothing to take a mean of."""
+
+    points: int
+    runs: int
+    answers: int
+    scored: int
+    invalid: dict[str, int]
+    """Answers that no legal decision can be read from, by reason."""
+    unscored: int
+    """Legal, but not among the stored outcomes: left out of every mean but ``strict``."""
+    failed: dict[str, int]
+    """Decisions that could not be rolled out, by reason: left out of every mean but ``strict``."""
+    regret: Estimate | None
+    """In the reward's unit, over scored answers."""
+    regret_veh: Estimate | None
+    """Vehicles, over scored answers."""
+    regret_invalid_worst: Estimate | None
+    """As ``regret``, over scored and invalid answers: an invalid one counts as the worst legal
+    decision of its point."""
+    regret_veh_invalid_worst: Estimate | None
+    """As ``regret_veh``, likewise."""
+    agreement: Estimate | None
+    """Share of scored and invalid answers that no known decision is better than."""
+    agreement_clear: Estimate | None
+    """The same over the points where decisions differ by more than the least gap."""
+    yes: Estimate | None
+    """Share of *yes* among the *extend* decisions, whether they were scored or not."""
+    invalid_share: Estimate | None
+    """Share of invalid ones among scored and invalid answers."""
+    strict: Estimate | None
+    """Share of texts that are the JSON asked for and nothing else; null of what is no text."""
+
+
+def observed(judged: Judged, choice: Choice) -> Observation:
+    """What is known of an answer without asking anybody.
+
+    Args:
+        judged: The point.
+        choice: The answer.
+    """
+    if choice.decision is None:
+        return Observation(
+            judged, "invalid", code=choice.code or "invalid", is_strict=choice.is_strict
+        )
+    chosen = judged.worth.find(choice.decision)
+    return Observation(
+        judged,
+        "unscored" if chosen is None else "scored",
+        chosen,
+        choice.decision,
+        is_strict=choice.is_strict,
+    )
+
+
+def summarised(
+    observations: Sequence[Observation], bootstrap: Bootstrap, min_gap_veh: float
+) -> Figures:
+    """The figures of some answers.
+
+    Args:
+        observations: Any number.
+        bootstrap: How intervals are made.
+        min_gap_veh: Where the queues after a point's decisions differ by no more than this,
+            vehicles, it does not count for ``agreement_clear``.
+    """
+
+    def mean(of: Callable[[Observation], float], over: Iterable[Observation]) -> Estimate | None:
+        chosen = list(over)
+        return bootstrap.estimate([of(one) for one in chosen], [one.run for one in chosen])
+
+    scored = [one for one in observations if one.status == "scored"]
+    judged = [one for one in observations if one.status in ("scored", "invalid")]
+    clear = [one for one in judged if one.judged.worth.gap_veh > min_gap_veh]
+    return Figures(
+        points=len({one.judged.point.place for one in observations}),
+        runs=len({one.run for one in observations}),
+        answers=len(observations),
+        scored=len(scored),
+        invalid=_codes(observations, "invalid"),
+        unscored=sum(one.status == "unscored" for one in observations),
+        failed=_codes(observations, "failed"),
+        regret=mean(_regret, scored),
+        regret_veh=mean(_regret_veh, scored),
+        regret_invalid_worst=mean(_regret, judged),
+        regret_veh_invalid_worst=mean(_regret_veh, judged),
+        agreement=mean(lambda one: one.is_best, judged),
+        agreement_clear=mean(lambda one: one.is_best, clear),
+        yes=mean(_is_yes, (one for one in observations if isinstance(one.decision, Extend))),
+        invalid_share=mean(lambda one: one.status == "invalid", judged),
+        strict=mean(
+            lambda one: one.is_strict is True,
+            (one for one in observations if one.is_strict is not None),
+        ),
+    )
+
+
+def _codes(
+    observations: Sequence[Observation], status: Literal["invalid", "failed"]
+) -> dict[str, int]:
+    counts = Counter(one.code or status for one in observations if one.status == status)
+    return dict(counts.most_common())
+
+
+def _regret(one: Observation) -> float:
+    """Of what was chosen; the worst there is where nothing was."""
+    worth = one.judged.worth
+    return worth.worst_regret if one.chosen is None else worth.regret(one.chosen)
+
+
+def _regret_veh(one: Observation) -> float:
+    worth = one.judged.worth
+    return worth.gap_veh if one.chosen is None else worth.regret_veh(one.chosen)
+
+
+def _is_yes(one: Observation) -> bool:
+    return isinstance(one.decision, Extend) and one.decision.extend

@@ -1,0 +1,107 @@
+"""What the reward service is asked, where a dataset does not say enough."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from reward_client import RewardClient
+from shared.decisions import Decision
+from shared.errors import ErrorInfo, ServiceRefused
+from shared.outcomes import OutcomesQuery, OutcomesResponse
+from shared.rewards import RewardSpec, TermName
+from shared.scoring import ScoreItem, ScoreResult
+from trainer.evaluation.choices import Progress
+from trainer.evaluation.points import DecisionPoint
+from trainer.evaluation.worth import Valued, Worth
+
+__all__ = ["OutcomeService"]
+
+_AT_A_TIME = 8
+_TIMEOUT_S = 300.0
+
+
+class OutcomeService:
+    """Looks up what decisions are worth, at a reward URL.
+
+    Args:
+        connect: Makes a client; called once a method, on the loop it is used on.
+        reward: Which reward.
+        horizon_s: Length of the rollouts, seconds of simulated time.
+    """
+
+    def __init__(
+        self, connect: Callable[[], RewardClient], reward: TermName, horizon_s: int
+    ) -> None:
+        self._connect = connect
+        self._spec = RewardSpec(name=reward, horizon_s=horizon_s)
+        self._reward: TermName = reward
+
+    def worths(
+        self, points: Sequence[DecisionPoint], progress: Progress
+    ) -> list[Worth | ErrorInfo]:
+        """What every legal decision at each point is worth, in order; or why that is not known.
+
+        Raises:
+            ServiceUnreachable: Nothing answers.
+        """
+        return asyncio.run(self._worths(points, progress))
+
+    def scored(self, asked: Sequence[tuple[DecisionPoint, Decision]]) -> list[ScoreResult]:
+        """What became of single decisions, in order.
+
+        Raises:
+            ServiceUnreachable: Nothing answers.
+            ServiceRefused: What is asked is refused.
+        """
+        return asyncio.run(self._scored(asked)) if asked else []
+
+    async def _worths(
+        self, points: Sequence[DecisionPoint], progress: Progress
+    ) -> list[Worth | ErrorInfo]:
+        slots, done = asyncio.Semaphore(_AT_A_TIME), 0
+
+        async def ask(client: RewardClient, point: DecisionPoint) -> Worth | ErrorInfo:
+            nonlocal done
+            async with slots:
+                found = await self._worth(client, point)
+            done += 1
+            progress("outcomes", done, len(points))
+            return found
+
+        async with self._connect() as client:
+            first = [await ask(client, point) for point in points[:1]]  # fails before all others do
+            return first + await asyncio.gather(*(ask(client, point) for point in points[1:]))
+
+    async def _worth(self, client: RewardClient, point: DecisionPoint) -> Worth | ErrorInfo:
+        query = OutcomesQuery(
+            tls_id=point.place.tls_id,
+            kind=point.place.decision_kind,
+            reward=self._reward,
+            horizon_s=self._spec.horizon_s,
+            extend_s=point.extend_s,
+            timeout_s=_TIMEOUT_S,
+        )
+        try:
+            return _read(await client.outcomes(point.place.state_id, query))
+        except ServiceRefused as exc:
+            return ErrorInfo.of(exc)
+
+    async def _scored(self, asked: Sequence[tuple[DecisionPoint, Decision]]) -> list[ScoreResult]:
+        items = [
+            ScoreItem(state_id=point.place.state_id, tls_id=point.place.tls_id, decision=decision)
+            for point, decision in asked
+        ]
+        async with self._connect() as client:
+            response = await client.score(items, self._spec, _TIMEOUT_S)
+        return list(response.results)
+
+
+def _read(response: OutcomesResponse) -> Worth | ErrorInfo:
+    """All of the outcomes, or the first reason why one is missing: the best might be that one."""
+    valued = []
+    for one in response.outcomes:
+        if one.reward is None or one.metrics is None:
+            return one.error or ErrorInfo(code="no_reward", message="no reason", retryable=False)
+        valued.append(Valued(one.decision, one.reward, one.metrics.queue_veh))
+    if not valued:
+        return ErrorInfo(code="nothing_to_decide", message="no legal decision", retryable=False)
+    return Worth(tuple(valued))

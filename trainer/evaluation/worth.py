@@ -1,0 +1,108 @@
+"""What each legal decision at a decision point is worth: rewards, queues, and regrets.
+
+Owns the regret. Rewards come from stored metrics where these are enough, by the formulae of the
+workers; the rest is asked of the reward service, in :mod:`trainer.evaluation.service`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.dataset import Outcome
+from shared.decisions import Decision, canonical
+from shared.rewards import Metrics, TermName
+
+__all__ = ["Valued", "Worth", "stored_reward", "stored_worth"]
+
+
+@dataclass(frozen=True)
+class Valued:
+    """A decision, its reward, and the queue it leads to."""
+
+    decision: Decision
+    reward: float
+    queue_veh: float
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Every legal decision at one point; never empty.
+
+    >>> from shared.decisions import Extend
+    >>> yes, no = Extend(extend=True), Extend(extend=False)
+    >>> worth = Worth((Valued(yes, -4.5, 4.5), Valued(no, -3.0, 3.0)))
+    >>> worth.best.decision == no, worth.regret(worth.decisions[0]), worth.gap_veh
+    (True, 1.5, 1.5)
+    """
+
+    decisions: tuple[Valued, ...]
+
+    @property
+    def best(self) -> Valued:
+        """The one with the highest reward; the first of equals."""
+        return max(self.decisions, key=lambda one: one.reward)
+
+    @property
+    def gap_veh(self) -> float:
+        """The longest queue that a decision leads to minus the shortest, vehicles."""
+        queues = [one.queue_veh for one in self.decisions]
+        return max(queues) - min(queues)
+
+    @property
+    def worst_regret(self) -> float:
+        """The regret of the worst decision, in the reward's unit."""
+        return max(self.regret(one) for one in self.decisions)
+
+    def regret(self, chosen: Valued) -> float:
+        """The best reward minus the chosen decision's, in the reward's unit.
+
+        From 0 up; below 0 only for a decision that is none of these and better than all.
+        """
+        return self.best.reward - chosen.reward
+
+    def regret_veh(self, chosen: Valued) -> float:
+        """The queue after the chosen decision minus the shortest known one, vehicles."""
+        return chosen.queue_veh - min(one.queue_veh for one in self.decisions)
+
+    def find(self, decision: Decision) -> Valued | None:
+        """The same decision, or one of equal effect; None where it is none of these."""
+        wanted = canonical(decision)
+        return next((one for one in self.decisions if canonical(one.decision) == wanted), None)
+
+
+def stored_worth(outcomes: Sequence[Outcome], reward: TermName) -> Worth | None:
+    """What stored metrics say; None where they do not say all.
+
+    Args:
+        outcomes: Every legal decision's metrics.
+        reward: Which reward.
+    """
+    valued = []
+    for outcome in outcomes:
+        value = stored_reward(reward, outcome.metrics)
+        if value is None:
+            return None
+        valued.append(Valued(outcome.decision, value, outcome.metrics.queue_veh))
+    return Worth(tuple(valued)) if valued else None
+
+
+def stored_reward(name: TermName, metrics: Metrics) -> float | None:
+    """The reward of one rollout, where nothing but its metrics is needed.
+
+    The formulae are the service's (``docs/rewards.md``). ``queue_gain`` compares with the program
+    left alone, which datasets do not store: None. So is ``speed`` where no vehicle was ever there.
+
+    >>> metrics = Metrics(queue_veh=2.5, queue_veh_max=4, wait_s=9, throughput_veh=3,
+    ...     pressure_veh=-2, network_queue_veh=3)
+    >>> [stored_reward(name, metrics) for name in ("queue", "wait", "pressure", "speed")]
+    [-2.5, -9.0, -2.0, None]
+    """
+    match name:
+        case "queue":
+            return 0.0 - metrics.queue_veh
+        case "wait":
+            return 0.0 - metrics.wait_s
+        case "pressure":
+            return 0.0 - abs(metrics.pressure_veh)
+        case "speed":
+            return metrics.speed_mps
+    return None
