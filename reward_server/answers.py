@@ -81,12 +81,20 @@ class HotTier:
             self._answers.move_to_end(key)
         return answer
 
-    def put(self, key: AnswerKey, answer: Answer) -> None:
-        """Keeps an answer; the ones that were not asked for the longest go."""
+    def put(self, key: AnswerKey, answer: Answer, is_seldom_asked: bool = False) -> None:
+        """Keeps an answer; the ones that were not asked for the longest go.
+
+        Args:
+            key: Under which it is found.
+            answer: What is told.
+            is_seldom_asked: Whether it is to go before all others when there is no room.
+        """
         known = self._answers.pop(key, None)
         if known is not None:
             self._bytes -= _size(key, known)
         self._answers[key] = answer
+        if is_seldom_asked:
+            self._answers.move_to_end(key, last=False)
         self._bytes += _size(key, answer)
         while self._bytes > self._max_bytes:
             oldest, dropped = self._answers.popitem(last=False)

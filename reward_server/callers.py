@@ -32,7 +32,7 @@ class Caller:
 
     def jobs(self) -> Flow:
         """The flow of bulk jobs."""
-        return Flow(f"{self.name}/jobs", self.weight * JOB_SHARE)
+        return Flow(f"{self.name}/jobs", self.weight * JOB_SHARE, is_bulk=True)
 
 
 ANYONE = Caller("anyone", SCOPES)

@@ -137,7 +137,8 @@ class Scorer:
             result = _result(request, candidate, work, fetched)
             answers[key] = Answer.of(result)
             if result.status != "failed":
-                self._hot.put(key, Answer.of(_known_from_now_on(result)))
+                known = Answer.of(_known_from_now_on(result))
+                self._hot.put(key, known, is_seldom_asked=purpose.flow.is_bulk)
         return answers, fetched
 
     def _work(self, request: ScoreRequest, candidate: Candidate) -> Work | None:

@@ -27,6 +27,8 @@ class Flow:
     """Equal for work that shares one share: a caller's name, and whether it is a bulk job."""
     weight: float = 1.0
     """More than 0."""
+    is_bulk: bool = False
+    """Whether it goes through much work once, so that what it asks for is seldom asked again."""
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,15 @@ class TestHotTier:
             hot.put(("terms", number), Answer.of(SCORED))
             assert hot.get(("terms", "wanted")) is not None
 
+    def test_bulk_work_pushes_nothing_out(self) -> None:
+        """What a job asks for is kept where there is room, and goes first where there is none."""
+        hot = HotTier(10_000)
+        hot.put(("terms", "trainer's"), Answer.of(SCORED))
+        for number in range(100):
+            hot.put(("terms", number), Answer.of(SCORED), is_seldom_asked=True)
+        assert hot.get(("terms", "trainer's")) is not None
+        assert len(hot) > 2
+
     def test_none_is_kept_where_there_is_no_room(self) -> None:
         """0 turns the tier off."""
         hot = HotTier(0)
