@@ -7,9 +7,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from reward_server.telemetry import Telemetry
-from shared.errors import GreenforkError, InvalidRequest, NotReady, Overloaded
+from shared.errors import ClientGone, GreenforkError, InvalidRequest, NotReady, Overloaded
 from shared.problems import PROBLEM_MEDIA_TYPE, Problem
 from shared.validation import request_error
 
@@ -69,6 +70,9 @@ def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
         telemetry.count_refusal(error.code)
         return respond_error(error)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return await own(request, ClientGone("the caller went away before the end of its request"))
+
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
         if request.method == "POST" and "json" not in request.headers.get("content-type", ""):
@@ -85,6 +89,7 @@ def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
         return respond(_of_http(request, error), headers)
 
     app.add_exception_handler(GreenforkError, own)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
 

@@ -81,6 +81,7 @@ class Victim:
         """The numbers of the metrics page that have no labels."""
         async with httpx.AsyncClient() as http:
             page = (await http.get(f"{self.url}/metrics", timeout=30)).text
+        assert 'status="500"' not in page, "a caller's rudeness is no failure of the service"
         lines = [line.split() for line in page.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, value in lines if "{" not in name}
 
