@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from cli import dataset_verify
+from cli import dataset_difficulty, dataset_verify
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
@@ -36,6 +36,7 @@ def _group() -> None:
 
 
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
+app.command(epilog=dataset_difficulty.EXAMPLE)(dataset_difficulty.difficulty)
 
 
 _EXAMPLES = """Examples:

@@ -8,14 +8,18 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
 from trainer.history import MetricsFile
+from trainer.kl_control import KLControl
 from trainer.tally import StopFlag, Tally
 
 if TYPE_CHECKING:
     from torch.nn import Module
+    from trl import GRPOTrainer
 
 __all__ = [
+    "AdaptiveKLCallback",
     "MetricsCallback",
     "ProgressCallback",
     "StopCallback",
@@ -92,6 +96,47 @@ class TimeLimitCallback(TrainerCallback):
             log.info("the time is over", max_train_s=self._limit_s, step=state.global_step)
             control.should_training_stop = True
             control.should_save = True
+
+
+class AdaptiveKLCallback(TrainerCallback, ExportableState):
+    """Has the weight of the KL term follow the KL, from one logged step to the next.
+
+    The weight goes into ``trainer_state.json`` of every checkpoint, and is taken from there by a
+    run that goes on from one. TRL's trainer keeps it in no other place.
+
+    Args:
+        trainer: Whose ``beta`` is set; it began above 0.
+        control: The rule.
+    """
+
+    def __init__(self, trainer: "GRPOTrainer", control: KLControl) -> None:
+        self._trainer = trainer
+        self._control = control
+
+    def state(self) -> dict[str, dict[str, float]]:
+        """What a checkpoint keeps."""
+        return {"args": {}, "attributes": {"beta": self._trainer.beta}}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Takes up the weight of the checkpoint, if there is one and it holds one."""
+        kept: Any = state.stateful_callbacks  # a dictionary, whatever its annotation says
+        own = kept.setdefault(type(self).__name__, self.state())
+        self._trainer.beta = own["attributes"]["beta"]
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: object,
+    ) -> None:
+        """Reports the weight that the logged steps had, and sets that of the next."""
+        if logs and (kl := logs.get("kl")) is not None:
+            logs["kl_coeff"] = self._trainer.beta
+            self._trainer.beta = self._control.adapted(self._trainer.beta, kl)
 
 
 class MetricsCallback(TrainerCallback):

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared.errors import ConfigError
 from shared.rewards import RewardName, RewardSpec
+from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
+from trainer.kl_control import KLControl
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -113,8 +115,27 @@ class GRPOTrainingConfig(BaseModel):
     """Gradients are clipped to this norm."""
     kl_coeff: float = Field(default=0.1, ge=0)
     """Weight of the KL term against the frozen model the run started from; 0 leaves it out."""
+    adaptive_kl: bool = False
+    """Changes ``kl_coeff`` as the run goes: up where the logged KL is above ``kl_high``, down where
+    it is below ``kl_low``."""
+    kl_low: float = Field(default=0.01, ge=0)
+    """Lower bound of the KL, with ``adaptive_kl``."""
+    kl_high: float = Field(default=0.1, gt=0)
+    """Upper bound of the KL, with ``adaptive_kl``."""
+    kl_adapt_factor: float = Field(default=2.0, gt=1)
+    """What ``adaptive_kl`` multiplies the weight with, or divides it by, at a logged step."""
+    kl_coeff_min: float = Field(default=0.001, gt=0)
+    """The least weight that ``adaptive_kl`` sets."""
+    kl_coeff_max: float = Field(default=10.0, gt=0)
+    """The greatest weight that ``adaptive_kl`` sets."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """Over what the standard deviation is taken that advantages are divided by."""
+    curriculum: bool = False
+    """Fills each batch with equally many samples of every scenario, easy ones first; see
+    ``curriculum_schedule``."""
+    curriculum_schedule: tuple[CurriculumPhase, ...] = DEFAULT_SCHEDULE
+    """With ``curriculum``: the weights of ``easy``, ``medium`` and ``hard`` samples ``until`` a
+    share of the steps is over, phase by phase."""
     optim: str = Field(default="adamw_8bit", min_length=1)
     """Transformers' name of the optimizer. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
     gradient_checkpointing: bool = False
@@ -169,6 +190,21 @@ class GRPOTrainingConfig(BaseModel):
             raise ValueError("max_new_tokens must be smaller than max_seq_length")
         return self
 
+    @model_validator(mode="after")
+    def _bounds_of_the_kl(self) -> Self:
+        control = self.kl_control
+        if self.adaptive_kl and not control.least <= self.kl_coeff <= control.most:
+            raise ValueError(
+                f"adaptive_kl multiplies kl_coeff, which must begin between kl_coeff_min "
+                f"({control.least}) and kl_coeff_max ({control.most}); it is {self.kl_coeff}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_schedule(self) -> Self:
+        check_schedule(self.curriculum_schedule)
+        return self
+
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
         """Reads one file.
@@ -187,6 +223,13 @@ class GRPOTrainingConfig(BaseModel):
         """The reward as the service is asked for it."""
         return RewardSpec(
             name=self.reward_name, horizon_s=self.horizon_s, invalid_reward=self.invalid_reward
+        )
+
+    @property
+    def kl_control(self) -> KLControl:
+        """What ``adaptive_kl`` does with the weight of the KL term."""
+        return KLControl(
+            self.kl_low, self.kl_high, self.kl_adapt_factor, self.kl_coeff_min, self.kl_coeff_max
         )
 
     @classmethod
@@ -248,9 +291,15 @@ def _explain(error: "ErrorDetails") -> str:
     """One validation error as a sentence for the user."""
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, GRPOTrainingConfig.model_fields, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(str(error["loc"][-1]), _names(error), n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"there is no setting {name!r}{hint}"
     if not name:
         return str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {error['msg']} (got {error['input']!r})"
+    return f"{name}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+
+
+def _names(error: "ErrorDetails") -> list[str]:
+    """The names that exist where one that does not was given."""
+    is_nested = len(error["loc"]) > 1
+    return list((CurriculumPhase if is_nested else GRPOTrainingConfig).model_fields)

@@ -13,6 +13,7 @@ import yaml
 from reward_client import RewardClient
 from shared.errors import DatasetError, TrainingStopped
 from trainer.config import GRPOTrainingConfig
+from trainer.curriculum.plan import plan_curriculum
 from trainer.history import MetricsFile
 from trainer.plots import plot_rewards
 from trainer.preflight import Preflight, check_run, connect
@@ -89,7 +90,8 @@ class _Run:
         self._write_config()
         loaded = load_model(self._config, self._ready.hardware)
         dataset = _fitting(self._ready.dataset, loaded.tokenizer, self._config)
-        self._trainer = self._make_trainer(loaded, dataset, show_progress)
+        self._trainer = self._make_trainer(loaded, dataset)
+        self._watch(show_progress)
         began = time.monotonic()
         checkpoint = self._ready.checkpoint
         self._trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -117,43 +119,52 @@ class _Run:
         text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
         self._files.config.write_text(text, encoding="utf-8")
 
-    def _make_trainer(
-        self, loaded: "LoadedModel", dataset: "Dataset", show_progress: bool
-    ) -> "GRPOTrainer":
-        from rich.console import Console
-        from transformers import PrinterCallback
+    def _make_trainer(self, loaded: "LoadedModel", dataset: "Dataset") -> "GRPOTrainer":
         from trl import GRPOTrainer
 
         from trainer.arguments import grpo_arguments
-        from trainer.callbacks import (
-            MetricsCallback,
-            ProgressCallback,
-            StopCallback,
-            TimeLimitCallback,
-            UnscoredStepCallback,
-        )
+        from trainer.callbacks import MetricsCallback, StopCallback, UnscoredStepCallback
 
         config = self._config
         weights = RewardWeights(config.format_weight, config.tsc_weight, config.num_generations)
-        trainer = GRPOTrainer(
+        trainer_class, more = GRPOTrainer, None
+        if config.curriculum:
+            from trainer.curriculum.sampler import curriculum_trainer
+
+            plan = plan_curriculum(config, dataset)
+            trainer_class, more = curriculum_trainer(plan.curriculum), plan.metrics
+            dataset = plan.dataset
+            config = config.model_copy(update={"max_steps": plan.curriculum.max_steps})
+        return trainer_class(
             model=loaded.model,
             processing_class=loaded.tokenizer,
             peft_config=loaded.lora,
             args=grpo_arguments(config, self._ready.hardware),
             train_dataset=dataset,
-            reward_funcs=[FormatReward(self._scorer), TrafficReward(self._scorer, weights)],
+            reward_funcs=[FormatReward(self._scorer), TrafficReward(self._scorer, weights, more)],
             callbacks=[
                 StopCallback(self._tally.stop),
                 UnscoredStepCallback(self._tally),
                 MetricsCallback(MetricsFile(self._files.metrics)),
             ],
         )
+
+    def _watch(self, show_progress: bool) -> None:
+        """Adds the callbacks that a run does not always have."""
+        from rich.console import Console
+        from transformers import PrinterCallback
+
+        from trainer.callbacks import AdaptiveKLCallback, ProgressCallback, TimeLimitCallback
+
+        config, trainer = self._config, self._trainer
         trainer.remove_callback(PrinterCallback)
+        if config.adaptive_kl:  # first, so that all who are told of metrics are told of its own
+            adaptive = AdaptiveKLCallback(trainer, config.kl_control)
+            trainer.callback_handler.callbacks.insert(0, adaptive)
         if config.max_train_s is not None:
             trainer.add_callback(TimeLimitCallback(config.max_train_s))
         if show_progress:
             trainer.add_callback(ProgressCallback(self._tally, Console(stderr=True)))
-        return trainer
 
     def _save(self) -> None:
         """Writes the adapter, and the model with the adapter merged into it."""

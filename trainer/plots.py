@@ -1,9 +1,11 @@
 """The picture of a run: rewards, outcomes, and how far the model went from where it started."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.curriculum.buckets import LEVELS
 from trainer.history import read_metrics
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ _OUTCOMES = {
     "outcomes/zero_variance_groups": ("groups without variance", "#8a8a8a"),
     "outcomes/yes": ("answers yes", "#1b6ca8"),
 }
+_COLOURS = ("#5a9367", "#d9822b", "#c23b22", "#1b6ca8", "#7b4b94", "#8a8a8a", "#222222")
+_PARTS = {"reward_by_level/": "reward by difficulty", "reward_by_domain/": "reward by domain"}
+"""What a run with a curriculum measures beside; see :mod:`trainer.curriculum.telemetry`."""
 
 
 def plot_rewards(metrics: Path, target: Path) -> None:
@@ -36,13 +41,20 @@ def plot_rewards(metrics: Path, target: Path) -> None:
     from matplotlib.figure import Figure
 
     lines = read_metrics(metrics)
-    figure = Figure(figsize=(9, 8), layout="constrained")
+    parts = {prefix: names for prefix in _PARTS if (names := _names(lines, prefix))}
+    heights = [3, 2, *(2 for _ in parts), 1.2]
+    figure = Figure(figsize=(9, 8 + 2 * len(parts)), layout="constrained")
     FigureCanvasAgg(figure)
-    rewards, outcomes, drift = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1.2])
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    rewards, outcomes, *divided, drift = panels
     for name, (label, colour) in _REWARDS.items():
         _draw(rewards, lines, name, label, colour)
     for name, (label, colour) in _OUTCOMES.items():
         _draw(outcomes, lines, name, label, colour)
+    for axes, (prefix, names) in zip(divided, parts.items(), strict=True):
+        axes.set_ylabel(_PARTS[prefix])
+        for name, colour in zip(names, cycle(_COLOURS), strict=False):
+            _draw(axes, lines, name, name.removeprefix(prefix), colour)
     _draw(drift, lines, "kl", "KL", "#222222")
     if not drift.lines:
         drift.set_yticks([])
@@ -55,7 +67,7 @@ def plot_rewards(metrics: Path, target: Path) -> None:
     outcomes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     drift.set_ylabel("KL to the start")
     drift.set_xlabel("step")
-    for axes in (rewards, outcomes, drift):
+    for axes in panels:
         _finish(axes)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=130)
@@ -78,6 +90,13 @@ def smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:
         norm = weight * norm + (1 - weight)
         smooth.append(total / norm)
     return smooth
+
+
+def _names(lines: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
+    """The metrics under a prefix; levels from easy to hard, all else by name."""
+    found = {name for line in lines for name in line if name.startswith(prefix)}
+    levels = [name for level in LEVELS if (name := f"{prefix}{level}") in found]
+    return levels + sorted(found.difference(levels))
 
 
 def _draw(

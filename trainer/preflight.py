@@ -14,6 +14,7 @@ from shared.info import ServiceInfo
 from shared.scoring import ScoreItem
 from trainer.arguments import check_report_to
 from trainer.config import GRPOTrainingConfig
+from trainer.curriculum.plan import check_curriculum
 from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples
 from trainer.models import Hardware, check_model, pick_hardware
 
@@ -40,7 +41,8 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     Raises:
         DatasetError: The dataset is missing or is none.
         ModelError: The model is missing.
-        ConfigError: Settings do not fit the machine, the dataset, or each other.
+        ConfigError: Settings do not fit the machine, the dataset, or each other: a batch, say, that
+            cannot hold equally many samples of every domain of a curriculum.
         ServiceUnreachable: Nothing answers at the reward URL.
         ServiceRefused: Something answers, but will not score the dataset's states.
     """
@@ -49,6 +51,8 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     checkpoint = checkpoint_of(config)
     dataset = load_grpo_dataset(config.dataset_path)
     _check_extend_seconds(config)
+    if config.curriculum:
+        check_curriculum(config, dataset)
     hardware = pick_hardware(config)
     service = asyncio.run(_check_service(config, dataset[0]))
     prompts = with_examples(dataset) if config.prompt_examples else dataset

@@ -6,9 +6,9 @@ in *both*: only then does TRL give it no advantage and leave it out of its group
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from shared.completions import parse_completion
 from shared.decisions import DecisionKind
@@ -16,7 +16,7 @@ from shared.errors import InvalidDecision
 from trainer.scoring import BatchScorer, Completions, Scored
 from trainer.tally import BatchCounts, zero_variance_share
 
-__all__ = ["FormatReward", "RewardWeights", "TrafficReward", "format_reward"]
+__all__ = ["BatchMetrics", "FormatReward", "RewardWeights", "TrafficReward", "format_reward"]
 
 STRICT, WRAPPED, UNREADABLE = 1.0, 0.0, -1.0
 
@@ -29,6 +29,13 @@ class RewardWeights:
     traffic_weight: float
     group_size: int
     """Completions a prompt."""
+
+
+class BatchMetrics(Protocol):
+    """More metrics of a batch: of a curriculum, :class:`trainer.curriculum.telemetry`."""
+
+    def of(self, totals: Sequence[float | None], columns: Mapping[str, Any]) -> Mapping[str, float]:
+        """The metrics by name, of the weighted rewards and what TRL hands over beside."""
 
 
 def format_reward(text: str, kind: DecisionKind = "extend") -> float:
@@ -93,13 +100,17 @@ class TrafficReward:
     Args:
         scorer: Calls the service.
         weights: For the share of groups whose total reward does not vary.
+        more: What else is to be measured of each batch.
     """
 
     __name__ = "traffic"
 
-    def __init__(self, scorer: BatchScorer, weights: RewardWeights) -> None:
+    def __init__(
+        self, scorer: BatchScorer, weights: RewardWeights, more: BatchMetrics | None = None
+    ) -> None:
         self._scorer = scorer
         self._weights = weights
+        self._more = more
 
     async def __call__(
         self,
@@ -109,24 +120,31 @@ class TrafficReward:
         tls_id: Sequence[str],
         decision_kind: Sequence[DecisionKind],
         log_metric: Callable[[str, float], None] = _log_nothing,
-        **_: object,
+        **columns: object,
     ) -> list[float | None]:
         """One reward a completion; None where it failed."""
         batch = Completions(_texts(completions), state_id, tls_id, decision_kind)
         scored = await self._scorer.scored(completions, batch)
         tally = self._scorer.tally
-        tally.add(self._counts(batch, scored), [one.status == "failed" for one in scored])
-        for name, value in tally.metrics().items():
+        totals = self._totals(batch, scored)
+        counts = self._counts(batch, scored, totals)
+        tally.add(counts, [one.status == "failed" for one in scored])
+        more = {} if self._more is None else self._more.of(totals, columns)
+        for name, value in (tally.metrics() | dict(more)).items():
             log_metric(name, value)
         return [one.reward for one in scored]
 
-    def _counts(self, batch: Completions, scored: Sequence[Scored]) -> BatchCounts:
-        totals = [
+    def _totals(self, batch: Completions, scored: Sequence[Scored]) -> list[float | None]:
+        return [
             None
             if form is None or one.reward is None
             else self._weights.format_weight * form + self._weights.traffic_weight * one.reward
             for form, one in zip(_format_rewards(batch, scored), scored, strict=True)
         ]
+
+    def _counts(
+        self, batch: Completions, scored: Sequence[Scored], totals: Sequence[float | None]
+    ) -> BatchCounts:
         present = [total for total in totals if total is not None]
         keys = list(zip(batch.state_ids, batch.tls_ids, strict=True))
         return BatchCounts(

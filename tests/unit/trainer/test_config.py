@@ -11,6 +11,10 @@ from shared.errors import ConfigError
 from trainer import GRPOTrainingConfig, load_config
 
 
+PHASE = {"until": 1.0, "easy": 1, "medium": 0, "hard": 0}
+"""Of a curriculum."""
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A file that sets two values."""
@@ -49,6 +53,20 @@ def test_command_line_over_file_over_defaults(file: Path) -> None:
     """Each value comes from the nearest place that sets it; None sets nothing."""
     config = load_config(file, {"max_steps": 9, "seed": None})
     assert (config.max_steps, config.learning_rate, config.seed) == (9, 2e-5, 42)
+
+
+def test_curriculum_of_ones_own(tmp_path: Path) -> None:
+    """A file replaces the whole schedule, and what is written down is read back."""
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "curriculum: true\ncurriculum_schedule:\n"
+        "  - {until: 0.5, easy: 1, medium: 0, hard: 0}\n"
+        "  - {until: 1.0, easy: 0, medium: 1, hard: 1}\n"
+    )
+    config = load_config(path)
+    assert [phase.weights["hard"] for phase in config.curriculum_schedule] == [0, 0.5]
+    path.write_text(yaml.safe_dump(config.to_dict()))
+    assert load_config(path) == config
 
 
 def test_file_round_trip(tmp_path: Path) -> None:
@@ -110,6 +128,16 @@ def test_out_of_range(name: str, value: object) -> None:
         ({"batch_size": 3, "gradient_accumulation_steps": 1}, "multiple of num_generations"),
         ({"format_weight": 0, "tsc_weight": 0}, "nothing to learn"),
         ({"max_new_tokens": 64, "max_seq_length": 64}, "smaller than max_seq_length"),
+        ({"adaptive_kl": True, "kl_coeff": 0}, "begin between .*0.001.* it is 0"),
+        ({"adaptive_kl": True, "kl_coeff": 11}, "begin between .*10.0.* it is 11"),
+        ({"kl_low": 0.2, "kl_high": 0.1}, "kl_low .*smaller than kl_high"),
+        ({"kl_coeff_min": 2, "kl_coeff_max": 1}, "kl_coeff_min .* at most kl_coeff_max"),
+        ({"curriculum_schedule": []}, "until: 1.0"),
+        ({"curriculum_schedule": [PHASE | {"until": 0.5}]}, "until: 1.0"),
+        ({"curriculum_schedule": [PHASE, PHASE]}, "one after the other"),
+        ({"curriculum_schedule": [PHASE | {"easy": 0}]}, "curriculum_schedule.0: easy.* all 0"),
+        ({"curriculum_schedule": [PHASE | {"esay": 1}]}, "'curriculum_schedule.0.esay'; .*'easy'"),
+        ({"curriculum_schedule": [PHASE | {"hard": -1}]}, "curriculum_schedule.0.hard: .*got -1"),
     ],
 )
 def test_values_that_do_not_go_together(values: dict[str, object], message: str) -> None:

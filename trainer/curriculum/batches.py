@@ -1,0 +1,181 @@
+"""Which rows the batch of each step holds: every domain equally, difficulties by the schedule.
+
+Pure: a batch follows from the seed, the number of the step and the length of the run alone, so that
+a resumed run needs nothing but the step it is at.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.errors import ConfigError
+from trainer.curriculum.buckets import LEVELS, DomainBuckets, Level, effective_weights
+from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, get_curriculum_weights
+
+__all__ = ["BatchShape", "Curriculum", "check_balance", "level_counts"]
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Multiples of it, modulo 1, cover the unit interval most evenly, however many are taken."""
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """What an optimizer step is made of."""
+
+    batch_size: int
+    """Completions a forward pass on one rank."""
+    gradient_accumulation_steps: int
+    num_generations: int
+    """Completions a prompt."""
+    ranks: int = 1
+
+    @property
+    def prompts(self) -> int:
+        """Prompts a step, on all ranks together."""
+        return self._completions_per_unit * self.batch_size // self.num_generations
+
+    @property
+    def _completions_per_unit(self) -> int:
+        return self.gradient_accumulation_steps * self.ranks
+
+    def balanced_batch_size(self, domains: int) -> int:
+        """The smallest ``batch_size`` that holds equally many of so many domains."""
+        everywhere = self.num_generations * domains
+        one_rank = self.num_generations
+        return math.lcm(
+            everywhere // math.gcd(everywhere, self._completions_per_unit),
+            one_rank // math.gcd(one_rank, self.gradient_accumulation_steps),
+        )
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """The batches of a run."""
+
+    buckets: tuple[DomainBuckets, ...]
+    prompts: int
+    """A step: a multiple of the number of domains; see :func:`check_balance`."""
+    max_steps: int
+    seed: int = 0
+    schedule: Sequence[CurriculumPhase] = DEFAULT_SCHEDULE
+
+    def weights(self, step: int) -> dict[Level, float]:
+        """What the schedule says for a step, counted from 0."""
+        return get_curriculum_weights(step, self.max_steps, self.schedule)
+
+    def batches(self) -> Iterator[list[int]]:
+        """The rows of every step, in order; domains alternate.
+
+        In each bucket every row comes up once before any comes up again, in an order that is
+        shuffled anew each time around.
+        """
+        decks = {
+            (domain.domain, level): _Deck(
+                domain.rows[level], f"{self.seed}/{domain.domain}/{level}"
+            )
+            for domain in self.buckets
+            for level in LEVELS
+        }
+        for step in range(self.max_steps):
+            drawn = [
+                [
+                    row
+                    for level, count in self._counts(domain, step).items()
+                    for row in decks[domain.domain, level].draw(count)
+                ]
+                for domain in self.buckets
+            ]
+            yield [row for rows in zip(*drawn, strict=True) for row in rows]
+
+    def _counts(self, domain: DomainBuckets, step: int) -> dict[Level, int]:
+        start = _stream(f"{self.seed}/{domain.domain}").random()
+        return level_counts(
+            effective_weights(self.weights(step), domain.sizes),
+            self.prompts // len(self.buckets),
+            (start + step * _GOLDEN) % 1,
+        )
+
+
+def check_balance(shape: BatchShape, domains: int) -> None:
+    """Checks that a step can hold equally many samples of every domain.
+
+    Args:
+        shape: Of a step.
+        domains: How many there are.
+
+    Raises:
+        ConfigError: It cannot; the message names sizes that can.
+    """
+    if domains and shape.prompts % domains == 0 and shape.prompts:
+        return
+    smallest = shape.balanced_batch_size(domains)
+    sizes = ", ".join(str(smallest * times) for times in (1, 2, 3, 4))
+    ranks = f" on {shape.ranks} ranks" if shape.ranks > 1 else ""
+    raise ConfigError(
+        f"a step of {shape.prompts} prompts (batch_size {shape.batch_size} x "
+        f"gradient_accumulation_steps {shape.gradient_accumulation_steps}{ranks} / num_generations "
+        f"{shape.num_generations}) cannot hold equally many of {domains} domains; batch_size can "
+        f"be {sizes} and so on"
+    )
+
+
+def level_counts(weights: Mapping[Level, float], samples: int, offset: float) -> dict[Level, int]:
+    """How many samples of each level stand for some weights: systematic sampling.
+
+    As many points as samples, equally far apart, are laid over the weights; each level gets those
+    that fall on its stretch. No level is off its exact share by one sample or more, and over
+    offsets spread evenly from 0 to 1 the shares are met exactly.
+
+    Args:
+        weights: By level, adding up to 1.
+        samples: To divide up.
+        offset: From 0 up to but not including 1: where the first point falls.
+
+    >>> level_counts({"easy": 0.5, "medium": 0.3, "hard": 0.2}, samples=5, offset=0.0)
+    {'easy': 3, 'medium': 1, 'hard': 1}
+    """
+    counts = dict.fromkeys(LEVELS, 0)
+    present = [level for level in LEVELS if weights[level] > 0]
+    for point in range(samples):
+        place = (point + offset) / samples
+        reached = 0.0
+        for level in present:
+            reached += weights[level]
+            if place < reached or level == present[-1]:
+                counts[level] += 1
+                break
+    return counts
+
+
+class _Deck:
+    """Rows in a shuffled order, again and again.
+
+    Args:
+        rows: At least one if any is ever drawn.
+        name: Seeds the orders.
+    """
+
+    def __init__(self, rows: Sequence[int], name: str) -> None:
+        self._rows = rows
+        self._name = name
+        self._drawn = 0
+        self._order: list[int] = []
+
+    def draw(self, count: int) -> list[int]:
+        """The next rows, no one twice as long as there are enough of them."""
+        found: list[int] = []
+        for at in range(self._drawn, self._drawn + count):
+            time_around, place = divmod(at, len(self._rows))
+            if place == 0:
+                shuffled = _stream(f"{self._name}/{time_around}")
+                order = shuffled.sample(self._rows, len(self._rows))
+                self._order = sorted(order, key=found.__contains__)
+            found.append(self._order[place])
+        self._drawn += count
+        return found
+
+
+def _stream(name: str) -> random.Random:
+    """Random numbers that are the same in every process."""
+    return random.Random(name)  # noqa: S311 - an order of rows, not a secret

@@ -1,0 +1,150 @@
+"""Easy, medium and hard: the samples of each domain by difficulty.
+
+Pure. Where a sample's domain and difficulty come from is :mod:`trainer.curriculum.difficulty`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "LEVELS",
+    "DomainBuckets",
+    "Level",
+    "Sample",
+    "buckets_of",
+    "effective_weights",
+    "percentile",
+]
+
+Level = Literal["easy", "medium", "hard"]
+
+LEVELS: tuple[Level, ...] = ("easy", "medium", "hard")
+"""In order."""
+
+_EASY_PERCENT, _MEDIUM_PERCENT = 40, 80
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A row of a dataset, or a planning problem, as a curriculum sees it."""
+
+    domain: str
+    difficulty: float | None
+    """Comparable within its domain; None where it could not be read."""
+
+
+@dataclass(frozen=True)
+class DomainBuckets:
+    """One domain's samples by level."""
+
+    domain: str
+    rows: Mapping[Level, tuple[int, ...]]
+    """The indices of the samples of every level, in order; a level may have none."""
+    easy_until: float | None
+    """The greatest difficulty that is easy; None where no sample's could be read."""
+    medium_until: float | None
+    """The greatest difficulty that is medium."""
+    unreadable: int = 0
+    """Samples of no readable difficulty, which count as easy."""
+
+    @property
+    def sizes(self) -> dict[Level, int]:
+        """The number of samples of every level."""
+        return {level: len(self.rows[level]) for level in LEVELS}
+
+    def level_of(self, difficulty: float | None) -> Level:
+        """Where a difficulty belongs."""
+        if difficulty is None or self.easy_until is None or self.medium_until is None:
+            return "easy"
+        if difficulty <= self.easy_until:
+            return "easy"
+        return "medium" if difficulty <= self.medium_until else "hard"
+
+
+def buckets_of(samples: Sequence[Sample]) -> tuple[DomainBuckets, ...]:
+    """Sorts samples into the buckets of their domains.
+
+    Easy is what is at most the 40th percentile of its domain's difficulties, medium what is at most
+    the 80th, hard the rest. Where many are equal a bucket may be empty.
+
+    Args:
+        samples: In the order of the dataset; their positions are what the buckets hold.
+
+    Returns:
+        The domains by name.
+
+    >>> [bucket] = buckets_of([Sample("ferry", value) for value in (5, 1, 4, 2, 3)])
+    >>> bucket.rows
+    {'easy': (1, 3), 'medium': (2, 4), 'hard': (0,)}
+    """
+    domains = sorted({sample.domain for sample in samples})
+    return tuple(_domain_buckets(domain, samples) for domain in domains)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The percentile of some values, interpolated linearly between the two nearest.
+
+    As ``numpy.percentile`` does; between equal values it is exactly theirs.
+
+    Args:
+        values: At least one, in any order.
+        percent: From 0 to 100.
+
+    >>> percentile([10, 20, 30], 40)
+    18.0
+    """
+    ordered = sorted(values)
+    index, hundredths = divmod(percent * (len(ordered) - 1), 100)
+    if not hundredths:
+        return ordered[index]
+    below, above = ordered[index], ordered[index + 1]
+    return below + (above - below) * hundredths / 100
+
+
+def effective_weights(
+    weights: Mapping[Level, float], sizes: Mapping[Level, int]
+) -> dict[Level, float]:
+    """Weights for a domain some of whose buckets may be empty.
+
+    The weight of an empty bucket goes to the nearest one that is not; where both neighbours are as
+    near, half to each.
+
+    Args:
+        weights: By level, adding up to 1.
+        sizes: Samples of each level; at least one level has some.
+
+    Returns:
+        By level, adding up to what ``weights`` do; 0 for every empty bucket.
+
+    >>> full = {"easy": 0.5, "medium": 0.25, "hard": 0.25}
+    >>> effective_weights(full, {"easy": 3, "medium": 0, "hard": 1})
+    {'easy': 0.625, 'medium': 0.0, 'hard': 0.375}
+    """
+    shares: dict[Level, float] = dict.fromkeys(LEVELS, 0.0)
+    for place, level in enumerate(LEVELS):
+        distances = {
+            other: abs(place - there) for there, other in enumerate(LEVELS) if sizes[other]
+        }
+        nearest = min(distances.values())
+        takers = [other for other, distance in distances.items() if distance == nearest]
+        for taker in takers:
+            shares[taker] += weights[level] / len(takers)
+    return shares
+
+
+def _domain_buckets(domain: str, samples: Sequence[Sample]) -> DomainBuckets:
+    mine = [(row, one.difficulty) for row, one in enumerate(samples) if one.domain == domain]
+    known = [difficulty for _, difficulty in mine if difficulty is not None]
+    empty = DomainBuckets(
+        domain,
+        {},
+        percentile(known, _EASY_PERCENT) if known else None,
+        percentile(known, _MEDIUM_PERCENT) if known else None,
+        len(mine) - len(known),
+    )
+    rows: dict[Level, tuple[int, ...]] = {
+        level: tuple(row for row, difficulty in mine if empty.level_of(difficulty) == level)
+        for level in LEVELS
+    }
+    return DomainBuckets(domain, rows, empty.easy_until, empty.medium_until, empty.unreadable)

@@ -1,0 +1,162 @@
+"""The domain and the difficulty of a sample: of our decision points, and of planning problems.
+
+| sample | domain | difficulty |
+|---|---|---|
+| a row with ``difficulty`` | its ``scenario`` | that number, as the dataset's builder computed it |
+| a row without | its ``scenario``, or that name in ``state_id`` | the same formula, of its prompt |
+| a row with ``problem_file`` | by the file's name | by the file's name |
+
+The formula for decision points is :func:`shared.prompts.difficulty`: how evenly matched the current
+green and its strongest rival are. Levels are percentiles within a domain, so that the scales of
+different domains need not agree.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from shared.dataset import Message
+from shared.errors import DatasetError
+from shared.prompts import difficulty as junction_difficulty
+from shared.prompts import read_prompt
+from trainer.curriculum.buckets import Sample
+
+__all__ = ["PlanningDomain", "problem_sample", "row_sample", "samples_of", "warn_of_unreadable"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class PlanningDomain:
+    """How the difficulty of a planning problem follows from the counts in its file's name."""
+
+    name: str
+    weights: Mapping[str, int]
+    """By the letter that stands before the count."""
+    ends_with_seed: bool = False
+    """Whether the last ``s`` is the generator's seed although ``s`` is a count, too."""
+    needs_all: bool = True
+    """Whether a name without one of the counts is unreadable; otherwise that count is 0."""
+
+    def difficulty(self, words: Sequence[str]) -> float | None:
+        """The weighted sum of the counts.
+
+        Args:
+            words: Of a file's name.
+
+        Returns:
+            None where a count is missing, or stands twice.
+        """
+        counts = [match.groups() for word in words if (match := _COUNT.fullmatch(word))]
+        if self.ends_with_seed:
+            last = max((at for at, (letter, _) in enumerate(counts) if letter == "s"), default=-1)
+            counts = [count for at, count in enumerate(counts) if at != last]
+        used = [(letter, int(number)) for letter, number in counts if letter in self.weights]
+        found = Counter(letter for letter, _ in used)
+        is_short = len(found) < len(self.weights) if self.needs_all else not found
+        if is_short or found.most_common(1)[0][1] > 1:
+            return None
+        return float(sum(self.weights[letter] * number for letter, number in used))
+
+
+_COUNT = re.compile(r"([a-z])([0-9]+)")
+_WORDS = re.compile(r"[-_.\s]+")
+
+_BLOCKSWORLD = PlanningDomain("blocksworld", {"n": 5})
+_KNOWN = {
+    "bw": _BLOCKSWORLD,
+    "blocksworld": _BLOCKSWORLD,
+    "ferry": PlanningDomain("ferry", {"l": 5, "c": 3}),
+    "grippers": PlanningDomain("grippers", {"n": 5, "r": 3, "o": 2}),
+    "spanner": PlanningDomain("spanner", {"n": 5, "l": 3, "s": 2}, ends_with_seed=True),
+}
+"""By the word that file names begin with."""
+
+_GENERAL = PlanningDomain("general", {"n": 5, "r": 3, "o": 2}, needs_all=False)
+"""Of every other name: its domain is its first word where a difficulty can be read at all."""
+
+
+def problem_sample(name: str) -> Sample:
+    """A planning problem by the name of its file.
+
+    | file | difficulty |
+    |---|---|
+    | ``bw_ops3_n4_seed200074.pddl`` | 5n |
+    | ``ferry-l4-c2-s122320450.pddl`` | 5l + 3c |
+    | ``grippers-n1-r4-o3-s299249445.pddl`` | 5n + 3r + 2o |
+    | ``spanner-s3-n2-l4-s1595284416.pddl`` | 5n + 3l + 2s; the last s is the seed |
+    | any other with some of these | 5n + 3r + 2o |
+
+    Args:
+        name: With or without folders and suffix.
+
+    >>> problem_sample("spanner-s3-n2-l4-s1595284416.pddl")
+    Sample(domain='spanner', difficulty=28.0)
+    >>> problem_sample("rooms-n2-r4-s7.pddl")
+    Sample(domain='rooms', difficulty=22.0)
+    >>> problem_sample("notes.pddl")
+    Sample(domain='general', difficulty=None)
+    """
+    words = [word for word in _WORDS.split(PurePath(name).stem.lower()) if word]
+    if known := _KNOWN.get(words[0] if words else ""):
+        return Sample(known.name, known.difficulty(words))
+    difficulty = _GENERAL.difficulty(words)
+    is_named = difficulty is not None and not _COUNT.fullmatch(words[0])
+    return Sample(words[0].rstrip("0123456789") if is_named else _GENERAL.name, difficulty)
+
+
+def row_sample(row: Mapping[str, Any]) -> Sample:
+    """A dataset's row; see the table above for the columns that count."""
+    problem = problem_sample(str(row["problem_file"])) if row.get("problem_file") else None
+    state = str(row.get("state_id") or "").partition("@")[0]
+    domain = row.get("scenario") or (problem.domain if problem else state or _GENERAL.name)
+    known = _number(row.get("difficulty"))
+    if known is None:
+        known = problem.difficulty if problem else _from_prompt(row.get("prompt"))
+    return Sample(str(domain), known)
+
+
+def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
+    """Every row as a sample, in order; says once a domain how many could not be read."""
+    samples = [row_sample(row) for row in rows]
+    names = [str(row.get("problem_file") or row.get("state_id")) for row in rows]
+    warn_of_unreadable(samples, names)
+    return samples
+
+
+def warn_of_unreadable(samples: Sequence[Sample], names: Sequence[str]) -> None:
+    """Logs how many samples of each domain have no readable difficulty, and one of their names."""
+    lost: dict[str, list[str]] = {}
+    for sample, name in zip(samples, names, strict=True):
+        if sample.difficulty is None:
+            lost.setdefault(sample.domain, []).append(name)
+    for domain, found in lost.items():
+        log.warning(
+            "no difficulty can be read; counted as easy",
+            domain=domain,
+            samples=len(found),
+            first=found[0],
+        )
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
+
+
+def _from_prompt(prompt: object) -> float | None:
+    """The difficulty of the junction that a prompt tells of; None where it tells of none."""
+    if not isinstance(prompt, list) or not prompt:
+        return None
+    try:
+        junction = read_prompt([Message.model_validate(prompt[-1])])
+    except (DatasetError, ValidationError):
+        return None
+    return junction_difficulty(junction.current_phase, junction.phases)

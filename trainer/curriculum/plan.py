@@ -1,0 +1,80 @@
+"""A run's curriculum, out of its settings and its rows."""
+
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.config import GRPOTrainingConfig
+from trainer.curriculum.batches import BatchShape, Curriculum, check_balance
+from trainer.curriculum.buckets import DomainBuckets, buckets_of
+from trainer.curriculum.sources import dataset_samples
+from trainer.curriculum.telemetry import DOMAIN_COLUMN, LEVEL_COLUMN, CurriculumMetrics
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["CurriculumPlan", "check_curriculum", "plan_curriculum"]
+
+
+@dataclass(frozen=True)
+class CurriculumPlan:
+    """What a run with a curriculum is made with."""
+
+    curriculum: Curriculum
+    dataset: "Dataset"
+    """With the domain and the level of every row as columns."""
+    metrics: CurriculumMetrics
+
+
+def check_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
+    """Checks, before a model is loaded, that the batches can be balanced.
+
+    Raises:
+        ConfigError: They cannot; the message names batch sizes that can.
+    """
+    check_balance(_shape(config), len(buckets_of(dataset_samples(dataset))))
+
+
+def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> CurriculumPlan:
+    """The batches of a run.
+
+    Where ``max_steps`` is not set, the run has as many steps as ``num_train_epochs`` passes over
+    the rows would have without a curriculum.
+
+    Args:
+        config: The settings.
+        dataset: The rows that are trained on; their positions are what the batches hold.
+
+    Raises:
+        ConfigError: The batches cannot be balanced.
+    """
+    shape, buckets = _shape(config), buckets_of(dataset_samples(dataset))
+    check_balance(shape, len(buckets))
+    steps_an_epoch = max(1, len(dataset) // shape.prompts)
+    max_steps = config.max_steps or math.ceil(config.num_train_epochs * steps_an_epoch)
+    curriculum = Curriculum(
+        buckets, shape.prompts, max_steps, config.seed, config.curriculum_schedule
+    )
+    metrics = CurriculumMetrics(curriculum, shape.num_generations, shape.ranks)
+    return CurriculumPlan(curriculum, _labelled(dataset, buckets), metrics)
+
+
+def _shape(config: GRPOTrainingConfig) -> BatchShape:
+    """The ranks are those that ``torchrun`` or ``accelerate launch`` started."""
+    ranks = os.environ.get("WORLD_SIZE", "")
+    return BatchShape(
+        config.batch_size,
+        config.gradient_accumulation_steps,
+        config.num_generations,
+        int(ranks) if ranks.isdecimal() else 1,
+    )
+
+
+def _labelled(dataset: "Dataset", buckets: tuple[DomainBuckets, ...]) -> "Dataset":
+    domains, levels = [""] * len(dataset), [""] * len(dataset)
+    for bucket in buckets:
+        for level, rows in bucket.rows.items():
+            for row in rows:
+                domains[row], levels[row] = bucket.domain, level
+    return dataset.add_column(DOMAIN_COLUMN, domains).add_column(LEVEL_COLUMN, levels)

@@ -1,0 +1,71 @@
+"""A curriculum's batches in the order in which TRL's trainer reads them.
+
+The only module here that knows TRL. The sampler covers a whole run as one epoch: Transformers
+resumes a run by passing over as many batches as were trained, which is exact within one epoch
+only. It depends on no state of the trainer, so that the batch that is prefetched is right, too.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from torch.utils.data import Sampler
+from trl.trainer.utils import RepeatSampler
+
+from shared.errors import ConfigError
+from trainer.curriculum.batches import Curriculum
+
+if TYPE_CHECKING:
+    from trl import GRPOTrainer
+
+__all__ = ["CurriculumSampler", "curriculum_trainer"]
+
+
+class CurriculumSampler(Sampler[int]):
+    """Rows, each repeated for the completions of its group, each step's for its forward passes.
+
+    Args:
+        curriculum: The batches.
+        num_generations: Completions a prompt.
+        repeats: Forward passes that share a generation batch.
+    """
+
+    def __init__(self, curriculum: Curriculum, num_generations: int, repeats: int) -> None:
+        self._order = [row for rows in curriculum.batches() for row in rows]
+        self._places = RepeatSampler(
+            self._order,
+            mini_repeat_count=num_generations,
+            batch_size=curriculum.prompts,
+            repeat_count=repeats,
+            shuffle=False,
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        return (self._order[place] for place in self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def curriculum_trainer(curriculum: Curriculum) -> "type[GRPOTrainer]":
+    """TRL's trainer with a curriculum's sampler; made late, because Unsloth replaces that trainer.
+
+    Args:
+        curriculum: Of as many steps as the trainer's ``max_steps``, and as many prompts a step as
+            its generation batch holds.
+    """
+    from trl import GRPOTrainer
+
+    class CurriculumGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+        """GRPO on the batches of a curriculum."""
+
+        def _get_train_sampler(self, dataset: object = None) -> Sampler[int]:
+            prompts = self.args.generation_batch_size // self.num_generations
+            if prompts != curriculum.prompts:
+                raise ConfigError(
+                    f"the curriculum has {curriculum.prompts} prompts a step, the trainer {prompts}"
+                    "; start several ranks with torchrun or accelerate launch"
+                )
+            repeats = self.num_iterations * self.args.steps_per_generation
+            return CurriculumSampler(curriculum, self.num_generations, repeats)
+
+    return CurriculumGRPOTrainer

@@ -1,0 +1,43 @@
+"""Samples out of datasets, and out of folders of planning problems."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.curriculum.buckets import Sample
+from trainer.curriculum.difficulty import problem_sample, samples_of, warn_of_unreadable
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["dataset_samples", "samples_under"]
+
+_COLUMNS = ("difficulty", "scenario", "problem_file", "state_id", "prompt")
+
+
+def dataset_samples(dataset: "Dataset") -> list[Sample]:
+    """The rows of a dataset, in order."""
+    named = [name for name in _COLUMNS if name in dataset.column_names]
+    return samples_of(dataset.select_columns(named).to_list())
+
+
+def samples_under(path: Path) -> list[Sample]:
+    """The training rows of what :func:`trainer.load_grpo_dataset` reads, or ``*.pddl`` problems.
+
+    Args:
+        path: A file or a folder. Where there are planning problems, at any depth, these are read;
+            a ``domain.pddl`` is none.
+
+    Raises:
+        DatasetError: Nothing of either is there.
+    """
+    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    problems = sorted(
+        file for file in files if file.suffix == ".pddl" and file.name != "domain.pddl"
+    )
+    if path.exists() and problems:
+        samples = [problem_sample(file.name) for file in problems]
+        warn_of_unreadable(samples, [str(file) for file in problems])
+        return samples
+    from trainer.dataset import load_grpo_dataset
+
+    return dataset_samples(load_grpo_dataset(path))
