@@ -9,7 +9,7 @@ import typer
 from cli.output import print_json
 
 if TYPE_CHECKING:
-    from reward_server.key_store import KeyStore
+    from reward_server.access.key_store import KeyStore
 
 __all__ = ["app"]
 
@@ -118,7 +118,7 @@ def _with_keys(
     """Does something with the keys of a service's database."""
     import asyncio
 
-    from reward_server.key_store import KeyStore
+    from reward_server.access.key_store import KeyStore
     from reward_server.settings import load_settings
     from reward_server.storage.database import Database
 

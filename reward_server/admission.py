@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from reward_server.callers import Caller
+from reward_server.access.callers import Caller
 from shared.errors import Overloaded
 
 __all__ = ["Admission", "excess_items", "retry_after_s"]

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from reward_server.access.gate import Gate
 from reward_server.body_limit import BodyLimit, BodyLimits
-from reward_server.gate import Gate
 from reward_server.problems import install_handlers
 from reward_server.requests import RequestScope
 from reward_server.routes import (

@@ -11,9 +11,9 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from reward_server.access.exposure import refuse_exposure
 from reward_server.app import create_app
 from reward_server.connections import connections_of, give_up_deaf_callers
-from reward_server.exposure import refuse_exposure
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reward_server.callers import Caller
+from reward_server.access.callers import Caller
 from reward_server.flights import Fetched
 from reward_server.problems import INTERNAL, respond
 from reward_server.telemetry import Telemetry

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 from opentelemetry.trace import NoOpTracer
 
+from reward_server.access.doorkeeper import Doorkeeper
+from reward_server.access.key_store import KeyStore
 from reward_server.admission import Admission
 from reward_server.answers import HotTier
 from reward_server.canary import Canary
-from reward_server.doorkeeper import Doorkeeper
 from reward_server.flights import Flights
 from reward_server.jobs.bulk_jobs import BulkJobs
-from reward_server.key_store import KeyStore
 from reward_server.outcomes import OutcomeExplorer
 from reward_server.runner import RolloutRunner
 from reward_server.scoring import Scorer

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable
 from contextlib import ExitStack, suppress
 from typing import Self
 
-from reward_server.callers import Caller
+from reward_server.access.callers import Caller
 from reward_server.jobs.bodies import Bodies
 from reward_server.jobs.changes import Changes
 from reward_server.jobs.cutting import Cut

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Float, Row, cast, extract, func
 
-from reward_server.callers import Caller
+from reward_server.access.callers import Caller
 from reward_server.storage.database import Dialect
 from shared.errors import ErrorInfo
 from shared.jobs import JobSpec, JobView

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
+from reward_server.access.gate import requires
 from reward_server.compat.nemo_gym import VerifyAnswer, VerifyRequest
 from reward_server.compat.openrlhf import OpenRLHFAnswer, OpenRLHFRequest
 from reward_server.compat.slime import SlimeAnswer, SlimeRequest
-from reward_server.gate import requires
 from reward_server.problems import documented
 from reward_server.routes.scored import scored_for
 from reward_server.services import ServicesDep

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter
 
-from reward_server.gate import requires
+from reward_server.access.gate import requires
 from reward_server.problems import documented
 from reward_server.services import ServicesDep
 from shared.info import IsolationInfo, Limits, ServiceInfo, Versions

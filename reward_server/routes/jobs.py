@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.requests import ClientDisconnect
 
-from reward_server.callers import caller_of
-from reward_server.gate import requires
+from reward_server.access.callers import caller_of
+from reward_server.access.gate import requires
 from reward_server.jobs.intake import BodyForm
 from reward_server.problems import documented
 from reward_server.requests import notes_of

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
-from reward_server.callers import caller_of
-from reward_server.gate import requires
+from reward_server.access.callers import caller_of
+from reward_server.access.gate import requires
 from reward_server.problems import documented
 from reward_server.requests import notes_of, while_connected
 from reward_server.routes.examples import STATE_ID

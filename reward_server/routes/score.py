@@ -5,7 +5,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 from starlette.routing import Route
 
-from reward_server.gate import BEARER, check_scope
+from reward_server.access.gate import BEARER, check_scope
 from reward_server.problems import documented
 from reward_server.requests import notes_of
 from reward_server.routes.examples import SCORE_REQUESTS

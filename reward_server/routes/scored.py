@@ -4,7 +4,7 @@ from time import perf_counter
 
 from fastapi import Request
 
-from reward_server.callers import caller_of
+from reward_server.access.callers import caller_of
 from reward_server.requests import notes_of, while_connected
 from reward_server.scoring import Scored
 from reward_server.services import Services

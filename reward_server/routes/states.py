@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from reward_server.gate import requires
+from reward_server.access.gate import requires
 from reward_server.problems import documented
 from reward_server.routes.examples import STATE_ID
 from reward_server.services import ServicesDep

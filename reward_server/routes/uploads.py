@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
-from reward_server.gate import requires
+from reward_server.access.gate import requires
 from reward_server.problems import documented
 from reward_server.requests import notes_of
 from reward_server.services import ServicesDep

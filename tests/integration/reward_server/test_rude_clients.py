@@ -26,7 +26,7 @@ from sim_workers.rewards import reward_of
 from tests.integration.conftest import read_rows
 from tests.integration.reward_server.serving import served
 
-PATIENCE_S = 2.0
+PATIENCE_S = 3.0
 """After so many seconds without a word the gateway gives a caller up."""
 SOON_S = 40.0
 MAX_BODY_BYTES = 2**20
@@ -283,7 +283,7 @@ async def test_callers_that_go_at_any_moment(victim: Victim) -> None:
 async def test_work_that_another_caller_waits_for_goes_on(victim: Victim) -> None:
     """When one of two goes, the other one gets its answer."""
     first = next(_HORIZONS_S) * 1000
-    reward = {"name": "queue", "horizon_s": 300, "seeds": list(range(first, first + 2))}
+    reward = {"name": "queue", "horizon_s": 60, "seeds": list(range(first, first + 2))}
     request = _request(victim.items(), reward=reward, timeout_s=300)
     async with victim.called() as goes, victim.called() as stays:
         await goes.say(request)
@@ -297,22 +297,26 @@ async def test_work_that_another_caller_waits_for_goes_on(victim: Victim) -> Non
 
 
 async def test_callers_that_never_read(victim: Victim) -> None:
-    """Large answers that nobody takes are given up: their connections end."""
-    reward = {"name": "queue", "horizon_s": 60}
-    request = _request(victim.items() * 64, reward=reward, series=True)
+    """Answers that are larger than what the kernel takes are not kept for those who do not."""
+    reward = {"name": "queue", "horizon_s": 900}
+    request = _request(victim.items() * 128, reward=reward, series=True, timeout_s=300)
     async with victim.called() as line:
         await line.say(request)
-        size = len((await line.answer())[2])
-    assert size > 2**19
-    callers = [await _deaf_caller(victim.port, request) for _ in range(40)]
+        assert len((await line.answer())[2]) > 2**22
+    callers = [await _deaf_caller(victim.port, request) for _ in range(8)]
     try:
-        end_s = time.monotonic() + SOON_S
-        while _connections(victim.port):
-            assert time.monotonic() < end_s
-            await asyncio.sleep(0.1)
+        await _until(lambda: _held_bytes(victim.port) > 0)
+        await _until(lambda: _held_bytes(victim.port) == 0)
     finally:
         for caller in callers:
             caller.close()
+
+
+async def _until(is_true: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + SOON_S
+    while not is_true():
+        assert time.monotonic() < end_s
+        await asyncio.sleep(0.05)
 
 
 async def _deaf_caller(port: int, request: bytes) -> socket.socket:
@@ -326,10 +330,11 @@ async def _deaf_caller(port: int, request: bytes) -> socket.socket:
     return caller
 
 
-def _connections(port: int) -> int:
-    """Connections that the gateway's side of the kernel knows (proc_net_tcp(5): 01 established)."""
+def _held_bytes(port: int) -> int:
+    """What the kernel keeps of answers that were not taken yet (proc_net_tcp(5): tx_queue)."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(int(line[1].rpartition(":")[2], 16) == port and line[3] == "01" for line in lines)
+    own = [line for line in lines if int(line[1].rpartition(":")[2], 16) == port]
+    return sum(int(line[4].partition(":")[0], 16) for line in own)
 
 
 async def test_pipelined_requests_are_answered_in_order(victim: Victim) -> None:
@@ -384,14 +389,14 @@ NONSENSE = [
     b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
     b"GET /v1/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /%00%ff%0d%0a HTTP/1.1\r\nHost: x\r\nX-Request-ID: \xff\xfe\r\n\r\n",
-    b"GET /v1/score HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-    b"GET /v1/score HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"GET /%00%ff%0d%0a HTTP/1.1\r\nConnection: close\r\nX-Request-ID: \xff\xfe\r\n\r\n",
+    b"GET /v1/score HTTP/1.1\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n",
+    b"GET /v1/score HTTP/1.1\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"CONNECT example.org:443 HTTP/1.1\r\n\r\n",
-    b"TRACE /v1/score HTTP/1.1\r\n\r\n",
-    b"OPTIONS * HTTP/1.1\r\n\r\n",
+    b"TRACE /v1/score HTTP/1.1\r\nConnection: close\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n",
 ]
 """What is no HTTP, or none that is served."""
 

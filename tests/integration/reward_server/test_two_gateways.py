@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reward_server.key_store import KeyStore
+from reward_server.access.key_store import KeyStore
 from reward_server.storage.database import Database
 from reward_server.storage.urls import parse_database_url
 from shared.dataset import Row

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import structlog
 
-from reward_server.key_store import KeyStore
+from reward_server.access.key_store import KeyStore
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
 from reward_server.uploads.intake import look_at

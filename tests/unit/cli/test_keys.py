@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.main import app
-from reward_server.keys import digest_of, key_id_of
+from reward_server.access.keys import digest_of, key_id_of
 
 
 def run(tmp_path: Path, *args: str) -> int:

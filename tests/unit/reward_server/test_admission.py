@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reward_server.access.callers import SCOPES, Caller
 from reward_server.admission import Admission, retry_after_s
-from reward_server.callers import SCOPES, Caller
 from shared.errors import Overloaded
 
 TRAINER = Caller("trainer", SCOPES)

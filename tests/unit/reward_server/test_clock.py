@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import BindParameter, Float, bindparam
 
+from reward_server.access.key_store import KeyStore
 from reward_server.jobs import job_store, leases
 from reward_server.jobs.housekeeping import Housekeeping
-from reward_server.key_store import KeyStore
 from reward_server.storage.ledger import Ledger
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import GREEN
@@ -20,7 +20,7 @@ from tests.unit.reward_server.world import GREEN
 ROOT = Path(__file__).parents[3]
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today"}
 NOTED_IN = {
-    "reward_server/key_store.py": "when a key was made and revoked",
+    "reward_server/access/key_store.py": "when a key was made and revoked",
     "reward_server/storage/ledger.py": "when an outcome was recorded",
     "reward_server/uploads/desk.py": "how old a file is that a killed gateway has left",
 }

@@ -7,9 +7,9 @@ import pytest
 from starlette.types import Message
 from structlog.testing import capture_logs
 
+from reward_server.access.gate import OPEN_PATHS
+from reward_server.access.key_store import KeyStore
 from reward_server.app import create_app
-from reward_server.gate import OPEN_PATHS
-from reward_server.key_store import KeyStore
 from shared.errors import InvalidRequest
 from sim_workers.intake import IntakeAnswer, IntakeRequest
 from tests.unit.reward_server.conftest import Gateway, OpenGateway

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from reward_server.callers import ANYONE
+from reward_server.access.callers import ANYONE
 from shared.errors import HolderLost, LedgerError, RolloutCrashed
 from shared.rewards import Metrics
 from shared.scoring import ScoreResponse

@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 from sqlalchemy import select, update
 
+from reward_server.access.callers import SCOPES, Caller
 from reward_server.app import create_app
-from reward_server.callers import SCOPES, Caller
 from reward_server.jobs.records import Job
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.errors import UnknownJob

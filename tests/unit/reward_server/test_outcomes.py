@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_server.callers import ANYONE
+from reward_server.access.callers import ANYONE
 from reward_server.outcomes import standings
 from shared.errors import RolloutCrashed
 from shared.legality import legal_decisions

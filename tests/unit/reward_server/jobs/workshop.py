@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import URL
 
-from reward_server.callers import Caller
+from reward_server.access.callers import Caller
 from reward_server.jobs.changes import Changes
 from reward_server.jobs.cutting import Cutter
 from reward_server.jobs.job_store import JobStore, NewJob

@@ -46,8 +46,8 @@ OPERATOR_NAME = "operator"
 def caller_of(request: Request) -> Caller:
     """Who sent the request that is being answered.
 
-    There is always one: :class:`reward_server.gate.Gate` has put it there, and without it nothing
-    may be answered.
+    There is always one: :class:`reward_server.access.gate.Gate` has put it there, and without it
+    nothing may be answered.
     """
     caller: Caller = request.scope["greenfork.caller"]
     return caller

@@ -7,7 +7,7 @@ import secrets
 import string
 from dataclasses import dataclass
 
-from reward_server.callers import Caller, Scope
+from reward_server.access.callers import Caller, Scope
 
 __all__ = ["ApiKey", "NewKey", "digest_of", "is_same", "key_id_of", "make_key"]
 

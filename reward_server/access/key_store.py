@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from reward_server.callers import ANYONE, OPERATOR_NAME, SCOPES, Scope
-from reward_server.keys import ApiKey, NewKey, digest_of, make_key
+from reward_server.access.callers import ANYONE, OPERATOR_NAME, SCOPES, Scope
+from reward_server.access.keys import ApiKey, NewKey, digest_of, make_key
 from reward_server.storage.database import Database
 from reward_server.storage.tables import API_KEYS
 from shared.errors import ConfigError

@@ -1,6 +1,6 @@
 """The gate: nobody's body is read, and no route entered, before the caller is known.
 
-What a key is and who holds it is :mod:`reward_server.doorkeeper`.
+What a key is and who holds it is :mod:`reward_server.access.doorkeeper`.
 """
 
 import base64
@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from reward_server.callers import Scope, caller_of
-from reward_server.doorkeeper import Doorkeeper
+from reward_server.access.callers import Scope, caller_of
+from reward_server.access.doorkeeper import Doorkeeper
 from reward_server.problems import respond_error
 from shared.errors import Forbidden, GreenforkError
 
@@ -33,7 +33,7 @@ BEARER = HTTPBearer(
 class Gate:
     """ASGI middleware that answers 401 before anything of a request but its head was read.
 
-    Whoever comes in stands in the scope, for :func:`reward_server.callers.caller_of`.
+    Whoever comes in stands in the scope, for :func:`reward_server.access.callers.caller_of`.
     """
 
     def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper) -> None:

@@ -12,12 +12,12 @@ from fastapi import FastAPI, Request
 from pydantic import SecretStr
 from starlette.types import Message, Scope
 
+from reward_server.access.callers import SCOPES, caller_of
+from reward_server.access.doorkeeper import Doorkeeper
+from reward_server.access.gate import OPEN_PATHS, Gate, requires
+from reward_server.access.keys import ApiKey, digest_of, make_key
 from reward_server.admission import Admission
 from reward_server.answers import HotTier
-from reward_server.callers import SCOPES, caller_of
-from reward_server.doorkeeper import Doorkeeper
-from reward_server.gate import OPEN_PATHS, Gate, requires
-from reward_server.keys import ApiKey, digest_of, make_key
 from reward_server.problems import install_handlers
 from reward_server.telemetry import Telemetry
 from shared.errors import LedgerError

@@ -7,8 +7,8 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import SecretStr
 
-from reward_server.callers import ANYONE, OPERATOR_NAME, SCOPES, Caller
-from reward_server.keys import ApiKey, digest_of, is_same, key_id_of
+from reward_server.access.callers import ANYONE, OPERATOR_NAME, SCOPES, Caller
+from reward_server.access.keys import ApiKey, digest_of, is_same, key_id_of
 from shared.errors import Unauthorized
 
 __all__ = ["Doorkeeper", "KeyRecords"]
@@ -20,7 +20,7 @@ _Found = TypeVar("_Found")
 
 
 class KeyRecords(Protocol):
-    """The keys on record; :class:`reward_server.key_store.KeyStore` is one."""
+    """The keys on record; :class:`reward_server.access.key_store.KeyStore` is one."""
 
     async def find(self, key_id: str) -> ApiKey | None:
         """The valid key of that id."""

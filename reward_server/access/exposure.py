@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from reward_server.key_store import KeyStore
+from reward_server.access.key_store import KeyStore
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from shared.errors import ConfigError

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from reward_server.exposure import refuse_exposure
-from reward_server.key_store import KeyStore
-from reward_server.keys import digest_of, is_same, key_id_of, make_key
+from reward_server.access.exposure import refuse_exposure
+from reward_server.access.key_store import KeyStore
+from reward_server.access.keys import digest_of, is_same, key_id_of, make_key
 from reward_server.settings import load_settings
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
