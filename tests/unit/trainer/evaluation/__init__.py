@@ -1,0 +1,1 @@
+"""Judging policies: figures that can be worked out by hand."""
