@@ -140,7 +140,7 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
 
 
 class MetricsCallback(TrainerCallback):
-    """Writes every logged line to the metrics file."""
+    """Writes every logged line to the metrics file; of several ranks, the first one does."""
 
     def __init__(self, file: MetricsFile) -> None:
         self._file = file
@@ -149,7 +149,8 @@ class MetricsCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Keeps what a resumed run logged before."""
-        self._file.begin(state.global_step)
+        if state.is_world_process_zero:
+            self._file.begin(state.global_step)
 
     def on_log(
         self,
@@ -160,7 +161,7 @@ class MetricsCallback(TrainerCallback):
         **_: object,
     ) -> None:
         """Appends a line, except the summary at the end of a run, which has no reward."""
-        if logs and "reward" in logs:
+        if logs and "reward" in logs and state.is_world_process_zero:
             self._file.append(state.global_step, logs)
 
 
