@@ -169,7 +169,7 @@ async def results(
     response_description="Server-sent events: `progress`, and in the end `done`, `failed` or "
     "`cancelled`, each with the job as JSON.",
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"content": {"text/event-stream": {"schema": {}}}},
         **documented(401, 403, 404, 422, 503),
     },
 )

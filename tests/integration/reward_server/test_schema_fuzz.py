@@ -152,21 +152,29 @@ schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A gateway that refuses every upload after it was received."""
+    """A gateway."""
+    with running(tmp_path_factory.mktemp("spoiled")) as base:
+        yield base
+
+
+@pytest.fixture
+def fresh_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A gateway that knows of one job, and refuses every upload after it was received."""
 
     async def refuse(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
         raise InvalidRequest("no", "bad_archive")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reward_server.uploads.desk.look_at", refuse)
-        with running(tmp_path_factory.mktemp("fuzzed")) as base:
-            yield base
+    monkeypatch.setattr("reward_server.uploads.desk.look_at", refuse)
+    with running(tmp_path) as base, httpx.Client(base_url=base, headers=KEY) as http:
+        job = http.post("/v1/jobs", json=BODIES["/v1/jobs"]).headers["location"]
+        http.get(f"{job}/results", params={"follow": True}).raise_for_status()
+        yield base
 
 
-def test_answers_are_as_documented(url: str) -> None:
+def test_answers_are_as_documented(fresh_url: str) -> None:
     """No status, content type or body that the document does not know; no 500."""
     config = SchemathesisConfig.from_dict(CONFIG)
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
+    schema = schemathesis.openapi.from_url(f"{fresh_url}/openapi.json", config=config)
     asked: Counter[str] = Counter()
     wrong: list[str] = []
     for event in from_schema(schema).execute():
