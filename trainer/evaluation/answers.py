@@ -79,9 +79,9 @@ class ModelPolicy:
         self, loaded: "LoadedModel", points: Sequence[DecisionPoint]
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """Batches of positions with their texts; prompts of like length stand together."""
-        from transformers import set_seed
+        import torch
 
-        set_seed(self.generation.seed)
+        torch.manual_seed(self.generation.seed)
         prompts = _prompts(loaded.tokenizer, points, self.generation.has_examples)
         order = sorted(range(len(prompts)), key=lambda position: len(prompts[position]))
         size = self.generation.batch_size

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cli.main import app
+from tests.unit.trainer.evaluation.outcome_service import Service
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 
 MOMENTS = [
@@ -95,6 +96,20 @@ def test_draws_a_picture(dataset: str, tmp_path: Path) -> None:
     target = tmp_path / "pictures" / "evaluation.png"
     assert run("--dataset", dataset, "--plot", str(target)) == 0
     assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_points_that_fail_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why, a few of them; the exit status is 1, and the others are judged."""
+    root = save_dataset(tmp_path / "net", [Moment(yes_veh=None)] * 9)
+    service = Service(unknown=frozenset(f"net@{number}" for number in range(7)))
+    monkeypatch.setattr("cli.evaluate._connecting", lambda url, api_key: service.connect)
+    assert run("--dataset", str(root), "--url", "http://test") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 decision points of 1 run" in said
+    assert "7 decision points could not be judged:" in said
+    assert said.count("signal C: unknown_state") == 5
 
 
 @pytest.mark.parametrize(

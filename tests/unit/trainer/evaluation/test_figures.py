@@ -7,7 +7,6 @@ import pytest
 from shared.decisions import Extend, PlanStep
 from shared.decisions import Plan as PlanDecision
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
-from trainer.evaluation.answers import read_answer
 from trainer.evaluation.bootstrap import Bootstrap, Estimate
 from trainer.evaluation.choices import Choice, Judged
 from trainer.evaluation.figures import Figures, observed, summarised
@@ -32,10 +31,10 @@ def judged(tmp_path: Path) -> list[Judged]:
     return [Judged(point, worth) for point, worth in zip(points, worths, strict=True) if worth]
 
 
-def figures(judged: list[Judged], *choices: Choice) -> Figures:
+def figures(judged: list[Judged], *choices: Choice, min_gap_veh: float = 0.1) -> Figures:
     """Of one answer a point."""
     seen = [observed(one, choice) for one, choice in zip(judged, choices, strict=True)]
-    return summarised(seen, Bootstrap(), min_gap_veh=0.1)
+    return summarised(seen, Bootstrap(), min_gap_veh)
 
 
 def value(estimate: Estimate | None) -> float | None:
@@ -51,6 +50,12 @@ def test_always_yes_by_hand(judged: list[Judged]) -> None:
     assert found.regret_invalid_worst == found.regret
     assert (value(found.agreement), value(found.agreement_clear)) == (0.75, 0.5)
     assert (value(found.yes), value(found.invalid_share), found.strict) == (1.0, 0.0, None)
+
+
+@pytest.mark.parametrize(("gap", "agreement"), [(0.0625, 0.5), (0.06, 2 / 3), (0.0, 2 / 3)])
+def test_clear_is_more_than_the_gap(judged: list[Judged], gap: float, agreement: float) -> None:
+    """Never where both lead to the same."""
+    assert value(figures(judged, *[Choice(YES)] * 4, min_gap_veh=gap).agreement_clear) == agreement
 
 
 def test_invalid_answers_stand_beside(judged: list[Judged]) -> None:
@@ -93,19 +98,3 @@ def test_groups_have_what_is_theirs(judged: list[Judged]) -> None:
     hard = report.by_difficulty["0.67-1.00"]
     assert hard.agreement_clear is None
     assert (hard.points, hard.runs) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "choice"),
-    [
-        ('{"extend": "yes"}', Choice(Extend(extend=True, extend_s=7), None, True)),
-        ('Sure: {"extend": "no"}', Choice(Extend(extend=False, extend_s=7), None, False)),
-        ('{"extend": "yes", "extend_sec": 9}', Choice(Extend(extend=True, extend_s=9), None, True)),
-        ("yes", Choice(None, "no_json", False)),
-        ('{"extend": true}', Choice(None, "wrong_value", False)),
-    ],
-)
-def test_texts_are_read_as_the_service_does(tmp_path: Path, text: str, choice: Choice) -> None:
-    """A yes means the seconds that the prompt says, unless it says its own."""
-    [point] = read_points([save_dataset(tmp_path / "net", [Moment()], extend_s=7)], "eval")
-    assert read_answer(text, point) == choice
