@@ -10,7 +10,6 @@ import yaml
 from shared.errors import ConfigError
 from trainer import GRPOTrainingConfig, load_config
 
-
 PHASE = {"until": 1.0, "easy": 1, "medium": 0, "hard": 0}
 """Of a curriculum."""
 

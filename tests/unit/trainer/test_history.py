@@ -45,6 +45,18 @@ def test_picture_of_few_lines_or_none(tmp_path: Path) -> None:
         file.append(1, {"reward": 0.1, "kl": 0.0})
 
 
+def test_picture_of_a_curriculum_is_taller(tmp_path: Path) -> None:
+    """It has a panel for the levels and one for the domains, below the others."""
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    heights = []
+    for parts in ({}, {"reward_by_level/easy": 0.1, "reward_by_domain/net": 0.1}):
+        file.begin(0)
+        file.append(1, {"reward": 0.1, "kl": 0.0, **parts})
+        plot_rewards(tmp_path / "metrics.jsonl", tmp_path / "plot.png")
+        heights.append(int.from_bytes((tmp_path / "plot.png").read_bytes()[20:24], "big"))
+    assert heights[1] == heights[0] * 12 // 8
+
+
 def test_report_of_nothing(tmp_path: Path) -> None:
     """A run without steps has no pace and no rewards, and divides nothing by zero."""
     files = RunFiles.under(tmp_path, has_merged=False)
