@@ -16,12 +16,14 @@ from trainer.tally import StopFlag, Tally
 
 if TYPE_CHECKING:
     from torch.nn import Module
+    from torch.utils.data import DataLoader
     from trl import GRPOTrainer
 
 __all__ = [
     "AdaptiveKLCallback",
     "MetricsCallback",
     "ProgressCallback",
+    "ResumedOrderCallback",
     "StopCallback",
     "TimeLimitCallback",
     "UnscoredStepCallback",
@@ -137,6 +139,30 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
         if logs and (kl := logs.get("kl")) is not None:
             logs["kl_coeff"] = self._trainer.beta
             self._trainer.beta = self._control.adapted(self._trainer.beta, kl)
+
+
+class ResumedOrderCallback(TrainerCallback):
+    """Has a resumed run go on with the order of the epoch it is in, not with that of the first.
+
+    TRL's sampler shuffles anew each time around, with a generator that no checkpoint keeps.
+    """
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: "DataLoader[Any] | None" = None,
+        **_: object,
+    ) -> None:
+        """Shuffles as often as the run did before."""
+        if train_dataloader is None:
+            return
+        batches: Any = train_dataloader.batch_sampler
+        while hasattr(batches, "batch_sampler"):  # of one of several ranks
+            batches = batches.batch_sampler
+        for _epoch in range(int(state.epoch)):
+            next(iter(batches.sampler), None)
 
 
 class MetricsCallback(TrainerCallback):

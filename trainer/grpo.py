@@ -123,7 +123,12 @@ class _Run:
         from trl import GRPOTrainer
 
         from trainer.arguments import grpo_arguments
-        from trainer.callbacks import MetricsCallback, StopCallback, UnscoredStepCallback
+        from trainer.callbacks import (
+            MetricsCallback,
+            ResumedOrderCallback,
+            StopCallback,
+            UnscoredStepCallback,
+        )
 
         config = self._config
         weights = RewardWeights(config.format_weight, config.tsc_weight, config.num_generations)
@@ -145,6 +150,7 @@ class _Run:
             callbacks=[
                 StopCallback(self._tally.stop),
                 UnscoredStepCallback(self._tally),
+                ResumedOrderCallback(),
                 MetricsCallback(MetricsFile(self._files.metrics)),
             ],
         )

@@ -107,6 +107,18 @@ class TestRun:
         assert report.completions == 3 * 8
         assert [line["step"] for line in read_metrics(report.files.metrics)] == [1, 2, 3, 4, 5]
 
+    def test_goes_on_in_a_later_epoch(self, settings: Settings, tmp_path: Path) -> None:
+        """A resumed run sees the prompts in the order of that epoch, not of the first one."""
+        service = SmallService(yes_is_better)
+        with running(service) as url:
+            train_grpo(settings(url, max_steps=12, save_steps=10))
+            whole = [[item.state_id for item in request.items] for request in service.requests]
+            service.requests.clear()
+            resume = str(tmp_path / "run" / "checkpoint-10")
+            train_grpo(settings(url, max_steps=12, resume_from_checkpoint=resume))
+        rest = [[item.state_id for item in request.items] for request in service.requests]
+        assert rest[1:] == whole[-2:]
+
     def test_ends_when_its_time_is_over(self, settings: Settings) -> None:
         """Normally: with all its files, after the first step beyond the limit."""
         with running(SmallService(yes_is_better)) as url:
