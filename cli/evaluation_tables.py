@@ -59,7 +59,7 @@ def _print_table(
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     table.add_column("policy", overflow="fold", min_width=13)
     if group:
-        table.add_column(f"{group} (points)", no_wrap=True)
+        table.add_column(f"{group}\n(points)", no_wrap=True)
     for name, _ in cells:
         table.add_column(name, justify="right")
     for position, (policy, label, figures) in enumerate(rows):

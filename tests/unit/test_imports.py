@@ -214,7 +214,13 @@ def test_help_loads_nothing_heavy() -> None:
         "try:\n    app([{arguments}])\nexcept SystemExit as end:\n    assert not end.code\n"
         "print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
     )
-    for arguments in ("'--help'", "'dataset', 'build', '--help'", "'score', '--help'"):
+    verbs = (
+        "'--help'",
+        "'dataset', 'build', '--help'",
+        "'score', '--help'",
+        "'evaluate', '--help'",
+    )
+    for arguments in verbs:
         run = subprocess.run(
             [sys.executable, "-c", code.format(arguments=arguments)],
             cwd=ROOT,

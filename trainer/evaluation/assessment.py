@@ -110,6 +110,7 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
         runs=len({one.point.run for one in judged}),
         min_gap_veh=plan.min_gap_veh,
         resamples=plan.bootstrap.resamples,
+        seed=plan.bootstrap.seed,
         failures=tuple(failures),
         policies=tuple(reports),
     )

@@ -51,6 +51,8 @@ class Evaluation(WireModel):
     """Simulation runs that these are from."""
     min_gap_veh: float
     resamples: int
+    seed: int
+    """Of the resampling."""
     level: float = LEVEL
     """Of the intervals."""
     failures: tuple[Failure, ...]

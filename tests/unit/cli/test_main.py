@@ -30,10 +30,10 @@ def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     """Each with a line of explanation."""
     assert status_of("--help") == 0
     said = capsys.readouterr().out
-    assert all(verb in said for verb in ("scenarios", "dataset", "serve", "score"))
+    assert all(verb in said for verb in ("scenarios", "dataset", "serve", "score", "evaluate"))
 
 
-@pytest.mark.parametrize("verb", ["serve", "score", "outcomes", "dataset", "scenarios"])
+@pytest.mark.parametrize("verb", ["serve", "score", "outcomes", "evaluate", "dataset", "scenarios"])
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """And asking for it is no error."""
     assert status_of(verb, "--help") == 0
