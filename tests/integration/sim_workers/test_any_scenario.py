@@ -15,7 +15,7 @@ from sim_workers.build_plan import BuildOptions
 from sim_workers.builder import build_dataset
 from sim_workers.scenario_options import FILE_OPTIONS, SYNONYMS, is_kept
 from tests.integration.conftest import read_rows
-from tests.integration.sim_workers.uninterrupted import Uninterrupted, sumo_binary
+from tests.integration.sim_workers.uninterrupted import Question, plain_queue, sumo_binary
 from tests.integration.sim_workers.variants import VARIANTS
 
 _HORIZON_S = 60
@@ -43,8 +43,8 @@ def test_outcomes_equal_the_uninterrupted_simulation(variant: str, tmp_path: Pat
     assert row["time_s"] == int(row["time_s"])
     for outcome in row["outcomes"]:
         remaining_s = _remaining_s(row, outcome["decision"])
-        with Uninterrupted(dataset, manifest) as run:
-            queue = run.queue_after(row["time_s"], row["tls_id"], remaining_s, _HORIZON_S)
+        question = Question(row["time_s"], row["tls_id"], remaining_s, _HORIZON_S)
+        queue = plain_queue(dataset, manifest, question, outcome["metrics"]["queue_veh"])
         assert outcome["metrics"]["queue_veh"] == sum(queue) / _HORIZON_S
         assert outcome["metrics"]["queue_veh_max"] == max(queue)
 

