@@ -265,11 +265,6 @@ def _play(
             case = cases[playing[future]]
             try:
                 verdict = _judge(case, future.result(), engine, options.with_engine)
-                if verdict.is_false:
-                    # Plain SUMO is believed when it repeats itself: once in some thousand runs, a
-                    # process of one and the same command did not.
-                    again = pool.submit(play, sumo, case.episode).result()
-                    verdict = _judge(case, again, engine, options.with_engine)
             except BrokenProcessPool as exc:
                 raise RolloutError("a process that plays episodes was ended") from exc
             except GreenforkError as exc:

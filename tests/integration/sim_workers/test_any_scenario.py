@@ -44,7 +44,7 @@ def test_outcomes_equal_the_uninterrupted_simulation(variant: str, tmp_path: Pat
     for outcome in row["outcomes"]:
         remaining_s = _remaining_s(row, outcome["decision"])
         question = Question(row["time_s"], row["tls_id"], remaining_s, _HORIZON_S)
-        queue = plain_queue(dataset, manifest, question, outcome["metrics"]["queue_veh"])
+        queue = plain_queue(dataset, manifest, question)
         assert outcome["metrics"]["queue_veh"] == sum(queue) / _HORIZON_S
         assert outcome["metrics"]["queue_veh_max"] == max(queue)
 

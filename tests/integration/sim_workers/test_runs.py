@@ -135,9 +135,8 @@ def test_outcomes_equal_plain_sumo_with_the_actions_repeated(run: str, runs: Pat
         yes, no = row["outcomes"]
         for outcome, remaining_s in ((yes, min(5, 60 - row["elapsed_green_s"])), (no, 0)):
             question = Question(row["time_s"], row["tls_id"], remaining_s)
-            expected = outcome["metrics"]["queue_veh"]
             plain = {"simulation": simulation}
-            queue = plain_queue(runs, plain, question, expected, _actions(runs, run))
+            queue = plain_queue(runs, plain, question, _actions(runs, run))
             assert outcome["metrics"]["queue_veh"] == sum(queue) / 60
 
 
