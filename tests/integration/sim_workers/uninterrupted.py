@@ -79,11 +79,7 @@ class Question:
 def plain_queue(
     dataset: Path, manifest: dict[str, Any], question: Question, actions: Sequence[Action] = ()
 ) -> list[int]:
-    """The answer of plain SUMO, asked by a process that has done nothing else.
-
-    Asked by a process that had run a hundred other tests, TraCI gave other queues now and then; the
-    same question on the same files, asked by a process of its own, never did.
-    """
+    """The answer of plain SUMO, asked by a process that has done nothing else."""
     asked = {
         "dataset": str(dataset),
         "command": manifest["simulation"]["command"],
