@@ -1,13 +1,14 @@
 """What is asked of SQLite only: how files are opened, and how transactions begin in them."""
 
 import sqlite3
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import aiosqlite
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 __all__ = ["DRIVER_OPTIONS", "FOR_WRITING", "connect", "prepare"]
 
@@ -18,6 +19,7 @@ DRIVER_OPTIONS = {"isolation_level": None}
 """The driver begins no transactions of its own; :func:`prepare` sees to it."""
 
 _BUSY_TIMEOUT_MS = 10_000
+_WAL_RETRY_S = 0.01
 
 
 async def connect(path: Path) -> aiosqlite.Connection:
@@ -54,9 +56,28 @@ def _tune(connection: DBAPIConnection, _record: object) -> None:
     """Readers beside one writer, and no failure only because another writes just now."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _use_wal(cursor: DBAPICursor) -> None:
+    """Switches a new file to WAL, also while another process does the same.
+
+    Two that read the old mode and then both want to write it would wait for each other for ever,
+    so SQLite refuses one of them at once, whatever its busy timeout is. By the next try the other
+    has done it.
+    """
+    give_up_at = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
