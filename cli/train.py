@@ -1,166 +1,17 @@
-"""``greenfork train``: train language models through a reward URL."""
-
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+"""``greenfork train``: train language models."""
 
 import typer
 
-if TYPE_CHECKING:
-    from trainer.config import GRPOTrainingConfig
-    from trainer.report import TrainingReport
+from cli import train_grpo
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Train a language model through a reward URL.", no_args_is_help=True)
-
-_EXAMPLES = """Examples:
-
-greenfork train grpo --config cpu-demo --dataset-path datasets/crossing
-
-greenfork train grpo --config my.yaml --reward-url http://gpu-box:8000 --max-steps 20
-
-greenfork train grpo --config my.yaml --set kl_coeff=0.05 --set report_to=tensorboard --dry-run
-"""
+app = typer.Typer(help="Train a language model.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Keeps ``grpo`` a command of its own, now that it is the only one."""
+    """Keeps ``grpo`` a command of its own, also while it is the only one."""
 
 
-@app.command(epilog=_EXAMPLES)
-def grpo(
-    config: Annotated[
-        str | None,
-        typer.Option(help="A YAML file, or the name of a preset: cpu-demo, gpu."),
-    ] = None,
-    model_path: Annotated[
-        str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
-    ] = None,
-    dataset_path: Annotated[
-        str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
-    ] = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
-    reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Completions a forward pass.")] = None,
-    num_epochs: Annotated[float | None, typer.Option(help="Passes over the dataset.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> None:
-    """Train by GRPO: the model answers, the traffic simulation rewards, the model learns.
-
-    What the command line sets wins over the file, and the file over the defaults. Every setting is
-    described in docs/training.md.
-    """
-    from trainer import load_config
-
-    named: dict[str, object] = {
-        "model_path": model_path,
-        "dataset_path": dataset_path,
-        "output_dir": output_dir,
-        "reward_url": reward_url,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "num_train_epochs": num_epochs,
-        "max_steps": max_steps,
-        "seed": seed,
-        "reward_api_key": os.environ.get("GREENFORK_API_KEY"),
-    }
-    given = {name: value for name, value in named.items() if value is not None}
-    resolved = load_config(config, _assignments(settings or []) | given)
-    if dry_run:
-        _check_only(resolved, as_json)
-    else:
-        _train(resolved, as_json)
-
-
-def _assignments(pairs: list[str]) -> dict[str, object]:
-    """``name=value`` pairs, values read as YAML.
-
-    Raises:
-        ConfigError: A pair is none.
-    """
-    import yaml
-
-    from shared.errors import ConfigError
-
-    values: dict[str, object] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--set {pair!r}: expected name=value")
-        try:
-            values[name.strip().replace("-", "_")] = yaml.safe_load(text)
-        except yaml.YAMLError as exc:
-            raise ConfigError(f"--set {pair!r}: the value is not YAML") from exc
-    return values
-
-
-def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
-    from cli.output import print_json
-    from trainer.preflight import check_run
-
-    ready = check_run(config)
-    found = {
-        "rows": len(ready.dataset),
-        "device": ready.hardware.device,
-        "precision": "bf16" if ready.hardware.is_bf16 else "fp32",
-        "backend": ready.hardware.backend,
-        "service_states": ready.service.states,
-    }
-    if as_json:
-        print_json({"settings": config.to_dict(), "found": found})
-        return
-    import yaml
-
-    typer.echo(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
-    typer.echo("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
-
-
-def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
-    from cli.output import print_json
-    from trainer import train_grpo
-
-    report = train_grpo(config)
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    else:
-        _print_report(report, Path(config.output_dir))
-
-
-def _print_report(report: "TrainingReport", output_dir: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    pace = report.seconds_per_step
-    table = Table(title=str(output_dir), show_header=False)
-    for name, value in (
-        ("steps", str(report.steps)),
-        ("seconds a step", "-" if pace is None else f"{pace:.1f}"),
-        ("completions", str(report.completions)),
-        ("reward, first batches", _number(report.reward_first)),
-        ("reward, last batches", _number(report.reward_last)),
-        ("invalid", f"{report.invalid_share:.1%}"),
-        ("failed", f"{report.failed_share:.1%}"),
-        ("cached", f"{report.cached_share:.1%}"),
-        ("rollouts", str(report.rollouts)),
-        ("waited for rewards", f"{report.reward_seconds:.1f} s"),
-        ("adapter", str(report.files.adapter)),
-        ("merged model", str(report.files.merged or "-")),
-        ("plot", str(report.files.plot)),
-    ):
-        table.add_row(name, value)
-    Console().print(table)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
+app.command(epilog=train_grpo.EXAMPLES)(train_grpo.grpo)
