@@ -8,7 +8,7 @@ EXACTNESS := tests/integration/sim_workers/test_exactness.py
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format typecheck unit integration e2e bench audit clean
+.PHONY: help setup demo learn test lint format typecheck unit integration e2e bench audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ $(SETUP): pyproject.toml constraints.txt requirements-data.txt
 
 demo: setup ## The main job from end to end: dataset, service, offline scores, GRPO through the URL
 	$(BIN)/greenfork demo
+
+learn: setup ## Proof of learning: train, judge on held-out simulations, compare with rules and a ceiling; under 30 minutes
+	$(BIN)/python -m benchmarks.learning
 
 test: lint typecheck unit integration ## Everything that must pass before a change lands
 
