@@ -19,7 +19,16 @@ from shared.errors import DatasetError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["REQUIRED_COLUMNS", "load_grpo_dataset", "prompt_extend_s", "read_rows", "with_examples"]
+__all__ = [
+    "REQUIRED_COLUMNS",
+    "as_messages",
+    "dataset_files",
+    "load_grpo_dataset",
+    "prompt_extend_s",
+    "read_records",
+    "read_rows",
+    "with_examples",
+]
 
 REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
 """What a row must have to be scored; all other columns are kept as they are."""
@@ -54,12 +63,9 @@ def load_grpo_dataset(path: str | Path) -> "Dataset":
     """
     from datasets import Dataset
 
-    root = Path(path)
-    if not str(path) or not root.exists():
-        raise DatasetError(f"no dataset at {str(path)!r}: give a file or a folder (dataset_path)")
-    rows = [row for file in _files(root) for row in read_rows(file)]
+    rows = [row for file in dataset_files(path) for row in read_rows(file)]
     if not rows:
-        raise DatasetError(f"the dataset {root} has no rows")
+        raise DatasetError(f"the dataset {path} has no rows")
     columns = dict.fromkeys(name for row in rows for name in row)
     return Dataset.from_list([{name: row.get(name) for name in columns} for row in rows])
 
@@ -89,8 +95,15 @@ def with_examples(dataset: "Dataset") -> "Dataset":
     return Dataset.from_list(rows)
 
 
-def _files(root: Path) -> list[Path]:
-    """The files to read, in a stable order."""
+def dataset_files(path: str | Path) -> list[Path]:
+    """The files to read, in a stable order; see :func:`load_grpo_dataset`.
+
+    Raises:
+        DatasetError: Nothing is there, or nothing that can be read.
+    """
+    root = Path(path)
+    if not str(path) or not root.exists():
+        raise DatasetError(f"no dataset at {str(path)!r}: give a file or a folder (dataset_path)")
     if root.is_file():
         if root.suffix not in _SUFFIXES:
             raise DatasetError(f"{root} is none of {', '.join(_SUFFIXES)}")
@@ -135,12 +148,20 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
     Raises:
         DatasetError: The file cannot be read, or a row lacks a column.
     """
+    for number, record in enumerate(read_records(file), start=1):
+        yield _row(record, f"{file}, row {number}")
+
+
+def read_records(file: Path) -> list[Any]:
+    """What a JSON, JSONL or Parquet file holds, row by row, unchecked.
+
+    Raises:
+        DatasetError: The file cannot be read.
+    """
     try:
-        records = _read(file)
+        return _read(file)
     except (OSError, ValueError) as exc:
         raise DatasetError(f"{file} is not a {file.suffix[1:]} dataset: {exc}") from exc
-    for number, record in enumerate(records, start=1):
-        yield _row(record, f"{file}, row {number}")
 
 
 def _read(file: Path) -> list[Any]:
@@ -171,12 +192,20 @@ def _row(record: object, where: str) -> dict[str, Any]:
         row.setdefault("decision_kind", "extend")
     if missing := [name for name in REQUIRED_COLUMNS if row.get(name) is None]:
         raise DatasetError(f"{where}: missing column(s) {', '.join(missing)}")
-    row["prompt"] = _messages(row["prompt"], where)
+    row["prompt"] = as_messages(row["prompt"], where)
     return row
 
 
-def _messages(prompt: object, where: str) -> list[dict[str, str]]:
-    """A prompt as messages; a plain string is one user message."""
+def as_messages(prompt: object, where: str) -> list[dict[str, str]]:
+    """A prompt as messages; a plain string is one user message.
+
+    Args:
+        prompt: What a row holds.
+        where: The row, for the message of an error.
+
+    Raises:
+        DatasetError: It is neither.
+    """
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, list) or not prompt or not all(_is_message(m) for m in prompt):
