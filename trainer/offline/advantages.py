@@ -1,0 +1,156 @@
+"""From the scores of a group of candidates to what a model learns from them. Pure numbers.
+
+Owns the normalisation of scores, the clipping of advantages, the weights of reward-weighted
+cross-entropy with their temperature, and which candidates an epoch uses.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+__all__ = [
+    "ADVANTAGE_LIMIT",
+    "clip_advantages",
+    "compute_softmax_weights",
+    "normalize_rewards_zscore",
+    "pooled_deviation",
+    "tau_at",
+    "top_candidates",
+]
+
+ADVANTAGE_LIMIT = 5.0
+"""Advantages lie within plus and minus this, in standard deviations."""
+
+_NO_SPREAD = 1e-8
+"""Deviations below this, relative to the size of the scores, are rounding."""
+
+
+def normalize_rewards_zscore(
+    rewards: Sequence[float], deviation: float | None = None
+) -> list[float]:
+    """How far each reward lies from the mean of its group, ``(r - mean) / deviation``.
+
+    The advantage of GRPO (Shao et al. 2024, "DeepSeekMath", section 4.1.2). The group's own
+    deviation is that of a population: ``sqrt(mean((r - mean)^2))``, so that the squares of the
+    results have the mean 1, however few candidates there are.
+
+    Args:
+        rewards: Of the candidates of one query, in any unit.
+        deviation: What to divide by instead of the group's own deviation, in the same unit.
+
+    Returns:
+        Without unit, in the order of ``rewards``. All 0 where the rewards do not differ; empty for
+        an empty group.
+
+    >>> normalize_rewards_zscore([1.0, 3.0])
+    [-1.0, 1.0]
+    >>> normalize_rewards_zscore([2.0, 2.0, 2.0])
+    [0.0, 0.0, 0.0]
+    >>> normalize_rewards_zscore([1.0, 3.0], deviation=4.0)
+    [-0.25, 0.25]
+    """
+    if not rewards:
+        return []
+    mean = statistics.fmean(rewards)
+    spread = statistics.pstdev(rewards, mean)
+    if spread <= _NO_SPREAD * max(1.0, abs(mean)):
+        return [0.0] * len(rewards)
+    return [(reward - mean) / (deviation or spread) for reward in rewards]
+
+
+def pooled_deviation(groups: Sequence[Sequence[float]]) -> float:
+    """The deviation of rewards from the means of their groups, over all groups together.
+
+    ``sqrt(sum (r - mean of its group)^2 / number of rewards)``. Dividing by it instead of each
+    group's own leaves a group whose rewards hardly differ with small advantages, where its own
+    would blow them up.
+
+    Returns:
+        In the unit of the rewards; 0 where nothing differs.
+
+    >>> pooled_deviation([[1.0, 3.0], [0.0, 0.0]])
+    0.7071067811865476
+    """
+    squares = [
+        (reward - statistics.fmean(group)) ** 2 for group in groups if group for reward in group
+    ]
+    return math.sqrt(statistics.fmean(squares)) if squares else 0.0
+
+
+def clip_advantages(advantages: Sequence[float], limit: float = ADVANTAGE_LIMIT) -> list[float]:
+    """Advantages cut at ``-limit`` and ``limit``, so that no candidate outweighs all others.
+
+    Args:
+        advantages: In standard deviations.
+        limit: Above 0.
+
+    >>> clip_advantages([-9.0, 0.5, 7.0])
+    [-5.0, 0.5, 5.0]
+    """
+    return [min(limit, max(-limit, advantage)) for advantage in advantages]
+
+
+def compute_softmax_weights(scores: Sequence[float], tau: float) -> list[float]:
+    """The weights of a group's candidates, ``exp(score / tau)`` over the sum of these.
+
+    As in reward-weighted regression (Peters and Schaal 2007, "Reinforcement learning by
+    reward-weighted regression"), within a group. The greatest score is taken off all before the
+    exponential, which changes no weight and cannot overflow.
+
+    Args:
+        scores: Of one group.
+        tau: Temperature, above 0, in the unit of the scores: the greater, the more equal the
+            weights.
+
+    Returns:
+        From 0 to 1, summing to 1; empty for an empty group.
+
+    Raises:
+        ValueError: ``tau`` is not above 0.
+
+    >>> [round(weight, 4) for weight in compute_softmax_weights([1.0, -1.0], tau=2.0)]
+    [0.7311, 0.2689]
+    >>> compute_softmax_weights([1e6, 0.0], tau=0.5)
+    [1.0, 0.0]
+    """
+    if tau <= 0:
+        raise ValueError(f"tau ({tau}) must be above 0")
+    if not scores:
+        return []
+    highest = max(scores)
+    powers = [math.exp((score - highest) / tau) for score in scores]
+    total = math.fsum(powers)
+    return [power / total for power in powers]
+
+
+def tau_at(progress: float, start: float = 2.0, end: float = 0.5) -> float:
+    """The temperature of the weights, on a straight line from the first step to the last.
+
+    Args:
+        progress: Share of the steps that are done, from 0 to 1; cut at both.
+        start: At 0.
+        end: At 1.
+
+    >>> tau_at(0.0), tau_at(0.5), tau_at(1.0)
+    (2.0, 1.25, 0.5)
+    """
+    return start + (end - start) * min(1.0, max(0.0, progress))
+
+
+def top_candidates(rewards: Sequence[float], count: int | None) -> list[bool]:
+    """Which candidates of a group are among the best; of equals, the earlier ones.
+
+    Args:
+        rewards: Of one group.
+        count: How many there may be; None for all.
+
+    >>> top_candidates([0.1, 0.9, 0.5, 0.9], count=3)
+    [False, True, True, True]
+    >>> top_candidates([0.1, 0.9], count=None)
+    [True, True]
+    """
+    if count is None:
+        return [True] * len(rewards)
+    ranked = sorted(range(len(rewards)), key=lambda position: -rewards[position])
+    chosen = set(ranked[:count])
+    return [position in chosen for position in range(len(rewards))]

@@ -1,0 +1,259 @@
+"""Scored candidates, read from files in two forms.
+
+Owns what a row may look like and what is said about one that does not. A row is one query:
+
+- ``prompt`` (or ``query``): a text or messages;
+- either ``id_list`` and ``score_list``, with ``task_list`` where closed-loop figures were computed;
+- or ``candidates``: decisions with rewards, as ``greenfork dataset plans`` writes them;
+- or ``outcomes``: decisions with metrics, as ``greenfork dataset build --outcomes`` writes them.
+
+What stands first in ``candidates``, ``outcomes``, ``id_list`` is taken, where a row has several.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, assert_never
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+
+from shared.completions import render_completion
+from shared.dataset import Outcome
+from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
+from shared.errors import DatasetError
+from shared.model import WireModel
+from trainer.dataset import as_messages, dataset_files, read_records
+from trainer.evaluation.worth import stored_reward
+from trainer.offline.levels import ScoredSequence
+
+__all__ = [
+    "Candidate",
+    "CandidateGroup",
+    "MetricsReward",
+    "ScoredDecision",
+    "group_of",
+    "load_candidates",
+]
+
+MetricsReward = Literal["queue", "wait", "pressure", "speed"]
+"""The rewards that the metrics of one rollout are enough for."""
+
+_MIN_CANDIDATES = 2
+
+
+class ScoredDecision(WireModel):
+    """One candidate of ours: a decision and its exact reward."""
+
+    decision: Decision
+    reward: FiniteFloat
+    """Higher is better."""
+    task: FiniteFloat | None = None
+    """A closed-loop figure, higher is better, where one was computed."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer to a query: its text or its tokens, and what it is worth."""
+
+    scored: ScoredSequence
+    text: str | None = None
+    tokens: tuple[int, ...] | None = None
+    """Ids in the vocabulary of the model that is trained; where there is no text."""
+
+
+@dataclass(frozen=True)
+class CandidateGroup:
+    """The candidates of one query."""
+
+    prompt: tuple[dict[str, str], ...]
+    candidates: tuple[Candidate, ...]
+    where: str
+    """The file and the row."""
+
+    @property
+    def scored(self) -> tuple[ScoredSequence, ...]:
+        """The candidates as the rewards see them."""
+        return tuple(candidate.scored for candidate in self.candidates)
+
+
+_T = TypeVar("_T")
+
+_DECISIONS = TypeAdapter(tuple[ScoredDecision, ...])
+_OUTCOMES = TypeAdapter(tuple[Outcome, ...])
+
+
+def load_candidates(path: str | Path, reward: MetricsReward = "queue") -> list[CandidateGroup]:
+    """The candidate groups of a file, a dataset folder (its training rows), or a folder of these.
+
+    Args:
+        path: JSON, JSONL or Parquet.
+        reward: What ``outcomes`` are compared by; not looked at where a row holds rewards.
+
+    Raises:
+        DatasetError: A file cannot be read, or a row is not a query with scored candidates; the
+            message names the file, the row and the field.
+    """
+    groups = [
+        group_of(record, f"{file}, row {number}", reward)
+        for file in dataset_files(path)
+        for number, record in enumerate(read_records(file), start=1)
+    ]
+    if not groups:
+        raise DatasetError(f"{path} has no rows")
+    return groups
+
+
+def group_of(record: object, where: str, reward: MetricsReward = "queue") -> CandidateGroup:
+    """The candidates in one row.
+
+    Args:
+        record: The row.
+        where: The file and the row, for the message of an error.
+        reward: What ``outcomes`` are compared by.
+
+    Raises:
+        DatasetError: It is no such row.
+
+    >>> row = {"query": "Go?", "id_list": [["yes", "no"], ["no", "no"]], "score_list": [1.5, -2]}
+    >>> [(one.text, one.scored.score) for one in group_of(row, "here").candidates]
+    [('["yes", "no"]', 1.5), ('["no", "no"]', -2.0)]
+    """
+    if not isinstance(record, dict):
+        raise DatasetError(f"{where}: expected an object, got {type(record).__name__}")
+    prompt = record.get("prompt", record.get("query"))
+    if prompt is None:
+        raise DatasetError(f"{where}: missing prompt (or query)")
+    messages = tuple(as_messages(prompt, where))
+    candidates = _candidates(record, where, reward)
+    if len(candidates) < _MIN_CANDIDATES:
+        raise DatasetError(f"{where}: one candidate cannot be compared; give two or more")
+    return CandidateGroup(messages, candidates, where)
+
+
+def _candidates(record: dict[str, Any], where: str, reward: MetricsReward) -> tuple[Candidate, ...]:
+    if record.get("candidates") is not None:
+        decisions = _parsed(_DECISIONS, record["candidates"], f"{where}: candidates")
+        return _of_decisions(decisions)
+    if record.get("outcomes") is not None:
+        return _of_decisions(_rewarded(record["outcomes"], f"{where}: outcomes", reward))
+    if record.get("id_list") is not None:
+        return _of_lists(record, where)
+    raise DatasetError(
+        f"{where}: no candidates: give id_list with score_list, candidates, or outcomes"
+    )
+
+
+def _of_lists(record: dict[str, Any], where: str) -> tuple[Candidate, ...]:
+    """The candidates of ``id_list``, with their scores."""
+    sequences = _list(record, "id_list", where)
+    scores = _numbers(record, "score_list", where, len(sequences))
+    tasks: Sequence[float | None] = [None] * len(sequences)
+    if record.get("task_list") is not None:
+        tasks = _numbers(record, "task_list", where, len(sequences))
+    return tuple(
+        _of_sequence(value, score, task, f"{where}: id_list, candidate {number}")
+        for number, (value, score, task) in enumerate(
+            zip(sequences, scores, tasks, strict=True), start=1
+        )
+    )
+
+
+def _of_sequence(value: object, score: float, task: float | None, where: str) -> Candidate:
+    """A text as it is; words as the JSON list that a model writes; numbers as token ids."""
+    if isinstance(value, str) and value:
+        return Candidate(ScoredSequence((value,), score, task), text=value)
+    if isinstance(value, list) and value:
+        if all(isinstance(word, str) for word in value):
+            return Candidate(ScoredSequence(tuple(value), score, task), text=json.dumps(value))
+        if all(isinstance(token, int) and not isinstance(token, bool) for token in value):
+            tokens = tuple(value)
+            return Candidate(ScoredSequence(tokens, score, task), tokens=tokens)
+    raise DatasetError(
+        f"{where}: expected a text, a list of words or a list of token ids, none of them empty"
+    )
+
+
+def _of_decisions(decisions: Sequence[ScoredDecision]) -> tuple[Candidate, ...]:
+    seconds = {_added_s(one.decision) for one in decisions} - {None}
+    return tuple(
+        Candidate(
+            ScoredSequence(_sequence(one.decision), one.reward, one.task),
+            text=_text(one.decision, says_seconds=len(seconds) > 1),
+        )
+        for one in decisions
+    )
+
+
+def _added_s(decision: Decision) -> int | None:
+    """The seconds of green that a *yes* adds; None for anything else."""
+    return decision.extend_s if isinstance(decision, Extend) and decision.extend else None
+
+
+def _text(decision: Decision, says_seconds: bool) -> str:
+    """What a model answers; a *yes* says its seconds only where that tells candidates apart."""
+    if isinstance(decision, Extend) and not says_seconds:
+        return render_completion(Extend(extend=decision.extend))
+    return render_completion(decision)
+
+
+def _sequence(decision: Decision) -> tuple[str, ...]:
+    match decision:
+        case Extend():
+            return ("yes" if decision.extend else "no",)
+        case Plan():
+            return tuple("yes" if step.extend else "no" for step in decision.steps)
+        case Cycle():
+            return tuple(f"{green.phase}: {green.green_s} s" for green in decision.greens)
+        case NextPhase():
+            return (f"{decision.next_phase}: {decision.green_s} s",)
+    assert_never(decision)
+
+
+def _rewarded(value: object, where: str, reward: MetricsReward) -> list[ScoredDecision]:
+    """Outcomes with the reward that their metrics make."""
+    found = []
+    outcomes = _parsed(_OUTCOMES, value, where)
+    for number, outcome in enumerate(outcomes, start=1):
+        score = stored_reward(reward, outcome.metrics)
+        if score is None:
+            raise DatasetError(f"{where}, {number}: its metrics are not enough for {reward!r}")
+        found.append(ScoredDecision(decision=outcome.decision, reward=score))
+    return found
+
+
+def _parsed(kind: TypeAdapter[_T], value: object, where: str) -> _T:
+    try:
+        return kind.validate_python(_without_nulls(value))
+    except ValidationError as exc:
+        error = exc.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in error["loc"])
+        raise DatasetError(f"{where}{', ' if place else ''}{place}: {error['msg']}") from exc
+
+
+def _without_nulls(value: object) -> object:
+    """A value without the null fields that a table (Parquet) puts where kinds of rows differ."""
+    if isinstance(value, dict):
+        return {k: _without_nulls(inner) for k, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _list(record: dict[str, Any], name: str, where: str) -> list[Any]:
+    value = record.get(name)
+    if not isinstance(value, list):
+        raise DatasetError(f"{where}: {name} must be a list")
+    return value
+
+
+def _numbers(record: dict[str, Any], name: str, where: str, count: int) -> list[float]:
+    values = _list(record, name, where)
+    if len(values) != count:
+        raise DatasetError(f"{where}: {name} holds {len(values)} for {count} candidates of id_list")
+    for number, value in enumerate(values, start=1):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
+            raise DatasetError(
+                f"{where}: {name}, candidate {number}: {value!r} is no finite number"
+            )
+    return [float(value) for value in values]
