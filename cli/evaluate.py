@@ -25,6 +25,9 @@ greenfork evaluate --dataset datasets/crossing
 greenfork evaluate --dataset datasets/cologne1-held-out --split all --model runs/grpo/adapter
 --baseline longest-queue --baseline oracle --by difficulty --plot evaluation.png
 
+greenfork evaluate --dataset datasets/held-out --split all --model runs/sft/model
+--model runs/grpo/model --against runs/sft/model
+
 greenfork evaluate --dataset datasets/crossing --reward queue_gain --url http://127.0.0.1:8000
 """
 
@@ -131,6 +134,10 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(min=0, help="Of the resampling, of sampled answers, and of random.")
     ] = 0,
+    against: Annotated[
+        str | None,
+        typer.Option(help="One of the policies, by its name or path: compare the others with it."),
+    ] = None,
     by: Annotated[
         list[GroupChoice] | None,
         typer.Option(help="Show groups of points, too; repeatable.", case_sensitive=False),
@@ -165,6 +172,7 @@ def evaluate(
         bootstrap=Bootstrap(resamples, seed),
         min_gap_veh=min_gap,
         seed=seed,
+        against=against,
     )
     evaluation = _evaluated(plan)
     if plot is not None:

@@ -15,6 +15,7 @@ __all__ = ["print_evaluation"]
 _MAX_FAILURES = 5
 
 Cell = tuple[str, "Callable[[Figures], str]"]
+"""The head of a column, and what stands in it."""
 
 
 def print_evaluation(
@@ -31,6 +32,8 @@ def print_evaluation(
     console = Console()
     overall = [(one.policy, "", one.overall) for one in evaluation.policies]
     _print_table(console, evaluation, overall, None)
+    if evaluation.against is not None:
+        _print_comparisons(console, evaluation, evaluation.against)
     for group in groups:
         rows = [
             (one.policy, label, figures)
@@ -72,6 +75,23 @@ def _print_table(
     console.print(table)
 
 
+def _print_comparisons(console: "Console", evaluation: "Evaluation", other: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"regret against {escape(other)}, on the same points"
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("policy", overflow="fold", min_width=13)
+    table.add_column("difference,\nvehicles", justify="right")
+    table.add_column("ratio", justify="right")
+    for one in evaluation.policies:
+        if one.against is not None:
+            gap, ratio = one.against.difference_veh, one.against.ratio
+            table.add_row(escape(one.policy), _with_interval(gap, _signed), _number(ratio))
+    console.print(table)
+
+
 def _title(evaluation: "Evaluation") -> str:
     return (
         f"{evaluation.points} decision points of {evaluation.runs} "
@@ -107,6 +127,10 @@ def _has_close_calls(evaluation: "Evaluation") -> bool:
 
 def _number(estimate: "Estimate | None") -> str:
     return _with_interval(estimate, lambda value: f"{value:.3f}")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}"
 
 
 def _share(estimate: "Estimate | None") -> str:

@@ -4,7 +4,7 @@ What decisions are worth is looked up once, for all policies; then each policy d
 decided is compared.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from trainer.evaluation.answers import Generation, ModelPolicy
 from trainer.evaluation.baselines import Baseline, BaselineName, applicable
 from trainer.evaluation.bootstrap import Bootstrap
 from trainer.evaluation.choices import Judged, Policy, Progress
+from trainer.evaluation.comparison import compared
 from trainer.evaluation.figures import Observation, observed
 from trainer.evaluation.points import DecisionPoint, SplitName, read_points
-from trainer.evaluation.report import Evaluation, Failure, policy_report
+from trainer.evaluation.report import Evaluation, Failure, PolicyReport, policy_report
 from trainer.evaluation.service import OutcomeService
 from trainer.evaluation.worth import Valued, Worth, stored_worth
 from trainer.models import check_model
@@ -48,12 +49,25 @@ class EvaluationPlan:
     min_gap_veh: float = 0.1
     seed: int = 0
     """Of the baseline that decides by chance."""
+    against: str | None = None
+    """The policy, one of those that are judged, that all others are compared with."""
 
     def policies(self, points: Sequence[DecisionPoint]) -> list[Policy]:
-        """Baselines first, in the order given."""
+        """Baselines first, in the order given.
+
+        Raises:
+            ConfigError: What they are to be compared with is none of them.
+        """
         names = applicable(points) if self.baselines is None else self.baselines
         baselines = [Baseline(name, self.seed) for name in names]
-        return [*baselines, *(ModelPolicy(path, self.generation) for path in self.models)]
+        policies: list[Policy] = [
+            *baselines,
+            *(ModelPolicy(path, self.generation) for path in self.models),
+        ]
+        if self.against not in (None, *(policy.name for policy in policies)):
+            listed = ", ".join(policy.name for policy in policies)
+            raise ConfigError(f"against {self.against}: it is none of the policies, {listed}")
+        return policies
 
 
 def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Evaluation:
@@ -71,6 +85,7 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
     for path in plan.models:
         check_model(path)
     points = _spread(read_points(plan.datasets, plan.split), plan.max_points)
+    policies = plan.policies(points)
     horizon_s = _horizon_s(points, plan.horizon_s)
     service = (
         OutcomeService(plan.connect, plan.reward, horizon_s) if plan.connect is not None else None
@@ -92,15 +107,9 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
             f"{failures[0].state_id}: {failures[0].error.message}",
             failures[0].error.code,
         )
-    reports = [
-        policy_report(
-            policy.name,
-            _observations(policy, judged, service, progress),
-            plan.bootstrap,
-            plan.min_gap_veh,
-        )
-        for policy in plan.policies(points)
-    ]
+    observations = {
+        policy.name: _observations(policy, judged, service, progress) for policy in policies
+    }
     return Evaluation(
         reward=plan.reward,
         horizon_s=horizon_s,
@@ -112,8 +121,19 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
         resamples=plan.bootstrap.resamples,
         seed=plan.bootstrap.seed,
         failures=tuple(failures),
-        policies=tuple(reports),
+        against=plan.against,
+        policies=tuple(_reports(plan, observations)),
     )
+
+
+def _reports(
+    plan: EvaluationPlan, observations: Mapping[str, Sequence[Observation]]
+) -> Iterator[PolicyReport]:
+    for name, own in observations.items():
+        comparison = None
+        if plan.against is not None and name != plan.against:
+            comparison = compared(own, plan.against, observations[plan.against], plan.bootstrap)
+        yield policy_report(name, own, plan.bootstrap, plan.min_gap_veh, comparison)
 
 
 def _spread(points: tuple[DecisionPoint, ...], most: int | None) -> tuple[DecisionPoint, ...]:

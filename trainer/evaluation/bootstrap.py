@@ -6,8 +6,12 @@ next. The runs are, so it is runs that are drawn again, each with all of its poi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.model import WireModel
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["LEVEL", "Bootstrap", "Estimate"]
 
@@ -50,20 +54,71 @@ class Bootstrap:
             values: One a decision point or answer.
             runs: The run of each.
         """
-        import numpy as np
-
         if not values:
             return None
         mean = sum(values) / len(values)
+        if (draws := self._draws(runs)) is None:
+            return Estimate(value=mean)
+        return _between(mean, draws.sums(values) / draws.sums([1.0] * len(runs)))
+
+    def ratio(
+        self, values: Sequence[float], others: Sequence[float], runs: Sequence[str]
+    ) -> Estimate | None:
+        """The ratio of two means over the same points, with its interval; None where it has none.
+
+        Both means are of the same resampled runs: where these are hard for both, the ratio does not
+        suffer. There is no ratio to nothing, nor to what is nothing in some resample.
+
+        >>> Bootstrap().ratio([1.0, 2.0], [2.0, 4.0], ["a", "b"])
+        Estimate(value=0.5, low=0.5, high=0.5)
+
+        Args:
+            values: One a decision point.
+            others: What they are compared with, point by point.
+            runs: The run of each point.
+        """
+        if not sum(others):
+            return None
+        ratio = sum(values) / sum(others)
+        if (draws := self._draws(runs)) is None:
+            return Estimate(value=ratio)
+        below = draws.sums(others)
+        return _between(ratio, draws.sums(values) / below) if (below != 0).all() else None
+
+    def _draws(self, runs: Sequence[str]) -> "_Draws | None":
+        """Which runs are drawn, and how often, in each resample; None of fewer than two runs."""
+        import numpy as np
+
         names = sorted(set(runs))
         if len(names) < 2:
-            return Estimate(value=mean)
-        index = np.searchsorted(names, runs)
-        sums = np.bincount(index, weights=np.asarray(values, dtype=float), minlength=len(names))
-        sizes = np.bincount(index, minlength=len(names))
+            return None
         random = np.random.default_rng(self.seed)
         shares = np.full(len(names), 1 / len(names))
-        drawn = random.multinomial(len(names), shares, size=self.resamples)
-        means = (drawn @ sums) / (drawn @ sizes)
-        low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Estimate(value=mean, low=float(low), high=float(high))
+        times = random.multinomial(len(names), shares, size=self.resamples)
+        return _Draws(np.searchsorted(names, runs), times)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Resamples of runs."""
+
+    run_of: "np.ndarray"
+    """The number of the run of each point."""
+    times: "np.ndarray"
+    """How often each run was drawn: resamples x runs."""
+
+    def sums(self, values: Sequence[float]) -> "np.ndarray":
+        """The sum of values over the points of each resample."""
+        import numpy as np
+
+        weights = np.asarray(values, dtype=float)
+        of_runs = np.bincount(self.run_of, weights=weights, minlength=self.times.shape[1])
+        found: np.ndarray = self.times @ of_runs
+        return found
+
+
+def _between(value: float, resampled: "np.ndarray") -> Estimate:
+    import numpy as np
+
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value=value, low=float(low), high=float(high))

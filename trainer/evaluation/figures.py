@@ -38,6 +38,18 @@ class Observation:
         """Whether no known decision is better; not so where it is invalid."""
         return self.chosen is not None and self.judged.worth.regret(self.chosen) <= 0
 
+    @property
+    def regret(self) -> float:
+        """Of what was chosen, in the reward's unit; the worst there is where nothing was."""
+        worth = self.judged.worth
+        return worth.worst_regret if self.chosen is None else worth.regret(self.chosen)
+
+    @property
+    def regret_veh(self) -> float:
+        """The same in vehicles."""
+        worth = self.judged.worth
+        return worth.gap_veh if self.chosen is None else worth.regret_veh(self.chosen)
+
 
 class Figures(WireModel):
     """Means over some answers. Null where there is nothing to take a mean of."""
@@ -121,10 +133,10 @@ def summarised(
         invalid=_codes(observations, "invalid"),
         unscored=sum(one.status == "unscored" for one in observations),
         failed=_codes(observations, "failed"),
-        regret=mean(_regret, scored),
-        regret_veh=mean(_regret_veh, scored),
-        regret_invalid_worst=mean(_regret, judged),
-        regret_veh_invalid_worst=mean(_regret_veh, judged),
+        regret=mean(lambda one: one.regret, scored),
+        regret_veh=mean(lambda one: one.regret_veh, scored),
+        regret_invalid_worst=mean(lambda one: one.regret, judged),
+        regret_veh_invalid_worst=mean(lambda one: one.regret_veh, judged),
         agreement=mean(lambda one: one.is_best, judged),
         agreement_clear=mean(lambda one: one.is_best, clear),
         yes=mean(_is_yes, (one for one in observations if isinstance(one.decision, Extend))),
@@ -141,17 +153,6 @@ def _codes(
 ) -> dict[str, int]:
     counts = Counter(one.code or status for one in observations if one.status == status)
     return dict(counts.most_common())
-
-
-def _regret(one: Observation) -> float:
-    """Of what was chosen; the worst there is where nothing was."""
-    worth = one.judged.worth
-    return worth.worst_regret if one.chosen is None else worth.regret(one.chosen)
-
-
-def _regret_veh(one: Observation) -> float:
-    worth = one.judged.worth
-    return worth.gap_veh if one.chosen is None else worth.regret_veh(one.chosen)
 
 
 def _is_yes(one: Observation) -> bool:

@@ -7,6 +7,7 @@ from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import TermName
 from trainer.evaluation.bootstrap import LEVEL, Bootstrap
+from trainer.evaluation.comparison import Comparison
 from trainer.evaluation.figures import Figures, Observation, summarised
 from trainer.evaluation.points import DecisionPoint, SplitName
 
@@ -36,6 +37,8 @@ class PolicyReport(WireModel):
     """By scenario."""
     by_difficulty: dict[str, Figures]
     """By the part of the range of ``difficulty`` that points lie in; those without are not here."""
+    against: Comparison | None = None
+    """Beside the policy that all are compared with, where there is one."""
 
 
 class Evaluation(WireModel):
@@ -55,6 +58,8 @@ class Evaluation(WireModel):
     """Of the resampling."""
     level: float = LEVEL
     """Of the intervals."""
+    against: str | None = None
+    """The policy that all others are compared with."""
     failures: tuple[Failure, ...]
     policies: tuple[PolicyReport, ...]
 
@@ -66,7 +71,11 @@ class Evaluation(WireModel):
 
 
 def policy_report(
-    name: str, observations: Sequence[Observation], bootstrap: Bootstrap, min_gap_veh: float
+    name: str,
+    observations: Sequence[Observation],
+    bootstrap: Bootstrap,
+    min_gap_veh: float,
+    against: Comparison | None = None,
 ) -> PolicyReport:
     """Sums a policy's answers up: all of them, and by what their points have in common.
 
@@ -75,6 +84,7 @@ def policy_report(
         observations: What became of its answers.
         bootstrap: How intervals are made.
         min_gap_veh: See :func:`trainer.evaluation.figures.summarised`.
+        against: How it did beside another policy.
     """
 
     def by(label: Callable[[DecisionPoint], str | None]) -> dict[str, Figures]:
@@ -89,4 +99,5 @@ def policy_report(
         overall=summarised(observations, bootstrap, min_gap_veh),
         by_domain=by(lambda point: point.domain),
         by_difficulty=by(lambda point: point.difficulty),
+        against=against,
     )

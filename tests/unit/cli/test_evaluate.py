@@ -137,3 +137,12 @@ def test_what_cannot_be_done_is_2(
     given = [dataset if arg == "DIR" else arg for arg in args]
     assert run(*given, "--json") == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == code
+
+
+def test_comparison_has_a_table(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of everybody but the one that all are compared with."""
+    args = ("--baseline", "always-no", "--baseline", "oracle", "--against", "always-no")
+    assert run("--dataset", dataset, *args) == 0
+    said = capsys.readouterr().out.partition("regret against always-no")[2]
+    assert "oracle" in said
+    assert "-0.031" in said

@@ -87,3 +87,23 @@ def test_intervals_lie_within_the_values(sample: list[tuple[float, str]]) -> Non
     assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9
     renamed = Bootstrap(100).estimate(values, [f"run {run}" for run in runs])
     assert renamed == found
+
+
+def test_ratio_by_hand() -> None:
+    """Drawn twice from two runs: aa gives 1/2, ab 4/4, bb 3/2; each end has a quarter."""
+    found = Bootstrap().ratio([1.0, 3.0], [2.0, 2.0], ["a", "b"])
+    assert found == Estimate(value=1.0, low=0.5, high=1.5)
+
+
+def test_ratio_of_pairs_is_surer_than_either_mean() -> None:
+    """Where runs are hard for both alike, the ratio is known though the means are not."""
+    hard = [0.5, 1.0, 2.0, 8.0]
+    found = Bootstrap().ratio([value / 2 for value in hard], hard, list("abcd"))
+    assert found == Estimate(value=0.5, low=0.5, high=0.5)
+    assert estimate(hard, "abcd").low != estimate(hard, "abcd").high
+
+
+@pytest.mark.parametrize("others", [[0.0, 0.0], [0.0, 2.0]])
+def test_no_ratio_to_nothing(others: list[float]) -> None:
+    """Nor where a resample may have nothing but the run without any."""
+    assert Bootstrap().ratio([1.0, 1.0], others, ["a", "b"]) is None

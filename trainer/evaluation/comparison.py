@@ -1,0 +1,66 @@
+"""Two policies on the same decision points, pair by pair."""
+
+from collections.abc import Sequence
+
+from shared.model import WireModel
+from trainer.evaluation.bootstrap import Bootstrap, Estimate
+from trainer.evaluation.figures import Observation
+
+__all__ = ["Comparison", "compared"]
+
+
+class Comparison(WireModel):
+    """A policy's regret beside that of another one, in vehicles; an invalid answer is the worst
+    decision of its point.
+
+    Intervals of pairs are narrower than those of either policy suggest: what is hard for both does
+    not count.
+    """
+
+    policy: str
+    """The one that it is compared with."""
+    points: int
+    """Decision points that both were judged on."""
+    difference_veh: Estimate
+    """Mean regret minus the other's: below 0 is better."""
+    ratio: Estimate | None
+    """Mean regret over the other's: below 1 is better. Null where the other has none."""
+
+
+def compared(
+    observations: Sequence[Observation], name: str, others: Sequence[Observation], by: Bootstrap
+) -> Comparison | None:
+    """Compares a policy with another one; None where no point was judged for both.
+
+    Args:
+        observations: What became of the policy's answers.
+        name: The other policy's.
+        others: What became of the other's answers.
+        by: How intervals are made.
+    """
+    own, theirs = _regrets_veh(observations), _regrets_veh(others)
+    places = [place for place in own if place in theirs]
+    if not places:
+        return None
+    values = [own[place][1] for place in places]
+    reference = [theirs[place][1] for place in places]
+    runs = [own[place][0] for place in places]
+    gaps = [value - other for value, other in zip(values, reference, strict=True)]
+    difference = by.estimate(gaps, runs)
+    assert difference is not None  # noqa: S101 - there are places
+    return Comparison(
+        policy=name,
+        points=len(places),
+        difference_veh=difference,
+        ratio=by.ratio(values, reference, runs),
+    )
+
+
+def _regrets_veh(observations: Sequence[Observation]) -> dict[object, tuple[str, float]]:
+    """Of each point the run, and the mean regret of its answers, in vehicles."""
+    found: dict[object, tuple[str, list[float]]] = {}
+    for one in observations:
+        if one.status in ("scored", "invalid"):
+            _, regrets = found.setdefault(one.judged.point.place, (one.run, []))
+            regrets.append(one.regret_veh)
+    return {place: (run, sum(regrets) / len(regrets)) for place, (run, regrets) in found.items()}
