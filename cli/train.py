@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import train_grpo
+from cli import train_grpo, train_offline, train_sft
 
 __all__ = ["app"]
 
@@ -15,3 +15,5 @@ def _group() -> None:
 
 
 app.command(epilog=train_grpo.EXAMPLES)(train_grpo.grpo)
+app.command(epilog=train_sft.EXAMPLES)(train_sft.sft)
+app.command(epilog=train_offline.EXAMPLES)(train_offline.offline)

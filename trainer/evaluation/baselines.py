@@ -13,7 +13,7 @@ from shared.signals import Phase
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint, vehicles_on_lanes
 
-__all__ = ["BASELINES", "Baseline", "BaselineName", "applicable", "keeps_green"]
+__all__ = ["BASELINES", "RULES", "Baseline", "BaselineName", "applicable", "keeps_green"]
 
 BaselineName = Literal[
     "always-yes",
@@ -73,7 +73,7 @@ class Baseline:
                 f"the baseline {self.name} decides extend only, and {point.name} asks for "
                 f"{point.place.decision_kind}; use {' or '.join(sorted(_OF_ANY_KIND))}"
             )
-        return Extend(extend=_RULES[self.name](point), extend_s=point.extend_s)
+        return Extend(extend=RULES[self.name](point), extend_s=point.extend_s)
 
     def _pick(self, judged: Judged) -> Decision:
         """Depends on the seed and the place alone, not on the order of points or decisions."""
@@ -153,10 +153,11 @@ def _check_same(
         )
 
 
-_RULES: dict[BaselineName, Callable[[DecisionPoint], bool]] = {
+RULES: dict[BaselineName, Callable[[DecisionPoint], bool]] = {
     "always-yes": lambda _: True,
     "always-no": lambda _: False,
     "longest-queue": _longest_queue,
     "most-vehicles": _most_vehicles,
     "max-pressure": _max_pressure,
 }
+"""Of each rule and constant: whether the green goes on at a decision point."""

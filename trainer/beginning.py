@@ -1,0 +1,69 @@
+"""What every kind of training settles before it loads a model."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from shared.errors import ConfigError
+
+__all__ = ["check_report_to", "checkpoint_of", "stay_offline", "steps_before"]
+
+
+def stay_offline() -> None:
+    """No downloads and no telemetry, whatever the libraries' defaults; call before their import."""
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def check_report_to(name: str) -> None:
+    """Checks that what metrics are to be sent to is installed.
+
+    Args:
+        name: The setting ``report_to``; ``none`` needs nothing.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise ConfigError(f"report_to: {name} needs a package; run: pip install {name}")
+
+
+def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
+    """The checkpoint that a run goes on from.
+
+    Args:
+        wanted: The setting ``resume_from_checkpoint``: a folder, or ``latest``; None starts anew.
+        output_dir: Where ``latest`` looks.
+
+    Raises:
+        ConfigError: It does not exist.
+    """
+    if wanted is None:
+        return None
+    if wanted != "latest":
+        if not (Path(wanted) / "trainer_state.json").is_file():
+            raise ConfigError(f"resume_from_checkpoint: {wanted!r} is not a checkpoint")
+        return Path(wanted)
+    found = [
+        (step, path)
+        for path in Path(output_dir).glob("checkpoint-*")
+        if (step := _step_of(path)) is not None and (path / "trainer_state.json").is_file()
+    ]
+    if not found:
+        raise ConfigError(f"resume_from_checkpoint: no checkpoint in {output_dir}")
+    return max(found)[1]
+
+
+def steps_before(checkpoint: Path | None) -> int:
+    """The steps that were made before a checkpoint; 0 without one.
+
+    >>> steps_before(Path("runs/grpo/checkpoint-50")), steps_before(None)
+    (50, 0)
+    """
+    return (_step_of(checkpoint) or 0) if checkpoint is not None else 0
+
+
+def _step_of(checkpoint: Path) -> int | None:
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else None

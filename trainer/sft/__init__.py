@@ -1,0 +1,28 @@
+"""Supervised training: how a model learns the form of the answer, and to read a junction's state.
+
+A cold start teaches decisions, the best known ones or only legal ones; a warm start teaches what
+reinforcement learning builds on. Importing this package is cheap; what needs torch is imported when
+a model is trained.
+"""
+
+from typing import TYPE_CHECKING
+
+from trainer.sft.config import LessonShares, SFTTrainingConfig
+
+if TYPE_CHECKING:
+    from trainer.sft.report import SFTReport
+    from trainer.sft.run import train_sft
+
+__all__ = ["LessonShares", "SFTReport", "SFTTrainingConfig", "train_sft"]
+
+_LAZY = {"SFTReport": "trainer.sft.report", "train_sft": "trainer.sft.run"}
+
+
+def __getattr__(name: str) -> object:
+    """Imports what needs heavy libraries when it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(_LAZY[name]), name)
+    return found

@@ -1,0 +1,226 @@
+"""The decisions that lessons teach: best known ones, legal ones, those of rules and of records.
+
+Answers say no more than prompts ask for: a *yes* has no seconds of its own, since prompts say what
+it adds.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from shared.dataset import Action, DatasetLayout, Manifest
+from shared.decisions import Decision, Extend
+from shared.errors import ConfigError, DatasetError
+from shared.legality import legal_decisions
+from shared.prompts import Junction, read_prompt
+from shared.signals import Phase, Program, Signal, SignalState
+from shared.states import StateRecord
+from trainer.evaluation.baselines import RULES, BaselineName
+from trainer.evaluation.points import DecisionPoint
+from trainer.evaluation.worth import Worth, stored_worth
+from trainer.sft.config import BestBy
+
+__all__ = [
+    "RecordedDecisions",
+    "any_legal",
+    "best_decision",
+    "known_worth",
+    "noisy_rule",
+    "rule_decision",
+    "stake_veh",
+]
+
+
+_Actions = dict[tuple[str, float], float]
+"""For how many more seconds the current green was to last, by signal and time."""
+
+
+def best_decision(point: DecisionPoint, by: BestBy) -> Decision:
+    """The decision with the best stored outcome; the first of equals.
+
+    Args:
+        point: Where.
+        by: The reward that ranks them. ``queue_gain`` falls as the queue grows, whatever it is
+            compared with, so it ranks them as ``queue`` does.
+
+    Raises:
+        DatasetError: The point has no outcomes, or they do not give this reward.
+    """
+    return _as_asked(known_worth(point, by).best.decision)
+
+
+def known_worth(point: DecisionPoint, by: BestBy = "queue") -> Worth:
+    """What each legal decision at a point is worth.
+
+    Raises:
+        DatasetError: That is not stored.
+    """
+    if point.outcomes is None:
+        raise DatasetError(
+            f"the source best needs the outcomes of every legal decision, and {point.name} has "
+            "none: build the dataset with greenfork dataset build … --outcomes",
+            "no_outcomes",
+        )
+    worth = stored_worth(point.outcomes, "queue" if by == "queue_gain" else by)
+    if worth is None:
+        raise DatasetError(f"the outcomes of {point.name} do not give the reward {by}")
+    return worth
+
+
+def stake_veh(point: DecisionPoint) -> float:
+    """The longest queue that a decision leads to minus the shortest, vehicles.
+
+    Raises:
+        DatasetError: The point has no outcomes.
+    """
+    return known_worth(point).gap_veh
+
+
+def any_legal(point: DecisionPoint, chance: random.Random) -> Decision:
+    """One of the legal decisions, all equally likely.
+
+    They are those of the outcomes, or else those that follow from what the prompt says.
+
+    Raises:
+        DatasetError: The point has no outcomes, and its prompt cannot be read.
+    """
+    kind = point.place.decision_kind
+    if point.outcomes:
+        legal = tuple(outcome.decision for outcome in point.outcomes)
+    elif kind == "extend":
+        legal = (Extend(extend=True), Extend(extend=False))
+    else:
+        junction = read_prompt(point.prompt)
+        state = SignalState(
+            program_id="0", phase=junction.current_phase, elapsed_s=junction.elapsed_green
+        )
+        legal = legal_decisions(kind, _signal_of(junction), state, point.extend_s)
+    if not legal:
+        raise DatasetError(f"nothing of the kind {kind} is legal at {point.name}")
+    return _as_asked(chance.choice(legal))
+
+
+def noisy_rule(point: DecisionPoint, chance: random.Random, noise: float) -> Decision:
+    """The longest-queue rule, but a coin in a share ``noise`` of the cases.
+
+    Raises:
+        ConfigError: Something else than *extend* is asked.
+        DatasetError: The prompt cannot be read.
+    """
+    ruled = rule_decision(point, "longest-queue")
+    return Extend(extend=chance.random() < 0.5) if chance.random() < noise else ruled
+
+
+def rule_decision(point: DecisionPoint, name: BaselineName) -> Decision:
+    """What a rule of :mod:`trainer.evaluation.baselines` decides.
+
+    Raises:
+        ConfigError: Something else than *extend* is asked.
+        DatasetError: What the rule looks at is not there.
+    """
+    _only_extend(point, name)
+    return Extend(extend=RULES[name](point))
+
+
+class RecordedDecisions:
+    """What ran the signals when the states of dataset folders were saved. Reads each run once."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Actions | None] = {}
+        self._times: dict[Path, dict[str, float]] = {}
+
+    def told(self, points: Sequence[DecisionPoint]) -> list[DecisionPoint]:
+        """The points at which something was decided; a policy decides every few seconds only.
+
+        Raises:
+            ConfigError: Something else than *extend* was asked.
+            DatasetError: It is known of none of them.
+        """
+        found = [point for point in points if self._extends(point) is not None]
+        if not found:
+            raise DatasetError(
+                "the source recorded finds no row at a moment at which what ran the signals decided"
+            )
+        return found
+
+    def decision(self, point: DecisionPoint) -> Decision:
+        """Whether the green went on.
+
+        Where a policy ran the signals, that is what it did. Where the program did, the green went
+        on if its duration is not over when a *yes* would end; an actuated program counts as fixed.
+
+        Args:
+            point: One of those that are :meth:`told`.
+        """
+        return Extend(extend=self._extends(point) is True)
+
+    def _extends(self, point: DecisionPoint) -> bool | None:
+        _only_extend(point, "recorded")
+        if point.greens is None:
+            raise DatasetError(
+                f"the source recorded needs a dataset folder, and {point.name} is not from one"
+            )
+        if point.run not in self._runs:
+            self._runs[point.run] = _actions_of(point.run)
+        actions, junction = self._runs[point.run], read_prompt(point.prompt)
+        bounds = (junction.elapsed_green, junction.min_green, junction.max_green)
+        if actions is None:
+            left_s = point.greens[junction.current_phase].duration_s - junction.elapsed_green
+            return left_s >= Extend(extend=True, extend_s=point.extend_s).remaining_s(*bounds)
+        remaining_s = actions.get((point.place.tls_id, self._time_s(point)))
+        if remaining_s is None:
+            return None
+        return remaining_s > Extend(extend=False).remaining_s(*bounds)
+
+    def _time_s(self, point: DecisionPoint) -> float:
+        layout = DatasetLayout(Path(point.run).parent)
+        if layout.index not in self._times:
+            with layout.index.open("rb") as lines:
+                records = [StateRecord.model_validate_json(line) for line in lines if line.strip()]
+            self._times[layout.index] = {record.state_id: record.time_s for record in records}
+        return self._times[layout.index][point.place.state_id]
+
+
+def _actions_of(run: str) -> _Actions | None:
+    """What was set in a run; None where its programs ran it."""
+    layout, name = DatasetLayout(Path(run).parent), Path(run).name
+    try:
+        manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
+        found = {one.run: one for one in manifest.simulations}[name]
+        if found.actions is None:
+            return None
+        lines = (layout.root / found.actions).read_text(encoding="utf-8").splitlines()
+        actions = [Action.model_validate_json(line) for line in lines if line]
+    except (OSError, KeyError, ValidationError) as exc:
+        raise DatasetError(f"cannot read what ran the signals in {run}: {exc}") from exc
+    return {(action.tls_id, action.time_s): action.remaining_s for action in actions}
+
+
+def _only_extend(point: DecisionPoint, name: str) -> None:
+    if point.place.decision_kind != "extend":
+        raise ConfigError(
+            f"the source {name.replace('-', '_')} decides extend only, and {point.name} asks for "
+            f"{point.place.decision_kind}; use best, format or reading"
+        )
+
+
+def _as_asked(decision: Decision) -> Decision:
+    return Extend(extend=decision.extend) if isinstance(decision, Extend) else decision
+
+
+def _signal_of(junction: Junction) -> Signal:
+    """A signal of which no more is known than what a prompt says: its greens and their bounds."""
+    phases = tuple(
+        Phase(duration_s=1, state="G" if phase in junction.phases else "y")
+        for phase in range(max(junction.phases) + 1)
+    )
+    return Signal(
+        tls_id="",
+        incoming_lanes=(),
+        outgoing_lanes=(),
+        programs={"0": Program(program_id="0", kind="static", phases=phases)},
+        min_green_s=junction.min_green,
+        max_green_s=junction.max_green,
+    )

@@ -1,0 +1,135 @@
+"""Lessons: prompts with the answers that are taught, drawn from decision points.
+
+Owns the mixture: how many lessons each source gives, and which points they are about. What a source
+answers is :mod:`trainer.sft.decisions` and :mod:`trainer.sft.reading`.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from shared.completions import render_completion
+from shared.dataset import Message
+from shared.decisions import Decision
+from trainer.evaluation.points import DecisionPoint
+from trainer.sft.config import SFTTrainingConfig
+from trainer.sft.decisions import (
+    RecordedDecisions,
+    any_legal,
+    best_decision,
+    noisy_rule,
+    rule_decision,
+    stake_veh,
+)
+from trainer.sft.reading import pick_question
+
+__all__ = ["Lesson", "apportioned", "draw_lessons"]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A prompt and the answer that is taught."""
+
+    prompt: tuple[Message, ...]
+    answer: str
+    source: str
+    """A name of :class:`trainer.sft.config.LessonShares`."""
+
+    @property
+    def conversation(self) -> list[dict[str, str]]:
+        """Prompt and answer as the messages of one conversation."""
+        return [*self.messages, {"role": "assistant", "content": self.answer}]
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The prompt as plain messages."""
+        return [message.model_dump() for message in self.prompt]
+
+
+Teacher = Callable[[DecisionPoint, random.Random], Lesson]
+
+
+def draw_lessons(points: Sequence[DecisionPoint], config: SFTTrainingConfig) -> list[Lesson]:
+    """The lessons of a run; the same for the same points and settings.
+
+    Of each source every point comes up once before any comes up again, but for ``best`` with
+    ``weight_by_gap``: there the probability of a point is proportional to what is at stake.
+
+    Args:
+        points: What the lessons are about; at least one.
+        config: What is taught, and how much.
+
+    Raises:
+        ConfigError: A source does not know the kind of decision that is asked.
+        DatasetError: The points lack what a source needs: outcomes, readable prompts, the folder of
+            a dataset.
+    """
+    recorded = RecordedDecisions()
+    teachers = _teachers(config, recorded)
+    lessons: list[Lesson] = []
+    for name, count in apportioned(config.lessons or len(points), config.source.given).items():
+        chance = random.Random(f"{config.seed}/{name}")  # noqa: S311 - no secret
+        about = recorded.told(points) if name == "recorded" else points
+        drawn = _drawn(about, count, chance, name == "best" and config.weight_by_gap)
+        lessons += [teachers[name](point, chance) for point in drawn]
+    random.Random(config.seed).shuffle(lessons)  # noqa: S311 - no secret
+    return lessons
+
+
+def apportioned(total: int, shares: dict[str, float]) -> dict[str, int]:
+    """Whole numbers in the given shares that add up to ``total``, by the largest remainders.
+
+    >>> apportioned(5, {"reading": 0.6, "noisy_rule": 0.4})
+    {'reading': 3, 'noisy_rule': 2}
+    >>> apportioned(1, {"a": 0.5, "b": 0.5})
+    {'a': 1, 'b': 0}
+    """
+    whole = {name: int(total * share) for name, share in shares.items()}
+    rests = sorted(shares, key=lambda name: whole[name] - total * shares[name])
+    for name in rests[: total - sum(whole.values())]:
+        whole[name] += 1
+    return whole
+
+
+def _drawn(
+    points: Sequence[DecisionPoint], count: int, chance: random.Random, is_weighted: bool
+) -> list[DecisionPoint]:
+    if is_weighted:
+        stakes = [stake_veh(point) for point in points]
+        if any(stakes):
+            return chance.choices(points, stakes, k=count)
+    drawn: list[DecisionPoint] = []
+    while len(drawn) < count:
+        drawn += chance.sample(points, min(len(points), count - len(drawn)))
+    return drawn
+
+
+def _teachers(config: SFTTrainingConfig, recorded: RecordedDecisions) -> dict[str, Teacher]:
+    deciders: dict[str, Callable[[DecisionPoint, random.Random], Decision]] = {
+        "best": lambda point, _: best_decision(point, config.best_by),
+        "format": any_legal,
+        "noisy_rule": partial(noisy_rule, noise=config.rule_noise),
+        "longest_queue": lambda point, _: rule_decision(point, "longest-queue"),
+        "most_vehicles": lambda point, _: rule_decision(point, "most-vehicles"),
+        "max_pressure": lambda point, _: rule_decision(point, "max-pressure"),
+        "recorded": lambda point, _: recorded.decision(point),
+    }
+    teachers: dict[str, Teacher] = {
+        name: partial(_decided, name, decide) for name, decide in deciders.items()
+    }
+    return teachers | {"reading": _asked}
+
+
+def _decided(
+    name: str,
+    decide: Callable[[DecisionPoint, random.Random], Decision],
+    point: DecisionPoint,
+    chance: random.Random,
+) -> Lesson:
+    return Lesson(point.prompt, render_completion(decide(point, chance)), name)
+
+
+def _asked(point: DecisionPoint, chance: random.Random) -> Lesson:
+    prompt, answer = pick_question(point, chance)
+    return Lesson(prompt, answer, "reading")

@@ -1,0 +1,117 @@
+"""Decision points to teach from, out of dataset folders and files of rows.
+
+Owns which rows are held out for the check of the form of answers. Where a row comes from a dataset
+folder, its point knows the signal's program and its state file; elsewhere it knows its row alone.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.completion_items import DEFAULT_EXTEND_S, Situation
+from shared.dataset import DatasetLayout, Message, Outcome
+from shared.errors import DatasetError
+from trainer.dataset import load_grpo_dataset
+from trainer.evaluation.points import DecisionPoint, read_points
+
+__all__ = ["LessonRows", "read_lesson_rows"]
+
+_HELD_OUT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class LessonRows:
+    """What is taught, and what is kept to see whether it was learned."""
+
+    train: tuple[DecisionPoint, ...]
+    held_out: tuple[DecisionPoint, ...]
+
+
+def read_lesson_rows(path: str, check_rows: int, seed: int) -> LessonRows:
+    """The rows of a dataset to teach from, and those to check on.
+
+    Args:
+        path: A dataset folder, a file of rows, or a folder of such.
+        check_rows: How many are held out at most: ``eval`` rows of dataset folders where there are
+            any, else a tenth of the rows.
+        seed: Of which ones.
+
+    Raises:
+        DatasetError: Nothing is there, or a row is wrong.
+    """
+    folders = _dataset_folders(Path(path)) if path else []
+    if not folders:
+        return _split(_points_of_files(path), check_rows, seed)
+    train = read_points(folders, "train")
+    held_out = _sample(_eval_points(folders), check_rows, seed)
+    return LessonRows(train, held_out) if held_out else _split(train, check_rows, seed)
+
+
+def _split(points: tuple[DecisionPoint, ...], check_rows: int, seed: int) -> LessonRows:
+    """Holds out rows of simulations that are also trained on; better than nothing."""
+    held_out = _sample(points, min(check_rows, int(len(points) * _HELD_OUT_SHARE)), seed)
+    places = {point.place for point in held_out}
+    return LessonRows(tuple(p for p in points if p.place not in places), held_out)
+
+
+def _sample(points: tuple[DecisionPoint, ...], rows: int, seed: int) -> tuple[DecisionPoint, ...]:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    return tuple(chance.sample(points, min(rows, len(points))))
+
+
+def _dataset_folders(root: Path) -> list[Path]:
+    """The dataset folders at or below ``root``; none where it is a file."""
+    if DatasetLayout(root).manifest.is_file():
+        return [root]
+    inside = sorted(folder for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
+    return [found for folder in inside for found in _dataset_folders(folder)]
+
+
+def _eval_points(folders: list[Path]) -> tuple[DecisionPoint, ...]:
+    files = [DatasetLayout(folder).rows("eval") for folder in folders]
+    with_rows = [
+        folder
+        for folder, file in zip(folders, files, strict=True)
+        if any(f.is_file() and f.stat().st_size for f in (file, file.with_suffix(".parquet")))
+    ]
+    return read_points(with_rows, "eval") if with_rows else ()
+
+
+def _points_of_files(path: str) -> tuple[DecisionPoint, ...]:
+    return tuple(
+        _point(row, f"{path}, row {number}")
+        for number, row in enumerate(load_grpo_dataset(path).to_list(), start=1)
+    )
+
+
+def _point(row: Mapping[str, Any], where: str) -> DecisionPoint:
+    row = _without_nulls(row)
+    try:
+        outcomes = row.get("outcomes")
+        return DecisionPoint(
+            prompt=tuple(Message.model_validate(message) for message in row["prompt"]),
+            place=Situation.model_validate(dict(row)),
+            domain=str(row.get("scenario", "")),
+            difficulty=None,
+            run=where,
+            extend_s=DEFAULT_EXTEND_S,
+            horizon_s=0,
+            state_file=Path(where),
+            greens=None,
+            outcomes=outcomes and tuple(Outcome.model_validate(one) for one in outcomes),
+        )
+    except ValidationError as exc:
+        error = exc.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in error["loc"])
+        raise DatasetError(f"{where}: {place}: {error['msg']}") from exc
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Rows of one table have the columns of all of them, and so do the objects in them."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value

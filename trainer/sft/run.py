@@ -1,0 +1,178 @@
+"""Supervised training on TRL's trainer: the run itself, from checks to report."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
+from trainer.history import MetricsFile, read_metrics
+from trainer.models import Hardware, check_model, load_model, pick_hardware
+from trainer.sft.config import SFTTrainingConfig
+from trainer.sft.examination import examine
+from trainer.sft.lessons import Lesson, draw_lessons
+from trainer.sft.plots import plot_loss
+from trainer.sft.report import SFTFiles, SFTReport
+from trainer.sft.rows import LessonRows, read_lesson_rows
+from trainer.sft.texts import tokenized
+from trainer.small_model import save_small_model
+
+if TYPE_CHECKING:
+    from trl import SFTTrainer
+
+    from trainer.models import LoadedModel
+
+__all__ = ["Prepared", "prepare_sft", "train_sft"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs, checked."""
+
+    rows: LessonRows
+    lessons: list[Lesson]
+    hardware: Hardware
+    checkpoint: Path | None
+    """What to go on from."""
+
+    @property
+    def lesson_counts(self) -> dict[str, int]:
+        """How many lessons each source gives."""
+        return dict(Counter(lesson.source for lesson in self.lessons))
+
+
+def prepare_sft(config: SFTTrainingConfig) -> Prepared:
+    """Checks paths, hardware and rows, and draws the lessons.
+
+    Raises:
+        DatasetError: The dataset is missing, or lacks what a source needs.
+        ModelError: The model is missing.
+        ConfigError: Settings do not fit the machine or the dataset.
+    """
+    check_report_to(config.report_to)
+    if not config.is_new:
+        check_model(config.model_path)
+    checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
+    hardware = pick_hardware(config)
+    rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
+    return Prepared(rows, draw_lessons(rows.train, config), hardware, checkpoint)
+
+
+def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTReport:
+    """Trains a model on lessons drawn from a dataset.
+
+    Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, checkpoints, and
+    at the end ``model/``, or ``adapter/`` and ``merged/``, and ``loss.png``. A new model is made in
+    ``untrained/``.
+
+    Args:
+        config: The settings.
+        show_progress: Whether progress is shown on standard error.
+
+    Raises:
+        InputError: The dataset, the model or a setting is unusable.
+    """
+    stay_offline()
+    return _Run(config, prepare_sft(config)).train(show_progress)
+
+
+class _Run:
+    """One run: what its parts share, and the order of things."""
+
+    def __init__(self, config: SFTTrainingConfig, ready: Prepared) -> None:
+        self._config = config
+        self._ready = ready
+        has_adapter = config.lora_rank > 0
+        self._files = SFTFiles.under(Path(config.output_dir), has_adapter, config.save_merged)
+
+    def train(self, show_progress: bool) -> SFTReport:
+        """Loads, trains, saves, checks."""
+        from transformers import set_seed
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+        set_seed(self._config.seed)  # before the adapter gets its first weights
+        self._write_config()
+        trainer: Any = self._make_trainer(self._load(), show_progress)
+        checkpoint = self._ready.checkpoint
+        began = time.monotonic()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        seconds = time.monotonic() - began
+        self._save(trainer)
+        plot_loss(self._files.metrics, self._files.plot)
+        return self._report(trainer, seconds)
+
+    def _write_config(self) -> None:
+        self._files.config.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
+        self._files.config.write_text(text, encoding="utf-8")
+
+    def _load(self) -> "LoadedModel":
+        config = self._config
+        if config.is_new:
+            untrained = Path(config.output_dir) / "untrained"
+            conversations = [lesson.conversation for lesson in self._ready.lessons]
+            save_small_model(conversations, untrained, config.seed)
+            config = config.starting_from(str(untrained))
+        return load_model(config, self._ready.hardware)
+
+    def _make_trainer(self, loaded: "LoadedModel", show_progress: bool) -> "SFTTrainer":
+        from rich.console import Console
+        from transformers import DataCollatorForSeq2Seq, PrinterCallback
+        from trl import SFTTrainer
+
+        from trainer.callbacks import TimeLimitCallback
+        from trainer.sft.arguments import sft_arguments
+        from trainer.sft.callbacks import LossMetricsCallback, LossProgressCallback
+
+        config = self._config
+        trainer: Any = SFTTrainer(
+            model=loaded.model,
+            processing_class=loaded.tokenizer,
+            peft_config=loaded.lora,
+            args=sft_arguments(config, self._ready.hardware),
+            train_dataset=tokenized(self._ready.lessons, loaded.tokenizer, config.max_seq_length),
+            data_collator=DataCollatorForSeq2Seq(loaded.tokenizer),
+            callbacks=[LossMetricsCallback(MetricsFile(self._files.metrics))],
+        )
+        trainer.remove_callback(PrinterCallback)
+        if config.max_train_s is not None:
+            trainer.add_callback(TimeLimitCallback(config.max_train_s))
+        if show_progress:
+            trainer.add_callback(LossProgressCallback(Console(stderr=True)))
+        return trainer
+
+    def _save(self, trainer: Any) -> None:  # noqa: ANN401 - untyped libraries
+        """Writes the model; or the adapter, and the model with the adapter merged into it."""
+        model, tokenizer, files = trainer.model, trainer.processing_class, self._files
+        model.save_pretrained(files.trained)
+        tokenizer.save_pretrained(files.trained)
+        if files.merged is None:
+            return
+        if self._ready.hardware.backend == "unsloth":
+            model.save_pretrained_merged(str(files.merged), tokenizer, save_method="merged_16bit")
+        else:
+            model.merge_and_unload().save_pretrained(files.merged)
+            tokenizer.save_pretrained(files.merged)
+
+    def _report(self, trainer: Any, seconds: float) -> SFTReport:  # noqa: ANN401
+        losses = [line["loss"] for line in read_metrics(self._files.metrics)]
+        new_steps = trainer.state.global_step - steps_before(self._ready.checkpoint)
+        weights = list(trainer.model.parameters())
+        trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+        held_out = self._ready.rows.held_out
+        return SFTReport(
+            lessons=self._ready.lesson_counts,
+            parameters=sum(weight.numel() for weight in weights),
+            trained_parameters=trained,
+            steps=trainer.state.global_step,
+            seconds=seconds,
+            seconds_per_step=seconds / new_steps if new_steps > 0 else None,
+            loss_first=losses[0] if losses else None,
+            loss_last=losses[-1] if losses else None,
+            check=examine(self._files.trained, held_out, self._config.max_new_tokens),
+            files=self._files,
+        )
