@@ -1,17 +1,35 @@
 """Post-training from scored candidates, in two stages: no simulation, no service, no generation.
 
 Stage 1 imitates candidates, the better ones more (reward-weighted cross-entropy); stage 2 raises
-and lowers their probabilities against stored ones (offline GRPO). Importing this package is cheap.
+and lowers their probabilities against stored ones (offline GRPO). Importing this package is cheap;
+what needs torch is imported when it is first used.
 """
+
+from typing import TYPE_CHECKING
 
 from trainer.offline.advantages import (
     clip_advantages,
     compute_softmax_weights,
     normalize_rewards_zscore,
 )
+from trainer.offline.settings import OfflineConfig
+
+if TYPE_CHECKING:
+    from trainer.offline.run import train_offline
 
 __all__ = [
+    "OfflineConfig",
     "clip_advantages",
     "compute_softmax_weights",
     "normalize_rewards_zscore",
+    "train_offline",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Imports what needs heavy libraries when it is asked for."""
+    if name != "train_offline":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from trainer.offline.run import train_offline
+
+    return train_offline

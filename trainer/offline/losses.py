@@ -19,6 +19,10 @@ __all__ = [
 ]
 
 
+_MAX_LOG_RATIO = 20.0
+"""Ratios are cut at e^20, far beyond all that a stage may do: above e^88 they would be infinite."""
+
+
 @dataclass(frozen=True)
 class ClippedLoss:
     """The policy loss of stage 2, and what is logged beside it."""
@@ -101,7 +105,7 @@ def clipped_ratio_loss(
     >>> loss.policy, loss.ratio, loss.clipped
     (tensor(-2.4000), tensor(1.5000), tensor(1.))
     """
-    ratios = (logps - stored).exp()
+    ratios = (logps - stored).clamp(max=_MAX_LOG_RATIO).exp()
     gains = advantages.unsqueeze(-1)
     free, bound = ratios * gains, ratios.clamp(1 - epsilon, 1 + epsilon) * gains
     tokens = mask.sum().clamp(min=1)
@@ -132,4 +136,4 @@ def kl_k3(logps: Tensor, reference: Tensor) -> Tensor:
     tensor([[0.0000, 0.3069]])
     """
     log_ratio = reference - logps
-    return log_ratio.exp() - 1 - log_ratio
+    return log_ratio.clamp(max=_MAX_LOG_RATIO).exp() - 1 - log_ratio

@@ -1,0 +1,212 @@
+"""Candidate groups as tensors: tokens, advantages, and the log-probabilities that were stored.
+
+Prompts are padded on the left and candidates on the right, so that every candidate begins at the
+same position and only the logits from there on are computed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from shared.errors import DatasetError
+from trainer.offline.advantages import top_candidates
+from trainer.offline.candidates import Candidate, CandidateGroup
+from trainer.offline.losses import token_logps
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = [
+    "EncodedGroup",
+    "Encoder",
+    "by_group",
+    "candidate_logps",
+    "collate",
+    "rows_of",
+    "with_stored",
+]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EncodedGroup:
+    """One query as the model reads it, and what its candidates are worth."""
+
+    prompt: tuple[int, ...]
+    """Token ids."""
+    candidates: tuple[tuple[int, ...], ...]
+    """Token ids of each, the end of the text included."""
+    advantages: tuple[float, ...]
+    is_top: tuple[bool, ...]
+    """Whether an early epoch of stage 2 uses it."""
+    scores: tuple[float, ...]
+    """As they stand in the file."""
+    stored: tuple[Tensor, ...] | None = None
+    """Log-probabilities of each candidate's tokens under the model that stage 2 begins with."""
+
+
+class Encoder:
+    """Makes tokens of queries.
+
+    Args:
+        tokenizer: With a chat template and a token that ends texts.
+        max_length: Longest prompt and candidate together, tokens.
+        top_k: Candidates that early epochs use.
+    """
+
+    def __init__(
+        self, tokenizer: "PreTrainedTokenizerBase", max_length: int, top_k: int | None
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+        self._top_k = top_k
+
+    def encode(
+        self, groups: Sequence[CandidateGroup], advantages: Sequence[Sequence[float]]
+    ) -> list[EncodedGroup]:
+        """The groups that fit, in order.
+
+        Args:
+            groups: The queries.
+            advantages: Of the candidates of each.
+
+        Raises:
+            DatasetError: None of them fits, or a token id is not one of the model's.
+        """
+        encoded = [
+            self._group(group, tuple(worth))
+            for group, worth in zip(groups, advantages, strict=True)
+        ]
+        fitting = [one for one in encoded if _length(one) <= self._max_length]
+        if encoded and not fitting:
+            raise DatasetError(f"every query is longer than max_seq_length = {self._max_length}")
+        if len(fitting) < len(encoded):
+            _log.warning("left out long queries", queries=len(encoded) - len(fitting))
+        return fitting
+
+    def _group(self, group: CandidateGroup, advantages: tuple[float, ...]) -> EncodedGroup:
+        text: Any = self._tokenizer.apply_chat_template(
+            list(group.prompt), add_generation_prompt=True, tokenize=False
+        )
+        return EncodedGroup(
+            prompt=self._ids(text),
+            candidates=tuple(self._candidate(one, group.where) for one in group.candidates),
+            advantages=advantages,
+            is_top=tuple(top_candidates(advantages, self._top_k)),
+            scores=tuple(one.score for one in group.scored),
+        )
+
+    def _candidate(self, candidate: Candidate, where: str) -> tuple[int, ...]:
+        end = self._tokenizer.eos_token_id
+        if candidate.tokens is None:
+            return (*self._ids(candidate.text or ""), end)
+        size = len(self._tokenizer)
+        if outside := [token for token in candidate.tokens if not 0 <= token < size]:
+            raise DatasetError(
+                f"{where}: id_list holds the token id {outside[0]}; the model has 0 to {size - 1}"
+            )
+        return candidate.tokens if candidate.tokens[-1] == end else (*candidate.tokens, end)
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _length(group: EncodedGroup) -> int:
+    return len(group.prompt) + max(len(candidate) for candidate in group.candidates)
+
+
+def with_stored(groups: Sequence[EncodedGroup], stored: Sequence[Tensor]) -> list[EncodedGroup]:
+    """The groups with the log-probabilities of all their candidates, in order."""
+    found, rest = [], list(stored)
+    for group in groups:
+        own, rest = rest[: len(group.candidates)], rest[len(group.candidates) :]
+        found.append(replace(group, stored=tuple(own)))
+    return found
+
+
+def collate(groups: Sequence[EncodedGroup], pad: int) -> dict[str, Tensor]:
+    """A batch: the candidates of all groups below each other, C in all.
+
+    Args:
+        groups: At least one.
+        pad: The token that fills up.
+
+    Returns:
+        ``input_ids``, ``attention_mask``, ``position_ids`` (C, P + T); ``targets``, ``mask`` and,
+        where they are known, ``stored`` (C, T); ``advantages``, ``scores``, ``is_top`` (C,);
+        ``sizes``, the candidates of each group.
+    """
+    candidates = [torch.tensor(one) for group in groups for one in group.candidates]
+    lengths = torch.tensor([len(one) for one in candidates])
+    targets = pad_sequence(candidates, batch_first=True, padding_value=pad)
+    mask = (torch.arange(targets.shape[1]) < lengths[:, None]).float()
+    prompts, shown = _left_padded([group.prompt for group in groups for _ in group.candidates], pad)
+    attention = torch.cat([shown, mask.long()], dim=1)
+    batch = {
+        "input_ids": torch.cat([prompts, targets], dim=1),
+        "attention_mask": attention,
+        "position_ids": (attention.cumsum(1) - 1).clamp(min=0),
+        "targets": targets,
+        "mask": mask,
+        "advantages": torch.tensor([a for group in groups for a in group.advantages]),
+        "scores": torch.tensor([s for g in groups for s in g.scores], dtype=torch.float64),
+        "is_top": torch.tensor([top for group in groups for top in group.is_top]),
+        "sizes": torch.tensor([len(group.candidates) for group in groups]),
+    }
+    stored = [one for group in groups for one in group.stored or ()]
+    if stored:
+        batch["stored"] = pad_sequence(stored, batch_first=True)
+    return batch
+
+
+def rows_of(batch: dict[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
+    """A batch with some of its candidates only.
+
+    Args:
+        batch: As :func:`collate` makes it.
+        keep: (C,), which; at least one of every group.
+    """
+    kept = {name: value[keep] for name, value in batch.items() if name != "sizes"}
+    counts = [int(part.sum()) for part in by_group(keep, batch["sizes"])]
+    return kept | {"sizes": torch.tensor(counts, device=keep.device)}
+
+
+def by_group(values: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+    """The values of each group's candidates.
+
+    Args:
+        values: (C, …).
+        sizes: Candidates of each group; they sum to C.
+
+    >>> by_group(torch.tensor([1, 2, 3]), torch.tensor([1, 2]))
+    (tensor([1]), tensor([2, 3]))
+    """
+    return values.split_with_sizes(sizes.tolist())
+
+
+def candidate_logps(model: "Module", batch: dict[str, Tensor]) -> Tensor:
+    """The log-probabilities of the candidates' tokens, (C, T); 0 where there is padding."""
+    length = batch["targets"].shape[1]
+    logits = model(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        position_ids=batch["position_ids"],
+        logits_to_keep=length + 1,
+        use_cache=False,
+    ).logits
+    return token_logps(logits[:, -length - 1 : -1], batch["targets"]) * batch["mask"]
+
+
+def _left_padded(prompts: Sequence[tuple[int, ...]], pad: int) -> tuple[Tensor, Tensor]:
+    """Prompts that end together, and 1 where they have a token."""
+    longest = max(len(prompt) for prompt in prompts)
+    ids = [(pad,) * (longest - len(prompt)) + prompt for prompt in prompts]
+    shown = [(0,) * (longest - len(prompt)) + (1,) * len(prompt) for prompt in prompts]
+    return torch.tensor(ids), torch.tensor(shown)

@@ -1,0 +1,157 @@
+"""The settings of offline post-training."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from trainer.kl_control import KLControl
+from trainer.offline.candidates import MetricsReward
+from trainer.offline.levels import LevelWeights
+from trainer.settings import ModelSettings
+
+__all__ = ["OfflineConfig", "rate_of_start"]
+
+_SFT_RATE = 1e-4
+_SHARE_OF_SFT_RATE = 0.1
+
+
+class OfflineConfig(ModelSettings):
+    """Every setting of ``greenfork train offline``. Frozen; unknown names are refused.
+
+    >>> OfflineConfig(beam_data="plans.jsonl").grpo_epochs
+    3
+    """
+
+    model_path: str = Field(default="smollm2-135m", min_length=1)
+    """The SFT checkpoint to start from: a folder with a model or an adapter, or ``smollm2-135m``.
+    Never downloaded."""
+    beam_data: str = ""
+    """Scored candidates: a JSON, JSONL or Parquet file, a dataset folder with outcomes, or a folder
+    of these. Required."""
+    validation_data: str | None = None
+    """Candidates to validate on, in the same forms; null holds out ``validation_share``."""
+    validation_share: float = Field(default=0.1, ge=0, le=0.5)
+    """Share of the queries of ``beam_data`` that are held out; 0 validates nothing."""
+    max_samples: int | None = Field(default=None, ge=2)
+    """Queries of ``beam_data`` that are used at most, drawn with ``seed``; null uses all."""
+    output_dir: str = Field(default="runs/offline", min_length=1)
+    """Where checkpoints, the result, metrics and the plot are written."""
+    resume_from_checkpoint: str | None = None
+    """A checkpoint folder to go on from, or ``latest`` for the newest of the later stage; null
+    starts anew."""
+
+    reward_name: MetricsReward = "queue"
+    """What rows with ``outcomes`` are compared by; rows with scores are taken as they are."""
+    scale_rewards: Literal["group", "dataset"] = "group"
+    """What scores are divided by: the deviation of their own group, or one deviation for the whole
+    dataset, under which groups that hardly differ teach little."""
+    score_weight: float = Field(default=1.0, ge=0)
+    """Weight of a candidate's own score."""
+    sequence_weight: float = Field(default=0.2, ge=0)
+    """Weight of coherence and diversity of a candidate's sequence."""
+    task_weight: float = Field(default=0.5, ge=0)
+    """Weight of the closed-loop figure, where candidates have one."""
+
+    rce_epochs: int = Field(default=2, ge=0, le=100)
+    """Passes of stage 1, reward-weighted cross-entropy; 0 leaves it out."""
+    tau_start: float = Field(default=2.0, gt=0)
+    """Temperature of the weights ``exp(score / tau)`` at the first step of stage 1."""
+    tau_end: float = Field(default=0.5, gt=0)
+    """The same at its last step; linear between."""
+    grpo_epochs: int = Field(default=3, ge=0, le=100)
+    """Passes of stage 2, offline GRPO; 0 leaves it out."""
+    epsilon: float = Field(default=0.2, gt=0, lt=1)
+    """How far the ratio to a stored probability may go from 1 and still teach."""
+    top_k: int = Field(default=3, ge=2)
+    """Best candidates of each query that the early epochs of stage 2 use."""
+    top_k_epochs: int = Field(default=1, ge=0)
+    """How many epochs are early; later ones use all candidates."""
+    kl_coeff: float = Field(default=0.1, gt=0)
+    """Weight of the KL term at the start of stage 2, against the frozen model it began with."""
+    kl_low: float = Field(default=0.01, ge=0)
+    """Below this KL its weight falls."""
+    kl_high: float = Field(default=0.1, gt=0)
+    """Above this KL its weight rises."""
+    kl_adapt_factor: float = Field(default=2.0, gt=1)
+    """What the weight is multiplied with, or divided by, at a logged step."""
+    kl_coeff_min: float = Field(default=0.001, gt=0)
+    """The least weight."""
+    kl_coeff_max: float = Field(default=10.0, gt=0)
+    """The greatest weight."""
+    best_by: Literal["kl", "regret"] = "kl"
+    """Which checkpoint of stage 2 is called the best: the one with the smallest KL to its start on
+    the validation queries, or the one with the smallest regret there."""
+
+    sft_learning_rate: float | None = Field(default=None, gt=0, lt=1)
+    """The rate that the start was trained with; null reads it from the ``config.yaml`` of the run
+    that the start lies in, and takes 1e-4 where there is none."""
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
+    """Peak learning rate of both stages; null takes a tenth of ``sft_learning_rate``."""
+    batch_size: int = Field(default=4, ge=1)
+    """Queries a forward pass, each with all its candidates."""
+    gradient_accumulation_steps: int = Field(default=4, ge=1)
+    """Forward passes an optimizer step."""
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)
+    """Share of a stage's steps over which the rate rises to its peak; a cosine to 0 follows."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    logging_steps: int = Field(default=5, ge=1)
+    """Steps between two lines of metrics, and between two changes of the KL term's weight."""
+    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
+    """Where metrics go besides ``metrics.jsonl``."""
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        if self.rce_epochs == 0 and self.grpo_epochs == 0:
+            raise ValueError("rce_epochs and grpo_epochs are both 0: there is nothing to do")
+        if self.score_weight == self.sequence_weight == self.task_weight == 0:
+            raise ValueError("score_weight, sequence_weight and task_weight are all 0")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_of_the_kl(self) -> Self:
+        control = self.kl_control
+        if not control.least <= self.kl_coeff <= control.most:
+            raise ValueError(
+                f"kl_coeff must begin between kl_coeff_min ({control.least}) and kl_coeff_max "
+                f"({control.most}); it is {self.kl_coeff}"
+            )
+        return self
+
+    @property
+    def kl_control(self) -> KLControl:
+        """How the weight of the KL term follows the KL."""
+        return KLControl(
+            self.kl_low, self.kl_high, self.kl_adapt_factor, self.kl_coeff_min, self.kl_coeff_max
+        )
+
+    @property
+    def level_weights(self) -> LevelWeights:
+        """How much each level of the reward counts."""
+        return LevelWeights(self.score_weight, self.sequence_weight, self.task_weight)
+
+    @property
+    def peak_rate(self) -> float:
+        """The peak learning rate of both stages."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        rate = self.sft_learning_rate or rate_of_start(Path(self.model_path)) or _SFT_RATE
+        return rate * _SHARE_OF_SFT_RATE
+
+
+def rate_of_start(folder: Path) -> float | None:
+    """The ``learning_rate`` in the ``config.yaml`` of the run that a model was saved by.
+
+    Looked for in the folder itself and in the one above it. None where it is not said there.
+    """
+    for place in (folder, folder.parent):
+        try:
+            said = yaml.safe_load((place / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue
+        rate = said.get("learning_rate") if isinstance(said, dict) else None
+        if isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < 1:
+            return float(rate)
+    return None

@@ -1,0 +1,88 @@
+"""What a model would choose among scored candidates, without generating anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trainer.offline.batches import EncodedGroup, by_group, candidate_logps, collate
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+__all__ = ["Choices", "assess", "logps_of"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The likeliest candidate of each query against the best one, summed over queries."""
+
+    queries: int
+    regret: float
+    """Best score minus the score of the likeliest candidate, in the unit of the scores."""
+    agreeing: int
+    """Queries whose likeliest candidate has the best score."""
+
+    @classmethod
+    def of(cls, logps: Tensor, batch: dict[str, Tensor]) -> "Choices":
+        """Compares within each group of a batch.
+
+        Args:
+            logps: (C, T), 0 where there is padding: a candidate's log-probability is their sum.
+            batch: As :func:`trainer.offline.batches.collate` makes it.
+
+        >>> batch = {"scores": torch.tensor([3.0, 1.0]), "sizes": torch.tensor([2])}
+        >>> Choices.of(torch.tensor([[-2.0], [-1.0]]), batch)
+        Choices(queries=1, regret=2.0, agreeing=0)
+        """
+        sizes = batch["sizes"]
+        likely, scored = by_group(logps.sum(-1), sizes), by_group(batch["scores"], sizes)
+        regrets = [
+            float(scores.max() - scores[totals.argmax()])
+            for totals, scores in zip(likely, scored, strict=True)
+        ]
+        return cls(len(sizes), sum(regrets), regrets.count(0.0))
+
+
+def assess(
+    model: "Module", groups: Sequence[EncodedGroup], pad: int, batch_size: int
+) -> Choices | None:
+    """What the model would choose; None where there is no query."""
+    if not groups:
+        return None
+    parts = [Choices.of(logps, batch) for logps, batch in _passes(model, groups, pad, batch_size)]
+    return Choices(
+        sum(part.queries for part in parts),
+        sum(part.regret for part in parts),
+        sum(part.agreeing for part in parts),
+    )
+
+
+def logps_of(
+    model: "Module", groups: Sequence[EncodedGroup], pad: int, batch_size: int
+) -> list[Tensor]:
+    """The log-probabilities of the tokens of every candidate, in order, on the CPU."""
+    found: list[Tensor] = []
+    for logps, batch in _passes(model, groups, pad, batch_size):
+        lengths = batch["mask"].sum(-1).int().tolist()
+        found += [row[:length].cpu() for row, length in zip(logps, lengths, strict=True)]
+    return found
+
+
+def _passes(
+    model: "Module", groups: Sequence[EncodedGroup], pad: int, batch_size: int
+) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    """A forward pass over every batch, without gradient."""
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(groups), batch_size):
+            batch = collate(groups[start : start + batch_size], pad)
+            batch = {name: value.to(device) for name, value in batch.items()}
+            found.append((candidate_logps(model, batch), batch))
+    model.train(was_training)
+    return found
