@@ -27,7 +27,9 @@ greenfork train grpo --config my.yaml --set kl_coeff=0.05 --set report_to=tensor
 def grpo(
     config: Annotated[
         str | None,
-        typer.Option(help="A YAML file, or the name of a preset: cpu-demo, gpu."),
+        typer.Option(
+            help="A YAML file, or the name of a preset: cpu-demo, gpu, gpu-transformers, multi-gpu."
+        ),
     ] = None,
     model_path: Annotated[
         str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
@@ -53,7 +55,7 @@ def grpo(
     """Train by GRPO: the model answers, the traffic simulation rewards, the model learns.
 
     What the command line sets wins over the file, and the file over the defaults. Every setting is
-    described in docs/training.md.
+    described in docs/settings.md.
     """
     from trainer import load_config
 
@@ -101,8 +103,11 @@ def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
 def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
     from cli.output import print_json
     from trainer import train_grpo
+    from trainer.ranks import is_first_rank
 
     report = train_grpo(config)
+    if not is_first_rank():
+        return
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
@@ -125,13 +130,19 @@ def _print_report(report: "TrainingReport", output_dir: Path) -> None:
         ("failed", f"{report.failed_share:.1%}"),
         ("cached", f"{report.cached_share:.1%}"),
         ("rollouts", str(report.rollouts)),
-        ("waited for rewards", f"{report.reward_seconds:.1f} s"),
-        ("adapter", str(report.files.adapter)),
-        ("merged model", str(report.files.merged or "-")),
+        ("waited for rewards", _share(report.reward_wait_share)),
+        ("outages of the service", str(report.outages)),
+        ("hints", ", ".join(f"{name} x{n}" for name, n in report.hints.items()) or "-"),
+        ("adapter", str(report.files.adapter or "-")),
+        ("model", str(report.files.model or report.files.merged or "-")),
         ("plot", str(report.files.plot)),
     ):
         table.add_row(name, value)
     Console().print(table)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%} of the time"
 
 
 def _number(value: float | None) -> str:

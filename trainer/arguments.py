@@ -1,6 +1,7 @@
 """Our settings in TRL's words."""
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -28,7 +29,9 @@ def grpo_arguments(config: GRPOTrainingConfig, hardware: Hardware) -> "GRPOConfi
     from trl import GRPOConfig
 
     try:
-        return GRPOConfig(**_learning(config, hardware), **_housekeeping(config, hardware))
+        return GRPOConfig(
+            **_learning(config, hardware), **_generation(config), **_housekeeping(config, hardware)
+        )
     except ValueError as exc:
         raise ConfigError(f"the trainer refuses the settings: {exc}") from exc
 
@@ -54,6 +57,11 @@ def _learning(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, Any]:
         "temperature": config.temperature,
         "top_p": config.top_p,
         "repetition_penalty": config.repetition_penalty,
+        "num_iterations": config.num_iterations,
+        "loss_type": config.loss_type,
+        "epsilon": config.epsilon,
+        "epsilon_high": config.epsilon_high,
+        "entropy_coef": config.entropy_coeff,
         "beta": config.kl_coeff,
         "scale_rewards": config.scale_rewards,
         "reward_weights": [config.format_weight, config.tsc_weight],
@@ -64,9 +72,21 @@ def _learning(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, Any]:
         "max_grad_norm": config.max_grad_norm,
         "optim": pick_optimizer(config.optim, hardware),
         "seed": config.seed,
-        "use_vllm": config.use_vllm,
+    }
+
+
+def _generation(config: GRPOTrainingConfig) -> dict[str, Any]:
+    if not config.use_vllm:
+        return {}
+    return {
+        "use_vllm": True,
+        "vllm_mode": config.vllm_mode,
+        "vllm_server_base_url": config.vllm_server_url if config.vllm_mode == "server" else None,
+        "vllm_server_timeout": config.vllm_server_timeout_s,
+        "vllm_group_port": config.vllm_group_port,
+        "vllm_tensor_parallel_size": config.vllm_tensor_parallel_size,
         "vllm_gpu_memory_utilization": config.gpu_memory_utilization,
-        "vllm_max_model_length": config.max_seq_length if config.use_vllm else None,
+        "vllm_max_model_length": config.max_seq_length,
     }
 
 
@@ -82,8 +102,16 @@ def _housekeeping(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, A
         "save_steps": config.save_steps,
         "save_total_limit": config.save_total_limit,
         "report_to": config.report_to,
+        "run_name": Path(config.output_dir).name,
+        "ddp_timeout": _rank_timeout_s(config),
         "disable_tqdm": True,
     }
+
+
+def _rank_timeout_s(config: GRPOTrainingConfig) -> int:
+    """Seconds that ranks wait for one that pauses because its rewards do not come."""
+    asked = (config.reward_retries + 2) * (config.reward_timeout_s + 70)
+    return 1800 + int(config.reward_outage_s + asked)
 
 
 def pick_optimizer(name: str, hardware: Hardware) -> str:

@@ -1,17 +1,21 @@
-"""What happens beside a run: metrics to a file, a line of progress, and the stop."""
+"""What steers a run beside the algorithm: when it ends, what it goes on from, and the KL's weight.
+
+What only watches a run is in :mod:`trainer.watching`. Where several ranks train, all of them call
+these at the same points, and agree where one of them alone may know something.
+"""
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
-from trainer.history import MetricsFile
 from trainer.kl_control import KLControl
+from trainer.origin import ModelOrigin
+from trainer.ranks import any_rank, every_rank, first_of_ranks
 from trainer.tally import StopFlag, Tally
 
 if TYPE_CHECKING:
@@ -21,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaptiveKLCallback",
-    "MetricsCallback",
-    "ProgressCallback",
+    "OriginCallback",
     "ResumedOrderCallback",
     "StopCallback",
     "TimeLimitCallback",
@@ -33,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class StopCallback(TrainerCallback):
-    """Ends the run, with a checkpoint, after the step in which the flag was set."""
+    """Ends the run, with a checkpoint, after the step in which the flag was set on any rank."""
 
     def __init__(self, stop: StopFlag) -> None:
         self._stop = stop
@@ -42,7 +45,8 @@ class StopCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Looks at the flag."""
-        if self._stop.reason is not None:
+        if (reason := first_of_ranks(self._stop.reason)) is not None:
+            self._stop.set(reason)
             control.should_training_stop = True
             control.should_save = True
             control.should_log = True
@@ -66,8 +70,8 @@ class UnscoredStepCallback(TrainerCallback):
         model: "Module | None" = None,
         **_: object,
     ) -> None:
-        """Takes the gradients away."""
-        if self._tally.has_nothing_to_learn_from and model is not None:
+        """Takes the gradients away, where no rank has a reward: gradients are shared."""
+        if every_rank(self._tally.has_nothing_to_learn_from) and model is not None:
             model.zero_grad(set_to_none=True)
 
 
@@ -94,10 +98,26 @@ class TimeLimitCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Looks at the clock."""
-        if self._clock() - self._began >= self._limit_s and state.global_step < state.max_steps:
+        is_over = any_rank(self._clock() - self._began >= self._limit_s)
+        if is_over and state.global_step < state.max_steps:
             log.info("the time is over", max_train_s=self._limit_s, step=state.global_step)
             control.should_training_stop = True
             control.should_save = True
+
+
+class OriginCallback(TrainerCallback):
+    """Has every checkpoint say which model it goes on from; of several ranks, the first does."""
+
+    def __init__(self, origin: ModelOrigin) -> None:
+        self._origin = origin
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Writes it into the checkpoint that was just made."""
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            self._origin.write(folder)
 
 
 class AdaptiveKLCallback(TrainerCallback, ExportableState):
@@ -163,90 +183,3 @@ class ResumedOrderCallback(TrainerCallback):
             batches = batches.batch_sampler
         for _epoch in range(int(state.epoch)):
             next(iter(batches.sampler), None)
-
-
-class MetricsCallback(TrainerCallback):
-    """Writes every logged line to the metrics file; of several ranks, the first one does."""
-
-    def __init__(self, file: MetricsFile) -> None:
-        self._file = file
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Keeps what a resumed run logged before."""
-        if state.is_world_process_zero:
-            self._file.begin(state.global_step)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: object,
-    ) -> None:
-        """Appends a line, except the summary at the end of a run, which has no reward."""
-        if logs and "reward" in logs and state.is_world_process_zero:
-            self._file.append(state.global_step, logs)
-
-
-class ProgressCallback(TrainerCallback):
-    """Shows each step: a bar at a terminal, a line elsewhere.
-
-    Args:
-        tally: Where the latest batch is counted.
-        console: Where to write.
-    """
-
-    def __init__(self, tally: Tally, console: Console) -> None:
-        self._tally = tally
-        self._console = console
-        self._bar: Progress | None = None
-        self._began = 0.0
-        self._first_step = 0
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Starts the clock and the bar."""
-        self._began = time.monotonic()
-        self._first_step = state.global_step
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(bar_width=24), console=self._console
-            )
-            self._bar.add_task("training …", total=state.max_steps, completed=state.global_step)
-            self._bar.start()
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Shows the step that just ended."""
-        line = self._line(state.global_step, state.max_steps)
-        if self._bar is None:
-            self._console.print(line, highlight=False, soft_wrap=True)
-        else:
-            task = self._bar.task_ids[0]
-            self._bar.update(task, completed=state.global_step, description=line)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Leaves the last line on the screen."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _line(self, step: int, steps: int) -> str:
-        pace = (time.monotonic() - self._began) / max(1, step - self._first_step)
-        left = round(pace * (steps - step))
-        parts = [f"step {step:>{len(str(steps))}}/{steps}"]
-        if (batch := self._tally.last) is not None:
-            reward = "   none" if batch.reward is None else f"{batch.reward:+7.3f}"
-            parts += [
-                f"reward {reward}",
-                f"invalid {batch.invalid_items / batch.items:4.0%}",
-                f"failed {batch.failed_items / batch.items:4.0%}",
-            ]
-        return "  ".join([*parts, f"{pace:.1f} s/step", f"{left // 60}:{left % 60:02} left"])

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from shared.rewards import RewardName, RewardSpec
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
+from trainer.health import HealthBounds
 from trainer.kl_control import KLControl
 from trainer.settings import ModelSettings, load_settings
 
@@ -46,6 +47,9 @@ class GRPOTrainingConfig(ModelSettings):
     """Seconds the service may take for one generation batch; what is not done by then failed."""
     reward_retries: int = Field(default=3, ge=0, le=20)
     """How often what failed with a retryable error is sent again."""
+    reward_outage_s: float = Field(default=300.0, ge=0, le=86_400)
+    """Seconds that the training pauses, asking again and again, while nothing answers at
+    ``reward_url``; then it stops, with a checkpoint to go on from."""
     failed_share_limit: float = Field(default=0.5, ge=0, lt=1)
     """The run stops when more than this share of the last ``failed_window`` items failed."""
     failed_window: int = Field(default=64, ge=1)
@@ -71,6 +75,18 @@ class GRPOTrainingConfig(ModelSettings):
 
     learning_rate: float = Field(default=1e-5, gt=0, lt=1)
     """Peak learning rate."""
+    loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo"] = "dapo"
+    """TRL's name of the loss: what the sum over tokens is divided by, and how it is clipped."""
+    epsilon: float = Field(default=0.2, gt=0, lt=1)
+    """How far the probability ratio of a token may fall below 1 before it is clipped."""
+    epsilon_high: float | None = Field(default=None, gt=0)
+    """How far it may rise above 1; null is the same as ``epsilon``."""
+    num_iterations: int = Field(default=1, ge=1)
+    """Optimizer steps on the same completions. The ratio leaves 1 only where there is more than
+    one."""
+    entropy_coeff: float = Field(default=0.0, ge=0, lt=1)
+    """Weight of a bonus for the entropy of the tokens; 0 gives none. Much of it destroys the form
+    of the answer."""
     batch_size: int = Field(default=2, ge=1)
     """Completions a forward pass."""
     gradient_accumulation_steps: int = Field(default=4, ge=1)
@@ -106,12 +122,37 @@ class GRPOTrainingConfig(ModelSettings):
     """The greatest weight that ``adaptive_kl`` sets."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """Over what the standard deviation is taken that advantages are divided by."""
+    shuffle_rewards: bool = False
+    """Control experiment: deals the traffic rewards of each batch out at random among its
+    completions. A run that still gets better does not learn it from the rewards."""
     curriculum: bool = False
     """Fills each batch with equally many samples of every scenario, easy ones first; see
     ``curriculum_schedule``."""
     curriculum_schedule: tuple[CurriculumPhase, ...] = DEFAULT_SCHEDULE
     """With ``curriculum``: the weights of ``easy``, ``medium`` and ``hard`` samples ``until`` a
     share of the steps is over, phase by phase."""
+
+    vllm_mode: Literal["colocate", "server"] = "colocate"
+    """With ``use_vllm``: on the GPUs that train, or by a vLLM server on others."""
+    vllm_server_url: str = Field(default="http://127.0.0.1:8001", min_length=1)
+    """The vLLM server, with ``vllm_mode: server``."""
+    vllm_server_timeout_s: float = Field(default=240.0, gt=0, le=3600)
+    """Seconds to wait for that server at the start."""
+    vllm_group_port: int = Field(default=51216, ge=1, le=65_535)
+    """The port over which new weights go to that server."""
+    vllm_tensor_parallel_size: int = Field(default=1, ge=1)
+    """GPUs that share a model, with ``vllm_mode: colocate``."""
+
+    health_window: int = Field(default=20, ge=1)
+    """Steps over which it is judged whether a run goes wrong."""
+    health_invalid_share: float = Field(default=0.3, ge=0, le=1)
+    """More invalid answers than this share give a hint."""
+    health_failed_share: float = Field(default=0.1, ge=0, le=1)
+    """More failed rewards than this share give a hint."""
+    health_kl: float = Field(default=1.0, gt=0)
+    """A greater KL to the start than this gives a hint."""
+    health_yes_share: float = Field(default=0.03, ge=0, lt=0.5)
+    """A share of *yes* below this, or above 1 minus this, gives a hint."""
 
     logging_steps: int = Field(default=5, ge=1)
     """Steps between two lines of metrics."""
@@ -144,6 +185,26 @@ class GRPOTrainingConfig(ModelSettings):
         return self
 
     @model_validator(mode="after")
+    def _whole_generations(self) -> Self:
+        if self.save_steps % self.num_iterations:
+            raise ValueError(
+                f"save_steps ({self.save_steps}) must be a multiple of num_iterations "
+                f"({self.num_iterations}): between them the completions would be lost"
+            )
+        if self.curriculum and self.num_iterations > 1:
+            raise ValueError("curriculum counts optimizer steps: it needs num_iterations: 1")
+        return self
+
+    @model_validator(mode="after")
+    def _one_who_generates(self) -> Self:
+        if self.use_vllm and self.vllm_mode == "server" and self.backend != "transformers":
+            raise ValueError(
+                "vllm_mode: server needs backend: transformers; Unsloth generates with a vLLM of "
+                "its own, on the GPU that trains"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _bounds_of_the_kl(self) -> Self:
         control = self.kl_control
         if self.adaptive_kl and not control.least <= self.kl_coeff <= control.most:
@@ -163,6 +224,17 @@ class GRPOTrainingConfig(ModelSettings):
         """The reward as the service is asked for it."""
         return RewardSpec(
             name=self.reward_name, horizon_s=self.horizon_s, invalid_reward=self.invalid_reward
+        )
+
+    @property
+    def health(self) -> HealthBounds:
+        """What counts as going wrong."""
+        return HealthBounds(
+            self.health_window,
+            self.health_invalid_share,
+            self.health_failed_share,
+            self.health_kl,
+            self.health_yes_share,
         )
 
     @property

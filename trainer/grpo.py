@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import time
 import uuid
 from pathlib import Path
@@ -11,20 +12,23 @@ import structlog
 import yaml
 
 from reward_client import RewardClient
-from shared.errors import DatasetError, TrainingStopped
+from shared.errors import ConfigError, DatasetError, TrainingStopped
 from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import plan_curriculum
+from trainer.health import HealthWatch
 from trainer.history import MetricsFile
+from trainer.origin import ModelOrigin
 from trainer.plots import plot_rewards
 from trainer.preflight import Preflight, check_run, connect
-from trainer.report import RunFiles, TrainingReport
+from trainer.ranks import from_ranks, is_first_rank
+from trainer.report import Course, RunFiles, TrainingReport
 from trainer.rewards import FormatReward, RewardWeights, TrafficReward
-from trainer.scoring import BatchScorer, ScoringTerms
+from trainer.scoring import BatchScorer, ScoringTerms, patience
 from trainer.tally import FailureLimit, Tally
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, TrainerCallback
     from trl import GRPOTrainer
 
     from trainer.models import LoadedModel
@@ -38,7 +42,8 @@ def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> Traini
     """Trains a model by GRPO through the reward URL.
 
     Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, checkpoints,
-    and at the end ``adapter/``, ``merged/`` and ``rewards.png``.
+    and at the end ``rewards.png`` and the model: ``adapter/`` and ``merged/``, or ``model/`` where
+    all weights were trained.
 
     Args:
         config: See :func:`trainer.load_config`.
@@ -65,17 +70,22 @@ class _Run:
     def __init__(self, config: GRPOTrainingConfig, ready: Preflight) -> None:
         self._config = config
         self._ready = ready
-        self._files = RunFiles.under(Path(config.output_dir), config.save_merged)
+        has_adapter = config.lora_rank > 0
+        self._files = RunFiles.under(Path(config.output_dir), has_adapter, config.save_merged)
         self._tally = Tally(FailureLimit(config.failed_share_limit, config.failed_window))
+        self._health = HealthWatch(config.health)
         terms = ScoringTerms(
             config.reward,
             config.reward_timeout_s,
             config.extend_seconds,
             config.num_generations,
             uuid.uuid4().hex[:12],
+            config.seed if config.shuffle_rewards else None,
         )
         self._client: RewardClient | None = None
-        self._scorer = BatchScorer(self._connect, terms, self._tally)
+        self._scorer = BatchScorer(
+            self._connect, terms, self._tally, patience(config.reward_outage_s)
+        )
         self._trainer: Any = None
 
     def train(self, show_progress: bool) -> TrainingReport:
@@ -87,22 +97,17 @@ class _Run:
 
         disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
         set_seed(self._config.seed)  # before the adapter gets its first weights
-        self._write_config()
+        if is_first_rank():
+            self._write_config()
         loaded = load_model(self._config, self._ready.hardware)
         dataset = _fitting(self._ready.dataset, loaded.tokenizer, self._config)
         self._trainer = self._make_trainer(loaded, dataset)
         self._watch(show_progress)
-        began = time.monotonic()
-        checkpoint = self._ready.checkpoint
-        self._trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        seconds = time.monotonic() - began
-        plot_rewards(self._files.metrics, self._files.plot)
-        if self._tally.stop.reason is not None:
-            raise TrainingStopped(self._tally.stop.reason)
-        self._save()
-        steps = self._trainer.state.global_step
-        before = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-        return TrainingReport.of(self._tally, self._files, steps, steps - before, seconds)
+        course = self._go()
+        if is_first_rank():
+            self._save()
+        tally = Tally.merged(from_ranks(self._tally))
+        return TrainingReport.of(tally, self._health.episodes, self._files, course)
 
     def close(self) -> None:
         """Closes the connections to the service, on the loop they were made in."""
@@ -119,73 +124,132 @@ class _Run:
         text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
         self._files.config.write_text(text, encoding="utf-8")
 
+    def _go(self) -> Course:
+        """Trains until the end, or until it has to stop.
+
+        Raises:
+            TrainingStopped: It had to.
+        """
+        from trainer.loop import BatchLost
+        from trainer.rewind import RewindCallback
+
+        trainer, start = self._trainer, self._ready.checkpoint
+        rewind = RewindCallback()
+        trainer.add_callback(rewind)
+        began = time.monotonic()
+        try:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            saved: Path | None = Path(trainer.args.output_dir, f"checkpoint-{_steps(trainer)}")
+        except BatchLost:
+            saved = rewind.save(trainer) or start
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+        seconds = time.monotonic() - began
+        if is_first_rank():
+            plot_rewards(self._files.metrics, self._files.plot)
+        if (reason := self._tally.stop.reason) is not None:
+            raise TrainingStopped(f"{reason}. {_way_on(saved, self._files.config)}")
+        before = int(start.name.rpartition("-")[2]) if start else 0
+        return Course(_steps(trainer), _steps(trainer) - before, seconds)
+
     def _make_trainer(self, loaded: "LoadedModel", dataset: "Dataset") -> "GRPOTrainer":
-        from trl import GRPOTrainer
-
         from trainer.arguments import grpo_arguments
-        from trainer.callbacks import (
-            MetricsCallback,
-            ResumedOrderCallback,
-            StopCallback,
-            UnscoredStepCallback,
-        )
+        from trainer.loop import rewarded_trainer
 
-        config = self._config
+        config, scorer = self._config, self._scorer
         weights = RewardWeights(config.format_weight, config.tsc_weight, config.num_generations)
-        trainer_class, more = GRPOTrainer, None
+        trainer_class, more = rewarded_trainer(scorer), None
         if config.curriculum:
             from trainer.curriculum.sampler import curriculum_trainer
 
             plan = plan_curriculum(config, dataset)
-            trainer_class, more = curriculum_trainer(plan.curriculum), plan.metrics
+            trainer_class, more = curriculum_trainer(plan.curriculum, trainer_class), plan.metrics
             dataset = plan.dataset
             config = config.model_copy(update={"max_steps": plan.curriculum.max_steps})
-        return trainer_class(
+        trainer = trainer_class(
             model=loaded.model,
             processing_class=loaded.tokenizer,
             peft_config=loaded.lora,
             args=grpo_arguments(config, self._ready.hardware),
             train_dataset=dataset,
-            reward_funcs=[FormatReward(self._scorer), TrafficReward(self._scorer, weights, more)],
-            callbacks=[
-                StopCallback(self._tally.stop),
-                UnscoredStepCallback(self._tally),
-                ResumedOrderCallback(),
-                MetricsCallback(MetricsFile(self._files.metrics)),
-            ],
+            reward_funcs=[FormatReward(scorer), TrafficReward(scorer, weights, more)],
+            callbacks=self._callbacks(),
         )
+        if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+            raise ConfigError(
+                "several ranks each hold the whole model here: use neither DeepSpeed nor FSDP"
+            )
+        if trainer.ref_model is not None:  # read anew from the path, without a merged adapter
+            trainer.ref_model.load_state_dict(loaded.model.state_dict())
+        return trainer
+
+    def _callbacks(self) -> "list[TrainerCallback]":
+        """Those that every run has."""
+        from trainer.callbacks import (
+            OriginCallback,
+            ResumedOrderCallback,
+            StopCallback,
+            UnscoredStepCallback,
+        )
+        from trainer.watching import HealthCallback, MetricsCallback
+
+        return [
+            StopCallback(self._tally.stop),
+            UnscoredStepCallback(self._tally),
+            ResumedOrderCallback(),
+            OriginCallback(ModelOrigin.of(self._config)),
+            HealthCallback(self._health),
+            MetricsCallback(MetricsFile(self._files.metrics)),
+        ]
 
     def _watch(self, show_progress: bool) -> None:
-        """Adds the callbacks that a run does not always have."""
+        """Adds what has to come first, and the callbacks that a run does not always have."""
         from rich.console import Console
         from transformers import PrinterCallback
 
-        from trainer.callbacks import AdaptiveKLCallback, ProgressCallback, TimeLimitCallback
+        from trainer.callbacks import AdaptiveKLCallback, TimeLimitCallback
+        from trainer.watching import ProgressCallback, TimingCallback
 
         config, trainer = self._config, self._trainer
         trainer.remove_callback(PrinterCallback)
-        if config.adaptive_kl:  # first, so that all who are told of metrics are told of its own
-            adaptive = AdaptiveKLCallback(trainer, config.kl_control)
-            trainer.callback_handler.callbacks.insert(0, adaptive)
+        first: list[TrainerCallback] = [TimingCallback(self._tally)]
+        if config.adaptive_kl:
+            first.append(AdaptiveKLCallback(trainer, config.kl_control))
+        trainer.callback_handler.callbacks[:0] = first  # what they log is for all who come after
         if config.max_train_s is not None:
             trainer.add_callback(TimeLimitCallback(config.max_train_s))
-        if show_progress:
+        if show_progress and is_first_rank():
             trainer.add_callback(ProgressCallback(self._tally, Console(stderr=True)))
 
     def _save(self) -> None:
-        """Writes the adapter, and the model with the adapter merged into it."""
-        model, tokenizer = self._trainer.model, self._trainer.processing_class
-        model.save_pretrained(self._files.adapter)
-        tokenizer.save_pretrained(self._files.adapter)
-        if self._files.merged is None:
+        """Writes the adapter and the model with the adapter merged into it, or the whole model."""
+        model, tokenizer, files = self._trainer.model, self._trainer.processing_class, self._files
+        model.save_pretrained(files.adapter or files.model)
+        tokenizer.save_pretrained(files.adapter or files.model)
+        if files.merged is None:
             return
         if self._ready.hardware.backend == "unsloth":
-            model.save_pretrained_merged(
-                str(self._files.merged), tokenizer, save_method="merged_16bit"
-            )
+            model.save_pretrained_merged(str(files.merged), tokenizer, save_method="merged_16bit")
         else:
-            model.merge_and_unload().save_pretrained(self._files.merged)
-            tokenizer.save_pretrained(self._files.merged)
+            model.merge_and_unload().save_pretrained(files.merged)
+            tokenizer.save_pretrained(files.merged)
+
+
+def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library
+    steps: int = trainer.state.global_step
+    return steps
+
+
+def _way_on(checkpoint: Path | None, config: Path) -> str:
+    """How to go on after a stop.
+
+    >>> _way_on(Path("a/checkpoint-7"), Path("a/config.yaml"))[-66:]
+    '--config a/config.yaml --set resume_from_checkpoint=a/checkpoint-7'
+    """
+    again = f"greenfork train grpo --config {shlex.quote(str(config))}"
+    if checkpoint is None:
+        return f"No step was made yet; start again with: {again}"
+    resume = shlex.quote(f"resume_from_checkpoint={checkpoint}")
+    return f"Go on with: {again} --set {resume}"
 
 
 def _fitting(

@@ -20,7 +20,15 @@ from trainer.smollm2 import MODEL_NAME, gguf_file, prepare_smollm2
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LORA_TARGETS", "Hardware", "LoadedModel", "check_model", "load_model", "pick_hardware"]
+__all__ = [
+    "LORA_TARGETS",
+    "Hardware",
+    "LoadedModel",
+    "check_model",
+    "load_model",
+    "model_folder",
+    "pick_hardware",
+]
 
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -68,6 +76,8 @@ def pick_hardware(config: ModelSettings) -> Hardware:
     device: Literal["cpu", "cuda"] = "cpu" if config.device == "cpu" or not has_cuda else "cuda"
     if device == "cpu" and (config.use_vllm or config.load_in_4bit):
         raise ConfigError("use_vllm and load_in_4bit need a CUDA GPU")
+    if config.use_vllm and importlib.util.find_spec("vllm") is None:
+        raise ConfigError("use_vllm needs vLLM: pip install greenfork[gpu]")
     backend = _pick_backend(config, device)
     if config.load_in_4bit and config.lora_rank == 0:
         raise ConfigError("load_in_4bit: quantized weights cannot be trained; set a lora_rank")
@@ -96,14 +106,23 @@ def check_model(model_path: str) -> None:
         raise ModelError(f"{model_path!r} holds no model: no config.json or adapter_config.json")
 
 
+def model_folder(model_path: str) -> Path:
+    """The folder that a model is loaded from.
+
+    Raises:
+        ModelError: There is none.
+    """
+    check_model(model_path)
+    return prepare_smollm2() if model_path == MODEL_NAME else Path(model_path)
+
+
 def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
     """Loads the model a run starts from; a given adapter is merged, so that it is frozen too.
 
     Raises:
         ModelError: The model is missing or cannot be loaded.
     """
-    check_model(config.model_path)
-    folder = prepare_smollm2() if config.model_path == MODEL_NAME else Path(config.model_path)
+    folder = model_folder(config.model_path)
     try:
         if hardware.backend == "unsloth":
             return _load_unsloth(folder, config)

@@ -17,6 +17,7 @@ from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import check_curriculum
 from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples
 from trainer.models import Hardware, check_model, pick_hardware
+from trainer.origin import check_origin
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,14 +42,16 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     Raises:
         DatasetError: The dataset is missing or is none.
         ModelError: The model is missing.
-        ConfigError: Settings do not fit the machine, the dataset, or each other: a batch, say, that
-            cannot hold equally many samples of every domain of a curriculum.
+        ConfigError: Settings do not fit the machine, the dataset, the checkpoint, or each other: a
+            batch, say, that cannot hold equally many samples of every domain of a curriculum.
         ServiceUnreachable: Nothing answers at the reward URL.
         ServiceRefused: Something answers, but will not score the dataset's states.
     """
     check_report_to(config)
     check_model(config.model_path)
     checkpoint = checkpoint_of(config)
+    if checkpoint is not None:
+        check_origin(checkpoint, config)
     dataset = load_grpo_dataset(config.dataset_path)
     _check_extend_seconds(config)
     if config.curriculum:

@@ -1,11 +1,13 @@
 """What a finished run hands back."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.model import WireModel
 from trainer.tally import Tally
 
-__all__ = ["RunFiles", "TrainingReport"]
+__all__ = ["Course", "RunFiles", "TrainingReport"]
 
 _ENDS = 5
 
@@ -13,23 +15,38 @@ _ENDS = 5
 class RunFiles(WireModel):
     """Where a run's results are."""
 
-    adapter: Path
+    adapter: Path | None
+    """None where all weights were trained."""
     merged: Path | None
-    """None where ``save_merged`` is off."""
+    """None where ``save_merged`` is off, or there is no adapter to merge."""
+    model: Path | None
+    """The whole model, where all weights were trained."""
     config: Path
     metrics: Path
     plot: Path
 
     @classmethod
-    def under(cls, root: Path, has_merged: bool) -> "RunFiles":
+    def under(cls, root: Path, has_adapter: bool, has_merged: bool) -> "RunFiles":
         """The files of a run with this ``output_dir``."""
         return cls(
-            adapter=root / "adapter",
-            merged=root / "merged" if has_merged else None,
+            adapter=root / "adapter" if has_adapter else None,
+            merged=root / "merged" if has_adapter and has_merged else None,
+            model=None if has_adapter else root / "model",
             config=root / "config.yaml",
             metrics=root / "metrics.jsonl",
             plot=root / "rewards.png",
         )
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a run went."""
+
+    steps: int
+    """Of the whole run."""
+    new_steps: int
+    """Those of this process."""
+    seconds: float
 
 
 class TrainingReport(WireModel):
@@ -51,19 +68,25 @@ class TrainingReport(WireModel):
     rollouts: int
     """Simulations that the service ran for this."""
     reward_seconds: float
-    """Time spent waiting for the service."""
+    """Time that the service took."""
+    reward_wait_share: float | None
+    """Share of the steps' time in which the training stood still for rewards."""
+    outages: int
+    """How often the training paused because nothing answered."""
+    hints: dict[str, int]
+    """How often each trouble began; see :mod:`trainer.health`."""
     files: RunFiles
 
     @classmethod
     def of(
-        cls, tally: Tally, files: RunFiles, steps: int, new_steps: int, seconds: float
+        cls, tally: Tally, hints: Mapping[str, int], files: RunFiles, course: Course
     ) -> "TrainingReport":
         """Sums up a run."""
         items = max(1, tally.items)
         return cls(
-            steps=steps,
-            seconds=seconds,
-            seconds_per_step=seconds / new_steps if new_steps else None,
+            steps=course.steps,
+            seconds=course.seconds,
+            seconds_per_step=course.seconds / course.new_steps if course.new_steps else None,
             completions=tally.items,
             reward_first=_mean(tally.rewards[:_ENDS]),
             reward_last=_mean(tally.rewards[-_ENDS:]),
@@ -72,6 +95,9 @@ class TrainingReport(WireModel):
             cached_share=tally.cached / items,
             rollouts=tally.rollouts,
             reward_seconds=tally.reward_seconds,
+            reward_wait_share=tally.waited_share,
+            outages=tally.outages,
+            hints=dict(hints),
             files=files,
         )
 

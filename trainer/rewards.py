@@ -4,21 +4,24 @@ Both are views of one scored batch. A completion whose traffic reward could not 
 in *both*: only then does TRL give it no advantage and leave it out of its group's mean.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from shared.completions import parse_completion
 from shared.decisions import DecisionKind
-from shared.errors import InvalidDecision
+from trainer.form import format_reward
+from trainer.regret import KnownRegrets
 from trainer.scoring import BatchScorer, Completions, Scored
 from trainer.tally import BatchCounts, zero_variance_share
 
-__all__ = ["BatchMetrics", "FormatReward", "RewardWeights", "TrafficReward", "format_reward"]
-
-STRICT, WRAPPED, UNREADABLE = 1.0, 0.0, -1.0
+__all__ = [
+    "BatchMetrics",
+    "FormatReward",
+    "RewardWeights",
+    "TrafficReward",
+    "batch_of",
+]
 
 
 @dataclass(frozen=True)
@@ -36,31 +39,6 @@ class BatchMetrics(Protocol):
 
     def of(self, totals: Sequence[float | None], columns: Mapping[str, Any]) -> Mapping[str, float]:
         """The metrics by name, of the weighted rewards and what TRL hands over beside."""
-
-
-def format_reward(text: str, kind: DecisionKind = "extend") -> float:
-    """What the form of an answer is worth.
-
-    | value | the completion |
-    |---|---|
-    | 1.0 | is the JSON that was asked for and nothing else (white space around it aside) |
-    | 0.0 | holds it, wrapped in other text |
-    | -1.0 | holds no decision of this kind |
-
-    >>> format_reward('{"extend": "yes"}'), format_reward('Sure: {"extend": "yes"}')
-    (1.0, 0.0)
-    >>> format_reward('{"extend": true}')
-    -1.0
-    """
-    try:
-        parse_completion(text, kind)
-    except InvalidDecision:
-        return UNREADABLE
-    try:
-        json.loads(text)
-    except ValueError:
-        return WRAPPED
-    return STRICT
 
 
 def _log_nothing(name: str, value: float) -> None:
@@ -89,7 +67,7 @@ class FormatReward:
         **_: object,
     ) -> list[float | None]:
         """One reward a completion; None where its traffic reward failed."""
-        batch = Completions(_texts(completions), state_id, tls_id, decision_kind)
+        batch = batch_of(completions, state_id, tls_id, decision_kind)
         scored = await self._scorer.scored(completions, batch)
         return _format_rewards(batch, scored)
 
@@ -111,6 +89,7 @@ class TrafficReward:
         self._scorer = scorer
         self._weights = weights
         self._more = more
+        self._regrets = KnownRegrets()
 
     async def __call__(
         self,
@@ -119,15 +98,16 @@ class TrafficReward:
         state_id: Sequence[str],
         tls_id: Sequence[str],
         decision_kind: Sequence[DecisionKind],
+        outcomes: Sequence[Any] | None = None,
         log_metric: Callable[[str, float], None] = _log_nothing,
         **columns: object,
     ) -> list[float | None]:
         """One reward a completion; None where it failed."""
-        batch = Completions(_texts(completions), state_id, tls_id, decision_kind)
+        batch = batch_of(completions, state_id, tls_id, decision_kind)
         scored = await self._scorer.scored(completions, batch)
         tally = self._scorer.tally
         totals = self._totals(batch, scored)
-        counts = self._counts(batch, scored, totals)
+        counts = self._counts(batch, scored, totals, outcomes or [None] * len(scored))
         tally.add(counts, [one.status == "failed" for one in scored])
         more = {} if self._more is None else self._more.of(totals, columns)
         for name, value in (tally.metrics() | dict(more)).items():
@@ -143,7 +123,11 @@ class TrafficReward:
         ]
 
     def _counts(
-        self, batch: Completions, scored: Sequence[Scored], totals: Sequence[float | None]
+        self,
+        batch: Completions,
+        scored: Sequence[Scored],
+        totals: Sequence[float | None],
+        outcomes: Sequence[Any],
     ) -> BatchCounts:
         present = [total for total in totals if total is not None]
         keys = list(zip(batch.state_ids, batch.tls_ids, strict=True))
@@ -156,6 +140,7 @@ class TrafficReward:
             decided=sum(one.is_yes is not None for one in scored),
             zero_variance=zero_variance_share(keys, totals, self._weights.group_size),
             reward=sum(present) / len(present) if present else None,
+            regret_veh=self._regrets.mean(keys, outcomes, [one.decision for one in scored]),
         )
 
 
@@ -164,6 +149,16 @@ def _format_rewards(batch: Completions, scored: Sequence[Scored]) -> list[float 
         None if one.status == "failed" else format_reward(text, kind)
         for text, kind, one in zip(batch.texts, batch.kinds, scored, strict=True)
     ]
+
+
+def batch_of(
+    completions: Sequence[Any],
+    state_id: Sequence[str],
+    tls_id: Sequence[str],
+    decision_kind: Sequence[DecisionKind],
+) -> Completions:
+    """Completions as TRL gives them, with the columns of their rows that scoring needs."""
+    return Completions(_texts(completions), state_id, tls_id, decision_kind)
 
 
 def _texts(completions: Sequence[Any]) -> list[str]:

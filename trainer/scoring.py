@@ -9,20 +9,46 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import structlog
+
+from reward_client import RetryPolicy
 from shared.completion_items import DEFAULT_EXTEND_S, Situation
-from shared.decisions import DecisionKind, Extend
-from shared.errors import ServiceError, ServiceRefused
+from shared.decisions import Decision, DecisionKind, Extend
+from shared.errors import ServiceError, ServiceRefused, ServiceUnreachable
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem, ScoreResponse, ScoreResult, Status
+from trainer.shuffling import shuffled
 from trainer.tally import Tally, group_numbers
 
-__all__ = ["REWARD_BOUND", "BatchScorer", "Completions", "Scored", "Scorer", "ScoringTerms"]
+__all__ = [
+    "REWARD_BOUND",
+    "BatchScorer",
+    "Completions",
+    "Scored",
+    "Scorer",
+    "ScoringTerms",
+    "patience",
+]
 
 REWARD_BOUND = 1e4
 """Rewards are clamped to plus or minus this: one wild number would destroy the weights."""
+
+IMPATIENT = RetryPolicy(retries=0)
+"""Gives up at once."""
+
+log = structlog.get_logger(__name__)
+
+
+def patience(outage_s: float) -> RetryPolicy:
+    """How long and how often a service that is gone is asked whether it is back.
+
+    Args:
+        outage_s: Seconds after which it is given up.
+    """
+    return RetryPolicy(retries=1_000_000, base_s=0.5, cap_s=10.0, total_s=outage_s)
 
 
 class Scorer(Protocol):
@@ -46,6 +72,8 @@ class ScoringTerms:
     """Completions a prompt; None where all of one prompt in a batch are one group."""
     run: str = "run"
     """Makes the ids of this run's groups differ from any other's."""
+    shuffle_seed: int | None = None
+    """Deals the rewards of each batch out at random, :mod:`trainer.shuffling`; None does not."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +113,13 @@ class Scored:
     code: str | None = None
     """Why it is invalid or failed."""
     is_cached: bool = False
-    is_yes: bool | None = None
-    """Whether the decision was to extend; None where none could be read, or of another kind."""
+    decision: Decision | None = None
+    """What was decided; None where nothing legal could be read."""
+
+    @property
+    def is_yes(self) -> bool | None:
+        """Whether the decision was to extend; None where there is none, or one of another kind."""
+        return self.decision.extend if isinstance(self.decision, Extend) else None
 
 
 class BatchScorer:
@@ -99,6 +132,7 @@ class BatchScorer:
         connect: Makes the client.
         terms: What is asked of the service.
         tally: Where outcomes are counted; its stop flag is set when the service is lost.
+        patience: How long to wait for a service that is gone.
         clock: Monotonic seconds.
     """
 
@@ -107,9 +141,11 @@ class BatchScorer:
         connect: Callable[[], Scorer],
         terms: ScoringTerms,
         tally: Tally,
+        patience: RetryPolicy = IMPATIENT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tally = tally
+        self._patience = patience
         self._connect = connect
         self._terms = terms
         self._clock = clock
@@ -133,25 +169,56 @@ class BatchScorer:
 
     async def _score(self, batch: Completions) -> list[Scored]:
         began = self._clock()
-        if self.client is None:
-            self.client = self._connect()
         rollouts = 0
         try:
-            response = await self.client.score(
-                batch.items(self._terms, self._batches), self._terms.reward, self._terms.timeout_s
-            )
+            response = await self._answer(batch.items(self._terms, self._batches))
         except ServiceError as exc:
-            self.tally.stop.set(_lost(exc))
+            self.tally.stop.set(_lost(exc), is_batch_lost=True)
             scored = [Scored("failed", None, exc.code)] * len(batch.texts)
         else:
-            scored = [_scored(result) for result in response.results]
+            scored = self._dealt([_scored(result) for result in response.results])
             rollouts = response.counts.rollouts
         self.tally.service_answered(self._clock() - began, rollouts)
         return scored
 
+    async def _answer(self, items: Sequence[ScoreItem]) -> ScoreResponse:
+        """The answer to a batch; while nothing answers, the training waits here."""
+        if self.client is None:
+            self.client = self._connect()
+        deadline, attempt = self._patience.deadline(), 0
+        while True:
+            try:
+                response = await self.client.score(items, self._terms.reward, self._terms.timeout_s)
+            except ServiceUnreachable as exc:
+                if not await self._patience.waited(attempt, deadline):
+                    raise
+                self._paused(attempt, exc)
+                attempt += 1
+                continue
+            if attempt:
+                log.info("the reward service answers again; the training goes on")
+            return response
+
+    def _paused(self, attempt: int, error: ServiceUnreachable) -> None:
+        """Says once an outage that the training waits."""
+        if attempt == 0:
+            self.tally.outages += 1
+            log.warning(
+                "the training pauses: the reward service does not answer",
+                reason=error.message,
+                give_up_after_s=self._patience.total_s,
+            )
+
+    def _dealt(self, scored: list[Scored]) -> list[Scored]:
+        """As they are, but in the control experiment."""
+        seed = self._terms.shuffle_seed
+        if seed is None:
+            return scored
+        rewards = shuffled([one.reward for one in scored], f"{seed}/{self._batches}")
+        return [replace(one, reward=reward) for one, reward in zip(scored, rewards, strict=True)]
+
 
 def _scored(result: ScoreResult) -> Scored:
-    decision = result.decision
     code = result.error.code if result.error else None
     if result.reward is None or not math.isfinite(result.reward):
         return Scored("failed", None, code or "no_reward")
@@ -160,7 +227,7 @@ def _scored(result: ScoreResult) -> Scored:
         reward=max(-REWARD_BOUND, min(REWARD_BOUND, result.reward)),
         code=code,
         is_cached=result.cached,
-        is_yes=decision.extend if isinstance(decision, Extend) else None,
+        decision=result.decision,
     )
 
 
@@ -168,9 +235,6 @@ def _lost(error: ServiceError) -> str:
     if isinstance(error, ServiceRefused):
         return (
             f"the reward service refused a batch: {error.message}. Check that it serves the states "
-            "of this dataset, then go on with resume_from_checkpoint: latest"
+            "of this dataset"
         )
-    return (
-        f"the reward service was lost: {error.message}. Start it again, then go on with "
-        "resume_from_checkpoint: latest"
-    )
+    return f"the reward service was lost: {error.message}. Start it again"

@@ -6,7 +6,7 @@ report and the stop of a run are read from it.
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 __all__ = [
     "BatchCounts",
@@ -19,15 +19,18 @@ __all__ = [
 
 
 class StopFlag:
-    """Set once, when a run should end itself; a callback looks at it after each step."""
+    """Set once, when a run should end itself: after the step, or instead of it."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.lost_batch: str | None = None
+        """The reason, where the batch was lost as a whole: its step is not to be made."""
 
-    def set(self, reason: str) -> None:
+    def set(self, reason: str, is_batch_lost: bool = False) -> None:
         """Asks for the end; the first reason is kept."""
         if self.reason is None:
             self.reason = reason
+            self.lost_batch = reason if is_batch_lost else None
 
 
 class FailureLimit:
@@ -72,6 +75,8 @@ class BatchCounts:
     """Share of the whole groups whose rewards are all equal; None where there was no group."""
     reward: float | None = None
     """Mean weighted reward of what did not fail."""
+    regret_veh: float | None = None
+    """Mean queue after the decisions minus the shortest known one; None where nothing is known."""
 
     @property
     def invalid_items(self) -> int:
@@ -96,12 +101,25 @@ class Tally:
     cached: int = 0
     rollouts: int = 0
     reward_seconds: float = 0.0
-    """Time spent waiting for the service."""
+    """Time that the service took."""
+    waited_seconds: float = 0.0
+    """Time that the training stood still for rewards: less, where the two went on at once."""
+    step_seconds: float = 0.0
+    """Time of the optimizer steps, all in all."""
+    outages: int = 0
+    """How often the training paused because nothing answered."""
     rewards: list[float] = field(default_factory=list)
     """Mean weighted reward of each batch that had one."""
     last: BatchCounts | None = None
     """The latest batch."""
     last_seconds: float = 0.0
+    last_waited: float = 0.0
+    last_step: float = 0.0
+
+    @property
+    def waited_share(self) -> float | None:
+        """Share of all steps' time that was spent waiting for rewards; None before the first."""
+        return self.waited_seconds / self.step_seconds if self.step_seconds else None
 
     @property
     def has_nothing_to_learn_from(self) -> bool:
@@ -113,6 +131,16 @@ class Tally:
         self.last_seconds = seconds
         self.reward_seconds += seconds
         self.rollouts += rollouts
+
+    def waited(self, seconds: float) -> None:
+        """Takes how long the training stood still for the rewards of a batch."""
+        self.last_waited = seconds
+        self.waited_seconds += seconds
+
+    def stepped(self, seconds: float) -> None:
+        """Takes how long an optimizer step took, with its generation and its rewards."""
+        self.last_step = seconds
+        self.step_seconds += seconds
 
     def add(self, counts: BatchCounts, failed: Sequence[bool]) -> None:
         """Takes one batch; sets the stop flag if too much has failed.
@@ -146,18 +174,37 @@ class Tally:
             shares["outcomes/zero_variance_groups"] = batch.zero_variance
         if batch.decided:
             shares["outcomes/yes"] = batch.yes / batch.decided
+        if batch.regret_veh is not None:
+            shares["outcomes/regret_veh"] = batch.regret_veh
         for code in self.invalid:
             shares[f"invalid/{code}"] = batch.invalid.get(code, 0) / batch.items
         for code in self.failed:
             shares[f"failed/{code}"] = batch.failed.get(code, 0) / batch.items
         return shares
 
+    @classmethod
+    def merged(cls, ranks: "Sequence[Tally]") -> "Tally":
+        """The counts of a run on several ranks, which work on one batch together.
+
+        Items are added up, times are those of the first rank, rewards the means over the ranks.
+        """
+        first, *others = ranks
+        merged = replace(first, invalid=Counter(first.invalid), failed=Counter(first.failed))
+        for other in others:
+            merged.items += other.items
+            merged.invalid.update(other.invalid)
+            merged.failed.update(other.failed)
+            merged.cached += other.cached
+            merged.rollouts += other.rollouts
+        together = zip(*(rank.rewards for rank in ranks), strict=False)
+        merged.rewards = [sum(batch) / len(batch) for batch in together]
+        return merged
+
     def _too_many_failed(self) -> str:
         code, count = self.failed.most_common(1)[0]
         return (
             f"more than {self.limit.share:.0%} of the last {self.limit.window} rewards failed; the "
-            f"most frequent reason is {code!r} ({count} times). Look at the reward service's log, "
-            "then go on with resume_from_checkpoint: latest"
+            f"most frequent reason is {code!r} ({count} times). Look at the reward service's log"
         )
 
 

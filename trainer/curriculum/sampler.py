@@ -46,16 +46,16 @@ class CurriculumSampler(Sampler[int]):
         return len(self._places)
 
 
-def curriculum_trainer(curriculum: Curriculum) -> "type[GRPOTrainer]":
-    """TRL's trainer with a curriculum's sampler; made late, because Unsloth replaces that trainer.
+def curriculum_trainer(curriculum: Curriculum, trainer: "type[GRPOTrainer]") -> "type[GRPOTrainer]":
+    """A trainer with a curriculum's sampler.
 
     Args:
         curriculum: Of as many steps as the trainer's ``max_steps``, and as many prompts a step as
             its generation batch holds.
+        trainer: TRL's trainer, or one made of it.
     """
-    from trl import GRPOTrainer
 
-    class CurriculumGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+    class CurriculumGRPOTrainer(trainer):  # type: ignore[misc]
         """GRPO on the batches of a curriculum."""
 
         def _get_train_sampler(self, dataset: object = None) -> Sampler[int]:

@@ -9,7 +9,7 @@ from shared.completions import parse_completion
 from shared.errors import InvalidDecision
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint
-from trainer.rewards import STRICT, format_reward
+from trainer.form import STRICT, format_reward
 from trainer.settings import ModelSettings
 
 if TYPE_CHECKING:

@@ -61,6 +61,7 @@ def settings(
             "output_dir": str(tmp_path / "run"),
             "reward_url": reward_url,
             "reward_retries": 0,
+            "reward_outage_s": 0,
             "max_steps": 4,
             "batch_size": 8,
             "gradient_accumulation_steps": 1,

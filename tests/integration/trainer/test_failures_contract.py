@@ -17,11 +17,12 @@ from shared.errors import ErrorInfo, GreenforkError, TrainingStopped
 from shared.scoring import ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from tests.integration.trainer.small_service import Reply, SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
+from trainer.form import format_reward
 from trainer.models import Hardware
-from trainer.rewards import format_reward
+from trainer.rewind import RewindCallback
 
 if TYPE_CHECKING:
-    from trl import GRPOConfig
+    from trl import GRPOConfig, GRPOTrainer
 
 Settings = Callable[..., GRPOTrainingConfig]
 
@@ -301,20 +302,33 @@ class TestLostBatch:
 
     @pytest.mark.parametrize("name", REPLIES)
     def test_changes_no_weight_and_ends_the_run(
-        self, lossy_settings: Settings, seen: list[list[float]], name: str
+        self,
+        lossy_settings: Settings,
+        seen: list[list[float]],
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Neither through momentum nor decay nor the KL term; the step before it did."""
+        """Its step is not made; the checkpoint to go on from has the weights of the step before."""
+        before: list[dict[str, torch.Tensor]] = []
+        real = RewindCallback.save
+
+        def watched(self: RewindCallback, trainer: "GRPOTrainer") -> Path | None:
+            before.append(weights(Path(trainer.args.output_dir) / "checkpoint-2"))
+            return real(self, trainer)
+
+        monkeypatch.setattr(RewindCallback, "save", watched)
         service = SmallService(yes_is_better)
         with running(service) as url:
             service.is_gone_after, service.reply = 3, REPLIES[name]
             config = lossy_settings(url, save_steps=1, save_total_limit=3, reward_timeout_s=1.0)
-            with pytest.raises(TrainingStopped):
+            with pytest.raises(TrainingStopped, match=r"resume_from_checkpoint=.*checkpoint-2$"):
                 train_grpo(config)
-        assert seen[-1] == [0.0] * BATCH
         output = Path(config.output_dir)
-        first, second, lost = (weights(output / f"checkpoint-{step}") for step in (1, 2, 3))
+        first, second = weights(output / "checkpoint-1"), weights(output / "checkpoint-2")
+        assert len(seen) == 2
+        assert not (output / "checkpoint-3").exists()
         assert any(not torch.equal(first[key], second[key]) for key in first)
-        assert all(torch.equal(second[key], lost[key]) for key in second)
+        assert all(torch.equal(before[0][key], second[key]) for key in second)
 
     def test_of_which_every_item_failed(self, lossy_settings: Settings) -> None:
         """The service is there, and the run goes on; the next batch is learnt from again."""

@@ -122,9 +122,10 @@ class TestRun:
     def test_ends_when_its_time_is_over(self, settings: Settings) -> None:
         """Normally: with all its files, after the first step beyond the limit."""
         with running(SmallService(yes_is_better)) as url:
-            report = train_grpo(settings(url, max_train_s=1e-6))
+            config = settings(url, max_train_s=1e-6)
+            report = train_grpo(config)
         assert report.steps == 1
-        assert report.files.adapter.is_dir()
+        assert (Path(config.output_dir) / "adapter").is_dir()
 
     def test_same_seed_same_run(self, settings: Settings, tmp_path: Path) -> None:
         """Two runs of equal settings log equal rewards."""

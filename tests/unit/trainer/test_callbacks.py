@@ -1,15 +1,23 @@
-"""What happens beside a run: the weight of the KL term, and who writes the metrics."""
+"""What steers a run: the weight of the KL term, and when it ends."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from trainer.callbacks import AdaptiveKLCallback, MetricsCallback
-from trainer.history import MetricsFile, read_metrics
+from trainer.callbacks import (
+    AdaptiveKLCallback,
+    StopCallback,
+    TimeLimitCallback,
+    UnscoredStepCallback,
+)
 from trainer.kl_control import KLControl
+from trainer.ranks import any_rank, every_rank, first_of_ranks
+from trainer.tally import BatchCounts, FailureLimit, StopFlag, Tally
 
 ARGS = cast("TrainingArguments", None)
 CONTROL = TrainerControl()
@@ -59,12 +67,43 @@ def test_checkpoint_without_a_weight() -> None:
     assert cast("Any", state.stateful_callbacks)["AdaptiveKLCallback"] == callback.state()
 
 
-@pytest.mark.parametrize(("is_first", "lines"), [(True, 1), (False, 0)])
-def test_one_rank_writes_the_metrics(tmp_path: Path, is_first: bool, lines: int) -> None:
-    """Several would write every line several times."""
-    file = tmp_path / "metrics.jsonl"
-    callback = MetricsCallback(MetricsFile(file))
-    state = TrainerState(is_world_process_zero=is_first)
-    callback.on_train_begin(ARGS, state, CONTROL)
-    callback.on_log(ARGS, state, CONTROL, logs={"reward": 1.0})
-    assert len(read_metrics(file)) == lines
+@pytest.mark.parametrize("reasons", [[None, None], [None, "it is gone"]])
+def test_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, reasons: list[str | None]) -> None:
+    """A rank that knows of nothing stops with the one that does; the others would wait for it."""
+    monkeypatch.setattr("trainer.callbacks.first_of_ranks", _agreeing(first_of_ranks, reasons))
+    control, stop = TrainerControl(), StopFlag()
+    StopCallback(stop).on_step_end(ARGS, TrainerState(), control)
+    assert (stop.reason, control.should_training_stop) == (reasons[1], bool(reasons[1]))
+
+
+@pytest.mark.parametrize(("others", "has_gradient"), [([True, True], False), ([True, False], True)])
+def test_step_is_made_where_any_rank_has_a_reward(
+    monkeypatch: pytest.MonkeyPatch, others: list[bool], has_gradient: bool
+) -> None:
+    """Gradients are the mean over the ranks: if one dropped them, the weights would part."""
+    monkeypatch.setattr("trainer.callbacks.every_rank", _agreeing(every_rank, others))
+    layer = torch.nn.Linear(1, 1)
+    layer(torch.ones(1)).sum().backward()
+    tally = Tally(FailureLimit(0.5, 4))
+    tally.add(BatchCounts(items=1, invalid={}, failed={"gone": 1}), [True])
+    UnscoredStepCallback(tally).on_pre_optimizer_step(ARGS, TrainerState(), CONTROL, model=layer)
+    assert (layer.weight.grad is not None) == has_gradient
+
+
+@pytest.mark.parametrize(("others", "is_over"), [([False, False], False), ([False, True], True)])
+def test_time_is_over_for_all(
+    monkeypatch: pytest.MonkeyPatch, others: list[bool], is_over: bool
+) -> None:
+    """Clocks differ: the first rank whose time is over ends the run of all."""
+    monkeypatch.setattr("trainer.callbacks.any_rank", _agreeing(any_rank, others))
+    control = TrainerControl()
+    callback = TimeLimitCallback(10.0, clock=iter([0.0, 5.0]).__next__)
+    state = TrainerState(global_step=1, max_steps=9)
+    callback.on_train_begin(ARGS, state, control)
+    callback.on_step_end(ARGS, state, control)
+    assert control.should_training_stop == is_over
+
+
+def _agreeing(agreement: Callable[..., Any], values: Sequence[object]) -> Callable[[object], Any]:
+    """An agreement among ranks of which each says what is given."""
+    return lambda own: agreement(own, lambda _: values)

@@ -9,6 +9,7 @@ import yaml
 
 from shared.errors import ConfigError
 from trainer import GRPOTrainingConfig, load_config
+from trainer.settings_page import PAGE, settings_page
 
 PHASE = {"until": 1.0, "easy": 1, "medium": 0, "hard": 0}
 """Of a curriculum."""
@@ -82,7 +83,7 @@ def test_secret_is_not_written_down() -> None:
     assert "s3cret" not in f"{config.to_dict()} {config!r}"
 
 
-@pytest.mark.parametrize("preset", ["cpu-demo", "gpu"])
+@pytest.mark.parametrize("preset", ["cpu-demo", "gpu-transformers", "gpu", "multi-gpu"])
 def test_presets_validate(preset: str) -> None:
     """A preset is named without its folder."""
     assert load_config(preset).output_dir == f"runs/{preset}"
@@ -129,6 +130,9 @@ def test_out_of_range(name: str, value: object) -> None:
         ({"max_new_tokens": 64, "max_seq_length": 64}, "smaller than max_seq_length"),
         ({"adaptive_kl": True, "kl_coeff": 0}, "begin between .*0.001.* it is 0"),
         ({"adaptive_kl": True, "kl_coeff": 11}, "begin between .*10.0.* it is 11"),
+        ({"save_steps": 5, "num_iterations": 2}, r"save_steps \(5\) .*multiple of num_iterations"),
+        ({"curriculum": True, "num_iterations": 2}, "curriculum .*num_iterations: 1"),
+        ({"use_vllm": True, "vllm_mode": "server"}, "needs backend: transformers"),
         ({"kl_low": 0.2, "kl_high": 0.1}, "kl_low .*smaller than kl_high"),
         ({"kl_coeff_min": 2, "kl_coeff_max": 1}, "kl_coeff_min .* at most kl_coeff_max"),
         ({"curriculum_schedule": []}, "until: 1.0"),
@@ -189,15 +193,17 @@ def test_importing_the_package_is_light() -> None:
 
 
 def test_every_setting_stands_in_the_documentation() -> None:
-    """With its description, word by word."""
-    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
-    described = {
-        name: " ".join((field.description or "").split())
-        for name, field in GRPOTrainingConfig.model_fields.items()
+    """The page is what the classes say; ``python -m trainer.settings_page`` writes it."""
+    assert PAGE.read_text(encoding="utf-8") == settings_page()
+
+
+def test_page_tells_ranges_and_choices() -> None:
+    """Of every kind of setting: numbers, choices, what may be null, and settings inside others."""
+    rows = {
+        line.split("|")[1].strip(): line for line in settings_page().splitlines() if "|" in line
     }
-    missing = [
-        name
-        for name, text in described.items()
-        if f"| `{name}` |" not in page or f"| {text} |" not in page
-    ]
-    assert missing == []
+    assert "| number > 0, < 1 |" in rows["`epsilon`"]
+    assert "whole number ≥ 1; `null` |" in rows["`max_steps`"]
+    assert "| `dapo` | `grpo`, `dr_grpo`, `dapo`," in rows["`loss_type`"]
+    assert "| `true` | `true`, `false` |" in rows["`save_merged`"]
+    assert "| required | number > 0, ≤ 1 |" in rows["`until`"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from trainer.history import MetricsFile, read_metrics
 from trainer.plots import plot_rewards
-from trainer.report import RunFiles, TrainingReport
+from trainer.report import Course, RunFiles, TrainingReport
 from trainer.tally import FailureLimit, Tally
 
 
@@ -59,6 +59,21 @@ def test_picture_of_a_curriculum_is_taller(tmp_path: Path) -> None:
 
 def test_report_of_nothing(tmp_path: Path) -> None:
     """A run without steps has no pace and no rewards, and divides nothing by zero."""
-    files = RunFiles.under(tmp_path, has_merged=False)
-    report = TrainingReport.of(Tally(FailureLimit(0.5, 4)), files, 0, 0, 1.0)
+    files = RunFiles.under(tmp_path, has_adapter=True, has_merged=False)
+    report = TrainingReport.of(Tally(FailureLimit(0.5, 4)), {}, files, Course(0, 0, 1.0))
+    assert report.reward_wait_share is None
     assert (report.seconds_per_step, report.reward_last, report.invalid_share) == (None, None, 0)
+
+
+def test_where_the_result_is(tmp_path: Path) -> None:
+    """An adapter, with or without the merged model; or the whole model and nothing else."""
+    places = [
+        (files.adapter, files.merged, files.model)
+        for has_adapter, has_merged in ((True, True), (True, False), (False, True))
+        if (files := RunFiles.under(tmp_path, has_adapter, has_merged))
+    ]
+    assert places == [
+        (tmp_path / "adapter", tmp_path / "merged", None),
+        (tmp_path / "adapter", None, None),
+        (None, None, tmp_path / "model"),
+    ]

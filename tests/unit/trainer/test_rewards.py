@@ -12,7 +12,8 @@ from shared.errors import ServiceUnreachable as Unreachable
 from shared.rewards import RewardSpec
 from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.states import Simulator
-from trainer.rewards import FormatReward, RewardWeights, TrafficReward, format_reward
+from trainer.form import format_reward
+from trainer.rewards import FormatReward, RewardWeights, TrafficReward
 from trainer.scoring import REWARD_BOUND, BatchScorer, ScoringTerms
 from trainer.tally import BatchCounts, FailureLimit, Tally, zero_variance_share
 

@@ -1,0 +1,60 @@
+"""What watches a run: who writes the metrics, how long rewards are waited for, and hints."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from trainer.health import HealthBounds, HealthWatch
+from trainer.history import MetricsFile, read_metrics
+from trainer.tally import FailureLimit, Tally
+from trainer.watching import HealthCallback, MetricsCallback, TimingCallback
+
+ARGS = cast("TrainingArguments", None)
+CONTROL = TrainerControl()
+
+
+@pytest.mark.parametrize(("is_first", "lines"), [(True, 1), (False, 0)])
+def test_one_rank_writes_the_metrics(tmp_path: Path, is_first: bool, lines: int) -> None:
+    """Several would write every line several times."""
+    file = tmp_path / "metrics.jsonl"
+    callback = MetricsCallback(MetricsFile(file))
+    state = TrainerState(is_world_process_zero=is_first)
+    callback.on_train_begin(ARGS, state, CONTROL)
+    callback.on_log(ARGS, state, CONTROL, logs={"reward": 1.0})
+    assert len(read_metrics(file)) == lines
+
+
+def test_share_of_waiting() -> None:
+    """Since the line before, over whole steps; a line without rewards gets none."""
+    tally = Tally(FailureLimit(0.5, 4))
+    callback = TimingCallback(tally, clock=iter([0.0, 10.0, 10.0, 14.0]).__next__)
+    shares = []
+    for waited_s in (2.0, 1.0):
+        callback.on_step_begin(ARGS, TrainerState(), CONTROL)
+        tally.waited(waited_s)
+        callback.on_step_end(ARGS, TrainerState(), CONTROL)
+        logs: dict[str, Any] = {"reward": 0.0}
+        callback.on_log(ARGS, TrainerState(), CONTROL, logs=logs)
+        shares.append(logs["reward_service/waited_share"])
+    summary = {"train_loss": 0.0}
+    callback.on_log(ARGS, TrainerState(), CONTROL, logs=cast("dict[str, Any]", summary))
+    assert shares == [0.2, 0.25]
+    assert summary == {"train_loss": 0.0}
+    assert tally.waited_share == 3 / 14
+
+
+@pytest.mark.parametrize(("is_first", "said"), [(True, 1), (False, 0)])
+def test_trouble_is_said_once(is_first: bool, said: int) -> None:
+    """By one rank, when it begins; all of them count it."""
+    watch = HealthWatch(HealthBounds(window=1))
+    callback = HealthCallback(watch)
+    state = TrainerState(is_world_process_zero=is_first)
+    with capture_logs() as lines:
+        for step in (1, 2):
+            state.global_step = step
+            callback.on_log(ARGS, state, CONTROL, logs={"reward": 0.0, "outcomes/yes": 1.0})
+    assert [line["trouble"] for line in lines] == ["one_answer"] * said
+    assert watch.episodes == {"one_answer": 1}

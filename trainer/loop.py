@@ -1,0 +1,66 @@
+"""TRL's trainer with what a reward service makes necessary, through methods that it calls.
+
+Nothing of the algorithm is here. The rewards of a batch are asked for as soon as its completions
+exist, so that the call goes on while the reference model computes; and a batch that was lost as a
+whole ends the training *before* its step, on all ranks at once, so that a resumed run makes that
+very step.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from trainer.ranks import first_of_ranks
+from trainer.rewards import batch_of
+from trainer.scoring import BatchScorer
+
+if TYPE_CHECKING:
+    from trl import GRPOTrainer
+
+__all__ = ["BatchLost", "rewarded_trainer"]
+
+_COLUMNS = ("state_id", "tls_id", "decision_kind")
+_COMPLETIONS = 3
+"""Where in what TRL's ``_generate`` returns the completions are; a test looks whether they are."""
+
+
+class BatchLost(Exception):
+    """No reward of a batch can be had, and its step was not made. Never leaves the package."""
+
+
+def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
+    """The trainer's class; made late, because Unsloth replaces TRL's.
+
+    Args:
+        scorer: What the trainer's reward functions ask.
+    """
+    from trl import GRPOTrainer
+
+    class RewardedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+        """GRPO whose rewards come from a service."""
+
+        _rows: Any = None
+        """Of the batch that is being made."""
+
+        def _generate_and_score_completions(self, inputs: Any) -> Any:  # noqa: ANN401
+            self._rows = inputs
+            return super()._generate_and_score_completions(inputs)
+
+        def _generate(self, prompts: Any) -> Any:  # noqa: ANN401 - whatever TRL says
+            generated = super()._generate(prompts)
+            completions = generated[_COMPLETIONS]
+            columns = {name: [row[name] for row in self._rows] for name in _COLUMNS}
+            asked = scorer.scored(completions, batch_of(completions, **columns))
+            asyncio.run_coroutine_threadsafe(asked, self.async_loop)
+            return generated
+
+        def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            began = time.monotonic()
+            rewards = super()._calculate_rewards(*args, **kwargs)
+            scorer.tally.waited(time.monotonic() - began)
+            if (reason := first_of_ranks(scorer.tally.stop.lost_batch)) is not None:
+                scorer.tally.stop.set(reason, is_batch_lost=True)
+                raise BatchLost(reason)
+            return rewards
+
+    return RewardedGRPOTrainer

@@ -1,0 +1,62 @@
+"""What the processes of one run have to agree about. One process agrees with itself.
+
+Every function here but :func:`is_first_rank` is to be called by all ranks at the same point, and
+waits for all of them.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+__all__ = ["any_rank", "every_rank", "first_of_ranks", "from_ranks", "is_first_rank"]
+
+_Value = TypeVar("_Value")
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes files: the only one, or the first that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def from_ranks(value: _Value) -> list[_Value]:
+    """The value of every rank, in their order.
+
+    >>> from_ranks("alone")
+    ['alone']
+    """
+    import torch.distributed as ranks
+
+    if not ranks.is_available() or not ranks.is_initialized():
+        return [value]
+    found: list[_Value | None] = [None] * ranks.get_world_size()
+    ranks.all_gather_object(found, value)
+    return cast("list[_Value]", found)
+
+
+def any_rank(flag: bool, gather: Callable[[bool], list[bool]] = from_ranks) -> bool:
+    """Whether the flag is set on one of the ranks.
+
+    >>> any_rank(False, lambda flag: [flag, True])
+    True
+    """
+    return any(gather(flag))
+
+
+def every_rank(flag: bool, gather: Callable[[bool], list[bool]] = from_ranks) -> bool:
+    """Whether the flag is set on all of them.
+
+    >>> every_rank(True, lambda flag: [flag, False])
+    False
+    """
+    return all(gather(flag))
+
+
+def first_of_ranks(
+    reason: str | None, gather: Callable[[str | None], list[str | None]] = from_ranks
+) -> str | None:
+    """The reason that the first rank with one gives; None where nobody has any.
+
+    >>> first_of_ranks(None, lambda reason: [reason, "it is gone"])
+    'it is gone'
+    """
+    return next((one for one in gather(reason) if one is not None), None)

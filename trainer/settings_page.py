@@ -1,0 +1,130 @@
+"""``python -m trainer.settings_page``: writes ``docs/settings.md`` out of the settings' classes.
+
+Names, defaults, ranges and descriptions stand in the classes alone; a test compares the page.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from trainer.settings import ModelSettings, Settings
+
+__all__ = ["KINDS", "PAGE", "settings_page"]
+
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+
+KINDS = {
+    "greenfork train grpo": "trainer.config:GRPOTrainingConfig",
+    "greenfork train sft": "trainer.sft.config:SFTTrainingConfig",
+    "greenfork train offline": "trainer.offline.settings:OfflineConfig",
+}
+"""The settings of each command."""
+
+_HEAD = """# Settings of training runs
+
+Written by `python -m trainer.settings_page` out of the classes; do not edit. What the command line
+says (an option, or `--set name=value`) wins over the file of `--config`, and the file over the
+defaults. Names that do not exist and values out of range are refused before anything is loaded.
+"""
+_MODEL = "The model, for all of them"
+_NUMBERS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def settings_page() -> str:
+    """The page, as Markdown."""
+    shared = set(ModelSettings.model_fields)
+    parts = [_HEAD, _section(_MODEL, ModelSettings, frozenset())]
+    for command, place in KINDS.items():
+        module, _, name = place.partition(":")
+        kind: type[Settings] = getattr(import_module(module), name)
+        parts.append(_section(f"`{command}`", kind, frozenset(shared)))
+    return "\n".join(parts)
+
+
+def _section(title: str, kind: type[BaseModel], shared: frozenset[str]) -> str:
+    """One class as a table; of what is shared, only other defaults."""
+    lines = [f"## {title}", "", "| setting | default | values | |", "|---|---|---|---|"]
+    for name, field in kind.model_fields.items():
+        inherited = ModelSettings.model_fields.get(name) if name in shared else None
+        if inherited is None or inherited.default != field.default:
+            lines.append(_row(name, field))
+    for name, inner in _nested(kind):
+        lines += ["", f"Each `{name}`:", "", "| | default | values | |", "|---|---|---|---|"]
+        lines += [_row(part, field) for part, field in inner.model_fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    description = " ".join((field.description or "").split()).replace("``", "`")
+    return f"| `{name}` | {_default(field)} | {_values(field)} | {description} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "see below"
+    if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+        return "see below"
+    return f"`{value}`" if value and isinstance(value, str) else f"`{json.dumps(value)}`"
+
+
+def _values(field: FieldInfo) -> str:
+    """The range or the choices."""
+    bounds = [
+        f"{sign} {value}"
+        for rule in field.metadata
+        for name, sign in _NUMBERS.items()
+        if (value := getattr(rule, name, None)) is not None
+    ]
+    kinds = list(dict.fromkeys(kind for kind in _kinds(field.annotation) if kind != "`null`"))
+    said = f"{', '.join(kinds)} {', '.join(bounds)}".strip()
+    is_optional = NoneType in get_args(field.annotation)
+    return f"{said}; `null`" if is_optional else said
+
+
+def _kinds(annotation: Any) -> Iterator[str]:  # noqa: ANN401 - whatever an annotation is
+    """What may stand there, in words."""
+    if get_origin(annotation) is Literal:
+        yield from (f"`{value}`" for value in get_args(annotation))
+    elif annotation in (NoneType, None):
+        yield "`null`"
+    elif get_origin(annotation) in (tuple, list):
+        yield "a list"
+    elif get_origin(annotation) is not None or get_args(annotation):
+        for part in get_args(annotation):
+            yield from _kinds(part)
+    elif isinstance(annotation, type):
+        yield _WORDS.get(annotation, "a table")
+
+
+_WORDS: dict[type, str] = {
+    bool: "`true`, `false`",
+    int: "whole number",
+    float: "number",
+    str: "text",
+}
+
+
+def _nested(kind: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The settings that are settings of their own, and their classes."""
+    for name, field in kind.model_fields.items():
+        yield from ((name, inner) for inner in _classes(field.annotation))
+
+
+def _classes(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _classes(part)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(settings_page(), encoding="utf-8")
