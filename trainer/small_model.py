@@ -38,6 +38,7 @@ _TEMPLATE = (
     "{%- if add_generation_prompt -%}" + _ASSISTANT + "{%- endif -%}"
 )
 _NUMBERS = tuple(str(number) for number in range(100))
+_WORD = r',?"[A-Za-z_]+":?'
 _MAX_PHRASES = 96
 _MIN_PHRASE_CHARS = 40
 _MAX_TEXTS = 2000
@@ -110,7 +111,9 @@ def learn_tokenizer(
 ) -> "PreTrainedTokenizerFast":
     """A byte-level BPE of the texts, with whole phrases and whole numbers as tokens.
 
-    Runs of digits stand apart from all else, so that a number is never a part of another token.
+    Runs of digits stand apart from all else, so that a number is never a part of another token; so
+    do JSON's keys and words: an answer is then written piece by piece, and not as one token, which
+    would be a classifier and no language model.
 
     Args:
         conversations: The texts.
@@ -159,6 +162,7 @@ def _learn_bytes(texts: Sequence[str], vocabulary: int) -> "Tokenizer":
     words.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"[0-9]{1,2}"), "isolated"),
+            pre_tokenizers.Split(Regex(_WORD), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
