@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from cli import dataset_difficulty, dataset_verify
+from cli import dataset_difficulty, dataset_plans, dataset_verify
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
@@ -37,6 +37,7 @@ def _group() -> None:
 
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
 app.command(epilog=dataset_difficulty.EXAMPLE)(dataset_difficulty.difficulty)
+app.command(epilog=dataset_plans.EXAMPLES)(dataset_plans.plans)
 
 
 _EXAMPLES = """Examples:

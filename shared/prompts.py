@@ -11,7 +11,14 @@ from shared.errors import DatasetError
 from shared.model import WireModel
 from shared.signals import Signal, SignalState
 
-__all__ = ["Junction", "LaneCounts", "build_prompt", "difficulty", "read_prompt"]
+__all__ = [
+    "Junction",
+    "LaneCounts",
+    "build_prompt",
+    "difficulty",
+    "plan_prompt",
+    "read_prompt",
+]
 
 _SITUATION = (
     "You control one traffic light. Each green phase lists the vehicles on its lanes: queued "
@@ -166,6 +173,33 @@ def read_prompt(prompt: Sequence[Message]) -> Junction:
         for phase, shown in view.phases.items()
     }
     return Junction(phases=phases, **view.model_dump(exclude={"phases"}))
+
+
+def plan_prompt(
+    prompt: Sequence[Message], extend_s: int, plan_steps: int
+) -> tuple[Message, Message]:
+    """A prompt of :func:`build_prompt` for *extend*, *phase* or *plan*, asking for a longer plan.
+
+    Args:
+        prompt: The messages.
+        extend_s: Seconds a *yes* adds, and between decision points.
+        plan_steps: Decisions that are asked for.
+
+    Raises:
+        DatasetError: ``unreadable_prompt``: the last message is not one of :func:`build_prompt`.
+
+    >>> user = ('{"phases":{"0":{"queued":4,"approaching":5,"passed":6}},"current_phase":0,'
+    ...     '"elapsed_green":12,"min_green":5,"max_green":60}')
+    >>> asked = plan_prompt([Message(role="user", content=user)], extend_s=5, plan_steps=4)
+    >>> "4 answers of" in asked[0].content, asked[1].content == user
+    (True, True)
+    """
+    read_prompt(prompt)
+    question = _QUESTIONS["plan"].format(extend_s=extend_s, plan_steps=plan_steps)
+    return (
+        Message(role="system", content=_SITUATION + question),
+        Message(role="user", content=prompt[-1].content),
+    )
 
 
 def _unreadable(reason: str) -> DatasetError:

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, assert_never
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from shared.candidates import ScoredDecision
 from shared.completions import render_completion
 from shared.dataset import Outcome
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.errors import DatasetError
-from shared.model import WireModel
 from trainer.dataset import as_messages, dataset_files, read_records
 from trainer.evaluation.worth import stored_reward
 from trainer.offline.levels import ScoredSequence
@@ -32,7 +32,6 @@ __all__ = [
     "Candidate",
     "CandidateGroup",
     "MetricsReward",
-    "ScoredDecision",
     "group_of",
     "load_candidates",
 ]
@@ -41,16 +40,6 @@ MetricsReward = Literal["queue", "wait", "pressure", "speed"]
 """The rewards that the metrics of one rollout are enough for."""
 
 _MIN_CANDIDATES = 2
-
-
-class ScoredDecision(WireModel):
-    """One candidate of ours: a decision and its exact reward."""
-
-    decision: Decision
-    reward: FiniteFloat
-    """Higher is better."""
-    task: FiniteFloat | None = None
-    """A closed-loop figure, higher is better, where one was computed."""
 
 
 @dataclass(frozen=True)
