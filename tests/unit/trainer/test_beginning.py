@@ -1,0 +1,62 @@
+"""What a run goes on from, and where its metrics go."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ConfigError
+from trainer.beginning import check_report_to, checkpoint_of, stay_offline
+
+
+def _save(root: Path, *steps: int) -> None:
+    for step in steps:
+        folder = root / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "trainer_state.json").write_text("{}")
+
+
+def test_the_latest_checkpoint_is_that_of_the_most_steps(tmp_path: Path) -> None:
+    """By number, not by name; a folder that is none is passed over."""
+    _save(tmp_path, 50, 100, 9)
+    (tmp_path / "checkpoint-200").mkdir()
+    (tmp_path / "checkpoint-best").mkdir()
+
+    assert checkpoint_of("latest", str(tmp_path)) == tmp_path / "checkpoint-100"
+
+
+def test_a_run_that_is_not_resumed_has_no_checkpoint(tmp_path: Path) -> None:
+    """Whatever lies there."""
+    _save(tmp_path, 50)
+
+    assert checkpoint_of(None, str(tmp_path)) is None
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """By its folder, or by the run's."""
+    with pytest.raises(ConfigError, match="is not a checkpoint"):
+        checkpoint_of(str(tmp_path / "checkpoint-1"), str(tmp_path))
+    with pytest.raises(ConfigError, match="no checkpoint in"):
+        checkpoint_of("latest", str(tmp_path))
+
+
+def test_metrics_go_only_where_something_is_installed() -> None:
+    """The message says what to install."""
+    check_report_to("none")
+    check_report_to("json")  # any package will do
+
+    with pytest.raises(ConfigError, match="pip install no_such_package"):
+        check_report_to("no_such_package")
+
+
+def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless somebody asked for it before."""
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "0")
+    monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+
+    stay_offline()
+
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    assert os.environ["HF_DATASETS_OFFLINE"] == "0"
