@@ -134,7 +134,9 @@ def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
 def _pick_backend(
     config: ModelSettings, device: Literal["cpu", "cuda"]
 ) -> Literal["transformers", "unsloth"]:
-    if config.backend == "transformers":
+    if config.backend == "unsloth" and config.lora_rank == 0:
+        raise ConfigError("backend: unsloth trains an adapter here; set a lora_rank above 0")
+    if config.backend == "transformers" or config.lora_rank == 0:
         return "transformers"
     is_usable = device == "cuda" and importlib.util.find_spec("unsloth") is not None
     if config.backend == "unsloth" and not is_usable:
@@ -163,6 +165,7 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+        model.requires_grad_(True)  # the adapter froze what was under it
     tokenizer = AutoTokenizer.from_pretrained(
         _tokenizer_of(folder, base), local_files_only=True, clean_up_tokenization_spaces=False
     )

@@ -113,6 +113,7 @@ class Tally:
     last: BatchCounts | None = None
     """The latest batch."""
     last_seconds: float = 0.0
+    last_rollouts: int = 0
     last_waited: float = 0.0
     last_step: float = 0.0
 
@@ -128,7 +129,7 @@ class Tally:
 
     def service_answered(self, seconds: float, rollouts: int) -> None:
         """Takes how long the service took for a batch, and the rollouts that it started."""
-        self.last_seconds = seconds
+        self.last_seconds, self.last_rollouts = seconds, rollouts
         self.reward_seconds += seconds
         self.rollouts += rollouts
 
@@ -169,6 +170,7 @@ class Tally:
             "outcomes/failed": batch.failed_items / batch.items,
             "outcomes/cached": batch.cached / batch.items,
             "reward_service/seconds": self.last_seconds,
+            "reward_service/rollouts": self.last_rollouts,
         }
         if batch.zero_variance is not None:
             shares["outcomes/zero_variance_groups"] = batch.zero_variance

@@ -96,8 +96,8 @@ class SmallService:
 
 
 @contextmanager
-def running(service: SmallService) -> Iterator[str]:
-    """Serves on a free port of the loopback interface; gives the URL."""
+def running(service: SmallService, port: int = 0) -> Iterator[str]:
+    """Serves on a port of the loopback interface, a free one by default; gives the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -122,7 +122,7 @@ def running(service: SmallService) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Not to the test's output."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -1,10 +1,13 @@
 """GRPO from settings to files."""
 
 import json
+import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from shared.errors import (
     ConfigError,
@@ -70,6 +73,8 @@ class TestRun:
                 "outcomes/failed",
                 "outcomes/zero_variance_groups",
                 "reward_service/seconds",
+                "reward_service/waited_share",
+                "entropy",
                 "kl",
             } <= line.keys()
 
@@ -135,6 +140,62 @@ class TestRun:
                 report = train_grpo(settings(url, output_dir=str(tmp_path / name)))
                 histories.append([m["reward"] for m in read_metrics(report.files.metrics)])
         assert histories[0] == histories[1]
+
+    def test_asks_for_rewards_while_the_reference_computes(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The service has a batch before the log-probabilities of the reference are there."""
+        from trl import GRPOTrainer
+
+        real = GRPOTrainer._get_per_token_logps_and_entropies
+        has_arrived, in_time = threading.Event(), list[bool]()
+
+        def arriving(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
+            has_arrived.set()
+            return yes_is_better(item, request)
+
+        def computing(self: GRPOTrainer, *args: object, **more: object) -> object:
+            if not torch.is_grad_enabled():
+                in_time.append(has_arrived.wait(timeout=10))
+                has_arrived.clear()
+            return real(self, *args, **more)
+
+        monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", computing)
+        with running(SmallService(arriving)) as url:
+            train_grpo(settings(url, kl_coeff=0.1, max_steps=2, save_merged=False))
+        assert in_time == [True, True]
+
+
+class TestAllWeights:
+    """``lora_rank: 0``: no adapter."""
+
+    def test_is_saved_whole_and_goes_on(self, settings: Settings, tiny_llama: Path) -> None:
+        """Every weight moved, one model is written, and a checkpoint of it is gone on with."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        with running(SmallService(yes_is_better)) as url:
+            config = settings(url, lora_rank=0, max_steps=2)
+            train_grpo(config)
+            more = {"max_steps": 3, "resume_from_checkpoint": "latest"}
+            report = train_grpo(config.model_copy(update=more))
+            files = report.files
+            assert (report.steps, files.adapter, files.merged) == (3, None, None)
+            trained = AutoModelForCausalLM.from_pretrained(str(files.model)).state_dict()
+            start = AutoModelForCausalLM.from_pretrained(tiny_llama).state_dict()
+            assert all(not torch.equal(trained[name], start[name]) for name in start)
+            assert AutoTokenizer.from_pretrained(str(files.model)).chat_template
+            again = {"model_path": str(files.model), "output_dir": f"{config.output_dir}-2"}
+            assert train_grpo(config.model_copy(update=again)).steps == 2
+
+    def test_reference_is_the_model_it_started_from(self, settings: Settings) -> None:
+        """An adapter that is merged at the start is under the reference as well: no KL at first."""
+        with running(SmallService(yes_is_better)) as url:
+            adapter = train_grpo(settings(url, save_merged=False, learning_rate=0.05)).files.adapter
+            config = settings(url, lora_rank=0, kl_coeff=0.1, max_steps=2, model_path=str(adapter))
+            config = config.model_copy(update={"output_dir": f"{config.output_dir}-2"})
+            kl = [line["kl"] for line in read_metrics(train_grpo(config).files.metrics)]
+        assert kl[0] == pytest.approx(0, abs=1e-6)
+        assert kl[1] > 1e-4
 
 
 class TestStop:
@@ -226,6 +287,21 @@ class TestRefusals:
         """``latest`` without a checkpoint is an error, not a new run."""
         with pytest.raises(ConfigError, match="no checkpoint"):
             train_grpo(settings(NOBODY, resume_from_checkpoint="latest"))
+
+    def test_checkpoint_of_another_model(
+        self, settings: Settings, tiny_llama: Path, tmp_path: Path
+    ) -> None:
+        """Of the same shape, on the same base: both models are named, nothing is trained."""
+        other = tmp_path / "other"
+        with running(SmallService(yes_is_better)) as url:
+            first = train_grpo(settings(url, max_steps=2))
+            start = str(first.files.merged)
+            config = settings(url, model_path=start, resume_from_checkpoint="latest")
+            with pytest.raises(ConfigError, match=rf"model '{tiny_llama}', .* is '{start}'"):
+                train_grpo(config)
+            shutil.copytree(tiny_llama, other)
+            moved = settings(url, model_path=str(other), resume_from_checkpoint="latest")
+            assert train_grpo(moved).steps == 4, "the same model in another place"
 
     def test_seconds_that_the_prompts_do_not_say(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch

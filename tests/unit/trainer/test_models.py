@@ -111,6 +111,73 @@ def test_what_needs_a_gpu_is_refused_without_one(
         pick_hardware(GRPOTrainingConfig(**changes))
 
 
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """A GPU that computes in bf16, and the packages that are installed: those that a test adds."""
+    packages: set[str] = set()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(
+        "trainer.models.importlib.util.find_spec", lambda name: name in packages or None
+    )
+    return packages
+
+
+@pytest.mark.parametrize(
+    ("installed", "changes", "backend"),
+    [
+        ({"unsloth"}, {}, "unsloth"),
+        ({"unsloth"}, {"backend": "transformers"}, "transformers"),
+        ({"unsloth"}, {"lora_rank": 0}, "transformers"),
+        ({"unsloth", "vllm"}, {"use_vllm": True}, "unsloth"),
+        ({"unsloth"}, {"load_in_4bit": True}, "unsloth"),
+        ({"vllm"}, {"use_vllm": True}, "transformers"),
+        (set(), {}, "transformers"),
+    ],
+)
+def test_what_a_gpu_is_used_by(
+    gpu: set[str], installed: set[str], changes: dict[str, object], backend: str
+) -> None:
+    """Unsloth where it is installed, an adapter is trained, and nothing else is asked for."""
+    gpu |= installed
+    assert pick_hardware(GRPOTrainingConfig(**changes)) == Hardware("cuda", True, backend)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"use_vllm": True}, "use_vllm needs vLLM: pip install greenfork"),
+        ({"backend": "unsloth"}, "pip install greenfork"),
+        ({"load_in_4bit": True}, "needs the unsloth backend"),
+        ({"load_in_4bit": True, "lora_rank": 0}, "quantized weights cannot be trained"),
+        ({"backend": "unsloth", "lora_rank": 0}, "set a lora_rank above 0"),
+    ],
+)
+def test_package_that_is_missing_on_a_gpu(
+    gpu: set[str], changes: dict[str, object], message: str
+) -> None:
+    """Named, with what installs it, before a model is loaded."""
+    with pytest.raises(ConfigError, match=message):
+        pick_hardware(GRPOTrainingConfig(**changes))
+
+
+def test_vllm_arrives_at_the_trainer(tmp_path: Path) -> None:
+    """In the process that trains, or on a server of its own; not at all by default."""
+    base = {"output_dir": str(tmp_path), "backend": "transformers", "max_seq_length": 300}
+    off, inside, server = (
+        grpo_arguments(GRPOTrainingConfig(**base, **changes), CPU)
+        for changes in (
+            {},
+            {"use_vllm": True, "vllm_tensor_parallel_size": 2},
+            {"use_vllm": True, "vllm_mode": "server", "vllm_server_url": "http://gpu-box:9"},
+        )
+    )
+    assert not off.use_vllm
+    assert (inside.vllm_mode, inside.vllm_server_base_url) == ("colocate", None)
+    assert (inside.vllm_tensor_parallel_size, inside.vllm_max_model_length) == (2, 300)
+    assert (server.vllm_mode, server.vllm_server_base_url) == ("server", "http://gpu-box:9")
+
+
 @pytest.mark.parametrize(
     ("capability", "is_bf16"), [("amx_bf16", True), ("avx512_bf16", True), ("avx2", False)]
 )
@@ -132,13 +199,23 @@ def test_eight_bit_optimizer_falls_back_on_a_cpu(tmp_path: Path) -> None:
 def test_settings_arrive_at_the_trainer(tmp_path: Path) -> None:
     """Under the trainer's names."""
     config = GRPOTrainingConfig(
-        output_dir=str(tmp_path), kl_coeff=0.2, format_weight=0.5, max_steps=3, max_new_tokens=9
+        output_dir=str(tmp_path),
+        kl_coeff=0.2,
+        format_weight=0.5,
+        max_steps=3,
+        max_new_tokens=9,
+        epsilon=0.1,
+        epsilon_high=0.28,
+        entropy_coeff=0.005,
+        loss_type="bnpo",
     )
     arguments = grpo_arguments(config, CPU)
     assert arguments.beta == 0.2
     assert arguments.reward_weights == [0.5, 1.0]
     assert arguments.max_steps == 3
     assert arguments.max_completion_length == 9
+    assert (arguments.epsilon, arguments.epsilon_high) == (0.1, 0.28)
+    assert (arguments.entropy_coef, arguments.loss_type) == (0.005, "bnpo")
     assert arguments.report_to == []
 
 

@@ -148,6 +148,7 @@ async def test_metrics_of_a_batch() -> None:
             "outcomes/yes": 4 / 5,
             "outcomes/zero_variance_groups": 1 / 2,
             "reward_service/seconds": 1,
+            "reward_service/rollouts": 2,
             "invalid/no_json": 1 / 7,
             "failed/worker_lost": 1 / 7,
         }
