@@ -1,0 +1,1 @@
+"""Offline post-training, without training anything."""

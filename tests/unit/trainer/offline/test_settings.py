@@ -1,0 +1,50 @@
+"""The settings of offline post-training are checked, and take their rate from the start's run."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ConfigError
+from trainer.offline.settings import OfflineConfig, rate_of_start
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rce_epochs": 0, "grpo_epochs": 0}, "nothing to do"),
+        ({"kl_coeff": 100}, "must begin between"),
+        ({"kl_low": 0.5}, "kl_low .0.5. must be smaller"),
+        ({"tau_end": 0}, "tau_end: "),
+        ({"epsilon": 1}, "epsilon: "),
+        ({"reward_name": "queue_gain"}, "reward_name: "),
+        ({"score_weight": 0, "sequence_weight": 0, "task_weight": 0}, "are all 0"),
+        ({"grpo_epoch": 1}, "did you mean 'grpo_epochs'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str) -> None:
+    """With the setting's name."""
+    with pytest.raises(ConfigError, match=message):
+        OfflineConfig.checked(values)
+
+
+def test_the_rate_is_a_tenth_of_the_one_the_start_had(tmp_path: Path) -> None:
+    """As its run's config.yaml says, beside the model or above it."""
+    (tmp_path / "config.yaml").write_text("learning_rate: 0.002\nseed: 1\n")
+    config = OfflineConfig(model_path=str(tmp_path / "model"))
+    assert config.peak_rate == pytest.approx(2e-4)
+
+
+def test_a_rate_that_is_given_wins() -> None:
+    """Its own over the start's."""
+    assert OfflineConfig(sft_learning_rate=1e-3).peak_rate == pytest.approx(1e-4)
+    assert OfflineConfig(sft_learning_rate=1e-3, learning_rate=0.5).peak_rate == 0.5
+
+
+@pytest.mark.parametrize("text", [None, "- a list", "learning_rate: fast", "a: [", "seed: 1"])
+def test_a_start_that_does_not_say_its_rate_has_none(tmp_path: Path, text: str | None) -> None:
+    """The rate is then a tenth of 1e-4."""
+    if text is not None:
+        (tmp_path / "config.yaml").write_text(text)
+    model = tmp_path / "run" / "model"
+    assert rate_of_start(model.parent) is None
+    assert OfflineConfig(model_path=str(model)).peak_rate == pytest.approx(1e-5)
