@@ -103,6 +103,8 @@ def _housekeeping(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, A
         "save_total_limit": config.save_total_limit,
         "report_to": config.report_to,
         "run_name": Path(config.output_dir).name,
+        "project": "greenfork",
+        "trackio_static_space_id": False,  # nothing is sent anywhere but to the local tracker
         "ddp_timeout": _rank_timeout_s(config),
         "disable_tqdm": True,
     }

@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -164,6 +165,31 @@ class TestRun:
         with running(SmallService(arriving)) as url:
             train_grpo(settings(url, kl_coeff=0.1, max_steps=2, save_merged=False))
         assert in_time == [True, True]
+
+    def test_a_tracker_is_told_what_the_file_is_told(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever the setting names gets every metric of ours, and the name of the run."""
+        from transformers import TrainerCallback, TrainingArguments
+        from transformers.integrations import integration_utils
+
+        told: list[dict[str, float]] = []
+        names: set[str | None] = set()
+
+        class Tracker(TrainerCallback):
+            def on_log(self, args: TrainingArguments, *_: object, **more: Any) -> None:
+                names.add(args.run_name)
+                told.append(dict(more["logs"]))
+
+        monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
+        monkeypatch.setattr("trainer.preflight.check_report_to", lambda config: None)
+        with running(SmallService(yes_is_better)) as url:
+            config = settings(url, report_to="tensorboard", adaptive_kl=True, max_steps=2)
+            lines = read_metrics(train_grpo(config).files.metrics)
+        assert names == {Path(config.output_dir).name}
+        for line, known in zip(lines, told, strict=False):
+            assert {"kl_coeff", "reward_service/waited_share", "outcomes/cached"} <= line.keys()
+            assert line.keys() - {"step"} <= known.keys()
 
 
 class TestAllWeights:
