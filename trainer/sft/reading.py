@@ -55,6 +55,9 @@ def questions(junction: Junction) -> list[list[Question]]:
         list(_counts(junction, "queued vehicles", lambda count: count.queued)),
         list(_counts(junction, "approaching vehicles", lambda count: count.approaching)),
         list(_counts(junction, "vehicles, queued and approaching,", _vehicles)),
+        [_listed(junction, "queued vehicles", lambda count: count.queued)],
+        [_listed(junction, "approaching vehicles", lambda count: count.approaching)],
+        [_listed(junction, "vehicles, queued and approaching,", _vehicles)],
     ]
     return [kind for kind in kinds if kind]
 
@@ -73,6 +76,14 @@ def _counts(
     """How many of something each phase has."""
     for phase, count in sorted(junction.phases.items()):
         yield _asked(f"How many {what} does phase {phase} have?", "vehicles", weigh(count))
+
+
+def _listed(junction: Junction, what: str, weigh: Callable[[LaneCounts], int]) -> Question:
+    """How many of something every phase has: as much to learn from as many questions of one."""
+    counts = {str(phase): weigh(count) for phase, count in sorted(junction.phases.items())}
+    question = f"How many {what} does each green phase have?"
+    form = 'Answer with JSON only: {"<phase>": <number>, ...}.'
+    return f"{_SITUATION}{question} {form}", json.dumps(counts)
 
 
 def _asked(question: str, name: str, answer: float) -> Question:

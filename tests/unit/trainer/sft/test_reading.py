@@ -35,6 +35,8 @@ JUNCTION = Junction(
         ("How many queued vehicles does phase 0 have?", {"vehicles": 4}),
         ("How many approaching vehicles does phase 2 have?", {"vehicles": 7}),
         ("How many vehicles, queued and approaching, does phase 2 have?", {"vehicles": 10}),
+        ("How many queued vehicles does each green phase have?", {"0": 4, "2": 3}),
+        ("How many approaching vehicles does each green phase have?", {"0": 1, "2": 7}),
     ],
 )
 def test_answers_are_those_of_the_state(words: str, answer: dict[str, int]) -> None:
