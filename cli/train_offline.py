@@ -61,7 +61,7 @@ def offline(
     """Post-train on scored candidates: imitate the better ones, then prefer them. No service.
 
     What the command line sets wins over the file, and the file over the defaults. The candidates
-    and every setting are described in docs/offline.md.
+    are described in docs/offline.md, every setting in docs/settings.md.
     """
     from trainer.offline import OfflineConfig
     from trainer.settings import load_settings

@@ -14,6 +14,7 @@ from trainer.offline.candidates import CandidateGroup, load_candidates
 from trainer.offline.levels import group_advantages
 from trainer.offline.report import AdvantageSpread
 from trainer.offline.settings import OfflineConfig
+from trainer.origin import check_origin
 
 __all__ = ["Prepared", "Resume", "newest_checkpoint", "prepare_offline", "spread_of"]
 
@@ -53,12 +54,15 @@ def prepare_offline(config: OfflineConfig) -> Prepared:
     Raises:
         DatasetError: Candidates are missing, wrong, or too few to hold some out.
         ModelError: The model is missing.
-        ConfigError: Settings do not fit the machine, or the output folder is of another run.
+        ConfigError: Settings do not fit the machine, the output folder is of another run, or a
+            checkpoint of another model.
     """
     check_report_to(config.report_to)
     check_model(config.model_path)
     resume = _resume(config)
-    hardware = pick_hardware(_precise(config))
+    if resume is not None:
+        check_origin(resume.checkpoint, config)
+    hardware = pick_hardware(config.for_loading)
     train, validation = _split(config)
     weights, is_pooled = config.level_weights, config.scale_rewards == "dataset"
     return Prepared(
@@ -95,15 +99,6 @@ def newest_checkpoint(folder: Path) -> Path | None:
         return checkpoint_of("latest", str(folder))
     except ConfigError:
         return None
-
-
-def _precise(config: OfflineConfig) -> OfflineConfig:
-    """The settings with ``precision: auto`` as fp32 where all weights are trained.
-
-    A weight in bf16 is not changed by a step of less than about 0.4 % of it.
-    """
-    is_open = config.lora_rank == 0 and config.precision == "auto"
-    return config.model_copy(update={"precision": "fp32"}) if is_open else config
 
 
 def _split(config: OfflineConfig) -> tuple[list[CandidateGroup], list[CandidateGroup]]:

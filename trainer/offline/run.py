@@ -15,6 +15,7 @@ from trainer.offline.plots import plot_offline
 from trainer.offline.preparation import Prepared, newest_checkpoint, prepare_offline, spread_of
 from trainer.offline.report import OfflineFiles, OfflineReport, Validation
 from trainer.offline.settings import OfflineConfig
+from trainer.origin import ModelOrigin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +100,7 @@ class _Run:
         disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
         set_seed(self._config.seed)  # before the adapter gets its first weights
         self._write_config()
-        subject = _Subject.of(load_model(self._config, self._ready.hardware))
+        subject = _Subject.of(load_model(self._config.for_loading, self._ready.hardware))
         queries = self._encoded(subject)
         before = None if self._ready.resume else self._assessed(subject, queries)
         self._imitate(subject, queries)
@@ -216,6 +217,7 @@ class _Run:
         from rich.console import Console
         from transformers import PrinterCallback
 
+        from trainer.callbacks import OriginCallback
         from trainer.offline.callbacks import (
             StageFile,
             StageMetricsCallback,
@@ -224,6 +226,7 @@ class _Run:
 
         number, before = (1, 0) if name == "rce" else (2, self._steps["rce"])
         stage.remove_callback(PrinterCallback)
+        stage.add_callback(OriginCallback(ModelOrigin.of(self._config)))
         stage.add_callback(StageMetricsCallback(StageFile(self._files.metrics, number, before)))
         if self._show_progress:
             stage.add_callback(StageProgressCallback(Console(stderr=True), f"stage {number}"))
@@ -242,11 +245,8 @@ class _Run:
         tokenizer.save_pretrained(trained)
         if files.merged is None:
             return
-        if self._ready.hardware.backend == "unsloth":
-            model.save_pretrained_merged(str(files.merged), tokenizer, save_method="merged_16bit")
-        else:
-            model.merge_and_unload().save_pretrained(files.merged)
-            tokenizer.save_pretrained(files.merged)
+        model.merge_and_unload().save_pretrained(files.merged)
+        tokenizer.save_pretrained(files.merged)
 
     def _report(
         self,

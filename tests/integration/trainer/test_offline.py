@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cli.main import app
+from shared.errors import ConfigError
 from trainer.history import read_metrics
 from trainer.offline import OfflineConfig, train_offline
 
@@ -136,6 +137,22 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
         assert [line.get("kl") for line in read_metrics(again.files.metrics)] == [
             line.get("kl") for line in read_metrics(report.files.metrics)
         ]
+
+
+def test_a_checkpoint_of_another_model_is_refused(
+    config: Callable[..., OfflineConfig], tmp_path: Path
+) -> None:
+    """Both are named, before anything is loaded."""
+    short = config(rce_epochs=1, grpo_epochs=0)
+    train_offline(short, show_progress=False)
+    other = short.model_copy(
+        update={
+            "model_path": str(Path(short.output_dir) / "model"),
+            "resume_from_checkpoint": "latest",
+        }
+    )
+    with pytest.raises(ConfigError, match="another model"):
+        train_offline(other, show_progress=False)
 
 
 def _command(arguments: list[str], printed: pytest.CaptureFixture[str]) -> tuple[object, Any]:

@@ -14,6 +14,8 @@ from trainer.offline.settings import OfflineConfig, rate_of_start
         ({"rce_epochs": 0, "grpo_epochs": 0}, "nothing to do"),
         ({"kl_coeff": 100}, "must begin between"),
         ({"kl_low": 0.5}, "kl_low .0.5. must be smaller"),
+        ({"backend": "unsloth"}, "generates nothing"),
+        ({"use_vllm": True}, "generates nothing"),
         ({"tau_end": 0}, "tau_end: "),
         ({"epsilon": 1}, "epsilon: "),
         ({"reward_name": "queue_gain"}, "reward_name: "),
