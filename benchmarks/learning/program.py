@@ -1,0 +1,108 @@
+"""The proof from end to end: the order of things."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.gateways import GatewayServer
+from benchmarks.learning.commands import CORES, Command, run_all
+from benchmarks.learning.judging import judged_points, judgement
+from benchmarks.learning.plan import Family, Plan
+from benchmarks.learning.stages import Stages
+from benchmarks.learning.trainings import WARM_START, Trainings
+from trainer.evaluation.report import Evaluation
+
+__all__ = ["Proof"]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One run of the program. What was finished before is not done again.
+
+    Args:
+        plan: What to do.
+        out: The folder for everything.
+        say: Told how far it is.
+    """
+
+    plan: Plan
+    out: Path
+    say: Callable[[str], None] = print
+
+    @property
+    def stages(self) -> Stages:
+        """What was done."""
+        return Stages(self.out / "stages", self.say)
+
+    @property
+    def trainings(self) -> Trainings:
+        """What is trained, and where."""
+        return Trainings(self.plan, self.out)
+
+    def prepare(self, *others: Family) -> None:
+        """Builds the decision points, and the model that all trainings start from.
+
+        Args:
+            others: Families that nothing is trained on.
+        """
+        self.run(self._builds(self.plan.train, CORES), at_once=1)
+        builds = [command for family in others for command in self._builds(family, 1)]
+        self.run([self.trainings.warm_start(), *builds])
+
+    def train(self) -> None:
+        """Trains, by GRPO through a service's URL, and otherwise for comparison."""
+        if all(map(self.stages.is_done, self.trainings.names)):
+            self.say("all trainings: done before")
+            return
+        with self.serving() as url:
+            self.run(self.trainings.compared(url))
+
+    def run(self, commands: list[Command], at_once: int = CORES) -> None:
+        """Runs commands, side by side, that were not run before."""
+        run_all(commands, self.stages, self.out / "logs", at_once)
+
+    def serving(self) -> "Serving":
+        """A reward service of the training states, as a context that gives its URL."""
+        return Serving(self.out / "train", self.out / "service", self.say)
+
+    def judged(self, family: Family) -> Evaluation:
+        """How everybody does on the decision points of a family.
+
+        Args:
+            family: One that was built.
+        """
+        models = [(name, self.trainings.model(name)) for name in self.trainings.names]
+        found = self.stages.run(
+            f"judged-{family.name}",
+            lambda: self._judge(family, models).model_dump(mode="json"),
+        )
+        return Evaluation.model_validate(found)
+
+    def _judge(self, family: Family, models: list[tuple[str, Path]]) -> Evaluation:
+        trained_on = judged_points(self.out / self.plan.train.name)
+        folder = self.out / family.name
+        return judgement(folder, trained_on, models, WARM_START, self.say)
+
+    def _builds(self, family: Family, workers: int) -> list[Command]:
+        root = self.out / family.name
+        return [
+            Command(f"{family.name}-{network.name}", family.build(network, root, workers))
+            for network in family.networks
+        ]
+
+
+class Serving:
+    """``greenfork serve`` while a block runs."""
+
+    def __init__(self, states: Path, data_dir: Path, say: Callable[[str], None]) -> None:
+        self._server = GatewayServer(states, data_dir, CORES)
+        self._say = say
+
+    def __enter__(self) -> str:
+        self._server.__enter__()
+        url = f"http://127.0.0.1:{self._server.port}"
+        self._say(f"rewards come from {url}")
+        return url
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.__exit__(*exc)

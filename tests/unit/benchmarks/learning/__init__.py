@@ -1,0 +1,1 @@
+"""The proof of learning: its parts, without any training."""
