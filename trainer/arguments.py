@@ -26,14 +26,18 @@ def grpo_arguments(config: GRPOTrainingConfig, hardware: Hardware) -> "GRPOConfi
     Raises:
         ConfigError: TRL or Transformers refuse a value that we do not check ourselves.
     """
+    import torch
     from trl import GRPOConfig
 
     try:
-        return GRPOConfig(
+        arguments = GRPOConfig(
             **_learning(config, hardware), **_generation(config), **_housekeeping(config, hardware)
         )
     except ValueError as exc:
         raise ConfigError(f"the trainer refuses the settings: {exc}") from exc
+    if hardware.device == "cpu":  # of several ranks "cpu:0", which no checkpoint can be loaded to
+        arguments._setup_devices = torch.device("cpu")
+    return arguments
 
 
 def check_report_to(config: GRPOTrainingConfig) -> None:
@@ -106,6 +110,7 @@ def _housekeeping(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, A
         "project": "greenfork",
         "trackio_static_space_id": False,  # nothing is sent anywhere but to the local tracker
         "ddp_timeout": _rank_timeout_s(config),
+        "ddp_find_unused_parameters": False,
         "disable_tqdm": True,
     }
 

@@ -146,6 +146,7 @@ class _Run:
         seconds = time.monotonic() - began
         if is_first_rank():
             plot_rewards(self._files.metrics, self._files.plot)
+        from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
         if (reason := self._tally.stop.reason) is not None:
             raise TrainingStopped(f"{reason}. {_way_on(saved, self._files.config)}")
         before = int(start.name.rpartition("-")[2]) if start else 0

@@ -232,9 +232,10 @@ def _scored(result: ScoreResult) -> Scored:
 
 
 def _lost(error: ServiceError) -> str:
+    said = error.message.rstrip(".")
     if isinstance(error, ServiceRefused):
         return (
-            f"the reward service refused a batch: {error.message}. Check that it serves the states "
+            f"the reward service refused a batch: {said}. Check that it serves the states "
             "of this dataset"
         )
-    return f"the reward service was lost: {error.message}. Start it again"
+    return f"the reward service was lost: {said}. Start it again"

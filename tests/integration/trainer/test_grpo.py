@@ -5,7 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 import torch
@@ -177,9 +177,9 @@ class TestRun:
         names: set[str | None] = set()
 
         class Tracker(TrainerCallback):
-            def on_log(self, args: TrainingArguments, *_: object, **more: Any) -> None:
+            def on_log(self, args: TrainingArguments, *_: object, **more: object) -> None:
                 names.add(args.run_name)
-                told.append(dict(more["logs"]))
+                told.append(cast("dict[str, float]", more["logs"]).copy())
 
         monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
         monkeypatch.setattr("trainer.preflight.check_report_to", lambda config: None)
