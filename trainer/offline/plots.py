@@ -43,6 +43,8 @@ def plot_offline(metrics: Path, advantages: Sequence[Sequence[float]], target: P
     spread.hist([a for group in advantages for a in group], bins=40, color=_BLUE)
     spread.set_xlabel("advantage, standard deviations")
     spread.set_ylabel("candidates")
+    for axes in panels:
+        axes.set_xlim(0, 1.02 * max((line["step"] for line in lines), default=1))
     figure.suptitle("Offline post-training", x=0.01, ha="left", fontweight="bold")
     for axes in (*panels, spread):
         axes.grid(alpha=0.25)
