@@ -12,7 +12,7 @@ from shared.dataset import Message
 from shared.decisions import DecisionKind, Plan
 from shared.errors import DatasetError
 from shared.legality import check_legality, legal_decisions
-from shared.prompts import LaneCounts, build_prompt, read_prompt
+from shared.prompts import LaneCounts, build_prompt, plan_prompt, read_prompt
 from shared.signals import Phase, Program, Signal, SignalState
 
 _SIGNAL = Signal(
@@ -164,3 +164,22 @@ def test_a_prompt_without_a_last_word_of_the_user_is_not_read() -> None:
     for prompt in ((), build_prompt("extend", _SIGNAL, _STATE, _COUNTS, 5)[:1]):
         with pytest.raises(DatasetError, match="last message"):
             read_prompt(prompt)
+
+
+@pytest.mark.parametrize("kind", ["extend", "phase", "plan"])
+def test_a_prompt_for_a_longer_plan_shows_the_same_junction(kind: DecisionKind) -> None:
+    """Of three steps it is the very prompt for a plan; of seven, only their number differs."""
+    prompt = build_prompt(kind, _SIGNAL, _STATE, _COUNTS, extend_s=5)
+    plan = build_prompt("plan", _SIGNAL, _STATE, _COUNTS, extend_s=5)
+    assert plan_prompt(prompt, extend_s=5, plan_steps=3) == plan
+    seven = plan_prompt(prompt, extend_s=5, plan_steps=7)
+    assert seven[0].content == plan[0].content.replace("next 3", "next 7").replace(
+        "only, 3", "only, 7"
+    )
+    assert seven[1] == plan[1]
+
+
+def test_a_prompt_that_is_not_ours_asks_for_no_plan() -> None:
+    """What it shows may mean something else."""
+    with pytest.raises(DatasetError, match="not in the form"):
+        plan_prompt([Message(role="user", content="Go?")], extend_s=5, plan_steps=3)
