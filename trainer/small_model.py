@@ -70,6 +70,10 @@ def save_small_model(
 ) -> Path:
     """Makes an untrained model with a vocabulary of its own, and saves both.
 
+    Its weights are drawn with a standard deviation of 1/sqrt(hidden), which keeps the size of what
+    passes through them. With Llama's 0.02, made for models thirty times as wide, it had learned to
+    read nothing after 500 steps of 64 lessons; so it reads after 200.
+
     Args:
         conversations: The texts that the vocabulary is learned from.
         folder: Where to; made.
@@ -95,6 +99,7 @@ def save_small_model(
         num_key_value_heads=shape.heads,
         max_position_embeddings=shape.context,
         tie_word_embeddings=True,
+        initializer_range=shape.hidden**-0.5,
         **ends,
     )
     with torch.random.fork_rng(devices=[]):

@@ -32,6 +32,7 @@ def sft_arguments(config: SFTTrainingConfig, hardware: Hardware) -> "SFTConfig":
             warmup_steps=config.warmup_steps,
             lr_scheduler_type=config.lr_scheduler_type,
             max_grad_norm=config.max_grad_norm,
+            adam_beta2=config.adam_beta2,
             weight_decay=config.weight_decay,
             optim=pick_optimizer(config.optim, hardware),
             gradient_checkpointing=config.gradient_checkpointing,

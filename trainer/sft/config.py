@@ -111,6 +111,9 @@ class SFTTrainingConfig(ModelSettings):
     """What the learning rate does after the warm-up."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
+    adam_beta2: float = Field(default=0.98, gt=0, lt=1)
+    """Decay of the optimizer's mean of squared gradients. Transformers' own 0.999 remembers a
+    thousand steps, more than most of these runs have."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
     """How strongly weights are pulled to 0."""
     optim: str = Field(default="adamw_torch", min_length=1)
