@@ -1,6 +1,7 @@
 """The settings of a GRPO run. Does not know TRL; :mod:`trainer.arguments` translates."""
 
 from collections.abc import Mapping
+from math import gcd
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -169,10 +170,16 @@ class GRPOTrainingConfig(ModelSettings):
     def _whole_groups(self) -> Self:
         completions = self.batch_size * self.gradient_accumulation_steps
         if completions % self.num_generations:
+            every = self.num_generations // gcd(
+                self.num_generations, self.gradient_accumulation_steps
+            )
+            below = self.batch_size // every * every
+            fitting = [str(size) for size in (below, below + every) if size]
             raise ValueError(
                 f"batch_size x gradient_accumulation_steps ({self.batch_size} x "
                 f"{self.gradient_accumulation_steps} = {completions}) must be a multiple of "
-                f"num_generations ({self.num_generations})"
+                f"num_generations ({self.num_generations}); a batch_size of {' or '.join(fitting)}"
+                " is"
             )
         return self
 

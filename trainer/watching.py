@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class TimingCallback(TrainerCallback):
-    """Takes the time of every step, and logs which share of it went by waiting for rewards.
+    """Takes the time of every step, and logs it with the share that went by waiting for rewards.
 
     To be called before all who read what is logged.
 
@@ -32,7 +32,7 @@ class TimingCallback(TrainerCallback):
         self._tally = tally
         self._clock = clock
         self._began = 0.0
-        self._waited_s, self._steps_s = 0.0, 0.0
+        self._waited_s, self._steps_s, self._steps = 0.0, 0.0, 0
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -44,6 +44,7 @@ class TimingCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Stops it."""
+        self._steps += 1
         self._tally.stepped(self._clock() - self._began)
 
     def on_log(
@@ -54,13 +55,14 @@ class TimingCallback(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: object,
     ) -> None:
-        """Reports the share since the line before."""
+        """Reports the mean time and the share since the line before."""
         tally = self._tally
         steps_s = tally.step_seconds - self._steps_s
         if not logs or "reward" not in logs or not steps_s:
             return
         logs["reward_service/waited_share"] = (tally.waited_seconds - self._waited_s) / steps_s
-        self._waited_s, self._steps_s = tally.waited_seconds, tally.step_seconds
+        logs["step_seconds"] = steps_s / self._steps
+        self._waited_s, self._steps_s, self._steps = tally.waited_seconds, tally.step_seconds, 0
 
 
 class HealthCallback(TrainerCallback):

@@ -125,7 +125,8 @@ def test_out_of_range(name: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"batch_size": 3, "gradient_accumulation_steps": 1}, "multiple of num_generations"),
+        ({"batch_size": 3, "gradient_accumulation_steps": 1}, r"num_generations \(4\); .* of 4 is"),
+        ({"batch_size": 5, "gradient_accumulation_steps": 2}, "a batch_size of 4 or 6 is"),
         ({"format_weight": 0, "tsc_weight": 0}, "nothing to learn"),
         ({"max_new_tokens": 64, "max_seq_length": 64}, "smaller than max_seq_length"),
         ({"adaptive_kl": True, "kl_coeff": 0}, "begin between .*0.001.* it is 0"),

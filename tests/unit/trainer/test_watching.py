@@ -28,7 +28,7 @@ def test_one_rank_writes_the_metrics(tmp_path: Path, is_first: bool, lines: int)
 
 
 def test_share_of_waiting() -> None:
-    """Since the line before, over whole steps; a line without rewards gets none."""
+    """Since the line before, over whole steps, with their time; no line without rewards has it."""
     tally = Tally(FailureLimit(0.5, 4))
     callback = TimingCallback(tally, clock=iter([0.0, 10.0, 10.0, 14.0]).__next__)
     shares = []
@@ -38,10 +38,10 @@ def test_share_of_waiting() -> None:
         callback.on_step_end(ARGS, TrainerState(), CONTROL)
         logs: dict[str, Any] = {"reward": 0.0}
         callback.on_log(ARGS, TrainerState(), CONTROL, logs=logs)
-        shares.append(logs["reward_service/waited_share"])
+        shares.append((logs["reward_service/waited_share"], logs["step_seconds"]))
     summary = {"train_loss": 0.0}
     callback.on_log(ARGS, TrainerState(), CONTROL, logs=cast("dict[str, Any]", summary))
-    assert shares == [0.2, 0.25]
+    assert shares == [(0.2, 10.0), (0.25, 4.0)]
     assert summary == {"train_loss": 0.0}
     assert tally.waited_share == 3 / 14
 
