@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,14 @@ from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.states import Simulator
 from trainer.form import format_reward
 from trainer.rewards import FormatReward, RewardWeights, TrafficReward
-from trainer.scoring import REWARD_BOUND, BatchScorer, ScoringTerms
+from trainer.scoring import (
+    REWARD_BOUND,
+    BatchScorer,
+    Completions,
+    Scored,
+    ScoringTerms,
+    patience,
+)
 from trainer.tally import BatchCounts, FailureLimit, Tally, zero_variance_share
 
 YES, NO = '{"extend": "yes"}', '{"extend": "no"}'
@@ -178,6 +186,65 @@ async def test_a_service_that_is_gone_stops_the_run(error: ServiceError, says: s
     assert says in (functions.tally.stop.reason or "")
 
 
+class Outage:
+    """A service that does not answer so many times, and the pauses that are made meanwhile."""
+
+    def __init__(self, calls: int, error: ServiceError | None = None) -> None:
+        self.service = FakeService()
+        self._left = calls
+        self._error = error or Unreachable("http://x does not answer")
+        self.pauses: list[float] = []
+        self.now = 0.0
+
+    async def score(
+        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = 30
+    ) -> ScoreResponse:
+        """Answers once it is back."""
+        self._left -= 1
+        if self._left >= 0:
+            raise self._error
+        return await self.service.score(items, reward, timeout_s)
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    async def scored(self, outage_s: float) -> tuple[list[Scored], Tally]:
+        """What becomes of a batch of one."""
+        tally = Tally(FailureLimit(0.5, 100))
+        policy = replace(
+            patience(outage_s), sleep=self._pause, clock=lambda: self.now, rand=lambda: 1.0
+        )
+        scorer = BatchScorer(lambda: self, ScoringTerms(RewardSpec(), 30), tally, policy)
+        return await scorer.scored("batch", Completions([YES], ["s"], ["A"], ["extend"])), tally
+
+
+async def test_pauses_until_the_service_is_back() -> None:
+    """Ever longer, up to ten seconds, and as if nothing had happened; the outage is counted."""
+    outage = Outage(calls=7)
+    (one,), tally = await outage.scored(outage_s=60)
+    assert (one.status, one.reward, tally.stop.reason, tally.outages) == ("scored", 0.5, None, 1)
+    assert outage.pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+@pytest.mark.parametrize(("outage_s", "pauses"), [(0.0, []), (4.0, [0.5, 1.0, 2.0])])
+async def test_gives_up_in_time(outage_s: float, pauses: list[float]) -> None:
+    """The batch is lost as a whole then, so its step is not to be made."""
+    outage = Outage(calls=99)
+    (one,), tally = await outage.scored(outage_s)
+    assert (one.status, one.code, outage.pauses) == ("failed", "service_unreachable", pauses)
+    assert tally.stop.lost_batch == tally.stop.reason
+    assert "was lost" in (tally.stop.reason or "")
+
+
+async def test_does_not_wait_for_a_service_that_refuses() -> None:
+    """Asking again would not help."""
+    outage = Outage(99, ServiceRefused("no such state", "unknown_state"))
+    (one,), tally = await outage.scored(outage_s=60)
+    assert (one.code, outage.pauses, tally.outages) == ("unknown_state", [], 0)
+    assert tally.stop.lost_batch is not None
+
+
 async def test_too_many_failures_stop_the_run() -> None:
     """Only beyond the limit, and the reason names the code."""
     functions = Functions(FakeService(), window=4)
@@ -243,6 +310,28 @@ def test_no_failure_is_allowed_at_zero() -> None:
     tally = Tally(FailureLimit(share=0, window=10))
     tally.add(BatchCounts(items=1, invalid={}, failed={"x": 1}), [True])
     assert tally.stop.reason is not None
+
+
+def test_too_many_failures_are_no_lost_batch() -> None:
+    """The step is made: some of its rewards are there."""
+    tally = Tally(FailureLimit(share=0, window=10))
+    tally.add(BatchCounts(items=2, invalid={}, failed={"x": 1}), [True, False])
+    assert tally.stop.lost_batch is None
+
+
+def test_tallies_of_ranks_are_one_run() -> None:
+    """Items add up; the reward of a batch is the mean over the ranks, which made it together."""
+    tallies = [Tally(FailureLimit(0.5, 99)) for _ in range(2)]
+    for tally, rewards in zip(tallies, ((1.0, 2.0), (3.0, 4.0)), strict=True):
+        for reward in rewards:
+            counts = BatchCounts(4, {"x": 1}, {"y": 1}, cached=2, reward=reward)
+            tally.add(counts, [False] * 4)
+            tally.service_answered(1.0, rollouts=3)
+    merged = Tally.merged(tallies)
+    assert (merged.items, merged.cached, merged.rollouts) == (16, 8, 12)
+    assert (merged.invalid, merged.failed) == ({"x": 4}, {"y": 4})
+    assert merged.rewards == [2.0, 3.0]
+    assert tallies[0].items == 8, "the rank's own is left alone"
 
 
 def test_tally_without_a_batch_has_no_metrics() -> None:
