@@ -15,7 +15,8 @@ __all__ = ["EXAMPLES", "offline"]
 
 EXAMPLES = """Examples:
 
-greenfork train offline --sft-ckpt runs/sft/model --beam-data datasets/cologne1
+greenfork train offline --config offline-small --sft-ckpt runs/warm-start/model
+--beam-data datasets/cologne1
 
 greenfork train offline --sft-ckpt runs/sft/model --beam-data plans.jsonl --rce-epochs 2
 --grpo-epochs 3 --output-dir runs/offline --set scale_rewards=dataset
@@ -25,7 +26,9 @@ greenfork train offline --config my.yaml --max-samples 200 --dry-run
 
 
 def offline(
-    config: Annotated[str | None, typer.Option(help="A YAML file.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
+    ] = None,
     sft_ckpt: Annotated[
         str | None,
         typer.Option(

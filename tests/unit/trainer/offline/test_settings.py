@@ -6,6 +6,7 @@ import pytest
 
 from shared.errors import ConfigError
 from trainer.offline.settings import OfflineConfig, rate_of_start
+from trainer.settings import load_settings
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,10 @@ def test_a_start_that_does_not_say_its_rate_has_none(tmp_path: Path, text: str |
     model = tmp_path / "run" / "model"
     assert rate_of_start(model.parent) is None
     assert OfflineConfig(model_path=str(model)).peak_rate == pytest.approx(1e-5)
+
+
+def test_the_preset_validates() -> None:
+    """It is named without its folder, and its rate does not depend on the start's."""
+    config = load_settings(OfflineConfig, "offline-small")
+    assert (config.output_dir, config.lora_rank) == ("runs/offline-small", 0)
+    assert config.peak_rate == 5e-4
