@@ -26,8 +26,12 @@ _OUTCOMES = {
     "outcomes/yes": ("answers yes", "#1b6ca8"),
 }
 _COLOURS = ("#5a9367", "#d9822b", "#c23b22", "#1b6ca8", "#7b4b94", "#8a8a8a", "#222222")
-_PARTS = {"reward_by_level/": "reward by difficulty", "reward_by_domain/": "reward by domain"}
-"""What a run with a curriculum measures beside; see :mod:`trainer.curriculum.telemetry`."""
+_PARTS = {
+    "outcomes/regret_veh": "regret, vehicles",
+    "reward_by_level/": "reward by difficulty",
+    "reward_by_domain/": "reward by domain",
+}
+"""What not every run measures: where rows carry outcomes, and of a run with a curriculum."""
 
 
 def plot_rewards(metrics: Path, target: Path) -> None:
@@ -54,7 +58,7 @@ def plot_rewards(metrics: Path, target: Path) -> None:
     for axes, (prefix, names) in zip(divided, parts.items(), strict=True):
         axes.set_ylabel(_PARTS[prefix])
         for name, colour in zip(names, cycle(_COLOURS), strict=False):
-            _draw(axes, lines, name, name.removeprefix(prefix), colour)
+            _draw(axes, lines, name, name.removeprefix(prefix) or "regret", colour)
     _draw(drift, lines, "kl", "KL", "#222222")
     if not drift.lines:
         drift.set_yticks([])

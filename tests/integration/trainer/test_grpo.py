@@ -47,12 +47,16 @@ class TestRun:
         assert report.files.plot.read_bytes().startswith(b"\x89PNG")
 
     def test_learns_what_is_rewarded(self, settings: Settings) -> None:
-        """After a few dozen steps the model mostly gives the answer that the service prefers."""
+        """After a few dozen steps the model mostly gives the answer that the service prefers.
+
+        By then it gives no other, and the report counts that the run said so.
+        """
         with running(SmallService(yes_is_better)) as url:
-            report = train_grpo(settings(url, max_steps=30, kl_coeff=0.0))
+            report = train_grpo(settings(url, max_steps=30, kl_coeff=0.0, health_window=4))
         assert report.reward_first is not None
         assert report.reward_last is not None
         assert report.reward_last > report.reward_first + 0.8
+        assert report.hints["one_answer"] >= 1
 
     def test_asks_once_a_generation_batch(self, settings: Settings) -> None:
         """Both reward functions share one call, of all the completions of a step."""

@@ -57,6 +57,16 @@ def test_picture_of_a_curriculum_is_taller(tmp_path: Path) -> None:
     assert heights[1] == heights[0] * 12 // 8
 
 
+def test_picture_of_regrets(tmp_path: Path) -> None:
+    """Rows that carry outcomes give a panel more."""
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    file.begin(0)
+    file.append(1, {"reward": 0.1, "outcomes/regret_veh": 1.5})
+    plot_rewards(tmp_path / "metrics.jsonl", tmp_path / "plot.png")
+    height = int.from_bytes((tmp_path / "plot.png").read_bytes()[20:24], "big")
+    assert height == 10 * 130
+
+
 def test_report_of_nothing(tmp_path: Path) -> None:
     """A run without steps has no pace and no rewards, and divides nothing by zero."""
     files = RunFiles.under(tmp_path, has_adapter=True, has_merged=False)
