@@ -12,7 +12,7 @@ import structlog
 import yaml
 
 from reward_client import RewardClient
-from shared.errors import ConfigError, DatasetError, TrainingStopped
+from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
 from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import plan_curriculum
 from trainer.health import HealthWatch
@@ -166,15 +166,21 @@ class _Run:
             trainer_class, more = curriculum_trainer(plan.curriculum, trainer_class), plan.metrics
             dataset = plan.dataset
             config = config.model_copy(update={"max_steps": plan.curriculum.max_steps})
-        trainer = trainer_class(
-            model=loaded.model,
-            processing_class=loaded.tokenizer,
-            peft_config=loaded.lora,
-            args=grpo_arguments(config, self._ready.hardware),
-            train_dataset=dataset,
-            reward_funcs=[FormatReward(scorer), TrafficReward(scorer, weights, more)],
-            callbacks=self._callbacks(),
-        )
+        try:
+            trainer = trainer_class(
+                model=loaded.model,
+                processing_class=loaded.tokenizer,
+                peft_config=loaded.lora,
+                args=grpo_arguments(config, self._ready.hardware),
+                train_dataset=dataset,
+                reward_funcs=[FormatReward(scorer), TrafficReward(scorer, weights, more)],
+                callbacks=self._callbacks(),
+            )
+        except ConnectionError as exc:
+            raise ServiceUnreachable(
+                f"no vLLM server answers at {config.vllm_server_url}; start one as the preset "
+                "multi-gpu says, or set vllm_mode: colocate"
+            ) from exc
         if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
             raise ConfigError(
                 "several ranks each hold the whole model here: use neither DeepSpeed nor FSDP"

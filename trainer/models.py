@@ -7,6 +7,7 @@ where there is a CUDA GPU.
 
 import importlib.util
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +43,11 @@ class Hardware:
     device: Literal["cpu", "cuda"]
     is_bf16: bool
     backend: Literal["transformers", "unsloth"]
+
+    @property
+    def place(self) -> str:
+        """The device in torch's words: of several ranks, each has a GPU of its own."""
+        return "cpu" if self.device == "cpu" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
 
     @property
     def dtype(self) -> "torch.dtype":
@@ -171,7 +177,7 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
     )
     if tokenizer.chat_template is None:
         raise ModelError(f"the tokenizer of {config.model_path!r} has no chat template")
-    return LoadedModel(model.to(hardware.device), tokenizer, _adapter(config))
+    return LoadedModel(model.to(hardware.place), tokenizer, _adapter(config))
 
 
 def _adapter(config: ModelSettings) -> Any | None:  # noqa: ANN401 - an untyped library

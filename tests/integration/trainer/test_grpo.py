@@ -275,6 +275,21 @@ class TestRefusals:
         with pytest.raises(ServiceUnreachable, match=r"127\.0\.0\.1:9.*greenfork serve"):
             train_grpo(settings(NOBODY))
 
+    def test_vllm_server_does_not_answer(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The URL of that server is in the message, not only what the library says."""
+
+        def unreachable(**_: object) -> None:
+            raise ConnectionError("can't be reached")
+
+        monkeypatch.setattr("trainer.loop.rewarded_trainer", lambda scorer: unreachable)
+        config = settings("", vllm_server_url="http://gpu-box:8001")
+        with running(SmallService(yes_is_better)) as url:
+            there = config.model_copy(update={"reward_url": url})
+            with pytest.raises(ServiceUnreachable, match=r"no vLLM server .*gpu-box:8001; start"):
+                train_grpo(there)
+
     def test_service_cannot_score_the_dataset(self, settings: Settings) -> None:
         """A service that fails the first row is refused at once."""
 

@@ -143,6 +143,16 @@ def test_what_a_gpu_is_used_by(
     assert pick_hardware(GRPOTrainingConfig(**changes)) == Hardware("cuda", True, backend)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("rank", "place"), [(None, "cuda:0"), ("2", "cuda:2")])
+def test_each_rank_has_a_gpu(monkeypatch: pytest.MonkeyPatch, rank: str | None, place: str) -> None:
+    """All on the first one would not fit; a CPU is one for all."""
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert Hardware("cuda", True, "transformers").place == place
+    assert CPU.place == "cpu"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
