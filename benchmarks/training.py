@@ -1,0 +1,130 @@
+"""``python -m benchmarks.training``: what a GRPO step waits for its rewards.
+
+Trains by a preset (``cpu-demo``) through a real service that has never seen the dataset, as many
+steps as make some epochs of the same states, and tells of each epoch: the time of a step, the
+time the service took for its rewards, the share of the step that the training stood still for
+them, and the rollouts behind them. Once without a reference model, as the preset has it, and once
+with one: while it computes, the service works, too.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.gateways import GatewayServer
+from benchmarks.records import RESULTS, append, surroundings
+from sim_workers.build_plan import BuildOptions
+from sim_workers.builder import build_dataset
+from sim_workers.resco import locate_scenario
+from trainer import load_config, load_grpo_dataset, train_grpo
+from trainer.history import read_metrics
+
+__all__ = ["main"]
+
+_COLUMNS = ("step_seconds", "reward_service/seconds", "reward_service/waited_share")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, prints a table, appends a JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="cologne1")
+    parser.add_argument("--states", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--config", default="cpu-demo", help="training settings: a preset or file")
+    parser.add_argument("--model-path", help="a folder with a model; default: the preset's")
+    parser.add_argument("--workers", type=int, default=2, help="simulation workers")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Path(folder) / options.network
+        build = BuildOptions(seeds=(1,), states=options.states)
+        build_dataset(locate_scenario(f"resco:{options.network}"), dataset, build)
+        found = [_train(Path(folder), dataset, kl_coeff, options) for kl_coeff in (0.0, 0.1)]
+    _print(found, options.config)
+    versions = surroundings("torch", "trl", "transformers")["versions"]
+    what = {
+        "network": options.network,
+        "config": options.config,
+        "model": options.model_path or "smollm2-135m",
+    }
+    append(options.results, "training", {**what, "versions": versions, "runs": found})
+
+
+def _train(
+    folder: Path, dataset: Path, kl_coeff: float, options: argparse.Namespace
+) -> dict[str, Any]:
+    """One run with a ledger of its own, epoch by epoch."""
+    root = folder / f"kl-{kl_coeff}"
+    root.mkdir()
+    rows = len(load_grpo_dataset(dataset))
+    shape = load_config(options.config)
+    prompts = shape.batch_size * shape.gradient_accumulation_steps // shape.num_generations
+    steps = max(1, rows // prompts)
+    with GatewayServer(dataset, root / "data", options.workers) as gateway:
+        config = load_config(
+            options.config,
+            {
+                "model_path": options.model_path,
+                "dataset_path": str(dataset),
+                "output_dir": str(root / "run"),
+                "reward_url": f"http://127.0.0.1:{gateway.port}",
+                "kl_coeff": kl_coeff,
+                "max_steps": options.epochs * steps,
+                "max_train_s": 3600,
+                "logging_steps": 1,
+                "save_steps": 1000,
+                "save_merged": False,
+            },
+        )
+        report = train_grpo(config)
+    lines = read_metrics(report.files.metrics)
+    epochs = [lines[start : start + steps] for start in range(0, len(lines), steps)]
+    return {
+        "kl_coeff": kl_coeff,
+        "states": rows,
+        "completions_a_step": prompts * shape.num_generations,
+        "epochs": [_epoch(epoch) for epoch in epochs],
+    }
+
+
+def _epoch(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The means over an epoch's steps; rollouts are counted."""
+    step_s, service_s, _ = (fmean(line[name] for line in lines) for name in _COLUMNS)
+    waited_s = fmean(line["reward_service/waited_share"] * line["step_seconds"] for line in lines)
+    return {
+        "step_s": round(step_s, 2),
+        "service_s": round(service_s, 3),
+        "waited_s": round(waited_s, 3),
+        "waited_share": round(waited_s / step_s, 4),
+        "rollouts": sum(line["reward_service/rollouts"] for line in lines),
+        "cached": round(fmean(line["outcomes/cached"] for line in lines), 2),
+    }
+
+
+def _print(found: Sequence[dict[str, Any]], config: str) -> None:
+    table = Table(title=f"Waiting for rewards: GRPO by {config}, means a step")
+    for column in ("kl_coeff", "epoch", "step", "service", "waited", "share", "rollouts", "cached"):
+        table.add_column(column, justify="right")
+    for run in found:
+        for number, epoch in enumerate(run["epochs"], start=1):
+            table.add_row(
+                f"{run['kl_coeff']:g}",
+                str(number),
+                f"{epoch['step_s']:.2f} s",
+                f"{epoch['service_s']:.3f} s",
+                f"{epoch['waited_s']:.3f} s",
+                f"{epoch['waited_share']:.1%}",
+                f"{epoch['rollouts']:.0f}",
+                f"{epoch['cached']:.0%}",
+            )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
