@@ -164,8 +164,10 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     base = _base_of(folder)
+    # weights that are trained stay in fp32: the small steps would be lost in bf16
+    dtype = hardware.dtype if config.lora_rank else "float32"
     model: Any = AutoModelForCausalLM.from_pretrained(
-        base or folder, dtype=hardware.dtype, local_files_only=True
+        base or folder, dtype=dtype, local_files_only=True
     )
     if base is not None:
         from peft import PeftModel

@@ -83,8 +83,14 @@ def test_a_new_model_learns_the_form_of_the_answer(settings: Settings) -> None:
     assert tokenizer.chat_template
     assert SFTTrainingConfig.from_yaml(report.files.config) == config
     assert report.files.plot.read_bytes().startswith(b"\x89PNG")
-    further = ModelSettings(model_path=str(report.files.model), lora_rank=0, device="cpu")
-    assert load_model(further, pick_hardware(further)).lora is None
+    further = ModelSettings(
+        model_path=str(report.files.model), lora_rank=0, device="cpu", precision="bf16"
+    )
+    loaded = load_model(further, pick_hardware(further))
+    assert loaded.lora is None
+    assert (
+        loaded.model.dtype == torch.float32
+    )  # whatever the precision: small steps must not be lost
 
 
 def test_an_adapter_is_saved_alone_and_merged(settings: Settings) -> None:
