@@ -3,8 +3,8 @@
 Trains by a preset (``cpu-demo``) through a real service that has never seen the dataset, as many
 steps as make some epochs of the same states, and tells of each epoch: the time of a step, the
 time the service took for its rewards, the share of the step that the training stood still for
-them, and the rollouts behind them. Once without a reference model, as the preset has it, and once
-with one: while it computes, the service works, too.
+them, and the rollouts behind them. Once without a reference model, as the preset has it; once with
+``reward_look_ahead``; and once with a reference model: while that computes, the service works, too.
 """
 
 import argparse
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dataset = Path(folder) / options.network
         build = BuildOptions(seeds=(1,), states=options.states)
         build_dataset(locate_scenario(f"resco:{options.network}"), dataset, build)
-        found = [_train(Path(folder), dataset, kl_coeff, options) for kl_coeff in (0.0, 0.1)]
+        runs = ((0.0, False), (0.0, True), (0.1, False))
+        found = [_train(Path(folder), dataset, *run, options) for run in runs]
     _print(found, options.config)
     versions = surroundings("torch", "trl", "transformers")["versions"]
     what = {
@@ -57,10 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _train(
-    folder: Path, dataset: Path, kl_coeff: float, options: argparse.Namespace
+    folder: Path,
+    dataset: Path,
+    kl_coeff: float,
+    is_looking_ahead: bool,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """One run with a ledger of its own, epoch by epoch."""
-    root = folder / f"kl-{kl_coeff}"
+    root = folder / f"kl-{kl_coeff}-{is_looking_ahead}"
     root.mkdir()
     rows = len(load_grpo_dataset(dataset))
     shape = load_config(options.config)
@@ -75,6 +80,7 @@ def _train(
                 "output_dir": str(root / "run"),
                 "reward_url": f"http://127.0.0.1:{gateway.port}",
                 "kl_coeff": kl_coeff,
+                "reward_look_ahead": is_looking_ahead,
                 "max_steps": options.epochs * steps,
                 "max_train_s": 3600,
                 "logging_steps": 1,
@@ -87,6 +93,8 @@ def _train(
     epochs = [lines[start : start + steps] for start in range(0, len(lines), steps)]
     return {
         "kl_coeff": kl_coeff,
+        "look_ahead": is_looking_ahead,
+        "rollouts": report.rollouts,
         "states": rows,
         "completions_a_step": prompts * shape.num_generations,
         "epochs": [_epoch(epoch) for epoch in epochs],
@@ -109,12 +117,23 @@ def _epoch(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def _print(found: Sequence[dict[str, Any]], config: str) -> None:
     table = Table(title=f"Waiting for rewards: GRPO by {config}, means a step")
-    for column in ("kl_coeff", "epoch", "step", "service", "waited", "share", "rollouts", "cached"):
+    for column in (
+        "KL",
+        "ahead",
+        "epoch",
+        "step",
+        "service",
+        "waited",
+        "share",
+        "rollouts",
+        "cached",
+    ):
         table.add_column(column, justify="right")
     for run in found:
         for number, epoch in enumerate(run["epochs"], start=1):
             table.add_row(
                 f"{run['kl_coeff']:g}",
+                "yes" if run["look_ahead"] else "no",
                 str(number),
                 f"{epoch['step_s']:.2f} s",
                 f"{epoch['service_s']:.3f} s",

@@ -51,6 +51,10 @@ class GRPOTrainingConfig(ModelSettings):
     reward_outage_s: float = Field(default=300.0, ge=0, le=86_400)
     """Seconds that the training pauses, asking again and again, while nothing answers at
     ``reward_url``; then it stops, with a checkpoint to go on from."""
+    reward_look_ahead: bool = False
+    """Has the service simulate both answers to the *extend* prompts of the next batch while the
+    model is busy with this one. Helps where rollouts take longer than answers; some are for
+    decisions that nobody makes."""
     failed_share_limit: float = Field(default=0.5, ge=0, lt=1)
     """The run stops when more than this share of the last ``failed_window`` items failed."""
     failed_window: int = Field(default=64, ge=1)

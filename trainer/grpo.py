@@ -17,6 +17,7 @@ from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import plan_curriculum
 from trainer.health import HealthWatch
 from trainer.history import MetricsFile
+from trainer.lookahead import LookAhead
 from trainer.origin import ModelOrigin
 from trainer.plots import plot_rewards
 from trainer.preflight import Preflight, check_run, connect
@@ -187,6 +188,8 @@ class _Run:
             )
         if trainer.ref_model is not None:  # read anew from the path, without a merged adapter
             trainer.ref_model.load_state_dict(loaded.model.state_dict())
+        if config.reward_look_ahead:
+            trainer.data_collator = LookAhead(scorer, lambda: trainer.async_loop)
         return trainer
 
     def _callbacks(self) -> "list[TrainerCallback]":

@@ -6,6 +6,7 @@ counts that and when it gives up is :mod:`trainer.tally`; what a text's form is 
 """
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -167,6 +168,32 @@ class BatchScorer:
             self._task = asyncio.ensure_future(self._score(batch))
         return await self._task
 
+    async def look_ahead(self, points: Sequence[tuple[str, str]]) -> None:
+        """Has both *extend* decisions simulated in states that come soon; fails silently.
+
+        Args:
+            points: States and signals.
+        """
+        items = [
+            ScoreItem(
+                state_id=state_id,
+                tls_id=tls_id,
+                decision=Extend(extend=is_yes, extend_s=self._terms.extend_s),
+            )
+            for state_id, tls_id in points
+            for is_yes in (True, False)
+        ]
+        with contextlib.suppress(ServiceError):
+            response = await self._connected().score(
+                items, self._terms.reward, self._terms.timeout_s
+            )
+            self.tally.rollouts += response.counts.rollouts
+
+    def _connected(self) -> Scorer:
+        if self.client is None:
+            self.client = self._connect()
+        return self.client
+
     async def _score(self, batch: Completions) -> list[Scored]:
         began = self._clock()
         rollouts = 0
@@ -183,12 +210,11 @@ class BatchScorer:
 
     async def _answer(self, items: Sequence[ScoreItem]) -> ScoreResponse:
         """The answer to a batch; while nothing answers, the training waits here."""
-        if self.client is None:
-            self.client = self._connect()
+        client = self._connected()
         deadline, attempt = self._patience.deadline(), 0
         while True:
             try:
-                response = await self.client.score(items, self._terms.reward, self._terms.timeout_s)
+                response = await client.score(items, self._terms.reward, self._terms.timeout_s)
             except ServiceUnreachable as exc:
                 if not await self._patience.waited(attempt, deadline):
                     raise

@@ -13,6 +13,7 @@ import torch
 from shared.errors import (
     ConfigError,
     DatasetError,
+    ErrorInfo,
     ModelError,
     ServiceRefused,
     ServiceUnreachable,
@@ -28,6 +29,14 @@ Settings = Callable[..., GRPOTrainingConfig]
 
 NOBODY = "http://127.0.0.1:9"
 """The discard port: nothing listens there."""
+
+
+def failing_ahead(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
+    """Fails what is asked for ahead: decisions, but for the one that the check sends."""
+    if item.completion is not None or len(request.items) == 1:
+        return yes_is_better(item, request)
+    error = ErrorInfo(code="worker_lost", message="no", retryable=True)
+    return ScoreResult(id=item.id, status="failed", reward=None, error=error)
 
 
 class TestRun:
@@ -169,6 +178,35 @@ class TestRun:
         with running(SmallService(arriving)) as url:
             train_grpo(settings(url, kl_coeff=0.1, max_steps=2, save_merged=False))
         assert in_time == [True, True]
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_looks_ahead_once_a_state(
+        self, settings: Settings, tmp_path: Path, fails: bool
+    ) -> None:
+        """Both answers of the next batch are asked for before it is made, and once in a run.
+
+        What the run learns does not depend on it, nor does a failure there count as one.
+        """
+        service = SmallService(failing_ahead if fails else yes_is_better)
+        with running(service) as url:
+            plain = train_grpo(settings(url, max_steps=6))
+            service.requests.clear()
+            more = {"reward_look_ahead": True, "output_dir": str(tmp_path / "ahead")}
+            report = train_grpo(settings(url, max_steps=6, **more))
+        lines = [read_metrics(run.files.metrics) for run in (plain, report)]
+        assert [line["reward"] for line in lines[0]] == [line["reward"] for line in lines[1]]
+        assert report.failed_share == 0
+        asked: list[tuple[str, bool]] = []
+        batches = 0
+        for request in service.requests[1:]:
+            if request.items[0].completion is None:
+                decisions = [(item.state_id, item.decision) for item in request.items]
+                asked += [(state, decision.extend) for state, decision in decisions]  # type: ignore[union-attr]
+            else:
+                known = {state for state, _ in asked}
+                batches += 1
+                assert batches == 1 or {item.state_id for item in request.items} <= known
+        assert sorted(asked) == [(f"net@{n}-0123456789ab", yes) for n in range(8) for yes in (0, 1)]
 
     def test_a_tracker_is_told_what_the_file_is_told(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch
