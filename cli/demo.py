@@ -6,25 +6,24 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from cli.demo_service import free_port, running
+from cli.demo_tables import print_done, print_files, print_rewards
 
 __all__ = ["EXAMPLE", "demo"]
 
 EXAMPLE = "Example: greenfork demo --scenario resco:ingolstadt1 --out runs/ingolstadt1"
-_READY_LIMIT_S = 120.0
-_STOP_LIMIT_S = 30.0
+_STEPS = 6
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""A small model gains little by a second thread, and loses much where the other core is busy."""
 _console = Console()
 
 
@@ -39,6 +38,10 @@ class _Places:
         return self.root / "dataset"
 
     @property
+    def held_out(self) -> Path:
+        return self.root / "held-out"
+
+    @property
     def decisions(self) -> Path:
         return self.root / "decisions.jsonl"
 
@@ -47,8 +50,16 @@ class _Places:
         return self.root / "rewards.jsonl"
 
     @property
+    def warm_start(self) -> Path:
+        return self.root / "warm-start"
+
+    @property
     def training(self) -> Path:
         return self.root / "training"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.root / "evaluation.png"
 
     @property
     def log(self) -> Path:
@@ -62,31 +73,46 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything; emptied first.")] = Path(
         "runs/demo"
     ),
-    states: Annotated[int, typer.Option(min=4, help="States in the dataset.")] = 60,
-    config: Annotated[str, typer.Option(help="Training settings: a preset or file.")] = "cpu-demo",
+    states: Annotated[int, typer.Option(min=4, help="States to train on.")] = 240,
+    held_out: Annotated[
+        int, typer.Option(min=4, help="States of other runs, to see what was learned.")
+    ] = 120,
+    config: Annotated[str, typer.Option(help="Training settings: a preset or file.")] = "small",
     model_path: Annotated[
-        str | None, typer.Option(help="A folder with a model. Default: the preset's.")
+        str | None,
+        typer.Option(help="A folder with a model. Default: a small one is made and taught first."),
+    ] = None,
+    lessons: Annotated[
+        int | None, typer.Option(min=1, help="Lessons of the warm start. Default: the preset's.")
     ] = None,
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Training steps. Default: the preset's.")
     ] = None,
 ) -> None:
-    """Build a dataset, serve it, score decisions offline, train through the reward URL."""
+    """Build a dataset, serve it, score decisions, train through the reward URL, evaluate."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     places = _Places(out)
     _prepare(places)
-    _step(1, "Build a dataset of decision points, each proven to restore exactly")
-    build = ["dataset", "build", scenario, "--out", str(places.dataset), "--outcomes"]
-    _run([*build, "--states", str(states), "--seed", "42"])
+    _step(1, "Build a dataset of decision points, and another one of other runs to evaluate on")
+    _build(places, scenario, states, held_out)
     _step(2, "Start the reward service: gateway, embedded Ray, SQLite ledger")
-    with _serving(places) as url:
+    url = f"http://127.0.0.1:{free_port()}"
+    serve = ["serve", "--dataset", str(places.dataset), "--port", url.rpartition(":")[2]]
+    serve += ["--data-dir", str(places.root / "data")]
+    _say(serve)
+    with running(_command(serve), url, places.log, _console):
         _step(3, "Score a file of offline decisions, twice: the second time is from the ledger")
         _write_decisions(places)
-        scored = [_score(places, url, _console) for _ in range(2)]
-        _step(4, "Train a language model by GRPO through the reward URL")
-        trained = _train(places, url, config, model_path, max_steps)
-    _show(scored, trained)
-    _show_files(places, trained)
+        scored = [_score(places, url) for _ in range(2)]
+        _step(4, "Make a small language model, and teach it to read a junction's state")
+        start = model_path or _teach(places, lessons)
+        _step(5, "Train it by GRPO through the reward URL")
+        trained = _train(places, url, config, start, max_steps)
+    _step(6, "Evaluate it on the runs it has not seen, before and after")
+    _evaluate(places, start, _result(trained))
+    print_done(_console, scored, trained)
+    print_rewards(_console, trained)
+    print_files(_console, _files(places, trained))
 
 
 def _prepare(places: _Places) -> None:
@@ -101,7 +127,7 @@ def _prepare(places: _Places) -> None:
 
 
 def _step(number: int, text: str) -> None:
-    _console.print(f"\n[bold]{number}/4  {text}[/bold]")
+    _console.print(f"\n[bold]{number}/{_STEPS}  {text}[/bold]")
 
 
 def _command(arguments: list[str]) -> list[str]:
@@ -116,69 +142,45 @@ def _run(arguments: list[str], is_captured: bool = False) -> str:
     """Runs a command of ours; its progress is shown, and its output too unless captured."""
     _say(arguments)
     stdout = subprocess.PIPE if is_captured else None
-    done = subprocess.run(_command(arguments), stdout=stdout, text=True, check=False)
+    done = subprocess.run(
+        _command(arguments), stdout=stdout, text=True, check=False, env=_ONE_THREAD | os.environ
+    )
     if done.returncode not in (0, 1):
-        raise typer.Exit(done.returncode)
+        _fail(done.stdout or "", done.returncode)
     return done.stdout or ""
 
 
-@contextmanager
-def _serving(places: _Places) -> Iterator[str]:
-    """The reward service while the block runs."""
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}"
-    arguments = ["serve", "--dataset", str(places.dataset), "--port", str(port)]
-    arguments += ["--data-dir", str(places.root / "data")]
-    _say(arguments)
-    with places.log.open("wb") as log:
-        server = subprocess.Popen(
-            _command(arguments), stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            _await_ready(server, url, places.log)
-            yield url
-        finally:
-            _stop(server)
+def _fail(output: str, status: int) -> NoReturn:
+    """Ends the demo, saying why: commands that print for machines say it on stdout."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        _console.print(f"[red]{json.loads(output)['error']['message']}[/red]")
+    raise typer.Exit(status)
 
 
-def _await_ready(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    import httpx
-
-    from shared.errors import NotReady
-
-    deadline_s = time.monotonic() + _READY_LIMIT_S
-    with _console.status("waiting until a first state is scored (GET /readyz)"):
-        while time.monotonic() < deadline_s and server.poll() is None:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{url}/readyz", timeout=10).is_success:
-                    _console.print(f"ready at {url}; its API is described at {url}/docs")
-                    return
-            time.sleep(0.2)
-    raise NotReady(f"the service did not become ready; its log is {log}")
+def _report(arguments: list[str]) -> dict[str, Any]:
+    """What a command that trains says of itself; ends the demo where it failed."""
+    output = _run([*arguments, "--json"], is_captured=True)
+    report: dict[str, Any] = json.loads(output)
+    if "error" in report:
+        _fail(output, 1)
+    return report
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
-    server.terminate()
-    try:
-        server.wait(_STOP_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _build(places: _Places, scenario: str, states: int, held_out: int) -> None:
+    """Runs with a signal that decides by coin, so that all kinds of states come up."""
+    for folder, count, seeds in (
+        (places.dataset, states, (1, 2)),
+        (places.held_out, held_out, (101, 102, 103, 104)),
+    ):
+        build = ["dataset", "build", scenario, "--out", str(folder), "--outcomes"]
+        build += ["--policy", "random", "--only-replays", "--eval-share", "0"]
+        build += [word for seed in seeds for word in ("--seed", str(seed))]
+        _run([*build, "--states", str(count)])
 
 
 def _write_decisions(places: _Places) -> None:
     """Both answers at every decision point, as a model writes them, and one that is none."""
-    rows = [
-        json.loads(line)
-        for split in ("train", "eval")
-        for line in (places.dataset / f"{split}.jsonl").read_text().splitlines()
-    ]
+    rows = [json.loads(line) for line in (places.dataset / "train.jsonl").read_text().splitlines()]
     answers = ['{"extend": "yes"}', '{"extend": "no"}']
     items = [
         {
@@ -194,84 +196,65 @@ def _write_decisions(places: _Places) -> None:
     places.decisions.write_text("".join(f"{json.dumps(item)}\n" for item in items))
 
 
-def _score(places: _Places, url: str, console: Console) -> dict[str, Any]:
+def _score(places: _Places, url: str) -> dict[str, Any]:
     arguments = ["score", "--url", url, "--input", str(places.decisions)]
     output = _run([*arguments, "--output", str(places.rewards), "--json"], is_captured=True)
     summary: dict[str, Any] = json.loads(output)
-    console.print(
+    _console.print(
         f"{summary['lines']} decisions in {summary['wall_s']:.1f} s, "
         f"{summary['rollouts']} simulations run"
     )
     return summary
 
 
+def _teach(places: _Places, lessons: int | None) -> str:
+    """Makes the small model and teaches it; gives its folder."""
+    arguments = ["train", "sft", "--config", "warm-start", "--dataset-path", str(places.dataset)]
+    arguments += ["--output-dir", str(places.warm_start)]
+    if lessons is not None:
+        arguments += ["--lessons", str(lessons)]
+    report = _report(arguments)
+    check = report["check"]
+    if check is not None:
+        _console.print(f"strict JSON in {check['strict_share']:.0%} of {check['rows']} answers")
+    return str(report["files"]["model"])
+
+
 def _train(
-    places: _Places, url: str, config: str, model_path: str | None, max_steps: int | None
+    places: _Places, url: str, config: str, model: str, max_steps: int | None
 ) -> dict[str, Any]:
-    arguments = ["train", "grpo", "--config", config, "--dataset-path", str(places.dataset)]
-    arguments += ["--reward-url", url, "--output-dir", str(places.training), "--json"]
-    if model_path is not None:
-        arguments += ["--model-path", model_path]
+    arguments = ["train", "grpo", "--config", config, "--model-path", model]
+    arguments += ["--dataset-path", str(places.dataset), "--reward-url", url]
+    arguments += ["--output-dir", str(places.training)]
     if max_steps is not None:
         arguments += ["--max-steps", str(max_steps)]
-    report: dict[str, Any] = json.loads(_run(arguments, is_captured=True))
-    if "error" in report:
-        _console.print(f"[red]{report['error']['message']}[/red]")
-        raise typer.Exit(1)
-    return report
+    return _report(arguments)
 
 
-def _show(scored: list[dict[str, Any]], trained: dict[str, Any]) -> None:
-    table = Table(title="What was done", title_justify="left")
-    table.add_column("")
-    for column in ("items", "reward", "invalid", "failed", "cached", "rollouts", "a second"):
-        table.add_column(column, justify="right")
-    for name, summary in zip(("offline", "once more"), scored, strict=True):
-        lines = summary["lines"]
-        shares = [summary[key] / lines for key in ("invalid", "failed", "cached")]
-        table.add_row(
-            name,
-            str(lines),
-            _number(summary["mean_reward"]),
-            *(f"{share:.0%}" for share in shares),
-            str(summary["rollouts"]),
-            f"{summary['items_per_s']:.0f}",
-        )
-    completions = trained["completions"]
-    seconds = trained["reward_seconds"]
-    table.add_row(
-        f"GRPO {trained['steps']} steps",
-        str(completions),
-        f"{_number(trained['reward_first'])}\n{_number(trained['reward_last'])}",
-        *(f"{trained[f'{key}_share']:.0%}" for key in ("invalid", "failed", "cached")),
-        str(trained["rollouts"]),
-        f"{completions / seconds:.0f}" if seconds else "-",
-    )
-    _console.print()
-    _console.print(table)
-    _console.print(
-        "reward: the mean; in training the sum of format and traffic, first five steps and last "
-        "five\nrollouts: simulations run, references included; the rest came from the ledger\n"
-        "a second: items, as seen by the one who waits for them",
-        style="dim",
-    )
+def _evaluate(places: _Places, before: str, after: str) -> None:
+    arguments = ["evaluate", "--dataset", str(places.held_out), "--split", "all"]
+    arguments += ["--model", before, "--model", after]
+    arguments += ["--baseline", "random", "--baseline", "longest-queue"]
+    _run([*arguments, "--baseline", "oracle", "--plot", str(places.evaluation)])
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
+def _result(trained: dict[str, Any]) -> str:
+    """The model that came out: the whole one, or the adapter."""
+    files = trained["files"]
+    return str(files["model"] or files["adapter"])
 
 
-def _show_files(places: _Places, trained: dict[str, Any]) -> None:
-    files = {
-        "dataset": places.dataset,
+def _files(places: _Places, trained: dict[str, Any]) -> dict[str, Path | str | None]:
+    files = trained["files"]
+    return {
+        "datasets": f"{places.dataset}, {places.held_out}",
         "decisions and rewards": f"{places.decisions}, {places.rewards}",
-        "reward plot": trained["files"]["plot"],
-        "metrics of every step": trained["files"]["metrics"],
-        "adapter": trained["files"]["adapter"],
-        "merged model": trained["files"]["merged"],
+        "model before": places.warm_start if places.warm_start.exists() else None,
+        "model": files["model"],
+        "adapter": files["adapter"],
+        "merged model": files["merged"],
+        "reward plot": files["plot"],
+        "metrics of every step": files["metrics"],
+        "plot of the evaluation": places.evaluation,
         "log of the service": places.log,
     }
-    table = Table(title="Where it is", title_justify="left", show_header=False)
-    for name, place in files.items():
-        table.add_row(name, str(place))
-    _console.print(table)

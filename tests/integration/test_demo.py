@@ -1,4 +1,4 @@
-"""The demo's steps, small: real SUMO, real Ray, a real gateway; only the model is a tiny one."""
+"""The demo's steps, small: real SUMO, real Ray, a real gateway, and the small model it makes."""
 
 import json
 import os
@@ -7,18 +7,27 @@ import sys
 from pathlib import Path
 
 from tests.integration.conftest import OWN
-from tests.integration.trainer.tiny_llama import save_tiny_llama
 
 _LIMIT_S = 300
+_SETTINGS = """
+lora_rank: 0
+batch_size: 8
+gradient_accumulation_steps: 1
+num_generations: 4
+max_seq_length: 512
+max_new_tokens: 12
+kl_coeff: 0
+logging_steps: 1
+"""
 
 
 def test_the_demo_does_the_main_job_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """Dataset, service, offline scores and GRPO through the URL, by the commands of the README."""
-    model, out = tmp_path / "model", tmp_path / "demo"
-    save_tiny_llama(model)
+    """From a dataset to a model that is trained and evaluated, by the commands of the README."""
+    out, config = tmp_path / "demo", tmp_path / "two-prompts-a-step.yaml"
+    config.write_text(_SETTINGS)
     command = [sys.executable, "-m", "cli", "demo", "--scenario", str(OWN["crossing"])]
-    command += ["--out", str(out), "--states", "10", "--max-steps", "2"]
-    command += ["--model-path", str(model)]
+    command += ["--out", str(out), "--states", "10", "--held-out", "4"]
+    command += ["--lessons", "128", "--config", str(config), "--max-steps", "2"]
     mark = {"GREENFORK_TEST_MARK": str(tmp_path)}
     done = subprocess.run(
         command,
@@ -30,16 +39,18 @@ def test_the_demo_does_the_main_job_and_leaves_nothing_running(tmp_path: Path) -
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "What was done" in done.stdout
+    assert "What was scored" in done.stdout
+    assert "The reward" in done.stdout
     results = [json.loads(line) for line in (out / "rewards.jsonl").read_text().splitlines()]
     assert len(results) == 21
     assert [r["status"] for r in results].count("invalid") == 1
     assert all(r["cached"] for r in results if r["status"] == "scored")
     steps = (out / "training" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(step)["step"] for step in steps] == [1, 2]
-    assert (out / "training" / "rewards.png").read_bytes().startswith(b"\x89PNG")
-    assert list((out / "training" / "adapter").glob("adapter_model*"))
-    assert list((out / "training" / "merged").glob("model*.safetensors"))
+    for plot in (out / "training" / "rewards.png", out / "evaluation.png"):
+        assert plot.read_bytes().startswith(b"\x89PNG")
+    for model in (out / "warm-start" / "model", out / "training" / "model"):
+        assert list(model.glob("model*.safetensors"))
     assert _processes_with(f"GREENFORK_TEST_MARK={tmp_path}") == []
 
 

@@ -1,0 +1,69 @@
+"""What the demo says at its end: what was done, whether rewards rose, and where everything is."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_done", "print_files", "print_rewards"]
+
+
+def print_done(console: Console, scored: list[dict[str, Any]], trained: dict[str, Any]) -> None:
+    """The items that were scored, and what that took.
+
+    Args:
+        console: Where to.
+        scored: Summaries of ``greenfork score``, in order.
+        trained: The report of ``greenfork train grpo``.
+    """
+    table = Table(title="What was scored", title_justify="left")
+    table.add_column("")
+    for column in ("items", "invalid", "failed", "cached", "rollouts", "a second"):
+        table.add_column(column, justify="right")
+    for name, summary in zip(("offline", "once more"), scored, strict=True):
+        lines = summary["lines"]
+        shares = [summary[key] / lines for key in ("invalid", "failed", "cached")]
+        table.add_row(
+            name,
+            str(lines),
+            *(f"{share:.0%}" for share in shares),
+            str(summary["rollouts"]),
+            f"{summary['items_per_s']:.0f}",
+        )
+    completions, seconds = trained["completions"], trained["reward_seconds"]
+    table.add_row(
+        f"GRPO, {trained['steps']} steps",
+        str(completions),
+        *(f"{trained[f'{key}_share']:.0%}" for key in ("invalid", "failed", "cached")),
+        str(trained["rollouts"]),
+        f"{completions / seconds:.0f}" if seconds else "-",
+    )
+    console.print()
+    console.print(table)
+    console.print(
+        "rollouts: simulations run, references included; the rest came from the ledger\n"
+        "a second: items, as seen by the one who waits for them",
+        style="dim",
+    )
+
+
+def print_rewards(console: Console, trained: dict[str, Any]) -> None:
+    """The mean reward at both ends of the training, whichever way it went."""
+    first, last = trained["reward_first"], trained["reward_last"]
+    if first is None or last is None:
+        console.print("\nReward: none was computed.")
+        return
+    way = "rose" if last > first else "did not rise"
+    ends = f"{first:+.3f} in the first five of {trained['steps']} steps, {last:+.3f} in the last"
+    console.print(f"\nThe reward [bold]{way}[/bold]: {ends}.", highlight=False)
+
+
+def print_files(console: Console, places: dict[str, Path | str | None]) -> None:
+    """Where everything is; what there is not is left out."""
+    table = Table(title="Where it is", title_justify="left", show_header=False)
+    for name, place in places.items():
+        if place is not None:
+            table.add_row(name, str(place))
+    console.print()
+    console.print(table)
