@@ -10,6 +10,7 @@ import yaml
 
 from trainer.beginning import stay_offline, steps_before
 from trainer.history import read_metrics
+from trainer.merged_start import keep_merged_start
 from trainer.models import load_model
 from trainer.offline.plots import plot_offline
 from trainer.offline.preparation import Prepared, newest_checkpoint, prepare_offline, spread_of
@@ -100,7 +101,9 @@ class _Run:
         disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
         set_seed(self._config.seed)  # before the adapter gets its first weights
         self._write_config()
-        subject = _Subject.of(load_model(self._config.for_loading, self._ready.hardware))
+        loaded = load_model(self._config.for_loading, self._ready.hardware)
+        keep_merged_start(loaded, self._config.model_path, self._root)
+        subject = _Subject.of(loaded)
         queries = self._encoded(subject)
         before = None if self._ready.resume else self._assessed(subject, queries)
         self._imitate(subject, queries)

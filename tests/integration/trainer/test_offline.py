@@ -116,6 +116,29 @@ def test_an_adapter_is_trained_and_merged(config: Callable[..., OfflineConfig]) 
     assert again.rce_steps == 0
 
 
+def _logits(folder: Path | None) -> Any:  # noqa: ANN401 - an untyped library
+    import torch
+
+    from trainer.models import load_model, pick_hardware
+
+    config = OfflineConfig(model_path=str(folder), lora_rank=0, device="cpu", precision="fp32")
+    return load_model(config, pick_hardware(config)).model(torch.tensor([[3, 4, 5]])).logits
+
+
+def test_an_adapter_on_an_adapter_is_loaded_onto_both(
+    config: Callable[..., OfflineConfig], tmp_path: Path
+) -> None:
+    """What a run that started from an adapter saves is what it trained, in either form."""
+    short: dict[str, object] = {"lora_rank": 4, "learning_rate": 0.02, "rce_epochs": 1}
+    short |= {"grpo_epochs": 0, "precision": "fp32"}
+    first = train_offline(config(**short), show_progress=False)
+    start = {"model_path": str(first.files.adapter), "output_dir": str(tmp_path / "second")}
+    second = train_offline(config(**short | start), show_progress=False)
+    adapter, merged = _logits(second.files.adapter), _logits(second.files.merged)
+    assert adapter.tolist() == merged.tolist()
+    assert adapter.tolist() != _logits(first.files.merged).tolist()
+
+
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
     config: Callable[..., OfflineConfig], tmp_path: Path
 ) -> None:
