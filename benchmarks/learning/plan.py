@@ -79,9 +79,11 @@ class Plan:
     warm_start: tuple[str, ...] = ()
     """Settings over those of the preset ``warm-start``, ``name=value``."""
     best: tuple[str, ...] = ()
-    """Likewise of the training on best decisions."""
+    """Likewise, of the training on best decisions."""
+    offline: tuple[str, ...] = ()
+    """Settings of the post-training on the outcomes that the rows hold."""
     grpo: tuple[str, ...] = ()
-    """Likewise over the preset ``small``."""
+    """Settings over those of the preset ``small``."""
 
 
 def _networks(states: int) -> tuple[Network, ...]:
@@ -91,16 +93,26 @@ def _networks(states: int) -> tuple[Network, ...]:
 _TRAIN = Family("train", _networks(1000), (1, 2, 3, 4), (0.8, 1.0, 1.2), is_served=True)
 VALIDATION = Family("validation", _networks(400), (51, 52, 53, 54), (0.85, 1.05, 1.25))
 HELD_OUT = Family("held-out", _networks(700), (101, 102, 103, 104), (0.9, 1.1, 1.3))
-_UNSEEN = Family("unseen", (Network("resco:cologne3", 300),), (101, 102), (0.9, 1.1))
+_UNSEEN = Family("unseen", (Network("resco:cologne3", 120),), (101, 102), (0.9, 1.1))
 
-FULL = Plan(_TRAIN, HELD_OUT, _UNSEEN)
+_WARM_START = ("lessons=16000",)
+"""Enough to read most of a state and to follow a rule by halves; the rest is GRPO's to learn."""
+_OFFLINE = (
+    *("lora_rank=0", "precision=fp32", "optim=adamw_torch", "max_seq_length=512"),
+    *("batch_size=32", "gradient_accumulation_steps=1", "scale_rewards=dataset"),
+)
+
+FULL = Plan(_TRAIN, HELD_OUT, _UNSEEN, warm_start=_WARM_START, offline=_OFFLINE)
 
 _CROSSING = "scenarios/crossing/crossing.sumocfg"
 QUICK = Plan(
     Family("train", (Network(_CROSSING, 24),), (1, 2), (1.0,), is_served=True),
     Family("held-out", (Network(_CROSSING, 16),), (101, 102), (0.9,)),
     Family("unseen", (Network(_CROSSING, 8),), (101, 102), (1.1,)),
-    warm_start=("max_steps=4",),
+    seeds=(1,),
+    warm_start=("lessons=64", "batch_size=16"),
+    best=("lessons=32", "batch_size=16"),
+    offline=(*_OFFLINE, "max_samples=8", "rce_epochs=1", "grpo_epochs=1"),
     grpo=("max_steps=2", "batch_size=8"),
 )
 """Too small to learn anything: shows that the program runs."""

@@ -69,13 +69,14 @@ class Trainings:
         return Command(name, arguments + own + _set((*self.plan.grpo, *settings)))
 
     def _best(self) -> Command:
-        arguments = ("train", "sft", "--config", "best-decisions", *self._from_warm_start(BEST))
-        return Command(BEST, arguments + _set(self.plan.best))
+        arguments = ("train", "sft", "--config", "warm-start", *self._from_warm_start(BEST))
+        return Command(BEST, (*arguments, "--source", "best", *_set(self.plan.best)))
 
     def _offline(self) -> Command:
         model, data = str(self.model(WARM_START)), str(self.out / "train")
         arguments = ("train", "offline", "--sft-ckpt", model, "--beam-data", data)
-        return Command(OFFLINE, (*arguments, "--output-dir", str(self.out / OFFLINE)))
+        place = ("--output-dir", str(self.out / OFFLINE))
+        return Command(OFFLINE, arguments + place + _set(self.plan.offline))
 
     def _from_warm_start(self, name: str) -> tuple[str, ...]:
         return ("--model-path", str(self.model(WARM_START)), *self._places(name))
