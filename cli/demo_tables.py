@@ -1,5 +1,6 @@
 """What the demo says at its end: what was done, whether rewards rose, and where everything is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 __all__ = ["print_done", "print_files", "print_rewards"]
+
+_ENDS = 10
+"""Steps at each end of the training that are compared; single batches are of different states."""
 
 
 def print_done(console: Console, scored: list[dict[str, Any]], trained: dict[str, Any]) -> None:
@@ -49,14 +53,35 @@ def print_done(console: Console, scored: list[dict[str, Any]], trained: dict[str
 
 
 def print_rewards(console: Console, trained: dict[str, Any]) -> None:
-    """The mean reward at both ends of the training, whichever way it went."""
-    first, last = trained["reward_first"], trained["reward_last"]
-    if first is None or last is None:
-        console.print("\nReward: none was computed.")
-        return
-    way = "rose" if last > first else "did not rise"
-    ends = f"{first:+.3f} in the first five of {trained['steps']} steps, {last:+.3f} in the last"
-    console.print(f"\nThe reward [bold]{way}[/bold]: {ends}.", highlight=False)
+    """The reward and the regret at both ends of the training, whichever way they went.
+
+    Args:
+        console: Where to.
+        trained: The report of ``greenfork train grpo``; regrets are in its metrics file.
+    """
+    from trainer.history import read_metrics
+
+    lines = read_metrics(Path(trained["files"]["metrics"]))
+    console.print()
+    for name, metric in (("reward", "reward"), ("regret in vehicles", "outcomes/regret_veh")):
+        values = [line[metric] for line in lines if metric in line]
+        if values:
+            console.print(f"The {name} {_course(values)}.", highlight=False)
+        else:
+            console.print(f"The {name} was not computed.")
+
+
+def _course(values: Sequence[float]) -> str:
+    """Where it began and where it ended.
+
+    >>> _course([-0.5, -0.3, 0.1, 0.3])
+    'rose: -0.400 in the first 2 of 4 steps, +0.200 in the last 2'
+    """
+    count = min(_ENDS, max(1, len(values) // 2))
+    first, last = (sum(part) / count for part in (values[:count], values[-count:]))
+    way = "rose" if last > first else "fell" if last < first else "stayed"
+    began = f"{first:+.3f} in the first {count} of {len(values)} steps"
+    return f"{way}: {began}, {last:+.3f} in the last {count}"
 
 
 def print_files(console: Console, places: dict[str, Path | str | None]) -> None:

@@ -40,7 +40,7 @@ def test_the_demo_does_the_main_job_and_leaves_nothing_running(tmp_path: Path) -
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "What was scored" in done.stdout
-    assert "The reward" in done.stdout
+    assert "The reward " in done.stdout
     results = [json.loads(line) for line in (out / "rewards.jsonl").read_text().splitlines()]
     assert len(results) == 21
     assert [r["status"] for r in results].count("invalid") == 1
