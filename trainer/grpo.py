@@ -18,6 +18,7 @@ from trainer.curriculum.plan import plan_curriculum
 from trainer.health import HealthWatch
 from trainer.history import MetricsFile
 from trainer.lookahead import LookAhead
+from trainer.merged_start import keep_merged_start
 from trainer.origin import ModelOrigin
 from trainer.plots import plot_rewards
 from trainer.preflight import Preflight, check_run, connect
@@ -101,6 +102,7 @@ class _Run:
         if is_first_rank():
             self._write_config()
         loaded = load_model(self._config, self._ready.hardware)
+        keep_merged_start(loaded, self._config.model_path, Path(self._config.output_dir))
         dataset = _fitting(self._ready.dataset, loaded.tokenizer, self._config)
         self._trainer = self._make_trainer(loaded, dataset)
         self._watch(show_progress)

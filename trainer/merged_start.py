@@ -8,6 +8,7 @@ the model without the first, and be loaded onto that.
 from pathlib import Path
 
 from trainer.models import LoadedModel
+from trainer.ranks import is_first_rank
 
 __all__ = ["keep_merged_start"]
 
@@ -26,6 +27,7 @@ def keep_merged_start(loaded: LoadedModel, model_path: str, output_dir: Path) ->
     if loaded.lora is None or not is_adapter:
         return
     folder = output_dir.resolve() / "start"
-    loaded.model.save_pretrained(folder)
-    loaded.tokenizer.save_pretrained(folder)
+    if is_first_rank():
+        loaded.model.save_pretrained(folder)
+        loaded.tokenizer.save_pretrained(folder)
     loaded.model.name_or_path = str(folder)

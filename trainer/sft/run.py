@@ -10,6 +10,7 @@ import yaml
 
 from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
 from trainer.history import MetricsFile, read_metrics
+from trainer.merged_start import keep_merged_start
 from trainer.models import Hardware, check_model, load_model, pick_hardware
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.examination import examine
@@ -117,7 +118,9 @@ class _Run:
             conversations = [lesson.conversation for lesson in self._ready.lessons]
             save_small_model(conversations, untrained, config.seed)
             config = config.starting_from(str(untrained))
-        return load_model(config, self._ready.hardware)
+        loaded = load_model(config, self._ready.hardware)
+        keep_merged_start(loaded, config.model_path, Path(config.output_dir))
+        return loaded
 
     def _make_trainer(self, loaded: "LoadedModel", show_progress: bool) -> "SFTTrainer":
         from rich.console import Console

@@ -23,7 +23,9 @@ from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
 from trainer import GRPOTrainingConfig, load_config, train_grpo
 from trainer.history import read_metrics
+from trainer.models import load_model, pick_hardware
 from trainer.preflight import check_run
+from trainer.settings import ModelSettings
 
 Settings = Callable[..., GRPOTrainingConfig]
 
@@ -110,12 +112,23 @@ class TestRun:
         assert AutoTokenizer.from_pretrained(files.merged).chat_template
 
     def test_starts_from_an_adapter(self, settings: Settings, tmp_path: Path) -> None:
-        """An adapter of an earlier run is a model to start from."""
+        """What is trained on an adapter of an earlier run is loaded onto that, not without it."""
+
+        def logits(folder: Path | None) -> torch.Tensor:
+            settings = ModelSettings(model_path=str(folder), precision="fp32")
+            model = load_model(settings, pick_hardware(settings)).model
+            found: torch.Tensor = model(torch.tensor([[2, 5, 3, 6]])).logits
+            return found
+
         with running(SmallService(yes_is_better)) as url:
             first = train_grpo(settings(url, max_steps=1))
             start = str(first.files.adapter)
             second = settings(url, max_steps=1, model_path=start, output_dir=str(tmp_path / "2"))
-            assert train_grpo(second).steps == 1
+            report = train_grpo(second)
+        assert report.steps == 1
+        adapted = logits(report.files.adapter)
+        assert torch.allclose(adapted, logits(report.files.merged), atol=1e-5)
+        assert not torch.allclose(adapted, logits(first.files.merged), atol=1e-4)
 
     def test_goes_on_from_the_latest_checkpoint(self, settings: Settings) -> None:
         """A resumed run trains the rest only, and its metrics continue those before."""
