@@ -8,7 +8,7 @@ EXACTNESS := tests/integration/sim_workers/test_exactness.py
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck unit integration e2e bench audit clean
+.PHONY: help setup demo learn test lint format typecheck unit integration e2e bench settings audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,10 +55,14 @@ integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, s
 e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
 	deploy/e2e.sh
 
-bench: setup ## Rollouts six ways side by side, building a dataset, scoring over HTTP; appends to benchmarks/results.jsonl
+bench: setup ## Rollouts six ways side by side, building a dataset, scoring over HTTP, training; appends to benchmarks/results.jsonl
 	$(BIN)/python -m benchmarks.rollouts
 	$(BIN)/python -m benchmarks.building
 	$(BIN)/python -m benchmarks.gateway
+	$(BIN)/python -m benchmarks.training
+
+settings: setup ## Write docs/settings.md anew from the settings of the trainings
+	$(BIN)/python -m trainer.settings_page
 
 audit: setup ## Known vulnerabilities of the pinned packages
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
