@@ -82,12 +82,8 @@ def demo(
         str | None,
         typer.Option(help="A folder with a model. Default: a small one is made and taught first."),
     ] = None,
-    lessons: Annotated[
-        int | None, typer.Option(min=1, help="Lessons of the warm start. Default: the preset's.")
-    ] = None,
-    max_steps: Annotated[
-        int | None, typer.Option(min=1, help="Training steps. Default: the preset's.")
-    ] = None,
+    lessons: Annotated[int, typer.Option(min=1, help="Lessons that it is taught.")] = 10_000,
+    max_steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 80,
 ) -> None:
     """Build a dataset, serve it, score decisions, train through the reward URL, evaluate."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
@@ -207,12 +203,10 @@ def _score(places: _Places, url: str) -> dict[str, Any]:
     return summary
 
 
-def _teach(places: _Places, lessons: int | None) -> str:
+def _teach(places: _Places, lessons: int) -> str:
     """Makes the small model and teaches it; gives its folder."""
     arguments = ["train", "sft", "--config", "warm-start", "--dataset-path", str(places.dataset)]
-    arguments += ["--output-dir", str(places.warm_start)]
-    if lessons is not None:
-        arguments += ["--lessons", str(lessons)]
+    arguments += ["--output-dir", str(places.warm_start), "--lessons", str(lessons)]
     report = _report(arguments)
     check = report["check"]
     if check is not None:
@@ -220,14 +214,10 @@ def _teach(places: _Places, lessons: int | None) -> str:
     return str(report["files"]["model"])
 
 
-def _train(
-    places: _Places, url: str, config: str, model: str, max_steps: int | None
-) -> dict[str, Any]:
+def _train(places: _Places, url: str, config: str, model: str, max_steps: int) -> dict[str, Any]:
     arguments = ["train", "grpo", "--config", config, "--model-path", model]
     arguments += ["--dataset-path", str(places.dataset), "--reward-url", url]
-    arguments += ["--output-dir", str(places.training)]
-    if max_steps is not None:
-        arguments += ["--max-steps", str(max_steps)]
+    arguments += ["--output-dir", str(places.training), "--max-steps", str(max_steps)]
     return _report(arguments)
 
 
