@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from trainer.history import read_metrics
-from trainer.plots import smoothed
 
 __all__ = ["plot_loss"]
 
@@ -29,13 +28,13 @@ def plot_loss(metrics: Path, target: Path) -> None:
         points = [(line["step"], line[name]) for line in lines if name in line]
         if points:
             steps, values = zip(*points, strict=True)
-            axes.plot(steps, values, color="#1b6ca8", alpha=0.3, linewidth=1)
-            axes.plot(steps, smoothed(values), color="#1b6ca8", linewidth=2)
+            axes.plot(steps, values, color="#1b6ca8", linewidth=2)
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].set_yscale("log")  # it falls from a first value that all else would vanish beside
+    panels[1].set_ylim(0, 1.03)
     panels[0].set_title("Supervised training", loc="left", fontweight="bold")
     panels[-1].set_xlabel("step")
     target.parent.mkdir(parents=True, exist_ok=True)
