@@ -102,9 +102,10 @@ class _Run:
         began = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - began
-        self._save(trainer)
+        trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
+        self._save(trainer)  # merging takes the adapter's weights away
         plot_loss(self._files.metrics, self._files.plot)
-        return self._report(trainer, seconds)
+        return self._report(trainer, seconds, trained)
 
     def _write_config(self) -> None:
         self._files.config.parent.mkdir(parents=True, exist_ok=True)
@@ -161,15 +162,13 @@ class _Run:
             model.merge_and_unload().save_pretrained(files.merged)
             tokenizer.save_pretrained(files.merged)
 
-    def _report(self, trainer: Any, seconds: float) -> SFTReport:  # noqa: ANN401
+    def _report(self, trainer: Any, seconds: float, trained: int) -> SFTReport:  # noqa: ANN401
         losses = [line["loss"] for line in read_metrics(self._files.metrics)]
         new_steps = trainer.state.global_step - steps_before(self._ready.checkpoint)
-        weights = list(trainer.model.parameters())
-        trained = sum(weight.numel() for weight in weights if weight.requires_grad)
         held_out = self._ready.rows.held_out
         return SFTReport(
             lessons=self._ready.lesson_counts,
-            parameters=sum(weight.numel() for weight in weights),
+            parameters=sum(weight.numel() for weight in trainer.model.parameters()),
             trained_parameters=trained,
             steps=trainer.state.global_step,
             seconds=seconds,
