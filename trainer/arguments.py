@@ -13,7 +13,7 @@ from trainer.models import Hardware
 if TYPE_CHECKING:
     from trl import GRPOConfig
 
-__all__ = ["check_report_to", "grpo_arguments", "pick_optimizer"]
+__all__ = ["grpo_arguments", "pick_optimizer"]
 
 log = structlog.get_logger(__name__)
 
@@ -38,17 +38,6 @@ def grpo_arguments(config: GRPOTrainingConfig, hardware: Hardware) -> "GRPOConfi
     if hardware.device == "cpu":  # of several ranks "cpu:0", which no checkpoint can be loaded to
         arguments._setup_devices = torch.device("cpu")
     return arguments
-
-
-def check_report_to(config: GRPOTrainingConfig) -> None:
-    """Checks that what metrics are to be sent to is installed.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    name = config.report_to
-    if name != "none" and importlib.util.find_spec(name) is None:
-        raise ConfigError(f"report_to: {name} needs a package; run: pip install {name}")
 
 
 def _learning(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, Any]:

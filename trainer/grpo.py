@@ -1,7 +1,6 @@
 """GRPO on TRL's trainer, with rewards through the URL. The run itself, from checks to report."""
 
 import asyncio
-import os
 import shlex
 import time
 import uuid
@@ -13,8 +12,9 @@ import yaml
 
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
+from trainer.beginning import stay_offline, steps_before
 from trainer.config import GRPOTrainingConfig
-from trainer.curriculum.plan import plan_curriculum
+from trainer.curriculum.plan import batch_shape, plan_curriculum
 from trainer.health import HealthWatch
 from trainer.history import MetricsFile
 from trainer.lookahead import LookAhead
@@ -57,7 +57,7 @@ def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> Traini
         TrainingStopped: The run ended itself: the service was lost, or too many rewards failed. A
             checkpoint was saved.
     """
-    _stay_offline()
+    stay_offline()
     ready = check_run(config)
     run = _Run(config, ready)
     try:
@@ -152,8 +152,7 @@ class _Run:
         from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
         if (reason := self._tally.stop.reason) is not None:
             raise TrainingStopped(f"{reason}. {_way_on(saved, self._files.config)}")
-        before = int(start.name.rpartition("-")[2]) if start else 0
-        return Course(_steps(trainer), _steps(trainer) - before, seconds)
+        return Course(_steps(trainer), _steps(trainer) - steps_before(start), seconds)
 
     def _make_trainer(self, loaded: "LoadedModel", dataset: "Dataset") -> "GRPOTrainer":
         from trainer.arguments import grpo_arguments
@@ -270,7 +269,7 @@ def _fitting(
     """The rows whose prompts leave room for an answer.
 
     Raises:
-        DatasetError: There is none.
+        DatasetError: They are fewer than a step wants: TRL would train no step at all.
     """
     room = config.max_seq_length - config.max_new_tokens
     fits = [_tokens(tokenizer, prompt) <= room for prompt in dataset["prompt"]]
@@ -280,16 +279,14 @@ def _fitting(
         )
     if not all(fits):
         log.warning("left out rows with long prompts", rows=fits.count(False), room_tokens=room)
+    if (wanted := batch_shape(config).prompts) > sum(fits) and not config.curriculum:
+        raise DatasetError(
+            f"a step takes {wanted} prompts and the dataset has {sum(fits)}: build more states, or "
+            "lower batch_size or gradient_accumulation_steps"
+        )
     return dataset.select([row for row, is_fit in enumerate(fits) if is_fit])
 
 
 def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict[str, str]]) -> int:
     text = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
     return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _stay_offline() -> None:
-    """No downloads and no telemetry, whatever the libraries' defaults; set before their import."""
-    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"):
-        os.environ.setdefault(name, "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -12,7 +12,7 @@ from shared.decisions import Extend
 from shared.errors import ConfigError, ServiceRefused, ServiceUnreachable
 from shared.info import ServiceInfo
 from shared.scoring import ScoreItem
-from trainer.arguments import check_report_to
+from trainer.beginning import check_report_to, checkpoint_of
 from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import check_curriculum
 from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples
@@ -22,7 +22,7 @@ from trainer.origin import check_origin
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["Preflight", "check_run", "checkpoint_of", "connect"]
+__all__ = ["Preflight", "check_run", "connect"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
         ServiceUnreachable: Nothing answers at the reward URL.
         ServiceRefused: Something answers, but will not score the dataset's states.
     """
-    check_report_to(config)
+    check_report_to(config.report_to)
     check_model(config.model_path)
-    checkpoint = checkpoint_of(config)
+    checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
     if checkpoint is not None:
         check_origin(checkpoint, config)
     dataset = load_grpo_dataset(config.dataset_path)
@@ -66,29 +66,6 @@ def connect(config: GRPOTrainingConfig) -> RewardClient:
     """A client of the reward service. Connects when it is first used."""
     key = SecretStr(config.reward_api_key) if config.reward_api_key else None
     return RewardClient(config.reward_url, key, retry=RetryPolicy(retries=config.reward_retries))
-
-
-def checkpoint_of(config: GRPOTrainingConfig) -> Path | None:
-    """The checkpoint that the configuration says to go on from.
-
-    Raises:
-        ConfigError: It does not exist.
-    """
-    wanted = config.resume_from_checkpoint
-    if wanted is None:
-        return None
-    if wanted != "latest":
-        if not (Path(wanted) / "trainer_state.json").is_file():
-            raise ConfigError(f"resume_from_checkpoint: {wanted!r} is not a checkpoint")
-        return Path(wanted)
-    found = [
-        (int(path.name.rpartition("-")[2]), path)
-        for path in Path(config.output_dir).glob("checkpoint-*")
-        if path.name.rpartition("-")[2].isdecimal() and (path / "trainer_state.json").is_file()
-    ]
-    if not found:
-        raise ConfigError(f"resume_from_checkpoint: no checkpoint in {config.output_dir}")
-    return max(found)[1]
 
 
 def _check_extend_seconds(config: GRPOTrainingConfig) -> None:

@@ -14,7 +14,7 @@ from trainer.curriculum.telemetry import DOMAIN_COLUMN, LEVEL_COLUMN, Curriculum
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["CurriculumPlan", "check_curriculum", "plan_curriculum"]
+__all__ = ["CurriculumPlan", "batch_shape", "check_curriculum", "plan_curriculum"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def check_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
     Raises:
         ConfigError: They cannot; the message names batch sizes that can.
     """
-    check_balance(_shape(config), len(buckets_of(dataset_samples(dataset))))
+    check_balance(batch_shape(config), len(buckets_of(dataset_samples(dataset))))
 
 
 def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> CurriculumPlan:
@@ -49,7 +49,7 @@ def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> Curriculu
     Raises:
         ConfigError: The batches cannot be balanced.
     """
-    shape, buckets = _shape(config), buckets_of(dataset_samples(dataset))
+    shape, buckets = batch_shape(config), buckets_of(dataset_samples(dataset))
     check_balance(shape, len(buckets))
     steps_an_epoch = max(1, len(dataset) // shape.prompts)
     max_steps = config.max_steps or math.ceil(config.num_train_epochs * steps_an_epoch)
@@ -60,8 +60,8 @@ def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> Curriculu
     return CurriculumPlan(curriculum, _labelled(dataset, buckets), metrics)
 
 
-def _shape(config: GRPOTrainingConfig) -> BatchShape:
-    """The ranks are those that ``torchrun`` or ``accelerate launch`` started."""
+def batch_shape(config: GRPOTrainingConfig) -> BatchShape:
+    """The batch of a step; its ranks are those that a launcher (``accelerate launch``) started."""
     ranks = os.environ.get("WORLD_SIZE", "")
     return BatchShape(
         config.batch_size,

@@ -237,7 +237,7 @@ class TestRun:
                 told.append(cast("dict[str, float]", more["logs"]).copy())
 
         monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
-        monkeypatch.setattr("trainer.preflight.check_report_to", lambda config: None)
+        monkeypatch.setattr("trainer.preflight.check_report_to", lambda name: None)
         with running(SmallService(yes_is_better)) as url:
             config = settings(url, report_to="tensorboard", adaptive_kl=True, max_steps=2)
             lines = read_metrics(train_grpo(config).files.metrics)
@@ -378,6 +378,14 @@ class TestRefusals:
             pytest.raises(DatasetError, match="longer than"),
         ):
             train_grpo(settings(url, max_seq_length=32, max_new_tokens=31))
+
+    def test_fewer_rows_than_a_step_takes(self, settings: Settings) -> None:
+        """Not a run of no steps that reports success."""
+        with (
+            running(SmallService(yes_is_better)) as url,
+            pytest.raises(DatasetError, match=r"a step takes 100 prompts and the dataset has"),
+        ):
+            train_grpo(settings(url, batch_size=400))
 
     def test_nothing_to_resume_from(self, settings: Settings) -> None:
         """``latest`` without a checkpoint is an error, not a new run."""

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import ConfigError, ModelError
 from trainer import smollm2
-from trainer.arguments import check_report_to, grpo_arguments
+from trainer.arguments import grpo_arguments
 from trainer.config import GRPOTrainingConfig
 from trainer.models import Hardware, check_model, load_model, pick_hardware
 
@@ -233,10 +233,3 @@ def test_unknown_optimizer_is_a_configuration_error(tmp_path: Path) -> None:
     """What only the library knows to be wrong is still said as ours."""
     with pytest.raises(ConfigError, match="refuses the settings"):
         grpo_arguments(GRPOTrainingConfig(output_dir=str(tmp_path), optim="adamant"), CPU)
-
-
-def test_tracker_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Found before anything is loaded."""
-    monkeypatch.setattr("trainer.arguments.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="pip install wandb"):
-        check_report_to(GRPOTrainingConfig(report_to="wandb"))
