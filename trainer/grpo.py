@@ -83,6 +83,7 @@ class _Run:
             config.num_generations,
             uuid.uuid4().hex[:12],
             config.seed if config.shuffle_rewards else None,
+            config.invalid_as_worst,
         )
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(

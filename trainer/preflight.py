@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from pydantic import SecretStr
 
 from reward_client import RetryPolicy, RewardClient
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = ["Preflight", "check_run", "connect"]
+
+_WITHOUT_LEAST = ("queue", "wait", "pressure")
+"""Rewards without a lower bound."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
     if checkpoint is not None:
         check_origin(checkpoint, config)
+    _check_invalid_reward(config)
     dataset = load_grpo_dataset(config.dataset_path)
     _check_extend_seconds(config)
     if config.curriculum:
@@ -66,6 +73,16 @@ def connect(config: GRPOTrainingConfig) -> RewardClient:
     """A client of the reward service. Connects when it is first used."""
     key = SecretStr(config.reward_api_key) if config.reward_api_key else None
     return RewardClient(config.reward_url, key, retry=RetryPolicy(retries=config.reward_retries))
+
+
+def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
+    """Says where an answer that cannot be read may be worth more than most decisions."""
+    if config.reward_name in _WITHOUT_LEAST and not config.invalid_as_worst:
+        log.warning(
+            "invalid answers may get more than decisions do; set invalid_as_worst: true",
+            reward_name=config.reward_name,
+            invalid_reward=config.invalid_reward,
+        )
 
 
 def _check_extend_seconds(config: GRPOTrainingConfig) -> None:

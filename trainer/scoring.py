@@ -23,6 +23,7 @@ from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem, ScoreResponse, ScoreResult, Status
 from trainer.shuffling import shuffled
 from trainer.tally import Tally, group_numbers
+from trainer.worst import as_the_worst
 
 __all__ = [
     "REWARD_BOUND",
@@ -74,7 +75,10 @@ class ScoringTerms:
     run: str = "run"
     """Makes the ids of this run's groups differ from any other's."""
     shuffle_seed: int | None = None
-    """Deals the rewards of each batch out at random, :mod:`trainer.shuffling`; None does not."""
+    """Deals the rewards of each group out at random, :mod:`trainer.shuffling`; None does not."""
+    is_invalid_worst: bool = False
+    """Whether an invalid answer is worth what the worst valid one of its group is,
+    :mod:`trainer.worst`."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,11 @@ class Completions:
     tls_ids: Sequence[str]
     kinds: Sequence[DecisionKind]
 
+    def groups(self, terms: ScoringTerms) -> list[int]:
+        """Which group each completion belongs to."""
+        keys = list(zip(self.state_ids, self.tls_ids, self.kinds, strict=True))
+        return group_numbers(keys, terms.group_size or len(keys))
+
     def items(self, terms: ScoringTerms, batch: int) -> list[ScoreItem]:
         """The completions as the service is asked about them.
 
@@ -94,8 +103,7 @@ class Completions:
             batch: The number of the generation batch, for the ids of its groups.
         """
         rows = zip(self.texts, self.state_ids, self.tls_ids, self.kinds, strict=True)
-        keys = list(zip(self.state_ids, self.tls_ids, self.kinds, strict=True))
-        groups = group_numbers(keys, terms.group_size or len(keys))
+        groups = self.groups(terms)
         return [
             Situation(state_id=state, tls_id=tls, decision_kind=kind).item(
                 text, terms.extend_s, f"{terms.run}/{batch}/{group}"
@@ -203,7 +211,7 @@ class BatchScorer:
             self.tally.stop.set(_lost(exc), is_batch_lost=True)
             scored = [Scored("failed", None, exc.code)] * len(batch.texts)
         else:
-            scored = self._dealt([_scored(result) for result in response.results])
+            scored = self._settled(batch, [_scored(result) for result in response.results])
             rollouts = response.counts.rollouts
         self.tally.service_answered(self._clock() - began, rollouts)
         return scored
@@ -235,12 +243,15 @@ class BatchScorer:
                 give_up_after_s=self._patience.total_s,
             )
 
-    def _dealt(self, scored: list[Scored]) -> list[Scored]:
-        """As they are, but in the control experiment."""
-        seed = self._terms.shuffle_seed
-        if seed is None:
-            return scored
-        rewards = shuffled([one.reward for one in scored], f"{seed}/{self._batches}")
+    def _settled(self, batch: Completions, scored: list[Scored]) -> list[Scored]:
+        """As the service says, but for invalid answers that count as the worst, and the control."""
+        terms, rewards = self._terms, [one.reward for one in scored]
+        groups = batch.groups(terms)
+        if terms.is_invalid_worst:
+            invalid = [one.status == "invalid" for one in scored]
+            rewards = as_the_worst(rewards, invalid, groups, terms.reward.invalid_reward)
+        if terms.shuffle_seed is not None:
+            rewards = shuffled(rewards, groups, f"{terms.shuffle_seed}/{self._batches}")
         return [replace(one, reward=reward) for one, reward in zip(scored, rewards, strict=True)]
 
 

@@ -1,6 +1,7 @@
 """The control experiment: a run whose rewards are dealt out at random learns nothing of traffic.
 
-Whatever such a run reaches comes from the format reward and from chance, not from the simulation.
+Each group keeps its own rewards, and only which answer earned which is lost. Whatever such a run
+reaches comes from the format reward and from chance, not from the simulation.
 """
 
 import random
@@ -9,17 +10,27 @@ from collections.abc import Sequence
 __all__ = ["shuffled"]
 
 
-def shuffled(rewards: Sequence[float | None], seed: object) -> list[float | None]:
-    """The rewards of a batch, dealt out among those of its completions that have one.
+def shuffled(
+    rewards: Sequence[float | None], groups: Sequence[int], seed: object
+) -> list[float | None]:
+    """The rewards of each group, dealt out among those of its completions that have one.
 
     Args:
         rewards: Of each completion; None where there is none, and none it stays.
+        groups: The group of each completion.
         seed: What decides the deal; the same for the same seed.
 
-    >>> shuffled([1.0, None, 2.0, 3.0], seed=1)
-    [1.0, None, 3.0, 2.0]
+    >>> shuffled([1.0, None, 2.0, 3.0, 9.0], [0, 0, 0, 0, 1], seed=1)
+    [2.0, None, 3.0, 1.0, 9.0]
     """
-    present = [reward for reward in rewards if reward is not None]
-    random.Random(str(seed)).shuffle(present)  # noqa: S311 - no secret
-    dealt = iter(present)
-    return [None if reward is None else next(dealt) for reward in rewards]
+    dealer = random.Random(str(seed))  # noqa: S311 - no secret
+    hands: dict[int, list[float]] = {}
+    for reward, group in zip(rewards, groups, strict=True):
+        if reward is not None:
+            hands.setdefault(group, []).append(reward)
+    for hand in hands.values():
+        dealer.shuffle(hand)
+    return [
+        None if reward is None else hands[group].pop()
+        for reward, group in zip(rewards, groups, strict=True)
+    ]

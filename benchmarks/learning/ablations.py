@@ -16,7 +16,8 @@ __all__ = ["ABLATIONS", "Ablations"]
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "preset": (),
-    "queue": ("reward_name=queue", "invalid_reward=-100"),
+    "queue-gain": ("reward_name=queue_gain",),
+    "invalid-at-100": ("invalid_as_worst=false", "invalid_reward=-100"),
     "group-scaling": ("scale_rewards=group",),
     "no-scaling": ("scale_rewards=none",),
     "kl-0.02": ("kl_coeff=0.02",),

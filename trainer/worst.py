@@ -1,0 +1,37 @@
+"""What an answer that no decision can be read from is worth where rewards have no lower bound.
+
+A fixed number is too good beside queues of thirty vehicles, or so bad that one unreadable answer
+outweighs all that the others of its group differ by. As bad as the worst of them is neither.
+"""
+
+from collections.abc import Sequence
+
+__all__ = ["as_the_worst"]
+
+
+def as_the_worst(
+    rewards: Sequence[float | None],
+    is_invalid: Sequence[bool],
+    groups: Sequence[int],
+    otherwise: float,
+) -> list[float | None]:
+    """The rewards, with those of invalid answers replaced by the least valid one of their group.
+
+    Args:
+        rewards: Of each completion; None where it failed, and none it stays.
+        is_invalid: Whether no legal decision could be read from it.
+        groups: The group of each completion.
+        otherwise: What an invalid one gets where no valid one of its group has a reward. All of
+            such a group are the same, so that it teaches nothing either way.
+
+    >>> as_the_worst([-4.0, -1.0, -9.0, None], [False, True, False, False], [0, 0, 0, 0], -1.0)
+    [-4.0, -9.0, -9.0, None]
+    """
+    worst: dict[int, float] = {}
+    for reward, invalid, group in zip(rewards, is_invalid, groups, strict=True):
+        if reward is not None and not invalid:
+            worst[group] = min(reward, worst.get(group, reward))
+    return [
+        worst.get(group, otherwise) if invalid else reward
+        for reward, invalid, group in zip(rewards, is_invalid, groups, strict=True)
+    ]
