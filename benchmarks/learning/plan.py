@@ -97,12 +97,8 @@ _UNSEEN = Family("unseen", (Network("resco:cologne3", 120),), (101, 102), (0.9, 
 
 _WARM_START = ("lessons=16000",)
 """Enough to read most of a state and to follow a rule by halves; the rest is GRPO's to learn."""
-_OFFLINE = (
-    *("lora_rank=0", "precision=fp32", "optim=adamw_torch", "max_seq_length=512"),
-    *("batch_size=32", "gradient_accumulation_steps=1", "scale_rewards=dataset"),
-)
 
-FULL = Plan(_TRAIN, HELD_OUT, _UNSEEN, warm_start=_WARM_START, offline=_OFFLINE)
+FULL = Plan(_TRAIN, HELD_OUT, _UNSEEN, warm_start=_WARM_START)
 
 _CROSSING = "scenarios/crossing/crossing.sumocfg"
 QUICK = Plan(
@@ -112,7 +108,7 @@ QUICK = Plan(
     seeds=(1,),
     warm_start=("lessons=64", "batch_size=16"),
     best=("lessons=32", "batch_size=16"),
-    offline=(*_OFFLINE, "max_samples=8", "rce_epochs=1", "grpo_epochs=1"),
+    offline=("max_samples=8", "rce_epochs=1", "grpo_epochs=1"),
     grpo=("max_steps=2", "batch_size=8"),
 )
 """Too small to learn anything: shows that the program runs."""

@@ -74,9 +74,9 @@ class Trainings:
 
     def _offline(self) -> Command:
         model, data = str(self.model(WARM_START)), str(self.out / "train")
-        arguments = ("train", "offline", "--sft-ckpt", model, "--beam-data", data)
-        place = ("--output-dir", str(self.out / OFFLINE))
-        return Command(OFFLINE, arguments + place + _set(self.plan.offline))
+        arguments = ("train", "offline", "--config", "offline-small", "--sft-ckpt", model)
+        places = ("--beam-data", data, "--output-dir", str(self.out / OFFLINE))
+        return Command(OFFLINE, arguments + places + _set(self.plan.offline))
 
     def _from_warm_start(self, name: str) -> tuple[str, ...]:
         return ("--model-path", str(self.model(WARM_START)), *self._places(name))
