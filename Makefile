@@ -27,7 +27,7 @@ $(SETUP): pyproject.toml constraints.txt requirements-data.txt
 demo: setup ## The main job from end to end: dataset, service, offline scores, GRPO through the URL
 	$(BIN)/greenfork demo
 
-learn: setup ## Proof of learning: train, judge on held-out simulations, compare with rules and a ceiling; under 30 minutes
+learn: setup ## Train the small model, judge it on held-out simulations beside rules and a ceiling; long
 	$(BIN)/python -m benchmarks.learning
 
 test: lint typecheck unit integration ## Everything that must pass before a change lands
