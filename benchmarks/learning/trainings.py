@@ -70,7 +70,8 @@ class Trainings:
 
     def _best(self) -> Command:
         arguments = ("train", "sft", "--config", "warm-start", *self._from_warm_start(BEST))
-        return Command(BEST, (*arguments, "--source", "best", *_set(self.plan.best)))
+        settings = _set(("lora_rank=0", *self.plan.best))
+        return Command(BEST, (*arguments, "--source", "best", *settings))
 
     def _offline(self) -> Command:
         model, data = str(self.model(WARM_START)), str(self.out / "train")
