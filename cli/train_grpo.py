@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.train_options import assignments
+from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
     from trainer.config import GRPOTrainingConfig
@@ -71,8 +71,7 @@ def grpo(
         "seed": seed,
         "reward_api_key": os.environ.get("GREENFORK_API_KEY"),
     }
-    given = {name: value for name, value in named.items() if value is not None}
-    resolved = load_config(config, assignments(settings or []) | given)
+    resolved = load_config(config, chosen(named, settings))
     if dry_run:
         _check_only(resolved, as_json)
     else:
@@ -80,24 +79,15 @@ def grpo(
 
 
 def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
-    from cli.output import print_json
     from trainer.preflight import check_run
 
     ready = check_run(config)
     found = {
         "rows": len(ready.dataset),
-        "device": ready.hardware.device,
-        "precision": "bf16" if ready.hardware.is_bf16 else "fp32",
-        "backend": ready.hardware.backend,
+        **hardware_found(ready.hardware),
         "service_states": ready.service.states,
     }
-    if as_json:
-        print_json({"settings": config.to_dict(), "found": found})
-        return
-    import yaml
-
-    typer.echo(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
-    typer.echo("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
+    print_checked(config, found, as_json)
 
 
 def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:

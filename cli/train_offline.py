@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.train_options import assignments
+from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
     from trainer.offline import OfflineConfig
@@ -80,8 +80,7 @@ def offline(
         "max_samples": max_samples,
         "seed": seed,
     }
-    given = {name: value for name, value in named.items() if value is not None}
-    resolved = load_settings(OfflineConfig, config, assignments(settings or []) | given)
+    resolved = load_settings(OfflineConfig, config, chosen(named, settings))
     if dry_run:
         _check_only(resolved, as_json)
     else:
@@ -89,7 +88,6 @@ def offline(
 
 
 def _check_only(config: "OfflineConfig", as_json: bool) -> None:
-    from cli.output import print_json
     from trainer.offline.preparation import prepare_offline, spread_of
 
     ready = prepare_offline(config)
@@ -98,19 +96,12 @@ def _check_only(config: "OfflineConfig", as_json: bool) -> None:
         "candidates": ready.candidates,
         "validation queries": len(ready.validation),
         "learning rate": config.peak_rate,
-        "device": ready.hardware.device,
-        "precision": "bf16" if ready.hardware.is_bf16 else "fp32",
-        "backend": ready.hardware.backend,
+        **hardware_found(ready.hardware),
     }
     spread = spread_of(ready.train_advantages).model_dump()
-    if as_json:
-        print_json({"settings": config.to_dict(), "found": found, "advantages": spread})
-        return
-    import yaml
-
-    typer.echo(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
-    typer.echo("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
-    typer.echo("# advantages: " + ", ".join(f"{name} {v:.3f}" for name, v in spread.items()))
+    print_checked(config, found, as_json, advantages=spread)
+    if not as_json:
+        typer.echo("# advantages: " + ", ".join(f"{name} {v:.3f}" for name, v in spread.items()))
 
 
 def _train(config: "OfflineConfig", as_json: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.train_options import assignments
+from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
     from trainer.sft import SFTReport, SFTTrainingConfig
@@ -77,8 +77,7 @@ def sft(
         "max_steps": max_steps,
         "seed": seed,
     }
-    given = {name: value for name, value in named.items() if value is not None}
-    resolved = load_settings(SFTTrainingConfig, config, assignments(settings or []) | given)
+    resolved = load_settings(SFTTrainingConfig, config, chosen(named, settings))
     if dry_run:
         _check_only(resolved, as_json)
     else:
@@ -86,9 +85,6 @@ def sft(
 
 
 def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
-    import yaml
-
-    from cli.output import print_json
     from trainer.sft.run import prepare_sft
 
     ready = prepare_sft(config)
@@ -96,18 +92,13 @@ def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
         "rows": len(ready.rows.train),
         "rows held out": len(ready.rows.held_out),
         **{f"lessons of {name}": count for name, count in ready.lesson_counts.items()},
-        "device": ready.hardware.device,
-        "precision": "bf16" if ready.hardware.is_bf16 else "fp32",
-        "backend": ready.hardware.backend,
+        **hardware_found(ready.hardware),
     }
-    if as_json:
-        print_json({"settings": config.to_dict(), "found": found})
-        return
-    typer.echo(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
-    typer.echo("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
-    lesson = ready.lessons[0]
-    typer.echo("# a lesson:\n" + "\n".join(f"#   {m.role}: {m.content}" for m in lesson.prompt))
-    typer.echo(f"#   assistant: {lesson.answer}")
+    print_checked(config, found, as_json)
+    if not as_json:
+        lesson = ready.lessons[0]
+        typer.echo("# a lesson:\n" + "\n".join(f"#   {m.role}: {m.content}" for m in lesson.prompt))
+        typer.echo(f"#   assistant: {lesson.answer}")
 
 
 def _train(config: "SFTTrainingConfig", as_json: bool) -> None:

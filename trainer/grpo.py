@@ -210,7 +210,7 @@ class _Run:
             ResumedOrderCallback(),
             OriginCallback(ModelOrigin.of(self._config)),
             HealthCallback(self._health),
-            MetricsCallback(MetricsFile(self._files.metrics)),
+            MetricsCallback(MetricsFile(self._files.metrics), "reward"),
         ]
 
     def _watch(self, show_progress: bool) -> None:
@@ -219,7 +219,8 @@ class _Run:
         from transformers import PrinterCallback
 
         from trainer.callbacks import AdaptiveKLCallback, TimeLimitCallback
-        from trainer.watching import ProgressCallback, TimingCallback
+        from trainer.progress import RewardProgressCallback
+        from trainer.watching import TimingCallback
 
         config, trainer = self._config, self._trainer
         trainer.remove_callback(PrinterCallback)
@@ -230,7 +231,7 @@ class _Run:
         if config.max_train_s is not None:
             trainer.add_callback(TimeLimitCallback(config.max_train_s))
         if show_progress and is_first_rank():
-            trainer.add_callback(ProgressCallback(self._tally, Console(stderr=True)))
+            trainer.add_callback(RewardProgressCallback(self._tally, Console(stderr=True)))
 
     def _save(self) -> None:
         """Writes the adapter and the model with the adapter merged into it, or the whole model."""

@@ -16,7 +16,6 @@ __all__ = ["plot_rewards", "smoothed"]
 _REWARDS = {
     "reward": ("total", "#222222"),
     "rewards/traffic/mean": ("traffic", "#1b6ca8"),
-    "rewards/format/mean": ("format", "#d9822b"),
 }
 _OUTCOMES = {
     "outcomes/invalid": ("invalid", "#c23b22"),
@@ -46,13 +45,14 @@ def plot_rewards(metrics: Path, target: Path) -> None:
 
     lines = read_metrics(metrics)
     parts = {prefix: names for prefix in _PARTS if (names := _names(lines, prefix))}
-    heights = [3, 2, *(2 for _ in parts), 1.2]
-    figure = Figure(figsize=(9, 8 + 2 * len(parts)), layout="constrained")
+    heights = [3, 1.2, 2, *(2 for _ in parts), 1.2]
+    figure = Figure(figsize=(9, 9 + 2 * len(parts)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    rewards, outcomes, *divided, drift = panels
+    rewards, form, outcomes, *divided, drift = panels
     for name, (label, colour) in _REWARDS.items():
         _draw(rewards, lines, name, label, colour)
+    _draw(form, lines, "rewards/format/mean", "format", "#d9822b")
     for name, (label, colour) in _OUTCOMES.items():
         _draw(outcomes, lines, name, label, colour)
     for axes, (prefix, names) in zip(divided, parts.items(), strict=True):
@@ -65,7 +65,8 @@ def plot_rewards(metrics: Path, target: Path) -> None:
         drift.text(0.5, 0.5, "not measured (kl_coeff: 0)", ha="center", transform=drift.transAxes)
     rewards.set_title("GRPO training", loc="left", fontweight="bold")
     rewards.set_ylabel("mean reward")
-    rewards.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    form.set_ylabel("form")
+    form.set_ylim(-1.1, 1.1)
     outcomes.set_ylabel("share")
     outcomes.set_ylim(-0.03, 1.03)
     outcomes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

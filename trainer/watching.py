@@ -1,19 +1,17 @@
-"""What watches a run: metrics to a file, a line of progress, times, and hints at trouble."""
+"""What watches a run: metrics to a file, times, and hints at trouble."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.health import HealthWatch
 from trainer.history import MetricsFile
 from trainer.tally import Tally
 
-__all__ = ["HealthCallback", "MetricsCallback", "ProgressCallback", "TimingCallback"]
+__all__ = ["HealthCallback", "MetricsCallback", "TimingCallback"]
 
 log = structlog.get_logger(__name__)
 
@@ -94,10 +92,16 @@ class HealthCallback(TrainerCallback):
 
 
 class MetricsCallback(TrainerCallback):
-    """Writes every logged line to the metrics file; of several ranks, the first one does."""
+    """Writes every logged line to the metrics file; of several ranks, the first one does.
 
-    def __init__(self, file: MetricsFile) -> None:
+    Args:
+        file: Where to write.
+        marks: A line has one of these metrics; the summary at the end of a run has none.
+    """
+
+    def __init__(self, file: MetricsFile, *marks: str) -> None:
         self._file = file
+        self._marks = frozenset(marks)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -114,70 +118,6 @@ class MetricsCallback(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: object,
     ) -> None:
-        """Appends a line, except the summary at the end of a run, which has no reward."""
-        if logs and "reward" in logs and state.is_world_process_zero:
+        """Appends a line."""
+        if logs and self._marks & logs.keys() and state.is_world_process_zero:
             self._file.append(state.global_step, logs)
-
-
-class ProgressCallback(TrainerCallback):
-    """Shows each step: a bar at a terminal, a line elsewhere.
-
-    Args:
-        tally: Where the latest batch is counted.
-        console: Where to write.
-    """
-
-    def __init__(self, tally: Tally, console: Console) -> None:
-        self._tally = tally
-        self._console = console
-        self._bar: Progress | None = None
-        self._began = 0.0
-        self._first_step = 0
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Starts the clock and the bar."""
-        self._began = time.monotonic()
-        self._first_step = state.global_step
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(bar_width=24), console=self._console
-            )
-            self._bar.add_task("training …", total=state.max_steps, completed=state.global_step)
-            self._bar.start()
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Shows the step that just ended."""
-        line = self._line(state.global_step, state.max_steps)
-        if self._bar is None:
-            self._console.print(line, highlight=False, soft_wrap=True)
-        else:
-            task = self._bar.task_ids[0]
-            self._bar.update(task, completed=state.global_step, description=line)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Leaves the last line on the screen."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _line(self, step: int, steps: int) -> str:
-        pace = (time.monotonic() - self._began) / max(1, step - self._first_step)
-        left = round(pace * (steps - step))
-        parts = [f"step {step:>{len(str(steps))}}/{steps}"]
-        if (batch := self._tally.last) is not None:
-            reward = "   none" if batch.reward is None else f"{batch.reward:+7.3f}"
-            parts += [
-                f"reward {reward}",
-                f"invalid {batch.invalid_items / batch.items:4.0%}",
-                f"failed {batch.failed_items / batch.items:4.0%}",
-            ]
-        if self._tally.last_step:
-            waited = self._tally.last_waited / self._tally.last_step
-            parts.append(f"waited {waited:4.0%}")
-        return "  ".join([*parts, f"{pace:.1f} s/step", f"{left // 60}:{left % 60:02} left"])

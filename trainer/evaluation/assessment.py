@@ -90,23 +90,7 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
     service = (
         OutcomeService(plan.connect, plan.reward, horizon_s) if plan.connect is not None else None
     )
-    found = _worths(points, plan, horizon_s, service, progress)
-    judged = [
-        Judged(point, worth)
-        for point, worth in zip(points, found, strict=True)
-        if isinstance(worth, Worth)
-    ]
-    failures = [
-        Failure.of(point, error)
-        for point, error in zip(points, found, strict=True)
-        if isinstance(error, ErrorInfo)
-    ]
-    if not judged:
-        raise ServiceRefused(
-            f"not one of {len(points)} decision points could be judged; the first, "
-            f"{failures[0].state_id}: {failures[0].error.message}",
-            failures[0].error.code,
-        )
+    judged, failures = _parted(points, _worths(points, plan, horizon_s, service, progress))
     observations = {
         policy.name: _observations(policy, judged, service, progress) for policy in policies
     }
@@ -124,6 +108,29 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
         against=plan.against,
         policies=tuple(_reports(plan, observations)),
     )
+
+
+def _parted(
+    points: Sequence[DecisionPoint], found: Sequence[Worth | ErrorInfo]
+) -> tuple[list[Judged], list[Failure]]:
+    """The points that can be judged, and those that cannot.
+
+    Raises:
+        ServiceRefused: None can.
+    """
+    judged, failures = [], []
+    for point, worth in zip(points, found, strict=True):
+        if isinstance(worth, ErrorInfo):
+            failures.append(Failure.of(point, worth))
+        else:
+            judged.append(Judged(point, worth))
+    if not judged:
+        raise ServiceRefused(
+            f"not one of {len(points)} decision points could be judged; the first, "
+            f"{failures[0].state_id}: {failures[0].error.message}",
+            failures[0].error.code,
+        )
+    return judged, failures
 
 
 def _reports(

@@ -25,7 +25,7 @@ def plot_offline(metrics: Path, advantages: Sequence[Sequence[float]], target: P
     """Draws a run as PNG.
 
     Args:
-        metrics: As :class:`trainer.offline.callbacks.StageFile` writes it.
+        metrics: As :class:`trainer.offline.stage_file.StageFile` writes it.
         advantages: Of the training candidates, by query.
         target: The PNG.
     """

@@ -221,18 +221,17 @@ class _Run:
         from transformers import PrinterCallback
 
         from trainer.callbacks import OriginCallback
-        from trainer.offline.callbacks import (
-            StageFile,
-            StageMetricsCallback,
-            StageProgressCallback,
-        )
+        from trainer.offline.stage_file import StageFile
+        from trainer.progress import LossProgressCallback
+        from trainer.watching import MetricsCallback
 
         number, before = (1, 0) if name == "rce" else (2, self._steps["rce"])
         stage.remove_callback(PrinterCallback)
         stage.add_callback(OriginCallback(ModelOrigin.of(self._config)))
-        stage.add_callback(StageMetricsCallback(StageFile(self._files.metrics, number, before)))
+        file = StageFile(self._files.metrics, number, before)
+        stage.add_callback(MetricsCallback(file, "loss", "eval_loss"))
         if self._show_progress:
-            stage.add_callback(StageProgressCallback(Console(stderr=True), f"stage {number}"))
+            stage.add_callback(LossProgressCallback(Console(stderr=True), f"stage {number}"))
         resume = self._ready.resume
         checkpoint = str(resume.checkpoint) if resume and resume.stage == name else None
         began = time.monotonic()

@@ -5,6 +5,7 @@ precision, several ranks, the schedule, and checkpoints that are resumed with op
 and random state. Owns the losses of the stages and what is measured beside them.
 """
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class TauLine:
     end: float
 
 
-class Stage(Trainer):
+class Stage(Trainer, ABC):
     """What both stages share: batches of candidate groups, means of what is measured, validation.
 
     Args:
@@ -59,6 +60,7 @@ class Stage(Trainer):
         """The candidates of a training batch that this step learns from: all of them."""
         return batch
 
+    @abstractmethod
     def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The ``loss`` of a batch, with gradient, and what is logged beside it, by name.
 
@@ -66,7 +68,6 @@ class Stage(Trainer):
             logps: (C, T), of the candidates' tokens under the model.
             batch: As :func:`trainer.offline.batches.collate` makes it.
         """
-        raise NotImplementedError
 
     def compute_loss(
         self,

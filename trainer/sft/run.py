@@ -129,8 +129,9 @@ class _Run:
         from trl import SFTTrainer
 
         from trainer.callbacks import TimeLimitCallback
+        from trainer.progress import LossProgressCallback
         from trainer.sft.arguments import sft_arguments
-        from trainer.sft.callbacks import LossMetricsCallback, LossProgressCallback
+        from trainer.watching import MetricsCallback
 
         config = self._config
         trainer: Any = SFTTrainer(
@@ -140,7 +141,7 @@ class _Run:
             args=sft_arguments(config, self._ready.hardware),
             train_dataset=tokenized(self._ready.lessons, loaded.tokenizer, config.max_seq_length),
             data_collator=DataCollatorForSeq2Seq(loaded.tokenizer),
-            callbacks=[LossMetricsCallback(MetricsFile(self._files.metrics))],
+            callbacks=[MetricsCallback(MetricsFile(self._files.metrics), "loss")],
         )
         trainer.remove_callback(PrinterCallback)
         if config.max_train_s is not None:

@@ -54,7 +54,7 @@ def test_picture_of_a_curriculum_is_taller(tmp_path: Path) -> None:
         file.append(1, {"reward": 0.1, "kl": 0.0, **parts})
         plot_rewards(tmp_path / "metrics.jsonl", tmp_path / "plot.png")
         heights.append(int.from_bytes((tmp_path / "plot.png").read_bytes()[20:24], "big"))
-    assert heights[1] == heights[0] * 12 // 8
+    assert heights[1] == heights[0] * 13 // 9
 
 
 def test_picture_of_regrets(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_picture_of_regrets(tmp_path: Path) -> None:
     file.append(1, {"reward": 0.1, "outcomes/regret_veh": 1.5})
     plot_rewards(tmp_path / "metrics.jsonl", tmp_path / "plot.png")
     height = int.from_bytes((tmp_path / "plot.png").read_bytes()[20:24], "big")
-    assert height == 10 * 130
+    assert height == 11 * 130
 
 
 def test_report_of_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ CONTROL = TrainerControl()
 def test_one_rank_writes_the_metrics(tmp_path: Path, is_first: bool, lines: int) -> None:
     """Several would write every line several times."""
     file = tmp_path / "metrics.jsonl"
-    callback = MetricsCallback(MetricsFile(file))
+    callback = MetricsCallback(MetricsFile(file), "reward")
     state = TrainerState(is_world_process_zero=is_first)
     callback.on_train_begin(ARGS, state, CONTROL)
     callback.on_log(ARGS, state, CONTROL, logs={"reward": 1.0})

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.offline.callbacks import StageFile
 from trainer.offline.plots import plot_offline
+from trainer.offline.stage_file import StageFile
 
 
 @pytest.mark.parametrize("stages", [(), (1,), (2,), (1, 2)])
