@@ -76,18 +76,9 @@ class _Run:
         self._files = RunFiles.under(Path(config.output_dir), has_adapter, config.save_merged)
         self._tally = Tally(FailureLimit(config.failed_share_limit, config.failed_window))
         self._health = HealthWatch(config.health)
-        terms = ScoringTerms(
-            config.reward,
-            config.reward_timeout_s,
-            config.extend_seconds,
-            config.num_generations,
-            uuid.uuid4().hex[:12],
-            config.seed if config.shuffle_rewards else None,
-            config.invalid_as_worst,
-        )
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(
-            self._connect, terms, self._tally, patience(config.reward_outage_s)
+            self._connect, _terms(config), self._tally, patience(config.reward_outage_s)
         )
         self._trainer: Any = None
 
@@ -245,6 +236,19 @@ class _Run:
         else:
             model.merge_and_unload().save_pretrained(files.merged)
             tokenizer.save_pretrained(files.merged)
+
+
+def _terms(config: GRPOTrainingConfig) -> ScoringTerms:
+    """What the settings ask of the service; the run gets a name of its own for its groups."""
+    return ScoringTerms(
+        config.reward,
+        config.reward_timeout_s,
+        config.extend_seconds,
+        config.num_generations,
+        uuid.uuid4().hex[:12],
+        config.seed if config.shuffle_rewards else None,
+        config.invalid_as_worst,
+    )
 
 
 def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library

@@ -13,7 +13,9 @@ from shared.errors import ServiceUnreachable as Unreachable
 from shared.rewards import RewardSpec
 from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.states import Simulator
+from trainer.config import GRPOTrainingConfig
 from trainer.form import format_reward
+from trainer.grpo import _terms
 from trainer.rewards import FormatReward, RewardWeights, TrafficReward
 from trainer.scoring import (
     REWARD_BOUND,
@@ -65,11 +67,19 @@ def _answer(item: ScoreItem, reward: RewardSpec) -> ScoreResult:
 class Functions:
     """Both reward functions over one fake service, called as TRL calls them."""
 
-    def __init__(self, service: FakeService, window: int = 100, extend_s: int = 5) -> None:
+    def __init__(
+        self,
+        service: FakeService,
+        window: int = 100,
+        extend_s: int = 5,
+        is_invalid_worst: bool = False,
+        shuffle_seed: int | None = None,
+    ) -> None:
         self.service = service
         self.tally = Tally(FailureLimit(0.5, window))
         self.connected = 0
-        terms = ScoringTerms(RewardSpec(invalid_reward=-0.75), 30, extend_s, 2, "run7")
+        spec = RewardSpec(invalid_reward=-0.75)
+        terms = ScoringTerms(spec, 30, extend_s, 2, "run7", shuffle_seed, is_invalid_worst)
         scorer = BatchScorer(self._connect, terms, self.tally, clock=iter(range(99)).__next__)
         self.form = FormatReward(scorer)
         self.traffic = TrafficReward(scorer, RewardWeights(1.0, 2.0, group_size=2))
@@ -337,3 +347,26 @@ def test_tallies_of_ranks_are_one_run() -> None:
 def test_tally_without_a_batch_has_no_metrics() -> None:
     """Nothing is divided by zero."""
     assert Tally(FailureLimit(0.5, 4)).metrics() == {}
+
+
+async def test_invalid_answers_as_the_worst_of_their_group() -> None:
+    """Where a group has a valid one; the form still tells them apart."""
+    functions = Functions(FakeService(), is_invalid_worst=True)
+    form, traffic = await functions([YES, "?", "?", "?"], ["s", "s", "t", "t"])
+    assert traffic == [0.5, 0.5, -0.75, -0.75]
+    assert form == [1.0, -1.0, -1.0, -1.0]
+
+
+async def test_control_deals_within_groups() -> None:
+    """Some batch gives the rewards to the wrong answers; none gives them to another group."""
+    functions = Functions(FakeService(), shuffle_seed=1)
+    dealt = [(await functions([YES, NO, NO, NO], ["s", "s", "t", "t"]))[1] for _ in range(10)]
+    assert [-0.5, 0.5, -0.5, -0.5] in dealt
+    assert all(traffic[2:] == [-0.5, -0.5] for traffic in dealt)
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_settings_reach_the_scoring(is_on: bool) -> None:
+    """Those that change what a reward is."""
+    terms = _terms(GRPOTrainingConfig(seed=7, invalid_as_worst=is_on, shuffle_rewards=is_on))
+    assert (terms.is_invalid_worst, terms.shuffle_seed) == (is_on, 7 if is_on else None)
