@@ -1,11 +1,13 @@
 """The vocabulary of the small model: learned from texts, and nothing is unknown to it."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.errors import ModelError
-from trainer.small_model import learn_tokenizer
+from trainer.small_model import learn_tokenizer, save_small_model
 
 QUESTION = "You control one traffic light. Decide whether the green should last 5 more seconds."
 
@@ -84,3 +86,22 @@ def test_a_vocabulary_without_texts_or_without_room_is_refused() -> None:
         learn_tokenizer([], 512)
     with pytest.raises(ModelError, match="too small"):
         learn_tokenizer(CONVERSATIONS, 300)
+
+
+def test_numbers_that_are_close_look_alike_before_anything_is_learned(tmp_path: Path) -> None:
+    """And no two of them are the same."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = save_small_model(CONVERSATIONS, tmp_path / "untrained", seed=3)
+    tokens = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(
+        [str(n) for n in range(100)]
+    )
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    weights = torch.nn.functional.normalize(model.get_input_embeddings().weight[tokens], dim=1)
+    alike = weights.detach() @ weights.detach().T
+    neighbours = [alike[n, n + 1].item() for n in range(10, 99)]
+    far_apart = [alike[n, 5 * n].item() for n in range(2, 20)]
+
+    assert sum(neighbours) / len(neighbours) > 0.2 + sum(far_apart) / len(far_apart)
+    assert alike.fill_diagonal_(0).max() < 0.9
