@@ -16,12 +16,13 @@ __all__ = ["ABLATIONS", "Ablations"]
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "preset": (),
+    "kl-0": ("kl_coeff=0",),
+    "kl-0.1": ("kl_coeff=0.1",),
+    "entropy-0.01": ("kl_coeff=0", "entropy_coeff=0.01"),
     "queue-gain": ("reward_name=queue_gain",),
     "invalid-at-100": ("invalid_as_worst=false", "invalid_reward=-100"),
     "group-scaling": ("scale_rewards=group",),
     "no-scaling": ("scale_rewards=none",),
-    "kl-0.02": ("kl_coeff=0.02",),
-    "kl-0.1": ("kl_coeff=0.1",),
 }
 """Settings over those of the preset, by name."""
 

@@ -95,10 +95,7 @@ VALIDATION = Family("validation", _networks(400), (51, 52, 53, 54), (0.85, 1.05,
 HELD_OUT = Family("held-out", _networks(700), (101, 102, 103, 104), (0.9, 1.1, 1.3))
 _UNSEEN = Family("unseen", (Network("resco:cologne3", 120),), (101, 102), (0.9, 1.1))
 
-_WARM_START = ("lessons=40000", "source={reading: 0.85, noisy_rule: 0.15}", "rule_noise=0.7")
-"""It reads well and decides badly: how to decide is GRPO's to learn."""
-
-FULL = Plan(_TRAIN, HELD_OUT, _UNSEEN, warm_start=_WARM_START)
+FULL = Plan(_TRAIN, HELD_OUT, _UNSEEN, best=("lessons=20000", "learning_rate=5e-4"))
 
 _CROSSING = "scenarios/crossing/crossing.sumocfg"
 QUICK = Plan(
