@@ -114,6 +114,8 @@ class Tally:
     """The latest batch."""
     last_seconds: float = 0.0
     last_rollouts: int = 0
+    """Those of the latest batch, and those that were started ahead since the one before."""
+    rollouts_before: int = 0
     last_waited: float = 0.0
     last_step: float = 0.0
 
@@ -129,9 +131,11 @@ class Tally:
 
     def service_answered(self, seconds: float, rollouts: int) -> None:
         """Takes how long the service took for a batch, and the rollouts that it started."""
-        self.last_seconds, self.last_rollouts = seconds, rollouts
+        self.last_seconds = seconds
         self.reward_seconds += seconds
         self.rollouts += rollouts
+        self.last_rollouts = self.rollouts - self.rollouts_before
+        self.rollouts_before = self.rollouts
 
     def waited(self, seconds: float) -> None:
         """Takes how long the training stood still for the rewards of a batch."""

@@ -329,6 +329,19 @@ def test_too_many_failures_are_no_lost_batch() -> None:
     assert tally.stop.lost_batch is None
 
 
+def test_a_step_counts_the_rollouts_that_were_started_ahead_of_it() -> None:
+    """Each once: with the batch that is answered next."""
+    tally = Tally(FailureLimit(0.5, 99))
+    tally.add(BatchCounts(2, {}, {}), [False] * 2)
+    seen = []
+    for ahead, asked in ((4, 1), (0, 0), (2, 0)):
+        tally.rollouts += ahead
+        tally.service_answered(1.0, rollouts=asked)
+        seen.append(tally.metrics()["reward_service/rollouts"])
+    assert seen == [5, 0, 2]
+    assert tally.rollouts == 7
+
+
 def test_tallies_of_ranks_are_one_run() -> None:
     """Items add up; the reward of a batch is the mean over the ranks, which made it together."""
     tallies = [Tally(FailureLimit(0.5, 99)) for _ in range(2)]
