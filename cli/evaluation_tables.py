@@ -107,7 +107,7 @@ def _cells(evaluation: "Evaluation") -> list[Cell]:
     if any(one.invalid for one in everybody):
         cells.append(("invalid\nas worst", lambda one: _number(one.regret_veh_invalid_worst)))
     if evaluation.reward != "queue":
-        cells.insert(0, ("regret", lambda one: _number(one.regret_invalid_worst)))
+        cells.insert(0, ("regret", lambda one: _number(one.regret)))
     cells.append(("agreement", lambda one: _share(one.agreement)))
     if _has_close_calls(evaluation):
         cells.append(("where\nclear", lambda one: _share(one.agreement_clear)))

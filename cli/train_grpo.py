@@ -28,7 +28,8 @@ def grpo(
     config: Annotated[
         str | None,
         typer.Option(
-            help="A YAML file, or the name of a preset: cpu-demo, gpu, gpu-transformers, multi-gpu."
+            help="A YAML file, or the name of a preset: cpu-demo, small, gpu-transformers, gpu, "
+            "multi-gpu."
         ),
     ] = None,
     model_path: Annotated[

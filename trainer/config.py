@@ -5,9 +5,9 @@ from math import gcd
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from shared.rewards import RewardName, RewardSpec
+from shared.rewards import FollowUp, RewardName, RewardSpec, TermName
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
 from trainer.health import HealthBounds
 from trainer.kl_control import KLControl
@@ -40,6 +40,14 @@ class GRPOTrainingConfig(ModelSettings):
     """The service's key; null sends none. Never written to ``config.yaml``."""
     reward_name: RewardName = "queue_gain"
     """Which reward of the service trains the model."""
+    reward_terms: dict[TermName, FiniteFloat] | None = None
+    """With ``reward_name: sum``, and only there: the rewards that are added up, and their
+    weights."""
+    follow_up: FollowUp = "program"
+    """Who runs the signal after the decision."""
+    reward_seeds: tuple[int, ...] | None = None
+    """Rolls every decision out once with each of these seeds, and takes the mean; null goes on as
+    the simulation would have."""
     horizon_s: int = Field(default=60, ge=1, le=3600)
     """Length of a rollout, seconds of simulated time."""
     invalid_reward: float = Field(default=-1.0, ge=-100, le=0)
@@ -131,7 +139,7 @@ class GRPOTrainingConfig(ModelSettings):
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """Over what the standard deviation is taken that advantages are divided by."""
     shuffle_rewards: bool = False
-    """Control experiment: deals the traffic rewards of each batch out at random among its
+    """Control experiment: deals the traffic rewards of each group out at random among its
     completions. A run that still gets better does not learn it from the rewards."""
     curriculum: bool = False
     """Fills each batch with equally many samples of every scenario, easy ones first; see
@@ -191,6 +199,17 @@ class GRPOTrainingConfig(ModelSettings):
         return self
 
     @model_validator(mode="after")
+    def _a_reward_of_the_service(self) -> Self:
+        if (self.reward_name == "sum") != (self.reward_terms is not None):
+            raise ValueError("reward_terms belong to reward_name: sum, which needs them")
+        try:
+            _ = self.reward
+        except ValidationError as exc:
+            said = [error["msg"].removeprefix("Value error, ") for error in exc.errors()]
+            raise ValueError("reward_" + "; ".join(said)) from exc
+        return self
+
+    @model_validator(mode="after")
     def _something_to_learn_from(self) -> Self:
         if self.format_weight == 0 and self.tsc_weight == 0:
             raise ValueError("format_weight and tsc_weight are both 0: there is nothing to learn")
@@ -237,7 +256,12 @@ class GRPOTrainingConfig(ModelSettings):
     def reward(self) -> RewardSpec:
         """The reward as the service is asked for it."""
         return RewardSpec(
-            name=self.reward_name, horizon_s=self.horizon_s, invalid_reward=self.invalid_reward
+            name=self.reward_name,
+            terms=self.reward_terms,
+            horizon_s=self.horizon_s,
+            invalid_reward=self.invalid_reward,
+            follow_up=self.follow_up,
+            seeds=self.reward_seeds,
         )
 
     @property
@@ -265,7 +289,7 @@ def load_config(
     """The settings of a run: ``overrides`` over the file over the defaults.
 
     Args:
-        path: A YAML file, or the name of a preset (``cpu-demo``, ``gpu``); None for defaults only.
+        path: A YAML file, or the name of a preset (``cpu-demo``, ``gpu``, …); None for defaults only.
         overrides: What the command line set. Entries that are None were not set.
 
     Raises:

@@ -189,7 +189,7 @@ def _one_answer(window: _Window, bounds: HealthBounds) -> Hint | None:
         "one_answer",
         f"{share:.1%} of the last {window.steps} steps' decisions are yes",
         "the policy has collapsed to one answer; go back to an earlier checkpoint with a lower "
-        "learning_rate or a small entropy_coeff, or start from a model that can read the state "
+        "learning_rate or a higher kl_coeff, or start from a model that can read the state "
         "(greenfork train sft)",
     )
 

@@ -87,9 +87,9 @@ class ModelSettings(Settings):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """``auto`` takes bf16 where the hardware computes in it, else fp32."""
     load_in_4bit: bool = False
-    """Quantizes the base model; Unsloth only."""
+    """Quantizes the base model; Unsloth only, and not for ``train offline``."""
     use_vllm: bool = False
-    """Generates with vLLM inside the training process; GPU only."""
+    """Generates with vLLM; GPU only, and not for ``train offline``."""
     gpu_memory_utilization: float = Field(default=0.5, gt=0, lt=1)
     """Share of the GPU's memory that vLLM takes."""
 

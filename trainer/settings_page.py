@@ -52,12 +52,16 @@ def _section(title: str, kind: type[BaseModel], shared: frozenset[str]) -> str:
     lines = [f"## {title}", "", "| setting | default | values | |", "|---|---|---|---|"]
     for name, field in kind.model_fields.items():
         inherited = ModelSettings.model_fields.get(name) if name in shared else None
-        if inherited is None or inherited.default != field.default:
+        if inherited is None or not _says_the_same(inherited, field):
             lines.append(_row(name, field))
     for name, inner in _nested(kind):
         lines += ["", f"Each `{name}`:", "", "| | default | values | |", "|---|---|---|---|"]
         lines += [_row(part, field) for part, field in inner.model_fields.items()]
     return "\n".join(lines) + "\n"
+
+
+def _says_the_same(one: FieldInfo, other: FieldInfo) -> bool:
+    return (one.default, one.description) == (other.default, other.description)
 
 
 def _row(name: str, field: FieldInfo) -> str:
