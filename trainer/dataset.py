@@ -40,6 +40,7 @@ _RENAMED = {
     "max_green": "max_green_s",
     "tl_id": "tls_id",
 }
+_KINDS_WITH_YES = {"extend", "plan"}
 _ROLES = {"system", "user", "assistant"}
 _EXAMPLES = [
     {"role": "user", "content": '{"phases":{"0":{"queued":9},"2":{"queued":1}},"current_phase":0}'},
@@ -71,14 +72,45 @@ def load_grpo_dataset(path: str | Path) -> "Dataset":
 
 
 def prompt_extend_s(path: str | Path) -> int | None:
-    """The seconds that a *yes* adds according to a dataset's prompts; None where not recorded."""
-    manifest = DatasetLayout(Path(path)).manifest
-    if not manifest.is_file():
-        return None
+    """The seconds that a *yes* adds according to the prompts; None where no file records them.
+
+    They are recorded in the manifest beside a file of rows. Rows without a *yes*, such as those of
+    *phase* decisions, say nothing about it.
+
+    Args:
+        path: As in :func:`load_grpo_dataset`.
+
+    Raises:
+        DatasetError: Nothing is there, a manifest is none, or two files say different seconds.
+    """
+    said = {
+        file: _manifest(file).build.extend_s
+        for file in dataset_files(path)
+        if _manifest_file(file).is_file() and _asks_for_yes(file)
+    }
+    if len(set(said.values())) > 1:
+        each = ", ".join(f"{file} {seconds}" for file, seconds in said.items())
+        raise DatasetError(
+            f"the prompts in {path} say different seconds that a yes adds: {each}. Train on them "
+            "apart, or build them again with one --extend-seconds"
+        )
+    return next(iter(said.values()), None)
+
+
+def _manifest_file(rows: Path) -> Path:
+    return DatasetLayout(rows.parent).manifest
+
+
+def _manifest(rows: Path) -> Manifest:
+    file = _manifest_file(rows)
     try:
-        return Manifest.model_validate_json(manifest.read_bytes()).build.extend_s
+        return Manifest.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as exc:
-        raise DatasetError(f"{manifest} is not a dataset's manifest: {exc}") from exc
+        raise DatasetError(f"{file} is not a dataset's manifest: {exc}") from exc
+
+
+def _asks_for_yes(rows: Path) -> bool:
+    return any(row["decision_kind"] in _KINDS_WITH_YES for row in read_rows(rows))
 
 
 def with_examples(dataset: "Dataset") -> "Dataset":

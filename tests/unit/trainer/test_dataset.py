@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from shared.dataset import DatasetLayout
+from shared.decisions import DecisionKind
 from shared.errors import DatasetError
+from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples
 
 USER = {"role": "user", "content": "{}"}
@@ -131,9 +134,32 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_seconds_are_unknown_without_a_manifest(tmp_path: Path) -> None:
     """A bare file of rows says nothing about seconds; a broken manifest is an error."""
+    save(tmp_path / "train.jsonl", [ROW])
     assert prompt_extend_s(tmp_path) is None
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(DatasetError, match="not a dataset's manifest"):
+        prompt_extend_s(tmp_path)
+
+
+def built(root: Path, extend_s: int, kind: DecisionKind = "extend") -> Path:
+    """A dataset with a manifest; the rows to train on."""
+    layout = DatasetLayout(save_dataset(root, [Moment(kind=kind)], extend_s=extend_s))
+    return layout.rows("eval").rename(layout.rows("train"))
+
+
+def test_seconds_are_those_of_the_manifest_beside_the_rows(tmp_path: Path) -> None:
+    """Whether the file, its dataset, or a folder of datasets is given."""
+    file = built(tmp_path / "a", extend_s=10)
+    assert [prompt_extend_s(path) for path in (file, tmp_path / "a", tmp_path)] == [10, 10, 10]
+
+
+def test_datasets_of_different_seconds(tmp_path: Path) -> None:
+    """One setting cannot fit both; rows of phases have no yes that seconds could be added by."""
+    built(tmp_path / "a", extend_s=10)
+    built(tmp_path / "b", extend_s=5, kind="phase")
+    assert prompt_extend_s(tmp_path) == 10
+    built(tmp_path / "c", extend_s=5)
+    with pytest.raises(DatasetError, match=r"a/train\.jsonl 10, .*c/train\.jsonl 5\. Train"):
         prompt_extend_s(tmp_path)
 
 
