@@ -53,7 +53,7 @@ def _learning(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, Any]:
         "num_iterations": config.num_iterations,
         "loss_type": config.loss_type,
         "epsilon": config.epsilon,
-        "epsilon_high": config.epsilon_high,
+        "epsilon_high": _epsilon_high(config),
         "entropy_coef": config.entropy_coeff,
         "beta": config.kl_coeff,
         "scale_rewards": config.scale_rewards,
@@ -66,6 +66,13 @@ def _learning(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, Any]:
         "optim": pick_optimizer(config.optim, hardware),
         "seed": config.seed,
     }
+
+
+def _epsilon_high(config: GRPOTrainingConfig) -> float | None:
+    """How far the ratio may rise above 1; of ``cispo`` TRL wants the bound of the ratio itself."""
+    if config.loss_type != "cispo":
+        return config.epsilon_high
+    return 1 + (config.epsilon if config.epsilon_high is None else config.epsilon_high)
 
 
 def _generation(config: GRPOTrainingConfig) -> dict[str, Any]:

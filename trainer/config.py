@@ -94,9 +94,11 @@ class GRPOTrainingConfig(ModelSettings):
     loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo"] = "dapo"
     """TRL's name of the loss: what the sum over tokens is divided by, and how it is clipped."""
     epsilon: float = Field(default=0.2, gt=0, lt=1)
-    """How far the probability ratio of a token may fall below 1 before it is clipped."""
+    """How far the probability ratio of a token may fall below 1 before it is clipped; ``cispo`` and
+    ``sapo`` do not clip it there."""
     epsilon_high: float | None = Field(default=None, gt=0)
-    """How far it may rise above 1; null is the same as ``epsilon``."""
+    """How far it may rise above 1; null is the same as ``epsilon``. TRL's own setting of this name
+    is the bound itself with ``loss_type: cispo``, and is given 1 more there: 4 is its 5."""
     num_iterations: int = Field(default=1, ge=1)
     """Optimizer steps on the same completions. The ratio leaves 1 only where there is more than
     one."""
@@ -289,7 +291,8 @@ def load_config(
     """The settings of a run: ``overrides`` over the file over the defaults.
 
     Args:
-        path: A YAML file, or the name of a preset (``cpu-demo``, ``gpu``, …); None for defaults only.
+        path: A YAML file, or the name of a preset (``cpu-demo``, ``gpu``, …); None for defaults
+            only.
         overrides: What the command line set. Entries that are None were not set.
 
     Raises:

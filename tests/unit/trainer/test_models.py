@@ -229,6 +229,23 @@ def test_settings_arrive_at_the_trainer(tmp_path: Path) -> None:
     assert arguments.report_to == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "bound"),
+    [
+        ({"loss_type": "cispo"}, 1.3),
+        ({"loss_type": "cispo", "epsilon_high": 4.0}, 5.0),
+        ({"loss_type": "dapo", "epsilon_high": 4.0}, 4.0),
+        ({"loss_type": "dapo"}, None),
+    ],
+)
+def test_upper_bound_of_the_ratio(
+    tmp_path: Path, changes: dict[str, object], bound: float | None
+) -> None:
+    """Above 1 with every loss: with ``cispo`` TRL cuts the ratio at the number itself."""
+    config = GRPOTrainingConfig(output_dir=str(tmp_path), epsilon=0.3, **changes)
+    assert grpo_arguments(config, CPU).epsilon_high == bound
+
+
 def test_unknown_optimizer_is_a_configuration_error(tmp_path: Path) -> None:
     """What only the library knows to be wrong is still said as ours."""
     with pytest.raises(ConfigError, match="refuses the settings"):
