@@ -193,7 +193,7 @@ class _Run:
             StopCallback,
             UnscoredStepCallback,
         )
-        from trainer.watching import HealthCallback, MetricsCallback
+        from trainer.watching import STEP_MARKS, HealthCallback, MetricsCallback
 
         return [
             StopCallback(self._tally.stop),
@@ -201,7 +201,7 @@ class _Run:
             ResumedOrderCallback(),
             OriginCallback(ModelOrigin.of(self._config)),
             HealthCallback(self._health),
-            MetricsCallback(MetricsFile(self._files.metrics), "reward"),
+            MetricsCallback(MetricsFile(self._files.metrics), *STEP_MARKS),
         ]
 
     def _watch(self, show_progress: bool) -> None:

@@ -11,7 +11,11 @@ from trainer.health import HealthWatch
 from trainer.history import MetricsFile
 from trainer.tally import Tally
 
-__all__ = ["HealthCallback", "MetricsCallback", "TimingCallback"]
+__all__ = ["STEP_MARKS", "HealthCallback", "MetricsCallback", "TimingCallback"]
+
+STEP_MARKS = frozenset({"reward", "loss"})
+"""A logged line of a GRPO run is about steps where it has one of these. A second step on the same
+completions has no reward; the summary at the end has neither."""
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +88,7 @@ class HealthCallback(TrainerCallback):
         **_: object,
     ) -> None:
         """Looks at a line of metrics."""
-        if not logs or "reward" not in logs:
+        if not logs or STEP_MARKS.isdisjoint(logs):
             return
         for hint in self._watch.look(state.global_step, logs):
             if state.is_world_process_zero:

@@ -10,7 +10,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from trainer.health import HealthBounds, HealthWatch
 from trainer.history import MetricsFile, read_metrics
 from trainer.tally import FailureLimit, Tally
-from trainer.watching import HealthCallback, MetricsCallback, TimingCallback
+from trainer.watching import STEP_MARKS, HealthCallback, MetricsCallback, TimingCallback
 
 ARGS = cast("TrainingArguments", None)
 CONTROL = TrainerControl()
@@ -25,6 +25,27 @@ def test_one_rank_writes_the_metrics(tmp_path: Path, is_first: bool, lines: int)
     callback.on_train_begin(ARGS, state, CONTROL)
     callback.on_log(ARGS, state, CONTROL, logs={"reward": 1.0})
     assert len(read_metrics(file)) == lines
+
+
+def test_steps_without_new_rewards_are_written(tmp_path: Path) -> None:
+    """The later ones on the same completions, where the ratio leaves 1; the summary is not."""
+    file = tmp_path / "metrics.jsonl"
+    callback = MetricsCallback(MetricsFile(file), *STEP_MARKS)
+    lines = ({"reward": 1.0, "loss": 0.1}, {"loss": 0.2, "kl": 0.3}, {"train_loss": 0.2})
+    for step, line in enumerate(lines, start=1):
+        state = TrainerState(global_step=step)
+        callback.on_log(ARGS, state, CONTROL, logs=dict(line))
+    assert [line["step"] for line in read_metrics(file)] == [1, 2]
+
+
+def test_drift_is_seen_where_there_are_no_new_rewards() -> None:
+    """Half of the steps on the same completions are without; their KL counts."""
+    watch = HealthWatch(HealthBounds(window=2, kl=1.0))
+    callback = HealthCallback(watch)
+    for step, line in enumerate(({"reward": 0.0, "kl": 0.5}, {"loss": 0.1, "kl": 9.0}), start=1):
+        state = TrainerState(global_step=step, is_world_process_zero=False)
+        callback.on_log(ARGS, state, CONTROL, logs=dict(line))
+    assert watch.episodes == {"kl": 1}
 
 
 def test_share_of_waiting() -> None:
