@@ -53,8 +53,8 @@ class GRPOTrainingConfig(ModelSettings):
     invalid_reward: float = Field(default=-1.0, ge=-100, le=0)
     """The traffic reward of a completion that no legal decision can be read from."""
     invalid_as_worst: bool = False
-    """Gives such a completion the reward of the worst valid one of its group instead: for rewards
-    without a lower bound, such as ``queue``."""
+    """Gives such a completion the reward of the worst valid one of its group instead, or of the
+    batch where its group has none: for rewards without a lower bound, such as ``queue``."""
     reward_timeout_s: float = Field(default=60.0, gt=0, le=3600)
     """Seconds the service may take for one generation batch; what is not done by then failed."""
     reward_retries: int = Field(default=3, ge=0, le=20)

@@ -77,7 +77,7 @@ class ScoringTerms:
     shuffle_seed: int | None = None
     """Deals the rewards of each group out at random, :mod:`trainer.shuffling`; None does not."""
     is_invalid_worst: bool = False
-    """Whether an invalid answer is worth what the worst valid one of its group is,
+    """Whether an invalid answer is worth what the worst valid one of its group or batch is,
     :mod:`trainer.worst`."""
 
 

@@ -17,12 +17,15 @@ def as_the_worst(
 ) -> list[float | None]:
     """The rewards, with those of invalid answers replaced by the least valid one of their group.
 
+    Where no valid one of its group has a reward, an invalid one gets the least of the whole batch:
+    all of such a group are the same, so that it teaches nothing either way, and neither lifts the
+    mean reward of a model that loses the form nor stands out of the batch.
+
     Args:
         rewards: Of each completion; None where it failed, and none it stays.
         is_invalid: Whether no legal decision could be read from it.
         groups: The group of each completion.
-        otherwise: What an invalid one gets where no valid one of its group has a reward. All of
-            such a group are the same, so that it teaches nothing either way.
+        otherwise: What an invalid one gets where no valid one of the batch has a reward.
 
     >>> as_the_worst([-4.0, -1.0, -9.0, None], [False, True, False, False], [0, 0, 0, 0], -1.0)
     [-4.0, -9.0, -9.0, None]
@@ -31,7 +34,8 @@ def as_the_worst(
     for reward, invalid, group in zip(rewards, is_invalid, groups, strict=True):
         if reward is not None and not invalid:
             worst[group] = min(reward, worst.get(group, reward))
+    least = min(worst.values(), default=otherwise)
     return [
-        worst.get(group, otherwise) if invalid else reward
+        worst.get(group, least) if invalid else reward
         for reward, invalid, group in zip(rewards, is_invalid, groups, strict=True)
     ]

@@ -363,10 +363,11 @@ def test_tally_without_a_batch_has_no_metrics() -> None:
 
 
 async def test_invalid_answers_as_the_worst_of_their_group() -> None:
-    """Where a group has a valid one; the form still tells them apart."""
+    """Of the batch where the group has none; the form still tells them apart."""
     functions = Functions(FakeService(), is_invalid_worst=True)
     form, traffic = await functions([YES, "?", "?", "?"], ["s", "s", "t", "t"])
-    assert traffic == [0.5, 0.5, -0.75, -0.75]
+    assert traffic == [0.5, 0.5, 0.5, 0.5]
+    assert (await functions(["?"]))[1] == [-0.75]
     assert form == [1.0, -1.0, -1.0, -1.0]
 
 

@@ -18,9 +18,19 @@ def test_each_group_has_a_worst_of_its_own() -> None:
 
 
 def test_a_group_without_a_valid_answer_is_all_the_same() -> None:
-    """So that it teaches nothing."""
-    assert as_the_worst([-5.0, -5.0, None], [True, True, False], [0, 0, 0], -1.0) == [
-        -1.0,
-        -1.0,
+    """So that it teaches nothing; as bad as the worst of the batch, so that it lifts no mean."""
+    rewards = [-1.0, -1.0, None, -30.0, -40.0, -28.0]
+    invalid = [True, True, False, False, False, False]
+    assert as_the_worst(rewards, invalid, [0, 0, 0, 1, 1, 2], -1.0) == [
+        -40.0,
+        -40.0,
         None,
+        -30.0,
+        -40.0,
+        -28.0,
     ]
+
+
+def test_a_batch_without_a_valid_answer() -> None:
+    """Gets what it is told; what failed stays without a reward."""
+    assert as_the_worst([-5.0, None], [True, False], [0, 1], -1.0) == [-1.0, None]
