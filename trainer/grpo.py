@@ -74,7 +74,8 @@ class _Run:
         self._ready = ready
         has_adapter = config.lora_rank > 0
         self._files = RunFiles.under(Path(config.output_dir), has_adapter, config.save_merged)
-        self._tally = Tally(FailureLimit(config.failed_share_limit, config.failed_window))
+        limit = FailureLimit(config.failed_share_limit, config.failed_window)
+        self._tally = Tally(limit, ranks=batch_shape(config).ranks)
         self._health = HealthWatch(config.health)
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(

@@ -77,10 +77,16 @@ class _Window:
         return sum(steps * value for steps, value in known) / covered if covered else None
 
     def most_of(self, prefix: str) -> str | None:
-        """The metric with this prefix whose mean is the greatest, without the prefix."""
-        names = {name for span in self._spans for name in span.metrics if name.startswith(prefix)}
-        means = {name: self.mean(name) or 0.0 for name in sorted(names)}
-        return max(means, key=lambda name: means[name])[len(prefix) :] if means else None
+        """The metric with this prefix that most belongs to, without the prefix.
+
+        A line that lacks it had none of it: a code is reported once it was met.
+        """
+        sums: dict[str, float] = {}
+        for span in self._spans:
+            for name, value in span.metrics.items():
+                if name.startswith(prefix):
+                    sums[name] = sums.get(name, 0.0) + span.steps * (value or 0.0)
+        return max(sorted(sums), key=lambda name: sums[name])[len(prefix) :] if sums else None
 
 
 class HealthWatch:

@@ -8,24 +8,54 @@ very step.
 
 import asyncio
 import time
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from trainer.ranks import first_of_ranks
+from trainer.ranks import first_of_ranks, from_ranks
 from trainer.rewards import batch_of
 from trainer.scoring import BatchScorer
+from trainer.tally import Tally
 
 if TYPE_CHECKING:
     from trl import GRPOTrainer
 
-__all__ = ["BatchLost", "rewarded_trainer"]
+__all__ = ["BatchLost", "report_codes", "rewarded_trainer"]
 
 _COLUMNS = ("state_id", "tls_id", "decision_kind")
 _COMPLETIONS = 3
 """Where in what TRL's ``_generate`` returns the completions are; a test looks whether they are."""
 
 
+_EVERY_BATCH = "outcomes/invalid"
+"""A metric that each batch has."""
+
+
 class BatchLost(Exception):
     """No reward of a batch can be had, and its step was not made. Never leaves the package."""
+
+
+def report_codes(
+    tally: Tally,
+    report: Callable[[str, float], None],
+    logged: MutableMapping[str, list[float]],
+    gather: Callable[[set[str]], list[set[str]]] = from_ranks,
+) -> None:
+    """Has every rank and every batch report each code that any of them met, 0 where it did not.
+
+    TRL takes a metric's mean over the ranks and batches that have it: what one of four ranks met
+    once in five batches would be twenty times as frequent.
+
+    Args:
+        tally: What this rank met; takes up what the others did.
+        report: Takes a metric of the batch that is being scored, and its value.
+        logged: The values of the batches since the last logged line, by metric.
+        gather: Tells the codes of all ranks.
+    """
+    for name in tally.take_up(set().union(*gather(tally.codes))):
+        report(name, 0.0)
+    for name in tally.codes:
+        values = logged.setdefault(name, [])
+        values[:0] = [0.0] * (len(logged.get(_EVERY_BATCH, ())) - len(values))
 
 
 def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
@@ -61,6 +91,7 @@ def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
             if (reason := first_of_ranks(scorer.tally.stop.lost_batch)) is not None:
                 scorer.tally.stop.set(reason, is_batch_lost=True)
                 raise BatchLost(reason)
+            report_codes(scorer.tally, self._log_metric, self._metrics["train"])
             return rewards
 
     return RewardedGRPOTrainer

@@ -5,7 +5,7 @@ report and the stop of a run are read from it.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 __all__ = [
@@ -79,6 +79,13 @@ class BatchCounts:
     """Mean queue after the decisions minus the shortest known one; None where nothing is known."""
 
     @property
+    def by_code(self) -> dict[str, int]:
+        """Completions without a legal decision or a reward, by the name of the code's metric."""
+        return {f"invalid/{code}": count for code, count in self.invalid.items()} | {
+            f"failed/{code}": count for code, count in self.failed.items()
+        }
+
+    @property
     def invalid_items(self) -> int:
         """Completions that no legal decision could be read from."""
         return sum(self.invalid.values())
@@ -95,9 +102,13 @@ class Tally:
 
     limit: FailureLimit
     stop: StopFlag = field(default_factory=StopFlag)
+    ranks: int = 1
+    """Processes that work on a batch together; each has a tally of its share."""
     items: int = 0
     invalid: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    codes: set[str] = field(default_factory=set)
+    """Metrics of the codes that were met in the run; of those alone can be said that none was."""
     cached: int = 0
     rollouts: int = 0
     reward_seconds: float = 0.0
@@ -158,14 +169,28 @@ class Tally:
         self.items += counts.items
         self.invalid.update(counts.invalid)
         self.failed.update(counts.failed)
+        self.codes |= counts.by_code.keys()
         self.cached += counts.cached
         if counts.reward is not None:
             self.rewards.append(counts.reward)
         if self.limit.exceeded_by(failed):
             self.stop.set(self._too_many_failed())
 
+    def take_up(self, codes: Iterable[str]) -> set[str]:
+        """Takes what other ranks met; tells which codes are new here, and so 0 in this batch.
+
+        Args:
+            codes: The names of their metrics.
+        """
+        new = set(codes) - self.codes
+        self.codes |= new
+        return new
+
     def metrics(self) -> dict[str, float]:
-        """The latest batch as metrics, by name. Codes seen earlier in the run are reported as 0."""
+        """The latest batch as metrics, by name, whose mean over the ranks is that of the batch.
+
+        Codes met earlier in the run are reported as 0.
+        """
         batch = self.last
         if batch is None:
             return {}
@@ -174,7 +199,7 @@ class Tally:
             "outcomes/failed": batch.failed_items / batch.items,
             "outcomes/cached": batch.cached / batch.items,
             "reward_service/seconds": self.last_seconds,
-            "reward_service/rollouts": self.last_rollouts,
+            "reward_service/rollouts": self.last_rollouts * self.ranks,
         }
         if batch.zero_variance is not None:
             shares["outcomes/zero_variance_groups"] = batch.zero_variance
@@ -182,11 +207,8 @@ class Tally:
             shares["outcomes/yes"] = batch.yes / batch.decided
         if batch.regret_veh is not None:
             shares["outcomes/regret_veh"] = batch.regret_veh
-        for code in self.invalid:
-            shares[f"invalid/{code}"] = batch.invalid.get(code, 0) / batch.items
-        for code in self.failed:
-            shares[f"failed/{code}"] = batch.failed.get(code, 0) / batch.items
-        return shares
+        by_code = batch.by_code
+        return shares | {name: by_code.get(name, 0) / batch.items for name in sorted(self.codes)}
 
     @classmethod
     def merged(cls, ranks: "Sequence[Tally]") -> "Tally":

@@ -151,6 +151,14 @@ class TestRun:
         rest = [[item.state_id for item in request.items] for request in service.requests]
         assert rest[1:] == whole[-2:]
 
+    def test_every_step_on_the_same_completions_is_written(self, settings: Settings) -> None:
+        """With its KL; a second one has no rewards of its own."""
+        with running(SmallService(yes_is_better)) as url:
+            report = train_grpo(settings(url, num_iterations=2, kl_coeff=0.1))
+        lines = read_metrics(report.files.metrics)
+        assert [(line["step"], "kl" in line) for line in lines] == [(n, True) for n in range(1, 5)]
+        assert ["reward" in line for line in lines] == [True, False, True, False]
+
     def test_ends_when_its_time_is_over(self, settings: Settings) -> None:
         """Normally: with all its files, after the first step beyond the limit."""
         with running(SmallService(yes_is_better)) as url:

@@ -76,6 +76,16 @@ def test_a_line_counts_for_the_steps_that_it_sums_up() -> None:
     assert watch.look(20, bad) == []
 
 
+def test_the_most_frequent_code_is_not_the_newest() -> None:
+    """A line from before a code was met had none of it."""
+    watch = HealthWatch(BOUNDS)
+    usual = {"outcomes/invalid": 0.6, "invalid/no_json": 0.6}
+    for step in (1, 2, 3):
+        watch.look(step, usual)
+    (hint,) = watch.look(4, {"outcomes/invalid": 0.7, "invalid/no_json": 0.0, "invalid/max": 0.7})
+    assert "'no_json'" in hint.seen
+
+
 def test_resumed_run_begins_where_it_goes_on() -> None:
     """The first line after step 100 sums up the steps since then only."""
     watch = HealthWatch(BOUNDS)

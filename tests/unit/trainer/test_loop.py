@@ -1,0 +1,40 @@
+"""What every rank and every batch reports, so that TRL's means are those of the run."""
+
+from trainer.loop import report_codes
+from trainer.tally import BatchCounts, FailureLimit, Tally
+
+
+def _shared_tally(items: int, failed: int, rollouts: int, ranks: int) -> Tally:
+    """Of one rank, after a batch."""
+    tally = Tally(FailureLimit(0.5, 99), ranks=ranks)
+    codes = {"timeout": failed} if failed else {}
+    tally.service_answered(1.0, rollouts)
+    tally.add(BatchCounts(items, {}, codes), [False] * items)
+    return tally
+
+
+def test_metrics_of_ranks_are_those_of_the_batch() -> None:
+    """TRL takes the mean over the ranks that have one: a code that one met is 0 on the others."""
+    tallies = [_shared_tally(4, failed, 3, ranks=4) for failed in (2, 0, 0, 0)]
+    gathered = [set(tally.codes) for tally in tallies]
+    reported: list[dict[str, float]] = []
+    for tally in tallies:
+        metrics = tally.metrics()
+        report_codes(tally, metrics.__setitem__, {}, lambda _: gathered)
+        reported.append(metrics)
+        assert tally.metrics() == metrics, "and from then on by itself"
+    shares = [metrics["failed/timeout"] for metrics in reported]
+    assert sum(shares) / len(shares) == 0.125
+    rollouts = [metrics["reward_service/rollouts"] for metrics in reported]
+    assert sum(rollouts) / len(rollouts) == 12
+
+
+def test_batches_before_a_code_was_met_had_none_of_it() -> None:
+    """A logged line is the mean over all of its batches; what was there is left as it is."""
+    tally = _shared_tally(4, failed=2, rollouts=0, ranks=1)
+    logged = {"outcomes/invalid": [0.0, 0.0, 0.0], "failed/lost": [0.1]}
+    tally.take_up({"failed/lost"})
+    for _ in range(2):
+        report_codes(tally, dict[str, float]().__setitem__, logged)
+        assert logged["failed/timeout"] == [0.0, 0.0, 0.0]
+        assert logged["failed/lost"] == [0.0, 0.0, 0.1]
