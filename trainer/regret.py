@@ -32,7 +32,8 @@ class KnownRegrets:
         """The mean over a batch.
 
         Args:
-            points: What tells the decision points apart, one a completion.
+            points: What tells the decision points apart, the kind of decision among it, one a
+                completion.
             outcomes: The column of the rows, as :class:`shared.dataset.Outcome` is written.
             decisions: What was decided; None where no decision was read.
 

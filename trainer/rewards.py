@@ -130,7 +130,7 @@ class TrafficReward:
         outcomes: Sequence[Any],
     ) -> BatchCounts:
         present = [total for total in totals if total is not None]
-        keys = list(zip(batch.state_ids, batch.tls_ids, strict=True))
+        keys = list(zip(batch.state_ids, batch.tls_ids, batch.kinds, strict=True))
         return BatchCounts(
             items=len(scored),
             invalid=Counter(one.code or "invalid" for one in scored if one.status == "invalid"),

@@ -1,11 +1,18 @@
 """Regrets out of a dataset's rows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from shared.decisions import Decision, Extend, NextPhase
+from shared.rewards import RewardSpec
+from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
+from shared.states import Simulator
 from trainer.regret import KnownRegrets
+from trainer.rewards import RewardWeights, TrafficReward
+from trainer.scoring import BatchScorer, ScoringTerms
+from trainer.tally import FailureLimit, Tally
 
 METRICS = {
     "queue_veh_max": 9,
@@ -57,3 +64,41 @@ def test_points_are_kept_apart() -> None:
     """Each has outcomes of its own."""
     other = [_outcome(True, 1.0), _outcome(False, 7.0)]
     assert KnownRegrets().mean("ab", [KNOWN, other], [YES, YES]) == 1.25
+
+
+class _Service:
+    """A service that reads two decisions of the same state, one of each kind."""
+
+    async def score(
+        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = 30
+    ) -> ScoreResponse:
+        """Every reward is 0."""
+        results = tuple(
+            ScoreResult(id=None, status="scored", reward=0.0, decision=decision)
+            for decision in (YES, NextPhase(next_phase=2, green_s=20))
+        )
+        counts = Counts(scored=2, invalid=0, failed=0, cached=0, rollouts=0)
+        return ScoreResponse(results=results, counts=counts, simulator=Simulator(version="0"))
+
+
+async def test_kinds_of_one_state_are_kept_apart() -> None:
+    """Rows of both in one folder have outcomes of their own."""
+    phases = [
+        {
+            "decision": {"kind": "phase", "next_phase": phase, "green_s": 20},
+            "metrics": METRICS | {"queue_veh": queue_veh},
+        }
+        for phase, queue_veh in ((0, 1.0), (2, 9.0))
+    ]
+    tally = Tally(FailureLimit(0.5, 99))
+    scorer = BatchScorer(_Service, ScoringTerms(RewardSpec(), 30), tally)
+    logged: dict[str, float] = {}
+    await TrafficReward(scorer, RewardWeights(1, 1, group_size=1))(
+        completions=["", ""],
+        state_id=["s", "s"],
+        tls_id=["C", "C"],
+        decision_kind=["extend", "phase"],
+        outcomes=[KNOWN, phases],
+        log_metric=logged.__setitem__,
+    )
+    assert logged["outcomes/regret_veh"] == (2.5 + 8.0) / 2
