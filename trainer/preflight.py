@@ -1,7 +1,9 @@
 """Everything that can be found wrong before a model is loaded."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from reward_client import RetryPolicy, RewardClient
 from shared.decisions import Extend
 from shared.errors import ConfigError, ServiceRefused, ServiceUnreachable
 from shared.info import ServiceInfo
+from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem
 from trainer.beginning import check_report_to, checkpoint_of
 from trainer.config import GRPOTrainingConfig
@@ -25,8 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Preflight", "check_run", "connect"]
 
-_WITHOUT_LEAST = ("queue", "wait", "pressure")
-"""Rewards without a lower bound."""
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "queue": (-inf, 0),
+    "queue_gain": (-1, 1),
+    "wait": (-inf, 0),
+    "pressure": (-inf, 0),
+    "speed": (0, inf),
+}
+"""The least and the greatest that a reward can be."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,12 +86,24 @@ def connect(config: GRPOTrainingConfig) -> RewardClient:
 
 def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
     """Says where an answer that cannot be read may be worth more than most decisions."""
-    if config.reward_name in _WITHOUT_LEAST and not config.invalid_as_worst:
+    if _least(config.reward) < config.invalid_reward and not config.invalid_as_worst:
         log.warning(
             "invalid answers may get more than decisions do; set invalid_as_worst: true",
             reward_name=config.reward_name,
             invalid_reward=config.invalid_reward,
         )
+
+
+def _least(reward: RewardSpec) -> float:
+    """What no decision's reward is below; a negative weight turns the range of its term round.
+
+    >>> _least(RewardSpec(name="sum", terms={"queue_gain": 2, "queue": -1}))
+    -2.0
+    """
+    if reward.terms is None:
+        return _RANGES[reward.name][0]
+    ends = (weight * _RANGES[name][weight < 0] for name, weight in reward.terms.items() if weight)
+    return float(sum(ends))
 
 
 def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
