@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import structlog
+
 from shared.decisions import DecisionKind
 from trainer.form import format_reward
 from trainer.regret import KnownRegrets
-from trainer.scoring import BatchScorer, Completions, Scored
+from trainer.scoring import REWARD_BOUND, BatchScorer, Completions, Scored
 from trainer.tally import BatchCounts, zero_variance_share
 
 __all__ = [
@@ -22,6 +24,14 @@ __all__ = [
     "TrafficReward",
     "batch_of",
 ]
+
+
+_CLAMPED = (
+    "rewards were clamped to the bound: groups of them are equal and teach nothing; give "
+    "reward_terms smaller weights, or take another reward"
+)
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,8 @@ class TrafficReward:
         tally = self._scorer.tally
         totals = self._totals(batch, scored)
         counts = self._counts(batch, scored, totals, outcomes or [None] * len(scored))
+        if counts.clamped and not tally.clamped:
+            log.warning(_CLAMPED, rewards=counts.clamped, bound=REWARD_BOUND)
         tally.add(counts, [one.status == "failed" for one in scored])
         more = {} if self._more is None else self._more.of(totals, columns)
         for name, value in (tally.metrics() | dict(more)).items():
@@ -136,6 +148,7 @@ class TrafficReward:
             invalid=Counter(one.code or "invalid" for one in scored if one.status == "invalid"),
             failed=Counter(one.code or "failed" for one in scored if one.status == "failed"),
             cached=sum(one.is_cached for one in scored),
+            clamped=sum(one.is_clamped for one in scored),
             yes=sum(one.is_yes is True for one in scored),
             decided=sum(one.is_yes is not None for one in scored),
             zero_variance=zero_variance_share(keys, totals, self._weights.group_size),

@@ -35,8 +35,10 @@ __all__ = [
     "patience",
 ]
 
-REWARD_BOUND = 1e4
-"""Rewards are clamped to plus or minus this: one wild number would destroy the weights."""
+REWARD_BOUND = 1e6
+"""Rewards are clamped to plus or minus this: one wild number would destroy the weights. A thousand
+vehicles that wait a thousand seconds each are within it, and decisions that differ by a tenth are
+still apart in the float32 of the advantages."""
 
 IMPATIENT = RetryPolicy(retries=0)
 """Gives up at once."""
@@ -122,6 +124,8 @@ class Scored:
     code: str | None = None
     """Why it is invalid or failed."""
     is_cached: bool = False
+    is_clamped: bool = False
+    """Whether the service's reward was beyond the bound."""
     decision: Decision | None = None
     """What was decided; None where nothing legal could be read."""
 
@@ -264,6 +268,7 @@ def _scored(result: ScoreResult) -> Scored:
         reward=max(-REWARD_BOUND, min(REWARD_BOUND, result.reward)),
         code=code,
         is_cached=result.cached,
+        is_clamped=abs(result.reward) > REWARD_BOUND,
         decision=result.decision,
     )
 

@@ -68,6 +68,8 @@ class BatchCounts:
     failed: Mapping[str, int]
     """By code."""
     cached: int = 0
+    clamped: int = 0
+    """Rewards that were beyond the bound."""
     yes: int = 0
     decided: int = 0
     """Completions that a decision could be read from."""
@@ -110,6 +112,7 @@ class Tally:
     codes: set[str] = field(default_factory=set)
     """Metrics of the codes that were met in the run; of those alone can be said that none was."""
     cached: int = 0
+    clamped: int = 0
     rollouts: int = 0
     reward_seconds: float = 0.0
     """Time that the service took."""
@@ -171,6 +174,7 @@ class Tally:
         self.failed.update(counts.failed)
         self.codes |= counts.by_code.keys()
         self.cached += counts.cached
+        self.clamped += counts.clamped
         if counts.reward is not None:
             self.rewards.append(counts.reward)
         if self.limit.exceeded_by(failed):
@@ -198,6 +202,7 @@ class Tally:
             "outcomes/invalid": batch.invalid_items / batch.items,
             "outcomes/failed": batch.failed_items / batch.items,
             "outcomes/cached": batch.cached / batch.items,
+            "outcomes/clamped": batch.clamped / batch.items,
             "reward_service/seconds": self.last_seconds,
             "reward_service/rollouts": self.last_rollouts * self.ranks,
         }
@@ -223,6 +228,7 @@ class Tally:
             merged.invalid.update(other.invalid)
             merged.failed.update(other.failed)
             merged.cached += other.cached
+            merged.clamped += other.clamped
             merged.rollouts += other.rollouts
         together = zip(*(rank.rewards for rank in ranks), strict=False)
         merged.rewards = [sum(batch) / len(batch) for batch in together]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.completions import parse_completion
 from shared.decisions import Extend
@@ -149,9 +150,15 @@ async def test_rewards_come_back_in_order() -> None:
 
 
 async def test_wild_rewards_are_clamped() -> None:
-    """No number from outside can be large enough to destroy the weights."""
-    _, traffic = await Functions(FakeService())([YES, NO], ["wild", "wild"])
-    assert traffic == [REWARD_BOUND, -REWARD_BOUND]
+    """No number from outside can be large enough to destroy the weights; they are counted."""
+    functions = Functions(FakeService())
+    with capture_logs() as lines:
+        for _ in range(2):
+            _, traffic = await functions([YES, NO, YES, YES], ["wild", "wild", "s", "s"])
+    assert traffic == [REWARD_BOUND, -REWARD_BOUND, 0.5, 0.5]
+    assert functions.logged["outcomes/clamped"] == 0.5
+    assert functions.tally.clamped == 4
+    assert [line["rewards"] for line in lines] == [2], "said once"
 
 
 async def test_metrics_of_a_batch() -> None:
@@ -163,6 +170,7 @@ async def test_metrics_of_a_batch() -> None:
             "outcomes/invalid": 1 / 7,
             "outcomes/failed": 1 / 7,
             "outcomes/cached": 5 / 7,
+            "outcomes/clamped": 0,
             "outcomes/yes": 4 / 5,
             "outcomes/zero_variance_groups": 1 / 2,
             "reward_service/seconds": 1,
@@ -347,11 +355,11 @@ def test_tallies_of_ranks_are_one_run() -> None:
     tallies = [Tally(FailureLimit(0.5, 99)) for _ in range(2)]
     for tally, rewards in zip(tallies, ((1.0, 2.0), (3.0, 4.0)), strict=True):
         for reward in rewards:
-            counts = BatchCounts(4, {"x": 1}, {"y": 1}, cached=2, reward=reward)
+            counts = BatchCounts(4, {"x": 1}, {"y": 1}, cached=2, clamped=1, reward=reward)
             tally.add(counts, [False] * 4)
             tally.service_answered(1.0, rollouts=3)
     merged = Tally.merged(tallies)
-    assert (merged.items, merged.cached, merged.rollouts) == (16, 8, 12)
+    assert (merged.items, merged.cached, merged.clamped, merged.rollouts) == (16, 8, 4, 12)
     assert (merged.invalid, merged.failed) == ({"x": 4}, {"y": 4})
     assert merged.rewards == [2.0, 3.0]
     assert tallies[0].items == 8, "the rank's own is left alone"
