@@ -2,11 +2,15 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 __all__ = ["RetryPolicy", "parse_retry_after"]
+
+_MAX_DOUBLINGS = sys.float_info.max_exp - 1
+"""One more, and two to that power is no float: Python raises."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class RetryPolicy:
         >>> RetryPolicy(rand=lambda: 1.0).delay_s(2)
         1.0
         """
-        backoff = min(self.cap_s, self.base_s * 2.0**attempt)
+        backoff = min(self.cap_s, self.base_s * 2.0 ** min(attempt, _MAX_DOUBLINGS))
         jittered = backoff * (0.5 + 0.5 * self.rand())
         if retry_after_s is None:
             return jittered

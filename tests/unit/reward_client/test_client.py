@@ -461,7 +461,13 @@ async def test_refused_outcomes_carry_their_code() -> None:
 
 @pytest.mark.parametrize(
     ("attempt", "retry_after_s", "rand", "expected"),
-    [(0, None, 0.0, 0.125), (0, None, 1.0, 0.25), (9, None, 1.0, 8.0), (0, 3600, 1.0, 60.25)],
+    [
+        (0, None, 0.0, 0.125),
+        (0, None, 1.0, 0.25),
+        (9, None, 1.0, 8.0),
+        (2000, None, 1.0, 8.0),
+        (0, 3600, 1.0, 60.25),
+    ],
 )
 def test_delay(attempt: int, retry_after_s: float | None, rand: float, expected: float) -> None:
     """Exponential, capped, jittered, and never shorter than asked for (up to a bound)."""

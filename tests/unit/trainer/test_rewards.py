@@ -255,6 +255,14 @@ async def test_gives_up_in_time(outage_s: float, pauses: list[float]) -> None:
     assert "was lost" in (tally.stop.reason or "")
 
 
+async def test_gives_up_after_a_day() -> None:
+    """However many thousand times it asked."""
+    outage = Outage(calls=99_999)
+    (one,), tally = await outage.scored(outage_s=86_400)
+    assert (one.code, len(outage.pauses)) == ("service_unreachable", 8643)
+    assert tally.stop.lost_batch is not None
+
+
 async def test_does_not_wait_for_a_service_that_refuses() -> None:
     """Asking again would not help."""
     outage = Outage(99, ServiceRefused("no such state", "unknown_state"))
