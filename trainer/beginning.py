@@ -34,22 +34,24 @@ def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
 
     Args:
         wanted: The setting ``resume_from_checkpoint``: a folder, or ``latest``; None starts anew.
-        output_dir: Where ``latest`` looks.
+        output_dir: Where ``latest`` looks, and where a run that starts anew must find none: killed
+            before its first checkpoint, it would be gone on with from another run's.
 
     Raises:
-        ConfigError: It does not exist.
+        ConfigError: It does not exist; or the run starts anew where another one's lie.
     """
+    found = _checkpoints(Path(output_dir))
     if wanted is None:
+        if found:
+            raise ConfigError(
+                f"{output_dir} holds the checkpoints of another run: go on from them with "
+                "resume_from_checkpoint: latest, choose another output_dir, or delete them"
+            )
         return None
     if wanted != "latest":
         if not (Path(wanted) / "trainer_state.json").is_file():
             raise ConfigError(f"resume_from_checkpoint: {wanted!r} is not a checkpoint")
         return Path(wanted)
-    found = [
-        (step, path)
-        for path in Path(output_dir).glob("checkpoint-*")
-        if (step := _step_of(path)) is not None and (path / "trainer_state.json").is_file()
-    ]
     if not found:
         raise ConfigError(f"resume_from_checkpoint: no checkpoint in {output_dir}")
     return max(found)[1]
@@ -62,6 +64,15 @@ def steps_before(checkpoint: Path | None) -> int:
     (50, 0)
     """
     return (_step_of(checkpoint) or 0) if checkpoint is not None else 0
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """The whole checkpoints in a run's folder, with their steps."""
+    return [
+        (step, path)
+        for path in folder.glob("checkpoint-*")
+        if (step := _step_of(path)) is not None and (path / "trainer_state.json").is_file()
+    ]
 
 
 def _step_of(checkpoint: Path) -> int | None:

@@ -26,10 +26,18 @@ def test_the_latest_checkpoint_is_that_of_the_most_steps(tmp_path: Path) -> None
 
 
 def test_a_run_that_is_not_resumed_has_no_checkpoint(tmp_path: Path) -> None:
-    """Whatever lies there."""
+    """In a folder that is not there yet, or without a whole checkpoint."""
+    assert checkpoint_of(None, str(tmp_path / "new")) is None
+    (tmp_path / "checkpoint-50").mkdir()
+    assert checkpoint_of(None, str(tmp_path)) is None
+
+
+def test_a_run_does_not_start_among_the_checkpoints_of_another(tmp_path: Path) -> None:
+    """Later, ``latest`` would take them for its own; the message names the ways out."""
     _save(tmp_path, 50)
 
-    assert checkpoint_of(None, str(tmp_path)) is None
+    with pytest.raises(ConfigError, match=r"latest, choose another output_dir, or delete"):
+        checkpoint_of(None, str(tmp_path))
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
