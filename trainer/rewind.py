@@ -72,4 +72,5 @@ class RewindCallback(TrainerCallback):
             return None
         self._generators.restore()
         trainer._save_checkpoint(trainer.model, trial=None)
+        trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         return Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}"

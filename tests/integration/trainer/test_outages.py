@@ -91,6 +91,7 @@ def test_goes_on_later_as_if_nothing_had_happened(
             assert "No step was made yet; start again" in caught.value.message
             report = train_grpo(config)
         else:
+            assert (saved / "origin.json").is_file()
             resume = f"--set resume_from_checkpoint={saved}"
             assert f"--config {tmp_path / 'run' / 'config.yaml'} {resume}" in caught.value.message
             report = train_grpo(config.model_copy(update={"resume_from_checkpoint": str(saved)}))
