@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from shared.errors import ConfigError
 from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
 from trainer.history import MetricsFile, read_metrics
 from trainer.merged_start import keep_merged_start
 from trainer.models import Hardware, check_model, load_model, pick_hardware
+from trainer.origin import ModelOrigin, check_origin
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.examination import examine
 from trainer.sft.lessons import Lesson, draw_lessons
@@ -38,6 +40,8 @@ class Prepared:
     hardware: Hardware
     checkpoint: Path | None
     """What to go on from."""
+    start: SFTTrainingConfig
+    """The settings, with the folder of the model that is trained: a new one's is ``untrained/``."""
 
     @property
     def lesson_counts(self) -> dict[str, int]:
@@ -51,15 +55,38 @@ def prepare_sft(config: SFTTrainingConfig) -> Prepared:
     Raises:
         DatasetError: The dataset is missing, or lacks what a source needs.
         ModelError: The model is missing.
-        ConfigError: Settings do not fit the machine or the dataset.
+        ConfigError: Settings do not fit the machine, the dataset or the checkpoint.
     """
     check_report_to(config.report_to)
     if not config.is_new:
         check_model(config.model_path)
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
+    start = _start(config, checkpoint)
+    if checkpoint is not None:
+        check_origin(checkpoint, start)
     hardware = pick_hardware(config)
     rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
-    return Prepared(rows, draw_lessons(rows.train, config), hardware, checkpoint)
+    return Prepared(rows, draw_lessons(rows.train, config), hardware, checkpoint, start)
+
+
+def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingConfig:
+    """The run from a model in a folder.
+
+    A new model is the one that the checkpoint's run made. Learned again, from other lessons, its
+    vocabulary would give the trained weights other words.
+
+    Raises:
+        ConfigError: The checkpoint's run made none.
+    """
+    if not config.is_new:
+        return config
+    untrained = (checkpoint.parent if checkpoint else Path(config.output_dir)) / "untrained"
+    if checkpoint is not None and not untrained.is_dir():
+        raise ConfigError(
+            f"resume_from_checkpoint: {checkpoint} needs the new model that its run began with, "
+            f"and there is no {untrained}; set model_path to the model that it goes on from"
+        )
+    return config.starting_from(str(untrained))
 
 
 def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTReport:
@@ -113,14 +140,12 @@ class _Run:
         self._files.config.write_text(text, encoding="utf-8")
 
     def _load(self) -> "LoadedModel":
-        config = self._config
-        if config.is_new:
-            untrained = Path(config.output_dir) / "untrained"
+        start = self._ready.start
+        if self._config.is_new and self._ready.checkpoint is None:
             conversations = [lesson.conversation for lesson in self._ready.lessons]
-            save_small_model(conversations, untrained, config.seed)
-            config = config.starting_from(str(untrained))
-        loaded = load_model(config, self._ready.hardware)
-        keep_merged_start(loaded, config.model_path, Path(config.output_dir))
+            save_small_model(conversations, Path(start.model_path), start.seed)
+        loaded = load_model(start, self._ready.hardware)
+        keep_merged_start(loaded, start.model_path, Path(start.output_dir))
         return loaded
 
     def _make_trainer(self, loaded: "LoadedModel", show_progress: bool) -> "SFTTrainer":
@@ -128,7 +153,7 @@ class _Run:
         from transformers import DataCollatorForSeq2Seq, PrinterCallback
         from trl import SFTTrainer
 
-        from trainer.callbacks import TimeLimitCallback
+        from trainer.callbacks import OriginCallback, TimeLimitCallback
         from trainer.progress import LossProgressCallback
         from trainer.sft.arguments import sft_arguments
         from trainer.watching import MetricsCallback
@@ -141,7 +166,10 @@ class _Run:
             args=sft_arguments(config, self._ready.hardware),
             train_dataset=tokenized(self._ready.lessons, loaded.tokenizer, config.max_seq_length),
             data_collator=DataCollatorForSeq2Seq(loaded.tokenizer),
-            callbacks=[MetricsCallback(MetricsFile(self._files.metrics), "loss")],
+            callbacks=[
+                OriginCallback(ModelOrigin.of(self._ready.start)),
+                MetricsCallback(MetricsFile(self._files.metrics), "loss"),
+            ],
         )
         trainer.remove_callback(PrinterCallback)
         if config.max_train_s is not None:

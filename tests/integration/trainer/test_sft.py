@@ -134,6 +134,24 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     assert [line["step"] for line in read_metrics(resumed.files.metrics)] == [4, 5, 6]
 
 
+def test_a_resumed_new_model_keeps_its_vocabulary(settings: Settings, tmp_path: Path) -> None:
+    """Though other lessons are drawn: its weights were trained on those tokens."""
+    config = settings(model_path="new", save_steps=3, max_steps=3)
+    first = train_sft(config, show_progress=False)
+    more = {"max_steps": 4, "source": "reading", "resume_from_checkpoint": "latest"}
+
+    resumed = train_sft(settings(model_path="new", **more), show_progress=False)
+
+    assert (tmp_path / "run" / "checkpoint-4" / "origin.json").is_file()
+    assert resumed.steps == 4
+    untrained = tmp_path / "run" / "untrained"
+    vocabularies = [
+        AutoTokenizer.from_pretrained(folder).get_vocab()
+        for folder in (untrained, first.files.trained, resumed.files.trained)
+    ]
+    assert vocabularies[0] == vocabularies[1] == vocabularies[2]
+
+
 def test_what_is_missing_is_said_before_anything_is_written(
     settings: Settings, tmp_path: Path
 ) -> None:
