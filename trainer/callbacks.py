@@ -36,15 +36,24 @@ log = structlog.get_logger(__name__)
 
 
 class StopCallback(TrainerCallback):
-    """Ends the run, with a checkpoint, after the step in which the flag was set on any rank."""
+    """Ends the run, with a checkpoint, after the step in which the flag was set on any rank.
 
-    def __init__(self, stop: StopFlag) -> None:
+    Args:
+        stop: The flag.
+        steps_a_batch: Steps on the same completions; it is looked at after the last of them, for no
+            checkpoint keeps completions.
+    """
+
+    def __init__(self, stop: StopFlag, steps_a_batch: int = 1) -> None:
         self._stop = stop
+        self._steps_a_batch = steps_a_batch
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Looks at the flag."""
+        if _is_within_batch(state, self._steps_a_batch):
+            return
         if (reason := first_of_ranks(self._stop.reason)) is not None:
             self._stop.set(reason)
             control.should_training_stop = True
@@ -81,11 +90,18 @@ class TimeLimitCallback(TrainerCallback):
     Args:
         limit_s: Seconds from the beginning of the training.
         clock: Monotonic seconds.
+        steps_a_batch: As :class:`StopCallback` has it.
     """
 
-    def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        steps_a_batch: int = 1,
+    ) -> None:
         self._limit_s = limit_s
         self._clock = clock
+        self._steps_a_batch = steps_a_batch
         self._began = 0.0
 
     def on_train_begin(
@@ -98,6 +114,8 @@ class TimeLimitCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Looks at the clock."""
+        if _is_within_batch(state, self._steps_a_batch):
+            return
         is_over = any_rank(self._clock() - self._began >= self._limit_s)
         if is_over and state.global_step < state.max_steps:
             log.info("the time is over", max_train_s=self._limit_s, step=state.global_step)
@@ -183,3 +201,8 @@ class ResumedOrderCallback(TrainerCallback):
             batches = batches.batch_sampler
         for _epoch in range(int(state.epoch)):
             next(iter(batches.sampler), None)
+
+
+def _is_within_batch(state: TrainerState, steps_a_batch: int) -> bool:
+    """Whether another step is to be made on the same completions."""
+    return state.global_step % steps_a_batch != 0 and state.global_step < state.max_steps

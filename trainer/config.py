@@ -101,7 +101,7 @@ class GRPOTrainingConfig(ModelSettings):
     is the bound itself with ``loss_type: cispo``, and is given 1 more there: 4 is its 5."""
     num_iterations: int = Field(default=1, ge=1)
     """Optimizer steps on the same completions. The ratio leaves 1 only where there is more than
-    one."""
+    one. A run that stops does so after the last of them."""
     entropy_coeff: float = Field(default=0.0, ge=0, lt=1)
     """Weight of a bonus for the entropy of the tokens; 0 gives none. Much of it destroys the form
     of the answer."""

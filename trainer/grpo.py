@@ -197,7 +197,7 @@ class _Run:
         from trainer.watching import STEP_MARKS, HealthCallback, MetricsCallback
 
         return [
-            StopCallback(self._tally.stop),
+            StopCallback(self._tally.stop, self._config.num_iterations),
             UnscoredStepCallback(self._tally),
             ResumedOrderCallback(),
             OriginCallback(ModelOrigin.of(self._config)),
@@ -221,7 +221,8 @@ class _Run:
             first.append(AdaptiveKLCallback(trainer, config.kl_control))
         trainer.callback_handler.callbacks[:0] = first  # what they log is for all who come after
         if config.max_train_s is not None:
-            trainer.add_callback(TimeLimitCallback(config.max_train_s))
+            limit = TimeLimitCallback(config.max_train_s, steps_a_batch=config.num_iterations)
+            trainer.add_callback(limit)
         if show_progress and is_first_rank():
             trainer.add_callback(RewardProgressCallback(self._tally, Console(stderr=True)))
 

@@ -104,6 +104,23 @@ def test_time_is_over_for_all(
     assert control.should_training_stop == is_over
 
 
+@pytest.mark.parametrize(
+    ("step", "is_stopping"), [(1, False), (2, False), (3, True), (4, False), (6, True), (7, True)]
+)
+@pytest.mark.parametrize("name", ["stop", "time limit"])
+def test_run_ends_with_its_completions(name: str, step: int, is_stopping: bool) -> None:
+    """After the last step on them, or of all: a resumed run generates at its first step."""
+    flag, control = StopFlag(), TrainerControl()
+    flag.set("too many failures")
+    callback: StopCallback | TimeLimitCallback = StopCallback(flag, steps_a_batch=3)
+    if name == "time limit":
+        callback = TimeLimitCallback(0.0, steps_a_batch=3)
+    state = TrainerState(global_step=step, max_steps=7)
+    callback.on_step_end(ARGS, state, control)
+    is_last = name == "time limit" and step == 7  # ends anyway
+    assert control.should_training_stop == (is_stopping and not is_last)
+
+
 def _agreeing(agreement: Callable[..., Any], values: Sequence[object]) -> Callable[[object], Any]:
     """An agreement among ranks of which each says what is given."""
     return lambda own: agreement(own, lambda _: values)

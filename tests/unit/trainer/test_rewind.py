@@ -19,12 +19,13 @@ class _Trainer(SimpleNamespace):
     """What is needed of a trainer that has made three steps."""
 
     def __init__(self, folder: Path, *callbacks: TrainerCallback) -> None:
+        handler: Any = CallbackHandler
         super().__init__(
             model=None,
             args=TrainingArguments(output_dir=str(folder), use_cpu=True),
             state=TrainerState(global_step=3),
             control=TrainerControl(),
-            callback_handler=CallbackHandler(list(callbacks), *[cast("Any", None)] * 4),
+            callback_handler=handler(list(callbacks), None, None, None, None),
         )
 
     def _save_checkpoint(self, model: object, trial: object) -> None:
