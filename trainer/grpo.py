@@ -4,6 +4,7 @@ import asyncio
 import shlex
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,9 @@ class _Run:
         self._health = HealthWatch(config.health)
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(
-            self._connect, _terms(config), self._tally, patience(config.reward_outage_s)
+            self._connect,
+            _terms(config, lambda: _deal_seed(config.seed, self._trainer)),
+            self._tally, patience(config.reward_outage_s)
         )
         self._trainer: Any = None
 
@@ -240,7 +243,7 @@ class _Run:
             tokenizer.save_pretrained(files.merged)
 
 
-def _terms(config: GRPOTrainingConfig) -> ScoringTerms:
+def _terms(config: GRPOTrainingConfig, deal_seed: Callable[[], str]) -> ScoringTerms:
     """What the settings ask of the service; the run gets a name of its own for its groups."""
     return ScoringTerms(
         config.reward,
@@ -248,9 +251,14 @@ def _terms(config: GRPOTrainingConfig) -> ScoringTerms:
         config.extend_seconds,
         config.num_generations,
         uuid.uuid4().hex[:12],
-        config.seed if config.shuffle_rewards else None,
+        deal_seed if config.shuffle_rewards else None,
         config.invalid_as_worst,
     )
+
+
+def _deal_seed(seed: int, trainer: Any) -> str:  # noqa: ANN401 - an untyped library
+    """Another one for each batch of each rank, and the same one in a resumed run."""
+    return f"{seed}/{trainer.accelerator.process_index}/{trainer.state.global_step}"
 
 
 def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library

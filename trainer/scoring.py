@@ -76,8 +76,9 @@ class ScoringTerms:
     """Completions a prompt; None where all of one prompt in a batch are one group."""
     run: str = "run"
     """Makes the ids of this run's groups differ from any other's."""
-    shuffle_seed: int | None = None
-    """Deals the rewards of each group out at random, :mod:`trainer.shuffling`; None does not."""
+    deal_seed: Callable[[], str] | None = None
+    """Deals the rewards of each group out at random, :mod:`trainer.shuffling`, by a seed that it
+    gives for each batch; None does not."""
     is_invalid_worst: bool = False
     """Whether an invalid answer is worth what the worst valid one of its group or batch is,
     :mod:`trainer.worst`."""
@@ -254,8 +255,8 @@ class BatchScorer:
         if terms.is_invalid_worst:
             invalid = [one.status == "invalid" for one in scored]
             rewards = as_the_worst(rewards, invalid, groups, terms.reward.invalid_reward)
-        if terms.shuffle_seed is not None:
-            rewards = shuffled(rewards, groups, f"{terms.shuffle_seed}/{self._batches}")
+        if terms.deal_seed is not None:
+            rewards = shuffled(rewards, groups, terms.deal_seed())
         return [replace(one, reward=reward) for one, reward in zip(scored, rewards, strict=True)]
 
 

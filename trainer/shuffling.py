@@ -11,7 +11,7 @@ __all__ = ["shuffled"]
 
 
 def shuffled(
-    rewards: Sequence[float | None], groups: Sequence[int], seed: object
+    rewards: Sequence[float | None], groups: Sequence[int], seed: str
 ) -> list[float | None]:
     """The rewards of each group, dealt out among those of its completions that have one.
 
@@ -20,10 +20,10 @@ def shuffled(
         groups: The group of each completion.
         seed: What decides the deal; the same for the same seed.
 
-    >>> shuffled([1.0, None, 2.0, 3.0, 9.0], [0, 0, 0, 0, 1], seed=1)
+    >>> shuffled([1.0, None, 2.0, 3.0, 9.0], [0, 0, 0, 0, 1], "1")
     [2.0, None, 3.0, 1.0, 9.0]
     """
-    dealer = random.Random(str(seed))  # noqa: S311 - no secret
+    dealer = random.Random(seed)  # noqa: S311 - no secret
     hands: dict[int, list[float]] = {}
     for reward, group in zip(rewards, groups, strict=True):
         if reward is not None:

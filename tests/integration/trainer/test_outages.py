@@ -101,6 +101,20 @@ def test_goes_on_later_as_if_nothing_had_happened(
     assert _is_the_same(report, whole)
 
 
+def test_control_is_dealt_the_same_rewards_later(settings: Settings, tmp_path: Path) -> None:
+    """With ``shuffle_rewards``, too, a resumed run is the uninterrupted one."""
+    service = SmallService(yes_is_better)
+    with running(service) as url:
+        shuffled = {"max_steps": STEPS, "save_steps": 100, "shuffle_rewards": True}
+        whole = train_grpo(settings(url, output_dir=str(tmp_path / "whole"), **shuffled))
+        service.is_gone_after = len(service.requests) + 3
+        with pytest.raises(TrainingStopped):
+            train_grpo(settings(url, **shuffled))
+        service.is_gone_after = None
+        report = train_grpo(settings(url, resume_from_checkpoint="latest", **shuffled))
+    assert _is_the_same(report, whole)
+
+
 def test_lost_again_at_once(settings: Settings, tmp_path: Path) -> None:
     """A resumed run that gets no reward at all names the checkpoint that it began with."""
     service = SmallService(yes_is_better)

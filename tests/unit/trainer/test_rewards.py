@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
+from transformers import TrainerState
 
 from shared.completions import parse_completion
 from shared.decisions import Extend
@@ -16,7 +18,7 @@ from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.states import Simulator
 from trainer.config import GRPOTrainingConfig
 from trainer.form import format_reward
-from trainer.grpo import _terms
+from trainer.grpo import _deal_seed, _terms
 from trainer.rewards import FormatReward, RewardWeights, TrafficReward
 from trainer.scoring import (
     REWARD_BOUND,
@@ -74,13 +76,13 @@ class Functions:
         window: int = 100,
         extend_s: int = 5,
         is_invalid_worst: bool = False,
-        shuffle_seed: int | None = None,
+        deal_seed: Callable[[], str] | None = None,
     ) -> None:
         self.service = service
         self.tally = Tally(FailureLimit(0.5, window))
         self.connected = 0
         spec = RewardSpec(invalid_reward=-0.75)
-        terms = ScoringTerms(spec, 30, extend_s, 2, "run7", shuffle_seed, is_invalid_worst)
+        terms = ScoringTerms(spec, 30, extend_s, 2, "run7", deal_seed, is_invalid_worst)
         scorer = BatchScorer(self._connect, terms, self.tally, clock=iter(range(99)).__next__)
         self.form = FormatReward(scorer)
         self.traffic = TrafficReward(scorer, RewardWeights(1.0, 2.0, group_size=2))
@@ -389,7 +391,7 @@ async def test_invalid_answers_as_the_worst_of_their_group() -> None:
 
 async def test_control_deals_within_groups() -> None:
     """Some batch gives the rewards to the wrong answers; none gives them to another group."""
-    functions = Functions(FakeService(), shuffle_seed=1)
+    functions = Functions(FakeService(), deal_seed=map(str, range(10)).__next__)
     dealt = [(await functions([YES, NO, NO, NO], ["s", "s", "t", "t"]))[1] for _ in range(10)]
     assert [-0.5, 0.5, -0.5, -0.5] in dealt
     assert all(traffic[2:] == [-0.5, -0.5] for traffic in dealt)
@@ -398,5 +400,19 @@ async def test_control_deals_within_groups() -> None:
 @pytest.mark.parametrize("is_on", [True, False])
 def test_settings_reach_the_scoring(is_on: bool) -> None:
     """Those that change what a reward is."""
-    terms = _terms(GRPOTrainingConfig(seed=7, invalid_as_worst=is_on, shuffle_rewards=is_on))
-    assert (terms.is_invalid_worst, terms.shuffle_seed) == (is_on, 7 if is_on else None)
+    config = GRPOTrainingConfig(invalid_as_worst=is_on, shuffle_rewards=is_on)
+    terms = _terms(config, lambda: "7")
+    assert (terms.is_invalid_worst, terms.deal_seed is not None) == (is_on, is_on)
+
+
+def test_every_batch_of_every_rank_is_dealt_by_another_seed() -> None:
+    """By what a resumed run knows as well: the numbers of the rank and of the step."""
+
+    def trainer(rank: int, step: int) -> SimpleNamespace:
+        accelerator = SimpleNamespace(process_index=rank)
+        return SimpleNamespace(accelerator=accelerator, state=TrainerState(global_step=step))
+
+    seeds = [_deal_seed(7, trainer(rank, step)) for rank in range(2) for step in range(12)]
+    assert len(set(seeds)) == len(seeds)
+    assert _deal_seed(7, trainer(1, 11)) == seeds[-1]
+    assert _deal_seed(8, trainer(1, 11)) != seeds[-1]
