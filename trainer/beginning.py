@@ -1,6 +1,7 @@
 """What every kind of training settles before it loads a model."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -60,10 +61,19 @@ def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
 def steps_before(checkpoint: Path | None) -> int:
     """The steps that were made before a checkpoint; 0 without one.
 
-    >>> steps_before(Path("runs/grpo/checkpoint-50")), steps_before(None)
-    (50, 0)
+    It says so itself: its folder may have another name by now. A run that goes on from it may
+    delete it, so it is to be asked before.
+
+    Raises:
+        ConfigError: It does not say so.
     """
-    return (_step_of(checkpoint) or 0) if checkpoint is not None else 0
+    if checkpoint is None:
+        return 0
+    file = checkpoint / "trainer_state.json"
+    try:
+        return int(json.loads(file.read_bytes())["global_step"])
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ConfigError(f"{file} does not say how many steps were made") from exc
 
 
 def _checkpoints(folder: Path) -> list[tuple[int, Path]]:

@@ -82,7 +82,8 @@ class _Run:
         self._scorer = BatchScorer(
             self._connect,
             _terms(config, lambda: _deal_seed(config.seed, self._trainer)),
-            self._tally, patience(config.reward_outage_s)
+            self._tally,
+            patience(config.reward_outage_s),
         )
         self._trainer: Any = None
 
@@ -133,6 +134,7 @@ class _Run:
         from trainer.rewind import RewindCallback
 
         trainer, start = self._trainer, self._ready.checkpoint
+        before = steps_before(start)
         rewind = RewindCallback()
         trainer.add_callback(rewind)
         began = time.monotonic()
@@ -148,7 +150,7 @@ class _Run:
         from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
         if (reason := self._tally.stop.reason) is not None:
             raise TrainingStopped(f"{reason}. {_way_on(saved, self._files.config)}")
-        return Course(_steps(trainer), _steps(trainer) - steps_before(start), seconds)
+        return Course(_steps(trainer), _steps(trainer) - before, seconds)
 
     def _make_trainer(self, loaded: "LoadedModel", dataset: "Dataset") -> "GRPOTrainer":
         from trainer.arguments import grpo_arguments

@@ -126,13 +126,14 @@ class _Run:
         self._write_config()
         trainer: Any = self._make_trainer(self._load(), show_progress)
         checkpoint = self._ready.checkpoint
+        before = steps_before(checkpoint)
         began = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - began
         trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
         self._save(trainer)  # merging takes the adapter's weights away
         plot_loss(self._files.metrics, self._files.plot)
-        return self._report(trainer, seconds, trained)
+        return self._report(trainer, trainer.state.global_step - before, seconds, trained)
 
     def _write_config(self) -> None:
         self._files.config.parent.mkdir(parents=True, exist_ok=True)
@@ -191,9 +192,14 @@ class _Run:
             model.merge_and_unload().save_pretrained(files.merged)
             tokenizer.save_pretrained(files.merged)
 
-    def _report(self, trainer: Any, seconds: float, trained: int) -> SFTReport:  # noqa: ANN401
+    def _report(
+        self,
+        trainer: Any,  # noqa: ANN401 - untyped libraries
+        new_steps: int,
+        seconds: float,
+        trained: int,
+    ) -> SFTReport:
         losses = [line["loss"] for line in read_metrics(self._files.metrics)]
-        new_steps = trainer.state.global_step - steps_before(self._ready.checkpoint)
         held_out = self._ready.rows.held_out
         return SFTReport(
             lessons=self._ready.lesson_counts,

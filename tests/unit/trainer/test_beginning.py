@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError
-from trainer.beginning import check_report_to, checkpoint_of, stay_offline
+from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
 
 
 def _save(root: Path, *steps: int) -> None:
@@ -46,6 +46,17 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
         checkpoint_of(str(tmp_path / "checkpoint-1"), str(tmp_path))
     with pytest.raises(ConfigError, match="no checkpoint in"):
         checkpoint_of("latest", str(tmp_path))
+
+
+def test_a_checkpoint_says_how_many_steps_were_made(tmp_path: Path) -> None:
+    """Whatever its folder is called; one that does not is named."""
+    _save(tmp_path, 50)
+    renamed = (tmp_path / "checkpoint-50").rename(tmp_path / "best-7")
+    with pytest.raises(ConfigError, match=r"best-7.* does not say"):
+        steps_before(renamed)
+    (renamed / "trainer_state.json").write_text('{"global_step": 50}')
+
+    assert (steps_before(renamed), steps_before(None)) == (50, 0)
 
 
 def test_metrics_go_only_where_something_is_installed() -> None:

@@ -31,7 +31,7 @@ class _Trainer(SimpleNamespace):
     def _save_checkpoint(self, model: object, trial: object) -> None:
         folder = Path(self.args.output_dir) / "checkpoint-3"
         folder.mkdir(parents=True)
-        (folder / "drawn").write_text(str(random.random()))  # noqa: S311 - no secret
+        (folder / "drawn").write_text(str(random.random()))
 
 
 def test_says_which_model_it_goes_on_from(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_says_which_model_it_goes_on_from(tmp_path: Path) -> None:
     trainer = _Trainer(tmp_path, OriginCallback(ORIGIN))
     random.seed(5)
     rewind.on_step_end(trainer.args, trainer.state, trainer.control)
-    drawn = random.random()  # noqa: S311 - no secret
+    drawn = random.random()
 
     saved = rewind.save(cast("Any", trainer))
 
