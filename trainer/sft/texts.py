@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from shared.errors import DatasetError
+from shared.errors import DatasetError, ModelError
 from trainer.sft.lessons import Lesson
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ __all__ = ["tokenized"]
 
 _NOT_LEARNED = -100
 """The label of tokens that no loss is taken of, as PyTorch's cross-entropy has it."""
+
+_SEEN_CHARS = 40
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +38,8 @@ def tokenized(
 
     Raises:
         DatasetError: All of them are.
+        ModelError: The tokenizer's chat template does not let a conversation begin with the prompt
+            that asks for its answer.
     """
     from datasets import Dataset
 
@@ -47,7 +51,7 @@ def tokenized(
     )
     heads = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     rows = []
-    tails = [whole[len(prompt) :] for whole, prompt in zip(wholes, prompts, strict=True)]
+    tails = [_answer(whole, prompt) for whole, prompt in zip(wholes, prompts, strict=True)]
     answers = tokenizer(tails, add_special_tokens=False)["input_ids"]
     for head, answer in zip(heads, answers, strict=True):
         if len(head) + len(answer) <= max_tokens:
@@ -57,3 +61,16 @@ def tokenized(
     if len(rows) < len(lessons):
         log.warning("left out long lessons", lessons=len(lessons) - len(rows), tokens=max_tokens)
     return Dataset.from_list(rows)
+
+
+def _answer(whole: str, prompt: str) -> str:
+    """What a conversation goes on with after its prompt."""
+    if not whole.startswith(prompt):
+        raise ModelError(
+            "the chat template cannot be taught with: the prompt that asks for an answer ends in "
+            f"{prompt[-_SEEN_CHARS:]!r}, and a conversation with its answer does not begin with "
+            "that prompt; take a chat template whose generation prompt adds nothing that answers "
+            "lack, such as <think>",
+            "unusable_chat_template",
+        )
+    return whole[len(prompt) :]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import DatasetError
+from shared.errors import DatasetError, ModelError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
 from trainer.sft.config import SFTTrainingConfig
@@ -48,3 +48,14 @@ def test_long_lessons_are_left_out(lessons: list[Lesson]) -> None:
     assert len(kept) == len(lessons)
     with pytest.raises(DatasetError, match="longer than max_seq_length = 5 tokens"):
         tokenized(lessons, tokenizer, 5)
+
+
+def test_a_generation_prompt_that_answers_lack_is_refused(lessons: list[Lesson]) -> None:
+    """Else as many characters as it adds would be cut off every answer."""
+    tokenizer = learn_tokenizer([lesson.conversation for lesson in lessons], 512)
+    asking = "{%- if add_generation_prompt -%}<|assistant|>"
+    assert asking in tokenizer.chat_template
+    tokenizer.chat_template = tokenizer.chat_template.replace(asking, f"{asking}<think>")
+
+    with pytest.raises(ModelError, match=r"ends in .*<think>.*does not begin with that prompt"):
+        tokenized(lessons, tokenizer, 512)
