@@ -6,7 +6,7 @@ have been tried to the end (a closed-loop figure).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from trainer.offline.advantages import (
@@ -159,7 +159,9 @@ def group_advantages(
         groups: The candidates of each query.
         weights: Of the levels.
         is_pooled: Divides own scores by :func:`pooled_deviation` and only centres their sum with
-            the other levels; else each group's sum is z-scored.
+            the other levels; else each group's sum is z-scored, but only centred where neither
+            own scores nor task figures tell its candidates apart: there the weight of the
+            sequence alone says how much it teaches.
 
     Returns:
         In standard deviations, within ``ADVANTAGE_LIMIT``; 0 throughout a group that does not
@@ -177,6 +179,13 @@ def group_advantages(
     found = []
     for group in groups:
         rewards = combined_rewards(group, weights, pooled if is_pooled else None)
-        centred = normalize_rewards_zscore(rewards, 1.0 if is_pooled else None)
+        is_centred = is_pooled or not _is_told_apart(group, weights)
+        centred = normalize_rewards_zscore(rewards, 1.0 if is_centred else None)
         found.append(clip_advantages(centred))
     return found
+
+
+def _is_told_apart(group: Sequence[ScoredSequence], weights: LevelWeights) -> bool:
+    """Whether a level that is measured in deviations differs within the group, and counts."""
+    without_sequence = replace(weights, sequence=0.0)
+    return any(combined_rewards(group, without_sequence))

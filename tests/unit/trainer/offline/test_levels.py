@@ -88,6 +88,21 @@ def test_groups_that_do_not_differ_teach_nothing(is_pooled: bool) -> None:
     assert group_advantages(groups, LevelWeights(), is_pooled) == [[0.0, 0.0]]
 
 
+def test_equal_scores_leave_what_the_sequence_weighs() -> None:
+    """Coherence 1, 1/2 and 0, diversity 3/4, 1/2 and 3/4: times the weight, minus the mean."""
+    group = [_plan("yy", 0.0), _plan("yn", 0.0), _plan("nn", 0.0)]
+    (found,) = group_advantages([group], LevelWeights(sequence=0.2), is_pooled=False)
+    assert found == pytest.approx([0.2 * (7 / 8 - 7 / 12), 0.2 * (1 / 2 - 7 / 12), -0.2 * 5 / 24])
+
+
+@pytest.mark.parametrize("task", [None, 4.0])
+def test_scores_that_differ_are_z_scored_with_the_other_levels(task: float | None) -> None:
+    """Mean 0 and deviation 1, whatever the weights are; a task figure alone tells apart as well."""
+    group = [_plan("yy", 3.0 if task is None else 0.0, task=0.0), _plan("nn", 0.0, task=task)]
+    (found,) = group_advantages([group], LevelWeights(score=3.0), is_pooled=False)
+    assert sorted(found) == pytest.approx([-1.0, 1.0])
+
+
 def test_pooled_advantages_are_clipped() -> None:
     """One group far wider than a hundred others stays within five deviations."""
     wide = [_plan("y", 100.0), _plan("n", -100.0)]
