@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.decisions import Decision, Extend
+from shared.errors import InvalidDecision
+from shared.legality import check_legality
 from shared.model import WireModel
 from trainer.evaluation.bootstrap import Bootstrap, Estimate
 from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Valued
 
 __all__ = ["Figures", "Observation", "observed", "summarised"]
@@ -20,7 +23,8 @@ class Observation:
 
     judged: Judged
     status: Literal["scored", "invalid", "unscored", "failed"]
-    """``unscored``: legal, but not among the stored outcomes, and nobody was there to ask."""
+    """``unscored``: breaks no known rule, but is not among the stored outcomes, and nobody was there
+    to ask."""
     chosen: Valued | None = None
     """Where it is scored."""
     decision: Decision | None = None
@@ -61,9 +65,11 @@ class Figures(WireModel):
     invalid: dict[str, int]
     """Answers that no legal decision can be read from, by reason."""
     unscored: int
-    """Legal, but not among the stored outcomes: left out of every mean but ``strict``."""
+    """Legal as far as the dataset says, but not among the stored outcomes: left out of every mean
+    but ``yes`` and ``strict``."""
     failed: dict[str, int]
-    """Decisions that could not be rolled out, by reason: left out of every mean but ``strict``."""
+    """Decisions that could not be rolled out, by reason: left out of every mean but ``yes``
+    and ``strict``."""
     regret: Estimate | None
     """In the reward's unit, over scored answers."""
     regret_veh: Estimate | None
@@ -88,6 +94,9 @@ class Figures(WireModel):
 def observed(judged: Judged, choice: Choice) -> Observation:
     """What is known of an answer without asking anybody.
 
+    One that breaks a rule of its signal is invalid with the code of :mod:`shared.legality`, where
+    the point says what its signal is.
+
     Args:
         judged: The point.
         choice: The answer.
@@ -97,6 +106,9 @@ def observed(judged: Judged, choice: Choice) -> Observation:
             judged, "invalid", code=choice.code or "invalid", is_strict=choice.is_strict
         )
     chosen = judged.worth.find(choice.decision)
+    code = _broken_rule(choice.decision, judged.point) if chosen is None else None
+    if code is not None:
+        return Observation(judged, "invalid", code=code, is_strict=choice.is_strict)
     return Observation(
         judged,
         "unscored" if chosen is None else "scored",
@@ -146,6 +158,17 @@ def summarised(
             (one for one in observations if one.is_strict is not None),
         ),
     )
+
+
+def _broken_rule(decision: Decision, point: DecisionPoint) -> str | None:
+    """The code of the rule that a decision breaks; None where it breaks none that is known."""
+    if point.signal is None or point.signal_state is None:
+        return None
+    try:
+        check_legality(decision, point.signal, point.signal_state)
+    except InvalidDecision as exc:
+        return exc.code
+    return None
 
 
 def _codes(

@@ -19,7 +19,7 @@ from shared.dataset import DatasetLayout, Manifest, Message, Outcome
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
 from shared.model import WireModel
-from shared.signals import Phase
+from shared.signals import Phase, Signal, SignalState
 from shared.states import StateRecord
 from trainer.dataset import read_rows
 
@@ -65,6 +65,10 @@ class DecisionPoint:
     """The green phases of the signal's program; None where the dataset does not say."""
     outcomes: tuple[Outcome, ...] | None
     """Every legal decision's metrics, where they were stored."""
+    signal: Signal | None = None
+    """The rules of what may be decided; None where the dataset does not say."""
+    signal_state: SignalState | None = None
+    """What the signal is doing; None where the dataset does not say."""
 
     @property
     def name(self) -> str:
@@ -172,6 +176,8 @@ def _point(
         state_file=layout.state_file(row.state_id),
         greens=_greens(row.tls_id, manifest, record),
         outcomes=row.outcomes,
+        signal=manifest.signals.get(row.tls_id),
+        signal_state=record.signals.get(row.tls_id),
     )
 
 

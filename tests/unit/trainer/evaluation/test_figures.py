@@ -1,10 +1,11 @@
 """From answers to means, by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from shared.decisions import Extend, PlanStep
+from shared.decisions import Extend, NextPhase, PlanStep
 from shared.decisions import Plan as PlanDecision
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.evaluation.bootstrap import Bootstrap, Estimate
@@ -78,6 +79,23 @@ def test_what_nobody_scored_is_left_out(judged: list[Judged]) -> None:
     assert value(found.regret) == 0.5
     assert value(found.agreement) == 2 / 3
     assert value(found.yes) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("phase", "green_s", "code"), [(7, 20, "unknown_phase"), (2, 61, "above_max_green")]
+)
+def test_what_breaks_a_rule_is_invalid(tmp_path: Path, phase: int, green_s: int, code: str) -> None:
+    """Nobody need be asked: it counts as the worst decision, and not as one that was left out."""
+    (point,) = read_points([save_dataset(tmp_path / "net", [Moment(kind="phase")])], "eval")
+    worth = stored_worth(point.outcomes or (), "queue")
+    assert worth is not None
+    choice = Choice(NextPhase(next_phase=phase, green_s=green_s))
+    found = figures([Judged(point, worth)], choice)
+    assert (found.invalid, found.unscored) == ({code: 1}, 0)
+    assert (value(found.invalid_share), value(found.agreement)) == (1.0, 0.0)
+    assert value(found.regret_veh_invalid_worst) == 1.0
+    unknown = figures([Judged(replace(point, signal=None), worth)], choice)
+    assert (unknown.invalid, unknown.unscored) == ({}, 1)
 
 
 def test_nothing_judged_is_null(judged: list[Judged]) -> None:
