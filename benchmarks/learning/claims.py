@@ -76,6 +76,7 @@ def _learned(figures: dict[str, Figures], name: str) -> Iterator[Claim]:
     strict = _value(own.strict)
     text = f"strict JSON in at least {LEAST_STRICT:.0%} of the answers"
     yield Claim(name, text, strict, strict >= LEAST_STRICT)
+    yield Claim(name, "answers left unscored: none", own.unscored, own.unscored == 0)
 
 
 def _regret(figures: Figures) -> float:

@@ -13,9 +13,12 @@ _HEAD = ("policy", "regret, vehicles", "of the warm start's", "agreement", "wher
 
 
 def policies_table(evaluation: Evaluation) -> str:
-    """A row a policy, intervals in brackets; invalid answers count as the worst decision."""
+    """A row a policy, intervals in brackets; invalid answers count as the worst decision.
+
+    Unscored ones, which no outcome is known of, are left out of regret and agreement.
+    """
     domains = sorted(evaluation.policies[0].by_domain)
-    head = [*_HEAD, "strict JSON", *(f"regret, {domain}" for domain in domains)]
+    head = [*_HEAD, "strict JSON", "unscored", *(f"regret, {domain}" for domain in domains)]
     rows = [_policy_row(one, domains) for one in evaluation.policies]
     return _table(head, rows)
 
@@ -45,6 +48,7 @@ def _policy_row(report: PolicyReport, domains: Sequence[str]) -> list[str]:
         _share(overall.agreement_clear),
         _share(overall.yes),
         _share(overall.strict),
+        str(overall.unscored),
         *(_regret_in(report.by_domain.get(domain)) for domain in domains),
     ]
 

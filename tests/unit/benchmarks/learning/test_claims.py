@@ -44,6 +44,23 @@ def test_each_claim_is_held_against_its_figure(evaluation: Evaluation) -> None:
     assert found["yes between 20% and 45%"].found == 0.25
 
 
+def test_answers_without_an_outcome_refute_the_proof(evaluation: Evaluation) -> None:
+    """They are left out of regret and agreement, so a run might do well on what is left."""
+    asking = "answers left unscored: none"
+    assert [one.is_reached for one in claims(evaluation, (1,)) if one.text == asking] == [True]
+    changed = evaluation.model_copy(
+        update={
+            "policies": tuple(
+                one.model_copy(update={"overall": one.overall.model_copy(update={"unscored": 3})})
+                for one in evaluation.policies
+            )
+        }
+    )
+    (found,) = [one for one in claims(changed, (1,)) if one.text == asking]
+    assert (found.policy, found.found, found.is_reached) == ("grpo-1", 3, False)
+    assert "| 3 |" in policies_table(changed)
+
+
 def test_the_control_must_not_learn(evaluation: Evaluation) -> None:
     """A shuffled run that does as well as the best rule refutes the proof."""
     (*_, control) = claims(evaluation, (1,))
