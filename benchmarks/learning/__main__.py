@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.learning.ablations import Ablations
 from benchmarks.learning.claims import claims
-from benchmarks.learning.commands import CommandFailed
+from benchmarks.learning.commands import CommandChanged, CommandFailed
 from benchmarks.learning.curves import plot_curves
 from benchmarks.learning.plan import FULL, QUICK
 from benchmarks.learning.program import Proof
@@ -19,12 +19,14 @@ from trainer.evaluation.plots import plot_evaluation
 
 __all__ = ["main"]
 
+_OUT, _QUICK_OUT = Path("runs/learn"), Path("runs/learn-quick")
+
 
 def main(arguments: list[str]) -> int:
     """Runs the proof, or what of it was not done yet.
 
     Returns:
-        0; 1 where a command failed, or where something was not reached.
+        0; 1 where a command failed or was run otherwise before, or where something was not reached.
     """
     given = _parser().parse_args(arguments)
     began = time.monotonic()
@@ -33,7 +35,8 @@ def main(arguments: list[str]) -> int:
         seconds = round(time.monotonic() - began)
         print(f"[{seconds // 60:2}:{seconds % 60:02}] {text}", flush=True)
 
-    proof = Proof(QUICK if given.quick else FULL, given.out, say)
+    out = given.out or (_QUICK_OUT if given.quick else _OUT)
+    proof = Proof(QUICK if given.quick else FULL, out, say)
     try:
         if given.ablations:
             print("\n" + Ablations(proof).table())
@@ -41,7 +44,7 @@ def main(arguments: list[str]) -> int:
         proof.prepare(proof.plan.judged, proof.plan.unseen)
         proof.train()
         return _conclude(proof, is_quick=given.quick)
-    except CommandFailed as exc:
+    except (CommandChanged, CommandFailed) as exc:
         print(exc, file=sys.stderr)
         return 1
     finally:
@@ -55,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "better on simulations that it never saw. What was finished before is not done again.",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("runs/learn"), help="folder for everything (%(default)s)"
+        "--out", type=Path, help=f"folder for everything ({_OUT}; with --quick {_QUICK_OUT})"
     )
     parser.add_argument(
         "--quick", action="store_true", help="much too small to learn; shows that it runs"

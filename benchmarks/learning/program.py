@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gateways import GatewayServer
-from benchmarks.learning.commands import CORES, Command, run_all
+from benchmarks.learning.commands import CORES, Command, check_unchanged, run_all
 from benchmarks.learning.judging import judged_points, judgement
 from benchmarks.learning.plan import Family, Plan
 from benchmarks.learning.stages import Stages
@@ -44,7 +44,13 @@ class Proof:
 
         Args:
             others: Families that nothing is trained on.
+
+        Raises:
+            CommandChanged: The folder holds a model that was trained otherwise; nothing is run.
+            CommandFailed: A command failed.
         """
+        trainings = [self.trainings.warm_start(), *self.trainings.compared(url="none-yet")]
+        check_unchanged(trainings, self.stages)
         self.run(self._builds(self.plan.train, CORES), at_once=1)
         builds = [command for family in others for command in self._builds(family, 1)]
         self.run([self.trainings.warm_start(), *builds])

@@ -43,7 +43,7 @@ class Trainings:
     def warm_start(self) -> Command:
         """Makes the small model, and teaches it to read and to follow a noisy rule."""
         arguments = ("train", "sft", "--config", "warm-start", *self._places(WARM_START))
-        return Command(WARM_START, arguments + _set(self.plan.warm_start))
+        return self._command(WARM_START, arguments + _set(self.plan.warm_start))
 
     def compared(self, url: str) -> list[Command]:
         """All others: by GRPO through the URL, and from what the dataset's rows know.
@@ -66,18 +66,22 @@ class Trainings:
         """
         arguments = ("train", "grpo", "--config", "small", *self._from_warm_start(name))
         own = ("--reward-url", url, "--seed", str(seed))
-        return Command(name, arguments + own + _set((*self.plan.grpo, *settings)))
+        return self._command(name, arguments + own + _set((*self.plan.grpo, *settings)))
 
     def _best(self) -> Command:
         arguments = ("train", "sft", "--config", "warm-start", *self._from_warm_start(BEST))
         settings = _set(("lora_rank=0", *self.plan.best))
-        return Command(BEST, (*arguments, "--source", "best", *settings))
+        return self._command(BEST, (*arguments, "--source", "best", *settings))
 
     def _offline(self) -> Command:
         model, data = str(self.model(WARM_START)), str(self.out / "train")
         arguments = ("train", "offline", "--config", "offline-small", "--sft-ckpt", model)
         places = ("--beam-data", data, "--output-dir", str(self.out / OFFLINE))
-        return Command(OFFLINE, arguments + places + _set(self.plan.offline))
+        return self._command(OFFLINE, arguments + places + _set(self.plan.offline))
+
+    def _command(self, name: str, arguments: tuple[str, ...]) -> Command:
+        """Begun anew where it was interrupted: what it takes is minutes."""
+        return Command(name, arguments, output=self.out / name)
 
     def _from_warm_start(self, name: str) -> tuple[str, ...]:
         return ("--model-path", str(self.model(WARM_START)), *self._places(name))

@@ -23,8 +23,8 @@ class Observation:
 
     judged: Judged
     status: Literal["scored", "invalid", "unscored", "failed"]
-    """``unscored``: breaks no known rule, but is not among the stored outcomes, and nobody was there
-    to ask."""
+    """``unscored``: breaks no known rule, but is not among the stored outcomes, and nobody could be
+    asked."""
     chosen: Valued | None = None
     """Where it is scored."""
     decision: Decision | None = None
