@@ -4,17 +4,14 @@ from typing import Self
 
 from pydantic import ConfigDict, ValidationError
 
-from shared.completions import MAX_COMPLETION_CHARS, parse_completion
-from shared.decisions import Decision, DecisionKind, Extend, Plan
+from shared.completions import DEFAULT_EXTEND_S, MAX_COMPLETION_CHARS, parse_completion
+from shared.decisions import DecisionKind
 from shared.errors import InvalidDecision, InvalidRequest
 from shared.model import WireModel
 from shared.scoring import GroupId, ScoreItem, StateId, TlsId
 from shared.validation import request_error
 
-__all__ = ["DEFAULT_EXTEND_S", "Situation", "with_seconds"]
-
-DEFAULT_EXTEND_S = int(Extend.model_fields["extend_s"].default)
-"""What a *yes* without seconds of its own adds, seconds."""
+__all__ = ["DEFAULT_EXTEND_S", "Situation"]
 
 _MAX_SENT_CHARS = 16 * MAX_COMPLETION_CHARS
 """Longer texts are cut: they are too long to be read either way."""
@@ -72,22 +69,10 @@ class Situation(WireModel):
         place = {"state_id": self.state_id, "tls_id": self.tls_id, "group_id": group_id}
         if extend_s != DEFAULT_EXTEND_S:
             try:
-                decision = with_seconds(parse_completion(text, self.decision_kind), extend_s)
+                decision = parse_completion(text, self.decision_kind, extend_s)
             except InvalidDecision:
                 pass  # the service says what is wrong with it
             else:
                 return ScoreItem.model_validate(place | {"decision": decision})
         said = {"decision_kind": self.decision_kind, "completion": text[:_MAX_SENT_CHARS]}
         return ScoreItem.model_validate(place | said)
-
-
-def with_seconds(decision: Decision, extend_s: int) -> Decision:
-    """The decision with other seconds, where it has some and they are those of a silent text.
-
-    Args:
-        decision: As it was read.
-        extend_s: Seconds that a *yes* without seconds of its own adds.
-    """
-    if isinstance(decision, Extend | Plan) and decision.extend_s == DEFAULT_EXTEND_S:
-        return decision.model_copy(update={"extend_s": extend_s})
-    return decision

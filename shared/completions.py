@@ -28,7 +28,10 @@ from shared.decisions import (
 )
 from shared.errors import InvalidDecision
 
-__all__ = ["MAX_COMPLETION_CHARS", "parse_completion", "render_completion"]
+__all__ = ["DEFAULT_EXTEND_S", "MAX_COMPLETION_CHARS", "parse_completion", "render_completion"]
+
+DEFAULT_EXTEND_S = int(Extend.model_fields["extend_s"].default)
+"""What a *yes* without seconds of its own adds, seconds."""
 
 MAX_COMPLETION_CHARS = 16_384
 """Longer texts are not searched: the longest decision needs a quarter of it."""
@@ -40,12 +43,14 @@ _END_OF_THINKING = "</think>"
 _YES_NO = {"yes": True, "no": False}
 
 
-def parse_completion(text: str, kind: DecisionKind) -> Decision:
+def parse_completion(text: str, kind: DecisionKind, extend_s: int = DEFAULT_EXTEND_S) -> Decision:
     r"""Reads the decision of the given kind that ``text`` holds.
 
     Args:
         text: A model's completion.
         kind: What the prompt asked for.
+        extend_s: Seconds that a *yes* without seconds of its own adds, and between the steps of a
+            plan; from 1 to ``MAX_GREEN_S``.
 
     Raises:
         InvalidDecision: ``too_long``, ``no_json``, ``several_answers``, ``duplicate_keys``,
@@ -54,6 +59,8 @@ def parse_completion(text: str, kind: DecisionKind) -> Decision:
 
     >>> parse_completion('{"extend": "yes"}', "extend").extend
     True
+    >>> parse_completion('{"extend": "yes"}', "extend", extend_s=10).extend_s
+    10
     >>> parse_completion('```json\n{"next_phase_id": 4, "green_sec": 20}\n```', "phase")
     NextPhase(kind='phase', next_phase=4, green_s=20)
     """
@@ -62,13 +69,13 @@ def parse_completion(text: str, kind: DecisionKind) -> Decision:
     value = _only_json(_without_thinking(text))
     match kind:
         case "extend":
-            return _extend(value)
+            return _extend(value, extend_s)
         case "phase":
             return _next_phase(value)
         case "cycle":
             return _cycle(value)
         case "plan":
-            return _plan(value)
+            return _plan(value, extend_s)
     assert_never(kind)
 
 
@@ -89,7 +96,7 @@ def _answer(decision: Decision) -> dict[str, object] | list[object]:
     match decision:
         case Extend():
             answer: dict[str, object] = {"extend": _word(decision.extend)}
-            if decision.extend and decision.extend_s != Extend.model_fields["extend_s"].default:
+            if decision.extend and decision.extend_s != DEFAULT_EXTEND_S:
                 answer["extend_sec"] = decision.extend_s
             return answer
         case NextPhase():
@@ -105,12 +112,12 @@ def _word(is_yes: bool) -> str:
     return "yes" if is_yes else "no"
 
 
-def _extend(value: object) -> Extend:
+def _extend(value: object, extend_s: int) -> Extend:
     fields = _fields(value, ["extend"], optional="extend_sec")
     is_yes = _yes_no(fields["extend"], '"extend"')
-    if "extend_sec" not in fields:
-        return Extend(extend=is_yes)
-    return Extend(extend=is_yes, extend_s=_seconds(fields["extend_sec"], '"extend_sec"'))
+    if "extend_sec" in fields:
+        extend_s = _seconds(fields["extend_sec"], '"extend_sec"')
+    return Extend(extend=is_yes, extend_s=extend_s)
 
 
 def _next_phase(value: object) -> NextPhase:
@@ -135,13 +142,14 @@ def _green(value: object, number: int) -> CycleGreen:
     )
 
 
-def _plan(value: object) -> Plan:
+def _plan(value: object, extend_s: int) -> Plan:
     items = _items(value, 'of "yes" and "no"', MAX_PLAN_STEPS)
     return Plan(
         steps=tuple(
             PlanStep(extend=_yes_no(item, f"item {number}"))
             for number, item in enumerate(items, start=1)
-        )
+        ),
+        extend_s=extend_s,
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.completion_items import with_seconds
 from shared.completions import parse_completion
 from shared.errors import InvalidDecision
 from trainer.evaluation.choices import Choice, Judged, Progress
@@ -134,10 +133,10 @@ def read_answer(text: str, point: DecisionPoint) -> Choice:
     kind = point.place.decision_kind
     is_strict = format_reward(text, kind) == STRICT
     try:
-        decision = parse_completion(text, kind)
+        decision = parse_completion(text, kind, point.extend_s)
     except InvalidDecision as exc:
         return Choice(None, exc.code, is_strict)
-    return Choice(with_seconds(decision, point.extend_s), None, is_strict)
+    return Choice(decision, None, is_strict)
 
 
 def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], has_examples: bool) -> list[str]:  # noqa: ANN401

@@ -19,6 +19,7 @@ from trainer.evaluation.worth import stored_worth
         ('{"extend": "yes"}', Choice(Extend(extend=True, extend_s=7), None, True)),
         ('Sure: {"extend": "no"}', Choice(Extend(extend=False, extend_s=7), None, False)),
         ('{"extend": "yes", "extend_sec": 9}', Choice(Extend(extend=True, extend_s=9), None, True)),
+        ('{"extend": "yes", "extend_sec": 5}', Choice(Extend(extend=True, extend_s=5), None, True)),
         ("yes", Choice(None, "no_json", False)),
         ('{"extend": true}', Choice(None, "wrong_value", False)),
     ],
