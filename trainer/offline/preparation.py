@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from shared.errors import ConfigError, DatasetError
 from trainer.beginning import check_report_to, checkpoint_of
 from trainer.models import Hardware, check_model, pick_hardware
@@ -21,6 +23,8 @@ __all__ = ["Prepared", "Resume", "newest_checkpoint", "prepare_offline", "spread
 StageName = Literal["rce", "grpo"]
 _STAGES: tuple[StageName, ...] = ("grpo", "rce")
 """The later one first."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def prepare_offline(config: OfflineConfig) -> Prepared:
         check_origin(resume.checkpoint, config)
     hardware = pick_hardware(config.for_loading)
     train, validation = _split(config)
+    _log.info("learning rate", peak=config.peak_rate, origin=config.rate_origin)
     weights, is_pooled = config.level_weights, config.scale_rewards == "dataset"
     return Prepared(
         train,

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import Field, model_validator
 
+from shared.errors import ConfigError
 from trainer.kl_control import KLControl
 from trainer.offline.candidates import MetricsReward
 from trainer.offline.levels import LevelWeights
 from trainer.settings import ModelSettings
+from trainer.sft.config import SFTTrainingConfig
 
 __all__ = ["OfflineConfig", "rate_of_start"]
 
@@ -85,8 +86,8 @@ class OfflineConfig(ModelSettings):
     the validation queries, or the one with the smallest regret there."""
 
     sft_learning_rate: float | None = Field(default=None, gt=0, lt=1)
-    """The rate that the start was trained with; null reads it from the ``config.yaml`` of the run
-    that the start lies in, and takes 1e-4 where there is none."""
+    """The rate that the start was trained with; null reads it from the ``config.yaml`` of the
+    ``train sft`` run that the start lies in, and takes 1e-4 where it is of no such run."""
     learning_rate: float | None = Field(default=None, gt=0, lt=1)
     """Peak learning rate of both stages; null takes a tenth of ``sft_learning_rate``."""
     batch_size: int = Field(default=4, ge=1)
@@ -155,23 +156,37 @@ class OfflineConfig(ModelSettings):
     @property
     def peak_rate(self) -> float:
         """The peak learning rate of both stages."""
+        return self._rate[0]
+
+    @property
+    def rate_origin(self) -> str:
+        """Where :attr:`peak_rate` comes from, for the log."""
+        return self._rate[1]
+
+    @property
+    def _rate(self) -> tuple[float, str]:
         if self.learning_rate is not None:
-            return self.learning_rate
-        rate = self.sft_learning_rate or rate_of_start(Path(self.model_path)) or _SFT_RATE
-        return rate * _SHARE_OF_SFT_RATE
+            return self.learning_rate, "learning_rate"
+        found = (
+            (self.sft_learning_rate, "sft_learning_rate"),
+            (rate_of_start(Path(self.model_path)), "the rate of the start's supervised run"),
+            (_SFT_RATE, f"{_SFT_RATE}, for want of the config.yaml of a supervised run"),
+        )
+        rate, origin = next((rate, origin) for rate, origin in found if rate is not None)
+        return rate * _SHARE_OF_SFT_RATE, f"a tenth of {origin}"
 
 
 def rate_of_start(folder: Path) -> float | None:
-    """The ``learning_rate`` in the ``config.yaml`` of the run that a model was saved by.
+    """The ``learning_rate`` in the ``config.yaml`` of the supervised run that saved a model.
 
-    Looked for in the folder itself and in the one above it. None where it is not said there.
+    Looked for in the folder itself and in the one above it. None where it is not said there, as
+    where the model is from a run of another kind: GRPO's rate is no measure for stage 1.
     """
     for place in (folder, folder.parent):
         try:
-            said = yaml.safe_load((place / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            run = SFTTrainingConfig.from_yaml(place / "config.yaml")
+        except ConfigError:
             continue
-        rate = said.get("learning_rate") if isinstance(said, dict) else None
-        if isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < 1:
-            return float(rate)
+        if "learning_rate" in run.model_fields_set:
+            return run.learning_rate
     return None

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.errors import ConfigError
+from trainer.config import GRPOTrainingConfig
 from trainer.offline.settings import OfflineConfig, rate_of_start
 from trainer.settings import load_settings
+from trainer.sft.config import LessonShares, SFTTrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -37,10 +40,28 @@ def test_the_rate_is_a_tenth_of_the_one_the_start_had(tmp_path: Path) -> None:
     assert config.peak_rate == pytest.approx(2e-4)
 
 
+def test_the_rate_of_another_kind_of_run_is_not_taken(tmp_path: Path) -> None:
+    """GRPO's is far smaller: a tenth of it would hardly teach. What a run writes is told apart."""
+    runs = {
+        "grpo": GRPOTrainingConfig(learning_rate=1e-5),
+        "offline": OfflineConfig(learning_rate=1e-3),
+        "sft": SFTTrainingConfig(learning_rate=1e-3, source=LessonShares(reading=1)),
+    }
+    for name, run in runs.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(run.to_dict()))
+    rates = {name: rate_of_start(tmp_path / name / "model") for name in runs}
+    assert rates == {"grpo": None, "offline": None, "sft": 1e-3}
+    after_grpo = OfflineConfig(model_path=str(tmp_path / "grpo" / "model"))
+    assert after_grpo.peak_rate == pytest.approx(1e-5)
+    assert after_grpo.rate_origin.startswith("a tenth of 0.0001, for want of")
+
+
 def test_a_rate_that_is_given_wins() -> None:
     """Its own over the start's."""
     assert OfflineConfig(sft_learning_rate=1e-3).peak_rate == pytest.approx(1e-4)
-    assert OfflineConfig(sft_learning_rate=1e-3, learning_rate=0.5).peak_rate == 0.5
+    given = OfflineConfig(sft_learning_rate=1e-3, learning_rate=0.5)
+    assert (given.peak_rate, given.rate_origin) == (0.5, "learning_rate")
 
 
 @pytest.mark.parametrize("text", [None, "- a list", "learning_rate: fast", "a: [", "seed: 1"])
