@@ -20,7 +20,8 @@ __all__ = [
 
 
 _MAX_LOG_RATIO = 20.0
-"""Ratios are cut at e^20, far beyond all that a stage may do: above e^88 they would be infinite."""
+"""Above e^20, far beyond what a stage may do, ratios go on along the tangent of the exponential:
+above e^88 they would be infinite, and cut they would have no gradient that leads back."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def clipped_ratio_loss(
     >>> loss.policy, loss.ratio, loss.clipped
     (tensor(-2.4000), tensor(1.5000), tensor(1.))
     """
-    ratios = (logps - stored).clamp(max=_MAX_LOG_RATIO).exp()
+    ratios = _ratio(logps - stored)
     gains = advantages.unsqueeze(-1)
     free, bound = ratios * gains, ratios.clamp(1 - epsilon, 1 + epsilon) * gains
     tokens = mask.sum().clamp(min=1)
@@ -136,4 +137,10 @@ def kl_k3(logps: Tensor, reference: Tensor) -> Tensor:
     tensor([[0.0000, 0.3069]])
     """
     log_ratio = reference - logps
-    return log_ratio.clamp(max=_MAX_LOG_RATIO).exp() - 1 - log_ratio
+    return _ratio(log_ratio) - 1 - log_ratio
+
+
+def _ratio(log_ratio: Tensor) -> Tensor:
+    """The exponential up to the bound, its tangent there beyond."""
+    bounded = log_ratio.clamp(max=_MAX_LOG_RATIO)
+    return bounded.exp() * (1 + (log_ratio - bounded))

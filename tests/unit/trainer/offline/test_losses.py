@@ -112,3 +112,29 @@ def test_tokens_that_became_impossible_leave_numbers() -> None:
     loss = clipped_ratio_loss(logps, stored, torch.ones(1, 2), torch.tensor([-1.0]), epsilon=0.2)
     (found,) = torch.autograd.grad(loss.policy + kl_k3(logps, stored).mean(), logps)
     assert found.isfinite().all()
+
+
+def test_a_collapsed_token_is_pulled_back() -> None:
+    """The KL term raises a probability that fell to e^-200, not further down."""
+    logps = torch.tensor([[-200.0]], requires_grad=True)
+    (found,) = torch.autograd.grad(kl_k3(logps, torch.tensor([[-1.0]])).mean(), logps)
+    assert found.item() == pytest.approx(1 - math.exp(20))
+
+
+def test_a_ratio_beyond_all_bounds_still_teaches() -> None:
+    """A bad token whose ratio is e^199 loses probability."""
+    logps = torch.tensor([[-1.0]], requires_grad=True)
+    loss = clipped_ratio_loss(
+        logps, torch.tensor([[-200.0]]), torch.ones(1, 1), torch.tensor([-1.0]), epsilon=0.2
+    )
+    (found,) = torch.autograd.grad(loss.policy, logps)
+    assert found.item() == pytest.approx(math.exp(20))
+
+
+def test_up_to_the_bound_ratios_are_exact() -> None:
+    """A log ratio of 19 gives e^19 - 1 - 19, and its gradient."""
+    logps = torch.tensor([[-20.0]], requires_grad=True)
+    estimate = kl_k3(logps, torch.tensor([[-1.0]])).mean()
+    (found,) = torch.autograd.grad(estimate, logps)
+    assert estimate.item() == pytest.approx(math.exp(19) - 20)
+    assert found.item() == pytest.approx(1 - math.exp(19))
