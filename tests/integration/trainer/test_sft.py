@@ -173,7 +173,7 @@ def test_the_command_says_what_it_would_teach(rows: Path) -> None:
     """With --dry-run: the settings, what was found, and a lesson; nothing is trained."""
     command = [sys.executable, "-m", "cli", "train", "sft", "--config", "warm-start", "--json"]
     done = subprocess.run(
-        [*command, "--dataset-path", str(rows), "--lessons", "50", "--dry-run"],
+        [*command, "--dataset-path", str(rows), "--lessons", "60", "--dry-run"],
         capture_output=True,
         text=True,
         check=True,
@@ -181,7 +181,7 @@ def test_the_command_says_what_it_would_teach(rows: Path) -> None:
     )
 
     said = json.loads(done.stdout)
-    assert said["settings"]["source"] == {"reading": 0.6, "noisy_rule": 0.4}
+    assert said["settings"]["source"] == {"reading": 0.85, "noisy_rule": 0.15}
     assert said["settings"]["lora_rank"] == 0
-    assert said["found"]["lessons of reading"] == 30
+    assert said["found"]["lessons of reading"] == 51
     assert said["found"]["rows held out"] == 40
