@@ -14,7 +14,7 @@ from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Worth
 
-__all__ = ["GradientBoosting", "features"]
+__all__ = ["GradientBoosting", "advantage_of_yes", "features"]
 
 _PHASES = 4
 """Phases that a row of features has room for; junctions with fewer leave the rest empty."""
@@ -44,7 +44,7 @@ class GradientBoosting:
         """*Yes* where it is expected to be no worse."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        usable = [one for one in self.trained_on if not math.isnan(_advantage_of_yes(one.worth))]
+        usable = [one for one in self.trained_on if not math.isnan(advantage_of_yes(one.worth))]
         trees: Any = HistGradientBoostingRegressor(
             max_iter=150,
             learning_rate=0.05,
@@ -54,7 +54,7 @@ class GradientBoosting:
         )
         trees.fit(
             [features(one.point) for one in usable],
-            [_advantage_of_yes(one.worth) for one in usable],
+            [advantage_of_yes(one.worth) for one in usable],
         )
         found = trees.predict([features(one.point) for one in judged])
         progress(self.name, len(judged), len(judged))
@@ -96,7 +96,7 @@ def _from_current(junction: Junction) -> list[Any]:
     return [junction.phases[phase] for phase in order[start:] + order[:start]]
 
 
-def _advantage_of_yes(worth: Worth) -> float:
+def advantage_of_yes(worth: Worth) -> float:
     """The reward of *yes* minus that of *no*; NaN where one of them is not known."""
     by_answer = {
         one.decision.extend: one.reward

@@ -1,11 +1,12 @@
 """Judges policies of any kind on the decision points of some datasets: the figures, intervals and
-pairs of ``greenfork evaluate``, with the ceiling among the policies.
+pairs of ``greenfork evaluate``, with the ceiling and a policy that cannot count among them.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.learning.boosting import GradientBoosting
+from benchmarks.learning.phases import ByPhase
 from shared.errors import DatasetError
 from trainer.evaluation.answers import Generation, ModelPolicy
 from trainer.evaluation.baselines import Baseline, BaselineName
@@ -17,10 +18,11 @@ from trainer.evaluation.points import read_points
 from trainer.evaluation.report import Evaluation, PolicyReport, policy_report
 from trainer.evaluation.worth import stored_worth
 
-__all__ = ["CEILING", "RULES", "judged_points", "judgement"]
+__all__ = ["BY_PHASE", "CEILING", "RULES", "judged_points", "judgement"]
 
 CONSTANTS: tuple[BaselineName, ...] = ("always-yes", "always-no")
 RULES: tuple[BaselineName, ...] = ("longest-queue", "most-vehicles")
+BY_PHASE = "by-phase"
 CEILING = "gradient-boosting"
 _MIN_GAP_VEH = 0.1
 _ANSWER_TOKENS = 24
@@ -90,6 +92,7 @@ def _policies(
     generation = Generation(max_new_tokens=_ANSWER_TOKENS, batch_size=_PROMPTS_AT_ONCE)
     found: dict[str, Policy] = {name: Baseline(name) for name in (*CONSTANTS, *RULES)}
     if trained_on:
+        found[BY_PHASE] = ByPhase(tuple(trained_on))
         found[CEILING] = GradientBoosting(tuple(trained_on))
     return found | {name: ModelPolicy(str(path), generation) for name, path in models}
 
