@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from shared.errors import ConfigError
+from shared.rewards import RewardSpec
 from trainer import GRPOTrainingConfig, load_config
 from trainer.settings_page import PAGE, settings_page
 
@@ -151,6 +152,21 @@ def test_values_that_do_not_go_together(values: dict[str, object], message: str)
     """What is wrong only in combination is said as a sentence."""
     with pytest.raises(ConfigError, match=message):
         load_config(overrides=values)
+
+
+def test_the_service_is_asked_for_the_whole_reward() -> None:
+    """Nothing that is set is left out."""
+    terms = {"reward_name": "sum", "reward_terms": {"queue": 1, "speed": 0.5}}
+    more = {"follow_up": "max_pressure", "reward_seeds": [3, 4], "horizon_s": 30}
+    asked = load_config(overrides=terms | more | {"invalid_reward": -7}).reward
+    assert asked == RewardSpec(
+        name="sum",
+        terms={"queue": 1, "speed": 0.5},
+        horizon_s=30,
+        invalid_reward=-7,
+        follow_up="max_pressure",
+        seeds=(3, 4),
+    )
 
 
 @pytest.mark.parametrize(
