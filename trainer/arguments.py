@@ -8,7 +8,7 @@ import structlog
 
 from shared.errors import ConfigError
 from trainer.config import GRPOTrainingConfig
-from trainer.models import Hardware
+from trainer.models import Hardware, is_mixed
 
 if TYPE_CHECKING:
     from trl import GRPOConfig
@@ -93,7 +93,7 @@ def _generation(config: GRPOTrainingConfig) -> dict[str, Any]:
 def _housekeeping(config: GRPOTrainingConfig, hardware: Hardware) -> dict[str, Any]:
     return {
         "output_dir": config.output_dir,
-        "bf16": hardware.is_bf16 and hardware.device == "cuda",
+        "bf16": is_mixed(config, hardware),
         "use_cpu": hardware.device == "cpu",
         "dataloader_pin_memory": hardware.device == "cuda",
         "gradient_checkpointing": config.gradient_checkpointing,

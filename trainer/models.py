@@ -16,6 +16,7 @@ import structlog
 
 from shared.errors import ConfigError, ModelError
 from trainer.settings import ModelSettings
+from trainer.shared_prefix import share_prefixes
 from trainer.smollm2 import MODEL_NAME, gguf_file, prepare_smollm2
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "Hardware",
     "LoadedModel",
     "check_model",
+    "is_mixed",
     "load_model",
     "model_folder",
     "pick_hardware",
@@ -55,6 +57,17 @@ class Hardware:
         import torch
 
         return torch.bfloat16 if self.is_bf16 else torch.float32
+
+
+def is_mixed(config: ModelSettings, hardware: Hardware) -> bool:
+    """Whether fp32 weights compute in bf16 (autocast).
+
+    On a CPU that takes ``precision: bf16``: there the frozen weights under an adapter are bf16
+    already, and a small model of which all weights are trained is as fast without.
+    """
+    if hardware.device == "cuda":
+        return hardware.is_bf16
+    return config.precision == "bf16" and config.lora_rank == 0
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,12 @@ def pick_hardware(config: ModelSettings) -> Hardware:
         raise ConfigError("load_in_4bit: quantized weights cannot be trained; set a lora_rank")
     if config.load_in_4bit and backend != "unsloth":
         raise ConfigError("load_in_4bit needs the unsloth backend: pip install greenfork[gpu]")
+    if config.share_prefixes and backend == "unsloth":
+        raise ConfigError("share_prefixes does not work with Unsloth; set backend: transformers")
+    if config.share_prefixes and config.gradient_checkpointing:
+        raise ConfigError(
+            "share_prefixes keeps what gradient_checkpointing computes again; set one of them"
+        )
     is_bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
     return Hardware(device, is_bf16, backend)
 
@@ -179,6 +198,8 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
     )
     if tokenizer.chat_template is None:
         raise ModelError(f"the tokenizer of {config.model_path!r} has no chat template")
+    if config.share_prefixes:
+        share_prefixes(model)
     return LoadedModel(model.to(hardware.place), tokenizer, _adapter(config))
 
 

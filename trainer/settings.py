@@ -77,6 +77,9 @@ class ModelSettings(Settings):
     """Transformers' name of the optimizer. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
     gradient_checkpointing: bool = False
     """Saves memory, costs about a third of the speed."""
+    share_prefixes: bool = False
+    """Computes what the texts of a batch begin with in common once: the prompt of a group, the
+    system message of lessons. The same model up to rounding; Transformers backend only."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     """Seed of the order of prompts, of sampling and of the adapter's first weights."""
 
@@ -85,7 +88,8 @@ class ModelSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes a CUDA GPU where there is one."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """``auto`` takes bf16 where the hardware computes in it, else fp32."""
+    """``auto`` takes bf16 where the hardware computes in it, else fp32. Without an adapter weights
+    are fp32; on a CPU they compute in bf16 only where ``bf16`` is asked for."""
     load_in_4bit: bool = False
     """Quantizes the base model; Unsloth only, and not for ``train offline``."""
     use_vllm: bool = False

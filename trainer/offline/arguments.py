@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConfigError
 from trainer.arguments import pick_optimizer
-from trainer.models import Hardware
+from trainer.models import Hardware, is_mixed
 from trainer.offline.settings import OfflineConfig
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def stage_arguments(
             optim=pick_optimizer(config.optim, hardware),
             gradient_checkpointing=config.gradient_checkpointing,
             seed=config.seed,
-            bf16=hardware.is_bf16 and hardware.device == "cuda",
+            bf16=is_mixed(config, hardware),
             use_cpu=hardware.device == "cpu",
             dataloader_pin_memory=hardware.device == "cuda",
             remove_unused_columns=False,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConfigError
 from trainer.arguments import pick_optimizer
-from trainer.models import Hardware
+from trainer.models import Hardware, is_mixed
 from trainer.sft.config import SFTTrainingConfig
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def sft_arguments(config: SFTTrainingConfig, hardware: Hardware) -> "SFTConfig":
             optim=pick_optimizer(config.optim, hardware),
             gradient_checkpointing=config.gradient_checkpointing,
             seed=config.seed,
-            bf16=hardware.is_bf16 and hardware.device == "cuda",
+            bf16=is_mixed(config, hardware),
             use_cpu=hardware.device == "cpu",
             dataloader_pin_memory=hardware.device == "cuda",
             max_length=None,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from shared.errors import (
 )
 from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
-from trainer import GRPOTrainingConfig, load_config, train_grpo
+from trainer import GRPOTrainingConfig, load_config, shared_prefix, train_grpo
 from trainer.history import read_metrics
 from trainer.models import load_model, pick_hardware
 from trainer.preflight import check_run
@@ -166,6 +167,24 @@ class TestRun:
             report = train_grpo(config)
         assert report.steps == 1
         assert (Path(config.output_dir) / "adapter").is_dir()
+
+    def test_prompts_computed_once_are_the_same_run(
+        self, settings: Settings, tmp_path: Path
+    ) -> None:
+        """The same answers, so the same rewards; the same KL up to rounding."""
+        with running(SmallService(yes_is_better)) as url:
+            plain = train_grpo(settings(url))
+            apart = settings(url, share_prefixes=True, output_dir=str(tmp_path / "sharing"))
+            with patch.object(
+                shared_prefix, "_in_two_passes", wraps=shared_prefix._in_two_passes
+            ) as made:
+                sharing = train_grpo(apart)
+        assert made.call_count >= 3 * 4  # to answer, for the reference, and to learn
+        for one, other in zip(
+            read_metrics(sharing.files.metrics), read_metrics(plain.files.metrics), strict=True
+        ):
+            assert one["reward"] == other["reward"]
+            assert one["kl"] == pytest.approx(other["kl"], rel=1e-2, abs=1e-5)
 
     def test_same_seed_same_run(self, settings: Settings, tmp_path: Path) -> None:
         """Two runs of equal settings log equal rewards."""

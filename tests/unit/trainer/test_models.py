@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -9,7 +10,7 @@ from shared.errors import ConfigError, ModelError
 from trainer import smollm2
 from trainer.arguments import grpo_arguments
 from trainer.config import GRPOTrainingConfig
-from trainer.models import Hardware, check_model, load_model, pick_hardware
+from trainer.models import Hardware, check_model, is_mixed, load_model, pick_hardware
 
 CPU = Hardware("cpu", is_bf16=False, backend="transformers")
 
@@ -143,6 +144,22 @@ def test_what_a_gpu_is_used_by(
     assert pick_hardware(GRPOTrainingConfig(**changes)) == Hardware("cuda", True, backend)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backend": "unsloth"}, "set backend: transformers"),
+        ({"backend": "transformers", "gradient_checkpointing": True}, "set one of them"),
+    ],
+)
+def test_prefixes_are_not_shared_where_that_would_not_work(
+    gpu: set[str], changes: dict[str, object], message: str
+) -> None:
+    """Said before anything is loaded."""
+    gpu.add("unsloth")
+    with pytest.raises(ConfigError, match=message):
+        pick_hardware(GRPOTrainingConfig(share_prefixes=True, **changes))
+
+
 @pytest.mark.parametrize(("rank", "place"), [(None, "cuda:0"), ("2", "cuda:2")])
 def test_each_rank_has_a_gpu(monkeypatch: pytest.MonkeyPatch, rank: str | None, place: str) -> None:
     """All on the first one would not fit; a CPU is one for all."""
@@ -186,6 +203,29 @@ def test_vllm_arrives_at_the_trainer(tmp_path: Path) -> None:
     assert (inside.vllm_mode, inside.vllm_server_base_url) == ("colocate", None)
     assert (inside.vllm_tensor_parallel_size, inside.vllm_max_model_length) == (2, 300)
     assert (server.vllm_mode, server.vllm_server_base_url) == ("server", "http://gpu-box:9")
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "lora_rank", "mixed"),
+    [
+        ("cuda", "auto", 0, True),
+        ("cuda", "auto", 8, True),
+        ("cpu", "bf16", 0, True),
+        ("cpu", "bf16", 8, False),
+        ("cpu", "auto", 0, False),
+    ],
+)
+def test_fp32_weights_compute_in_bf16_on_a_cpu_only_where_that_is_asked_for(
+    device: Literal["cpu", "cuda"],
+    precision: Literal["auto", "bf16"],
+    lora_rank: int,
+    mixed: bool,
+) -> None:
+    """On a GPU they do wherever it can."""
+    config = GRPOTrainingConfig(precision=precision, lora_rank=lora_rank)
+    hardware = Hardware(device, is_bf16=True, backend="transformers")
+
+    assert is_mixed(config, hardware) is mixed
 
 
 @pytest.mark.parametrize(
