@@ -70,6 +70,13 @@ class GroupChoice(StrEnum):
     DIFFICULTY = "difficulty"
 
 
+class PromptFormChoice(StrEnum):
+    """How a state is said."""
+
+    JSON = "json"
+    WORDS = "words"
+
+
 def evaluate(
     dataset: Annotated[
         list[Path], typer.Option(help="A dataset folder, best with --outcomes; repeatable.")
@@ -119,6 +126,10 @@ def evaluate(
             "--prompt-examples", help="Put two answered examples before the question, as training."
         ),
     ] = False,
+    prompt_form: Annotated[
+        PromptFormChoice,
+        typer.Option(help="How prompts say the state, as in training.", case_sensitive=False),
+    ] = PromptFormChoice.JSON,
     max_points: Annotated[
         int | None, typer.Option(min=1, help="Decision points at most, evenly spread.")
     ] = None,
@@ -155,6 +166,8 @@ def evaluate(
 
     if samples > 1 and temperature == 0:
         raise ConfigError("--samples above 1 are all the same without a --temperature above 0")
+    if prompt_examples and prompt_form is PromptFormChoice.WORDS:
+        raise ConfigError("--prompt-examples are in JSON, and so is what they are put before")
     if plot is not None and plot.suffix != ".png":
         raise ConfigError(f"--plot {plot}: the picture is a PNG, name it so")
     plan = EvaluationPlan(
@@ -167,7 +180,13 @@ def evaluate(
         horizon_s=horizon,
         connect=None if url is None else _connecting(url, api_key),
         generation=Generation(
-            samples, temperature, max_new_tokens, batch_size, prompt_examples, seed
+            samples,
+            temperature,
+            max_new_tokens,
+            batch_size,
+            prompt_examples,
+            seed,
+            prompt_form.value,
         ),
         bootstrap=Bootstrap(resamples, seed),
         min_gap_veh=min_gap,

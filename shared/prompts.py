@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -14,14 +15,17 @@ from shared.signals import Signal, SignalState
 __all__ = [
     "Junction",
     "LaneCounts",
+    "PromptForm",
     "build_prompt",
     "difficulty",
+    "in_words",
     "plan_prompt",
     "read_prompt",
 ]
 
+_ROLE = "You control one traffic light. "
 _SITUATION = (
-    "You control one traffic light. Each green phase lists the vehicles on its lanes: queued "
+    f"{_ROLE}Each green phase lists the vehicles on its lanes: queued "
     "(standing), approaching (moving) and passed (left during its latest green). "
 )
 _QUESTIONS: dict[DecisionKind, str] = {
@@ -51,6 +55,8 @@ _QUESTIONS: dict[DecisionKind, str] = {
         '"yes" or "no" in order: ["yes", "no", ...].'
     ),
 }
+PromptForm = Literal["json", "words"]
+"""As :func:`build_prompt` writes a junction's state, or :func:`in_words`."""
 _PLAN_STEPS = 3
 """As many as the plans that :func:`shared.legality.legal_decisions` knows."""
 
@@ -202,6 +208,56 @@ def plan_prompt(
     )
 
 
+def in_words(prompt: Sequence[Message]) -> tuple[Message, Message]:
+    """A prompt of :func:`build_prompt` for *extend*, with the junction in words instead of JSON.
+
+    What the shown green serves comes first, and then what waits, most vehicles first: a model that
+    was trained on text need not look the shown phase up. The bounds of the green are left out.
+
+    Args:
+        prompt: The messages.
+
+    Raises:
+        DatasetError: ``unreadable_prompt``: the last message is not one of :func:`build_prompt`, or
+            the first one asks for another decision.
+
+    >>> user = ('{"phases":{"0":{"queued":4,"approaching":5,"passed":6},"2":{"queued":1,'
+    ...     '"approaching":0,"passed":3},"4":{"queued":7,"approaching":1,"passed":0}},'
+    ...     '"current_phase":0,"elapsed_green":12,"min_green":5,"max_green":60}')
+    >>> asked = _SITUATION + _QUESTIONS["extend"].format(extend_s=5)
+    >>> told = in_words([Message(role="system", content=asked), Message(role="user", content=user)])
+    >>> print(told[1].content)
+    Green now: phase 0, 4 queued, 5 approaching, 6 passed in 12 s.
+    Red: phase 4, 7 queued, 1 approaching; phase 2, 1 queued, 0 approaching.
+    """
+    junction = read_prompt(prompt)
+    begin, _, rest = prompt[0].content.partition(_SITUATION)
+    if begin or not rest.startswith(_QUESTIONS["extend"].partition("{")[0]):
+        raise _unreadable(
+            "its first message does not ask whether a green should go on, and nothing else is "
+            "asked in words; set prompt_form: json"
+        )
+    counts, shown = junction.phases, junction.current_phase
+    told = {phase: _counted(phase, counts[phase]) for phase in counts}
+    passed = f"{counts[shown].passed} passed in {junction.elapsed_green:g} s"
+    lines = [f"Green now: {told.pop(shown)}, {passed}."]
+    if told:
+        most_first = sorted(told, key=lambda phase: (-_vehicles(counts[phase]), phase))
+        lines.append(f"Red: {'; '.join(told[phase] for phase in most_first)}.")
+    return (
+        Message(role="system", content=_ROLE + rest),
+        Message(role="user", content="\n".join(lines)),
+    )
+
+
+def _counted(phase: int, counts: LaneCounts) -> str:
+    return f"phase {phase}, {counts.queued} queued, {counts.approaching} approaching"
+
+
+def _vehicles(counts: LaneCounts) -> int:
+    return counts.queued + counts.approaching
+
+
 def _unreadable(reason: str) -> DatasetError:
     return DatasetError(
         f"the prompt is not in the form that greenfork dataset build writes: {reason}",
@@ -220,7 +276,7 @@ def difficulty(current_phase: int, counts: Mapping[int, LaneCounts]) -> float:
     >>> difficulty(0, {0: busy, 2: empty}) < difficulty(0, {0: busy, 2: busy})
     True
     """
-    vehicles = {phase: count.queued + count.approaching for phase, count in counts.items()}
+    vehicles = {phase: _vehicles(count) for phase, count in counts.items()}
     served = vehicles.pop(current_phase, 0)
     waiting = max(vehicles.values(), default=0)
     return 1 - abs(served - waiting) / (served + waiting + 1)

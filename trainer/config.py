@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
+from shared.prompts import PromptForm
 from shared.rewards import FollowUp, RewardName, RewardSpec, TermName
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
 from trainer.health import HealthBounds
@@ -25,6 +26,9 @@ class GRPOTrainingConfig(ModelSettings):
 
     dataset_path: str = ""
     """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""
+    prompt_form: PromptForm = "json"
+    """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a
+    model that was trained on text finds easier. A model wants the form that it was taught in."""
     prompt_examples: bool = False
     """Puts two answered examples before each prompt's last message: a model that was never taught
     the form of the answer then finds it often enough to learn from."""
@@ -217,6 +221,8 @@ class GRPOTrainingConfig(ModelSettings):
             raise ValueError("format_weight and tsc_weight are both 0: there is nothing to learn")
         if self.max_new_tokens >= self.max_seq_length:
             raise ValueError("max_new_tokens must be smaller than max_seq_length")
+        if self.prompt_examples and self.prompt_form == "words":
+            raise ValueError("prompt_examples are in JSON; set prompt_form: json")
         return self
 
     @model_validator(mode="after")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from shared.completions import render_completion
-from shared.dataset import DatasetLayout, Manifest
+from shared.dataset import DatasetLayout, Manifest, Message
 from shared.decisions import Extend
 from shared.errors import DatasetError
+from shared.prompts import in_words
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,6 +29,7 @@ __all__ = [
     "read_records",
     "read_rows",
     "with_examples",
+    "worded",
 ]
 
 REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
@@ -111,6 +113,21 @@ def _manifest(rows: Path) -> Manifest:
 
 def _asks_for_yes(rows: Path) -> bool:
     return any(row["decision_kind"] in _KINDS_WITH_YES for row in read_rows(rows))
+
+
+def worded(dataset: "Dataset") -> "Dataset":
+    """Says each row's state in words; see :func:`shared.prompts.in_words`.
+
+    Raises:
+        DatasetError: A row asks for something else than *extend*, or its prompt is not ours.
+    """
+    from datasets import Dataset
+
+    rows = dataset.to_list()
+    for row in rows:
+        told = in_words([Message.model_validate(message) for message in row["prompt"]])
+        row["prompt"] = [message.model_dump() for message in told]
+    return Dataset.from_list(rows)
 
 
 def with_examples(dataset: "Dataset") -> "Dataset":

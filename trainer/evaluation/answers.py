@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.completions import parse_completion
 from shared.errors import InvalidDecision
+from shared.prompts import PromptForm
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.form import STRICT, format_reward
@@ -32,6 +33,8 @@ class Generation:
     """Whether two answered examples stand before each prompt's last message, as in training with
     ``prompt_examples``."""
     seed: int = 0
+    prompt_form: PromptForm = "json"
+    """How prompts say the state, as in training."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class ModelPolicy:
         import torch
 
         torch.manual_seed(self.generation.seed)
-        prompts = _prompts(loaded.tokenizer, points, self.generation.has_examples)
+        prompts = _prompts(loaded.tokenizer, points, self.generation)
         order = sorted(range(len(prompts)), key=lambda position: len(prompts[position]))
         size = self.generation.batch_size
         for start in range(0, len(order), size):
@@ -139,15 +142,18 @@ def read_answer(text: str, point: DecisionPoint) -> Choice:
     return Choice(decision, None, is_strict)
 
 
-def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], has_examples: bool) -> list[str]:  # noqa: ANN401
+def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], asked: Generation) -> list[str]:  # noqa: ANN401
     """The prompts as the model reads them."""
     from datasets import Dataset
 
-    from trainer.dataset import with_examples
+    from trainer.dataset import with_examples, worded
 
     rows = [{"prompt": [message.model_dump() for message in point.prompt]} for point in points]
-    prompts = with_examples(Dataset.from_list(rows)).to_list() if has_examples else rows
+    if asked.prompt_form == "words":
+        rows = worded(Dataset.from_list(rows)).to_list()
+    elif asked.has_examples:
+        rows = with_examples(Dataset.from_list(rows)).to_list()
     return [
         tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
-        for row in prompts
+        for row in rows
     ]

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from shared.prompts import PromptForm
 from trainer.settings import ModelSettings, Settings
 from trainer.small_model import NEW_MODEL
 
@@ -74,6 +75,9 @@ class SFTTrainingConfig(ModelSettings):
     """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
     starts anew."""
 
+    prompt_form: PromptForm = "json"
+    """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a
+    model that was trained on text finds easier."""
     source: LessonShares = LessonShares(best=1)
     """What is taught: one name (``best``), or several with their shares."""
     best_by: BestBy = "queue"
@@ -81,6 +85,10 @@ class SFTTrainingConfig(ModelSettings):
     weight_by_gap: bool = True
     """With ``best``: draws rows in proportion to what is at stake, the longest queue that a
     decision leads to minus the shortest, so that errors count by what they cost."""
+    min_gap_veh: float = Field(default=0, ge=0)
+    """With ``best``: rows at which no more than this is at stake are not taught, vehicles. Where
+    nothing is, the best decision is the first of equals. ``evaluate`` calls a row clear above
+    0.1."""
     rule_noise: float = Field(default=0.4, ge=0, le=1)
     """Share of the lessons of ``noisy_rule`` that are decided by coin."""
     lessons: int | None = Field(default=None, ge=1)

@@ -18,22 +18,20 @@ __all__ = ["examine", "summed_up"]
 
 
 def examine(
-    model: Path, points: Sequence[DecisionPoint], max_new_tokens: int, batch_size: int = 64
+    model: Path, points: Sequence[DecisionPoint], generation: Generation
 ) -> FormCheck | None:
     """The form of a model's greedy answers; None without points.
 
     Args:
         model: A folder with a model or an adapter.
         points: Rows that were not trained on.
-        max_new_tokens: Longest answer.
-        batch_size: Prompts at a time.
+        generation: How it answers.
 
     Raises:
         ModelError: The model cannot be loaded.
     """
     if not points:
         return None
-    generation = Generation(max_new_tokens=max_new_tokens, batch_size=batch_size)
     judged = [Judged(point, _worth(point)) for point in points]
     answers = ModelPolicy(str(model), generation).choose(judged, lambda *_: None)
     return summed_up(judged, [choices[0] for choices in answers])

@@ -12,6 +12,8 @@ from functools import partial
 from shared.completions import render_completion
 from shared.dataset import Message
 from shared.decisions import Decision
+from shared.errors import DatasetError
+from shared.prompts import PromptForm, in_words
 from trainer.evaluation.points import DecisionPoint
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.decisions import (
@@ -54,7 +56,8 @@ def draw_lessons(points: Sequence[DecisionPoint], config: SFTTrainingConfig) -> 
     """The lessons of a run; the same for the same points and settings.
 
     Of each source every point comes up once before any comes up again, but for ``best`` with
-    ``weight_by_gap``: there the probability of a point is proportional to what is at stake.
+    ``weight_by_gap``: there the probability of a point is proportional to what is at stake. Points
+    with no more than ``min_gap_veh`` at stake are not among those of ``best``.
 
     Args:
         points: What the lessons are about; at least one.
@@ -70,11 +73,31 @@ def draw_lessons(points: Sequence[DecisionPoint], config: SFTTrainingConfig) -> 
     lessons: list[Lesson] = []
     for name, count in apportioned(config.lessons or len(points), config.source.given).items():
         chance = random.Random(f"{config.seed}/{name}")  # noqa: S311 - no secret
-        about = recorded.told(points) if name == "recorded" else points
+        about = _about(points, name, config, recorded)
         drawn = _drawn(about, count, chance, name == "best" and config.weight_by_gap)
         lessons += [teachers[name](point, chance) for point in drawn]
     random.Random(config.seed).shuffle(lessons)  # noqa: S311 - no secret
     return lessons
+
+
+def _about(
+    points: Sequence[DecisionPoint],
+    name: str,
+    config: SFTTrainingConfig,
+    recorded: RecordedDecisions,
+) -> Sequence[DecisionPoint]:
+    """The points that a source can teach."""
+    if name == "recorded":
+        return recorded.told(points)
+    if name != "best" or config.min_gap_veh == 0:
+        return points
+    clear = [point for point in points if stake_veh(point) > config.min_gap_veh]
+    if not clear:
+        raise DatasetError(
+            f"the source best has nothing to teach: at none of {len(points)} rows more than "
+            f"min_gap_veh = {config.min_gap_veh:g} vehicles are at stake; set it lower"
+        )
+    return clear
 
 
 def apportioned(total: int, shares: dict[str, float]) -> dict[str, int]:
@@ -116,20 +139,26 @@ def _teachers(config: SFTTrainingConfig, recorded: RecordedDecisions) -> dict[st
         "recorded": lambda point, _: recorded.decision(point),
     }
     teachers: dict[str, Teacher] = {
-        name: partial(_decided, name, decide) for name, decide in deciders.items()
+        name: partial(_decided, name, decide, config.prompt_form)
+        for name, decide in deciders.items()
     }
-    return teachers | {"reading": _asked}
+    return teachers | {"reading": partial(_asked, config.prompt_form)}
 
 
 def _decided(
     name: str,
     decide: Callable[[DecisionPoint, random.Random], Decision],
+    form: PromptForm,
     point: DecisionPoint,
     chance: random.Random,
 ) -> Lesson:
-    return Lesson(point.prompt, render_completion(decide(point, chance)), name)
+    return Lesson(_formed(point.prompt, form), render_completion(decide(point, chance)), name)
 
 
-def _asked(point: DecisionPoint, chance: random.Random) -> Lesson:
-    prompt, answer = pick_question(point, chance)
-    return Lesson(prompt, answer, "reading")
+def _asked(form: PromptForm, point: DecisionPoint, chance: random.Random) -> Lesson:
+    (question, _), answer = pick_question(point, chance)
+    return Lesson((question, _formed(point.prompt, form)[-1]), answer, "reading")
+
+
+def _formed(prompt: tuple[Message, ...], form: PromptForm) -> tuple[Message, ...]:
+    return in_words(prompt) if form == "words" else prompt

@@ -10,6 +10,7 @@ import yaml
 
 from shared.errors import ConfigError
 from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
+from trainer.evaluation.answers import Generation
 from trainer.history import MetricsFile, read_metrics
 from trainer.merged_start import keep_merged_start
 from trainer.models import Hardware, check_model, load_model, pick_hardware
@@ -210,6 +211,13 @@ class _Run:
             seconds_per_step=seconds / new_steps if new_steps > 0 else None,
             loss_first=losses[0] if losses else None,
             loss_last=losses[-1] if losses else None,
-            check=examine(self._files.trained, held_out, self._config.max_new_tokens),
+            check=examine(self._files.trained, held_out, _answering(self._config)),
             files=self._files,
         )
+
+
+def _answering(config: SFTTrainingConfig) -> Generation:
+    """How the trained model is asked."""
+    return Generation(
+        max_new_tokens=config.max_new_tokens, batch_size=64, prompt_form=config.prompt_form
+    )

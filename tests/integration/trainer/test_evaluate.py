@@ -92,6 +92,20 @@ class TestModel:
         assert found.strict.value == found.scored / found.answers
         assert sampled(1) == found != sampled(2)
 
+    def test_states_are_said_in_words(
+        self, dataset_of: Callable[[str], Path], tiny_llama: Path
+    ) -> None:
+        """Where that is asked for."""
+        render = PreTrainedTokenizerBase.apply_chat_template
+        with patch.object(
+            PreTrainedTokenizerBase, "apply_chat_template", autospec=True, side_effect=render
+        ) as watched:
+            generation = Generation(max_new_tokens=1, prompt_form="words")
+            of_model(dataset_of("crossing"), tiny_llama, generation)
+        prompts = [call.args[1] for call in watched.call_args_list]
+        assert prompts
+        assert all(prompt[-1]["content"].startswith("Green now: ") for prompt in prompts)
+
     def test_examples_stand_before_the_question(
         self, dataset_of: Callable[[str], Path], tiny_llama: Path
     ) -> None:

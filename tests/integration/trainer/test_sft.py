@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from shared.errors import ConfigError, DatasetError, ModelError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import save_lessons
+from trainer import shared_prefix
 from trainer.history import read_metrics
 from trainer.models import load_model, pick_hardware
 from trainer.settings import ModelSettings
@@ -150,6 +152,21 @@ def test_a_resumed_new_model_keeps_its_vocabulary(settings: Settings, tmp_path: 
         for folder in (untrained, first.files.trained, resumed.files.trained)
     ]
     assert vocabularies[0] == vocabularies[1] == vocabularies[2]
+
+
+def test_common_beginnings_computed_once_teach_the_same(settings: Settings, tmp_path: Path) -> None:
+    """Loss and gradient of each step, up to rounding."""
+    plain = train_sft(settings(prompt_form="words"), show_progress=False)
+    apart = settings(prompt_form="words", share_prefixes=True, output_dir=str(tmp_path / "sharing"))
+    with patch.object(shared_prefix, "_in_two_passes", wraps=shared_prefix._in_two_passes) as made:
+        sharing = train_sft(apart, show_progress=False)
+
+    assert made.call_count >= 6
+    for one, other in zip(
+        read_metrics(sharing.files.metrics), read_metrics(plain.files.metrics), strict=True
+    ):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-2)
 
 
 def test_what_is_missing_is_said_before_anything_is_written(

@@ -122,6 +122,7 @@ def test_points_that_fail_are_listed(
         (["--dataset", "DIR", "--model", "/nowhere"], "model_not_found"),
         (["--dataset", "DIR", "--horizon", "30"], "no_outcomes"),
         (["--dataset", "DIR", "--samples", "4"], "bad_config"),
+        (["--dataset", "DIR", "--prompt-examples", "--prompt-form", "words"], "bad_config"),
         (["--dataset", "DIR", "--plot", "picture.jpg"], "bad_config"),
         (["--dataset", "DIR", "--plot", "/dev/null/picture.png"], "bad_config"),
         (

@@ -12,7 +12,7 @@ from shared.dataset import Message
 from shared.decisions import DecisionKind, Plan
 from shared.errors import DatasetError
 from shared.legality import check_legality, legal_decisions
-from shared.prompts import LaneCounts, build_prompt, plan_prompt, read_prompt
+from shared.prompts import LaneCounts, build_prompt, in_words, plan_prompt, read_prompt
 from shared.signals import Phase, Program, Signal, SignalState
 
 _SIGNAL = Signal(
@@ -183,3 +183,37 @@ def test_a_prompt_that_is_not_ours_asks_for_no_plan() -> None:
     """What it shows may mean something else."""
     with pytest.raises(DatasetError, match="not in the form"):
         plan_prompt([Message(role="user", content="Go?")], extend_s=5, plan_steps=3)
+
+
+def test_a_state_in_words_begins_with_what_is_served() -> None:
+    """To the letter; what waits stands in order of its vehicles, and the question is the same."""
+    counts = {**_COUNTS, 4: LaneCounts(queued=0, approaching=3, passed=0)}
+    asked = build_prompt("extend", _SIGNAL, _STATE, counts, extend_s=7)
+
+    system, user = in_words(asked)
+
+    assert (system.role, user.role) == ("system", "user")
+    assert system.content == (
+        "You control one traffic light. Decide whether the current green should last 7 more "
+        'seconds, so that queues stay short. Answer with JSON only: {"extend": "yes"} or '
+        '{"extend": "no"}.'
+    )
+    assert user.content == (
+        "Green now: phase 2, 1 queued, 2 approaching, 3 passed in 12 s.\n"
+        "Red: phase 0, 4 queued, 5 approaching; phase 4, 0 queued, 3 approaching."
+    )
+
+
+def test_a_state_in_words_may_have_nothing_red() -> None:
+    """A signal with one green phase."""
+    counts = {2: _COUNTS[2]}
+    _, user = in_words(build_prompt("extend", _SIGNAL, _STATE, counts, extend_s=5))
+    assert user.content == "Green now: phase 2, 1 queued, 2 approaching, 3 passed in 12 s."
+
+
+@pytest.mark.parametrize("kind", [kind for kind in _KINDS if kind != "extend"])
+def test_other_decisions_are_not_asked_for_in_words(kind: DecisionKind) -> None:
+    """They need the bounds of the green, which words leave out."""
+    with pytest.raises(DatasetError, match="whether a green should go on") as refused:
+        in_words(build_prompt(kind, _SIGNAL, _STATE, _COUNTS, extend_s=5))
+    assert refused.value.code == "unreadable_prompt"

@@ -227,3 +227,9 @@ def test_page_tells_ranges_and_choices() -> None:
     assert "| `dapo` | `grpo`, `dr_grpo`, `dapo`," in rows["`loss_type`"]
     assert "| `true` | `true`, `false` |" in rows["`save_merged`"]
     assert "| required | number > 0, ≤ 1 |" in rows["`until`"]
+
+
+def test_examples_in_json_do_not_stand_before_words() -> None:
+    """They would show another task."""
+    with pytest.raises(ConfigError, match="set prompt_form: json"):
+        load_config(None, {"prompt_examples": True, "prompt_form": "words"})

@@ -10,7 +10,7 @@ from shared.dataset import DatasetLayout
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
-from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples
+from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples, worded
 
 USER = {"role": "user", "content": "{}"}
 ROW: dict[str, Any] = {
@@ -175,3 +175,19 @@ def test_examples_stand_before_the_question(tmp_path: Path) -> None:
         '{"extend": "no"}',
         USER,
     ]
+
+
+def test_states_are_said_in_words(tmp_path: Path) -> None:
+    """Every row's, with its other columns; what cannot be is refused."""
+    moments = [Moment(queued=(3, 1)), Moment(queued=(0, 8))]
+    dataset = load_grpo_dataset(save_dataset(tmp_path, moments) / "eval.jsonl")
+
+    told = worded(dataset)
+
+    assert [row["prompt"][-1]["content"].partition(",")[0] for row in told] == [
+        "Green now: phase 0",
+        "Green now: phase 0",
+    ]
+    assert told["state_id"] == dataset["state_id"]
+    with pytest.raises(DatasetError, match="not in the form"):
+        worded(load_grpo_dataset(save(tmp_path / "rows.json", [ROW])))

@@ -7,6 +7,7 @@ import pytest
 from shared.decisions import Extend
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
+from trainer.evaluation.answers import Generation
 from trainer.evaluation.choices import Choice, Judged
 from trainer.evaluation.worth import Worth, stored_worth
 from trainer.sft.examination import examine, summed_up
@@ -51,4 +52,4 @@ def test_without_outcomes_there_is_no_agreement(tmp_path: Path) -> None:
 
 def test_without_rows_there_is_no_check(tmp_path: Path) -> None:
     """No model is loaded for it."""
-    assert examine(tmp_path / "no model", (), max_new_tokens=12) is None
+    assert examine(tmp_path / "no model", (), Generation()) is None

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.completions import parse_completion
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DatasetError
+from shared.prompts import in_words
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
 from trainer.settings import load_settings
@@ -65,6 +66,21 @@ def test_rows_at_which_nothing_is_at_stake_are_drawn_evenly(tmp_path: Path) -> N
     assert len(draw_lessons(points, _settings(source="best"))) == 2
 
 
+def test_rows_at_which_little_is_at_stake_can_be_left_out_of_the_best(tmp_path: Path) -> None:
+    """At the bound is not above it; other sources teach every row; nothing left is said."""
+    moments = [Moment(yes_veh=3 + gap, no_veh=3, queued=(n, 0)) for n, gap in enumerate((0, 1, 2))]
+    points = points_of(tmp_path, moments)
+    asked = {"min_gap_veh": 1, "weight_by_gap": False, "lessons": 6}
+
+    best = draw_lessons(points, _settings(source="best", **asked))
+    form = draw_lessons(points, _settings(source="format", **asked))
+
+    assert Counter(lesson.prompt for lesson in best) == {points[2].prompt: 6}
+    assert set(Counter(lesson.prompt for lesson in form).values()) == {2}
+    with pytest.raises(DatasetError, match="at none of 3 rows more than min_gap_veh = 2 vehicles"):
+        draw_lessons(points, _settings(source="best", min_gap_veh=2))
+
+
 @pytest.mark.parametrize("source", ["best", "format", "longest_queue", "most_vehicles"])
 def test_answers_to_decisions_can_be_read(tmp_path: Path, source: str) -> None:
     """What is taught is the form that is asked for."""
@@ -105,3 +121,26 @@ def test_a_new_model_has_no_adapter() -> None:
 
 def _other_seed(config: SFTTrainingConfig) -> dict[str, object]:
     return {**config.to_dict(), "seed": config.seed + 1}
+
+
+def test_lessons_in_words_ask_the_same(tmp_path: Path) -> None:
+    """The same rows in the same order with the same answers, and prompts in words."""
+    points = points_of(tmp_path, [Moment(queued=(3, 1)), Moment(yes_veh=2, queued=(1, 3))])
+
+    plain = draw_lessons(points, _settings(source="best", lessons=6))
+    told = draw_lessons(points, _settings(source="best", lessons=6, prompt_form="words"))
+
+    assert [lesson.answer for lesson in told] == [lesson.answer for lesson in plain]
+    assert [lesson.prompt for lesson in told] == [in_words(lesson.prompt) for lesson in plain]
+
+
+def test_reading_is_taught_in_words_as_well(tmp_path: Path) -> None:
+    """The same questions and answers about states in words."""
+    points = points_of(tmp_path, [Moment(queued=(3, 1)), Moment(queued=(1, 4))])
+
+    plain = draw_lessons(points, _settings(source="reading", lessons=8))
+    told = draw_lessons(points, _settings(source="reading", lessons=8, prompt_form="words"))
+
+    assert [lesson.answer for lesson in told] == [lesson.answer for lesson in plain]
+    assert [lesson.prompt[0] for lesson in told] == [lesson.prompt[0] for lesson in plain]
+    assert all(lesson.prompt[-1].content.startswith("Green now: phase ") for lesson in told)
