@@ -15,13 +15,14 @@ from shared.completions import render_completion
 from shared.dataset import DatasetLayout, Manifest, Message
 from shared.decisions import Extend
 from shared.errors import DatasetError
-from shared.prompts import in_words
+from shared.prompts import PromptForm, in_words
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = [
     "REQUIRED_COLUMNS",
+    "as_asked",
     "as_messages",
     "dataset_files",
     "load_grpo_dataset",
@@ -113,6 +114,17 @@ def _manifest(rows: Path) -> Manifest:
 
 def _asks_for_yes(rows: Path) -> bool:
     return any(row["decision_kind"] in _KINDS_WITH_YES for row in read_rows(rows))
+
+
+def as_asked(dataset: "Dataset", form: PromptForm, has_examples: bool) -> "Dataset":
+    """The rows with the prompts that a model gets; examples only stand before the dataset's JSON.
+
+    Raises:
+        DatasetError: A prompt cannot be said in words.
+    """
+    if form == "words":
+        return worded(dataset)
+    return with_examples(dataset) if has_examples else dataset
 
 
 def worded(dataset: "Dataset") -> "Dataset":

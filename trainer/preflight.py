@@ -19,7 +19,7 @@ from shared.scoring import ScoreItem
 from trainer.beginning import check_report_to, checkpoint_of
 from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import check_curriculum
-from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples, worded
+from trainer.dataset import as_asked, load_grpo_dataset, prompt_extend_s
 from trainer.models import Hardware, check_model, pick_hardware
 from trainer.origin import check_origin
 
@@ -74,14 +74,8 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
         check_curriculum(config, dataset)
     hardware = pick_hardware(config)
     service = asyncio.run(_check_service(config, dataset[0]))
-    return Preflight(_prompts(config, dataset), hardware, service, checkpoint)
-
-
-def _prompts(config: GRPOTrainingConfig, dataset: "Dataset") -> "Dataset":
-    """The rows, with the prompts that the model gets."""
-    if config.prompt_form == "words":
-        return worded(dataset)
-    return with_examples(dataset) if config.prompt_examples else dataset
+    prompts = as_asked(dataset, config.prompt_form, config.prompt_examples)
+    return Preflight(prompts, hardware, service, checkpoint)
 
 
 def connect(config: GRPOTrainingConfig) -> RewardClient:

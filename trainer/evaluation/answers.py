@@ -146,14 +146,11 @@ def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], asked: Generation)
     """The prompts as the model reads them."""
     from datasets import Dataset
 
-    from trainer.dataset import with_examples, worded
+    from trainer.dataset import as_asked
 
     rows = [{"prompt": [message.model_dump() for message in point.prompt]} for point in points]
-    if asked.prompt_form == "words":
-        rows = worded(Dataset.from_list(rows)).to_list()
-    elif asked.has_examples:
-        rows = with_examples(Dataset.from_list(rows)).to_list()
+    prompts = as_asked(Dataset.from_list(rows), asked.prompt_form, asked.has_examples)
     return [
-        tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
-        for row in rows
+        tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+        for prompt in prompts["prompt"]
     ]

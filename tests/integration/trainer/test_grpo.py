@@ -22,6 +22,7 @@ from shared.errors import (
 )
 from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
+from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer import GRPOTrainingConfig, load_config, shared_prefix, train_grpo
 from trainer.history import read_metrics
 from trainer.models import load_model, pick_hardware
@@ -185,6 +186,17 @@ class TestRun:
         ):
             assert one["reward"] == other["reward"]
             assert one["kl"] == pytest.approx(other["kl"], rel=1e-2, abs=1e-5)
+
+    def test_states_are_said_in_words(self, settings: Settings, tmp_path: Path) -> None:
+        """Where that is asked for; the rows that are scored are the same."""
+        rows = str(save_dataset(tmp_path / "net", [Moment(), Moment()]) / "eval.jsonl")
+        with running(SmallService(yes_is_better)) as url:
+            plain, told = (
+                check_run(settings(url, dataset_path=rows, prompt_form=form)).dataset
+                for form in ("json", "words")
+            )
+        assert plain["state_id"] == told["state_id"]
+        assert all(prompt[-1]["content"].startswith("Green now: ") for prompt in told["prompt"])
 
     def test_same_seed_same_run(self, settings: Settings, tmp_path: Path) -> None:
         """Two runs of equal settings log equal rewards."""

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from shared.errors import ConfigError, DatasetError, ModelError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import save_lessons
-from trainer import shared_prefix
+from trainer import dataset, shared_prefix
 from trainer.history import read_metrics
 from trainer.models import load_model, pick_hardware
 from trainer.settings import ModelSettings
@@ -158,10 +158,13 @@ def test_common_beginnings_computed_once_teach_the_same(settings: Settings, tmp_
     """Loss and gradient of each step, up to rounding."""
     plain = train_sft(settings(prompt_form="words"), show_progress=False)
     apart = settings(prompt_form="words", share_prefixes=True, output_dir=str(tmp_path / "sharing"))
-    with patch.object(shared_prefix, "_in_two_passes", wraps=shared_prefix._in_two_passes) as made:
+    told = patch.object(dataset, "worded", wraps=dataset.worded)
+    twice = patch.object(shared_prefix, "_in_two_passes", wraps=shared_prefix._in_two_passes)
+    with told as worded, twice as made:
         sharing = train_sft(apart, show_progress=False)
 
     assert made.call_count >= 6
+    assert worded.called  # the check at the end asks in words, too
     for one, other in zip(
         read_metrics(sharing.files.metrics), read_metrics(plain.files.metrics), strict=True
     ):

@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from cli.main import app
+from shared.errors import ConfigError
 from tests.unit.trainer.evaluation.outcome_service import Service
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
+from trainer.evaluation import EvaluationPlan, Generation
 
 MOMENTS = [
     Moment(yes_veh=4.0, no_veh=3.0, queued=(1, 2), difficulty=0.1),
@@ -96,6 +98,32 @@ def test_draws_a_picture(dataset: str, tmp_path: Path) -> None:
     target = tmp_path / "pictures" / "evaluation.png"
     assert run("--dataset", dataset, "--plot", str(target)) == 0
     assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_models_are_asked_as_they_are_told_to_be(
+    dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each option arrives where it belongs."""
+    plans: list[EvaluationPlan] = []
+
+    def noted(plan: EvaluationPlan) -> NoReturn:
+        plans.append(plan)
+        raise ConfigError("seen enough")
+
+    monkeypatch.setattr("cli.evaluate._evaluated", noted)
+    args = ("--samples", "3", "--temperature", "0.5", "--max-new-tokens", "9", "--batch-size", "7")
+    assert run("--dataset", dataset, *args, "--prompt-form", "words", "--seed", "4") == 2
+    assert [plan.generation for plan in plans] == [
+        Generation(
+            samples=3,
+            temperature=0.5,
+            max_new_tokens=9,
+            batch_size=7,
+            has_examples=False,
+            seed=4,
+            prompt_form="words",
+        )
+    ]
 
 
 def test_points_that_fail_are_listed(

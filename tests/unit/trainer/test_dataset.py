@@ -10,7 +10,7 @@ from shared.dataset import DatasetLayout
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
-from trainer.dataset import load_grpo_dataset, prompt_extend_s, with_examples, worded
+from trainer.dataset import as_asked, load_grpo_dataset, prompt_extend_s, with_examples, worded
 
 USER = {"role": "user", "content": "{}"}
 ROW: dict[str, Any] = {
@@ -191,3 +191,13 @@ def test_states_are_said_in_words(tmp_path: Path) -> None:
     assert told["state_id"] == dataset["state_id"]
     with pytest.raises(DatasetError, match="not in the form"):
         worded(load_grpo_dataset(save(tmp_path / "rows.json", [ROW])))
+
+
+def test_a_model_gets_the_prompts_that_it_was_taught_with(tmp_path: Path) -> None:
+    """JSON as it is, JSON after examples, or words."""
+    dataset = load_grpo_dataset(save_dataset(tmp_path, [Moment(queued=(3, 1))]) / "eval.jsonl")
+
+    assert as_asked(dataset, "json", has_examples=False) is dataset
+    assert len(as_asked(dataset, "json", has_examples=True)[0]["prompt"]) == 6
+    told = as_asked(dataset, "words", has_examples=False)[0]["prompt"]
+    assert told[-1]["content"].startswith("Green now: phase 0, 3 queued")

@@ -11,6 +11,8 @@ from trainer import smollm2
 from trainer.arguments import grpo_arguments
 from trainer.config import GRPOTrainingConfig
 from trainer.models import Hardware, check_model, is_mixed, load_model, pick_hardware
+from trainer.sft.arguments import sft_arguments
+from trainer.sft.config import SFTTrainingConfig
 
 CPU = Hardware("cpu", is_bf16=False, backend="transformers")
 
@@ -226,6 +228,10 @@ def test_fp32_weights_compute_in_bf16_on_a_cpu_only_where_that_is_asked_for(
     hardware = Hardware(device, is_bf16=True, backend="transformers")
 
     assert is_mixed(config, hardware) is mixed
+    if device == "cpu":
+        assert grpo_arguments(config, hardware).bf16 is mixed
+        taught = SFTTrainingConfig(precision=precision, lora_rank=lora_rank)
+        assert sft_arguments(taught, hardware).bf16 is mixed
 
 
 @pytest.mark.parametrize(
