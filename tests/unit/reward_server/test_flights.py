@@ -12,7 +12,7 @@ from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import sqlite_url
 from sim_workers.flows import Flow, Purpose
 from sim_workers.rollouts import RolloutTask
-from tests.unit.reward_server.world import GREEN, FakeRunner
+from tests.unit.reward_server.world import GREEN, FakeRunner, let_time_pass
 
 TASK = RolloutTask.of(GREEN, "C", None, 30)
 TRAINER = Purpose(Flow("trainer", 1.0), "request-1")
@@ -70,11 +70,13 @@ async def test_work_ends_when_the_last_one_leaves(flights: Flights, runner: Fake
 
 
 async def test_work_ends_at_the_deadline_of_the_last_one(
-    flights: Flights, runner: FakeRunner
+    flights: Flights, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deadline does not only answer; the rollout ends."""
-    fetched = await flights.fetch({"key": TASK}, in_s(0.02), TRAINER)
-    error = fetched.outcomes["key"].error
+    waiting = asyncio.create_task(flights.fetch({"key": TASK}, in_s(60), TRAINER))
+    await runner.has_begun(1)
+    let_time_pass(monkeypatch, 61)
+    error = (await waiting).outcomes["key"].error
     assert error is not None
     await asyncio.sleep(0)
     assert (error.code, runner.ended) == ("deadline_exceeded", 1)

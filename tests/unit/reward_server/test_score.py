@@ -14,6 +14,7 @@ from tests.unit.reward_server.world import (
     GREEN,
     OTHER_GREEN,
     YELLOW,
+    let_time_pass,
     make_metrics,
     says_no,
 )
@@ -200,32 +201,43 @@ async def test_deadline_is_504_where_nothing_was_done(gateway: Gateway) -> None:
     assert response.json()["retryable"] is True
 
 
-async def test_deadline_fails_what_is_late_and_keeps_what_is_done(gateway: Gateway) -> None:
+async def test_deadline_fails_what_is_late_and_keeps_what_is_done(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A partial answer: known outcomes count, the late item is null."""
     await gateway.scored(YES)
     gateway.runner.gate.clear()
-    body = await gateway.scored(YES, {"state_id": OTHER_GREEN, **YES}, timeout_s=0.01)
+    late = {"state_id": OTHER_GREEN, **YES}
+    waiting = asyncio.create_task(gateway.scored(YES, late, timeout_s=60))
+    await gateway.runner.has_begun(4)
+    let_time_pass(monkeypatch, 61)
+    body = await waiting
     assert [r["status"] for r in body["results"]] == ["scored", "failed"]
     assert body["results"][1]["error"]["code"] == "deadline_exceeded"
 
 
-async def test_deadline_ends_the_rollout(gateway: Gateway) -> None:
+async def test_deadline_ends_the_rollout(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing goes on computing what nobody waits for."""
     gateway.runner.gate.clear()
-    hurried = asyncio.create_task(gateway.score(YES, timeout_s=0.5))
+    hurried = asyncio.create_task(gateway.score(YES, timeout_s=60))
     await gateway.runner.has_begun(2)
+    let_time_pass(monkeypatch, 61)
     await hurried
     await gateway.services.flights.close()
     assert gateway.runner.ended == 2
-    assert max(gateway.runner.timeouts_s) <= 0.5
+    assert max(gateway.runner.timeouts_s) <= 60
 
 
-async def test_longer_deadline_outlives_the_flight_it_joined(gateway: Gateway) -> None:
+async def test_longer_deadline_outlives_the_flight_it_joined(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever joined a hurried caller's rollout has it begun again."""
     gateway.runner.gate.clear()
-    hurried = asyncio.create_task(gateway.score(YES, timeout_s=0.5))
+    hurried = asyncio.create_task(gateway.score(YES, timeout_s=60))
     await gateway.runner.has_begun(2)
-    patient = asyncio.create_task(gateway.scored(YES, timeout_s=30))
+    patient = asyncio.create_task(gateway.scored(YES, timeout_s=600))
+    await asyncio.sleep(0.1)  # it joins
+    let_time_pass(monkeypatch, 61)
     assert (await hurried).status_code == 504
     gateway.runner.gate.set()
     body = await patient

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
+import pytest
+
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.rewards import Metrics
@@ -157,6 +159,13 @@ class Stats:
     holder_starts: int = 4
     workers_lost: int = 5
     retried: int = 6
+
+
+def let_time_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Sets the running loop's clock forward: deadlines pass that no slow machine comes near."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + seconds)
 
 
 @dataclass
