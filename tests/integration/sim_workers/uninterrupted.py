@@ -43,7 +43,9 @@ class Uninterrupted:
     ) -> None:
         self._actions = list(actions)
         command = own_command(manifest)
-        command[command.index("-c") + 1] = str(dataset / command[command.index("-c") + 1])
+        if not command[1].startswith("original/"):
+            command[1] = str(dataset / command[1])
+        command = [part.replace("original/", f"{dataset}/original/") for part in command]
         with contextlib.redirect_stdout(io.StringIO()):
             traci.start([sumo_binary(), *command, "--no-step-log", "--no-warnings"])
 
