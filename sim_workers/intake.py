@@ -10,8 +10,11 @@ It reads one request as JSON from its standard input, and writes one answer to i
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -28,6 +31,7 @@ from shared.errors import (
 from shared.model import WireModel
 from shared.states import StateRecord
 from sim_workers.archives import unpack
+from sim_workers.confinement import confine_reader, write_only
 from sim_workers.foreign_states import read_foreign_state
 from sim_workers.inspection import signals_of
 from sim_workers.isolation import limit
@@ -90,16 +94,31 @@ def main() -> None:
     limit(max_memory_bytes=request.max_memory_bytes)
     os.nice(_NICENESS)
     take = _take_scenario if request.dataset is None else _take_state
-    sys.stdout.write(_answer(request, take).model_dump_json())
+    with _confined(request) as nursery:
+        answer = _answer(request, partial(take, request, nursery))
+    sys.stdout.write(answer.model_dump_json())
 
 
-def _answer(request: IntakeRequest, take: Callable[[IntakeRequest], IntakeAnswer]) -> IntakeAnswer:
+@contextmanager
+def _confined(request: IntakeRequest) -> Iterator[Nursery]:
+    """Keeps this process to the upload and its folders, and to the nursery that it has started."""
+    tempfile.tempdir = str(request.folder)
+    given = [request.upload] if request.dataset is None else [request.upload, request.dataset]
+    write_only([request.folder])
+    with Nursery() as nursery:
+        nursery.start()
+        confine_reader([*given, request.folder])
+        yield nursery
+
+
+def _answer(request: IntakeRequest, take: Callable[[], IntakeAnswer]) -> IntakeAnswer:
     """The boundary of the process: whatever is wrong with an upload becomes an answer."""
     error: GreenforkError
     try:
-        return take(request)
+        return take()
     except RolloutRejected as exc:
-        error = ScenarioError(exc.message, "sumo_refused")
+        is_large = exc.code == "out_of_memory"
+        error = ScenarioError(exc.message, "too_large" if is_large else "sumo_refused")
     except RolloutError as exc:
         error = ScenarioError(f"SUMO did not survive it: {exc.message}", "sumo_refused")
     except GreenforkError as exc:
@@ -111,12 +130,12 @@ def _answer(request: IntakeRequest, take: Callable[[IntakeRequest], IntakeAnswer
     return IntakeAnswer(error=ErrorInfo.of(type(error)(message, error.code)))
 
 
-def _take_scenario(request: IntakeRequest) -> IntakeAnswer:
+def _take_scenario(request: IntakeRequest, nursery: Nursery) -> IntakeAnswer:
     unpacked = request.folder / "unpacked"
     unpacked.mkdir()
     unpack(request.upload, unpacked)
     scenario = _read_scenario(unpacked, request.name)
-    signals = signals_of(scenario)
+    signals = signals_of(scenario, nursery)
     manifest = uploaded_manifest(scenario, signals)
     layout = DatasetLayout(request.folder)
     scenario.write(layout.scenario)
@@ -139,7 +158,7 @@ def _read_scenario(folder: Path, name: str | None) -> Scenario:
     return load_scenario(configs[0], within=folder)
 
 
-def _take_state(request: IntakeRequest) -> IntakeAnswer:
+def _take_state(request: IntakeRequest, nursery: Nursery) -> IntakeAnswer:
     assert request.dataset is not None, "a state belongs to a scenario"  # noqa: S101
     state = read_foreign_state(request.upload.read_bytes(), request.max_state_bytes)
     layout, manifest = DatasetLayout(request.dataset), read_manifest(request.dataset)
@@ -152,16 +171,15 @@ def _take_state(request: IntakeRequest) -> IntakeAnswer:
         seed=request.seed,
         scale=request.scale,
     )
-    with Nursery() as nursery:
-        missing = unread_demand(layout.scenario, state.demand_from_s, state.known)
-        if missing is not None:
-            config = missing.write(layout.scenario, request.folder / "completing")
-            completing = replace(files, restore_config=config.resolve())
-            with nursery.open(completing.open_state(draft), _LIMIT_S) as holder:
-                draft.write_bytes(completing.save(holder, request.folder / "saved").content)
-            shutil.rmtree(config.parent)
-        with nursery.open(files.open_state(draft), _LIMIT_S) as holder:
-            seen = holder.call(Observe(tls_ids=()), Observed, _LIMIT_S)
+    missing = unread_demand(layout.scenario, state.demand_from_s, state.known)
+    if missing is not None:
+        config = missing.write(layout.scenario, request.folder / "completing")
+        completing = replace(files, restore_config=config.resolve())
+        with nursery.open(completing.open_state(draft), _LIMIT_S) as holder:
+            draft.write_bytes(completing.save(holder, request.folder / "saved").content)
+        shutil.rmtree(config.parent)
+    with nursery.open(files.open_state(draft), _LIMIT_S) as holder:
+        seen = holder.call(Observe(tls_ids=()), Observed, _LIMIT_S)
     if abs(seen.time_s - state.time_s) > _EQUAL_S:
         raise StateFileError(f"SUMO takes it for {seen.time_s:g} s, it says {state.time_s:g} s")
     record = _record(request, manifest, seen.time_s, draft.read_bytes())

@@ -88,7 +88,7 @@ class Observe(WireModel):
 
 
 class Save(WireModel):
-    """Write the state to a file."""
+    """Write the state to a file, whose descriptor follows: the holder itself can open none."""
 
     verb: Literal["save"] = "save"
     path: str

@@ -8,15 +8,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost, RolloutRejected
+from sim_workers.confinement import environment, python_command
 from sim_workers.messages import (
     Cancel,
     Failed,
@@ -24,6 +25,7 @@ from sim_workers.messages import (
     Ready,
     Reply,
     Request,
+    Save,
     Spawn,
     Spawned,
     decode_reply,
@@ -31,16 +33,22 @@ from sim_workers.messages import (
 
 __all__ = ["Holder", "Nursery"]
 
-_NURSERY = ("-m", "sim_workers.isolation", "sim_workers.holder")
+_NURSERY = ("-m", "sim_workers.confinement", "sim_workers.holder")
 _START_LIMIT_S = 60.0
 _LOG_TAIL_BYTES = 2_000
 _Reply = TypeVar("_Reply", bound=Reply)
 
 
 class Nursery:
-    """Makes holders by forking a process that has everything imported. Use as a context."""
+    """Makes holders by forking a process that has everything imported. Use as a context.
 
-    def __init__(self) -> None:
+    Args:
+        max_memory_bytes: Memory of each simulation process of its own; one that needs more ends
+            with ``out_of_memory``. None: only rollouts are bounded, by what they begin from.
+    """
+
+    def __init__(self, max_memory_bytes: int | None = None) -> None:
+        self._limits = () if max_memory_bytes is None else (str(max_memory_bytes),)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -49,6 +57,10 @@ class Nursery:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def start(self) -> None:
+        """Starts it before it is needed: in a process that is about to give up programs."""
+        self._running()
 
     def open(self, request: Open, limit_s: float = _START_LIMIT_S) -> "Holder":
         """Starts a holder and its simulation.
@@ -63,7 +75,7 @@ class Nursery:
         except RolloutRejected as exc:
             words = f"{exc.message}{holder.last_words()}"
             holder.kill()
-            raise RolloutRejected(words) from exc
+            raise RolloutRejected(words, exc.code) from exc
         except BaseException:
             holder.kill()
             raise
@@ -104,8 +116,8 @@ class Nursery:
             self._control, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, *_NURSERY, str(theirs.fileno())],
-                    env=os.environ | {"LIBSUMO_AS_TRACI": "quiet"},
+                    python_command(*_NURSERY, str(theirs.fileno()), *self._limits),
+                    env=environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
@@ -145,14 +157,20 @@ class Holder:
     def send(self, request: Request) -> None:
         """Asks; :meth:`receive` fetches the answer.
 
+        A file that is to be saved is made here and handed over: the process can make none.
+
         Raises:
             HolderLost: The process has died.
+            OSError: The file cannot be made.
         """
-        try:
-            with self._sending:
-                self._connection.send_bytes(request.model_dump_json().encode())
-        except OSError as exc:
-            raise HolderLost(f"the simulation process died{self.last_words()}") from exc
+        with _file_for(request) as target:
+            try:
+                with self._sending:
+                    self._connection.send_bytes(request.model_dump_json().encode())
+                    if target is not None:
+                        send_handle(self._connection, target.fileno(), self.pid)
+            except OSError as exc:
+                raise HolderLost(f"the simulation process died{self.last_words()}") from exc
 
     def cancel(self, ticket: int) -> None:
         """Ends the rollout of that ticket, if it is under way. Whoever waits for it is told."""
@@ -222,3 +240,13 @@ class Holder:
         self._log.seek(max(0, size - _LOG_TAIL_BYTES))
         words = self._log.read().decode(errors="replace").strip()
         return f": {words}" if words else ""
+
+
+@contextlib.contextmanager
+def _file_for(request: Request) -> Iterator[IO[bytes] | None]:
+    """The file that goes with a request, made anew; None if none does."""
+    if isinstance(request, Save):
+        with Path(request.path).open("wb") as file:
+            yield file
+    else:
+        yield None
