@@ -32,7 +32,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sim_workers import landlock, seccomp
-from sim_workers.isolation import isolate
+from sim_workers.isolation import isolate, leave_network
 from sim_workers.landlock import Rules
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "confine_simulation",
     "confined_program",
     "environment",
+    "own_loopback",
     "probe",
     "python_command",
     "read_only",
@@ -158,13 +159,24 @@ def confine_reader(read: Iterable[Path]) -> bool:
     return seccomp.deny(seccomp.ALWAYS_DENIED | seccomp.DENIED_TO_STRANGERS)
 
 
+def own_loopback() -> bool:
+    """Cuts this process, and all that it starts, off from all networks but a 127.0.0.1 of its own.
+
+    Must be called before there is a second thread. Returns whether that could be had; capabilities
+    are given up in any case, and limits taken on.
+    """
+    is_alone = leave_network(keep_loopback=True)
+    isolate(without_network=False)
+    return is_alone
+
+
 def confined_program(
     command: Sequence[str], read: Iterable[Path], write: Iterable[Path]
 ) -> list[str]:
     """A command that runs another one kept to these files, libraries and SUMO's data.
 
-    For a ``sumo`` that listens on a port: it can use the network that its parent has, for which
-    see :func:`sim_workers.isolation.leave_network`. Give it :func:`environment`.
+    For a ``sumo`` that listens on a port: it uses the network that its parent has, and that one
+    calls :func:`own_loopback` before. Give it :func:`environment`, and paths that are absolute.
     """
     rules = {"read": [str(p) for p in read], "write": [str(p) for p in write]}
     launcher = python_command("-m", __name__, "--program", json.dumps(rules))

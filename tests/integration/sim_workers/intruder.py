@@ -4,7 +4,8 @@
 as a worker does, in which this module takes the place of :mod:`sim_workers.holder`: each of them
 tries what ``attempts.json`` beside the configuration names, and everything else is the real thing.
 It prints what came of it: ``"done"``, or the name of the error. ``… CONFIG free`` tries the same in
-an ordinary process.
+an ordinary process, and ``intake`` as the process that looks at an upload, which is the list of
+attempts.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shared.errors import GreenforkError, RolloutRejected
+from shared.errors import GreenforkError, RolloutRejected, ScenarioError
 from sim_workers import processes
 from sim_workers.messages import Advance, Describe, Described, Open, Ready, RolledOut, Rollout
 from sim_workers.processes import Holder, Nursery
@@ -147,6 +148,17 @@ def _be_holder() -> None:
     holder.main()
 
 
+def _be_intake() -> None:
+    """Takes the place of the process that looks at uploads."""
+    from sim_workers import intake
+
+    def take(request: intake.IntakeRequest, nursery: Nursery) -> intake.IntakeAnswer:
+        raise ScenarioError(json.dumps(_tried(json.loads(request.upload.read_bytes()))))
+
+    intake._take_scenario = take
+    intake.main()
+
+
 def _reported(ask: Callable[[], object]) -> dict[str, Any]:
     try:
         ask()
@@ -170,6 +182,8 @@ def main() -> None:
     """As the nursery, which is given a descriptor; or as its owner, which is given a file."""
     if sys.argv[1].isdigit():
         return _be_holder()
+    if sys.argv[1] == "intake":
+        return _be_intake()
     if sys.argv[2:] == ["free"]:
         given = json.loads(Path(sys.argv[1]).with_name("attempts.json").read_bytes())
         sys.stdout.write(json.dumps({"free": _tried(given)}))

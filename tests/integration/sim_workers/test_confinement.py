@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from typing import Any
 import pytest
 
 from shared.errors import GreenforkError
-from sim_workers.confinement import confined_program, environment, probe
+from sim_workers.confinement import confined_program, environment, probe, python_command
+from sim_workers.intake import IntakeAnswer, IntakeRequest
 from sim_workers.messages import Advance, Open, Ready, RolledOut, Rollout, Save
 from sim_workers.processes import Nursery
+from sim_workers.sumo_program import find_sumo
+from sim_workers.version import sumo_version
 from tests.integration.conftest import OWN
 
 _ROOT = Path(__file__).parents[3]
@@ -64,23 +67,27 @@ class _Stage:
             path.chmod(0o777)
 
     def run(self, *arguments: str) -> _Reports:
-        """What the intruder could do; the victim is as it was."""
+        """What the intruder could do."""
+        with self.attempts() as config:
+            return self._run(str(config), *arguments)
+
+    @contextmanager
+    def attempts(self) -> Iterator[Path]:
+        """Beside a configuration; while it lasts there is somebody to be reached."""
         config = self.home / OWN["crossing"].name
-        with ExitStack() as open_ones:
-            tcp = open_ones.enter_context(socket.create_server(("127.0.0.1", 0)))
-            udp = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        place = self.home.parent / "socket"
+        place.unlink(missing_ok=True)
+        sleep = [shutil.which("sleep") or "sleep", "60"]
+        with (
+            socket.create_server(("127.0.0.1", 0)) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_UNIX) as path,
+            subprocess.Popen(sleep, user=self._user, group=self._user) as neighbour,
+        ):
             udp.bind(("127.0.0.1", 0))
-            place = self.home.parent / "socket"
-            place.unlink(missing_ok=True)
-            path = open_ones.enter_context(socket.socket(socket.AF_UNIX))
             path.bind(str(place))
             place.chmod(0o777)
             path.listen()
-            neighbour = subprocess.Popen(
-                [shutil.which("sleep") or "sleep", "60"], user=self._user, group=self._user
-            )
-            open_ones.callback(neighbour.wait)
-            open_ones.callback(neighbour.kill)
             given = {
                 "folder": str(self.home),
                 "victim": str(self.victim),
@@ -89,9 +96,12 @@ class _Stage:
                 "udp": udp.getsockname()[1],
                 "path": str(place),
             }
-            (self.home / "attempts.json").write_text(json.dumps(given))
-            (self.home / "attempts.json").chmod(0o666)
-            return self._run(str(config), *arguments)
+            config.with_name("attempts.json").write_text(json.dumps(given))
+            config.with_name("attempts.json").chmod(0o666)
+            try:
+                yield config
+            finally:
+                neighbour.kill()
 
     def _run(self, *arguments: str) -> _Reports:
         variables = {
@@ -213,6 +223,33 @@ def test_attempts_succeed_in_an_ordinary_process(stage: _Stage, reports: _Report
     assert {name: free["free"][name] for name in attempts} == dict.fromkeys(attempts, "done")
 
 
+@needs_landlock
+@needs_seccomp
+def test_intake_is_confined(tmp_path: Path) -> None:
+    """The process that looks at an upload, to that and to a folder of its own."""
+    stage = _Stage(tmp_path, None)
+    with stage.attempts() as config:
+        request = IntakeRequest(upload=config.with_name("attempts.json"), folder=stage.home)
+        ran = subprocess.run(
+            python_command("-m", "sim_workers.isolation", f"{__package__}.intruder", "intake"),
+            input=request.model_dump_json(),
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+            check=True,
+        )
+    error = IntakeAnswer.model_validate_json(ran.stdout).error
+    assert error is not None
+    came = json.loads(error.message)
+    denied = ["read passwd", "read passwd by a link", "read a neighbour", "list a neighbour"]
+    denied += ["read an environment", "write", "append", "remove", "rename", "make"]
+    assert {name: came[name] for name in denied} == dict.fromkeys(denied, "EACCES")
+    refused = ["connect", "send", "connect by path", "ring", "execute", "new user", "read memory"]
+    assert {name: came[name] for name in refused} == dict.fromkeys(refused, "EPERM")
+    assert came["make at home"] == came["read own input"] == "done"
+
+
 def test_probe_says_what_the_kernel_has() -> None:
     """And with it a gateway, in its log and at ``/v1/info``."""
     found = probe()
@@ -319,3 +356,62 @@ def test_program_is_kept_to_its_files(tmp_path: Path) -> None:
     assert (given / "out").read_text() == "read\n"
     assert not (kept / "out").exists()
     assert "Permission denied" in ran[kept].stderr
+
+
+_TALK = """
+import json, os, socket, subprocess, sys
+import traci
+from sim_workers.confinement import confined_program, environment, own_loopback
+sumo, folder, config, out = sys.argv[1:]
+is_alone = own_loopback()
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+command = [sumo, "-c", config, "--remote-port", str(port), "--tripinfo-output", out]
+with subprocess.Popen(
+    confined_program(command, read=[], write=[folder]), env=environment(), stdout=subprocess.DEVNULL
+) as own:
+    try:
+        talk = traci.connect(port, numRetries=30)
+        talk.simulationStep(60)
+        time_s = talk.simulation.getTime()
+        status = open(f"/proc/{own.pid}/status").read()
+        theirs = os.readlink(f"/proc/{own.pid}/ns/net")
+        talk.close()
+    except traci.exceptions.FatalTraCIError:
+        time_s = status = theirs = None
+    own.wait(60)
+interfaces = [name for _, name in socket.if_nameindex()]
+print(json.dumps([is_alone, time_s, status, theirs, interfaces]))
+"""
+
+
+@needs_landlock
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_sumo_of_a_verification_is_confined(tmp_path: Path, is_inside: bool) -> None:
+    """It answers over a loopback of its own, and writes into its folder and nowhere else."""
+    home, out = tmp_path / "home", tmp_path / "trips.xml"
+    shutil.copytree(OWN["crossing"].parent, home)
+    out = home / "trips.xml" if is_inside else out
+    sumo = find_sumo(sumo_version())
+    arguments = [str(sumo), str(home), str(home / OWN["crossing"].name), str(out)]
+    ran = subprocess.run(
+        [sys.executable, "-c", _TALK, *arguments],
+        env={"PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=2 * _LIMIT_S,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    is_alone, time_s, status, theirs, interfaces = json.loads(ran.stdout.splitlines()[-1])
+    assert out.exists() == is_inside
+    if not is_inside:
+        assert time_s is None, "SUMO refuses to run without its output"
+        return
+    assert time_s == 60
+    assert "CapEff:\t0000000000000000" in status
+    assert is_alone == probe().network
+    if is_alone:
+        assert interfaces == ["lo"]
+        assert theirs != str(Path("/proc/self/ns/net").readlink())
