@@ -36,6 +36,7 @@ from typing import NoReturn
 from shared.errors import (
     ErrorInfo,
     GreenforkError,
+    OutOfMemory,
     RolloutCrashed,
     RolloutError,
     RolloutRejected,
@@ -75,7 +76,6 @@ _ROLLOUT_EXTRA_BYTES = 1 << 30
 """A rollout may take so many times the memory of the simulation that it begins from, and this."""
 _LIMITED = 2
 """Argument that bounds memory."""
-_OUT_OF_MEMORY = "out_of_memory"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -371,7 +371,7 @@ def _classified(exc: Exception) -> GreenforkError:
     if any(isinstance(e, MemoryError) or "bad_alloc" in str(e) for e in (exc, exc.__cause__)):
         use_memory_reserve()
         words = f"the simulation takes more memory than it may, {_own_bytes() >> 20} MiB"
-        return RolloutRejected(words, _OUT_OF_MEMORY)
+        return OutOfMemory(words)
     if isinstance(exc, GreenforkError):
         return exc
     if isinstance(exc, SUMO_ERRORS):

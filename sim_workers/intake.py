@@ -23,6 +23,7 @@ from shared.dataset import DatasetLayout, Manifest
 from shared.errors import (
     ErrorInfo,
     GreenforkError,
+    OutOfMemory,
     RolloutError,
     RolloutRejected,
     ScenarioError,
@@ -116,9 +117,10 @@ def _answer(request: IntakeRequest, take: Callable[[], IntakeAnswer]) -> IntakeA
     error: GreenforkError
     try:
         return take()
+    except OutOfMemory as exc:
+        error = ScenarioError(exc.message, "too_large")
     except RolloutRejected as exc:
-        is_large = exc.code == "out_of_memory"
-        error = ScenarioError(exc.message, "too_large" if is_large else "sumo_refused")
+        error = ScenarioError(exc.message, "sumo_refused")
     except RolloutError as exc:
         error = ScenarioError(f"SUMO did not survive it: {exc.message}", "sumo_refused")
     except GreenforkError as exc:

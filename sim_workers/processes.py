@@ -75,7 +75,7 @@ class Nursery:
         except RolloutRejected as exc:
             words = f"{exc.message}{holder.last_words()}"
             holder.kill()
-            raise RolloutRejected(words, exc.code) from exc
+            raise RolloutRejected(words) from exc
         except BaseException:
             holder.kill()
             raise
