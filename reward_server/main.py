@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
+from dataclasses import asdict
 from functools import partial
 from types import FrameType
 
@@ -19,7 +20,7 @@ from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from reward_server.tracing import Tracing, export_to
 from shared.errors import ConfigError, NotReady
-from sim_workers.isolation import probe
+from sim_workers.confinement import probe
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.store import StateStore
 from sim_workers.uploaded_states import UploadedStates
@@ -84,7 +85,7 @@ class _Gateway:
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.flights.close)
             await asyncio.to_thread(services.uploads.sweep)
-            await asyncio.to_thread(_warn_of_network)
+            await asyncio.to_thread(_say_what_is_confined)
             parts.push_async_callback(services.jobs.close)
             await services.jobs.start()
             await self._serve(services, listener)
@@ -182,10 +183,16 @@ class _Signals:
             task.cancel()
 
 
-def _warn_of_network() -> None:
-    """Says once, if simulations cannot be cut off from the network here."""
-    if not probe().network:
+def _say_what_is_confined() -> None:
+    """Says what simulations have given up here, and warns of what they could not."""
+    active = probe()
+    _LOG.info("simulations_confined", **asdict(active))
+    if not active.network:
         _LOG.warning("simulations_share_the_network", see="docs/security.md")
+    if not active.landlock:
+        _LOG.warning("simulations_open_any_file", see="docs/security.md")
+    if not active.seccomp:
+        _LOG.warning("simulations_make_any_system_call", see="docs/security.md")
 
 
 def _tracing(settings: ServerSettings) -> Tracing | None:

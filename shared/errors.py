@@ -26,6 +26,7 @@
     │   └── ConfigError
     ├── RolloutError           one rollout could not be computed
     │   ├── RolloutRejected    SUMO refused it; the same again would be refused again
+    │   ├── OutOfMemory        it takes more memory than it may
     │   ├── RolloutCrashed     its process died: out of memory, or a fault in SUMO
     │   ├── RolloutTimeout     its own time limit ended it
     │   ├── HolderLost         the process that holds the state died, twice
@@ -68,6 +69,7 @@ __all__ = [
     "MalformedRequest",
     "ModelError",
     "NotReady",
+    "OutOfMemory",
     "Overloaded",
     "RequestError",
     "RewardsMissing",
@@ -273,6 +275,12 @@ class RolloutRejected(RolloutError):
     """SUMO refused the state, the scenario or a call; the same again would be refused again."""
 
     code = "rollout_rejected"
+
+
+class OutOfMemory(RolloutError):
+    """The simulation takes more memory than it may; the same again would, too."""
+
+    code = "out_of_memory"
 
 
 class RolloutCrashed(RolloutError):

@@ -41,6 +41,14 @@ class IsolationInfo(WireModel):
     """Whether they are cut off from every network."""
     limits: bool
     """Whether they cannot write files without end, dump their memory, or gain rights."""
+    capabilities: bool = False
+    """Whether they have no capability, whoever their user is."""
+    files: bool = False
+    """Whether they can write no file, and read those of their own scenario only (Landlock)."""
+    landlock: int = 0
+    """The version of Landlock; below 6 they could send signals to other processes of their user."""
+    calls: bool = False
+    """Whether they can execute no program and make no socket (seccomp)."""
 
 
 class ServiceInfo(WireModel):

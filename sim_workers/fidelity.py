@@ -24,6 +24,7 @@ from shared.dataset import Action, Sensitivity
 from shared.errors import FidelityError
 from sim_workers.messages import Look, Open, Ready, Replay, Seen, Watch, Watched
 from sim_workers.processes import Holder, Nursery
+from sim_workers.scenario_files import silenced
 from sim_workers.scenarios import CONFIG_NAME, Original, write_files
 
 __all__ = ["Comparison", "Difference", "Sides", "compare", "grouped_warnings"]
@@ -115,7 +116,7 @@ def compare(sides: Sides, to_s: float) -> Comparison:
     began_s = time.monotonic()
     with TemporaryDirectory(prefix="greenfork-comparing-") as folder, ExitStack() as stack:
         root = Path(folder)
-        write_files(root / "original", sides.original.files)
+        write_files(root / "original", silenced(sides.original.files))
         write_files(root / "scenario", sides.scenario)
         pair = stack.enter_context(_Pair(sides, root, stack.enter_context(Nursery())))
         difference, sensitivity = pair.walk(to_s)
@@ -221,6 +222,7 @@ class _Pair:
             arguments=tuple(arguments),
             environment=original.variables,
             folder=str(self._root),
+            reads=(str(self._root),),
             with_warnings=True,
         )
         return self._nursery.open(request, _LIMIT_S)

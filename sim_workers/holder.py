@@ -19,6 +19,7 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
+import mmap
 import os
 import signal
 import socket
@@ -36,12 +37,15 @@ from typing import NoReturn
 from shared.errors import (
     ErrorInfo,
     GreenforkError,
+    OutOfMemory,
     RolloutCrashed,
     RolloutError,
     RolloutRejected,
     RolloutTimeout,
 )
+from sim_workers.confinement import before_stepping, read_only
 from sim_workers.engine import SUMO_ERRORS, Simulation
+from sim_workers.isolation import limit_memory, use_memory_reserve
 from sim_workers.messages import (
     Advance,
     Cancel,
@@ -73,11 +77,21 @@ from sim_workers.readings import moment, moment_digest
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
+_ROLLOUT_FACTOR = 2
+_ROLLOUT_EXTRA_BYTES = 1 << 30
+"""A rollout may take so many times the memory of the simulation that it begins from, and this."""
+_LIMITED = 2
+"""Argument that bounds memory."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
-    """The nursery: forks a holder for each socket it is sent, until its own is closed."""
+    """The nursery: forks a holder for each socket it is sent, until its own is closed.
+
+    Arguments are the descriptor of that socket and how much memory each process may take, bytes.
+    """
+    if len(sys.argv) > _LIMITED:
+        limit_memory(int(sys.argv[_LIMITED]))
     faulthandler.enable()  # a fault in SUMO leaves its name in the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended holders and rollouts
@@ -129,6 +143,8 @@ class _Holder:
         self._memory = memory
         self._reading = files_being_read()
         self._spare: _Child | None = None
+        self._has_stepped = False
+        self._rollout_bytes = _ROLLOUT_EXTRA_BYTES
 
     def serve(self) -> None:
         """Answers until the peer closes its end, which raises EOFError."""
@@ -155,10 +171,12 @@ class _Holder:
                 return Described(signals=signals)
             case Advance(to_s=to_s, policy=policy):
                 with self._moving():
+                    self._before_stepping()
                     actions = simulation.advance(to_s, policy)
                 return Ready(time_s=simulation.time_s, actions=tuple(actions))
             case Replay(to_s=to_s, actions=repeated):
                 with self._moving():
+                    self._before_stepping()
                     simulation.replay(to_s, repeated)
                 return Ready(time_s=simulation.time_s)
             case Observe(tls_ids=tls_ids):
@@ -169,15 +187,17 @@ class _Holder:
                 )
             case Watch(to_s=to_s, actions=repeated):
                 with self._moving():
+                    self._before_stepping()
                     digests = simulation.watch_on(to_s, repeated)
                 return Watched(digests=tuple(digests))
             case Look(in_full=in_full):
                 return Seen(things=moment() if in_full else {}, digest=moment_digest())
-            case Save(path=target):
-                simulation.save(Path(target))
+            case Save():
+                self._save()
                 return Ready(time_s=simulation.time_s)
             case Rollout():
                 self._drop_spare()
+                self._before_rollout()
                 metrics, trace = simulation.roll_out(request)
                 return RolledOut(metrics=metrics, trace=trace)
             case Spawn() | Cancel():
@@ -188,12 +208,40 @@ class _Holder:
         os.environ.update(request.environment)
         if request.folder is not None:
             os.chdir(request.folder)
+        readable = [Path(request.config).parent, *map(Path, request.reads)]
+        if request.state_file is not None:
+            readable.append(Path(request.state_file))
+        read_only(readable)
         self._memory.begin()
         with self._moving():
             simulation.open(request)
             if request.replay is not None:
+                self._before_stepping()
                 simulation.replay(request.replay.to_s, request.replay.actions)
         return Ready(time_s=simulation.time_s)
+
+    def _before_stepping(self) -> None:
+        """Once, before anything moves in this process."""
+        if not self._has_stepped:
+            before_stepping()
+            self._has_stepped = True
+
+    def _before_rollout(self) -> None:
+        """In the process that is spent on it."""
+        self._before_stepping()
+        limit_memory(self._rollout_bytes)
+
+    def _save(self) -> None:
+        """Lets SUMO write into memory, and copies that to the file that was handed over."""
+        target, draft = recv_handle(self._peer), os.memfd_create("state")
+        try:
+            self._simulation.save(Path(f"/proc/self/fd/{draft}"))
+            done, size = 0, os.lseek(draft, 0, os.SEEK_END)
+            while done < size:
+                done += os.sendfile(target, draft, done, size - done)
+        finally:
+            os.close(draft)
+            os.close(target)
 
     @contextlib.contextmanager
     def _moving(self) -> Iterator[None]:
@@ -202,6 +250,7 @@ class _Holder:
         yield
         self._reading = files_being_read()
         self._memory.end()
+        self._rollout_bytes = _ROLLOUT_FACTOR * _own_bytes() + _ROLLOUT_EXTRA_BYTES
         gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
 
     def _spawn(self) -> None:
@@ -242,6 +291,7 @@ class _Holder:
             our_orders.close()
             our_replies.close()
             detach(self._reading)
+            self._before_rollout()
             if rehearsal is not None:
                 self._memory.make_own()
                 _rehearse(self._simulation, rehearsal)
@@ -327,15 +377,30 @@ def _report(writer: Connection, work: Callable[[], Reply]) -> NoReturn:
 
 def _reply_of(work: Callable[[], Reply]) -> bytes:
     """The boundary of a holder: whatever goes wrong becomes a reply."""
+    error: GreenforkError
     try:
         return _encode(work())
-    except GreenforkError as exc:
-        error = exc
-    except SUMO_ERRORS as exc:
-        error = RolloutRejected(f"SUMO refused: {exc}")
     except Exception as exc:  # noqa: BLE001  a boundary
-        error = RolloutError(f"{type(exc).__name__}: {exc}")
+        error = _classified(exc)
     return _encode(Failed(error=ErrorInfo.of(error)))
+
+
+def _classified(exc: Exception) -> GreenforkError:
+    if any(isinstance(e, MemoryError) or "bad_alloc" in str(e) for e in (exc, exc.__cause__)):
+        use_memory_reserve()
+        words = f"the simulation takes more memory than it may, {_own_bytes() >> 20} MiB"
+        return OutOfMemory(words)
+    if isinstance(exc, GreenforkError):
+        return exc
+    if isinstance(exc, SUMO_ERRORS):
+        return RolloutRejected(f"SUMO refused: {exc}")
+    return RolloutError(f"{type(exc).__name__}: {exc}")
+
+
+def _own_bytes() -> int:
+    """Memory of this process that ``RLIMIT_DATA`` counts."""
+    pages = Path("/proc/self/statm").read_text().split()[5]
+    return int(pages) * mmap.PAGESIZE
 
 
 def _encode(reply: Reply) -> bytes:

@@ -50,13 +50,20 @@ def check_scenario(
     return scenario, seed, compare(Sides(scenario.original, scenario.files, seed), end_s)
 
 
-def signals_of(scenario: Scenario) -> dict[str, Signal]:
+def signals_of(scenario: Scenario, nursery: Nursery | None = None) -> dict[str, Signal]:
     """The traffic lights of a scenario, by id, with the default green limits.
+
+    Args:
+        scenario: The scenario.
+        nursery: One that runs; None starts one.
 
     Raises:
         RolloutRejected: SUMO refuses it.
     """
-    with tempfile.TemporaryDirectory() as folder, Nursery() as nursery:
+    if nursery is None:
+        with Nursery() as own:
+            return signals_of(scenario, own)
+    with tempfile.TemporaryDirectory() as folder:
         request = Open(config=str(scenario.write(Path(folder))), seed=0)
         with nursery.open(request) as holder:
             question = Describe(min_green_s=5, max_green_s=60)

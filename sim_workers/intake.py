@@ -10,7 +10,10 @@ It reads one request as JSON from its standard input, and writes one answer to i
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -19,6 +22,7 @@ from shared.dataset import DatasetLayout, Manifest
 from shared.errors import (
     ErrorInfo,
     GreenforkError,
+    OutOfMemory,
     RolloutError,
     RolloutRejected,
     ScenarioError,
@@ -27,6 +31,7 @@ from shared.errors import (
 from shared.model import WireModel
 from shared.states import StateRecord
 from sim_workers.archives import unpack
+from sim_workers.confinement import confine_reader, write_only
 from sim_workers.foreign_states import read_foreign_state
 from sim_workers.inspection import signals_of
 from sim_workers.isolation import limit
@@ -83,14 +88,30 @@ def main() -> None:
     limit(max_memory_bytes=request.max_memory_bytes)
     os.nice(_NICENESS)
     take = _take_scenario if request.dataset is None else _take_state
-    sys.stdout.write(_answer(request, take).model_dump_json())
+    with _confined(request) as nursery:
+        answer = _answer(request, partial(take, request, nursery))
+    sys.stdout.write(answer.model_dump_json())
 
 
-def _answer(request: IntakeRequest, take: Callable[[IntakeRequest], IntakeAnswer]) -> IntakeAnswer:
+@contextmanager
+def _confined(request: IntakeRequest) -> Iterator[Nursery]:
+    """Keeps this process to the upload and its folders, and to the nursery that it has started."""
+    tempfile.tempdir = str(request.folder)
+    given = [request.upload] if request.dataset is None else [request.upload, request.dataset]
+    write_only([request.folder])
+    with Nursery() as nursery:
+        nursery.start()
+        confine_reader([*given, request.folder])
+        yield nursery
+
+
+def _answer(request: IntakeRequest, take: Callable[[], IntakeAnswer]) -> IntakeAnswer:
     """The boundary of the process: whatever is wrong with an upload becomes an answer."""
     error: GreenforkError
     try:
-        return take(request)
+        return take()
+    except OutOfMemory as exc:
+        error = ScenarioError(exc.message, "too_large")
     except RolloutRejected as exc:
         error = ScenarioError(exc.message, "sumo_refused")
     except RolloutError as exc:
@@ -104,12 +125,12 @@ def _answer(request: IntakeRequest, take: Callable[[IntakeRequest], IntakeAnswer
     return IntakeAnswer(error=ErrorInfo.of(type(error)(message, error.code)))
 
 
-def _take_scenario(request: IntakeRequest) -> IntakeAnswer:
+def _take_scenario(request: IntakeRequest, nursery: Nursery) -> IntakeAnswer:
     unpacked = request.folder / "unpacked"
     unpacked.mkdir()
     unpack(request.upload, unpacked)
     scenario = _read_scenario(unpacked, request.name)
-    signals = signals_of(scenario)
+    signals = signals_of(scenario, nursery)
     manifest = uploaded_manifest(scenario, signals)
     layout = DatasetLayout(request.folder)
     scenario.write(layout.scenario)
@@ -132,7 +153,7 @@ def _read_scenario(folder: Path, name: str | None) -> Scenario:
     return load_scenario(configs[0], within=folder)
 
 
-def _take_state(request: IntakeRequest) -> IntakeAnswer:
+def _take_state(request: IntakeRequest, nursery: Nursery) -> IntakeAnswer:
     assert request.dataset is not None, "a state belongs to a scenario"  # noqa: S101
     state = read_foreign_state(request.upload.read_bytes(), request.max_state_bytes)
     layout, manifest = DatasetLayout(request.dataset), read_manifest(request.dataset)
@@ -144,7 +165,6 @@ def _take_state(request: IntakeRequest) -> IntakeAnswer:
     name = manifest.scenario.name
     files = RunFiles(name, scenario, demand, request.seed, request.scale)
     with (
-        Nursery() as nursery,
         files.restoring(draft, read, request.folder / "again") as opening,
         nursery.open(opening, _LIMIT_S) as holder,
     ):

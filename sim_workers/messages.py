@@ -69,6 +69,8 @@ class Open(WireModel):
     """Further arguments of SUMO."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Variables that the configuration names."""
+    reads: tuple[str, ...] = ()
+    """Folders that it may read beside its configuration's."""
     folder: str | None = None
     """Where it runs; None: where the nursery was started."""
     is_scattered: bool = False
@@ -138,7 +140,7 @@ class Seen(WireModel):
 
 
 class Save(WireModel):
-    """Write the state to a file."""
+    """Write the state to a file, whose descriptor follows: the holder itself can open none."""
 
     verb: Literal["save"] = "save"
     path: str

@@ -9,15 +9,16 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost, RolloutRejected
+from sim_workers.confinement import environment, python_command
 from sim_workers.messages import (
     Cancel,
     Failed,
@@ -25,6 +26,7 @@ from sim_workers.messages import (
     Ready,
     Reply,
     Request,
+    Save,
     Spawn,
     Spawned,
     decode_reply,
@@ -32,7 +34,7 @@ from sim_workers.messages import (
 
 __all__ = ["Holder", "Nursery"]
 
-_NURSERY = ("-m", "sim_workers.isolation", "sim_workers.holder")
+_NURSERY = ("-m", "sim_workers.confinement", "sim_workers.holder")
 _START_LIMIT_S = 60.0
 _LOG_TAIL_BYTES = 2_000
 _FAULT = re.compile(r"Fatal Python error: (.*)")
@@ -47,9 +49,15 @@ _Reply = TypeVar("_Reply", bound=Reply)
 
 
 class Nursery:
-    """Makes holders by forking a process that has everything imported. Use as a context."""
+    """Makes holders by forking a process that has everything imported. Use as a context.
 
-    def __init__(self) -> None:
+    Args:
+        max_memory_bytes: Memory of each simulation process of its own; one that needs more ends
+            with ``out_of_memory``. None: only rollouts are bounded, by what they begin from.
+    """
+
+    def __init__(self, max_memory_bytes: int | None = None) -> None:
+        self._limits = () if max_memory_bytes is None else (str(max_memory_bytes),)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -58,6 +66,10 @@ class Nursery:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def start(self) -> None:
+        """Starts it before it is needed: in a process that is about to give up programs."""
+        self._running()
 
     def open(self, request: Open, limit_s: float = _START_LIMIT_S) -> "Holder":
         """Starts a holder and its simulation.
@@ -113,8 +125,8 @@ class Nursery:
             self._control, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, *_NURSERY, str(theirs.fileno())],
-                    env=os.environ | {"LIBSUMO_AS_TRACI": "quiet"},
+                    python_command(*_NURSERY, str(theirs.fileno()), *self._limits),
+                    env=environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
@@ -154,14 +166,20 @@ class Holder:
     def send(self, request: Request) -> None:
         """Asks; :meth:`receive` fetches the answer.
 
+        A file that is to be saved is made here and handed over: the process can make none.
+
         Raises:
             HolderLost: The process has died.
+            OSError: The file cannot be made.
         """
-        try:
-            with self._sending:
-                self._connection.send_bytes(request.model_dump_json().encode())
-        except OSError as exc:
-            raise HolderLost(f"the simulation process died{self.last_words()}") from exc
+        with _file_for(request) as target:
+            try:
+                with self._sending:
+                    self._connection.send_bytes(request.model_dump_json().encode())
+                    if target is not None:
+                        send_handle(self._connection, target.fileno(), self.pid)
+            except OSError as exc:
+                raise HolderLost(f"the simulation process died{self.last_words()}") from exc
 
     def cancel(self, ticket: int) -> None:
         """Ends the rollout of that ticket, if it is under way. Whoever waits for it is told."""
@@ -240,3 +258,13 @@ class Holder:
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - max_bytes))
         return self._log.read().decode(errors="replace").strip()
+
+
+@contextlib.contextmanager
+def _file_for(request: Request) -> Iterator[IO[bytes] | None]:
+    """The file that goes with a request, made anew; None if none does."""
+    if isinstance(request, Save):
+        with Path(request.path).open("wb") as file:
+            yield file
+    else:
+        yield None

@@ -72,6 +72,7 @@ class RunFiles:
                 seed=self.seed,
                 scale=self.scale,
                 state_file=str(path),
+                reads=(str(self.scenario),),
                 replay=replay,
             )
 

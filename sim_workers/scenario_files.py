@@ -6,6 +6,7 @@ space. Names are read as SUMO reads them, qualified and without regard to namesp
 """
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,14 @@ from xml.parsers import expat
 from shared.errors import ScenarioError
 from sim_workers.scenario_options import NOWHERE
 
-__all__ = ["InputFile", "is_file_attribute", "is_output_parameter", "read_content", "read_input"]
+__all__ = [
+    "InputFile",
+    "is_file_attribute",
+    "is_output_parameter",
+    "read_content",
+    "read_input",
+    "silenced",
+]
 
 _MAX_BYTES = 1 << 30
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -83,6 +91,22 @@ def read_input(path: Path) -> InputFile:
     return InputFile(scan.rewritten() if replaced else original, original, replaced, references)
 
 
+def silenced(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A user's files by name, as they run in a copy: names of outputs in them lead nowhere.
+
+    In a copy the folders that they would be written to are not there.
+    """
+    return {name: _silenced(name, content) for name, content in files.items()}
+
+
+def _silenced(name: str, content: bytes) -> bytes:
+    try:
+        scan = _Scan(Path(name), _unpacked(Path(name), content))
+    except ScenarioError:  # no XML: a list of edges, say; SUMO will say so if it is wrong
+        return content
+    return scan.rewritten() if scan.changes else content
+
+
 def read_content(path: Path) -> bytes:
     """The bytes of a file that a scenario needs.
 
@@ -122,7 +146,7 @@ def _unpacked(path: Path, content: bytes) -> bytes:
     if not content.startswith(_GZIP_MAGIC):
         return content
     try:
-        with gzip.open(path) as packed:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
             content = packed.read(_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as exc:
         raise ScenarioError(f"{path} is not a whole gzip file: {exc}", "bad_xml") from exc

@@ -90,6 +90,7 @@ class Original:
             *("-c", f"{folder}/{self.config}"),
             *(arg.replace("{}", folder) for arg in self.given),
             *(each for option in self.outputs for each in (f"--{option}", NOWHERE)),
+            *(each for option, value in _SILENT.items() for each in (f"--{option}", value)),
         )
 
 

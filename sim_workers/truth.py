@@ -19,6 +19,7 @@ from shared.errors import DatasetError
 from shared.states import Fidelity
 from sim_workers.fidelity import Comparison, Sides, compare
 from sim_workers.promotion import rewrite_lines, write_whole
+from sim_workers.scenario_files import silenced
 from sim_workers.scenarios import Original, load_scenario, read_files, write_files
 
 __all__ = ["Truth", "compare_runs", "mark_own", "truth_of"]
@@ -62,12 +63,12 @@ def truth_of(root: Path, manifest: Manifest, config: Path | None) -> Iterator[Tr
         if config is not None:
             original = load_scenario(config, _begin_s(manifest, config)).original
             assert original is not None, "a configuration was read"  # noqa: S101
-            write_files(scratch / "original", original.files)
+            write_files(scratch / "original", silenced(original.files))
             arguments = original.arguments("original")
             yield Truth("own", scratch, arguments, original.variables, original)
         elif known.original:
             files = _originals(root)
-            write_files(scratch / "original", files)
+            write_files(scratch / "original", silenced(files))
             yield Truth("own", scratch, known.original, known.variables)
         else:
             write_files(scratch / "scenario", read_files(DatasetLayout(root).scenario))

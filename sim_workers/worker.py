@@ -42,6 +42,8 @@ _Clock = Callable[[], float]
 _FOLDER_PREFIX = "greenfork-worker-"
 _GRACE_S = 5.0
 """How much longer than its rollout a holder may take to answer before it is given up."""
+_LEAST_MEMORY_MB = 4096.0
+"""What one simulation may take in any case: holders are let go by a bound, not refused."""
 _PROCESSES = 2
 """A holder and the child that it keeps ready, with as much memory of its own."""
 
@@ -149,7 +151,8 @@ class StateWorker:
         self._limits = limits
         _sweep()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
-        self._nursery = Nursery()
+        most_mb = max(limits.max_holder_memory_mb, _LEAST_MEMORY_MB)
+        self._nursery = Nursery(round(most_mb * 2**20))
         self._ladder = Ladder(self._nursery, limits.max_holders)
         self._sources: dict[str, _Source] = {}
         self._holders: OrderedDict[str, _Held] = OrderedDict()
@@ -257,6 +260,7 @@ class StateWorker:
             seed=ref.seed if ref.reseed is None else ref.reseed,
             scale=ref.scale,
             state_file=None if source.file is None else str(source.file),
+            reads=(str(self._scenario_folder(ref)),),
         )
         if ref.source == "file":
             return self._nursery.open(request, left_s())

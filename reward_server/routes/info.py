@@ -9,7 +9,7 @@ from reward_server.access.gate import requires
 from reward_server.problems import documented
 from reward_server.services import ServicesDep
 from shared.info import IsolationInfo, Limits, ServiceInfo, Versions
-from sim_workers.isolation import probe
+from sim_workers.confinement import probe
 from sim_workers.version import sumo_version
 
 __all__ = ["router"]
@@ -26,7 +26,7 @@ router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload"
 async def info(services: ServicesDep) -> ServiceInfo:
     """The versions that decide what a reward is, what one request may hold, how much is served."""
     settings = services.settings
-    isolation = await asyncio.to_thread(probe)
+    active = await asyncio.to_thread(probe)
     return ServiceInfo(
         versions=Versions(greenfork=version("greenfork"), sumo=sumo_version(), ray=version("ray")),
         limits=Limits(
@@ -39,6 +39,13 @@ async def info(services: ServicesDep) -> ServiceInfo:
             rollout_timeout_s=settings.rollout_timeout_s,
         ),
         states=len(services.store),
-        isolation=IsolationInfo(network=isolation.network, limits=isolation.limits),
+        isolation=IsolationInfo(
+            network=active.network,
+            limits=active.limits,
+            capabilities=active.capabilities,
+            files=active.landlock > 0,
+            landlock=active.landlock,
+            calls=active.seccomp,
+        ),
         uptime_s=round(services.uptime_s(), 3),
     )

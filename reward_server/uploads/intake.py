@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 
 import structlog
 from pydantic import ValidationError
 
 from shared.errors import InvalidRequest
+from sim_workers.confinement import environment, python_command
 from sim_workers.intake import IntakeAnswer, IntakeRequest
 
 __all__ = ["look_at"]
@@ -26,8 +26,8 @@ async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
             ``timeout_s`` seconds, or its process died, of memory for example.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *_COMMAND,
+        *python_command(*_COMMAND),
+        env=environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

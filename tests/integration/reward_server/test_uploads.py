@@ -25,8 +25,8 @@ from reward_server.uploads.intake import look_at
 from shared.errors import InvalidRequest
 from sim_workers.build_plan import BuildOptions
 from sim_workers.builder import build_dataset
+from sim_workers.confinement import probe
 from sim_workers.intake import IntakeRequest
-from sim_workers.isolation import probe
 from sim_workers.store import StateStore
 from sim_workers.sumo_program import find_sumo
 from sim_workers.version import sumo_version
@@ -308,7 +308,14 @@ def test_unknown_scenario_is_404(client: httpx.Client, scenario_id: str) -> None
 def test_info_says_what_is_isolated(client: httpx.Client) -> None:
     """And how large an upload may be."""
     info = client.get("/v1/info").json()
-    assert info["isolation"] == {"network": probe().network, "limits": True}
+    assert info["isolation"] == {
+        "network": probe().network,
+        "limits": True,
+        "capabilities": True,
+        "files": probe().landlock > 0,
+        "landlock": probe().landlock,
+        "calls": probe().seccomp,
+    }
     assert info["limits"]["max_upload_bytes"] == 256 << 20
 
 

@@ -69,6 +69,7 @@ def test_metrics_equal_a_recount(
         config=str(_restoring(folder, row["state_id"], tmp_path)),
         seed=row["seed"],
         state_file=str(folder / "states" / f"{row['state_id']}.xml"),
+        reads=(str(folder / "scenario"),),
     )
     rollout = _rollout(row["tls_id"], decision, 60)
     ours = _ours(request, rollout)
@@ -94,6 +95,7 @@ def test_another_seed_continues_the_file_without_its_generators(
         config=str(_restoring(folder, row["state_id"], tmp_path)),
         seed=99,
         state_file=str(tmp_path / "state.xml"),
+        reads=(str(folder / "scenario"),),
     )
     task = RolloutTask.of(row["state_id"], row["tls_id"], None, 60)
     worker = make_worker()

@@ -47,7 +47,9 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
         assert read
         state.write_bytes(content)
         restoring = demand.write_restoring(tmp_path / "restoring", read)
-        request = Open(config=str(restoring), seed=seed, state_file=str(state))
+        request = Open(
+            config=str(restoring), seed=seed, state_file=str(state), reads=(str(scenario),)
+        )
         with nursery.open(request) as restored:
             points = decision_points(signals.values(), seen, BuildOptions())
             proof = Proof.of(live, points, BuildOptions())

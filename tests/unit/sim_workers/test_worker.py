@@ -73,6 +73,9 @@ class _Holder:
 class _Nursery:
     world = _World()
 
+    def __init__(self, max_memory_bytes: int) -> None:
+        assert max_memory_bytes == 4 << 30, "the least, where holders may take less together"
+
     def open(self, request: Open, limit_s: float) -> _Holder:
         assert limit_s > 0
         assert Path(request.config).exists()
