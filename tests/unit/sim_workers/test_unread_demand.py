@@ -71,7 +71,8 @@ def test_position_is_behind_the_last_that_the_state_knows(
     known: tuple[str, ...], last: str, tmp_path: Path
 ) -> None:
     """Or behind the first that is late enough, which was read though the state lacks it: it may
-    have been scaled away."""
+    have been scaled away.
+    """
     text = routes_of(_A, _F, _B, _C, '<trip id="d" depart="800"/>')
     read = read_of(write_scenario(tmp_path, text), state_of(*known))
     assert read == {_NAME: text.index(last) + len(last)}
