@@ -29,7 +29,7 @@ def write_scenario(folder: Path, *routes: str | bytes, options: str = "", added:
         options += '<additional-files value="a.add.xml"/>'
         files["a_add_xml"] = added
     (folder / "given").mkdir(parents=True)
-    config = write_config(folder / "given", options, **files)
+    config = write_config(folder / "given", options, "town.sumocfg", **files)
     load_scenario(config).write(folder / "scenario")
     return folder / "scenario"
 
