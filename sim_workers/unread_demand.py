@@ -260,11 +260,9 @@ class _List:
         self._depth -= 1
         if self._depth == 1:
             _, name, depart_ms, begin = self._open.pop()
-            end = self._parser.CurrentByteIndex
-            if self._content.startswith(b"</", end):
-                end = self._content.index(b">", end) + 1
-            else:  # an empty element, at whose begin the parser still stands
-                end = _end_of_tag(self._content, begin)
+            end = _end_of_tag(self._content, begin)
+            if not self._content.endswith(b"/>", begin, end):  # the parser is at its closing tag
+                end = self._content.index(b">", self._parser.CurrentByteIndex) + 1
             self._elements.append(_Element(tag, name, depart_ms, begin, end))
 
 

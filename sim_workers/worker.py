@@ -310,6 +310,8 @@ class StateWorker:
         folder = self._scenario_folder(ref)
         if bundle.scenario is not None and not folder.exists():
             write_files(folder, bundle.scenario)
+        if not folder.exists():
+            return  # the caller is asked for all of it
         file, config = None, folder / CONFIG_NAME
         if bundle.state is not None:
             self._forget(ref.key)

@@ -39,10 +39,23 @@ def test_keys_tell_apart_what_gives_other_outcomes() -> None:
 
 
 def test_what_is_only_said_of_a_state_leaves_its_keys_alone() -> None:
-    """The same file is rolled out, whatever was proven of it."""
+    """The same file is rolled out, whether or not anybody noted where everything was."""
     state = make_state(GREEN)
-    unproven = changed(state, restore="unverified", verified_s=0, run="seed1-again")
-    assert outcome_key(TASK, unproven, "1") == outcome_key(TASK, state, "1")
+    again = changed(state, digest="0123456789abcdef")
+    assert outcome_key(TASK, again, "1") == outcome_key(TASK, state, "1")
+
+
+def test_fidelity_is_part_of_a_key() -> None:
+    """What was computed in another simulation than the user's own is not taken for it."""
+    state = make_state(GREEN)
+    run = state.manifest.simulation
+    own = run.model_copy(update={"fidelity": "own", "compared_to_s": 1e9})
+    keys = set()
+    for other in (run, own, run.model_copy(update={"fidelity": "unchecked"})):
+        runs = (other.model_copy(update={"run": state.record.run}),)
+        manifest = state.manifest.model_copy(update={"simulations": runs})
+        keys.add(outcome_key(TASK, dataclasses.replace(state, manifest=manifest), "1"))
+    assert len(keys) == 3
 
 
 @pytest.mark.parametrize("tls_id", ["A0", "A1"])

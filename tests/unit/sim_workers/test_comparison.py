@@ -8,6 +8,7 @@ from shared.rewards import Metrics
 from shared.signals import SignalState
 from shared.states import Restore, StateRecord
 from sim_workers.comparison import (
+    SAME,
     Difference,
     Place,
     Unchecked,
@@ -53,7 +54,11 @@ def make_row(restore: Restore = "state", state_id: str = "town@600-0") -> Row:
     )
 
 
-def _verification(*differences: Difference, unchecked: tuple[Unchecked, ...] = ()) -> Verification:
+def _verification(
+    *differences: Difference,
+    unchecked: tuple[Unchecked, ...] = (),
+    compared: str | None = None,
+) -> Verification:
     return Verification(
         rows=1,
         restores={"state": 1},
@@ -61,6 +66,8 @@ def _verification(*differences: Difference, unchecked: tuple[Unchecked, ...] = (
         different=len(differences),
         differences=differences,
         unchecked=unchecked,
+        against="own",
+        compared={} if compared is None else {"seed1": compared},
         promoted={},
         unverified={},
         wall_s=1,
@@ -147,6 +154,12 @@ def test_exact_means_that_nothing_is_left_open() -> None:
     assert _verification().exact == 2
     assert not _verification(Difference(_PLACE, "outcome", "queue_veh", 1, 2)).is_exact
     assert not _verification(unchecked=(Unchecked(_PLACE, "no run"),)).is_exact
+
+
+def test_run_that_is_not_the_users_own_is_not_exact() -> None:
+    """Though every number of the dataset's own bundle is right."""
+    assert _verification(compared=SAME).is_exact
+    assert not _verification(compared="at 5 s vehicle a is elsewhere").is_exact
 
 
 def test_place_names_the_decision() -> None:

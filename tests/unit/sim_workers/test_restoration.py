@@ -9,12 +9,24 @@ import pytest
 from shared.dataset import Action
 from shared.errors import HolderLost, RolloutError, RolloutRejected
 from shared.rewards import Metrics
-from sim_workers.messages import Open, Ready, Replay, Request, RolledOut, Rollout, Save
+from sim_workers.messages import (
+    Look,
+    Open,
+    Ready,
+    Replay,
+    Request,
+    RolledOut,
+    Rollout,
+    Save,
+    Seen,
+)
 from sim_workers.processes import Nursery
 from sim_workers.proof import Proof
 from sim_workers.restoration import FoundState, Restoration, Restorer
 from sim_workers.run_files import RunFiles
+from sim_workers.scenarios import CONFIG_NAME
 from sim_workers.statefile import make_state_id
+from sim_workers.unread_demand import RESTORE_CONFIG_NAME, Demand
 
 _VERIFIED_S = 60
 _ROLLOUT = Rollout(orders=(), observe=("c",), horizon_s=60, limit_s=1, trace_s=60)
@@ -64,6 +76,8 @@ class _World:
             match request:
                 case Rollout():
                     return _EXACT if self._is_exact else _OTHER
+                case Look():
+                    return Seen(digest="0")
                 case Replay(to_s=to_s):
                     self._world.replays.append(request)
                     self._time_s = to_s
@@ -77,17 +91,22 @@ def _raw(time_s: float) -> bytes:
     return f'<snapshot version="1" time="{time_s:.2f}"/>'.encode()
 
 
-def _found(time_s: float) -> FoundState:
+def _found(time_s: float, *, is_readable: bool = True) -> FoundState:
     """A state, and what a policy did five seconds before it."""
     state_id = make_state_id("town", time_s, _raw(time_s))
     actions = (Action(time_s=time_s - 5, tls_id="c", remaining_s=0),)
     proof = Proof(((_ROLLOUT, _EXACT),))
-    return FoundState(state_id, Path(f"{time_s:g}.xml"), time_s, actions, proof)
+    read = {} if is_readable else None
+    return FoundState(state_id, Path(f"{time_s:g}.xml"), read, "0", time_s, actions, proof)
 
 
 def _restorer(world: _World, folder: Path) -> Restorer:
-    files = RunFiles("town", Path("run.sumocfg"), Path("restore.sumocfg"), 7, 1.2)
-    return Restorer(cast("Nursery", world), files, folder / "draft", _VERIFIED_S)
+    scenario, drafts = folder / "scenario", folder / "drafts"
+    for each in (scenario, drafts):
+        each.mkdir()
+    (scenario / CONFIG_NAME).write_text('<configuration><net-file value="n.xml"/></configuration>')
+    files = RunFiles("town", scenario, Demand(scenario), 7, 1.2)
+    return Restorer(cast("Nursery", world), files, drafts / "draft", _VERIFIED_S)
 
 
 def _times_s(replay: Replay | None) -> list[float]:
@@ -105,7 +124,7 @@ def test_a_state_that_continues_exactly_is_restored_from_its_file(tmp_path: Path
     with _restorer(world, tmp_path) as restorer:
         assert restorer.restoration(_found(100)) == Restoration("state", None, _VERIFIED_S)
     (request,) = world.opened
-    assert (request.config, request.state_file) == ("restore.sumocfg", "100.xml")
+    assert (Path(request.config).name, request.state_file) == (RESTORE_CONFIG_NAME, "100.xml")
     assert (request.seed, request.scale) == (7, 1.2)
     assert world.living == 0
 
@@ -128,6 +147,14 @@ def test_the_latest_exact_state_is_the_anchor_of_those_after_it(tmp_path: Path) 
     assert world.replays == []
 
 
+def test_a_state_whose_reading_cannot_be_told_is_replayed(tmp_path: Path) -> None:
+    """Its file is not even tried, though it would continue by luck."""
+    world = _World(lambda request: True)
+    with _restorer(world, tmp_path) as restorer:
+        assert restorer.restoration(_found(100, is_readable=False)).restore == "replay"
+    assert [request.state_file for request in world.opened] == [None]
+
+
 @pytest.mark.parametrize(("age_s", "is_tried"), [(600, True), (601, False)])
 def test_an_old_anchor_is_not_used(age_s: int, is_tried: bool, tmp_path: Path) -> None:
     """Replaying from it would take longer than opening a state should."""
@@ -146,11 +173,11 @@ def test_whatever_is_not_exact_is_replayed_from_the_begin(tmp_path: Path) -> Non
             assert restorer.restoration(_found(time_s)) == Restoration("replay", None, 0)
         assert world.living == 1
     begun = [request for request in world.opened if request.state_file is None]
-    assert [request.config for request in begun] == ["run.sumocfg"]
+    assert [request.config for request in begun] == [str(tmp_path / "scenario" / CONFIG_NAME)]
     assert [replay.to_s for replay in world.replays] == [200, 300]
     assert list(map(_times_s, world.replays)) == [[95, 195], [295]]
     assert world.living == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "drafts").iterdir()) == []
 
 
 def test_a_run_that_does_not_repeat_itself_is_an_error(tmp_path: Path) -> None:
@@ -194,7 +221,7 @@ def test_going_on_knows_the_anchor_and_the_actions(tmp_path: Path) -> None:
     world = _World(_is_replayed)
     with _restorer(world, tmp_path) as restorer:
         restorer.take_actions(_found(100).actions)
-        restorer.take_anchor("town@100-x", Path("100.xml"), 100)
+        restorer.take_anchor("town@100-x", Path("100.xml"), 100, {})
         restorer.take_actions(_found(200).actions)
         assert restorer.restoration(_found(300)).anchor == "town@100-x"
     assert _times_s(world.opened[-1].replay) == [195, 295]

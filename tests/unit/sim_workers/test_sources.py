@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from shared.decisions import Decision, Extend, NextPhase
-from shared.states import Restore
+from shared.errors import RolloutRejected
+from shared.states import Fidelity, Restore
 from sim_workers.rollouts import RolloutTask
-from sim_workers.sources import Source, restore_of, source_of
+from sim_workers.sources import Source, check_end, fidelity_of, restore_of, source_of
 from sim_workers.store import StateStore, StoredState
 from tests.unit.sim_workers.datasets import write_dataset
 
@@ -83,3 +84,61 @@ def test_other_ways_back(
     state = _changed(state, restore=restore, anchor=anchor)
     task = dataclasses.replace(_task(state, _YES), reseed=reseed)
     assert (source_of(state, task), restore_of(state, task)) == expected
+
+
+def _run(state: StoredState, **fields: Any) -> StoredState:  # noqa: ANN401
+    runs = tuple(run.model_copy(update=fields) for run in state.manifest.simulations)
+    manifest = state.manifest.model_copy(update={"simulations": runs})
+    return dataclasses.replace(state, manifest=manifest)
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "compared_to_s", "horizon_s", "expected"),
+    [
+        ("own", 660.0, 60, "own"),
+        ("own", 660.0, 61, "unchecked"),
+        ("own", None, 60, "unchecked"),
+        ("bundle", 660.0, 60, "bundle"),
+        ("bundle", None, 61, "bundle"),
+        ("unchecked", None, 60, "unchecked"),
+    ],
+)
+def test_result_is_of_the_users_own_simulation_as_far_as_that_was_compared(
+    fidelity: Fidelity,
+    compared_to_s: float | None,
+    horizon_s: int,
+    expected: Fidelity,
+    state: StoredState,
+) -> None:
+    """The state is at 600 s; nothing is known of what comes after the comparison."""
+    state = _run(state, fidelity=fidelity, compared_to_s=compared_to_s)
+    assert fidelity_of(state, _task(state, _YES, horizon_s)) == expected
+
+
+def test_result_that_nothing_was_compared_with_is_unchecked(state: StoredState) -> None:
+    """Other seeds than the run's, and states whose restoring was not proven."""
+    state = _run(state, fidelity="own", compared_to_s=3600.0)
+    reseeded = dataclasses.replace(_task(state, _YES), reseed=3)
+    assert fidelity_of(state, reseeded) == "unchecked"
+    unverified = _changed(state, restore="unverified")
+    assert fidelity_of(unverified, _task(unverified, _YES)) == "unchecked"
+
+
+def _ending(state: StoredState, end_s: float | None) -> StoredState:
+    scenario = state.manifest.scenario.model_copy(update={"end_s": end_s})
+    manifest = state.manifest.model_copy(update={"scenario": scenario})
+    return dataclasses.replace(state, manifest=manifest)
+
+
+@pytest.mark.parametrize("end_s", [None, 660.0, 900.0])
+def test_horizon_up_to_the_end_is_accepted(end_s: float | None, state: StoredState) -> None:
+    """And any, where the configuration names no end."""
+    check_end(_ending(state, end_s), 60)
+
+
+@pytest.mark.parametrize(("end_s", "left_s"), [(659.5, "59 s"), (600.0, "0 s"), (300.0, "0 s")])
+def test_horizon_beyond_the_end_is_refused(end_s: float, left_s: str, state: StoredState) -> None:
+    """Nobody can say what would be true then; the message says how far one may go."""
+    with pytest.raises(RolloutRejected, match=f"at most {left_s}$") as refused:
+        check_end(_ending(state, end_s), 60)
+    assert refused.value.code == "beyond_end"

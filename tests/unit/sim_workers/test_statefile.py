@@ -38,9 +38,9 @@ def test_paths_and_dates_are_removed() -> None:
     assert b'<vehicle id="a" speed="1.25"/>' in normal
 
 
-def test_loader_time_becomes_the_time_of_the_state() -> None:
-    """It is the state's own time in milliseconds, so that no departure is skipped."""
-    assert b'time="12" loaderTime="600500"/>' in normalise_state(_STATE)
+def test_loader_time_is_kept() -> None:
+    """It says how far the run had read its demand, and is where reading goes on."""
+    assert b'time="12" loaderTime="605000"/>' in normalise_state(_STATE)
 
 
 def test_state_without_pending_demand_is_left_alone() -> None:

@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.dataset import Action
 from shared.errors import ErrorInfo, HolderLost, RolloutRejected, RolloutTimeout
 from shared.rewards import Metrics
 from sim_workers import worker as worker_module
-from sim_workers.messages import Open, RolledOut, Rollout
+from sim_workers.messages import Look, Open, Ready, Replay, RolledOut, Rollout, Seen
+from sim_workers.sources import Source
+from sim_workers.unread_demand import RESTORE_CONFIG_NAME
 from sim_workers.worker import (
     Bundle,
+    Landmark,
     StateRef,
     StateWorker,
     WorkerLimits,
@@ -19,8 +24,11 @@ from sim_workers.worker import (
     WorkerRollout,
 )
 
-_FILES = {"restore.sumocfg": b"<configuration/>", "scenario.sumocfg": b"<configuration/>"}
-_BUNDLE = Bundle(b"<snapshot/>", (), _FILES)
+_CONFIG = b'<configuration><net-file value="n"/></configuration>'
+_FILES = {"scenario.sumocfg": _CONFIG}
+_BUNDLE = Bundle(b"<snapshot/>", {}, (), _FILES)
+_DIGEST = "0123456789abcdef"
+_LANDMARK = Landmark(120, _DIGEST, (Action(time_s=5, tls_id="c", remaining_s=1),))
 
 
 @dataclass
@@ -28,6 +36,8 @@ class _World:
     """What happened to the holders, and what they should do."""
 
     opened: list[str] = field(default_factory=list)
+    configs: list[str] = field(default_factory=list)
+    """With which they were opened."""
     living: list[str] = field(default_factory=list)
     memory_mb: dict[str, float] = field(default_factory=dict)
     answers: list[Exception | None] = field(default_factory=list)
@@ -38,6 +48,10 @@ class _World:
     """Told the ticket of each rollout while its answer is waited for."""
     cancelled: list[int] = field(default_factory=list)
     """Tickets that holders were told to end."""
+    digest: str = "0123456789abcdef"
+    """Of where everything is in every simulation."""
+    replays: list[Replay] = field(default_factory=list)
+    """Those of the ladder."""
 
 
 class _Holder:
@@ -61,6 +75,17 @@ class _Holder:
         assert limit_s > self._request.limit_s
         return RolledOut(metrics=_metrics(self._request.horizon_s))
 
+    def call(self, request: Look | Replay, reply: type[Any], limit_s: float) -> Seen | Ready:
+        assert limit_s > 0
+        if isinstance(request, Look):
+            return Seen(digest=self._world.digest)
+        self._world.replays.append(request)
+        return Ready(time_s=request.to_s)
+
+    def spawn(self, limit_s: float) -> "_Holder":
+        self._world.living.append("fork")
+        return _Holder(self._world, "fork")
+
     def own_memory_mb(self) -> float:
         return self._world.memory_mb.get(self._name, 1)
 
@@ -71,6 +96,8 @@ class _Holder:
 
 
 class _Nursery:
+    """Begins runs under the name ``begin``, and continues states under that of their folder."""
+
     world = _World()
 
     def __init__(self, max_memory_bytes: int) -> None:
@@ -79,9 +106,11 @@ class _Nursery:
     def open(self, request: Open, limit_s: float) -> _Holder:
         assert limit_s > 0
         assert Path(request.config).exists()
-        assert request.state_file is not None
-        assert Path(request.state_file).exists()
-        name = Path(request.state_file).stem
+        name = "begin"
+        if request.state_file is not None:
+            assert Path(request.state_file).exists()
+            name = Path(request.state_file).parent.name.removesuffix(".state")
+        self.world.configs.append(Path(request.config).name)
         self.world.opened.append(name)
         self.world.living.append(name)
         return _Holder(self.world, name)
@@ -118,8 +147,8 @@ def worker(world: _World) -> Iterator[StateWorker]:
     worker.close()
 
 
-def _ref(name: str) -> StateRef:
-    return StateRef(name, "town", 1, 1.0, 600, "run", "file")
+def _ref(name: str, source: Source = "file", digest: str | None = None) -> StateRef:
+    return StateRef(name, "town", 1, 1.0, 600, "run", source, digest=digest)
 
 
 def _rollout(horizon_s: int = 10, remaining_s: float = 100, ticket: int = 0) -> WorkerRollout:
@@ -162,13 +191,13 @@ def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
 def test_scenario_is_sent_once(worker: StateWorker) -> None:
     """A second state of a scenario comes without the scenario's files."""
     _run(worker, "a")
-    outcomes = worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", (), None))
+    outcomes = worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", {}, (), None))
     assert _results(outcomes) == [_metrics(10)]
 
 
 def test_state_without_its_scenario_is_not_enough(worker: StateWorker) -> None:
     """The scenario's files are needed, too."""
-    assert worker.run(_ref("a"), [_ROLLOUT], Bundle(b"<snapshot/>", (), None)) is None
+    assert worker.run(_ref("a"), [_ROLLOUT], Bundle(b"<snapshot/>", {}, (), None)) is None
 
 
 def test_outcomes_stand_in_the_order_of_the_rollouts(worker: StateWorker) -> None:
@@ -291,3 +320,75 @@ def test_cancellations_are_forgotten_with_their_batch(worker: StateWorker) -> No
     worker.cancel([1])
     assert _code(_run(worker, "a", _rollout(ticket=1))[0]) == "cancelled"
     assert _run(worker, "a", _rollout(ticket=1)) == [_metrics(10)]
+
+
+def _first(worker: StateWorker, ref: StateRef, bundle: Bundle) -> Metrics | ErrorInfo:
+    (result,) = _results(worker.run(ref, [_ROLLOUT], bundle))
+    return result
+
+
+def test_replayed_state_is_recognised(worker: StateWorker, world: _World) -> None:
+    """It comes to where it was when the dataset was built, and is scored."""
+    bundle = Bundle(None, None, (), _FILES)
+    assert _first(worker, _ref("a", "begin", _DIGEST), bundle) == _metrics(10)
+    assert world.replays[-1].to_s == 600
+
+
+@pytest.mark.parametrize(("source", "rungs"), [("begin", ["begin", "fork"]), ("anchor", [])])
+def test_replay_to_another_state_is_refused(
+    source: Source, rungs: list[str], worker: StateWorker, world: _World
+) -> None:
+    """SUMO computes another simulation here: no number of it is given, and no holder is kept."""
+    world.digest = "f" * 16
+    state = None if source == "begin" else b"<snapshot/>"
+    bundle = Bundle(state, {}, (), _FILES)
+    result = _first(worker, _ref("a", source, _DIGEST), bundle)
+    assert _code(result) == "environment_differs"
+    assert isinstance(result, ErrorInfo)
+    assert "state a" in result.message
+    assert world.living == rungs
+
+
+def test_run_that_depends_on_its_environment_is_recognised_once(
+    worker: StateWorker, world: _World
+) -> None:
+    """By a moment of it, before the first of its states is scored; for later ones that holds."""
+    bundle = Bundle(b"<snapshot/>", {}, (), _FILES, _LANDMARK)
+    assert _first(worker, _ref("a"), bundle) == _metrics(10)
+    assert world.opened == ["begin", "a"]
+    assert world.replays[-1] == Replay(to_s=120, actions=_LANDMARK.actions)
+    assert _first(worker, _ref("b"), bundle) == _metrics(10)
+    assert world.opened == ["begin", "a", "b"]
+
+
+def test_run_that_is_another_one_here_is_refused(worker: StateWorker, world: _World) -> None:
+    """Even a state whose file would continue; and it is looked at again the next time."""
+    world.digest = "f" * 16
+    bundle = Bundle(b"<snapshot/>", {}, (), _FILES, _LANDMARK)
+    for _ in range(2):
+        result = _first(worker, _ref("a"), bundle)
+        assert _code(result) == "environment_differs"
+    assert "a" not in world.opened
+    world.digest = _DIGEST
+    assert _first(worker, _ref("a"), bundle) == _metrics(10)
+
+
+@pytest.mark.parametrize(
+    ("read", "more", "config"),
+    [
+        ({}, {}, RESTORE_CONFIG_NAME),
+        (None, {}, "scenario.sumocfg"),
+        ({}, {RESTORE_CONFIG_NAME: _CONFIG}, RESTORE_CONFIG_NAME),
+        (None, {RESTORE_CONFIG_NAME: _CONFIG}, RESTORE_CONFIG_NAME),
+    ],
+)
+def test_state_is_continued_with_what_its_run_had_not_read(
+    read: dict[str, int] | None,
+    more: dict[str, bytes],
+    config: str,
+    worker: StateWorker,
+    world: _World,
+) -> None:
+    """Or as plain SUMO does where nobody knows; old datasets have a configuration for that."""
+    _first(worker, _ref("a"), Bundle(b"<snapshot/>", read, (), _FILES | more))
+    assert world.configs == [config]
