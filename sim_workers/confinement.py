@@ -42,6 +42,7 @@ __all__ = [
     "confine_simulation",
     "confined_program",
     "environment",
+    "libraries",
     "own_loopback",
     "probe",
     "python_command",
@@ -123,6 +124,7 @@ def confine_simulation() -> bool:
 
     States are saved through ``memfd`` files. Returns whether seccomp is there.
     """
+    seccomp.prepare(seccomp.DENIED_TO_STRANGERS)
     landlock.restrict(Rules(write=(_NOWHERE,), execute=(), own_domain=True))
     return seccomp.deny(seccomp.ALWAYS_DENIED)
 
@@ -196,8 +198,12 @@ def probe() -> Confinement:
         return Confinement(False, False, False, 0, False)
 
 
+@cache
 def libraries() -> tuple[Path, ...]:
-    """What any process here reads: code of Python, of SUMO and of the system, and their data."""
+    """What any process here reads: code of Python, of SUMO and of the system, and their data.
+
+    As it is when this is first called, so that a process may call it for those that it forks.
+    """
     folders = [*map(Path, _SYSTEM), *_python_folders()]
     code = [path for path in _imported() if not any(path.is_relative_to(f) for f in folders)]
     return (*folders, *code, *_data_folders())

@@ -43,7 +43,7 @@ from shared.errors import (
     RolloutRejected,
     RolloutTimeout,
 )
-from sim_workers.confinement import before_stepping, read_only
+from sim_workers.confinement import before_stepping, libraries, read_only
 from sim_workers.engine import SUMO_ERRORS, Simulation
 from sim_workers.isolation import limit_memory, use_memory_reserve
 from sim_workers.messages import (
@@ -95,6 +95,7 @@ def main() -> None:
     faulthandler.enable()  # a fault in SUMO leaves its name in the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended holders and rollouts
+    libraries()  # for every holder
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         while received := _receive_descriptors(control):

@@ -13,8 +13,9 @@ import ctypes
 import platform
 import struct
 from dataclasses import dataclass
+from functools import cache
 
-__all__ = ["ALWAYS_DENIED", "DENIED_TO_STRANGERS", "deny"]
+__all__ = ["ALWAYS_DENIED", "DENIED_TO_STRANGERS", "deny", "prepare"]
 
 _SET_MODE_FILTER = 1
 _SPEC_ALLOW = 4
@@ -169,17 +170,24 @@ def deny(calls: frozenset[str]) -> bool:
     if machine is None:
         return False
     program = _program(machine, calls)
-    code = ctypes.create_string_buffer(program, len(program))
-    filter_ = _Filter(len(program) // 8, ctypes.addressof(code))
+    filter_ = _Filter(len(program) // 8, program)
     number = (317, 277)[machine.column]
     result: int = _LIBC.syscall(number, _SET_MODE_FILTER, _SPEC_ALLOW, ctypes.byref(filter_))
     return result == 0
 
 
+def prepare(calls: frozenset[str]) -> None:
+    """Writes the filter that :func:`deny` needs, so that forked processes find it written."""
+    machine = _MACHINES.get(platform.machine())
+    if machine is not None:
+        _program(machine, calls)
+
+
 class _Filter(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
 
 
+@cache
 def _program(machine: _Machine, calls: frozenset[str]) -> bytes:
     """The filter: instructions of 8 bytes; jumps say how many to skip if so, and if not."""
     numbers = [_NUMBERS[name][machine.column] for name in sorted(calls)]
