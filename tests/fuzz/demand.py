@@ -248,6 +248,18 @@ def _in_additional(d: Drawing) -> Part:
     return Part(("demand in additional files",), tuple(lines))
 
 
+def _flow_in_additional(d: Drawing) -> Part:
+    """A flow that stands in an additional file, which is read at once."""
+    rate_name, rate = d.rng.choice(_RATES)
+    start, end = d.ends()
+    text = (
+        f'<flow id="{d.prefix}" begin="{d.begin_s}" end="{d.end_s}" {rate(d.rng)} '
+        f'from="{start}" to="{end}"/>'
+    )
+    line = Line("extra.add.xml", d.begin_s, text)
+    return Part(("demand in additional files", rate_name), (line,))
+
+
 def _buses(d: Drawing) -> Part:
     """Buses that stop where they are told to."""
     file, way = d.file(), d.network.walk(d.rng, 4)
@@ -323,6 +335,7 @@ DEMAND: tuple[tuple[int, Callable[[Drawing], Part]], ...] = (
     (2, _unsorted),
     (1, _accented),
     (1, _in_additional),
+    (1, _flow_in_additional),
     (1, _buses),
 )
 """Weight and function of each kind of demand for any network."""

@@ -58,7 +58,7 @@ def _demand(
     rng: random.Random, network: Network, begin_s: int, end_s: int, *, has_crossings: bool
 ) -> list[Part]:
     files: tuple[str, ...] = ("cars.rou.xml",)
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         files = ("cars.rou.xml", "vans.rou.xml", "more.rou.xml")[: rng.randint(2, 3)]
     drawing = Drawing(rng, network, begin_s, end_s, files)
     weights, kinds = zip(*DEMAND, strict=True)
@@ -113,9 +113,11 @@ def _settings(rng: random.Random, tls_ids: tuple[str, ...], features: set[str]) 
 
 def _styles(rng: random.Random) -> tuple[str, ...]:
     chances = {
-        "default namespace": 0.05,
+        "default namespace": 0.07,
         "percent-encoded names": 0.04,
         "accents in file names": 0.03,
+        "variables in file names": 0.03,
+        "gzipped": 0.03,
     }
     styles = [style for style, chance in chances.items() if rng.random() < chance]
     return tuple(styles[:2] if "default namespace" in styles else styles[:1])

@@ -34,6 +34,7 @@ _MODIFIERS = (
     ("crossings", 0.3, ("--sidewalks.guess", "--crossings.guess")),
     ("actuated programs", 0.12, ("--tls.default-type=actuated",)),
     ("delay-based programs", 0.05, ("--tls.default-type=delay_based",)),
+    ("NEMA controllers", 0.02, ("--tls.default-type=NEMA",)),
     ("bicycle lanes", 0.07, ("--bikelanes.guess",)),
 )
 
@@ -76,7 +77,8 @@ def draw_network(rng: random.Random) -> tuple[tuple[str, ...], tuple[str, ...]]:
         given.append("--no-turnarounds")
     features = [kind]
     for feature, share, more in _MODIFIERS:
-        if rng.random() < share and not (feature == "delay-based programs" and len(features) > 1):
+        has_type = any(option.startswith("--tls.default-type") for option in given)
+        if rng.random() < share and not (has_type and more[0].startswith("--tls.default-type")):
             features.append(feature)
             given.extend(more)
     return tuple(features), tuple(given)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.fuzz.scenario import Settings
+from tests.fuzz.scenario import ENVIRONMENT, Settings
 
 __all__ = ["Built", "Refused", "Row", "build", "score", "served"]
 
@@ -80,6 +80,7 @@ def build(config: Path, out: Path, asked: Settings) -> Built | Refused:
             capture_output=True,
             text=True,
             timeout=_LIMIT_S,
+            env=os.environ | ENVIRONMENT,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -1,5 +1,6 @@
 """A generated scenario: parts that can each be left out, and the files that they make up."""
 
+import gzip
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -7,7 +8,17 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-__all__ = ["DEFINED", "LAST", "Line", "Option", "Part", "Scenario", "Settings", "write_scenario"]
+__all__ = [
+    "DEFINED",
+    "ENVIRONMENT",
+    "LAST",
+    "Line",
+    "Option",
+    "Part",
+    "Scenario",
+    "Settings",
+    "write_scenario",
+]
 
 DEFINED = -1.0
 """Where definitions stand in a route file: before all that departs."""
@@ -16,7 +27,14 @@ LAST = 1e9
 _NETWORK = "town.net.xml"
 _ENDINGS = {"net-file": ".net.xml", "route-files": ".rou.xml", "additional-files": ".add.xml"}
 _NAMESPACE = ' xmlns="http://sumo.dlr.de/xsd"'
-_SPACED = {"percent-encoded names": "my {}", "accents in file names": "Straße {}"}
+_PATTERNS = {
+    "percent-encoded names": "my {}",
+    "accents in file names": "Straße {}",
+    "variables in file names": "mine-{}",
+}
+_VARIABLE = "FUZZ_TOWN"
+ENVIRONMENT = {_VARIABLE: "mine-"}
+"""What names with variables need in the environment of whoever reads the configuration."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +141,17 @@ class Scenario:
 def write_scenario(scenario: Scenario, network: Path, folder: Path) -> Path:
     """Writes a scenario as a user would have it, and gives its configuration."""
     folder.mkdir(parents=True)
-    pattern = next((_SPACED[style] for style in scenario.styles if style in _SPACED), "{}")
-    names = {name: pattern.format(name) for name in _files(scenario.parts)}
-    (folder / pattern.format(_NETWORK)).write_bytes(network.read_bytes())
-    for name, written in names.items():
-        (folder / written).write_text(_content(scenario, name), encoding="utf-8")
-    named = [*names.values(), pattern.format(_NETWORK)]
-    if "percent-encoded names" in scenario.styles:
-        named = [quote(name) for name in named]
+    contents = {name: _content(scenario, name).encode() for name in _files(scenario.parts)}
+    contents[_NETWORK] = network.read_bytes()
+    for name, content in contents.items():
+        path = folder / _pattern(scenario).format(name)
+        if "gzipped" in scenario.styles:
+            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content))
+        else:
+            path.write_bytes(content)
+    named = [_in_config(scenario, name) for name in contents]
     given = {
-        option: ",".join(name for name in named if name.endswith(ending))
+        option: ",".join(name for name in named if name.removesuffix(".gz").endswith(ending))
         for option, ending in _ENDINGS.items()
     } | {option.name: option.value for option in scenario.options}
     config = folder / f"{scenario.name}.sumocfg"
@@ -141,6 +160,21 @@ def write_scenario(scenario: Scenario, network: Path, folder: Path) -> Path:
         "\n".join(["<sumoConfiguration>", *lines, "</sumoConfiguration>", ""]), encoding="utf-8"
     )
     return config
+
+
+def _pattern(scenario: Scenario) -> str:
+    """How a file is called."""
+    return next((_PATTERNS[style] for style in scenario.styles if style in _PATTERNS), "{}")
+
+
+def _in_config(scenario: Scenario, name: str) -> str:
+    """How the configuration names a file."""
+    written = _pattern(scenario).format(name)
+    if "percent-encoded names" in scenario.styles:
+        written = quote(written)
+    if "variables in file names" in scenario.styles:
+        written = f"${{{_VARIABLE}}}{name}"
+    return f"{written}.gz" if "gzipped" in scenario.styles else written
 
 
 def _files(parts: Iterable[Part]) -> list[str]:

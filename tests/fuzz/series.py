@@ -95,6 +95,7 @@ class Series:
                 last = found
             return found.kind == trial.kind
 
+        self.say(f"  making {trial.scenario.name} smaller")
         shrink(trial.scenario, fails, self.tries)
         return last
 

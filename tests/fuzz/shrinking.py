@@ -12,6 +12,7 @@ _NETWORK_OPTIONS = {
     "crossings": ("--sidewalks.guess", "--crossings.guess"),
     "actuated programs": ("--tls.default-type=actuated",),
     "delay-based programs": ("--tls.default-type=delay_based",),
+    "NEMA controllers": ("--tls.default-type=NEMA",),
     "bicycle lanes": ("--bikelanes.guess",),
 }
 """What can be left out of a network without another name for any of its edges."""

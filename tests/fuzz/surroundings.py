@@ -9,6 +9,8 @@ from tests.fuzz.scenario import DEFINED, Line, Option, Part
 __all__ = ["SURROUNDINGS", "draw_options"]
 
 _FILE = "signals.add.xml"
+_TOGETHER = 0.6
+"""How often two devices with shares occur together: all draw from one generator."""
 _ACCENTED = "Löschzug0/0"
 
 
@@ -84,6 +86,21 @@ def _speed_sign(rng: random.Random, network: Network, tls_id: str, begin_s: int)
     return Part(("variable speed sign",), (Line("signs.add.xml", DEFINED, text),))
 
 
+def _calibrator(rng: random.Random, network: Network, tls_id: str, begin_s: int) -> Part:
+    """A calibrator that adds and removes vehicles to reach a flow."""
+    way = network.walk(rng)
+    route = f'<route id="calibrated" edges="{" ".join(way)}"/>'
+    flow = (
+        f'<flow begin="{begin_s}" end="{begin_s + 300}" route="calibrated" '
+        f'vehsPerHour="{rng.choice((150, 500))}" speed="10"/>'
+    )
+    text = f'<calibrator id="k" edge="{way[0]}" pos="5" period="30" output="k.xml">{flow}'
+    return Part(
+        ("calibrator",),
+        tuple(Line("calibrator.add.xml", DEFINED, t) for t in (route, f"{text}</calibrator>")),
+    )
+
+
 SURROUNDINGS: tuple[tuple[float, Callable[[random.Random, Network, str, int], Part]], ...] = (
     (0.1, _additional_program),
     (0.06, _waut_to_program),
@@ -91,6 +108,7 @@ SURROUNDINGS: tuple[tuple[float, Callable[[random.Random, Network, str, int], Pa
     (0.1, _closure),
     (0.1, _detectors),
     (0.04, _speed_sign),
+    (0.03, _calibrator),
 )
 """How often each is drawn. Only one of those that write a program."""
 
@@ -108,7 +126,8 @@ def _silent_device(rng: random.Random) -> list[Option]:
     """Devices that only write, and draw all the same."""
     name = rng.choice(("fcd", "fcd", "emissions", "tripinfo", "ssm", "vehroute"))
     value = rng.choice(("0", "0.2", "0.5"))
-    return [Option("share of a writing device", f"device.{name}.probability", value)]
+    given = [Option("share of a writing device", f"device.{name}.probability", value)]
+    return given + (_rerouting(rng) if rng.random() < _TOGETHER else [])
 
 
 def _device(rng: random.Random) -> list[Option]:
@@ -144,12 +163,12 @@ _OPTIONS: tuple[tuple[float, Callable[[random.Random], list[Option]]], ...] = (
     (0.05, _chosen("summary output", "summary-output", "summary.xml")),
     (0.04, _chosen("fcd output", "fcd-output", "fcd.xml")),
     (0.03, _chosen("default departure", "default.departlane", "random", "first")),
+    (0.03, _chosen("pedestrian model", "pedestrian.model", "nonInteracting")),
     (0.02, _chosen("mesoscopic", "mesosim", "true")),
 )
 
 
 def draw_options(rng: random.Random) -> tuple[Option, ...]:
     """Options of the configuration, each with its own chance."""
-    return tuple(
-        option for chance, draw in _OPTIONS if rng.random() < chance for option in draw(rng)
-    )
+    drawn = [option for chance, draw in _OPTIONS if rng.random() < chance for option in draw(rng)]
+    return tuple({option.name: option for option in drawn}.values())

@@ -11,7 +11,7 @@ from tests.fuzz import product
 from tests.fuzz.networks import Network
 from tests.fuzz.own_run import Answer, Question, Request, SumoRefused, ask
 from tests.fuzz.product import Built, Refused, Row
-from tests.fuzz.scenario import Scenario, write_scenario
+from tests.fuzz.scenario import ENVIRONMENT, Scenario, write_scenario
 
 __all__ = [
     "FAILURES",
@@ -92,8 +92,8 @@ def try_scenario(scenario: Scenario, network: Network, work: Path) -> Trial:
     questions = tuple(_questions(built.rows))
     own = replace(own, questions=questions, actions=built.actions)
     try:
-        answers = ask(own)
-        alone = ask(replace(own, questions=questions[-1:], is_alone=True))
+        answers = ask(own, **ENVIRONMENT)
+        alone = ask(replace(own, questions=questions[-1:], is_alone=True), **ENVIRONMENT)
     except SumoRefused as exc:
         return Trial(scenario, Verdict.ACCEPTED_WRONGLY, str(exc), built=built)
     if alone != answers[-1:]:
@@ -112,7 +112,7 @@ def is_unsteady(trial: Trial, work: Path) -> bool:
     own = replace(
         _request(trial.scenario, config), questions=questions, actions=trial.built.actions
     )
-    return ask(own, **_OTHER_ADDRESSES) != list(trial.answers)
+    return ask(own, **ENVIRONMENT, **_OTHER_ADDRESSES) != list(trial.answers)
 
 
 def try_served(trials: Sequence[Trial], work: Path) -> list[Trial]:
@@ -163,7 +163,7 @@ def _judge_refusal(scenario: Scenario, refused: Refused, own: Request) -> Trial:
     if refused.code in documented:
         return Trial(scenario, Verdict.REFUSED, detail)
     try:
-        ask(own)
+        ask(own, **ENVIRONMENT)
     except SumoRefused as exc:
         return Trial(scenario, Verdict.INVALID, f"{detail} / SUMO: {exc}")
     is_crash = refused.code in ("crashed", "too_slow")
