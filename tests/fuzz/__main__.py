@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.fuzz.scenario import Scenario
@@ -22,7 +23,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the series")
     parser.add_argument("--count", type=int, default=200, help="scenarios")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
+    parser.add_argument("--only", type=int, nargs="*", help="these numbers alone")
     parser.add_argument("--tries", type=int, default=24, help="to make a failing one smaller")
+    parser.add_argument("--jobs", type=int, default=1, help="scenarios at once")
     parser.add_argument("--work", type=Path, default=Path("runs/fuzz"), help="folder")
     parser.add_argument(
         "--case", type=Path, action="append", help="try kept cases alone: a file, or 'all'"
@@ -43,6 +46,11 @@ def _show(series: Series) -> None:
     _say(f"\n{'feature':34} {'scenarios':>9} {'failed':>7}")
     for feature, count, failed in series.feature_table():
         _say(f"{feature:34} {count:9} {failed or '':>7}")
+    for verdict, count in Counter(each.verdict for each in series.trials).most_common():
+        _say(f"{count:4} {verdict}")
+
+
+def _show_cases(series: Series) -> None:
     for case in series.cases:
         name = case.scenario.name
         _say(f"\n{series.alike[name]} like {name} (kept in {series.work}/cases): {case.kind}")
@@ -55,15 +63,18 @@ def main() -> int:
     if given.case:
         files = sorted(_CASES.glob("*.json")) if given.case == [Path("all")] else given.case
         return 1 if _try_cases(files, given.work) else 0
-    series = Series(given.seed, given.work.absolute(), _say, given.tries)
+    series = Series(given.seed, given.work.absolute(), _say)
     began = time.monotonic()
-    series.run(given.first, given.count)
+    series.run(given.only or range(given.first, given.first + given.count), given.jobs)
     _show(series)
+    series.explain(given.tries)
+    _show_cases(series)
     failed = sum(trial.verdict in FAILURES for trial in series.trials)
-    compared = sum(trial.compared for trial in series.trials)
+    answers = [answer for trial in series.trials for answer in trial.answers]
+    queued = sum(any(answer.queue) for answer in answers)
     _say(
-        f"\n{len(series.trials)} scenarios, {compared} decisions compared, {failed} failed, "
-        f"{time.monotonic() - began:.0f} s"
+        f"\n{len(series.trials)} scenarios, {failed} failed; {len(answers)} decisions compared, "
+        f"{queued} of them with a queue; {time.monotonic() - began:.0f} s"
     )
     return 1 if failed else 0
 

@@ -1,6 +1,7 @@
 """Draws one scenario: the same seed and number give the same one, always."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 from tests.fuzz.demand import DEMAND, ON_FOOT, Drawing
@@ -22,8 +23,11 @@ def draw_scenario(seed: int, number: int, networks: Path) -> tuple[Scenario, Net
         networks: Where networks are kept.
     """
     rng = random.Random(f"{seed}/{number}")
-    features, options = draw_network(rng)
-    network = make_network(options, networks)
+    while True:
+        features, options = draw_network(rng)
+        network = make_network(options, networks)
+        if _signals_with_choice(network):
+            break
     begin_s, end_s = rng.choice((0, 0, 0, 25_200)), rng.choice((300, 360, 420))
     end_s += begin_s
     tls_ids = _signals(rng, network)
@@ -44,13 +48,19 @@ def draw_scenario(seed: int, number: int, networks: Path) -> tuple[Scenario, Net
     return scenario, network
 
 
+def _signals_with_choice(network: Network) -> list[str]:
+    """Signals with two greens at least, those with the most phases first."""
+    found = [
+        tls_id
+        for tls_id, phases in sorted(network.programs.items())
+        if sum("G" in letters or "g" in letters for _, letters in phases) > 1
+    ]
+    return sorted(found, key=lambda tls_id: -len(network.programs[tls_id]))
+
+
 def _signals(rng: random.Random, network: Network) -> tuple[str, ...]:
-    """One or two of the signals with the most phases that show green."""
-    greens = {
-        tls_id: sum("G" in letters or "g" in letters for _, letters in phases)
-        for tls_id, phases in network.programs.items()
-    }
-    ranked = sorted(greens, key=lambda tls_id: (-len(network.programs[tls_id]), tls_id))[:4]
+    """One or two of the signals with the most phases."""
+    ranked = _signals_with_choice(network)[:4]
     return tuple(sorted(rng.sample(ranked, min(2, len(ranked)))))
 
 
@@ -124,6 +134,4 @@ def _styles(rng: random.Random) -> tuple[str, ...]:
 
 
 def _with_option(scenario: Scenario, option: Option) -> Scenario:
-    from dataclasses import replace
-
     return replace(scenario, options=(*scenario.options, option))

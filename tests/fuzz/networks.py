@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+import threading
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
@@ -91,12 +92,14 @@ def make_network(options: tuple[str, ...], folder: Path) -> Network:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         program = sumo_program("netgenerate")
+        fresh = folder / f"{digest}.{threading.get_ident()}.net.xml"
         subprocess.run(
-            [program, *options, "--no-warnings", f"--output-file={path}"],
+            [program, *options, "--no-warnings", f"--output-file={fresh}"],
             check=True,
             capture_output=True,
             env=os.environ | {"SUMO_HOME": str(program.parents[1])},
         )
+        fresh.replace(path)  # others may be generating the same
     return _read(path)
 
 

@@ -84,15 +84,18 @@ def ask(request: Request, **environment: str) -> list[Answer]:
         SumoRefused: It does not run.
     """
     needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.own_run"],
-        input=json.dumps(asdict(request)),
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT_S,
-        env=needed | {"LANG": "C.UTF-8"} | environment,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.own_run"],
+            input=json.dumps(asdict(request)),
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+            env=needed | {"LANG": "C.UTF-8"} | environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise SumoRefused(f"it has not ended after {_LIMIT_S} s") from exc
     if done.returncode != 0:
         raise SumoRefused(done.stderr.strip()[-1500:] or f"ended with {done.returncode}")
     return [Answer(**answer) for answer in json.loads(done.stdout.rsplit("\n", 2)[-2])]

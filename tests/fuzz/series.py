@@ -3,7 +3,8 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,12 @@ from tests.fuzz.trial import FAILURES, Trial, Verdict, is_unsteady, try_scenario
 
 __all__ = ["Series", "try_case"]
 
-_PLAIN = {"grid", "spider", "random", "seed given", "decisions: extend", "policy: program", "end"}
+_EVERY = 3
+"""Of the exact scenarios, one in so many is scored over HTTP."""
+_PLAIN = {
+    *("grid", "spider", "random", "end", "begin in the morning", "only replays"),
+    *("seed given", "seed in the configuration", "decisions: extend", "policy: program"),
+}
 """What nearly every scenario has, and what therefore explains nothing."""
 
 
@@ -26,31 +32,38 @@ class Series:
     seed: int
     work: Path
     say: Callable[[str], None]
-    tries: int = 24
-    """How many smaller scenarios are tried of each that fails; 0 shrinks none."""
     trials: list[Trial] = field(default_factory=list)
     cases: list[Trial] = field(default_factory=list)
     """Of each kind of failure, the smallest scenario."""
     alike: Counter[str] = field(default_factory=Counter)
     """By name of a case, how many scenarios fail as it does."""
 
-    def run(self, first: int, count: int, batch: int = 20) -> None:
-        """Tries scenarios; those of a batch that are exact are then scored over HTTP."""
-        for start in range(first, first + count, batch):
-            numbers = range(start, min(start + batch, first + count))
-            self._run_batch(numbers)
+    def run(self, numbers: Sequence[int], jobs: int) -> None:
+        """Tries scenarios, some at once; a share of those that are exact is scored over HTTP."""
+        shutil.rmtree(self.work / "scenarios", ignore_errors=True)
+        with ThreadPoolExecutor(jobs) as pool:
+            self.trials = list(pool.map(self._try, numbers))
+        exact = [trial for trial in self.trials if trial.verdict is Verdict.EXACT]
+        chosen = exact[::_EVERY]
+        self.say(f"scoring {len(chosen)} of {len(exact)} exact scenarios over HTTP")
+        shutil.rmtree(self.work / "service", ignore_errors=True)
+        for served in try_served(chosen, self.work / "service"):
+            self._replace(served)
+            self.say(f"{served.scenario.name} over HTTP: {served.verdict} {served.detail}")
 
-    def _run_batch(self, numbers: range) -> None:
-        built = [self._try(number) for number in numbers]
-        served = try_served(built, self.work / f"service-{numbers[0]}")
-        self.trials += served
-        counts = Counter(trial.verdict for trial in self.trials)
-        said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-        self.say(f"{len(self.trials)} tried: {said}")
-        for trial in served:
-            if trial.verdict in FAILURES:
-                self._explain(trial)
-            shutil.rmtree(self._folder(trial.scenario), ignore_errors=True)
+    def explain(self, tries: int) -> None:
+        """Makes failing scenarios smaller, those with the fewest features first.
+
+        Args:
+            tries: How many smaller scenarios are tried of each that fails as no other one does.
+        """
+        failed = [trial for trial in self.trials if trial.verdict in FAILURES]
+        for trial in sorted(failed, key=lambda each: len(_essence(each))):
+            self._explain(trial, tries)
+
+    def _replace(self, trial: Trial) -> None:
+        names = [each.scenario.name for each in self.trials]
+        self.trials[names.index(trial.scenario.name)] = trial
 
     def _try(self, number: int) -> Trial:
         began = time.monotonic()
@@ -65,16 +78,16 @@ class Series:
     def _folder(self, scenario: Scenario) -> Path:
         return self.work / "scenarios" / scenario.name
 
-    def _explain(self, trial: Trial) -> None:
+    def _explain(self, trial: Trial, tries: int) -> None:
         """Finds a case that the trial is like, or makes one of it."""
         for case in self.cases:
             if case.kind == trial.kind and _essence(case) <= trial.scenario.features:
                 self.alike[case.scenario.name] += 1
                 return
         if is_unsteady(trial, self._folder(trial.scenario)):
-            self.trials[self.trials.index(trial)] = replace(trial, verdict=Verdict.UNSTEADY)
+            self._replace(replace(trial, verdict=Verdict.UNSTEADY))
             return
-        case = self._smallest(trial)
+        case = self._smallest(trial, tries)
         self.cases.append(case)
         self.alike[case.scenario.name] += 1
         self.say(f"  case {case.scenario.name}: {', '.join(sorted(_essence(case)))}: {case.detail}")
@@ -85,7 +98,7 @@ class Series:
         (kept / "case.json").write_text(case.scenario.to_json(), encoding="utf-8")
         (kept / "found.txt").write_text(f"{case.kind}\n{case.detail}\n", encoding="utf-8")
 
-    def _smallest(self, trial: Trial) -> Trial:
+    def _smallest(self, trial: Trial, tries: int) -> Trial:
         last = trial
 
         def fails(scenario: Scenario) -> bool:
@@ -96,7 +109,7 @@ class Series:
             return found.kind == trial.kind
 
         self.say(f"  making {trial.scenario.name} smaller")
-        shrink(trial.scenario, fails, self.tries)
+        shrink(trial.scenario, fails, tries)
         return last
 
     def feature_table(self) -> Iterator[tuple[str, int, int]]:

@@ -46,6 +46,9 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], tries: int) ->
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     """Scenarios with one thing less, the largest things first."""
     parts = scenario.parts
+    quick = replace(scenario.settings, only_replays=True, states=1)
+    if quick != scenario.settings:
+        yield replace(scenario, settings=quick)
     if len(parts) > 1:
         for index in range(len(parts)):
             yield replace(scenario, parts=parts[:index] + parts[index + 1 :])
@@ -66,7 +69,6 @@ def _simpler_settings(scenario: Scenario) -> Iterator[Scenario]:
     for simpler in (
         replace(settings, policy="program"),
         replace(settings, kind="extend"),
-        replace(settings, only_replays=False),
         replace(settings, tls_ids=settings.tls_ids[:1]),
     ):
         if simpler != settings:
