@@ -22,7 +22,7 @@ from shared.decisions import Extend
 from shared.rewards import Metrics
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.rollouts import RolloutTask
-from sim_workers.scenarios import RESTORE_CONFIG_NAME
+from sim_workers.scenarios import CONFIG_NAME
 from sim_workers.store import StateStore
 from sim_workers.worker import StateWorker, WorkerLimits
 from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout

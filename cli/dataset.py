@@ -1,6 +1,7 @@
 """``greenfork dataset``: make datasets of decision points."""
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,11 +20,13 @@ from rich.progress import (
 from rich.table import Table
 
 from cli import dataset_difficulty, dataset_plans, dataset_verify
+from cli.sumo_warnings import print_warnings
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
     from sim_workers.build_plan import BuildOptions, Execution
     from sim_workers.build_plan import Progress as Built
+    from sim_workers.fidelity import Comparison
 
 __all__ = ["app"]
 
@@ -146,6 +149,14 @@ def build(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs simulated at the same time. Default: the CPUs.")
     ] = None,
+    allow_deviation: Annotated[
+        bool,
+        typer.Option(
+            "--allow-deviation",
+            help="Go on where what is built is another simulation than the configuration's own. "
+            'Every result then says "fidelity": "bundle".',
+        ),
+    ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away what an interrupted build has left.")
     ] = False,
@@ -155,6 +166,9 @@ def build(
 
     A decision point is a moment at which a signal shows a green that has lasted at least its
     minimum and not yet its maximum.
+
+    Beside the build plain SUMO runs the configuration itself, untouched, and the two are compared
+    second by second. Where they differ the build is refused, and the first difference named.
 
     A build that was interrupted goes on where it was when the same command is given again.
     """
@@ -191,24 +205,27 @@ def build(
         only_replays=only_replays,
         eval_share=eval_share,
     )
-    execution = Execution(workers=workers, restart=restart)
-    manifest = _build_with_progress(locate_scenario(config), out, options, execution)
+    execution = Execution(workers=workers, restart=restart, allow_deviation=allow_deviation)
+    manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
     if as_json:
-        typer.echo(json.dumps({"dataset": str(out), "manifest": manifest.model_dump(mode="json")}))
+        body = {"dataset": str(out), "manifest": manifest.model_dump(mode="json")}
+        typer.echo(json.dumps(body))
     else:
-        _show(manifest, out)
+        _show(manifest, comparisons, out)
 
 
 def _build_with_progress(
     config: Path, out: Path, options: "BuildOptions", execution: "Execution"
-) -> "Manifest":
+) -> "tuple[Manifest, list[Comparison]]":
     from shared.errors import InputError
     from sim_workers.builder import build_dataset
 
     bar = _Bar(config.stem)
+    comparisons: list[Comparison] = []
     try:
         with bar:
-            return build_dataset(config, out, options, bar.show, execution)
+            manifest = build_dataset(config, out, options, bar.show, execution, comparisons.append)
+            return manifest, comparisons
     except InputError:
         raise
     except BaseException:
@@ -253,16 +270,25 @@ class _Bar:
         found = f"{built.states} states: {built.from_file} from file"
         if built.states > built.from_file:
             found += f", {built.from_anchor + built.from_begin} replayed"
+        found += f"; {built.compared} of {built.runs} runs compared"
         self._progress.update(
             self._task, completed=built.slots_done, total=built.slots, found=found
         )
 
 
-def _show(manifest: "Manifest", out: Path) -> None:
+def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) -> None:
     table = Table(title=f"Dataset {out}", show_header=False, title_justify="left")
     report = manifest.build
     table.add_row("scenario", manifest.scenario.scenario_id)
     table.add_row("runs", ", ".join(simulation.run for simulation in manifest.simulations))
+    table.add_row("compared with", _compared(manifest, comparisons))
+    for run in manifest.simulations:
+        if run.deviation is not None:
+            table.add_row("  deviates", f"{run.run}: {run.deviation}")
+        if run.sensitivity is not None:
+            said = f"{run.run}: from {run.sensitivity.time_s:g} s on; workers make sure of it"
+            table.add_row("  depends on addresses", said)
+    table.add_row("teleporting", _teleporting(manifest.scenario.time_to_teleport_s))
     table.add_row("states", str(report.states))
     table.add_row("  from their file", str(report.states - report.replayed))
     table.add_row("  from an earlier one", f"{report.anchored}, replayed")
@@ -276,9 +302,28 @@ def _show(manifest: "Manifest", out: Path) -> None:
     table.add_row("reproduce with", _recipe(manifest))
     if manifest.scenario.dropped_options:
         table.add_row("options left out", ", ".join(manifest.scenario.dropped_options))
+    if manifest.scenario.replaced_outputs:
+        table.add_row("outputs to nowhere", "; ".join(manifest.scenario.replaced_outputs))
     console = Console()
     console.print(table)
+    print_warnings(console, comparisons)
     console.print(f"Next: greenfork serve --dataset {out}")
+
+
+def _compared(manifest: "Manifest", comparisons: "Sequence[Comparison]") -> str:
+    """What the runs were compared with, how far, and what that took."""
+    own = sum(run.fidelity == "own" for run in manifest.simulations)
+    runs = len(manifest.simulations)
+    seconds = sum(run.end_s - run.begin_s for run in manifest.simulations)
+    took_s = sum(comparison.wall_s for comparison in comparisons)
+    return (
+        f"your configuration: {own} of {runs} runs the same, second by second "
+        f"({seconds:g} s simulated, in {took_s:.1f} s)"
+    )
+
+
+def _teleporting(time_s: float | None) -> str:
+    return "never" if time_s is None or time_s < 0 else f"after {time_s:g} s of waiting"
 
 
 def _recipe(manifest: "Manifest") -> str:

@@ -26,6 +26,12 @@ def verify(
         int | None, typer.Option(min=1, help="Rows to verify, at random. Default: all.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of that choice.")] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The .sumocfg that it was built from. Default: the original that it keeps."
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Simulations at once. Default: one a core.")
     ] = None,
@@ -37,13 +43,17 @@ def verify(
 ) -> None:
     """Compute stored outcomes again, each by a plain SUMO from the begin of its run.
 
+    SUMO runs the configuration that the dataset was built from, untouched, in a copy of its files.
+    A dataset of version 0.1 keeps no original: name it with --config, and if everything is the
+    same, the dataset is marked as the user's own simulation.
+
     Every metric must be the same to the last bit. Without stored outcomes, those that serving would
     give are compared. States that are unverified and turn out to be exact are marked as such. The
     exit status is 1 if anything differs or could not be checked.
     """
     from sim_workers.verification import VerifyOptions, verify_dataset
 
-    options = VerifyOptions(sample, seed, workers, engine)
+    options = VerifyOptions(sample, seed, workers, engine, config)
     with _progress() as advance:
         report = verify_dataset(dataset, options, advance)
     if as_json:
@@ -105,6 +115,8 @@ def _body(dataset: Path, report: "Verification") -> dict[str, object]:
         "differences": [_flat(one) for one in report.differences],
         "largest": {metric: _flat(one) for metric, one in report.largest().items()},
         "unchecked": [asdict(one.place) | {"reason": one.reason} for one in report.unchecked],
+        "against": report.against,
+        "compared": report.compared,
         "promoted": report.promoted,
         "unverified": report.unverified,
         "wall_s": report.wall_s,
@@ -126,6 +138,10 @@ def _show(dataset: Path, report: "Verification") -> None:
     modes = ", ".join(f"{count} {restore}" for restore, count in sorted(report.restores.items()))
     table = Table(title=f"Dataset {dataset}", show_header=False, title_justify="left")
     table.add_row("rows", f"{report.rows} ({modes})" if modes else "0")
+    against = {"own": "the user's own configuration", "bundle": "the dataset's own files"}
+    table.add_row("played in", against.get(report.against, report.against))
+    for run, found in report.compared.items():
+        table.add_row(f"run {run} beside the original", found)
     table.add_row("decisions checked", str(report.decisions))
     table.add_row("exact", str(report.exact))
     table.add_row("different", str(report.different))
@@ -143,6 +159,12 @@ def _show(dataset: Path, report: "Verification") -> None:
     if report.differences:
         console.print(_listed(report.differences))
     _say_rest(len(report.differences), "differences")
+    if report.against != "own":
+        typer.echo(
+            "This dataset keeps no original, so that only its own files could be played, which may "
+            "be another simulation than yours: give --config YOUR.sumocfg",
+            err=True,
+        )
     for unchecked in report.unchecked[:_MAX_LISTED]:
         typer.echo(f"not checked: {_said(unchecked.place)}: {unchecked.reason}", err=True)
     _say_rest(len(report.unchecked), "things that were not checked")

@@ -105,6 +105,7 @@ def _read(path: Path) -> _Cargo:
 def _read_dataset(root: Path) -> _Cargo:
     from shared.dataset import DatasetLayout
     from shared.errors import DatasetError
+    from sim_workers.scenarios import read_files
     from sim_workers.store import StateStore, read_manifest
 
     manifest, layout = read_manifest(root), DatasetLayout(root)
@@ -119,7 +120,7 @@ def _read_dataset(root: Path) -> _Cargo:
     if states:
         files = states[0].read_scenario()  # compared with its digest
     elif layout.scenario.is_dir():
-        files = {file.name: file.read_bytes() for file in layout.scenario.iterdir()}
+        files = read_files(layout.scenario)
     else:
         raise DatasetError(f"{layout.scenario} is not there")
     return _Cargo(manifest.scenario.name, files, states)

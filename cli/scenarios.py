@@ -1,11 +1,17 @@
 """``greenfork scenarios``: what can be simulated, and what is in it."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from cli.sumo_warnings import print_warnings
+
+if TYPE_CHECKING:
+    from sim_workers.fidelity import Comparison
+    from sim_workers.scenarios import Scenario
 
 __all__ = ["app"]
 
@@ -27,6 +33,74 @@ def list_scenarios(
         locate_scenario("resco:cologne1")  # says how to install the package
     for name in found:
         typer.echo(name)
+
+
+@app.command(epilog="Example: greenfork scenarios check my.sumocfg --seed 7")
+def check(
+    config: Annotated[str, typer.Argument(help="A .sumocfg, or resco:NAME.")],
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="SUMO's seed. Default: the configuration's.")
+    ] = None,
+    end: Annotated[
+        float | None,
+        typer.Option(help="Compare up to here, seconds. Default: its end, or an hour."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Compare what would be run here with plain SUMO of your own configuration.
+
+    Second by second, every vehicle, person and signal, in all digits; nothing is built. The exit
+    status is 1 if they differ, and the first difference is named.
+    """
+    from sim_workers.inspection import check_scenario
+    from sim_workers.resco import locate_scenario
+
+    path = locate_scenario(config)
+    with Console(stderr=True).status(f"Running {path.name} twice, side by side"):
+        scenario, run_seed, comparison = check_scenario(path, seed, end)
+    difference, sensitivity = comparison.difference, comparison.sensitivity
+    if as_json:
+        body = {
+            "scenario_id": scenario.scenario_id,
+            "seed": run_seed,
+            "fidelity": "own" if difference is None else "bundle",
+            "compared_to_s": comparison.compared_to_s,
+            "difference": None if difference is None else str(difference),
+            "depends_on_addresses_from_s": None if sensitivity is None else sensitivity.time_s,
+            "time_to_teleport_s": scenario.time_to_teleport_s,
+            "warnings": comparison.warnings,
+            "dropped_options": scenario.dropped_options,
+            "replaced_outputs": scenario.replaced_outputs,
+            "wall_s": comparison.wall_s,
+        }
+        typer.echo(json.dumps(body))
+    else:
+        console = Console()
+        _show_check(console, scenario, run_seed, comparison)
+        print_warnings(console, [comparison])
+    raise typer.Exit(0 if difference is None else 1)
+
+
+def _show_check(
+    console: Console, scenario: "Scenario", seed: int, comparison: "Comparison"
+) -> None:
+    if comparison.difference is None:
+        said = f"the same as your configuration with seed {seed}, second by second,"
+        said += f" up to {comparison.compared_to_s:g} s"
+    else:
+        said = f"another simulation than your configuration with seed {seed}:"
+        said += f" {comparison.difference}"
+    console.print(f"{scenario.scenario_id}: {said}", highlight=False, markup=False)
+    if comparison.sensitivity is not None:
+        console.print(
+            f"From {comparison.sensitivity.time_s:g} s on it depends on the order of addresses in "
+            "memory, as SUMO itself does; workers make sure that theirs is the same.",
+            highlight=False,
+        )
+    teleport_s = scenario.time_to_teleport_s
+    teleport = "never" if teleport_s < 0 else f"after {teleport_s:g} s of waiting"
+    console.print(f"teleporting: {teleport}", highlight=False)
+    console.print(f"took {comparison.wall_s:.1f} s", highlight=False)
 
 
 @app.command(epilog="Example: greenfork scenarios show resco:cologne1")

@@ -9,9 +9,9 @@ from shared.errors import InvalidDecision, UnknownSignal
 from shared.legality import check_legality
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem
-from shared.states import Restore
+from shared.states import Fidelity, Restore
 from sim_workers.rollouts import RolloutTask
-from sim_workers.sources import restore_of
+from sim_workers.sources import fidelity_of, restore_of
 from sim_workers.store import StateStore, StoredState
 
 __all__ = ["Candidate", "check_signal", "read_item"]
@@ -35,12 +35,19 @@ class Candidate:
 
     def restore(self, reward: RewardSpec) -> Restore | None:
         """How the state is brought back; None where there is nothing to roll out."""
+        task = self._first_task(reward)
+        return None if task is None else restore_of(self.state, task)
+
+    def fidelity(self, reward: RewardSpec) -> Fidelity | None:
+        """What is simulated; None where there is nothing to roll out."""
+        task = self._first_task(reward)
+        return None if task is None else fidelity_of(self.state, task)
+
+    def _first_task(self, reward: RewardSpec) -> RolloutTask | None:
         if self.error is not None:
             return None
         task = self.task(reward)
-        if reward.seeds is not None:
-            task = replace(task, reseed=reward.seeds[0])
-        return restore_of(self.state, task)
+        return task if reward.seeds is None else replace(task, reseed=reward.seeds[0])
 
     def task(self, reward: RewardSpec) -> RolloutTask:
         """The rollout of a legal candidate."""

@@ -23,7 +23,7 @@ from shared.scoring import Counts
 from shared.states import Restore, Simulator
 from sim_workers.flows import Purpose
 from sim_workers.rollouts import RolloutTask
-from sim_workers.sources import restore_of
+from sim_workers.sources import fidelity_of, restore_of
 from sim_workers.store import StateStore, StoredState
 
 __all__ = ["Choice", "Explored", "OutcomeExplorer", "Standing", "standings"]
@@ -130,6 +130,7 @@ class OutcomeExplorer:
             outcomes=outcomes,
             reference=_reference(reference, query, fetched.outcomes),
             restore=self._restore(choice, query),
+            fidelity=fidelity_of(choice.state, _task(choice, None, query)),
             counts=Counts.of(outcomes, fetched.rollouts),
             simulator=self._simulator,
         )

@@ -173,6 +173,7 @@ def _scored(request: ScoreRequest, candidate: Candidate, appraisal: Appraisal) -
         metrics=appraisal.shown_metrics(request.series),
         cached=appraisal.is_cached,
         restore=candidate.restore(request.reward),
+        fidelity=candidate.fidelity(request.reward),
     )
 
 
@@ -188,6 +189,7 @@ def _without_reward(
         decision=candidate.decision,
         decisions=candidate.item.decisions,
         restore=candidate.restore(request.reward),
+        fidelity=candidate.fidelity(request.reward),
         error=ErrorInfo.of(error),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.rewards import RewardSpec
 from sim_workers.rewards import needs_reference
 from sim_workers.rollouts import RolloutTask
-from sim_workers.sources import source_of
+from sim_workers.sources import fidelity_of, source_of
 from sim_workers.store import StoredState
 
 __all__ = ["KeyedTask", "SeedWork", "Work", "outcome_key", "reference_of", "work_of"]
@@ -88,10 +88,13 @@ def outcome_key(task: RolloutTask, state: StoredState, sumo_version: str) -> str
     record, signals = state.record, state.manifest.signals
     source = source_of(state, task)
     tls_ids = sorted({*task.observe, *(tls_id for tls_id, _ in task.decisions)})
-    identity = [
+    fidelity = fidelity_of(state, task)
+    identity: list[object] = [
         task.key(sumo_version),
         [record.scenario_id, record.seed, record.scale],
         [source, record.anchor if source == "anchor" else None],
         [[tls, signals[tls].min_green_s, signals[tls].max_green_s] for tls in tls_ids],
     ]
+    if fidelity != "bundle":  # which is all that ledgers of version 0.1 hold
+        identity.append(fidelity)
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()

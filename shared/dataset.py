@@ -9,7 +9,7 @@ from shared.decisions import Decision, DecisionKind
 from shared.model import WireModel
 from shared.rewards import Metrics
 from shared.signals import Signal
-from shared.states import Restore, Simulator
+from shared.states import Fidelity, Restore, Simulator
 
 __all__ = [
     "Action",
@@ -20,6 +20,7 @@ __all__ = [
     "Outcome",
     "Row",
     "ScenarioRef",
+    "Sensitivity",
     "SimulationRef",
 ]
 
@@ -56,6 +57,7 @@ class Row(WireModel):
     scale: float = 1.0
     """SUMO's ``--scale`` of the run it was saved from; 1 leaves the configuration's."""
     restore: Restore
+    fidelity: Fidelity = "bundle"
     difficulty: float = Field(ge=0, le=1)
     """0 easy to 1 hard; see :func:`shared.prompts.difficulty`."""
     outcomes: tuple[Outcome, ...] | None = None
@@ -71,6 +73,18 @@ class ScenarioRef(WireModel):
     """Its configuration, relative to the dataset."""
     dropped_options: tuple[str, ...]
     """Options of the original configuration that were left out, because they write or listen."""
+    replaced_outputs: tuple[str, ...] = ()
+    """Names of outputs in its files that lead nowhere now: the only bytes that were changed."""
+    original: tuple[str, ...] = ()
+    """Arguments for ``sumo``, run from within the dataset's folder, that are the user's own
+    configuration, untouched, and what was given beside it; without seed and scale. Empty where the
+    original is not known."""
+    variables: dict[str, str] = Field(default_factory=dict)
+    """Variables of the environment that the original names, and the values that they had."""
+    time_to_teleport_s: float | None = None
+    """After so long a wait SUMO takes a vehicle out of the way; below 0: never."""
+    end_s: float | None = None
+    """Where the configuration ends, seconds; no rollout goes beyond it. None: it names no end."""
 
 
 class Action(WireModel):
@@ -81,6 +95,19 @@ class Action(WireModel):
     tls_id: str
     remaining_s: float = Field(ge=0)
     """How much longer the current phase was to last, seconds."""
+
+
+class Sensitivity(WireModel):
+    """Where a run depends on the order in which memory was handed out while SUMO loaded it.
+
+    SUMO 1.28 keeps some of its links ordered by their addresses. A worker whose memory is ordered
+    otherwise would compute another simulation.
+    """
+
+    time_s: float
+    """The first second that is another one where memory is ordered otherwise."""
+    digest: str
+    """Of that second in the run as it was built, 16 hex digits."""
 
 
 class SimulationRef(WireModel):
@@ -101,6 +128,14 @@ class SimulationRef(WireModel):
     where the signals were left to their programs."""
     actions_sha256: str | None = None
     """Digest of that file, 64 hex digits: whoever replays the run can tell that it is whole."""
+    fidelity: Fidelity = "bundle"
+    """Whether it is the user's own simulation."""
+    compared_to_s: float | None = None
+    """Up to here it was compared with the user's own, second by second; None: it was not."""
+    deviation: str | None = None
+    """The first difference, where the user went on in spite of it."""
+    sensitivity: Sensitivity | None = None
+    """Where it depends on the order of addresses; None: it does not, or nobody looked."""
 
 
 class BuildReport(WireModel):
@@ -143,6 +178,7 @@ class DatasetLayout:
         self.root = root
         self.manifest = root / "manifest.json"
         self.scenario = root / "scenario"
+        self.original = root / "original"
         self.states = root / "states"
         self.index = root / "states" / "index.jsonl"
 

@@ -257,6 +257,12 @@ class ConfigError(InputError):
     code = "bad_config"
 
 
+class FidelityError(InputError):
+    """What would be run is another simulation than the user's own."""
+
+    code = "other_simulation"
+
+
 class RolloutError(GreenforkError):
     """One rollout could not be computed. Its reward is null."""
 

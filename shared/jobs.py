@@ -8,7 +8,7 @@ from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import Metrics, RewardSpec
 from shared.scoring import Counts, ScoreResult, SeedReward, Status
-from shared.states import Restore
+from shared.states import Fidelity, Restore
 
 __all__ = ["JobPage", "JobResult", "JobSpec", "JobStatus", "JobView"]
 
@@ -77,6 +77,7 @@ class JobResult(WireModel):
     decisions: dict[str, Decision] | None = None
     metrics: Metrics | None = None
     restore: Restore | None = None
+    fidelity: Fidelity | None = None
     error: ErrorInfo | None = None
 
     @classmethod

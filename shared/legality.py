@@ -119,6 +119,8 @@ def undecidable_reason(signal: Signal, program_id: str) -> str | None:
     """Why nothing can be decided at a signal that runs this program; None where something can."""
     if program_id not in signal.programs:
         return f"unknown program {program_id!r}"
+    if signal.programs[program_id].kind == "nema":
+        return "a NEMA controller runs it, whose phases cannot be set from outside"
     match len(_greens(signal, program_id)):
         case 0:
             return "no green phase"

@@ -9,7 +9,7 @@ from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import FollowUp, Metrics, RewardSpec, TermName
 from shared.scoring import Counts, TlsId
-from shared.states import Restore, Simulator
+from shared.states import Fidelity, Restore, Simulator
 
 __all__ = ["OutcomesQuery", "OutcomesResponse", "RankedOutcome", "ReferenceOutcome"]
 
@@ -74,5 +74,7 @@ class OutcomesResponse(WireModel):
     """The best first; equals in the order in which decisions are enumerated; failures last."""
     reference: ReferenceOutcome
     restore: Restore
+    fidelity: Fidelity
+    """Whether they were computed in the user's own simulation."""
     counts: Counts
     simulator: Simulator

@@ -10,7 +10,7 @@ from shared.decisions import Decision, DecisionKind
 from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import Metrics, RewardSpec
-from shared.states import Restore, Simulator
+from shared.states import Fidelity, Restore, Simulator
 
 __all__ = [
     "Counts",
@@ -114,6 +114,8 @@ class ScoreResult(WireModel):
     cached: bool = False
     """Whether every rollout behind the reward was known before this request."""
     restore: Restore | None = None
+    fidelity: Fidelity | None = None
+    """Whether it was computed in the user's own simulation; null where nothing was computed."""
     error: ErrorInfo | None = None
 
 

@@ -8,11 +8,17 @@ from shared.decisions import DecisionKind
 from shared.model import WireModel
 from shared.signals import Signal, SignalState
 
-__all__ = ["Restore", "Simulator", "StatePage", "StateRecord", "StateView"]
+__all__ = ["Fidelity", "Restore", "Simulator", "StatePage", "StateRecord", "StateView"]
 
 Restore = Literal["state", "replay", "unverified"]
 """How a state is brought back: its file continues exactly (proven when it was saved), the run is
 replayed up to it, or nothing was proven and its file is used as it is."""
+
+
+Fidelity = Literal["own", "bundle", "unchecked"]
+"""What a number was computed in: the user's own simulation, as a comparison with plain SUMO of the
+user's own configuration has shown; one that may be another, as datasets of version 0.1 are; or one
+that was never compared: uploads, other seeds than the run's, times beyond the comparison."""
 
 
 class Simulator(WireModel):
@@ -28,7 +34,7 @@ class StateRecord(WireModel):
     state_id: str
     """``<scenario name>@<time_s>-<12 hex of the SHA-256 of the state file>``."""
     scenario_id: str
-    """``<scenario name>-<12 hex of the SHA-256 of its normalised content>``."""
+    """``<scenario name>-<12 hex of the SHA-256 of its files and configuration>``."""
     time_s: float
     """Simulation time of the state, seconds."""
     seed: int
@@ -40,6 +46,12 @@ class StateRecord(WireModel):
     restore: Restore
     anchor: str | None = None
     """For ``replay``: the state from whose file the replay starts; None: from the run's begin."""
+    read: dict[str, int] | None = None
+    """By route file of the scenario, how many bytes of it the run had read: a restored simulation
+    reads on there, and nothing of files that are not named. None: it reads them from the top."""
+    digest: str | None = None
+    """Of where everything is at that moment, 16 hex digits: what brings the state back is compared
+    with it. None where nobody noted it."""
     verified_s: int
     """Seconds after the state over which the restored run was proven equal to the live one."""
     proven: dict[str, DecisionKind] = Field(default_factory=dict)

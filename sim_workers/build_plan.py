@@ -74,6 +74,8 @@ class Execution:
     """Runs that are simulated at the same time; None means one a CPU."""
     restart: bool = False
     """Throw away what an interrupted build has left, instead of going on from there."""
+    allow_deviation: bool = False
+    """Go on where what is built is another simulation than the user's own; it is noted."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ class Progress:
     """States that are replayed from the begin of their run."""
     resumed: int = 0
     """Of the states, those that an interrupted build had left."""
+    compared: int = 0
+    """Runs that were compared with the user's own simulation."""
+    runs: int = 0
 
     @property
     def states(self) -> int:

@@ -22,16 +22,17 @@ from shared.errors import DatasetError
 from shared.states import StateRecord
 from sim_workers.build_plan import BuildOptions, Execution, Progress, Run, plan_runs
 from sim_workers.dataset_files import DatasetWriter, RunEntries
+from sim_workers.fidelity import Comparison, Sides, compare
 from sim_workers.processes import Nursery
 from sim_workers.rollouts import ENGINE_REVISION
 from sim_workers.run_builder import BuiltRun, RunBuilder
-from sim_workers.scenarios import Scenario, load_scenario
+from sim_workers.scenarios import DEFAULT_SEED, Scenario, load_scenario, write_files
+from sim_workers.unread_demand import Demand
 from sim_workers.version import sumo_version
 from sim_workers.workplace import BuildPlan, Workplace
 
 __all__ = ["build_dataset"]
 
-_DEFAULT_SEED = 23423  # SUMO's own
 _DEFAULT_LENGTH_S = 3600.0
 _OPTIONS: TypeAdapter[BuildOptions] = TypeAdapter(BuildOptions)
 
@@ -42,6 +43,7 @@ def build_dataset(
     options: BuildOptions,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     execution: Execution = Execution(),  # noqa: B008  immutable
+    on_compared: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Manifest:
     """Builds a dataset, or goes on with one whose building was interrupted.
 
@@ -54,6 +56,8 @@ def build_dataset(
         options: What to build.
         on_progress: Called at the start and after each slot of time, by this thread.
         execution: How to build.
+        on_compared: Called with what each run's comparison with the user's own simulation showed,
+            by this thread.
 
     Raises:
         ScenarioError: The scenario is unusable; ``no_signal`` where it has none,
@@ -61,15 +65,15 @@ def build_dataset(
         UnknownSignal: An id in ``tls_ids`` is not in the network.
         ConfigError: ``bad_actions``: stored actions do not fit the scenario.
         DatasetError: ``dataset_exists``, ``not_writable``, ``no_decision_points``,
-            ``build_running``, or ``other_build``.
+            ``beyond_end``, ``build_running``, or ``other_build``.
+        FidelityError: What would be built is another simulation than the user's own.
         RolloutError: A simulation failed; ``not_reproducible`` where it does not repeat itself.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out} exists already; choose another folder", "dataset_exists")
-    scenario = load_scenario(config, options.begin_s, any(s != 1 for s in options.scales))
-    ends_s = (options.end_s, scenario.end_s, scenario.begin_s + _DEFAULT_LENGTH_S)
-    end_s = next(end_s for end_s in ends_s if end_s is not None)
-    seed = _DEFAULT_SEED if scenario.seed is None else scenario.seed
+    scenario = load_scenario(config, options.begin_s)
+    end_s = _end_s(scenario, options)
+    seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
     runs = plan_runs(scenario.begin_s, end_s, seed, options)
     if not runs:
         raise DatasetError(
@@ -80,21 +84,56 @@ def build_dataset(
         out, _plan(scenario, replace(options, seeds=options.seeds or (seed,))), execution.restart
     ) as place:
         scenario.write(place.layout.scenario)
-        network = _Build(scenario, options, runs, place, on_progress).run(execution)
+        if scenario.original is not None:
+            write_files(place.layout.original, scenario.original.files)
+        building = _Build(scenario, options, runs, place, end_s, on_progress, on_compared)
+        network, comparisons = building.run(execution)
         recorded = [RunEntries(run, place.journal(run.name).read()) for run in runs]
         recorded = [each for each in recorded if each.entries]
         if not recorded:
-            raise DatasetError(
-                "no signal had a green between its minimum and maximum; lower min_green_s",
-                "no_decision_points",
-            )
+            raise DatasetError(_why_nothing(network, options), "no_decision_points")
         choice = network.choice
         writer = DatasetWriter(
-            place.layout, scenario, options, end_s, network.signals, choice.undecidable
+            place.layout,
+            scenario,
+            options,
+            end_s,
+            network.signals,
+            choice.undecidable,
+            comparisons,
         )
         manifest = writer.write(recorded)
         place.finish()
     return manifest
+
+
+def _end_s(scenario: Scenario, options: BuildOptions) -> float:
+    """Beyond which no rollout goes, seconds."""
+    wanted_s, end_s = options.end_s, scenario.end_s
+    if wanted_s is not None and end_s is not None and wanted_s > end_s:
+        raise DatasetError(
+            f"the configuration ends at {end_s:g} s, so that nobody can say what would be true at "
+            f"{wanted_s:g} s; choose an earlier end, or change the configuration's",
+            "beyond_end",
+        )
+    if wanted_s is not None:
+        return wanted_s
+    return scenario.begin_s + _DEFAULT_LENGTH_S if end_s is None else end_s
+
+
+def _why_nothing(network: BuiltRun, options: BuildOptions) -> str:
+    """Why no signal had anything to decide, and what would help."""
+    greens = [
+        phase.duration_s
+        for signal in network.choice.decided
+        for program in signal.programs.values()
+        for phase in program.phases
+        if phase.is_green
+    ]
+    said = "no signal was seen with a green between its minimum and its maximum"
+    if greens and max(greens) <= options.min_green_s:
+        return f"{said}; lower min_green_s below {max(greens):g}, the longest green"
+    return f"{said}; look at more states or at another time"
 
 
 def _plan(scenario: Scenario, options: BuildOptions) -> BuildPlan:
@@ -116,8 +155,13 @@ class _Build:
         options: BuildOptions,
         runs: Sequence[Run],
         place: Workplace,
+        end_s: float,
         on_progress: Callable[[Progress], None],
+        on_compared: Callable[[Comparison], None],
     ) -> None:
+        self._on_compared = on_compared
+        self._end_s = end_s
+        self._demand = Demand(place.layout.scenario.resolve())
         self._scenario = scenario
         self._options = options
         self._runs = runs
@@ -126,8 +170,12 @@ class _Build:
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._halt = Event()
 
-    def run(self, execution: Execution) -> BuiltRun:
-        """Builds what is left to build and tells what the network is like."""
+    def run(self, execution: Execution) -> tuple[BuiltRun, dict[str, Comparison]]:
+        """Builds what is left to build.
+
+        Returns:
+            What the network is like; and by run, what became of comparing it.
+        """
         progress = self._recovered()
         self._on_progress(progress)
         workers = min(execution.workers or os.cpu_count() or 1, len(self._runs))
@@ -136,15 +184,34 @@ class _Build:
             for _ in range(workers):
                 lanes.put((stack.enter_context(Nursery()), stack.enter_context(Nursery())))
             threads = stack.enter_context(ThreadPoolExecutor(workers, "run"))
+            comparing = stack.enter_context(ThreadPoolExecutor(1, "comparing"))
             futures = [threads.submit(self._build_run, run, lanes) for run in self._runs]
+            compared = {
+                run.name: comparing.submit(self._compare, run, built)
+                for run, built in zip(self._runs, futures, strict=True)
+            }
             for future in futures:
                 future.add_done_callback(self._events.put)
+            for comparison in compared.values():
+                comparison.add_done_callback(self._events.put)
             try:
-                self._follow(progress, len(futures))
+                self._follow(progress, len(futures) + len(compared), execution.allow_deviation)
             finally:
                 self._halt.set()
                 threads.shutdown(cancel_futures=True)
-            return futures[0].result()
+                comparing.shutdown(cancel_futures=True)
+            return futures[0].result(), {name: each.result() for name, each in compared.items()}
+
+    def _compare(self, run: Run, built: "Future[BuiltRun]") -> Comparison:
+        """Compares a run with the user's own; one with a policy when it is known what that did."""
+        original, actions = self._scenario.original, []
+        assert original is not None, "what is built was loaded from a configuration"  # noqa: S101
+        if not run.policy.is_idle:
+            built.result()
+            entries = self._place.journal(run.name).read()
+            actions = [action for entry in entries for action in entry.actions]
+        sides = Sides(original, self._scenario.files, run.seed, run.scale, actions)
+        return compare(sides, self._end_s)
 
     def _recovered(self) -> Progress:
         """What an interrupted build has left."""
@@ -162,19 +229,32 @@ class _Build:
         lane = lanes.get()
         try:
             builder = RunBuilder(
-                self._scenario, run, self._options, self._place, self._events.put, self._halt
+                self._scenario,
+                run,
+                self._options,
+                self._place,
+                self._demand,
+                self._events.put,
+                self._halt,
             )
             return builder.build(*lane)
         finally:
             lanes.put(lane)
 
-    def _follow(self, progress: Progress, running: int) -> None:
+    def _follow(self, progress: Progress, running: int, allow_deviation: bool) -> None:
         """Reports what the runs do until all have ended; raises what the first to fail raises."""
+        progress = replace(progress, runs=len(self._runs))
         while running:
             event = self._events.get()
             if isinstance(event, Future):
-                event.result()
                 running -= 1
+                result = event.result()
+                if isinstance(result, Comparison):
+                    self._on_compared(result)
+                    if not allow_deviation:
+                        result.check()
+                    progress = replace(progress, compared=progress.compared + 1)
+                    self._on_progress(progress)
             else:
                 progress = progress.with_slot(event)
                 self._on_progress(progress)
@@ -182,5 +262,5 @@ class _Build:
 
 _Lane = tuple[Nursery, Nursery]
 """What one run at a time is built with: for its live simulation, and for those compared with it."""
-_Event = StateRecord | Future[BuiltRun] | None
-"""A slot that is done, with or without a state; or a run that has ended."""
+_Event = StateRecord | Future[BuiltRun] | Future[Comparison] | None
+"""A slot that is done, with or without a state; or a run, or its comparison, that has ended."""

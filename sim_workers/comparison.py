@@ -11,9 +11,10 @@ from shared.dataset import Row
 from shared.decisions import Decision, canonical
 from shared.rewards import Metrics
 from shared.signals import SignalState
-from shared.states import Restore, StateRecord
+from shared.states import Fidelity, Restore, StateRecord
 
 __all__ = [
+    "SAME",
     "Difference",
     "Place",
     "Source",
@@ -25,6 +26,8 @@ __all__ = [
     "row_differences",
 ]
 
+SAME = "the same, second by second"
+"""What came of a comparison without a difference."""
 Value = float | str | None
 Source = Literal["outcome", "engine", "record"]
 """Where a number that was checked stood: among a row's outcomes, in what the engine rolls out from
@@ -88,6 +91,12 @@ class Verification:
     """Those of which anything differs."""
     differences: tuple[Difference, ...]
     unchecked: tuple[Unchecked, ...]
+    against: Fidelity
+    """What they were played in: the user's ``own`` configuration, or the dataset's ``bundle``, as
+    only that is known of datasets of version 0.1."""
+    compared: dict[str, str]
+    """Runs that were said to be of the bundle and were compared with the user's own now: what came
+    of it."""
     promoted: dict[str, Restore]
     """States that were unverified, and what they are now."""
     unverified: dict[str, str]
@@ -102,7 +111,8 @@ class Verification:
     @property
     def is_exact(self) -> bool:
         """Whether everything was checked and nothing differs."""
-        return not self.differences and not self.unchecked
+        is_own = all(found == SAME for found in self.compared.values())
+        return is_own and not self.differences and not self.unchecked
 
     def largest(self) -> dict[str, Difference]:
         """The largest difference of each metric."""

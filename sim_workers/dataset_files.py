@@ -5,7 +5,7 @@ same to the byte however it was built.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from shared.dataset import (
 )
 from shared.signals import Signal
 from sim_workers.build_plan import BuildOptions, Run
+from sim_workers.fidelity import Comparison
 from sim_workers.journal import Entry
 from sim_workers.scenarios import CONFIG_NAME, Scenario, sumo_arguments
 from sim_workers.version import simulator
@@ -48,6 +49,8 @@ class DatasetWriter:
     """No rollout ran beyond it, seconds."""
     signals: dict[str, Signal]
     undecidable: dict[str, str]
+    comparisons: Mapping[str, Comparison]
+    """By run, what its comparison with the user's own simulation showed."""
 
     def write(self, runs: Sequence[RunEntries]) -> Manifest:
         """Writes the dataset of these runs, in their order; each has states.
@@ -56,6 +59,7 @@ class DatasetWriter:
         to no state, as an interrupted build may leave them, are removed.
         """
         kept = _without_repeated(runs)
+        kept = [self._judged(each) for each in kept]
         splits = [_split(each.entries, self.options.eval_share) for each in kept]
         entries = [entry for each in kept for entry in each.entries]
         _write_lines(self.layout.rows("train"), (row for train, _ in splits for row in train))
@@ -68,9 +72,22 @@ class DatasetWriter:
         self.layout.manifest.write_text(manifest.model_dump_json(indent=2) + "\n")
         return manifest
 
+    def _judged(self, recorded: RunEntries) -> RunEntries:
+        """The entries of a run, their rows saying whether it is the user's own simulation."""
+        if self.comparisons[recorded.run.name].difference is not None:
+            return recorded
+        entries = [
+            entry.model_copy(
+                update={"rows": tuple(r.model_copy(update={"fidelity": "own"}) for r in entry.rows)}
+            )
+            for entry in recorded.entries
+        ]
+        return RunEntries(recorded.run, entries)
+
     def _simulation(self, recorded: RunEntries) -> SimulationRef:
         """How to repeat a run; what its policy did is written to a file of its own."""
         run, path = recorded.run, None
+        compared = self.comparisons[run.name]
         if not run.policy.is_idle:
             path = self.layout.actions(run.name)
             path.parent.mkdir(exist_ok=True)
@@ -83,6 +100,10 @@ class DatasetWriter:
             seed=run.seed,
             scale=run.scale,
             policy=run.policy.label,
+            fidelity="bundle" if compared.difference is not None else "own",
+            compared_to_s=compared.compared_to_s,
+            deviation=None if compared.difference is None else str(compared.difference),
+            sensitivity=compared.sensitivity,
             actions=None if path is None else path.relative_to(self.layout.root).as_posix(),
             actions_sha256=None if path is None else _digest(path),
         )
@@ -101,6 +122,7 @@ class DatasetWriter:
         )
 
     def _manifest(self, simulations: tuple[SimulationRef, ...], report: BuildReport) -> Manifest:
+        original = self.scenario.original
         return Manifest(
             greenfork=version("greenfork"),
             simulator=simulator(),
@@ -109,6 +131,11 @@ class DatasetWriter:
                 name=self.scenario.name,
                 config=self._config,
                 dropped_options=self.scenario.dropped_options,
+                replaced_outputs=self.scenario.replaced_outputs,
+                original=() if original is None else original.arguments("original"),
+                variables={} if original is None else original.variables,
+                time_to_teleport_s=self.scenario.time_to_teleport_s,
+                end_s=self.scenario.end_s,
             ),
             simulation=simulations[0],
             simulations=simulations,

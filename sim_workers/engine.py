@@ -5,7 +5,10 @@ threaded, so that a simulation can be forked at any moment. What is read of the 
 :mod:`sim_workers.readings`.
 """
 
-from collections.abc import Iterable, Sequence
+import ctypes
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import libsumo
@@ -18,12 +21,13 @@ from shared.prompts import LaneCounts
 from shared.rewards import Metrics
 from shared.signals import Program, Signal, SignalState
 from sim_workers.drivers import Command, Driver, GreenLimits, MaxPressure, Sight, driver_of
-from sim_workers.messages import Order, Rollout
+from sim_workers.messages import Open, Order, Rollout
 from sim_workers.policies import PolicySpec, choose
 from sim_workers.readings import (
     ObservedLanes,
     WayTrace,
     describe_signal,
+    moment_digest,
     pressures,
     programs_of,
     signal_state,
@@ -39,7 +43,6 @@ SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
 
 _QUIET = (
     "--no-step-log=true",
-    "--no-warnings=true",
     "--duration-log.disable=true",
 )
 # What a state file needs to continue exactly: the position of every random generator, persons,
@@ -52,6 +55,13 @@ _EXACT_STATES = (
 )
 
 
+_M_TOP_PAD, _M_MMAP_THRESHOLD = -2, -3
+_SCATTERED = {_M_TOP_PAD: 0, _M_MMAP_THRESHOLD: 1}
+"""Each allocation that finds no room in the heap is a mapping of its own, at falling addresses."""
+_USUAL = {_M_TOP_PAD: 128 * 1024, _M_MMAP_THRESHOLD: 128 * 1024}
+"""So again once the network is loaded: stepping with a mapping for each vehicle takes for ever."""
+
+
 class Simulation:
     """The simulation of this process."""
 
@@ -61,19 +71,27 @@ class Simulation:
         self._seed = 0
         self._begin_s = 0.0
 
-    def open(self, config: Path, seed: int, scale: float, state_file: Path | None) -> float:
+    def open(self, request: Open) -> float:
         """Starts SUMO, at its begin or from a state, and returns its time in seconds.
 
         Raises:
             RolloutRejected: SUMO refuses the scenario or the state; its words are in the message.
         """
-        arguments = ["sumo", *sumo_arguments(str(config), seed, scale), *_QUIET, *_EXACT_STATES]
-        if state_file is not None:
-            arguments += ["--load-state", str(state_file)]
+        config, seed, scale = request.config, request.seed, request.scale
+        arguments = ["sumo", *sumo_arguments(config, seed, scale), *request.arguments]
+        arguments += [*_QUIET, *_EXACT_STATES]
+        if not request.with_warnings:
+            arguments.append("--no-warnings=true")
+        if request.state_file is not None:
+            arguments += ["--load-state", request.state_file]
+        if request.is_scattered:
+            _allocate(_SCATTERED)
         try:
             libsumo.start(arguments)
         except SUMO_ERRORS as exc:
             raise RolloutRejected(f"SUMO does not start: {exc}") from exc
+        if request.is_scattered:
+            _allocate(_USUAL)
         self._seed, self._begin_s = seed, self.time_s
         return self.time_s
 
@@ -105,6 +123,19 @@ class Simulation:
             self._step_to(min(self.time_s + 1, to_s))
         return actions
 
+    def watch_on(self, to_s: float, actions: Sequence[Action]) -> list[str]:
+        """Replays until ``to_s`` and returns a digest of every second on the way."""
+        digests = []
+        pending = deque(action for action in actions if action.time_s >= self.time_s)
+        while self.time_s < to_s:
+            next_s = min(math.floor(self.time_s) + 1.0, to_s)
+            due = []
+            while pending and pending[0].time_s < next_s:
+                due.append(pending.popleft())
+            self.replay(next_s, due)
+            digests.append(moment_digest())
+        return digests
+
     def replay(self, to_s: float, actions: Sequence[Action]) -> None:
         """Steps until ``to_s``, repeating the actions whose time has not passed yet."""
         for action in actions:
@@ -120,8 +151,10 @@ class Simulation:
     def counts(self, tls_id: str) -> dict[int, LaneCounts]:
         """The vehicles of a watched signal, by green phase."""
         signal, state = self._signals[tls_id], signal_state(tls_id)
-        program = signal.programs[state.program_id]
-        counts = {}
+        program = signal.programs.get(state.program_id)
+        counts: dict[int, LaneCounts] = {}
+        if program is None:  # switched off, which SUMO makes a program of when it happens
+            return counts
         for index in program.greens():
             lanes = program.phases[index].green_lanes
             halting = sum(libsumo.lane.getLastStepHaltingNumber(lane) for lane in lanes)
@@ -178,7 +211,10 @@ class Simulation:
             libsumo.simulationStep(min(self.time_s + 1, to_s))
             for tls_id, passed in self._passed.items():
                 signal, state = self._signals[tls_id], signal_state(tls_id)
-                phase = signal.programs[state.program_id].phases[state.phase]
+                program = signal.programs.get(state.program_id)
+                if program is None:
+                    continue
+                phase = program.phases[state.phase]
                 vehicles = {
                     lane: frozenset(libsumo.lane.getLastStepVehicleIDs(lane))
                     for lane in signal.incoming_lanes
@@ -190,9 +226,9 @@ class Simulation:
         actions = []
         for tls_id, signal in self._signals.items():
             state, time_s = signal_state(tls_id), self.time_s
-            program = signal.programs[state.program_id]
             if not is_decision_point(signal, state):
                 continue
+            program = signal.programs[state.program_id]
             extend = choose(policy, self._seed, tls_id, time_s, state.phase, pressures(program))
             if extend is None:
                 continue
@@ -202,6 +238,14 @@ class Simulation:
             libsumo.trafficlight.setPhaseDuration(tls_id, remaining_s)
             actions.append(Action(time_s=time_s, tls_id=tls_id, remaining_s=remaining_s))
         return actions
+
+
+def _allocate(options: Mapping[int, int]) -> None:
+    """Tells glibc how to hand out memory. Elsewhere there is nothing to tell."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in options.items():
+            mallopt(option, value)
 
 
 class _SignalControl:

@@ -42,10 +42,6 @@ class ForeignState:
     shown_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """For how long the current phase has been shown, by signal and program, seconds. A simulation
     that was restored does not know; the file does, to the millisecond."""
-    known: frozenset[str] = frozenset()
-    """Ids of the vehicles, flows and persons in it."""
-    demand_from_s: float | None = None
-    """Demand from here on was still unread when it was saved, seconds; None: all was read."""
 
     def signal_states(self, seen: Mapping[str, SignalState]) -> dict[str, SignalState]:
         """What the signals were doing, with how long they had been doing it.
@@ -115,9 +111,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._time_s = 0.0
-        self._demand_from_s: float | None = None
         self._shown_s: dict[tuple[str, str], float] = {}
-        self._known: set[str] = set()
         self._rng_states = 0
 
     def read(self, content: bytes) -> ForeignState:
@@ -143,8 +137,6 @@ class _Reader:
             content=content,
             time_s=self._time_s,
             shown_s=self._shown_s,
-            known=frozenset(self._known),
-            demand_from_s=self._demand_from_s,
         )
 
     def _take(self, element: Element, depth: int) -> None:
@@ -160,14 +152,10 @@ class _Reader:
             shown_s = float(element.get("duration", "nan")) / _MS
             if math.isfinite(shown_s) and shown_s >= 0:
                 self._shown_s[key] = shown_s
-        elif element.tag == "delay" and "loaderTime" in element.attrib:
-            self._demand_from_s = float(element.attrib["loaderTime"]) / _MS
         elif element.tag == "rngState":
             self._rng_states += 1
             if self._rng_states > 1:
                 raise StateFileError("the state file holds two <rngState>")
-        elif depth == 1 and "id" in element.attrib:
-            self._known.add(element.attrib["id"])
 
 
 def _refuse_harmful(element: Element) -> None:

@@ -17,6 +17,7 @@ a small simulation does. A holder whose peer goes away exits, and takes its roll
 import array
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import os
 import signal
@@ -47,6 +48,7 @@ from sim_workers.messages import (
     Describe,
     Described,
     Failed,
+    Look,
     Observe,
     Observed,
     Open,
@@ -57,12 +59,16 @@ from sim_workers.messages import (
     RolledOut,
     Rollout,
     Save,
+    Seen,
     Spawn,
     Spawned,
+    Watch,
+    Watched,
     decode_request,
 )
 from sim_workers.open_files import detach, files_being_read
 from sim_workers.prefault import SimulationMemory
+from sim_workers.readings import moment, moment_digest
 
 __all__ = ["main"]
 
@@ -72,6 +78,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def main() -> None:
     """The nursery: forks a holder for each socket it is sent, until its own is closed."""
+    faulthandler.enable()  # a fault in SUMO leaves its name in the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended holders and rollouts
     gc.freeze()
@@ -160,6 +167,12 @@ class _Holder:
                     signals=simulation.signal_states(),
                     counts={tls_id: simulation.counts(tls_id) for tls_id in tls_ids},
                 )
+            case Watch(to_s=to_s, actions=repeated):
+                with self._moving():
+                    digests = simulation.watch_on(to_s, repeated)
+                return Watched(digests=tuple(digests))
+            case Look(in_full=in_full):
+                return Seen(things=moment() if in_full else {}, digest=moment_digest())
             case Save(path=target):
                 simulation.save(Path(target))
                 return Ready(time_s=simulation.time_s)
@@ -171,11 +184,13 @@ class _Holder:
                 raise AssertionError("these are not answered")
 
     def _open(self, request: Open) -> Ready:
-        state_file = None if request.state_file is None else Path(request.state_file)
         simulation = self._simulation
+        os.environ.update(request.environment)
+        if request.folder is not None:
+            os.chdir(request.folder)
         self._memory.begin()
         with self._moving():
-            simulation.open(Path(request.config), request.seed, request.scale, state_file)
+            simulation.open(request)
             if request.replay is not None:
                 simulation.replay(request.replay.to_s, request.replay.actions)
         return Ready(time_s=simulation.time_s)

@@ -39,12 +39,13 @@ class Episode:
     """A run from its begin to a moment, decisions there, and the horizon after it."""
 
     folder: Path
-    """The dataset, in which the command is run."""
+    """A copy of the user's files, in which the command is run."""
     command: tuple[str, ...]
-    """Arguments for ``sumo``; see :class:`shared.dataset.SimulationRef`."""
-    actions: str | None
-    """File of what the run's policy did, relative to the dataset; what it did before the moment is
-    repeated."""
+    """Arguments for ``sumo``: the user's own configuration, and what makes a run of it."""
+    environment: Mapping[str, str]
+    """Variables that the configuration names."""
+    actions: Path | None
+    """File of what the run's policy did; what it did before the moment is repeated."""
     moment_s: float
     decisions: tuple[tuple[str, Decision], ...]
     """By signal; empty leaves every program alone."""
@@ -92,7 +93,7 @@ def _started(sumo: Path, episode: Episode) -> Iterator[Any]:
     from traci.exceptions import FatalTraCIError, TraCIException
 
     for attempt in range(1, _STARTS + 1):
-        with SumoProcess(sumo, episode.folder, episode.command) as own:
+        with SumoProcess(sumo, episode.folder, episode.command, episode.environment) as own:
             try:
                 connection = _connect(own)
             except TraCIException as exc:
@@ -157,10 +158,10 @@ def _done_before(episode: Episode) -> Iterator[Action]:
     if episode.actions is None:
         return
     try:
-        lines = (episode.folder / episode.actions).read_bytes().splitlines()
+        lines = episode.actions.read_bytes().splitlines()
         actions = [Action.model_validate_json(line) for line in lines]
     except (OSError, ValidationError) as exc:
-        raise DatasetError(f"{episode.folder / episode.actions}: {exc}", "damaged_dataset") from exc
+        raise DatasetError(f"{episode.actions}: {exc}", "damaged_dataset") from exc
     yield from (action for action in actions if action.time_s < episode.moment_s)
 
 

@@ -4,13 +4,15 @@ import tempfile
 from pathlib import Path
 
 from shared.signals import Signal
+from sim_workers.fidelity import Comparison, Sides, compare
 from sim_workers.messages import Describe, Described, Open
 from sim_workers.processes import Nursery
-from sim_workers.scenarios import Scenario, load_scenario
+from sim_workers.scenarios import DEFAULT_SEED, Scenario, load_scenario
 
-__all__ = ["inspect_scenario", "signals_of"]
+__all__ = ["check_scenario", "inspect_scenario", "signals_of"]
 
 _LIMIT_S = 60.0
+_LENGTH_S = 3600.0
 
 
 def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
@@ -22,6 +24,30 @@ def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
     """
     scenario = load_scenario(config)
     return scenario, signals_of(scenario)
+
+
+def check_scenario(
+    config: Path, seed: int | None, end_s: float | None
+) -> tuple[Scenario, int, Comparison]:
+    """A scenario, the seed of its run, and how that compares with the user's own simulation.
+
+    Args:
+        config: The user's configuration.
+        seed: Of the run; None takes the configuration's, or else SUMO's default.
+        end_s: Compared is up to here, seconds; None takes the configuration's end, or else an hour
+            after its begin.
+
+    Raises:
+        ScenarioError: The scenario is unusable.
+        RolloutError: SUMO refuses it, or died.
+    """
+    scenario = load_scenario(config)
+    assert scenario.original is not None, "a configuration was read"  # noqa: S101
+    if seed is None:
+        seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
+    if end_s is None:
+        end_s = scenario.begin_s + _LENGTH_S if scenario.end_s is None else scenario.end_s
+    return scenario, seed, compare(Sides(scenario.original, scenario.files, seed), end_s)
 
 
 def signals_of(scenario: Scenario) -> dict[str, Signal]:

@@ -10,8 +10,7 @@ It reads one request as JSON from its standard input, and writes one answer to i
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -34,16 +33,10 @@ from sim_workers.isolation import limit
 from sim_workers.messages import Observe, Observed
 from sim_workers.processes import Nursery
 from sim_workers.run_files import RunFiles
-from sim_workers.scenarios import (
-    CONFIG_NAME,
-    RESTORE_CONFIG_NAME,
-    Scenario,
-    load_bundle,
-    load_scenario,
-)
+from sim_workers.scenarios import Scenario, load_bundle, load_scenario
 from sim_workers.statefile import make_state_id
 from sim_workers.store import read_manifest
-from sim_workers.unread_demand import unread_demand
+from sim_workers.unread_demand import Demand
 from sim_workers.uploaded import run_name, uploaded_manifest
 from sim_workers.version import simulator
 
@@ -144,34 +137,32 @@ def _take_state(request: IntakeRequest) -> IntakeAnswer:
     state = read_foreign_state(request.upload.read_bytes(), request.max_state_bytes)
     layout, manifest = DatasetLayout(request.dataset), read_manifest(request.dataset)
     draft = request.folder / "state.xml"
-    draft.write_bytes(state.content)
-    files = RunFiles(
-        scenario_name=manifest.scenario.name,
-        config=(layout.scenario / CONFIG_NAME).resolve(),
-        restore_config=(layout.scenario / RESTORE_CONFIG_NAME).resolve(),
-        seed=request.seed,
-        scale=request.scale,
-    )
-    with Nursery() as nursery:
-        missing = unread_demand(layout.scenario, state.demand_from_s, state.known)
-        if missing is not None:
-            config = missing.write(layout.scenario, request.folder / "completing")
-            completing = replace(files, restore_config=config.resolve())
-            with nursery.open(completing.open_state(draft), _LIMIT_S) as holder:
-                draft.write_bytes(completing.save(holder, request.folder / "saved").content)
-            shutil.rmtree(config.parent)
-        with nursery.open(files.open_state(draft), _LIMIT_S) as holder:
-            seen = holder.call(Observe(tls_ids=()), Observed, _LIMIT_S)
+    scenario = layout.scenario.resolve()
+    demand = Demand(scenario)
+    content, read = demand.settle(state.content)
+    draft.write_bytes(content)
+    name = manifest.scenario.name
+    files = RunFiles(name, scenario, demand, request.seed, request.scale)
+    with (
+        Nursery() as nursery,
+        files.restoring(draft, read, request.folder / "again") as opening,
+        nursery.open(opening, _LIMIT_S) as holder,
+    ):
+        seen = holder.call(Observe(tls_ids=()), Observed, _LIMIT_S)
     if abs(seen.time_s - state.time_s) > _EQUAL_S:
         raise StateFileError(f"SUMO takes it for {seen.time_s:g} s, it says {state.time_s:g} s")
-    record = _record(request, manifest, seen.time_s, draft.read_bytes())
+    record = _record(request, manifest, seen.time_s, content, read)
     signals = state.signal_states(seen.signals)
     draft.rename(request.folder / f"{record.state_id}.xml")
     return IntakeAnswer(record=record.model_copy(update={"signals": signals}))
 
 
 def _record(
-    request: IntakeRequest, manifest: Manifest, time_s: float, content: bytes
+    request: IntakeRequest,
+    manifest: Manifest,
+    time_s: float,
+    content: bytes,
+    read: Mapping[str, int] | None,
 ) -> StateRecord:
     return StateRecord(
         state_id=make_state_id(manifest.scenario.name, time_s, content),
@@ -181,6 +172,7 @@ def _record(
         scale=request.scale,
         run=run_name(request.seed, request.scale),
         restore="unverified",
+        read=None if read is None else dict(read),
         verified_s=0,
         simulator=simulator(),
         signals={},

@@ -23,6 +23,7 @@ __all__ = [
     "Describe",
     "Described",
     "Failed",
+    "Look",
     "Observe",
     "Observed",
     "Open",
@@ -34,8 +35,11 @@ __all__ = [
     "RolledOut",
     "Rollout",
     "Save",
+    "Seen",
     "Spawn",
     "Spawned",
+    "Watch",
+    "Watched",
     "decode_reply",
     "decode_request",
 ]
@@ -61,6 +65,17 @@ class Open(WireModel):
     """SUMO's ``--scale``: all demand, times this."""
     state_file: str | None = None
     replay: Replay | None = None
+    arguments: tuple[str, ...] = ()
+    """Further arguments of SUMO."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables that the configuration names."""
+    folder: str | None = None
+    """Where it runs; None: where the nursery was started."""
+    is_scattered: bool = False
+    """Load the network with its memory in another order than usual; see
+    :mod:`sim_workers.fidelity`."""
+    with_warnings: bool = False
+    """Let SUMO say what it warns of; see :meth:`sim_workers.processes.Holder.last_words`."""
 
 
 class Describe(WireModel):
@@ -85,6 +100,41 @@ class Observe(WireModel):
 
     verb: Literal["observe"] = "observe"
     tls_ids: tuple[str, ...]
+
+
+class Watch(WireModel):
+    """Step a simulation itself, repeating actions, and tell a digest of every second."""
+
+    verb: Literal["watch"] = "watch"
+    to_s: float
+    actions: tuple[Action, ...] = ()
+    """In order; those before the simulation's present are passed over."""
+
+
+class Watched(WireModel):
+    """What was seen meanwhile."""
+
+    verb: Literal["watched"] = "watched"
+    digests: tuple[str, ...]
+    """Of each second; see :func:`sim_workers.readings.moment_digest`."""
+
+
+class Look(WireModel):
+    """Tell of everything that moves where it is now."""
+
+    verb: Literal["look"] = "look"
+    in_full: bool = False
+    """Tell of each thing, not only the digest."""
+
+
+class Seen(WireModel):
+    """Where everything is, in all digits."""
+
+    verb: Literal["seen"] = "seen"
+    things: dict[str, str] = Field(default_factory=dict)
+    """Where that was asked for, by name: where ``vehicle a`` or ``person b`` is, or what
+    ``signal c`` shows."""
+    digest: str
 
 
 class Save(WireModel):
@@ -201,8 +251,10 @@ class Failed(WireModel):
     error: ErrorInfo
 
 
-Request = Open | Describe | Advance | Replay | Observe | Save | Rollout | Cancel | Spawn
-Reply = Ready | Spawned | Described | Observed | RolledOut | Failed
+Request = (
+    Open | Describe | Advance | Replay | Observe | Watch | Look | Save | Rollout | Cancel | Spawn
+)
+Reply = Ready | Spawned | Described | Observed | Watched | Seen | RolledOut | Failed
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])

@@ -29,7 +29,7 @@ from shared.errors import (
 from sim_workers.actor import start_actor
 from sim_workers.flows import Flow, FlowQueue, Purpose
 from sim_workers.rollouts import Rolled, RolloutTask
-from sim_workers.sources import source_of
+from sim_workers.sources import check_end, source_of
 from sim_workers.store import StateStore, StoredState
 from sim_workers.version import sumo_version
 from sim_workers.worker import StateRef, WorkerLimits, WorkerOutcome
@@ -177,9 +177,11 @@ class RolloutPool:
         Raises:
             UnknownState: The store has no such state.
             UnknownSignal: The state has no such signal.
+            RolloutRejected: ``beyond_end``: its scenario's configuration ends before the horizon.
             RolloutError: It could not be computed; the class says why.
         """
         state = self._store.get(task.state_id)
+        check_end(state, task.horizon_s)
         for tls_id in task.observe:
             state.signal(tls_id)
         pending = _Pending(

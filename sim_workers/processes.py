@@ -5,6 +5,7 @@ The other side is :mod:`sim_workers.holder`.
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -34,6 +35,14 @@ __all__ = ["Holder", "Nursery"]
 _NURSERY = ("-m", "sim_workers.isolation", "sim_workers.holder")
 _START_LIMIT_S = 60.0
 _LOG_TAIL_BYTES = 2_000
+_FAULT = re.compile(r"Fatal Python error: (.*)")
+_SIGNALS = {
+    "Segmentation fault": "SIGSEGV (signal 11, a fault in SUMO itself)",
+    "Aborted": "SIGABRT (signal 6)",
+    "Bus error": "SIGBUS (signal 7)",
+    "Floating-point exception": "SIGFPE (signal 8)",
+    "Illegal instruction": "SIGILL (signal 4)",
+}
 _Reply = TypeVar("_Reply", bound=Reply)
 
 
@@ -218,7 +227,16 @@ class Holder:
 
     def last_words(self) -> str:
         """The end of what SUMO printed, for the error message."""
+        said = self.said(_LOG_TAIL_BYTES)
+        fault = _FAULT.search(said)
+        words = (said[: fault.start()] if fault else said).strip()
+        if fault is None:
+            return f": {words}" if words else ""
+        last = f"; its last words: {words.splitlines()[-1]}" if words else ""
+        return f": SUMO was ended by {_SIGNALS.get(fault[1], fault[1])}{last}"
+
+    def said(self, max_bytes: int) -> str:
+        """The end of what SUMO printed, so many bytes at most."""
         size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - _LOG_TAIL_BYTES))
-        words = self._log.read().decode(errors="replace").strip()
-        return f": {words}" if words else ""
+        self._log.seek(max(0, size - max_bytes))
+        return self._log.read().decode(errors="replace").strip()

@@ -1,20 +1,20 @@
-"""Writing into a dataset that unverified states turned out to be exact.
+"""Writing into a dataset what a verification has shown.
 
-The only change that is ever made to a built dataset: the ``restore`` of some states and rows. Each
-file is written beside the old one and takes its place whole; rows first, so that whatever
-interrupts this, no state says more than its rows.
+The only changes that are ever made to a built dataset: how some of its states are restored, and
+whether its runs are the user's own. Each file is written beside the old one and takes its place
+whole; rows first, so that whatever interrupts this, nothing says more than its rows.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from shared.dataset import DatasetLayout
 from shared.decisions import DecisionKind
 from shared.states import Restore
 
-__all__ = ["promote"]
+__all__ = ["promote", "rewrite_lines", "write_whole"]
 
 
 def promote(
@@ -34,21 +34,26 @@ def promote(
     layout = DatasetLayout(root)
     for path in (layout.rows("train"), layout.rows("eval")):
         if path.is_file():
-            _rewrite(path, {state: {"restore": to} for state, to in restores.items()})
+            rewrite_lines(path, {state: {"restore": to} for state, to in restores.items()})
     changes = {
         state: {"restore": to, "verified_s": verified_s, "proven": proven[state]}
         for state, to in restores.items()
     }
-    _rewrite(layout.index, changes)
+    rewrite_lines(layout.index, changes)
 
 
-def _rewrite(path: Path, changes: Mapping[str, Mapping[str, object]]) -> None:
-    """Changes fields of the lines about some states."""
+def rewrite_lines(path: Path, changes: Mapping[str, Mapping[str, object]]) -> None:
+    """Changes fields of the lines about some states, by state."""
     lines = path.read_bytes().splitlines(keepends=True)
+    write_whole(path, (_changed(line, changes) for line in lines))
+
+
+def write_whole(path: Path, parts: Iterable[bytes]) -> None:
+    """Writes a file anew: beside the old one, whose place it takes when it is whole."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as sink:
-            sink.writelines(_changed(line, changes) for line in lines)
+            sink.writelines(parts)
             sink.flush()
             os.fsync(sink.fileno())
         part.chmod(path.stat().st_mode)

@@ -18,6 +18,8 @@ __all__ = [
     "WayTrace",
     "describe_signal",
     "incoming_lanes",
+    "moment",
+    "moment_digest",
     "pressures",
     "programs_of",
     "signal_state",
@@ -125,6 +127,41 @@ class ObservedLanes:
             outgoing_veh=sum(map(lane.getLastStepVehicleNumber, self._outgoing)),
             network_queue_veh=_network_queue(speeds_mps),
         )
+
+
+def moment() -> dict[str, str]:
+    """Where everything is just now, in all digits, and what every signal shows, by name."""
+    vehicle, person, light = libsumo.vehicle, libsumo.person, libsumo.trafficlight
+    rows = {
+        f"vehicle {v}": repr(
+            (vehicle.getLaneID(v), vehicle.getLanePosition(v), vehicle.getSpeed(v))
+        )
+        for v in sorted(vehicle.getIDList())
+    }
+    rows |= {
+        f"person {p}": repr((person.getRoadID(p), person.getLanePosition(p)))
+        for p in sorted(person.getIDList())
+    }
+    return rows | {
+        f"signal {t}": light.getRedYellowGreenState(t) for t in sorted(light.getIDList())
+    }
+
+
+def moment_digest() -> str:
+    """The same as :func:`moment`, in 16 hex digits: id, lane, position and speed of each vehicle,
+    edge and position of each person, and the state of each signal.
+    """
+    vehicle, person, light = libsumo.vehicle, libsumo.person, libsumo.trafficlight
+    vehicles, persons = sorted(vehicle.getIDList()), sorted(person.getIDList())
+    lights = light.getIDList()
+    seen = (
+        *(vehicles, list(map(vehicle.getLaneID, vehicles))),
+        *(list(map(vehicle.getLanePosition, vehicles)), list(map(vehicle.getSpeed, vehicles))),
+        *(persons, list(map(person.getRoadID, persons))),
+        *(list(map(person.getLanePosition, persons)), lights),
+        list(map(light.getRedYellowGreenState, lights)),
+    )
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
 class WayTrace:

@@ -5,7 +5,7 @@ simulation does not repeat itself at all, which is an error.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -32,6 +32,10 @@ class FoundState:
     state_id: str
     path: Path
     """Its file."""
+    read: Mapping[str, int] | None
+    """How far the run had read its demand; None: its file cannot be continued."""
+    digest: str
+    """Of where everything was."""
     time_s: float
     actions: tuple[Action, ...]
     """What the policy did since the state before, in order."""
@@ -95,20 +99,25 @@ class Restorer:
         """Takes what the policy did until the next state."""
         self._actions += actions
 
-    def take_anchor(self, state_id: str, path: Path, time_s: float) -> None:
+    def take_anchor(
+        self, state_id: str, path: Path, time_s: float, read: Mapping[str, int]
+    ) -> None:
         """Takes a state that continues exactly from its file."""
-        self._anchor = _Anchor(state_id, path, time_s)
+        self._anchor = _Anchor(state_id, path, time_s, read)
 
     def _from_file(self, found: FoundState, verified_s: int) -> Restoration | None:
         """From the state's own file, or from that of the anchor; None where neither is exact."""
-        if self._continues(found, self._files.open_state(found.path)):
-            self.take_anchor(found.state_id, found.path, found.time_s)
-            return Restoration("state", None, verified_s)
+        if found.read is not None:
+            with self._files.restoring(found.path, found.read, self._draft) as request:
+                if self._continues(found, request):
+                    self.take_anchor(found.state_id, found.path, found.time_s, found.read)
+                    return Restoration("state", None, verified_s)
         anchor = self._anchor
         if anchor is not None and found.time_s - anchor.time_s <= _MAX_REPLAY_S:
             replay = self._replay(anchor.time_s, found.time_s)
-            if self._continues(found, self._files.open_state(anchor.path, replay)):
-                return Restoration("replay", anchor.state_id, verified_s)
+            with self._files.restoring(anchor.path, anchor.read, self._draft, replay) as request:
+                if self._continues(found, request):
+                    return Restoration("replay", anchor.state_id, verified_s)
         return None
 
     def _continues(self, found: FoundState, request: Open) -> bool:
@@ -150,3 +159,4 @@ class _Anchor:
     state_id: str
     path: Path
     time_s: float
+    read: Mapping[str, int]

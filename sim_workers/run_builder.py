@@ -32,9 +32,10 @@ from sim_workers.processes import Holder, Nursery
 from sim_workers.proof import DecisionPoint, Proof, decision_points
 from sim_workers.restoration import FoundState, Restoration, Restorer
 from sim_workers.run_files import RunFiles
-from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME, Scenario
+from sim_workers.scenarios import Scenario
 from sim_workers.signal_choice import SignalChoice, choose_signals
 from sim_workers.stored_actions import check_stored
+from sim_workers.unread_demand import Demand
 from sim_workers.version import simulator
 from sim_workers.workplace import Workplace
 
@@ -71,6 +72,7 @@ class RunBuilder:
         run: The run.
         options: What to build.
         place: Where.
+        demand: What is in the scenario's files.
         on_slot: Called after each slot, by whatever thread: with its state, or None where it has no
             decision point.
         halt: Ends the build early when it is set.
@@ -82,6 +84,7 @@ class RunBuilder:
         run: Run,
         options: BuildOptions,
         place: Workplace,
+        demand: Demand,
         on_slot: Callable[[StateRecord | None], None],
         halt: Event,
     ) -> None:
@@ -94,8 +97,8 @@ class RunBuilder:
         self._journal: Journal = place.journal(run.name)
         self._files = RunFiles(
             scenario_name=scenario.name,
-            config=(place.layout.scenario / CONFIG_NAME).resolve(),
-            restore_config=(place.layout.scenario / RESTORE_CONFIG_NAME).resolve(),
+            scenario=place.layout.scenario.resolve(),
+            demand=demand,
             seed=run.seed,
             scale=run.scale,
         )
@@ -137,9 +140,9 @@ class RunBuilder:
         for entry in done:
             restorer.take_actions(entry.actions)
             record = entry.record
-            if record.restore == "state":
+            if record.restore == "state" and record.read is not None:
                 path = self._place.layout.state_file(record.state_id).resolve()
-                restorer.take_anchor(record.state_id, path, record.time_s)
+                restorer.take_anchor(record.state_id, path, record.time_s, record.read)
         if done:
             actions = tuple(action for entry in done for action in entry.actions)
             replay = Replay(to_s=done[-1].record.time_s, actions=actions)
@@ -208,7 +211,9 @@ class RunBuilder:
         path = self._place.layout.state_file(saved.state_id).resolve()
         write_safely(path, saved.content, self._draft("state"))
         proof = Proof.of(live, points, self._options)
-        return FoundState(saved.state_id, path, seen.time_s, actions, proof)
+        return FoundState(
+            saved.state_id, path, saved.read, saved.digest, seen.time_s, actions, proof
+        )
 
     def _complete(self, restorer: Restorer, moment: _Moment) -> None:
         """Finds how a state is restored and enters it into the journal."""
@@ -230,6 +235,8 @@ class RunBuilder:
             run=self._run.name,
             restore=restoration.restore,
             anchor=restoration.anchor,
+            read=None if moment.found.read is None else dict(moment.found.read),
+            digest=moment.found.digest,
             verified_s=restoration.verified_s,
             proven=self._proven(moment) if restoration.verified_s else {},
             simulator=simulator(),

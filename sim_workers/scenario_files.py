@@ -1,21 +1,26 @@
-"""Reading one input file: plain or gzipped XML, bounded, with what it includes, without outputs."""
+"""Reading one input file of a user's scenario, byte for byte, with its outputs sent nowhere.
+
+The only bytes that are ever changed are the names of files that SUMO would write, and what was
+changed is listed. Everything else stays as the user wrote it: comments, order, encoding, white
+space. Names are read as SUMO reads them, qualified and without regard to namespaces.
+"""
 
 import gzip
 import re
 import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
-
-import defusedxml.ElementTree as SafeXml
+from xml.parsers import expat
 
 from shared.errors import ScenarioError
+from sim_workers.scenario_options import NOWHERE
 
-__all__ = ["is_file_attribute", "is_output_parameter", "read_xml"]
+__all__ = ["InputFile", "is_file_attribute", "is_output_parameter", "read_content", "read_input"]
 
 _MAX_BYTES = 1 << 30
-_MAX_DEPTH = 8
-"""How deep files may include each other; a file that includes itself ends here."""
 _GZIP_MAGIC = b"\x1f\x8b"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _OUTPUT_ATTRIBUTES = {
     "calibrator": ("output",),
     "e1Detector": ("file",),
@@ -31,42 +36,70 @@ _OUTPUT_ATTRIBUTES = {
     "timedEvent": ("dest",),
     "vTypeProbe": ("file",),
 }
+_REFERENCES = {
+    "calibrator": "file",
+    "edgeData": "edgesFile",
+    "include": "href",
+    "laneData": "edgesFile",
+    "rerouter": "file",
+    "variableSpeedSign": "file",
+}
+"""What names another file to read, relative to the file that names it."""
+_LISTS = ("edgesFile",)
+"""Of these, the files that are no XML."""
 _IGNORED_ATTRIBUTES = {"imgFile", "osgFile"}
-"""Pictures; nothing is drawn here."""
-_FILTERS = {"edgeData": "edgesFile", "laneData": "edgesFile"}
-"""Files that only say what an output is to hold."""
-_OUTPUT_PARAMETER = re.compile(r"has\.ssm\.device|device\.ssm\..*|(.*[.-])?(files?|output)")
+"""Pictures, which SUMO does not open where nothing is drawn."""
+_OUTPUT_PARAMETER = re.compile(r"SWARMLOG|(.*[.-])?(files?|output)")
+_REPLAY_PARAMETER = re.compile(r"(.*\.)?fcd-replay\..*")
 _FILE_ATTRIBUTE = re.compile(r".*File|(.*[_-])?file|href")
-_WITH_DEFINITION_FILE = ("calibrator", "rerouter", "variableSpeedSign")
-"""What may be defined in a file of its own, which SUMO reads as if it stood inside."""
-_NOWHERE = "NUL"
-"""SUMO's name, on every platform, for a file that is not written."""
+_TAG = re.compile(rb"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
+_NOWHERE = ("NUL", "NULL", NOWHERE, "")
 
 
-def read_xml(path: Path, within: Path | None = None) -> Element:
-    """The content of a file, and of the files it includes, without outputs.
+@dataclass(frozen=True)
+class InputFile:
+    """A file as SUMO is to read it."""
 
-    Every file is parsed, because SUMO accepts detectors and ``<include>`` in each kind of file and
-    in any encoding.
+    content: bytes
+    """The user's own bytes, but for names of outputs; packed only if nothing was changed."""
+    original: bytes
+    """The user's own bytes."""
+    replaced: tuple[str, ...]
+    """What was changed: ``<e1Detector id="d"> file="out.xml"``."""
+    references: tuple[tuple[str, bool], ...]
+    """Other files that it makes SUMO read, as it names them, and whether they are XML."""
 
-    Args:
-        path: The file.
-        within: Neither it nor what it includes may lie outside this folder; None: anywhere.
+
+def read_input(path: Path) -> InputFile:
+    """Reads an XML file, plain or gzipped.
 
     Raises:
-        ScenarioError: ``missing_file``, ``bad_xml``, ``too_large``, ``outside_bundle`` or
-            ``unsupported_input``.
+        ScenarioError: ``missing_file``, ``bad_xml``, ``too_large`` or ``unsupported_input``.
     """
-    root = _parse(path, within)
-    _inline(path, root, 0, within)
-    _silence(path, root)
-    return root
+    original = read_content(path)
+    content = _unpacked(path, original)
+    scan = _Scan(path, content)
+    replaced, references = tuple(each.said for each in scan.changes), tuple(scan.references)
+    return InputFile(scan.rewritten() if replaced else original, original, replaced, references)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a file that a scenario needs.
+
+    Raises:
+        ScenarioError: ``missing_file``, or ``too_large``.
+    """
+    if not path.is_file():
+        raise ScenarioError(f"the scenario needs {path}, which does not exist", "missing_file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise ScenarioError(f"{path} has more than {_MAX_BYTES} bytes", "too_large")
+    return path.read_bytes()
 
 
 def is_output_parameter(key: str) -> bool:
-    """Whether a ``<param>`` of this key makes a vehicle or a traffic light write, or read a file.
+    """Whether a ``<param>`` of this key names a file that a vehicle or a traffic light writes.
 
-    >>> is_output_parameter("device.ssm.probability"), is_output_parameter("device.toc.file")
+    >>> is_output_parameter("device.ssm.file"), is_output_parameter("SWARMLOG")
     (True, True)
     >>> is_output_parameter("has.battery.device")
     False
@@ -85,19 +118,7 @@ def is_file_attribute(name: str) -> bool:
     return _FILE_ATTRIBUTE.fullmatch(name) is not None
 
 
-def _parse(path: Path, within: Path | None) -> Element:
-    if within is not None and not path.resolve().is_relative_to(within.resolve()):
-        raise ScenarioError(f"{path} is not in the bundle", "outside_bundle")
-    if not path.is_file():
-        raise ScenarioError(f"the scenario needs {path}, which does not exist", "missing_file")
-    try:
-        root: Element = SafeXml.fromstring(_unpack(path, path.read_bytes()), forbid_dtd=True)
-    except (ParseError, LookupError, ValueError) as exc:  # what is unsafe is a ValueError, too
-        raise ScenarioError(f"{path} is not XML that can be used: {exc}", "bad_xml") from exc
-    return root
-
-
-def _unpack(path: Path, content: bytes) -> bytes:
+def _unpacked(path: Path, content: bytes) -> bytes:
     if not content.startswith(_GZIP_MAGIC):
         return content
     try:
@@ -110,44 +131,91 @@ def _unpack(path: Path, content: bytes) -> bytes:
     return content
 
 
-def _inline(path: Path, element: Element, depth: int, within: Path | None) -> None:
-    """Puts included files where they are included; their paths are relative to the including."""
-    if depth > _MAX_DEPTH:
-        raise ScenarioError(f"{path} includes files without end", "unsupported_input")
-    if element.tag in _WITH_DEFINITION_FILE and "file" in element.attrib:
-        element.extend(_included(path, element.attrib.pop("file"), depth, within))
-    for index, child in reversed(list(enumerate(element))):
-        if child.tag == "include":
-            element[index : index + 1] = _included(path, child.get("href", ""), depth, within)
-        else:
-            _inline(path, child, depth, within)
+@dataclass(frozen=True)
+class _Change:
+    """A value that is replaced: the place of its quoted text in the file."""
+
+    begin: int
+    end: int
+    said: str
 
 
-def _included(path: Path, name: str, depth: int, within: Path | None) -> list[Element]:
-    other = path.parent / name
-    root = _parse(other, within)
-    _inline(other, root, depth + 1, within)
-    return list(root)
+class _Scan:
+    """One pass over a file: what it writes, and what it reads."""
 
+    def __init__(self, path: Path, content: bytes) -> None:
+        self._path = path
+        self._content = content
+        self.changes: list[_Change] = []
+        self.references: list[tuple[str, bool]] = []
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.StartDoctypeDeclHandler = self._refuse_doctype
+        try:
+            self._parser.Parse(content, True)
+        except (expat.ExpatError, ValueError, LookupError) as exc:
+            raise ScenarioError(f"{path} is not XML that can be used: {exc}", "bad_xml") from exc
 
-def _silence(path: Path, root: Element) -> None:
-    """Takes out every output that a file asks SUMO for, and refuses what it would have it read."""
-    for element in root.iter():
-        for param in [child for child in element if _is_output(child)]:
-            element.remove(param)
-        outputs = _OUTPUT_ATTRIBUTES.get(element.tag, ())
-        for attribute in list(element.attrib):
-            if attribute in outputs:
-                element.set(attribute, _NOWHERE)
-            elif attribute in _IGNORED_ATTRIBUTES or attribute == _FILTERS.get(element.tag):
-                del element.attrib[attribute]
-            elif is_file_attribute(attribute):
-                raise ScenarioError(
-                    f"{path}: <{element.tag}> reads another file ({attribute}), "
-                    "which is not supported",
-                    "unsupported_input",
-                )
+    def rewritten(self) -> bytes:
+        """The content with every output going nowhere."""
+        parts, end = [], 0
+        for change in self.changes:
+            parts += [self._content[end : change.begin], f'"{NOWHERE}"'.encode()]
+            end = change.end
+        return b"".join([*parts, self._content[end:]])
 
+    def _start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        for name in self._outputs(tag, attributes):
+            if attributes[name] not in _NOWHERE:
+                self._silence(tag, name, attributes)
+        for name, value in attributes.items():
+            if _REFERENCES.get(tag) == name:
+                self._refer(tag, name, value)
+            elif (
+                is_file_attribute(name)
+                and name not in _IGNORED_ATTRIBUTES
+                and name not in _OUTPUT_ATTRIBUTES.get(tag, ())
+            ):
+                raise self._unsupported(f"<{tag}> reads another file ({name})")
 
-def _is_output(element: Element) -> bool:
-    return element.tag == "param" and is_output_parameter(element.get("key", ""))
+    def _outputs(self, tag: str, attributes: Mapping[str, str]) -> Iterator[str]:
+        """The attributes whose values are names of files to write."""
+        for name in _OUTPUT_ATTRIBUTES.get(tag, ()):
+            if name in attributes:
+                yield name
+        if tag == "param" and "value" in attributes:
+            key = attributes.get("key", "")
+            if _REPLAY_PARAMETER.fullmatch(key):
+                raise self._unsupported(f"{key} replays recorded vehicles")
+            if is_output_parameter(key):
+                yield "value"
+
+    def _silence(self, tag: str, name: str, attributes: Mapping[str, str]) -> None:
+        begin = self._parser.CurrentByteIndex
+        found = _TAG.match(self._content, begin)
+        value = found and re.compile(
+            rb"""(?<=\s)%s\s*=\s*("[^"]*"|'[^']*')""" % re.escape(name.encode())
+        ).search(self._content, found.start(), found.end())
+        if value is None or self._content.startswith(_UTF16):
+            raise self._unsupported(f"the output of <{tag}> cannot be silenced in this encoding")
+        owner = attributes.get("id") or attributes.get("key") or ""
+        said = f'<{tag} "{owner}"> {name}="{attributes[name]}"'
+        self.changes.append(_Change(value.start(1), value.end(1), said))
+
+    def _refer(self, tag: str, name: str, value: str) -> None:
+        if "${" in value:
+            raise self._unsupported(f"<{tag} {name}> names a file by a variable, {value!r}")
+        if value and Path(value).is_absolute():
+            raise self._unsupported(
+                f"<{tag} {name}> names {value} by its absolute path; name it relative to this file"
+            )
+        if value:
+            self.references.append((value, name not in _LISTS))
+
+    def _unsupported(self, said: str) -> ScenarioError:
+        return ScenarioError(f"{self._path}: {said}; that is not supported", "unsupported_input")
+
+    def _refuse_doctype(self, *_: object) -> None:
+        raise ScenarioError(
+            f"{self._path} declares a document type, which may hide what it holds", "bad_xml"
+        )

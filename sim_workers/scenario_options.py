@@ -1,11 +1,28 @@
-"""Which options of a foreign configuration are kept.
+"""Which options of a user's configuration are kept, which are left out, and which are refused.
 
-An allow-list: an option that nobody has judged is left out. Judged against SUMO 1.28.
+Every option of SUMO 1.28 has been judged. What is kept is what may move a vehicle or draw a random
+number. What is left out writes, logs, listens or draws pictures, and does neither; outputs do not
+decide whether a device draws, its own ``probability`` does, and that is kept. What would make the
+simulation another one without it, and cannot be kept, is refused by name, and so is what nobody
+knows.
 """
 
 import re
 
-__all__ = ["DEFAULT_OPTIONS", "FILE_OPTIONS", "SYNONYMS", "is_kept", "is_off", "why_refused"]
+__all__ = [
+    "DEFAULT_OPTIONS",
+    "FILE_OPTIONS",
+    "NOWHERE",
+    "OUTPUT_OPTIONS",
+    "SYNONYMS",
+    "is_kept",
+    "is_left_out",
+    "is_off",
+    "why_refused",
+]
+
+NOWHERE = "/dev/null"
+"""Where outputs go."""
 
 FILE_OPTIONS = ("net-file", "additional-files", "route-files", "weight-files")
 """The options that name input files, in the order in which SUMO loads them."""
@@ -41,8 +58,8 @@ SYNONYMS = {
 }
 
 DEFAULT_OPTIONS = {"time-to-teleport": "-1"}
-"""What a bundle says where the configuration is silent. Teleporting makes queues vanish that a
-decision caused, so a rollout that teleports rewards gridlock."""
+"""What is given where the configuration is silent. Teleporting makes queues vanish that a decision
+caused, so a rollout that teleports rewards gridlock."""
 
 _KEPT = {
     "begin",
@@ -60,6 +77,7 @@ _KEPT = {
     "eager-insert",
     "emergency-insert",
     "emergencydecel.warning-threshold",
+    "end",
     "extrapolate-departpos",
     "ignore-accidents",
     "ignore-junction-blocker",
@@ -68,6 +86,7 @@ _KEPT = {
     "intermodal-collision.action",
     "intermodal-collision.stoptime",
     "junction-taz",
+    "keep-after-arrival",
     "lanechange.duration",
     "lanechange.overtake-right",
     "lateral-resolution",
@@ -76,6 +95,7 @@ _KEPT = {
     "mapmatch.taz",
     "max-depart-delay",
     "max-num-persons",
+    "max-num-teleports",
     "max-num-vehicles",
     "no-internal-links",
     "parking.maneuver",
@@ -95,6 +115,7 @@ _KEPT = {
     "startup-wait-threshold",
     "step-length",
     "step-method.ballistic",
+    "thread-rngs",
     "time-to-impatience",
     "time-to-teleport",
     "tls.all-off",
@@ -112,46 +133,165 @@ _KEPT = {
     "weights.turnaround-penalty",
 }
 _KEPT_PREFIXES = (
-    "device.battery.",
-    "device.bluelight.",
-    "device.driverstate.",
-    "device.elechybrid.",
-    "device.friction.",
-    "device.glosa.",
-    "device.rerouting.",
-    "device.stationfinder.",
-    "device.taxi.",
-    "device.toc.",
+    "device.",
+    "emissions.",
     "overhead-wire.",
     "pedestrian.jupedsim.",
     "pedestrian.striping.",
-    "person-device.rerouting.",
+    "person-device.",
     "persontrip.",
+    "phemlight-",
     "railsignal.",
     "time-to-teleport.",
     "tls.actuated.",
     "tls.delay_based.",
     "tls.yellow.",
 )
-_NEVER = re.compile(r".*\.(file|files|output|py|threads|wkt|wkt\.geo)")
-"""Options of devices and models that write, or that make a run depend on the machine."""
+"""Every device among them, those that only write, too: all of them draw from one generator."""
+
+OUTPUT_OPTIONS = frozenset(
+    {
+        "amitran-output",
+        "battery-output",
+        "bt-output",
+        "chargingstations-output",
+        "collision-output",
+        "deadlock-output",
+        "device.rerouting.output",
+        "device.taxi.dispatch-algorithm.output",
+        "device.taxi.idle-algorithm.output",
+        "device.toc.file",
+        "edgedata-output",
+        "elechybrid-output",
+        "emission-output",
+        "error-log",
+        "fcd-output",
+        "full-output",
+        "lanechange-output",
+        "lanedata-output",
+        "link-output",
+        "log",
+        "message-log",
+        "netstate-dump",
+        "overheadwiresegments-output",
+        "pedestrian.jupedsim.py",
+        "pedestrian.jupedsim.wkt",
+        "person-fcd-output",
+        "person-summary-output",
+        "personinfo-output",
+        "personroute-output",
+        "queue-output",
+        "railsignal-block-output",
+        "railsignal-vehicle-output",
+        "statistic-output",
+        "stop-output",
+        "substations-output",
+        "summary-output",
+        "tripinfo-output",
+        "vehroute-output",
+        "vtk-output",
+    }
+)
+"""Options that name a file to write."""
+_LEFT_OUT = OUTPUT_OPTIONS | {
+    "aggregate-warnings",
+    "alternative-net-file",
+    "breakpoints",
+    "delay",
+    "demo",
+    "device.rerouting.threads",
+    "device.ssm.file",
+    "disable-textures",
+    "edgedata-files",
+    "game",
+    "game.mode",
+    "gui-settings-file",
+    "gui-testing",
+    "gui-testing-debug",
+    "gui-testing.setting-output",
+    "help",
+    "human-readable-time",
+    "language",
+    "log.processid",
+    "log.timestamps",
+    "mesosim",
+    "no-step-log",
+    "no-warnings",
+    "num-clients",
+    "output-prefix",
+    "output-suffix",
+    "pedestrian.jupedsim.wkt.geo",
+    "precision",
+    "precision.geo",
+    "print-options",
+    "quit-on-end",
+    "random",
+    "registry-viewport",
+    "remote-port",
+    "save-commented",
+    "save-configuration",
+    "save-configuration.relative",
+    "save-schema",
+    "save-template",
+    "seed",
+    "selection-file",
+    "start",
+    "step-log.period",
+    "threads",
+    "tracker-interval",
+    "verbose",
+    "version",
+    "window-pos",
+    "window-size",
+    "write-license",
+    "write-metadata",
+    "xml-validation",
+    "xml-validation.net",
+    "xml-validation.routes",
+}
+"""What neither moves anything nor draws: ``seed`` and ``random`` because every run is given a seed,
+``threads`` because each lane has a generator of its own whoever computes it."""
+_LEFT_OUT_PARTS = re.compile(
+    r"(.*-output|netstate-dump|duration-log|meso|output|save-state)[.-].*|device\.ssm\.filter-.*"
+)
+"""What only says how one of those is done."""
 
 _REFUSED = {
     "astar.all-distances": "it reads a table of distances",
     "astar.landmark-distances": "it reads a table of distances",
-    "device.fcd-replay.file": "it replays recorded vehicles",
-    "device.fcd-replay.files": "it replays recorded vehicles",
+    "configuration-file": "it names another configuration; name that one instead",
     "load-state": "it continues a saved state; begin with the demand that led there",
+    "load-state.offset": "it continues a saved state; begin with the demand that led there",
+    "load-state.remove-vehicles": "it continues a saved state; begin with the demand that led "
+    "there",
+    "mesosim": "a mesoscopic simulation has no lanes to queue on; set it to false for the "
+    "microscopic model, which is another simulation",
 }
-"""Files that determine the traffic and do not go into a bundle. Never left out in silence."""
+"""What would be another simulation without it, and cannot be kept. Never left out in silence."""
+_REFUSED_PREFIX = "device.fcd-replay."
 
 _OFF = {"", "-", "0", "f", "false", "no", "off"}
 
 
 def is_kept(option: str) -> bool:
-    """Whether an option determines the traffic and does nothing else."""
+    """Whether an option may move a vehicle or draw a random number.
+
+    >>> is_kept("device.fcd.probability"), is_kept("fcd-output"), is_kept("end")
+    (True, False, True)
+    """
     is_listed = option in _KEPT or option.startswith(_KEPT_PREFIXES)
-    return is_listed and not _NEVER.fullmatch(option)
+    return is_listed and not is_left_out(option) and why_refused(option, "true") is None
+
+
+def is_left_out(option: str) -> bool:
+    """Whether an option neither moves anything nor draws, so that it need not be kept.
+
+    >>> is_left_out("tripinfo-output"), is_left_out("tripinfo-output.write-unfinished")
+    (True, True)
+    >>> is_left_out("thread-rngs")
+    False
+    """
+    return option in _LEFT_OUT or _LEFT_OUT_PARTS.fullmatch(option) is not None
 
 
 def is_off(value: str) -> bool:
@@ -169,4 +309,6 @@ def why_refused(option: str, value: str) -> str | None:
         return None
     if (option, value.strip()) == ("pedestrian.model", "remote"):
         return "its pedestrians are moved by another program"
+    if option.startswith(_REFUSED_PREFIX):
+        return "it replays recorded vehicles"
     return _REFUSED.get(option)

@@ -41,7 +41,7 @@ def choose_signals(
             raise UnknownSignal(
                 f"the network has no signal {tls_id!r}; it has {', '.join(sorted(signals))}"
             )
-    reasons = {tls_id: undecidable_reason(signals[tls_id], programs[tls_id]) for tls_id in signals}
+    reasons = {tls_id: _reason(signals[tls_id], programs[tls_id]) for tls_id in signals}
     undecidable = {tls_id: why for tls_id, why in sorted(reasons.items()) if why is not None}
     chosen = tls_ids or [tls_id for tls_id in sorted(signals) if tls_id not in undecidable]
     hopeless = undecidable.keys() & chosen if chosen else undecidable.keys()
@@ -49,3 +49,12 @@ def choose_signals(
         said = "; ".join(f"{tls_id}: {undecidable[tls_id]}" for tls_id in sorted(hopeless))
         raise ScenarioError(f"there is nothing to decide at {said}", "nothing_to_decide")
     return SignalChoice(tuple(signals[tls_id] for tls_id in dict.fromkeys(chosen)), undecidable)
+
+
+def _reason(signal: Signal, program_id: str) -> str | None:
+    """Why nothing will be decided at a signal; one that is off may run any program later."""
+    reason = undecidable_reason(signal, program_id)
+    if program_id in signal.programs:
+        return reason
+    later = [undecidable_reason(signal, each) for each in signal.programs]
+    return None if None in later else reason

@@ -6,15 +6,17 @@ else, longer horizons, other kinds, joint decisions, follow-up policies, the run
 its begin, which is exact whatever is decided afterwards.
 """
 
+import math
 from typing import Literal
 
 from shared.decisions import Decision, canonical
+from shared.errors import RolloutRejected
 from shared.legality import legal_decisions
-from shared.states import Restore
+from shared.states import Fidelity, Restore
 from sim_workers.rollouts import RolloutTask
 from sim_workers.store import StoredState
 
-__all__ = ["Source", "restore_of", "source_of"]
+__all__ = ["Source", "check_end", "fidelity_of", "restore_of", "source_of"]
 
 Source = Literal["file", "anchor", "begin"]
 
@@ -41,6 +43,33 @@ def restore_of(state: StoredState, task: RolloutTask) -> Restore:
     if restore == "unverified" or (restore == "replay" and task.reseed is not None):
         return "unverified"
     return "state" if source_of(state, task) == "file" else "replay"
+
+
+def fidelity_of(state: StoredState, task: RolloutTask) -> Fidelity:
+    """Whether the task's metrics are those of the user's own simulation."""
+    if state.record.restore == "unverified" or task.reseed is not None:
+        return "unchecked"
+    run = state.simulation()
+    if run.fidelity != "own":
+        return run.fidelity
+    end_s = state.record.time_s + task.horizon_s
+    return "own" if run.compared_to_s is not None and end_s <= run.compared_to_s else "unchecked"
+
+
+def check_end(state: StoredState, horizon_s: int) -> None:
+    """Passes where the configuration goes on for so long after a state.
+
+    Raises:
+        RolloutRejected: ``beyond_end``: nobody can say what would be true then.
+    """
+    end_s = state.manifest.scenario.end_s
+    if end_s is not None and state.record.time_s + horizon_s > end_s:
+        raise RolloutRejected(
+            f"the scenario's configuration ends at {end_s:g} s, and {horizon_s} s after state "
+            f"{state.record.state_id} there is none any more: ask for at most "
+            f"{max(0, math.floor(end_s - state.record.time_s))} s",
+            "beyond_end",
+        )
 
 
 def _is_proven(state: StoredState, task: RolloutTask) -> bool:

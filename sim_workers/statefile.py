@@ -15,7 +15,6 @@ _HEADER_COMMENT = re.compile(rb"<!--.*?-->\s*(?=<snapshot\b)", re.DOTALL)
 _SNAPSHOT = re.compile(rb'<snapshot\b[^>]*?\bversion="([^"]*)"[^>]*?\btime="([^"]*)"')
 _RNG = re.compile(rb"<rngState\b.*?</rngState>\s*|<rngState\b[^>]*/>\s*", re.DOTALL)
 _DECIMALS = re.compile(rb"(-?\d+\.\d{30})")
-_LOADER_TIME = re.compile(rb'(<delay\b[^>]*?\bloaderTime=")[^"]*(")')
 _HEAD_BYTES = 65_536
 
 
@@ -25,16 +24,15 @@ def normalise_state(content: bytes) -> bytes:
     - The comment at its top, with the date and this machine's paths, is removed.
     - Numbers written with thirty decimals are written as shortly as the same double can be: a file
       of a network with rerouting is a quarter as large then, and loads a third faster.
-    - ``loaderTime`` is set to the state's own time. SUMO reads demand ahead and skips what departs
-      before ``loaderTime`` when it restores, and so loses vehicles that depart in that very second;
-      vehicles that are in the state already are not loaded twice.
+
+    What it needs beside the file, :mod:`sim_workers.unread_demand` knows.
 
     Raises:
         StateFileError: This is no SUMO state.
     """
     content = _shortened(_HEADER_COMMENT.sub(b"", content, count=1))
-    time_ms = round(float(_snapshot(content)[1]) * 1000)
-    return _LOADER_TIME.sub(rb"\g<1>%d\g<2>" % time_ms, content)
+    _snapshot(content)
+    return content
 
 
 def check_version(content: bytes, sumo_version: str) -> None:

@@ -17,7 +17,7 @@ from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
 from shared.errors import DatasetError, StateFileError, UnknownSignal, UnknownState
 from shared.signals import Signal
 from shared.states import StateRecord, StateView
-from sim_workers.scenarios import make_scenario_id
+from sim_workers.scenarios import make_scenario_id, read_files
 from sim_workers.statefile import check_version
 from sim_workers.version import sumo_version
 
@@ -76,28 +76,40 @@ class StoredState:
             )
         return StoredState(self.siblings[state_id], self.manifest, self.layout, self.siblings)
 
-    def actions(self, from_s: float | None = None) -> tuple[Action, ...]:
-        """What its run's policy did before it, in order: all, or from ``from_s`` seconds on.
+    def actions(self, from_s: float | None = None, to_s: float | None = None) -> tuple[Action, ...]:
+        """What its run's policy did, in order.
+
+        Args:
+            from_s: From here on, seconds; None: from the run's begin.
+            to_s: Before here; None: before the state.
 
         Raises:
             DatasetError: The run or the file of its actions is not in the dataset.
             StateFileError: ``digest_mismatch``: the file was changed.
         """
-        simulation = self._simulation()
-        if simulation.actions is None:
-            return ()
-        path = self.layout.root / simulation.actions
-        actions = _read_actions(path, simulation.actions_sha256)
-        end = bisect_left(actions, self.record.time_s, key=_time_s)
+        actions = self._run_actions()
+        end_s = self.record.time_s if to_s is None else to_s
+        end = bisect_left(actions, end_s, key=_time_s)
         first = 0 if from_s is None else bisect_left(actions, from_s, key=_time_s)
         return actions[first:end]
 
+    def _run_actions(self) -> tuple[Action, ...]:
+        simulation = self.simulation()
+        if simulation.actions is None:
+            return ()
+        return _read_actions(self.layout.root / simulation.actions, simulation.actions_sha256)
+
     def run_key(self) -> str:
         """Equal for states that were saved from equal runs, in whichever dataset they are."""
-        record, actions = self.record, self._simulation().actions_sha256
+        record, actions = self.record, self.simulation().actions_sha256
         return f"{record.scenario_id} {record.seed} {record.scale!r} {actions}"
 
-    def _simulation(self) -> SimulationRef:
+    def simulation(self) -> SimulationRef:
+        """The run that it was saved from.
+
+        Raises:
+            DatasetError: It is not in the dataset.
+        """
         for simulation in self.manifest.simulations:
             if simulation.run == self.record.run:
                 return simulation
@@ -140,7 +152,7 @@ class StoredState:
         """
         folder = self.layout.scenario
         try:
-            files = {path.name: path.read_bytes() for path in folder.iterdir()}
+            files = read_files(folder)
         except OSError as exc:
             raise DatasetError(f"cannot read the scenario {folder}: {exc.strerror}") from exc
         found = make_scenario_id(self.manifest.scenario.name, files)

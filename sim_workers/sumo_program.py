@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -52,9 +52,17 @@ class SumoProcess:
         program: The program.
         folder: Where it is started.
         arguments: What it is given.
+        environment: Variables that its configuration names.
     """
 
-    def __init__(self, program: Path, folder: Path, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = dict(environment or {})
         self._command = [str(program), *arguments, *_QUIET]
         self._folder = folder
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
@@ -66,6 +74,7 @@ class SumoProcess:
         self.process = subprocess.Popen(
             [*self._command, "--remote-port", str(self.port)],
             cwd=self._folder,
+            env=os.environ | self._environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

@@ -22,13 +22,11 @@ from pathlib import Path
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
 from shared.signals import Signal
 from shared.states import StateRecord
-from sim_workers.scenarios import CONFIG_NAME, Scenario, sumo_arguments
+from sim_workers.scenarios import CONFIG_NAME, DEFAULT_SEED, Scenario, sumo_arguments
 from sim_workers.version import simulator
 
 __all__ = ["place_scenario", "place_state", "run_name", "uploaded_manifest"]
 
-_DEFAULT_SEED = 23423
-"""SUMO's own."""
 _DEFAULT_END_S = 3600.0
 """Seconds after its begin, where a scenario names no end."""
 
@@ -44,7 +42,7 @@ def run_name(seed: int, scale: float) -> str:
 
 def uploaded_manifest(scenario: Scenario, signals: dict[str, Signal]) -> Manifest:
     """The manifest of a scenario without states."""
-    seed = _DEFAULT_SEED if scenario.seed is None else scenario.seed
+    seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
     end_s = scenario.begin_s + _DEFAULT_END_S if scenario.end_s is None else scenario.end_s
     run = _run(seed, 1.0, scenario.begin_s, end_s)
     return Manifest(
@@ -55,6 +53,9 @@ def uploaded_manifest(scenario: Scenario, signals: dict[str, Signal]) -> Manifes
             name=scenario.name,
             config=f"scenario/{CONFIG_NAME}",
             dropped_options=scenario.dropped_options,
+            replaced_outputs=scenario.replaced_outputs,
+            time_to_teleport_s=scenario.time_to_teleport_s,
+            end_s=scenario.end_s,
         ),
         simulation=run,
         simulations=(run,),
@@ -119,6 +120,7 @@ def _run(seed: int, scale: float, begin_s: float, end_s: float) -> SimulationRef
         end_s=end_s,
         seed=seed,
         scale=scale,
+        fidelity="unchecked",
     )
 
 

@@ -29,6 +29,7 @@ from shared.legality import legal_decisions
 from shared.rewards import Metrics
 from shared.states import Restore
 from sim_workers.comparison import (
+    SAME,
     Difference,
     Place,
     Unchecked,
@@ -44,6 +45,7 @@ from sim_workers.promotion import promote
 from sim_workers.rollouts import RolloutTask
 from sim_workers.store import StateStore, StoredState, read_manifest
 from sim_workers.sumo_program import find_sumo
+from sim_workers.truth import Truth, compare_runs, mark_own, truth_of
 
 __all__ = ["Checked", "VerifyOptions", "choose_rows", "verify_dataset"]
 
@@ -63,6 +65,8 @@ class VerifyOptions:
     """Episodes that are played at once; None: one a core."""
     with_engine: bool = False
     """Let the engine roll out every decision again, even where its outcome is stored."""
+    config: Path | None = None
+    """The user's own configuration; None takes the original that the dataset keeps."""
 
 
 @dataclass(frozen=True)
@@ -144,15 +148,23 @@ def verify_dataset(
         RolloutError: A process that plays episodes was ended.
     """
     started_s = time.monotonic()
-    sumo = find_sumo(read_manifest(root).simulator.version)
+    manifest = read_manifest(root)
+    sumo = find_sumo(manifest.simulator.version)
     rows = _read_rows(root)
     chosen = choose_rows(rows, options.sample, options.seed)
     store = StateStore.open([root])
     pairs = [(store.get(row.state_id), row) for row in chosen]
     unplayable = list(_unplayable(pairs))
     excused = {one.place for one in unplayable}
-    cases = [c for state, row in pairs if Place.of(row) not in excused for c in _cases(state, row)]
-    verdicts = _play(sumo, cases, options, on_progress)
+    with truth_of(root, manifest, options.config) as truth:
+        cases = [
+            case
+            for state, row in pairs
+            if Place.of(row) not in excused
+            for case in _cases(state, row, truth)
+        ]
+        verdicts = _play(sumo, cases, options, on_progress)
+        compared = compare_runs(root, manifest, truth)
     ways = {state_id: _way(ours) for state_id, ours in _by_state(verdicts).items()}
     promoted = _promoted(verdicts, ways, _whole_states(rows, chosen))
     if promoted:
@@ -164,6 +176,9 @@ def verify_dataset(
     failures = [
         Unchecked(v.case.place, reason) for v, way in judged if (reason := v.unchecked(way))
     ]
+    is_whole = len(chosen) == len(rows) and not unplayable and not failures
+    if is_whole and not any(verdict.differences for verdict in verdicts):
+        mark_own(root, manifest, compared)
     return Verification(
         rows=len(chosen),
         restores=Counter(row.restore for row in chosen),
@@ -171,6 +186,11 @@ def verify_dataset(
         different=sum(bool(verdict.all_differences(way)) for verdict, way in judged),
         differences=tuple(dict.fromkeys(d for v, way in judged for d in v.all_differences(way))),
         unchecked=(*unplayable, *failures),
+        against=truth.against,
+        compared={
+            run: SAME if found.difference is None else str(found.difference)
+            for run, found in compared.items()
+        },
         promoted=promoted,
         unverified=_left_unverified(pairs, ways, promoted),
         wall_s=time.monotonic() - started_s,
@@ -221,7 +241,7 @@ def _run_of(state: StoredState) -> SimulationRef | None:
     return next(runs, None)
 
 
-def _cases(state: StoredState, row: Row) -> Iterator[_Case]:
+def _cases(state: StoredState, row: Row, truth: Truth) -> Iterator[_Case]:
     run = _run_of(state)
     if run is None:
         return
@@ -231,9 +251,10 @@ def _cases(state: StoredState, row: Row) -> Iterator[_Case]:
         decisions = [*dict.fromkeys([*stored, *_legal(state, row)]), None]
     for decision in decisions:
         episode = Episode(
-            folder=state.layout.root,
-            command=run.command,
-            actions=run.actions,
+            folder=truth.folder,
+            command=truth.command(run),
+            environment=truth.environment,
+            actions=None if run.actions is None else state.layout.root.resolve() / run.actions,
             moment_s=row.time_s,
             decisions=() if decision is None else ((row.tls_id, decision),),
             greens={row.tls_id: Greens(row.min_green_s, row.max_green_s)},

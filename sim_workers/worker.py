@@ -21,20 +21,23 @@ from shared.errors import (
     ErrorInfo,
     GreenforkError,
     HolderLost,
+    RolloutRejected,
     RolloutTimeout,
 )
 from shared.rewards import FollowUp, Metrics
 from sim_workers.cancellations import Cancellations
 from sim_workers.ladder import Ladder
-from sim_workers.messages import Open, Order, Replay, RolledOut, Rollout
+from sim_workers.messages import Look, Open, Order, Replay, RolledOut, Rollout, Seen
 from sim_workers.processes import Holder, Nursery
-from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME
+from sim_workers.scenarios import CONFIG_NAME, write_files
 from sim_workers.sources import Source
 from sim_workers.statefile import without_rng
+from sim_workers.unread_demand import RESTORE_CONFIG_NAME, Demand
 
 __all__ = ["Bundle", "StateRef", "StateWorker", "WorkerLimits", "WorkerOutcome", "WorkerRollout"]
 
 _log = structlog.get_logger(__name__)
+_Clock = Callable[[], float]
 
 _FOLDER_PREFIX = "greenfork-worker-"
 _GRACE_S = 5.0
@@ -69,6 +72,8 @@ class StateRef:
     """What is opened: the state's own file, or a replay from its anchor or from the run's begin."""
     reseed: int | None = None
     """Continue the file under this seed instead, with every random generator started anew."""
+    digest: str | None = None
+    """Of where everything was, 16 hex digits, for a replay to be compared with."""
 
     @property
     def key(self) -> str:
@@ -84,10 +89,25 @@ class Bundle:
 
     state: bytes | None
     """The file to load: the state's, or its anchor's; None begins the run."""
+    read: Mapping[str, int] | None
+    """How far the run had read its demand then; see :class:`shared.states.StateRecord`."""
     actions: tuple[Action, ...]
     """What a replay repeats."""
     scenario: Mapping[str, bytes] | None
     """By file name; None where the worker has the scenario already."""
+    landmark: "Landmark | None" = None
+    """By which a simulation of the run is recognised, where it may be another one here."""
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """A moment of a run."""
+
+    time_s: float
+    digest: str
+    """Of where everything is, 16 hex digits."""
+    actions: tuple[Action, ...]
+    """What the run's policy did before."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +153,7 @@ class StateWorker:
         self._ladder = Ladder(self._nursery, limits.max_holders)
         self._sources: dict[str, _Source] = {}
         self._holders: OrderedDict[str, _Held] = OrderedDict()
+        self._recognised: set[str] = set()
         self._cancelled = Cancellations()
         self._turn = threading.Lock()
         self.holder_starts = 0
@@ -221,11 +242,18 @@ class StateWorker:
         self._shrink()
         return holder
 
-    def _open(self, ref: StateRef, left_s: Callable[[], float]) -> Holder:
+    def _open(self, ref: StateRef, left_s: _Clock) -> Holder:
         source = self._sources[ref.key]
-        config = CONFIG_NAME if source.file is None else RESTORE_CONFIG_NAME
+        if source.landmark is not None:
+            self._recognise(ref, source.landmark, left_s)
+        holder = self._open_source(ref, source, left_s)
+        if ref.digest is not None:
+            _compare(holder, ref.digest, f"state {ref.state_id}", left_s)
+        return holder
+
+    def _open_source(self, ref: StateRef, source: "_Source", left_s: _Clock) -> Holder:
         request = Open(
-            config=str(self._scenario_folder(ref) / config),
+            config=str(source.config),
             seed=ref.seed if ref.reseed is None else ref.reseed,
             scale=ref.scale,
             state_file=None if source.file is None else str(source.file),
@@ -236,6 +264,22 @@ class StateWorker:
         if ref.source == "anchor":
             return self._nursery.open(request.model_copy(update={"replay": replay}), left_s())
         return self._ladder.climb(ref.run, request, replay, left_s)
+
+    def _recognise(self, ref: StateRef, landmark: Landmark, left_s: _Clock) -> None:
+        """Makes sure, once, that a run is here what it was where it was built.
+
+        Raises:
+            RolloutRejected: ``environment_differs``: it is not.
+        """
+        if ref.run in self._recognised:
+            return
+        config = str(self._scenario_folder(ref) / CONFIG_NAME)
+        begin = Open(config=config, seed=ref.seed, scale=ref.scale)
+        replay = Replay(to_s=landmark.time_s, actions=landmark.actions)
+        holder = self._ladder.climb(ref.run, begin, replay, left_s)
+        _compare(holder, landmark.digest, f"the run at {landmark.time_s:g} s", left_s)
+        holder.close()
+        self._recognised.add(ref.run)
 
     def _shrink(self) -> None:
         """Lets the least recently used holders go until the limits are kept."""
@@ -261,22 +305,48 @@ class StateWorker:
     def _unpack(self, ref: StateRef, bundle: Bundle) -> None:
         folder = self._scenario_folder(ref)
         if bundle.scenario is not None and not folder.exists():
-            folder.mkdir()
-            for name, content in bundle.scenario.items():
-                (folder / name).write_bytes(content)
-        file = None
+            write_files(folder, bundle.scenario)
+        file, config = None, folder / CONFIG_NAME
         if bundle.state is not None:
-            file = self._folder / f"{ref.key}.xml"
+            self._forget(ref.key)
+            own = self._folder / f"{ref.key}.state"
+            own.mkdir()
+            file = own / "state.xml"
             file.write_bytes(bundle.state if ref.reseed is None else without_rng(bundle.state))
-        self._sources[ref.key] = _Source(file, bundle.actions)
+            config = _restoring(folder, own, bundle.read)
+        self._sources[ref.key] = _Source(config, file, bundle.actions, bundle.landmark)
 
     def _forget(self, key: str) -> None:
         source = self._sources.pop(key, None)
         if source is not None and source.file is not None:
-            source.file.unlink(missing_ok=True)
+            shutil.rmtree(source.file.parent, ignore_errors=True)
 
     def _scenario_folder(self, ref: StateRef) -> Path:
         return self._folder / ref.scenario_id
+
+
+def _restoring(scenario: Path, folder: Path, read: Mapping[str, int] | None) -> Path:
+    """The configuration that continues a state."""
+    if (scenario / RESTORE_CONFIG_NAME).exists():  # a dataset of version 0.1
+        return scenario / RESTORE_CONFIG_NAME
+    if read is None:
+        return scenario / CONFIG_NAME
+    return Demand(scenario).write_restoring(folder / "restoring", read)
+
+
+def _compare(holder: Holder, digest: str, what: str, left_s: _Clock) -> None:
+    """Makes sure that a simulation is where it was when it was built.
+
+    Raises:
+        RolloutRejected: ``environment_differs``: it is not.
+    """
+    if holder.call(Look(), Seen, left_s()).digest != digest:
+        holder.kill()
+        raise RolloutRejected(
+            f"{what} is not what it was where the dataset was built: SUMO computes another "
+            "simulation on this machine, or in this environment, so nothing is scored on it",
+            "environment_differs",
+        )
 
 
 def _sweep() -> None:
@@ -291,8 +361,10 @@ def _sweep() -> None:
 class _Source:
     """What a holder is opened from."""
 
+    config: Path
     file: Path | None
     actions: tuple[Action, ...]
+    landmark: Landmark | None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from sim_workers.messages import Order
 from sim_workers.rollouts import RolloutTask
 from sim_workers.sources import Source
 from sim_workers.store import StoredState
-from sim_workers.worker import Bundle, StateRef, WorkerRollout
+from sim_workers.worker import Bundle, Landmark, StateRef, WorkerRollout
 
 __all__ = ["bundle_of", "ref_of", "worker_rollout"]
 
@@ -28,6 +28,7 @@ def ref_of(state: StoredState, source: Source, reseed: int | None = None) -> Sta
         run=state.run_key(),
         source=source,
         reseed=reseed,
+        digest=None if source == "file" else record.digest,
     )
 
 
@@ -39,11 +40,22 @@ def bundle_of(state: StoredState, ref: StateRef, with_scenario: bool = True) -> 
         DatasetError: A file cannot be read.
     """
     scenario = state.read_scenario() if with_scenario else None
+    landmark = _landmark(state)
     if ref.source == "file":
-        return Bundle(state.read(), (), scenario)
+        return Bundle(state.read(), state.record.read, (), scenario, landmark)
     anchor = state.anchor() if ref.source == "anchor" else None
-    from_s = None if anchor is None else anchor.record.time_s
-    return Bundle(None if anchor is None else anchor.read(), state.actions(from_s), scenario)
+    if anchor is None:
+        return Bundle(None, None, state.actions(), scenario, landmark)
+    actions = state.actions(anchor.record.time_s)
+    return Bundle(anchor.read(), anchor.record.read, actions, scenario, landmark)
+
+
+def _landmark(state: StoredState) -> Landmark | None:
+    """What a simulation of its run must show, where that depends on how memory is ordered."""
+    found = state.simulation().sensitivity
+    if found is None:
+        return None
+    return Landmark(found.time_s, found.digest, state.actions(to_s=found.time_s))
 
 
 def worker_rollout(

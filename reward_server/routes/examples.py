@@ -116,6 +116,7 @@ _SCORE_RESPONSE = ScoreResponse(
             decision=Extend(extend=True),
             metrics=_METRICS,
             restore="state",
+            fidelity="own",
         ),
         ScoreResult(
             id=None,
@@ -169,6 +170,7 @@ _OUTCOMES = OutcomesResponse(
     ),
     reference=ReferenceOutcome(reward=0.0, metrics=_REFERENCE),
     restore="state",
+    fidelity="own",
     counts=Counts(scored=2, invalid=0, failed=0, cached=0, rollouts=3),
     simulator=_SUMO,
 )
