@@ -181,6 +181,8 @@ def differences(rows: Sequence[Row], answers: Sequence[Answer], horizon_s: int) 
     """What the rows say otherwise than the user's own run, one answer a decision in their order."""
     remaining = iter(answers)
     for row in rows:
+        if row.fidelity not in (None, "own"):
+            yield f"{row.state_id} {row.tls_id}: fidelity {row.fidelity}"
         if len(row.outcomes) < 2:
             yield f"{row.state_id} {row.tls_id}: only {len(row.outcomes)} legal decisions"
         for decision, metrics in row.outcomes:
