@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
-EXACTNESS := tests/integration/sim_workers/test_exactness.py
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
@@ -46,11 +45,8 @@ typecheck: setup ## mypy, strict
 unit: setup ## Fast tests: no Ray, no SUMO, no socket
 	$(BIN)/pytest tests/unit shared reward_client reward_server/admission.py reward_server/storage/stats.py reward_server/storage/urls.py sim_workers/rewards.py sim_workers/statefile.py trainer
 
-# Exactness has a process of its own: in the middle of all tests, plain SUMO itself gave other numbers
-# than it gives alone on the same files (CHANGELOG, known issues).
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
-	$(BIN)/pytest $(EXACTNESS)
-	$(BIN)/pytest --randomly-dont-reorganize --ignore=$(EXACTNESS) tests/integration
+	$(BIN)/pytest --randomly-dont-reorganize tests/integration
 
 e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
 	deploy/e2e.sh

@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,7 +23,6 @@ from shared.decisions import Extend
 from shared.rewards import Metrics
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.rollouts import RolloutTask
-from sim_workers.scenarios import CONFIG_NAME
 from sim_workers.store import StateStore
 from sim_workers.worker import StateWorker, WorkerLimits
 from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
@@ -51,12 +51,14 @@ class Case:
     def of(cls, dataset: Path, row: dict[str, Any], horizon_s: int, extend: bool = True) -> "Case":
         """The decision to extend, or not to, at a row of a dataset."""
         layout = DatasetLayout(dataset)
+        restoring = Path(tempfile.mkdtemp(prefix="greenfork-bench-")) / "restoring"
+        state = StateStore.open([dataset]).get(row["state_id"])
         decision = Extend(extend=extend)
         return cls(
             dataset=dataset,
             state_id=row["state_id"],
             tls_id=row["tls_id"],
-            config=layout.scenario / RESTORE_CONFIG_NAME,
+            config=state.write_restoring(restoring),
             state_file=layout.state_file(row["state_id"]),
             seed=row["seed"],
             remaining_s=decision.remaining_s(

@@ -163,6 +163,12 @@ def _remarks(evaluation: "Evaluation") -> list[str]:
             f"Clear: the queues after the decisions differ by more than "
             f"{evaluation.min_gap_veh:g} vehicles."
         )
+    others = {kind: count for kind, count in evaluation.fidelity.items() if kind != "own"}
+    for kind, count in sorted(others.items()):
+        remarks.append(
+            f"{count} of {evaluation.points} points are {kind}: nobody has shown that they are of "
+            "the user's own simulation (greenfork dataset verify --config YOUR.sumocfg)."
+        )
     for one in evaluation.policies:
         remarks += _reasons(one.policy, one.overall)
     if evaluation.failures:

@@ -317,7 +317,7 @@ def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
 
 def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
     try:
-        return kind.model_validate_json(response.content)
+        return kind.model_validate_json(response.content, extra="ignore")  # a later version's
     except ValidationError as exc:
         raise ServiceRefused(
             f"{response.request.url} answered something that is no {kind.__name__}; "

@@ -282,14 +282,14 @@ def _unreachable(error: httpx.RequestError) -> ServiceUnreachable:
 
 def _result(line: bytes) -> JobResult:
     try:
-        return JobResult.model_validate_json(line)
+        return JobResult.model_validate_json(line, extra="ignore")
     except ValidationError as exc:
         raise ServiceRefused("the service gave a line that is no result", "bad_answer") from exc
 
 
 def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
     try:
-        return kind.model_validate_json(response.content)
+        return kind.model_validate_json(response.content, extra="ignore")
     except ValidationError as exc:
         raise ServiceRefused(
             f"{response.request.url} answered something that is no {kind.__name__}; "

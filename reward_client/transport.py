@@ -124,7 +124,7 @@ def _named(request: httpx.Request) -> str:
 
 def _problem(response: httpx.Response) -> Problem | None:
     try:
-        return Problem.model_validate_json(response.content)
+        return Problem.model_validate_json(response.content, extra="ignore")
     except ValidationError:
         return None
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 from shared.dataset import Action, Sensitivity
 from shared.errors import FidelityError
@@ -116,7 +117,7 @@ def compare(sides: Sides, to_s: float) -> Comparison:
         root = Path(folder)
         write_files(root / "original", sides.original.files)
         write_files(root / "scenario", sides.scenario)
-        pair = _Pair(sides, root, stack.enter_context(Nursery()))
+        pair = stack.enter_context(_Pair(sides, root, stack.enter_context(Nursery())))
         difference, sensitivity = pair.walk(to_s)
         warnings = grouped_warnings(pair.own.said(_MAX_LOG_BYTES))
     compared_to_s = to_s if difference is None else difference.time_s
@@ -143,7 +144,7 @@ def grouped_warnings(log: str) -> tuple[str, ...]:
 
 
 class _Pair:
-    """The two simulations."""
+    """The two simulations. Use as a context."""
 
     def __init__(self, sides: Sides, root: Path, nursery: Nursery) -> None:
         self._sides = sides
@@ -152,6 +153,13 @@ class _Pair:
         self.own = self._open_own()
         self._is_scattered = True
         self._ours = self._open_ours()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.own.close()
+        self._ours.close()
 
     def walk(self, to_s: float) -> tuple[Difference | None, Sensitivity | None]:
         """Goes to a time, or to the first difference."""
@@ -191,9 +199,9 @@ class _Pair:
         things = []
         for holder in (self._open_own(), self._open_ours()):
             replay = Replay(to_s=time_s, actions=tuple(self._sides.actions))
-            holder.call(replay, Ready, _LIMIT_S)
-            things.append(holder.call(Look(in_full=True), Seen, _LIMIT_S).things)
-            holder.kill()
+            with holder:
+                holder.call(replay, Ready, _LIMIT_S)
+                things.append(holder.call(Look(in_full=True), Seen, _LIMIT_S).things)
         own, ours = things
         names = sorted(n for n in {*own, *ours} if own.get(n) != ours.get(n)) or ["nothing"]
         first = names[0]

@@ -19,6 +19,7 @@ from shared.signals import Signal
 from shared.states import StateRecord, StateView
 from sim_workers.scenarios import make_scenario_id, read_files
 from sim_workers.statefile import check_version
+from sim_workers.unread_demand import Demand
 from sim_workers.version import sumo_version
 
 __all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest", "read_states"]
@@ -143,6 +144,14 @@ class StoredState:
             raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
         check_version(content, sumo_version())
         return content
+
+    def write_restoring(self, folder: Path) -> Path:
+        """Writes what continues its file, and returns the configuration.
+
+        Args:
+            folder: A folder, which is made.
+        """
+        return Demand(self.layout.scenario).write_restoring(folder, self.record.read or {})
 
     def read_scenario(self) -> dict[str, bytes]:
         """The files of its scenario, by name.

@@ -1,6 +1,7 @@
 """Everything that can be found wrong before a model is loaded."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -69,6 +70,7 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
         check_origin(checkpoint, config)
     _check_invalid_reward(config)
     dataset = load_grpo_dataset(config.dataset_path)
+    _say_fidelity(config, dataset)
     _check_extend_seconds(config)
     if config.curriculum:
         check_curriculum(config, dataset)
@@ -91,6 +93,28 @@ def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
             "invalid answers may get more than decisions do; set invalid_as_worst: true",
             reward_name=config.reward_name,
             invalid_reward=config.invalid_reward,
+        )
+
+
+def _say_fidelity(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
+    """Says where rewards are not shown to be those of the user's own simulation."""
+    named = "fidelity" in dataset.column_names
+    found = Counter((each or "bundle") for each in dataset["fidelity"]) if named else Counter()
+    found["bundle"] += len(dataset) - found.total()
+    others = {kind: count for kind, count in found.items() if count and kind != "own"}
+    if others:
+        log.warning(
+            "rewards are not shown to be those of your own simulation; build the dataset again, or "
+            "run greenfork dataset verify DATASET --config YOUR.sumocfg",
+            dataset=config.dataset_path,
+            rows=len(dataset),
+            **others,
+        )
+    elif config.reward.seeds:
+        log.warning(
+            "rewards under other seeds than the run's are of simulations that nobody has compared "
+            'with your own: they say "fidelity": "unchecked"',
+            seeds=list(config.reward.seeds),
         )
 
 

@@ -10,6 +10,7 @@ from shared.decisions import Extend
 from shared.rewards import Metrics
 from sim_workers.rollouts import RolloutTask
 from tests.integration.sim_workers.rolling import make_worker, run_task
+from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,3 +35,11 @@ def test_example_is_true(tmp_path: Path) -> None:
         worker.close()
     assert all(isinstance(outcome, Metrics) for outcome in outcomes)
     assert [repr(o.queue_veh) for o in outcomes if isinstance(o, Metrics)] == shown
+    assert [repr(_plain_queue(ROOT / config, yes)) for yes in (True, False)] == shown
+
+
+def _plain_queue(config: Path, yes: bool) -> float:
+    """What plain SUMO of the configuration itself shows, none of our files in it."""
+    manifest = {"simulation": {"command": ["-c", str(config), "--seed", "1"]}}
+    question = Question(1925.0, "c", 5.0 if yes else 0.0)
+    return sum(plain_queue(config.parent, manifest, question)) / 60

@@ -4,6 +4,7 @@ What decisions are worth is looked up once, for all policies; then each policy d
 decided is compared.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,6 +102,7 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
         split=plan.split,
         points=len(judged),
         runs=len({one.point.run for one in judged}),
+        fidelity=dict(Counter(one.point.fidelity for one in judged)),
         min_gap_veh=plan.min_gap_veh,
         resamples=plan.bootstrap.resamples,
         seed=plan.bootstrap.seed,

@@ -20,7 +20,7 @@ from shared.decisions import DecisionKind
 from shared.errors import DatasetError
 from shared.model import WireModel
 from shared.signals import Phase, Signal, SignalState
-from shared.states import StateRecord
+from shared.states import Fidelity, StateRecord
 from trainer.dataset import read_rows
 
 __all__ = ["DecisionPoint", "SplitName", "read_points", "vehicles_on_lanes"]
@@ -41,6 +41,7 @@ class _Row(WireModel):
     decision_kind: DecisionKind
     scenario: str
     difficulty: float | str | None = None
+    fidelity: Fidelity = "bundle"
     outcomes: tuple[Outcome, ...] | None = None
 
 
@@ -65,6 +66,8 @@ class DecisionPoint:
     """The green phases of the signal's program; None where the dataset does not say."""
     outcomes: tuple[Outcome, ...] | None
     """Every legal decision's metrics, where they were stored."""
+    fidelity: Fidelity = "bundle"
+    """Whether it is of the user's own simulation."""
     signal: Signal | None = None
     """The rules of what may be decided; None where the dataset does not say."""
     signal_state: SignalState | None = None
@@ -176,6 +179,7 @@ def _point(
         state_file=layout.state_file(row.state_id),
         greens=_greens(row.tls_id, manifest, record),
         outcomes=row.outcomes,
+        fidelity=row.fidelity,
         signal=manifest.signals.get(row.tls_id),
         signal_state=record.signals.get(row.tls_id),
     )

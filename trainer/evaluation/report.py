@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Self
 
+from pydantic import Field
+
 from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import TermName
+from shared.states import Fidelity
 from trainer.evaluation.bootstrap import LEVEL, Bootstrap
 from trainer.evaluation.comparison import Comparison
 from trainer.evaluation.figures import Figures, Observation, summarised
@@ -52,6 +55,8 @@ class Evaluation(WireModel):
     """Decision points that policies were judged on."""
     runs: int
     """Simulation runs that these are from."""
+    fidelity: dict[Fidelity, int] = Field(default_factory=dict)
+    """The points by whether they are of the user's own simulation."""
     min_gap_veh: float
     resamples: int
     seed: int

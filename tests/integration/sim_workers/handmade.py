@@ -21,7 +21,13 @@ from shared.states import StateRecord
 from sim_workers.messages import Advance, Describe, Described, Observe, Observed, Open, Ready
 from sim_workers.policies import PolicySpec
 from sim_workers.processes import Nursery
-from sim_workers.scenarios import CONFIG_NAME, Scenario, load_scenario, sumo_arguments
+from sim_workers.scenarios import (
+    CONFIG_NAME,
+    Scenario,
+    load_scenario,
+    sumo_arguments,
+    write_files,
+)
 from sim_workers.version import simulator
 
 __all__ = ["make_dataset"]
@@ -48,6 +54,8 @@ def make_dataset(
     """
     scenario, layout = load_scenario(config), DatasetLayout(root)
     scenario.write(layout.scenario)
+    assert scenario.original is not None
+    write_files(layout.original, scenario.original.files)
     layout.states.mkdir()
     signals, seen, actions = _run(layout.scenario / CONFIG_NAME, moments_s, policy)
     run = _reference(scenario, policy, _write_actions(layout, actions))
@@ -112,6 +120,7 @@ def _record(
 
 
 def _manifest(scenario: Scenario, run: SimulationRef, signals: dict[str, Signal]) -> Manifest:
+    assert scenario.original is not None
     return Manifest(
         greenfork="0",
         simulator=simulator(),
@@ -120,6 +129,7 @@ def _manifest(scenario: Scenario, run: SimulationRef, signals: dict[str, Signal]
             name=scenario.name,
             config=f"scenario/{CONFIG_NAME}",
             dropped_options=(),
+            original=scenario.original.arguments("original"),
         ),
         simulation=run,
         simulations=(run,),

@@ -19,7 +19,7 @@ from shared.legality import check_legality
 from shared.states import StateRecord
 from sim_workers.build_plan import BuildOptions, Progress
 from sim_workers.builder import build_dataset
-from sim_workers.scenarios import RESTORE_CONFIG_NAME
+from sim_workers.store import read_states
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.lone_green import LONE_GREEN, write_lone_green
 from tests.integration.sim_workers.uninterrupted import sumo_binary
@@ -236,8 +236,7 @@ def test_flows_in_additional_files_are_restored_exactly(tmp_path: Path) -> None:
     )
     manifest = _build(tmp_path / "out", config)
     assert manifest.build.states == 2
-    restore = (tmp_path / "out/scenario" / RESTORE_CONFIG_NAME).read_text()
-    assert "demand" not in restore
+    assert {state.record.restore for state in read_states(tmp_path / "out")} == {"state"}
     queued = [json.loads(row["prompt"][1]["content"]) for row in read_rows(tmp_path / "out")]
     assert any(counts["queued"] for view in queued for counts in view["phases"].values())
 

@@ -63,8 +63,9 @@ class World:
         run, signals = state.manifest.simulation, state.manifest.signals
         episode = Episode(
             folder=state.layout.root,
-            command=run.command,
-            actions=run.actions,
+            command=(*state.manifest.scenario.original, "--seed", str(run.seed)),
+            environment={},
+            actions=None if run.actions is None else state.layout.root / run.actions,
             moment_s=state.record.time_s,
             decisions=task.decisions,
             greens={t: Greens(s.min_green_s, s.max_green_s) for t, s in signals.items()},

@@ -16,7 +16,8 @@ from shared.rewards import Metrics
 from sim_workers.messages import Open, Order, RolledOut, Rollout
 from sim_workers.processes import Nursery
 from sim_workers.rollouts import RolloutTask
-from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME
+from sim_workers.scenarios import CONFIG_NAME
+from sim_workers.store import StateStore
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.rolling import make_worker, run_task
 
@@ -44,6 +45,11 @@ def _recounted(request: Open, rollout: Rollout) -> dict[str, Any]:
     return counted
 
 
+def _restoring(dataset: Path, state_id: str, folder: Path) -> Path:
+    """The configuration that continues a state."""
+    return StateStore.open([dataset]).get(state_id).write_restoring(folder / "restoring")
+
+
 def _rollout(tls_id: str, decision: Extend | None, horizon_s: int) -> Rollout:
     limits = {"elapsed_s": 10, "min_green_s": 5, "max_green_s": 60}
     orders = [] if decision is None else [Order(tls_id=tls_id, decision=decision, **limits)]
@@ -53,14 +59,14 @@ def _rollout(tls_id: str, decision: Extend | None, horizon_s: int) -> Rollout:
 @pytest.mark.parametrize("decision", [None, Extend(extend=True), Extend(extend=False)])
 @pytest.mark.parametrize("scenario", OWN)
 def test_metrics_equal_a_recount(
-    scenario: str, decision: Extend | None, dataset_of: Callable[[str], Path]
+    scenario: str, decision: Extend | None, dataset_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """From the same state every metric and the whole series are the same numbers."""
     folder = dataset_of(scenario)
     rows = [row for row in read_rows(folder) if row["restore"] == "state"]
     row = max(rows, key=lambda row: row["outcomes"][0]["metrics"]["queue_veh"])
     request = Open(
-        config=str(folder / "scenario" / RESTORE_CONFIG_NAME),
+        config=str(_restoring(folder, row["state_id"], tmp_path)),
         seed=row["seed"],
         state_file=str(folder / "states" / f"{row['state_id']}.xml"),
     )
@@ -85,7 +91,7 @@ def test_another_seed_continues_the_file_without_its_generators(
     root.remove(generators)
     tree.write(tmp_path / "state.xml")
     request = Open(
-        config=str(folder / "scenario" / RESTORE_CONFIG_NAME),
+        config=str(_restoring(folder, row["state_id"], tmp_path)),
         seed=99,
         state_file=str(tmp_path / "state.xml"),
     )

@@ -17,8 +17,9 @@ from sim_workers.messages import (
 )
 from sim_workers.processes import Nursery
 from sim_workers.proof import Proof, decision_points
-from sim_workers.scenarios import CONFIG_NAME, RESTORE_CONFIG_NAME, load_scenario
+from sim_workers.scenarios import CONFIG_NAME, load_scenario
 from sim_workers.statefile import normalise_state
+from sim_workers.unread_demand import Demand
 from tests.integration.conftest import OWN
 
 _SEED, _OTHER_SEED = 7, 8
@@ -30,19 +31,23 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
     tmp_path: Path, seed: int, is_exact: bool
 ) -> None:
     """Under its own seed a state is proven; under another, vehicles differ and it is not."""
-    load_scenario(OWN["crossing"]).write(tmp_path)
-    state = tmp_path / "state.xml"
+    scenario = tmp_path / "scenario"
+    load_scenario(OWN["crossing"]).write(scenario)
+    state, demand = tmp_path / "state.xml", Demand(scenario)
     with (
         Nursery() as nursery,
-        nursery.open(Open(config=str(tmp_path / CONFIG_NAME), seed=_SEED)) as live,
+        nursery.open(Open(config=str(scenario / CONFIG_NAME), seed=_SEED)) as live,
     ):
         question = Describe(min_green_s=5, max_green_s=60)
         signals = live.call(question, Described, _LIMIT_S).signals
         live.call(Advance(to_s=620), Ready, _LIMIT_S)
         seen = live.call(Observe(tls_ids=tuple(signals)), Observed, _LIMIT_S)
         live.call(Save(path=str(state)), Ready, _LIMIT_S)
-        state.write_bytes(normalise_state(state.read_bytes()))
-        request = Open(config=str(tmp_path / RESTORE_CONFIG_NAME), seed=seed, state_file=str(state))
+        content, read = demand.settle(normalise_state(state.read_bytes()))
+        assert read
+        state.write_bytes(content)
+        restoring = demand.write_restoring(tmp_path / "restoring", read)
+        request = Open(config=str(restoring), seed=seed, state_file=str(state))
         with nursery.open(request) as restored:
             points = decision_points(signals.values(), seen, BuildOptions())
             proof = Proof.of(live, points, BuildOptions())

@@ -28,6 +28,13 @@ def sumo_binary() -> str:
     return str(Path(spec.submodule_search_locations[0]) / "bin" / "sumo")
 
 
+def own_command(manifest: dict[str, Any]) -> list[str]:
+    """Arguments of the run under the user's own configuration."""
+    own = manifest.get("scenario", {}).get("original", [])
+    command: list[str] = manifest["simulation"]["command"]
+    return [*own, *command[2:]] if own else list(command)
+
+
 class Uninterrupted:
     """One run of a dataset's scenario, with what its policy did."""
 
@@ -35,8 +42,10 @@ class Uninterrupted:
         self, dataset: Path, manifest: dict[str, Any], actions: Sequence[Action] = ()
     ) -> None:
         self._actions = list(actions)
-        command = list(manifest["simulation"]["command"])
-        command[command.index("-c") + 1] = str(dataset / command[command.index("-c") + 1])
+        command = own_command(manifest)
+        if not command[1].startswith("original/"):
+            command[1] = str(dataset / command[1])
+        command = [part.replace("original/", f"{dataset}/original/") for part in command]
         with contextlib.redirect_stdout(io.StringIO()):
             traci.start([sumo_binary(), *command, "--no-step-log", "--no-warnings"])
 
@@ -82,7 +91,7 @@ def plain_queue(
     """The answer of plain SUMO, asked by a process that has done nothing else."""
     asked = {
         "dataset": str(dataset),
-        "command": manifest["simulation"]["command"],
+        "command": own_command(manifest),
         "question": asdict(question),
         "actions": [action.model_dump(mode="json") for action in actions],
     }
