@@ -314,7 +314,7 @@ def _compared(manifest: "Manifest", comparisons: "Sequence[Comparison]") -> str:
     """What the runs were compared with, how far, and what that took."""
     own = sum(run.fidelity == "own" for run in manifest.simulations)
     runs = len(manifest.simulations)
-    seconds = sum(run.end_s - run.begin_s for run in manifest.simulations)
+    seconds = sum((run.compared_to_s or run.begin_s) - run.begin_s for run in manifest.simulations)
     took_s = sum(comparison.wall_s for comparison in comparisons)
     return (
         f"your configuration: {own} of {runs} runs the same, second by second "

@@ -34,6 +34,8 @@ from sim_workers.workplace import BuildPlan, Workplace
 __all__ = ["build_dataset"]
 
 _DEFAULT_LENGTH_S = 3600.0
+_COMPARED_AFTER_S = 300
+"""For so long after its last state at least a run is compared with the user's own simulation."""
 _OPTIONS: TypeAdapter[BuildOptions] = TypeAdapter(BuildOptions)
 
 
@@ -211,7 +213,8 @@ class _Build:
             entries = self._place.journal(run.name).read()
             actions = [action for entry in entries for action in entry.actions]
         sides = Sides(original, self._scenario.files, run.seed, run.scale, actions)
-        return compare(sides, self._end_s)
+        last_s = run.slots[-1].to_s + max(self._options.verified_s, _COMPARED_AFTER_S)
+        return compare(sides, min(self._end_s, last_s))
 
     def _recovered(self) -> Progress:
         """What an interrupted build has left."""

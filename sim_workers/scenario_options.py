@@ -221,6 +221,7 @@ _LEFT_OUT = OUTPUT_OPTIONS | {
     "output-prefix",
     "output-suffix",
     "pedestrian.jupedsim.wkt.geo",
+    "phemlight-path",
     "precision",
     "precision.geo",
     "print-options",

@@ -15,9 +15,11 @@ from sim_workers.build_plan import BuildOptions
 from sim_workers.builder import build_dataset
 from sim_workers.scenario_options import FILE_OPTIONS, SYNONYMS, is_kept
 from tests.integration.conftest import read_rows
+from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue, sumo_binary
 from tests.integration.sim_workers.variants import VARIANTS
 
+ALL = VARIANTS | ODD_VARIANTS
 _HORIZON_S = 60
 _OPTIONS = BuildOptions(warmup_s=60, states=2, with_outcomes=True)
 
@@ -29,13 +31,13 @@ def _remaining_s(row: dict[str, Any], decision: dict[str, Any]) -> float:
     return float(max(0, row["min_green_s"] - row["elapsed_green_s"]))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ALL)
 def test_outcomes_equal_the_uninterrupted_simulation(variant: str, tmp_path: Path) -> None:
     """What is stored for a state is what plain SUMO shows when it runs from its begin."""
     folder = tmp_path / variant
     folder.mkdir()
     dataset = tmp_path / "dataset"
-    build_dataset(VARIANTS[variant](folder), dataset, _OPTIONS)
+    build_dataset(ALL[variant](folder), dataset, _OPTIONS)
     manifest = json.loads((dataset / "manifest.json").read_text())
     rows = read_rows(dataset)
     assert rows

@@ -61,7 +61,15 @@ def test_rows_hold_what_the_contract_says(dataset: Path) -> None:
     for row in read_rows(dataset):
         assert set(row) == {
             *("prompt", "state_id", "scenario", "tls_id", "decision_kind", "current_phase"),
-            *("elapsed_green_s", "min_green_s", "max_green_s", "time_s", "seed", "restore"),
+            *(
+                "elapsed_green_s",
+                "min_green_s",
+                "max_green_s",
+                "time_s",
+                "seed",
+                "restore",
+                "fidelity",
+            ),
             *("difficulty", "outcomes", "scale"),
         }
         assert row["decision_kind"] == "extend"

@@ -1,0 +1,177 @@
+"""What is run is the user's own simulation, and what is not is found."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.dataset import DatasetLayout
+from shared.decisions import Extend
+from shared.errors import ErrorInfo, FidelityError
+from sim_workers import scenarios
+from sim_workers.build_plan import BuildOptions, Execution
+from sim_workers.builder import build_dataset
+from sim_workers.fidelity import Sides, compare
+from sim_workers.resco import locate_scenario
+from sim_workers.rollouts import RolloutTask
+from sim_workers.scenario_options import is_kept, is_left_out
+from sim_workers.scenarios import Scenario, load_scenario
+from sim_workers.store import read_manifest, read_states
+from sim_workers.verification import VerifyOptions, verify_dataset
+from tests.integration.conftest import OWN, read_rows
+from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
+from tests.integration.sim_workers.rolling import make_worker, run_task
+
+OLD = Path(__file__).parent / "data" / "crossing-of-0.1"
+TINY = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, with_outcomes=True)
+
+
+def _sides(scenario: Scenario) -> Sides:
+    assert scenario.original is not None
+    return Sides(scenario.original, scenario.files, seed=7)
+
+
+def test_flows_are_the_users_own_and_continue_from_their_files(tmp_path: Path) -> None:
+    """Our own crossing, which was another simulation once."""
+    build_dataset(OWN["crossing"], tmp_path / "out", BuildOptions(seeds=(7,), states=6))
+    (run,) = read_manifest(tmp_path / "out").simulations
+    assert (run.fidelity, run.deviation) == ("own", None)
+    assert run.compared_to_s == 3600
+    assert {row["fidelity"] for row in read_rows(tmp_path / "out")} == {"own"}
+    assert {state.record.restore for state in read_states(tmp_path / "out")} == {"state"}
+
+
+def test_the_first_difference_is_named() -> None:
+    """A vehicle that departs a second later on one side."""
+    scenario = load_scenario(OWN["crossing"])
+    demand = scenario.files["demand0.rou.xml"].replace(b'begin="600"', b'begin="601"')
+    sides = Sides(_sides(scenario).original, scenario.files | {"demand0.rou.xml": demand}, seed=7)
+    found = compare(sides, 700).difference
+    assert found is not None
+    assert 600 < found.time_s <= 610
+    assert found.thing.startswith("vehicle")
+    assert f"at {found.time_s:g} s {found.thing} is" in str(found)
+
+
+def test_an_option_that_draws_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that leaves it out is refused, or says so in every row where it is allowed."""
+    drawing = "device.fcd.probability"
+    monkeypatch.setattr(scenarios, "is_kept", lambda name: is_kept(name) and name != drawing)
+    monkeypatch.setattr(scenarios, "is_left_out", lambda name: is_left_out(name) or name == drawing)
+    (tmp_path / "town").mkdir()
+    config = ODD_VARIANTS["a_share_that_writes"](tmp_path / "town")
+    options = BuildOptions(seeds=(7,), states=2, warmup_s=60)
+    with pytest.raises(FidelityError, match="--allow-deviation"):
+        build_dataset(config, tmp_path / "out", options)
+    build_dataset(config, tmp_path / "out", options, execution=Execution(allow_deviation=True))
+    (run,) = read_manifest(tmp_path / "out").simulations
+    assert run.fidelity == "bundle"
+    assert run.deviation is not None
+    assert "user's own simulation" in run.deviation
+    assert {row["fidelity"] for row in read_rows(tmp_path / "out")} == {"bundle"}
+
+
+def test_nothing_is_written_beside_the_users_files(tmp_path: Path) -> None:
+    """Outputs that the configuration asks for lead nowhere, and SUMO runs in a copy."""
+    (tmp_path / "town").mkdir()
+    config = ODD_VARIANTS["a_share_that_writes"](tmp_path / "town")
+    before = sorted((tmp_path / "town").rglob("*"))
+    options = BuildOptions(seeds=(7,), states=1, warmup_s=60, with_outcomes=True)
+    build_dataset(config, tmp_path / "out", options)
+    report = verify_dataset(tmp_path / "out", VerifyOptions(workers=1))
+    assert report.is_exact
+    assert report.against == "own"
+    assert sorted((tmp_path / "town").rglob("*")) == before
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A dataset of version 0.1, of another simulation than the crossing's own."""
+    return Path(shutil.copytree(OLD, tmp_path / "old"))
+
+
+def test_a_dataset_of_another_simulation_fails(old: Path) -> None:
+    """Against its own files everything is exact; against the user's nothing is."""
+    against_itself = verify_dataset(old, VerifyOptions(workers=1))
+    assert (against_itself.against, against_itself.different) == ("bundle", 0)
+    report = verify_dataset(old, VerifyOptions(workers=1, config=OWN["crossing"]))
+    assert not report.is_exact
+    assert report.different == report.decisions > 0
+    assert "vehicle" in report.compared["seed1"]
+    assert read_manifest(old).simulation.fidelity == "bundle"
+
+
+def test_a_dataset_of_version_0_1_still_works(old: Path) -> None:
+    """Its states continue as they did, from its own second configuration."""
+    row = read_rows(old)[0]
+    (outcome, *_) = row["outcomes"]
+    worker = make_worker()
+    try:
+        decision = Extend.model_validate(outcome["decision"])
+        task = RolloutTask.of(row["state_id"], "c", decision, 60)
+        found = run_task(worker, old, task)
+    finally:
+        worker.close()
+    assert not isinstance(found, ErrorInfo)
+    assert found.queue_veh == outcome["metrics"]["queue_veh"]
+
+
+def test_one_that_is_the_users_own_is_marked(tmp_path: Path) -> None:
+    """As the verification of an older dataset does, where it finds no difference."""
+    build_dataset(OWN["grid2x2"], tmp_path / "out", TINY)
+    layout = DatasetLayout(tmp_path / "out")
+    manifest = json.loads(layout.manifest.read_text())
+    manifest["scenario"]["original"] = []
+    for run in (manifest["simulation"], *manifest["simulations"]):
+        run["fidelity"] = "bundle"
+    layout.manifest.write_text(json.dumps(manifest))
+    text = layout.rows("train").read_text()
+    layout.rows("train").write_text(text.replace('"fidelity":"own"', '"fidelity":"bundle"'))
+    options = VerifyOptions(workers=1, config=OWN["grid2x2"])
+    assert verify_dataset(tmp_path / "out", options).is_exact
+    assert read_manifest(tmp_path / "out").simulation.fidelity == "own"
+    assert {row["fidelity"] for row in read_rows(tmp_path / "out")} == {"own"}
+
+
+def test_dependence_on_addresses_is_noted_and_workers_look_for_it(
+    tmp_path: Path, dataset_of: Callable[[str], Path]
+) -> None:
+    """cologne1: a worker that computes something else at that moment scores nothing of it."""
+    out = Path(shutil.copytree(dataset_of("resco:cologne1"), tmp_path / "out"))
+    layout, manifest = DatasetLayout(out), read_manifest(dataset_of("resco:cologne1"))
+    (run,) = manifest.simulations
+    assert run.fidelity == "own"
+    assert run.sensitivity is not None
+    row = read_rows(out)[0]
+    task = RolloutTask.of(row["state_id"], row["tls_id"], None, 10)
+    other = run.sensitivity.model_copy(update={"digest": "0" * 16})
+    changed = run.model_copy(update={"sensitivity": other})
+    layout.manifest.write_text(
+        manifest.model_copy(update={"simulations": (changed,)}).model_dump_json()
+    )
+    worker = make_worker()
+    try:
+        assert not isinstance(run_task(worker, dataset_of("resco:cologne1"), task), ErrorInfo)
+    finally:
+        worker.close()
+    worker = make_worker()
+    try:
+        refused = run_task(worker, out, task)
+    finally:
+        worker.close()
+    assert isinstance(refused, ErrorInfo)
+    assert (refused.code, refused.retryable) == ("environment_differs", False)
+
+
+def test_scattered_memory_is_the_only_difference() -> None:
+    """grid2x2 does not depend on addresses, and neither is it said to."""
+    comparison = compare(_sides(load_scenario(OWN["grid2x2"])), 300)
+    assert (comparison.difference, comparison.sensitivity) == (None, None)
+
+
+def test_a_city_is_the_users_own() -> None:
+    """A network of RESCO, as it comes."""
+    comparison = compare(_sides(load_scenario(locate_scenario("resco:ingolstadt1"))), 58_200)
+    assert comparison.difference is None
