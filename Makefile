@@ -7,7 +7,7 @@ SETUP := $(VENV)/.setup-done
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck unit integration e2e bench settings audit clean
+.PHONY: help setup demo learn test lint format typecheck unit integration e2e fuzz bench settings audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,10 @@ integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, s
 
 e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
 	deploy/e2e.sh
+
+fuzz: setup ## Kept cases and 200 generated scenarios, own SUMO run against product; about half an hour. FUZZ="--seed 2" for others
+	$(BIN)/python -m tests.fuzz --case all
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 bench: setup ## Rollouts six ways side by side, building a dataset, scoring over HTTP, training; appends to benchmarks/results.jsonl
 	$(BIN)/python -m benchmarks.rollouts
