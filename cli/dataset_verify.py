@@ -116,6 +116,7 @@ def _body(dataset: Path, report: "Verification") -> dict[str, object]:
         "largest": {metric: _flat(one) for metric, one in report.largest().items()},
         "unchecked": [asdict(one.place) | {"reason": one.reason} for one in report.unchecked],
         "against": report.against,
+        "without_network": report.without_network,
         "compared": report.compared,
         "promoted": report.promoted,
         "unverified": report.unverified,
@@ -165,6 +166,8 @@ def _show(dataset: Path, report: "Verification") -> None:
             "be another simulation than yours: give --config YOUR.sumocfg",
             err=True,
         )
+    if not report.without_network:
+        typer.echo("SUMO could have used the network: none of its own is to be had here", err=True)
     for unchecked in report.unchecked[:_MAX_LISTED]:
         typer.echo(f"not checked: {_said(unchecked.place)}: {unchecked.reason}", err=True)
     _say_rest(len(report.unchecked), "things that were not checked")

@@ -94,6 +94,8 @@ class Verification:
     against: Fidelity
     """What they were played in: the user's ``own`` configuration, or the dataset's ``bundle``, as
     only that is known of datasets of version 0.1."""
+    without_network: bool
+    """Whether SUMO had no network but a loopback of its own."""
     compared: dict[str, str]
     """Runs that were said to be of the bundle and were compared with the user's own now: what came
     of it."""

@@ -17,6 +17,7 @@ import defusedxml.ElementTree as SafeXml
 from shared.errors import ScenarioError, StateFileError
 from shared.signals import SignalState
 from sim_workers.archives import gunzip
+from sim_workers.input_filter import filter_input
 from sim_workers.scenario_files import is_file_attribute, is_output_parameter
 from sim_workers.statefile import check_version, normalise_state
 from sim_workers.version import sumo_version
@@ -29,6 +30,9 @@ _UTF8 = re.compile(rb"encoding=[\"'](utf-8|us-ascii)[\"']", re.IGNORECASE)
 _ALONE = (b"<!--", b"<![CDATA[", b"<!DOCTYPE", b"<!ENTITY", b"<?")
 """What SUMO writes none of, but for what stands before the ``<snapshot>``."""
 _MS = 1000
+_SUSPICIOUS = re.compile(
+    rb"<param|<include|<!|[Ff]ile\s*=|href\s*=|output\s*=|dest\s*=|SWARMLOG|<\w*[dD]etector"
+)
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,28 @@ def read_foreign_state(given: bytes, max_bytes: int) -> ForeignState:
             version (``state_of_other_version``), or is too large (``too_large``).
     """
     content = _checked_head(_unpacked(given, max_bytes))
+    refuse_harm(content)
     found = _Reader().read(content)
     check_version(content, sumo_version())
     return replace(found, content=normalise_state(content))
+
+
+def refuse_harm(content: bytes) -> None:
+    """Passes where a state makes SUMO neither read nor write another file.
+
+    SUMO itself writes states without anything that could; what might is looked at closely.
+
+    Raises:
+        StateFileError: It would.
+    """
+    if _SUSPICIOUS.search(content) is None:
+        return
+    try:
+        found = filter_input(content, "the state file")
+    except ScenarioError as exc:
+        raise StateFileError(exc.message) from exc
+    if found.replaced or found.references:
+        raise StateFileError("the state file names another file")
 
 
 def _unpacked(given: bytes, max_bytes: int) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from shared.errors import ScenarioError
+from sim_workers.input_filter import filter_input
 from sim_workers.scenario_options import NOWHERE
 
 __all__ = [
@@ -78,15 +79,23 @@ class InputFile:
     """Other files that it makes SUMO read, as it names them, and whether they are XML."""
 
 
-def read_input(path: Path) -> InputFile:
+def read_input(path: Path, is_foreign: bool = False) -> InputFile:
     """Reads an XML file, plain or gzipped.
 
+    Args:
+        path: The file.
+        is_foreign: Whether a stranger made it: then it may only hold what is known to do no harm;
+            see :mod:`sim_workers.input_filter`.
+
     Raises:
-        ScenarioError: ``missing_file``, ``bad_xml``, ``too_large`` or ``unsupported_input``.
+        ScenarioError: ``missing_file``, ``bad_xml``, ``too_large`` or ``unsupported_input``; or
+            what :func:`sim_workers.input_filter.filter_input` raises.
     """
     original = read_content(path)
     content = _unpacked(path, original)
     scan = _Scan(path, content)
+    if is_foreign and filter_input(content, str(path)).content != scan.rewritten():
+        raise ScenarioError(f"{path}: its outputs cannot be silenced", "unsupported_input")
     replaced, references = tuple(each.said for each in scan.changes), tuple(scan.references)
     return InputFile(scan.rewritten() if replaced else original, original, replaced, references)
 
@@ -157,7 +166,7 @@ def _unpacked(path: Path, content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class _Change:
-    """A value that is replaced: the place of its quoted text in the file."""
+    """A value that is replaced: the place of its text in the file, without the quotes."""
 
     begin: int
     end: int
@@ -184,7 +193,7 @@ class _Scan:
         """The content with every output going nowhere."""
         parts, end = [], 0
         for change in self.changes:
-            parts += [self._content[end : change.begin], f'"{NOWHERE}"'.encode()]
+            parts += [self._content[end : change.begin], NOWHERE.encode()]
             end = change.end
         return b"".join([*parts, self._content[end:]])
 
@@ -218,13 +227,14 @@ class _Scan:
         begin = self._parser.CurrentByteIndex
         found = _TAG.match(self._content, begin)
         value = found and re.compile(
-            rb"""(?<=\s)%s\s*=\s*("[^"]*"|'[^']*')""" % re.escape(name.encode())
+            rb"""(?<=\s)%s\s*=\s*(?:"([^"]*)"|'([^']*)')""" % re.escape(name.encode())
         ).search(self._content, found.start(), found.end())
         if value is None or self._content.startswith(_UTF16):
             raise self._unsupported(f"the output of <{tag}> cannot be silenced in this encoding")
         owner = attributes.get("id") or attributes.get("key") or ""
         said = f'<{tag} "{owner}"> {name}="{attributes[name]}"'
-        self.changes.append(_Change(value.start(1), value.end(1), said))
+        begin, end = value.span(1 if value[1] is not None else 2)
+        self.changes.append(_Change(begin, end, said))
 
     def _refer(self, tag: str, name: str, value: str) -> None:
         if "${" in value:

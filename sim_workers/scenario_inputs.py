@@ -90,7 +90,7 @@ def _tree(path: Path, within: Path | None) -> dict[Path, InputFile]:
         if path in above or len(above) > _MAX_DEPTH or next(budget, None) is None:
             raise ScenarioError(f"{path} includes files without end", "unsupported_input")
         if path not in found:
-            found[path] = read_input(path) if is_xml else _plain(path)
+            found[path] = read_input(path, within is not None) if is_xml else _plain(path)
         for name, is_markup in found[path].references:
             visit(Path(os.path.normpath(path.parent / name)), is_markup, (*above, path))
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from shared.errors import InputError
+from sim_workers.confinement import confined_program, environment
 
 __all__ = ["SumoProcess", "find_sumo"]
 
@@ -46,7 +47,7 @@ def find_sumo(version: str) -> Path:
 
 
 class SumoProcess:
-    """A running ``sumo``. Use as a context, at the end of which it is killed.
+    """A running ``sumo``, kept to its folder. Use as a context, at the end of which it is killed.
 
     Args:
         program: The program.
@@ -63,18 +64,19 @@ class SumoProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._environment = dict(environment or {})
-        self._command = [str(program), *arguments, *_QUIET]
-        self._folder = folder
+        self._command = [str(program.resolve()), *arguments, *_QUIET]
+        self._folder = folder.resolve()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
 
     def __enter__(self) -> Self:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             self.port: int = free.getsockname()[1]
+        command = [*self._command, "--remote-port", str(self.port)]
         self.process = subprocess.Popen(
-            [*self._command, "--remote-port", str(self.port)],
+            confined_program(command, read=[self._folder], write=[self._folder]),
             cwd=self._folder,
-            env=os.environ | self._environment,
+            env=environment() | self._environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

@@ -38,6 +38,7 @@ from sim_workers.comparison import (
     record_differences,
     row_differences,
 )
+from sim_workers.confinement import own_loopback, probe
 from sim_workers.engine_runs import EngineRuns, Way
 from sim_workers.independent import Episode, Played, play
 from sim_workers.independent_decisions import Greens
@@ -187,6 +188,7 @@ def verify_dataset(
         differences=tuple(dict.fromkeys(d for v, way in judged for d in v.all_differences(way))),
         unchecked=(*unplayable, *failures),
         against=truth.against,
+        without_network=probe().network,
         compared={
             run: SAME if found.difference is None else str(found.difference)
             for run, found in compared.items()
@@ -300,16 +302,20 @@ def _play(
 def _episode_pool(workers: int | None) -> Iterator[ProcessPoolExecutor]:
     """Processes that play episodes; what was not begun is not begun when the context ends."""
     cores = len(os.sched_getaffinity(0))
-    pool = ProcessPoolExecutor(workers or cores, get_context("spawn"), _leave_interrupts)
+    pool = ProcessPoolExecutor(workers or cores, get_context("spawn"), _prepare_to_play)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """An interrupt at the terminal is for the process that waits for the episodes."""
+def _prepare_to_play() -> None:
+    """Cuts a process that plays episodes off from all networks but a loopback of its own.
+
+    An interrupt at the terminal is for the process that waits for the episodes.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    own_loopback()
 
 
 def _judge(case: _Case, true: Played, engine: EngineRuns, with_engine: bool) -> _Verdict:

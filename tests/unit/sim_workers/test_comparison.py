@@ -67,6 +67,7 @@ def _verification(
         differences=differences,
         unchecked=unchecked,
         against="own",
+        without_network=True,
         compared={} if compared is None else {"seed1": compared},
         promoted={},
         unverified={},

@@ -153,16 +153,7 @@ def test_saved_state_is_no_input(folder: Path) -> None:
     assert refusal(folder, '<load-state value="/etc/passwd"/>') == "unsupported_input"
 
 
-@pytest.mark.parametrize(
-    "param",
-    [
-        "device.ssm.file",
-        "device.ssm.filter-edges.input-file",
-        "device.toc.file",
-        "device.rerouting.output",
-        "file",
-    ],
-)
+@pytest.mark.parametrize("param", ["device.ssm.file", "device.toc.file"])
 def test_parameter_that_names_a_file_leads_nowhere(folder: Path, param: str) -> None:
     """And is listed."""
     types = f'<routes><vType id="t"><param key="{param}" value="/tmp/x"/></vType></routes>'
@@ -170,6 +161,17 @@ def test_parameter_that_names_a_file_leads_nowhere(folder: Path, param: str) -> 
     expected = types.replace("/tmp/x", "/dev/null").encode()
     assert scenario.files["demand0.rou.xml"] == expected
     assert len(scenario.replaced_outputs) == 1
+
+
+@pytest.mark.parametrize(
+    "param", ["device.ssm.filter-edges.input-file", "device.rerouting.output", "file", "SWARMLOG"]
+)
+def test_parameter_that_nobody_knows_to_be_harmless_is_refused(folder: Path, param: str) -> None:
+    """By its name."""
+    types = f'<routes><vType id="t"><param key="{param}" value="/tmp/x"/></vType></routes>'
+    if param == "SWARMLOG":
+        types = types.replace("vType", "tlLogic").replace("<tlLogic", '<tlLogic type="swarm"')
+    assert refusal(folder, '<route-files value="a.rou.xml"/>', a_rou_xml=types) == "writes_files"
 
 
 def test_unknown_attribute_that_names_a_file_is_refused(folder: Path) -> None:

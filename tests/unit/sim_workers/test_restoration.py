@@ -96,7 +96,7 @@ def _found(time_s: float, *, is_readable: bool = True) -> FoundState:
     state_id = make_state_id("town", time_s, _raw(time_s))
     actions = (Action(time_s=time_s - 5, tls_id="c", remaining_s=0),)
     proof = Proof(((_ROLLOUT, _EXACT),))
-    read = {} if is_readable else None
+    read: dict[str, int] | None = {} if is_readable else None
     return FoundState(state_id, Path(f"{time_s:g}.xml"), read, "0", time_s, actions, proof)
 
 

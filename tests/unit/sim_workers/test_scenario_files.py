@@ -55,12 +55,12 @@ def test_file_without_outputs_is_kept_to_the_byte(content: bytes, tmp_path: Path
         ),
         (
             "<e1Detector file='out.xml' id='d'/>",
-            "<e1Detector file=\"/dev/null\" id='d'/>",
+            "<e1Detector file='/dev/null' id='d'/>",
             '<e1Detector "d"> file="out.xml"',
         ),
         (
             "<edgeData id='file=\"a\"'\n file = '/tmp/a b.xml' />",
-            '<edgeData id=\'file="a"\'\n file = "/dev/null" />',
+            "<edgeData id='file=\"a\"'\n file = '/dev/null' />",
             '<edgeData "file="a""> file="/tmp/a b.xml"',
         ),
         (

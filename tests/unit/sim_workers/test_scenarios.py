@@ -102,6 +102,7 @@ def test_original_is_untouched_and_writes_nothing(tmp_path: Path) -> None:
     assert original.arguments("original") == (
         *("-c", "original/town.sumocfg", "--time-to-teleport", "-1"),
         *("--tripinfo-output", NOWHERE),
+        *("--device.ssm.file", NOWHERE),
     )
 
 

@@ -46,10 +46,11 @@ def test_those_asked_for_are_decided_in_that_order() -> None:
     assert _choose(_SIGNALS, "b", "a", "b") == (["b", "a"], ["dark", "single"])
 
 
-def test_program_that_runs_decides() -> None:
-    """A program that nobody knows leaves nothing to decide."""
-    with pytest.raises(ScenarioError, match="unknown program 'night'"):
-        choose_signals({"a": _SIGNALS["a"]}, {"a": "night"}, ())
+def test_signal_that_is_off_may_run_a_program_later() -> None:
+    """SUMO makes a program of being off when it happens; the others decide whether it counts."""
+    assert choose_signals({"a": _SIGNALS["a"]}, {"a": "off"}, ()).decided == (_SIGNALS["a"],)
+    with pytest.raises(ScenarioError, match="unknown program 'off'"):
+        choose_signals({"dark": _SIGNALS["dark"]}, {"dark": "off"}, ())
 
 
 @pytest.mark.parametrize("tls_ids", [(), ("dark",)])

@@ -65,6 +65,7 @@ class Service:
             outcomes=tuple(outcomes),
             reference=ReferenceOutcome(reward=0.0),
             restore="state",
+            fidelity="own",
             counts=Counts(scored=2, invalid=0, failed=0, cached=0, rollouts=3),
             simulator=Simulator(version="0"),
         )
