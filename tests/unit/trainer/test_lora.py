@@ -69,3 +69,25 @@ def test_targets_that_are_not_there_are_named(wanted: list[str]) -> None:
     ) as e:
         found_targets(model_of("gpt2"), wanted)
     assert (wanted or ["nothing"])[0] in e.value.message
+
+
+@pytest.mark.parametrize(("dtype", "difference"), [("float32", 1e-4), ("bfloat16", 0.1)])
+def test_a_merged_model_answers_as_its_adapter(dtype: str, difference: float) -> None:
+    """With tied embeddings, too; in bf16 up to the rounding of the weights."""
+    shape = {"intermediate_size": 32, "num_key_value_heads": 2, "tie_word_embeddings": True}
+    model = model_of("llama", **shape, initializer_range=0.1).to(getattr(torch, dtype))
+    whole: Any = get_peft_model(model, lora_config(GRPOTrainingConfig(lora_rank=4), model))
+    for name, weight in whole.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    ids = torch.arange(40).reshape(8, 5)
+    with torch.no_grad():
+        before = whole.get_base_model().lm_head.weight.clone()
+        adapted = whole(ids).logits.float()
+        with whole.disable_adapter():
+            plain = whole(ids).logits.float()
+        merged = whole.merge_and_unload()
+        assert (merged(ids).logits.float() - adapted).abs().max() < difference
+    assert (adapted - plain).abs().max() > 2 * difference, "the adapter changes something"
+    assert merged.lm_head.weight is merged.get_input_embeddings().weight
+    assert torch.equal(merged.lm_head.weight, before)
