@@ -4,17 +4,20 @@ from typing import Self
 
 from pydantic import ConfigDict, ValidationError
 
-from shared.completions import DEFAULT_EXTEND_S, MAX_COMPLETION_CHARS, parse_completion
+from shared.completions import (
+    DEFAULT_EXTEND_S,
+    MAX_COMPLETION_CHARS,
+    MAX_SENT_CHARS,
+    parse_completion,
+)
 from shared.decisions import DecisionKind
 from shared.errors import InvalidDecision, InvalidRequest
 from shared.model import WireModel
+from shared.reasoning import split_reasoning
 from shared.scoring import GroupId, ScoreItem, StateId, TlsId
 from shared.validation import request_error
 
 __all__ = ["DEFAULT_EXTEND_S", "Situation"]
-
-_MAX_SENT_CHARS = 16 * MAX_COMPLETION_CHARS
-"""Longer texts are cut: they are too long to be read either way."""
 
 
 class Situation(WireModel):
@@ -74,5 +77,17 @@ class Situation(WireModel):
                 pass  # the service says what is wrong with it
             else:
                 return ScoreItem.model_validate(place | {"decision": decision})
-        said = {"decision_kind": self.decision_kind, "completion": text[:_MAX_SENT_CHARS]}
+        said = {"decision_kind": self.decision_kind, "completion": _sendable(text)}
         return ScoreItem.model_validate(place | said)
+
+
+def _sendable(text: str) -> str:
+    """A completion that is short enough to be sent, and is read as the whole would be.
+
+    Of one that is too long the reasoning is left out; what is then too long has no answer, or one
+    that is too long itself.
+    """
+    if len(text) <= MAX_SENT_CHARS:
+        return text
+    answer = split_reasoning(text).answer
+    return "<think>" if answer is None else answer[: MAX_COMPLETION_CHARS + 1]

@@ -1,9 +1,10 @@
 """Reading a decision out of a language model's text.
 
-Tolerates what chat models wrap an answer in (white space, a code fence, a sentence, a
-``<think>`` block) but never guesses: one JSON value, the right keys, the right values, or
-:class:`~shared.errors.InvalidDecision` with a code that says which rule was broken and a message
-that says what was expected and what was seen.
+Tolerates what chat models wrap an answer in (white space, a code fence, a sentence, reasoning in a
+``<think>`` block) but never guesses: one JSON value and no bracket beside it, the right keys, the
+right values, or :class:`~shared.errors.InvalidDecision` with a code that says which rule was broken
+and a message that says what was expected and what was seen. So a text that is wrong when it is well
+formed is not right when it is broken.
 
 Whether the decision may be carried out at a signal is :mod:`shared.legality`.
 """
@@ -11,6 +12,7 @@ Whether the decision may be carried out at a signal is :mod:`shared.legality`.
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn, assert_never
 
 from shared.decisions import (
@@ -27,20 +29,44 @@ from shared.decisions import (
     PlanStep,
 )
 from shared.errors import InvalidDecision
+from shared.reasoning import split_reasoning
+from shared.surrogates import HALF_PAIR, mark_half_pairs
 
-__all__ = ["DEFAULT_EXTEND_S", "MAX_COMPLETION_CHARS", "parse_completion", "render_completion"]
+__all__ = [
+    "DEFAULT_EXTEND_S",
+    "MAX_COMPLETION_CHARS",
+    "MAX_SENT_CHARS",
+    "ReadCompletion",
+    "parse_completion",
+    "read_completion",
+    "render_completion",
+]
 
 DEFAULT_EXTEND_S = int(Extend.model_fields["extend_s"].default)
 """What a *yes* without seconds of its own adds, seconds."""
 
 MAX_COMPLETION_CHARS = 16_384
-"""Longer texts are not searched: the longest decision needs a quarter of it."""
+"""Longer answers are not searched: the longest decision needs a quarter of it. Reasoning before the
+answer does not count."""
 
-_MAX_CANDIDATES = 64
+MAX_SENT_CHARS = 16 * MAX_COMPLETION_CHARS
+"""Longer completions are not sent, with all their reasoning."""
+
 _MAX_SEEN_CHARS = 80
-_THINKING = re.compile(r"<think>.*?</think>", re.DOTALL)
-_END_OF_THINKING = "</think>"
+_WHITE = " \t\n\r"
+_BRACKET = re.compile(r"[{}\[\]]")
 _YES_NO = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True)
+class ReadCompletion:
+    """What a completion says."""
+
+    decision: Decision
+    is_bare: bool
+    """Whether the answer is the JSON value and nothing else, white space aside."""
+    is_reasoned: bool
+    """Whether reasoning stands before the answer; an empty block is none."""
 
 
 def parse_completion(text: str, kind: DecisionKind, extend_s: int = DEFAULT_EXTEND_S) -> Decision:
@@ -53,9 +79,9 @@ def parse_completion(text: str, kind: DecisionKind, extend_s: int = DEFAULT_EXTE
             plan; from 1 to ``MAX_GREEN_S``.
 
     Raises:
-        InvalidDecision: ``too_long``, ``no_json``, ``several_answers``, ``duplicate_keys``,
-            ``not_a_list``, ``empty``, ``too_many``, ``wrong_keys``, ``wrong_value``,
-            ``not_an_integer`` or ``out_of_range``.
+        InvalidDecision: ``unfinished_reasoning``, ``not_unicode``, ``too_long``, ``no_json``,
+            ``several_answers``, ``stray_bracket``, ``duplicate_keys``, ``not_a_list``, ``empty``,
+            ``too_many``, ``wrong_keys``, ``wrong_value``, ``not_an_integer`` or ``out_of_range``.
 
     >>> parse_completion('{"extend": "yes"}', "extend").extend
     True
@@ -64,9 +90,36 @@ def parse_completion(text: str, kind: DecisionKind, extend_s: int = DEFAULT_EXTE
     >>> parse_completion('```json\n{"next_phase_id": 4, "green_sec": 20}\n```', "phase")
     NextPhase(kind='phase', next_phase=4, green_s=20)
     """
-    if len(text) > MAX_COMPLETION_CHARS:
-        raise _unexpected(f"at most {MAX_COMPLETION_CHARS} characters", f"{len(text)}", "too_long")
-    value = _only_json(_without_thinking(text))
+    return read_completion(text, kind, extend_s).decision
+
+
+def read_completion(
+    text: str, kind: DecisionKind, extend_s: int = DEFAULT_EXTEND_S
+) -> ReadCompletion:
+    r"""The decision of :func:`parse_completion`, and what stands around it.
+
+    Takes time in proportion to the length of ``text``, whatever it holds: each character is looked
+    at by few passes, and the JSON decoder begins at two brackets at most.
+
+    Raises:
+        InvalidDecision: As :func:`parse_completion`.
+
+    >>> read = read_completion('<think>East.</think>\n{"extend": "yes"}', "extend")
+    >>> read.decision.extend, read.is_bare, read.is_reasoned
+    (True, True, True)
+    """
+    parts = split_reasoning(text := mark_half_pairs(text))
+    if parts.answer is None:
+        raise _unexpected("an answer after the reasoning", "no end of it", "unfinished_reasoning")
+    if HALF_PAIR in text:
+        raise _unexpected("a text", "half of a surrogate pair", "not_unicode")
+    if (size := len(parts.answer)) > MAX_COMPLETION_CHARS:
+        raise _unexpected(f"at most {MAX_COMPLETION_CHARS} characters", f"{size}", "too_long")
+    value, is_bare = _only_json(parts.answer)
+    return ReadCompletion(_decision(value, kind, extend_s), is_bare, not parts.is_blank)
+
+
+def _decision(value: object, kind: DecisionKind, extend_s: int) -> Decision:
     match kind:
         case "extend":
             return _extend(value, extend_s)
@@ -227,47 +280,33 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MAX_SEEN_CHARS else f"{text[:_MAX_SEEN_CHARS]}…"
 
 
-def _without_thinking(text: str) -> str:
-    """``text`` without its ``<think>`` blocks; one that is never closed is no block."""
-    thinking, end, answer = text.rpartition(_END_OF_THINKING)
-    return _THINKING.sub(" ", thinking + end) + answer
+def _only_json(text: str) -> tuple[object, bool]:
+    """The JSON object or list in ``text``, beside which no bracket stands; and whether it is all.
 
-
-def _only_json(text: str) -> object:
-    """The single outermost JSON object or array in ``text``."""
-    text = text.rstrip()
-    found: list[object] = []
-    position = 0
-    for _ in range(_MAX_CANDIDATES):
-        start = _next_bracket(text, position)
-        if start < 0:
-            break
-        try:
-            value, position = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError) as exc:
-            if _is_unfinished(exc, text):
-                break  # what it holds is not outermost
-            position = start + 1
-        else:
-            found.append(value)
-    if not found:
+    Where the first bracket begins nothing whole, nothing is looked for behind it or inside of it:
+    what would be found there is a part of something that is broken.
+    """
+    first = _BRACKET.search(text)
+    if first is None:
         raise _unexpected("a JSON object or list", _excerpt(text), "no_json")
-    if len(found) > 1:
-        seen = f"{_seen(found[0])} and {_seen(found[1])}"
-        raise _unexpected("one JSON value", seen, "several_answers")
-    return found[0]
+    try:
+        value, end = _DECODER.raw_decode(text, first.start())
+    except (ValueError, RecursionError) as exc:
+        raise _unexpected("a JSON object or list", _excerpt(text), "no_json") from exc
+    if (second := _BRACKET.search(text, end)) is not None:
+        raise _beside(value, text, second.start())
+    return value, not (text[: first.start()].strip(_WHITE) or text[end:].strip(_WHITE))
 
 
-def _is_unfinished(error: Exception, text: str) -> bool:
-    """Whether the text ended before the value did, as where a model ran out of tokens."""
-    return isinstance(error, json.JSONDecodeError) and (
-        error.pos >= len(text) or error.msg.startswith("Unterminated string")
-    )
-
-
-def _next_bracket(text: str, position: int) -> int:
-    starts = [i for i in (text.find("{", position), text.find("[", position)) if i >= 0]
-    return min(starts, default=-1)
+def _beside(value: object, text: str, place: int) -> InvalidDecision:
+    """What is wrong where another bracket follows a value."""
+    try:
+        other, _ = _DECODER.raw_decode(text, place)
+    except (ValueError, RecursionError):
+        rest = _excerpt(text[place : place + _MAX_SEEN_CHARS])
+        seen = f"{_seen(value)} and a bracket of no JSON value: {rest}"
+        return _unexpected("one JSON value and no bracket beside it", seen, "stray_bracket")
+    return _unexpected("one JSON value", f"{_seen(value)} and {_seen(other)}", "several_answers")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

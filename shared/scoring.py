@@ -5,12 +5,13 @@ from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from shared.completions import MAX_COMPLETION_CHARS
+from shared.completions import MAX_SENT_CHARS
 from shared.decisions import Decision, DecisionKind
 from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import Metrics, RewardSpec
 from shared.states import Fidelity, Restore, Simulator
+from shared.surrogates import CompletionsModel, CompletionText
 
 __all__ = [
     "Counts",
@@ -29,11 +30,10 @@ Status = Literal["scored", "invalid", "failed"]
 StateId = Annotated[str, Field(max_length=200)]
 TlsId = Annotated[str, Field(max_length=200)]
 GroupId = Annotated[str, Field(max_length=200)] | int
-
 _MAX_SIGNALS = 64
 
 
-class ScoreItem(WireModel):
+class ScoreItem(CompletionsModel):
     """One candidate: a decision as JSON, a completion that holds one, or decisions at signals."""
 
     id: str | int | None = None
@@ -46,7 +46,7 @@ class ScoreItem(WireModel):
     decision: Decision | None = None
     decision_kind: DecisionKind | None = None
     """What the completion should hold. Needed with ``completion``."""
-    completion: str | None = Field(default=None, max_length=16 * MAX_COMPLETION_CHARS)
+    completion: CompletionText | None = Field(default=None, max_length=MAX_SENT_CHARS)
     decisions: dict[TlsId, Decision] | None = Field(
         default=None, min_length=1, max_length=_MAX_SIGNALS
     )
@@ -76,7 +76,7 @@ class ScoreItem(WireModel):
         return tuple(sorted(self.decisions or {})) if self.tls_id is None else (self.tls_id,)
 
 
-class ScoreRequest(WireModel):
+class ScoreRequest(CompletionsModel):
     """A batch of candidates under one reward."""
 
     items: tuple[ScoreItem, ...] = Field(min_length=1)

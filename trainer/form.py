@@ -1,8 +1,6 @@
 """What the form of an answer is worth, whatever it decides."""
 
-import json
-
-from shared.completions import parse_completion
+from shared.completions import read_completion
 from shared.decisions import DecisionKind
 from shared.errors import InvalidDecision
 
@@ -11,8 +9,8 @@ __all__ = ["STRICT", "UNREADABLE", "WRAPPED", "format_reward"]
 STRICT, WRAPPED, UNREADABLE = 1.0, 0.0, -1.0
 
 
-def format_reward(text: str, kind: DecisionKind = "extend") -> float:
-    """What the form of an answer is worth.
+def format_reward(text: str, kind: DecisionKind = "extend", opened: str = "") -> float:
+    """What the form of an answer is worth, by the reader that the reward service uses.
 
     | value | the completion |
     |---|---|
@@ -20,17 +18,24 @@ def format_reward(text: str, kind: DecisionKind = "extend") -> float:
     | 0.0 | holds it, wrapped in other text |
     | -1.0 | holds no decision of this kind |
 
+    An empty block of reasoning is no other text: chat templates of models that may reason teach it.
+    Nor is reasoning in a block that the chat template itself has opened.
+
+    Args:
+        text: The completion.
+        kind: What was asked for.
+        opened: The tag of a block that the prompt ends within, :func:`shared.reasoning.opened_by`.
+
     >>> format_reward('{"extend": "yes"}'), format_reward('Sure: {"extend": "yes"}')
     (1.0, 0.0)
     >>> format_reward('{"extend": true}')
     -1.0
+    >>> format_reward('East.</think>{"extend": "yes"}', opened="<think>")
+    1.0
     """
     try:
-        parse_completion(text, kind)
+        read = read_completion(opened + text, kind)
     except InvalidDecision:
         return UNREADABLE
-    try:
-        json.loads(text)
-    except ValueError:
-        return WRAPPED
-    return STRICT
+    is_strict = read.is_bare and (bool(opened) or not read.is_reasoned)
+    return STRICT if is_strict else WRAPPED

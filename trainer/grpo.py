@@ -13,7 +13,9 @@ import yaml
 
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
+from shared.reasoning import opened_by
 from trainer.beginning import stay_offline, steps_before
+from trainer.chat import prompt_text
 from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import batch_shape, plan_curriculum
 from trainer.health import HealthWatch
@@ -101,6 +103,7 @@ class _Run:
         loaded = load_model(self._config, self._ready.hardware)
         keep_merged_start(loaded, self._config.model_path, Path(self._config.output_dir))
         dataset = _fitting(self._ready.dataset, loaded.tokenizer, self._config)
+        self._scorer.opened = _opened(loaded.tokenizer, dataset[0]["prompt"])
         self._trainer = self._make_trainer(loaded, dataset)
         self._watch(show_progress)
         course = self._go()
@@ -305,6 +308,17 @@ def _fitting(
     return dataset.select([row for row, is_fit in enumerate(fits) if is_fit])
 
 
+def _opened(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict[str, str]]) -> str:
+    """What the chat template opens before each answer; the rewards are told."""
+    opened = opened_by(prompt_text(tokenizer, prompt))
+    if opened:
+        log.info(
+            "the chat template opens a block of reasoning; an answer counts once it is closed",
+            tag=opened.strip(),
+        )
+    return opened
+
+
 def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict[str, str]]) -> int:
-    text = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    text = prompt_text(tokenizer, prompt)
     return len(tokenizer(text, add_special_tokens=False)["input_ids"])

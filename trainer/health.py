@@ -20,6 +20,8 @@ class HealthBounds:
     """Steps that are looked at together: a single batch says little."""
     invalid_share: float = 0.3
     failed_share: float = 0.1
+    cut_share: float = 0.5
+    """Of the completions that were cut off at the longest length there may be."""
     kl: float = 1.0
     yes_share: float = 0.03
     """The least share of *yes*, and of *no*."""
@@ -138,9 +140,21 @@ class HealthWatch:
         return begun
 
 
+def _cut_off(window: _Window, bounds: HealthBounds) -> Hint | None:
+    share = window.mean("completions/clipped_ratio")
+    if share is None or share <= bounds.cut_share:
+        return None
+    return Hint(
+        "cut_off",
+        f"{share:.0%} of the last {window.steps} steps' answers were cut off at max_new_tokens",
+        "raise max_new_tokens (and max_seq_length with it) so that an answer fits, with the "
+        "reasoning before it; or teach the model to end its answers (greenfork train sft)",
+    )
+
+
 def _invalid(window: _Window, bounds: HealthBounds) -> Hint | None:
     share = window.mean("outcomes/invalid")
-    if share is None or share <= bounds.invalid_share:
+    if share is None or share <= bounds.invalid_share or _cut_off(window, bounds):
         return None
     return Hint(
         "invalid",
@@ -165,7 +179,7 @@ def _failed(window: _Window, bounds: HealthBounds) -> Hint | None:
 
 def _no_variance(window: _Window, bounds: HealthBounds) -> Hint | None:
     share = window.mean("outcomes/zero_variance_groups")
-    if share is None or share < 1:
+    if share is None or share < 1 or _cut_off(window, bounds):
         return None
     return Hint(
         "no_variance",
@@ -202,6 +216,7 @@ def _one_answer(window: _Window, bounds: HealthBounds) -> Hint | None:
 
 _DETECTORS: tuple[Callable[[_Window, HealthBounds], Hint | None], ...] = (
     _failed,
+    _cut_off,
     _invalid,
     _one_answer,
     _no_variance,

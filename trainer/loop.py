@@ -8,7 +8,7 @@ very step.
 
 import asyncio
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.ranks import first_of_ranks, from_ranks
@@ -17,13 +17,15 @@ from trainer.scoring import BatchScorer
 from trainer.tally import Tally
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
     from trl import GRPOTrainer
 
-__all__ = ["BatchLost", "report_codes", "rewarded_trainer"]
+__all__ = ["BatchLost", "report_codes", "rewarded_trainer", "say_whole"]
 
 _COLUMNS = ("state_id", "tls_id", "decision_kind")
-_COMPLETIONS = 3
-"""Where in what TRL's ``_generate`` returns the completions are; a test looks whether they are."""
+_TOKENS, _COMPLETIONS = 1, 3
+"""Where in what TRL's ``_generate`` returns the completions are, as tokens and as messages; a test
+looks whether they are."""
 
 
 _EVERY_BATCH = "outcomes/invalid"
@@ -58,6 +60,29 @@ def report_codes(
         values[:0] = [0.0] * (len(logged.get(_EVERY_BATCH, ())) - len(values))
 
 
+def say_whole(
+    completions: Sequence[list[dict[str, Any]]],
+    tokens: list[list[int]],
+    tokenizer: "PreTrainedTokenizerBase",
+) -> None:
+    """Puts back what TRL took out of completions that it parsed.
+
+    Where a tokenizer says how responses are parsed, TRL hands over what its patterns call the
+    content. Whether an answer is one, and in which form, is for our own reader to say.
+
+    Args:
+        completions: As messages; changed where they were parsed.
+        tokens: Of each.
+        tokenizer: What may have a ``response_template``, or an older ``response_schema``.
+    """
+    names = ("response_template", "response_schema")
+    if all(getattr(tokenizer, name, None) is None for name in names):
+        return
+    texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
+    for messages, text in zip(completions, texts, strict=True):
+        messages[:] = [{"role": "assistant", "content": text}]
+
+
 def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
     """The trainer's class; made late, because Unsloth replaces TRL's.
 
@@ -79,8 +104,10 @@ def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
         def _generate(self, prompts: Any) -> Any:  # noqa: ANN401 - whatever TRL says
             generated = super()._generate(prompts)
             completions = generated[_COMPLETIONS]
+            say_whole(completions, generated[_TOKENS], self.processing_class)
             columns = {name: [row[name] for row in self._rows] for name in _COLUMNS}
-            asked = scorer.scored(completions, batch_of(completions, **columns))
+            batch = batch_of(completions, **columns, opened=scorer.opened)
+            asked = scorer.scored(completions, batch)
             asyncio.run_coroutine_threadsafe(asked, self.async_loop)
             return generated
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from shared.errors import ConfigError, ModelError
+from trainer.chat import prepare_chat
+from trainer.lora import found_targets, lora_config
 from trainer.settings import ModelSettings
 from trainer.shared_prefix import share_prefixes
 from trainer.smollm2 import MODEL_NAME, gguf_file, prepare_smollm2
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "LORA_TARGETS",
     "Hardware",
     "LoadedModel",
     "check_model",
@@ -32,8 +33,6 @@ __all__ = [
     "model_folder",
     "pick_hardware",
 ]
-
-LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 log = structlog.get_logger(__name__)
 
@@ -196,25 +195,11 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
     tokenizer = AutoTokenizer.from_pretrained(
         _tokenizer_of(folder, base), local_files_only=True, clean_up_tokenization_spaces=False
     )
-    if tokenizer.chat_template is None:
-        raise ModelError(f"the tokenizer of {config.model_path!r} has no chat template")
+    prepare_chat(tokenizer, model, config.model_path)
     if config.share_prefixes:
         share_prefixes(model)
-    return LoadedModel(model.to(hardware.place), tokenizer, _adapter(config))
-
-
-def _adapter(config: ModelSettings) -> Any | None:  # noqa: ANN401 - an untyped library
-    """The LoRA adapter that the settings ask for; None where all weights are to be trained."""
-    from peft import LoraConfig
-
-    if config.lora_rank == 0:
-        return None
-    return LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
-        target_modules=list(LORA_TARGETS),
-        task_type="CAUSAL_LM",
-    )
+    adapter = lora_config(config, model) if config.lora_rank else None
+    return LoadedModel(model.to(hardware.place), tokenizer, adapter)
 
 
 def _load_unsloth(folder: Path, config: ModelSettings) -> LoadedModel:
@@ -232,10 +217,11 @@ def _load_unsloth(folder: Path, config: ModelSettings) -> LoadedModel:
         model,
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
-        target_modules=list(LORA_TARGETS),
+        target_modules=found_targets(model, config.lora_targets),
         use_gradient_checkpointing="unsloth" if config.gradient_checkpointing else False,
         random_state=config.seed,
     )
+    prepare_chat(tokenizer, model, config.model_path)
     return LoadedModel(model, tokenizer, None)
 
 

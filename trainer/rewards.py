@@ -77,7 +77,7 @@ class FormatReward:
         **_: object,
     ) -> list[float | None]:
         """One reward a completion; None where its traffic reward failed."""
-        batch = batch_of(completions, state_id, tls_id, decision_kind)
+        batch = batch_of(completions, state_id, tls_id, decision_kind, self._scorer.opened)
         scored = await self._scorer.scored(completions, batch)
         return _format_rewards(batch, scored)
 
@@ -113,7 +113,7 @@ class TrafficReward:
         **columns: object,
     ) -> list[float | None]:
         """One reward a completion; None where it failed."""
-        batch = batch_of(completions, state_id, tls_id, decision_kind)
+        batch = batch_of(completions, state_id, tls_id, decision_kind, self._scorer.opened)
         scored = await self._scorer.scored(completions, batch)
         tally = self._scorer.tally
         totals = self._totals(batch, scored)
@@ -159,7 +159,7 @@ class TrafficReward:
 
 def _format_rewards(batch: Completions, scored: Sequence[Scored]) -> list[float | None]:
     return [
-        None if one.status == "failed" else format_reward(text, kind)
+        None if one.status == "failed" else format_reward(text, kind, batch.opened)
         for text, kind, one in zip(batch.texts, batch.kinds, scored, strict=True)
     ]
 
@@ -169,11 +169,12 @@ def batch_of(
     state_id: Sequence[str],
     tls_id: Sequence[str],
     decision_kind: Sequence[DecisionKind],
+    opened: str = "",
 ) -> Completions:
     """Completions as TRL gives them, with the columns of their rows that scoring needs."""
-    return Completions(_texts(completions), state_id, tls_id, decision_kind)
+    return Completions(_texts(completions), state_id, tls_id, decision_kind, opened)
 
 
 def _texts(completions: Sequence[Any]) -> list[str]:
     """The texts of completions, which TRL gives as messages where prompts are messages."""
-    return [c if isinstance(c, str) else c[-1]["content"] for c in completions]
+    return [c if isinstance(c, str) else c[-1]["content"] or "" for c in completions]

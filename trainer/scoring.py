@@ -92,6 +92,9 @@ class Completions:
     state_ids: Sequence[str]
     tls_ids: Sequence[str]
     kinds: Sequence[DecisionKind]
+    opened: str = ""
+    """The tag of a block of reasoning that the chat template has opened before each text; the
+    service is told, for without it a reasoning that was cut off looks like an answer."""
 
     def groups(self, terms: ScoringTerms) -> list[int]:
         """Which group each completion belongs to."""
@@ -109,7 +112,7 @@ class Completions:
         groups = self.groups(terms)
         return [
             Situation(state_id=state, tls_id=tls, decision_kind=kind).item(
-                text, terms.extend_s, f"{terms.run}/{batch}/{group}"
+                self.opened + text, terms.extend_s, f"{terms.run}/{batch}/{group}"
             )
             for (text, state, tls, kind), group in zip(rows, groups, strict=True)
         ]
@@ -164,6 +167,8 @@ class BatchScorer:
         self._terms = terms
         self._clock = clock
         self.client: Scorer | None = None
+        self.opened = ""
+        """What the chat template opens before each completion; known once there is a model."""
         self._batches = 0
         self._key: object = None
         self._task: Awaitable[list[Scored]] | None = None

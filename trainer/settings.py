@@ -69,10 +69,12 @@ class ModelSettings(Settings):
     max_seq_length: int = Field(default=2048, ge=32)
     """Longest prompt and completion together, tokens. Rows with longer prompts are left out."""
     lora_rank: int = Field(default=32, ge=0)
-    """Rank of the LoRA adapter, on all attention and feed-forward projections; 0 makes no adapter
-    and trains all weights."""
+    """Rank of the LoRA adapter; 0 makes no adapter and trains all weights."""
     lora_alpha: int = Field(default=64, ge=1)
     """Scale of the adapter."""
+    lora_targets: tuple[str, ...] | None = None
+    """Names of the layers that get an adapter, as ``[q_proj, v_proj]``; null finds all attention
+    and feed-forward projections, whatever the model calls them."""
     optim: str = Field(default="adamw_8bit", min_length=1)
     """Transformers' name of the optimizer. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
     gradient_checkpointing: bool = False

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from reward_server.compat.certainty import rewards_of
 from shared.completion_items import Situation
 from shared.scoring import ScoreItem, ScoreResult, Status
+from shared.surrogates import CompletionsModel
 
 __all__ = ["PolicyResponse", "VerifyAnswer", "VerifyRequest"]
 
@@ -26,7 +27,7 @@ class PolicyResponse(BaseModel):
     output: list[JsonValue]
 
 
-class VerifyRequest(BaseModel):
+class VerifyRequest(CompletionsModel):
     """A dataset's row with the policy's response. What is not known here comes back as it came."""
 
     model_config = ConfigDict(

@@ -13,12 +13,14 @@ from reward_server.compat.certainty import rewards_of
 from shared.completion_items import Situation
 from shared.errors import InvalidRequest
 from shared.model import WireModel
+from shared.reasoning import opened_by
 from shared.scoring import ScoreItem, ScoreResult
+from shared.surrogates import CompletionsModel
 
 __all__ = ["ExtraLogs", "OpenRLHFAnswer", "OpenRLHFRequest"]
 
 
-class OpenRLHFRequest(WireModel):
+class OpenRLHFRequest(CompletionsModel):
     """Prompts with their completions; one label a row."""
 
     model_config = ConfigDict(
@@ -93,7 +95,10 @@ class OpenRLHFAnswer(WireModel):
 
 
 def _completion(query: str, prompt: str, row: int) -> str:
-    """What stands behind the prompt; a token for the beginning of the text may stand before it."""
+    """What stands behind the prompt, with the tag of a block of reasoning that the prompt opened.
+
+    A token for the beginning of the text may stand before the prompt.
+    """
     begin = query.find(prompt)
     if begin < 0:
         raise InvalidRequest(
@@ -101,4 +106,4 @@ def _completion(query: str, prompt: str, row: int) -> str:
             "begins; was the prompt cut to fit the model's length?",
             "prompt_not_in_query",
         )
-    return query[begin + len(prompt) :]
+    return opened_by(prompt) + query[begin + len(prompt) :]

@@ -12,13 +12,15 @@ from pydantic import ConfigDict, JsonValue
 from reward_server.compat.certainty import rewards_of
 from shared.completion_items import Situation
 from shared.model import WireModel
+from shared.reasoning import opened_by
 from shared.rewards import Metrics
 from shared.scoring import ScoreItem, ScoreResult, Status
+from shared.surrogates import CompletionsModel
 
 __all__ = ["SlimeAnswer", "SlimeRequest"]
 
 
-class SlimeRequest(WireModel):
+class SlimeRequest(CompletionsModel):
     """One sample."""
 
     model_config = ConfigDict(
@@ -36,6 +38,9 @@ class SlimeRequest(WireModel):
         },
     )
 
+    prompt: JsonValue = None
+    """What the model got. Where it is text and ends within a block of reasoning that the chat
+    template opened, that belongs to the response."""
     response: str
     """The completion."""
     label: JsonValue = None
@@ -49,9 +54,11 @@ class SlimeRequest(WireModel):
         Raises:
             InvalidRequest: ``invalid_label``.
         """
+        opened = opened_by(self.prompt) if isinstance(self.prompt, str) else ""
+        text = opened + self.response
         if self.label is None and self.metadata is not None:
-            return Situation.read(self.metadata, "metadata").item(self.response, extend_s)
-        return Situation.read(self.label, "label").item(self.response, extend_s)
+            return Situation.read(self.metadata, "metadata").item(text, extend_s)
+        return Situation.read(self.label, "label").item(text, extend_s)
 
 
 class SlimeAnswer(WireModel):

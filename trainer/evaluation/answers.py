@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from shared.completions import parse_completion
 from shared.errors import InvalidDecision
 from shared.prompts import PromptForm
+from shared.reasoning import opened_by
+from trainer.chat import prompt_text
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.form import STRICT, format_reward
@@ -70,21 +72,22 @@ class ModelPolicy:
         points = [one.point for one in judged]
         choices: list[list[Choice]] = [[] for _ in points]
         done = 0
-        for batch, texts in self._generated(loaded, points):
+        prompts = _prompts(loaded.tokenizer, points, self.generation)
+        for batch, texts in self._generated(loaded, prompts):
             for position, answers in zip(batch, texts, strict=True):
-                choices[position] = [read_answer(text, points[position]) for text in answers]
+                point, opened = points[position], opened_by(prompts[position])
+                choices[position] = [read_answer(text, point, opened) for text in answers]
             done += len(batch)
             progress(self.name, done, len(points))
         return choices
 
     def _generated(
-        self, loaded: "LoadedModel", points: Sequence[DecisionPoint]
+        self, loaded: "LoadedModel", prompts: Sequence[str]
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """Batches of positions with their texts; prompts of like length stand together."""
         import torch
 
         torch.manual_seed(self.generation.seed)
-        prompts = _prompts(loaded.tokenizer, points, self.generation)
         order = sorted(range(len(prompts)), key=lambda position: len(prompts[position]))
         size = self.generation.batch_size
         for start in range(0, len(order), size):
@@ -126,17 +129,18 @@ class ModelPolicy:
         )
 
 
-def read_answer(text: str, point: DecisionPoint) -> Choice:
+def read_answer(text: str, point: DecisionPoint, opened: str = "") -> Choice:
     """The decision in a text; a *yes* without seconds means those that the prompt says.
 
     Args:
         text: A completion.
         point: What it answers.
+        opened: The tag of a block of reasoning that the prompt ends within.
     """
     kind = point.place.decision_kind
-    is_strict = format_reward(text, kind) == STRICT
+    is_strict = format_reward(text, kind, opened) == STRICT
     try:
-        decision = parse_completion(text, kind, point.extend_s)
+        decision = parse_completion(opened + text, kind, point.extend_s)
     except InvalidDecision as exc:
         return Choice(None, exc.code, is_strict)
     return Choice(decision, None, is_strict)
@@ -150,7 +154,4 @@ def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], asked: Generation)
 
     rows = [{"prompt": [message.model_dump() for message in point.prompt]} for point in points]
     prompts = as_asked(Dataset.from_list(rows), asked.prompt_form, asked.has_examples)
-    return [
-        tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
-        for prompt in prompts["prompt"]
-    ]
+    return [prompt_text(tokenizer, prompt) for prompt in prompts["prompt"]]

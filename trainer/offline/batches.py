@@ -6,7 +6,7 @@ same position and only the logits from there on are computed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from shared.errors import DatasetError
+from trainer.chat import answer_frame, prompt_text
 from trainer.offline.advantages import top_candidates
 from trainer.offline.candidates import Candidate, CandidateGroup
 from trainer.offline.losses import token_logps
@@ -56,7 +57,7 @@ class Encoder:
     """Makes tokens of queries.
 
     Args:
-        tokenizer: With a chat template and a token that ends texts.
+        tokenizer: As :func:`trainer.chat.prepare_chat` leaves it.
         max_length: Longest prompt and candidate together, tokens.
         top_k: Candidates that early epochs use.
     """
@@ -65,6 +66,7 @@ class Encoder:
         self, tokenizer: "PreTrainedTokenizerBase", max_length: int, top_k: int | None
     ) -> None:
         self._tokenizer = tokenizer
+        self._frame = answer_frame(tokenizer)
         self._max_length = max_length
         self._top_k = top_k
 
@@ -92,11 +94,8 @@ class Encoder:
         return fitting
 
     def _group(self, group: CandidateGroup, advantages: tuple[float, ...]) -> EncodedGroup:
-        text: Any = self._tokenizer.apply_chat_template(
-            list(group.prompt), add_generation_prompt=True, tokenize=False
-        )
         return EncodedGroup(
-            prompt=self._ids(text),
+            prompt=self._ids(prompt_text(self._tokenizer, group.prompt)),
             candidates=tuple(self._candidate(one, group.where) for one in group.candidates),
             advantages=advantages,
             is_top=tuple(top_candidates(advantages, self._top_k)),
@@ -104,9 +103,9 @@ class Encoder:
         )
 
     def _candidate(self, candidate: Candidate, where: str) -> tuple[int, ...]:
-        end = self._tokenizer.eos_token_id
         if candidate.tokens is None:
-            return (*self._ids(candidate.text or ""), end)
+            return self._ids(self._frame.text(candidate.text or ""))
+        end = self._tokenizer.eos_token_id
         size = len(self._tokenizer)
         if outside := [token for token in candidate.tokens if not 0 <= token < size]:
             raise DatasetError(

@@ -24,6 +24,7 @@ from shared.completions import render_completion
 from shared.dataset import Outcome
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.errors import DatasetError
+from shared.surrogates import HALF_PAIR, mark_half_pairs
 from trainer.dataset import as_messages, dataset_files, read_records
 from trainer.evaluation.worth import stored_reward
 from trainer.offline.levels import ScoredSequence
@@ -40,6 +41,10 @@ MetricsReward = Literal["queue", "wait", "pressure", "speed"]
 """The rewards that the metrics of one rollout are enough for."""
 
 _MIN_CANDIDATES = 2
+_MAX_SEEN_CHARS = 40
+_GREATEST_SCORE = 1e9
+"""Nothing that happens in traffic is worth more, or less than the negative: a number beyond is a
+mistake, and one alone would decide what a whole group or dataset teaches."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,15 @@ def group_of(record: object, where: str, reward: MetricsReward = "queue") -> Can
     messages = tuple(as_messages(prompt, where))
     candidates = _candidates(record, where, reward)
     if len(candidates) < _MIN_CANDIDATES:
-        raise DatasetError(f"{where}: one candidate cannot be compared; give two or more")
+        count = "one candidate" if candidates else "an empty list"
+        raise DatasetError(f"{where}: {count} cannot be compared; give two or more candidates")
+    for number, one in enumerate(candidates, start=1):
+        for value in (one.scored.score, one.scored.task or 0.0):
+            if abs(value) > _GREATEST_SCORE:
+                raise DatasetError(
+                    f"{where}: candidate {number} has the score {value:g}; scores are from "
+                    f"{-_GREATEST_SCORE:g} to {_GREATEST_SCORE:g}"
+                )
     return CandidateGroup(messages, candidates, where)
 
 
@@ -152,9 +165,11 @@ def _of_lists(record: dict[str, Any], where: str) -> tuple[Candidate, ...]:
 def _of_sequence(value: object, score: float, task: float | None, where: str) -> Candidate:
     """A text as it is; words as the JSON list that a model writes; numbers as token ids."""
     if isinstance(value, str) and value:
+        _check_text(value, where)
         return Candidate(ScoredSequence((value,), score, task), text=value)
     if isinstance(value, list) and value:
         if all(isinstance(word, str) for word in value):
+            _check_text("".join(value), where)
             return Candidate(ScoredSequence(tuple(value), score, task), text=json.dumps(value))
         if all(isinstance(token, int) and not isinstance(token, bool) for token in value):
             tokens = tuple(value)
@@ -162,6 +177,11 @@ def _of_sequence(value: object, score: float, task: float | None, where: str) ->
     raise DatasetError(
         f"{where}: expected a text, a list of words or a list of token ids, none of them empty"
     )
+
+
+def _check_text(text: str, where: str) -> None:
+    if HALF_PAIR in mark_half_pairs(text):
+        raise DatasetError(f"{where}: half of a surrogate pair, which is no text")
 
 
 def _of_decisions(decisions: Sequence[ScoredDecision]) -> tuple[Candidate, ...]:
@@ -240,9 +260,17 @@ def _numbers(record: dict[str, Any], name: str, where: str, count: int) -> list[
     if len(values) != count:
         raise DatasetError(f"{where}: {name} holds {len(values)} for {count} candidates of id_list")
     for number, value in enumerate(values, start=1):
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value):
-            raise DatasetError(
-                f"{where}: {name}, candidate {number}: {value!r} is no finite number"
-            )
+        if not _is_finite(value):
+            shown = repr(value)[:_MAX_SEEN_CHARS]
+            raise DatasetError(f"{where}: {name}, candidate {number}: {shown} is no finite number")
     return [float(value) for value in values]
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

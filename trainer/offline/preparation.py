@@ -16,6 +16,7 @@ from trainer.offline.candidates import CandidateGroup, load_candidates
 from trainer.offline.levels import group_advantages
 from trainer.offline.report import AdvantageSpread
 from trainer.offline.settings import OfflineConfig
+from trainer.offline.soundness import check_differences, check_soundness
 from trainer.origin import check_origin
 
 __all__ = ["Prepared", "Resume", "newest_checkpoint", "prepare_offline", "spread_of"]
@@ -70,10 +71,12 @@ def prepare_offline(config: OfflineConfig) -> Prepared:
     train, validation = _split(config)
     _log.info("learning rate", peak=config.peak_rate, origin=config.rate_origin)
     weights, is_pooled = config.level_weights, config.scale_rewards == "dataset"
+    advantages = group_advantages([group.scored for group in train], weights, is_pooled)
+    check_differences(advantages, config.beam_data)
     return Prepared(
         train,
         validation,
-        group_advantages([group.scored for group in train], weights, is_pooled),
+        advantages,
         group_advantages([group.scored for group in validation], weights, is_pooled),
         hardware,
         resume,
@@ -108,13 +111,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 def _split(config: OfflineConfig) -> tuple[list[CandidateGroup], list[CandidateGroup]]:
     """The training and the validation queries."""
-    groups = load_candidates(config.beam_data, config.reward_name)
+    groups = _loaded(config.beam_data, config)
     order = random.Random(config.seed)  # noqa: S311 - not for secrets
     if config.max_samples is not None and config.max_samples < len(groups):
         kept = sorted(order.sample(range(len(groups)), config.max_samples))
         groups = [groups[row] for row in kept]
     if config.validation_data is not None:
-        return groups, load_candidates(config.validation_data, config.reward_name)
+        return groups, _loaded(config.validation_data, config)
     count = round(config.validation_share * len(groups))
     if config.validation_share > 0 and not 0 < count < len(groups):
         raise DatasetError(
@@ -126,6 +129,12 @@ def _split(config: OfflineConfig) -> tuple[list[CandidateGroup], list[CandidateG
         [group for row, group in enumerate(groups) if row not in held],
         [group for row, group in enumerate(groups) if row in held],
     )
+
+
+def _loaded(path: str, config: OfflineConfig) -> list[CandidateGroup]:
+    groups = load_candidates(path, config.reward_name)
+    check_soundness(groups)
+    return groups
 
 
 def _resume(config: OfflineConfig) -> Resume | None:

@@ -7,7 +7,7 @@ and random state. Owns the losses of the stages and what is measured beside them
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossEntropyStage", "OfflineGRPOStage", "Stage", "TauLine"]
 
+_COUNT, _QUERIES, _CANDIDATES = "count", "queries", "candidates"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -52,8 +53,8 @@ class Stage(Trainer, ABC):
 
     def __init__(self, *, pad: int, **given: Any) -> None:  # noqa: ANN401 - an untyped library
         super().__init__(data_collator=partial(collate, pad=pad), **given)
-        self.model_accepts_loss_kwargs = False  # the loss is a mean already, batch by batch
-        self._seen: dict[str, list[float]] = defaultdict(list)
+        self.model_accepts_loss_kwargs = True  # it is told what a step's mean is over
+        self._seen = _Sums()
         self._advantages: list[Tensor] = []
 
     def used(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -61,13 +62,28 @@ class Stage(Trainer, ABC):
         return batch
 
     @abstractmethod
+    def counted(self, batch: dict[str, Tensor]) -> int:
+        """How many a mean over a batch is over: its queries, or its candidates."""
+
+    @abstractmethod
     def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The ``loss`` of a batch, with gradient, and what is logged beside it, by name.
+        """The ``loss`` of a batch, with gradient, and what is logged beside it, by name: means.
 
         Args:
             logps: (C, T), of the candidates' tokens under the model.
             batch: As :func:`trainer.offline.batches.collate` makes it.
         """
+
+    def get_batch_samples(
+        self,
+        epoch_iterator: Iterator[dict[str, Tensor]],
+        num_batches: int,
+        device: torch.device,
+    ) -> tuple[list[dict[str, Tensor]], Tensor]:
+        """The micro-batches of a step, and how many its mean is over, on all ranks together."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        own = torch.tensor(sum(self.counted(self.used(batch)) for batch in batches), device=device)
+        return batches, self.accelerator.reduce(own, "sum")
 
     def compute_loss(
         self,
@@ -76,20 +92,28 @@ class Stage(Trainer, ABC):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """The loss of a training batch."""
+        """The part that a micro-batch has in the mean of its step.
+
+        The mean of the means of micro-batches would be another one where their sizes differ: a
+        candidate would count more where it stands with few others. Ranks take the mean of their
+        gradients, so each gives as many times its part as there are ranks.
+        """
         batch = self.used(inputs)
         found = self.measured(candidate_logps(model, batch), batch)
-        for name, value in found.items():
-            if name != "loss":
-                self._seen[name].append(float(value))
+        count = self.counted(batch)
+        self._seen.add(found, count, batch)
         self._advantages.append(inputs["advantages"])
-        return found["loss"]
+        whole = float(count if num_items_in_batch is None else num_items_in_batch)
+        part: float = count * self.accelerator.num_processes / whole
+        return found["loss"] * part
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the means since the last line to a line of training metrics."""
         if "loss" in logs and self._advantages:
-            logs |= self._means() | _distribution(torch.cat(self._advantages))
-            self._seen.clear()
+            means = self._seen.means(self._over_ranks)
+            del means["loss"]  # it is there, of whole steps
+            logs |= means | _distribution(torch.cat(self._advantages))
+            self._seen = _Sums()
             self._advantages.clear()
         super().log(logs, start_time)
 
@@ -102,36 +126,54 @@ class Stage(Trainer, ABC):
         """Measures the validation queries: the losses, and what the model would choose."""
         model: Any = self.model
         model.eval()
-        sums: dict[str, float] = defaultdict(float)
+        sums, choices = _Sums(), dict.fromkeys(("regret", "agreement", "queries"), 0.0)
         with torch.no_grad():
             for batch in self.get_eval_dataloader():
                 inputs = self._prepare_inputs(batch)
                 logps = candidate_logps(model, inputs)
                 chosen = Choices.of(logps, inputs)
-                for name, value in self.measured(logps, inputs).items():
-                    sums[name] += float(value) * chosen.queries
-                sums["regret"] += chosen.regret
-                sums["agreement"] += chosen.agreeing
-                sums["queries"] += chosen.queries
-        totals = self._over_ranks(sums)
-        count = totals.pop("queries")
-        metrics = {f"{metric_key_prefix}_{name}": t / count for name, t in totals.items()}
+                sums.add(self.measured(logps, inputs), self.counted(inputs), inputs)
+                choices["regret"] += chosen.regret
+                choices["agreement"] += chosen.agreeing
+                choices["queries"] += chosen.queries
+        totals = self._over_ranks(choices)
+        queries = totals.pop("queries")
+        means = sums.means(self._over_ranks) | {name: t / queries for name, t in totals.items()}
+        metrics = {f"{metric_key_prefix}_{name}": mean for name, mean in means.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
 
-    def _means(self) -> dict[str, float]:
-        sums = {name: sum(values) for name, values in self._seen.items()}
-        totals = self._over_ranks(sums | {"batches": float(len(self._advantages))})
-        batches = totals.pop("batches")
-        return {name: total / batches for name, total in totals.items()}
-
     def _over_ranks(self, sums: Mapping[str, float]) -> dict[str, float]:
         """The sums of all ranks together; every rank has the same names in the same order."""
         values = torch.tensor(list(sums.values()), device=self.args.device)
         return dict(zip(sums, self.accelerator.reduce(values, "sum").tolist(), strict=True))
+
+
+class _Sums:
+    """What was measured of some batches, as sums that make means."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = defaultdict(float)
+
+    def add(self, found: Mapping[str, Tensor], count: int, batch: Mapping[str, Tensor]) -> None:
+        """Takes the means over the ``count`` of a batch."""
+        for name, value in found.items():
+            self._sums[name] += float(value.detach()) * count
+        self._sums[_COUNT] += count
+        self._sums[_CANDIDATES] += len(batch["mask"])
+        self._sums[_QUERIES] += len(batch["sizes"])
+
+    def means(
+        self, over_ranks: Callable[[Mapping[str, float]], dict[str, float]]
+    ) -> dict[str, float]:
+        """The means over all of them, on all ranks, and the candidates a query."""
+        totals = over_ranks(self._sums)
+        count, candidates, queries = (totals.pop(name) for name in (_COUNT, _CANDIDATES, _QUERIES))
+        means = {name: total / count for name, total in totals.items()}
+        return means | {_CANDIDATES: candidates / queries}
 
 
 class CrossEntropyStage(Stage):
@@ -145,6 +187,10 @@ class CrossEntropyStage(Stage):
     def __init__(self, *, tau: TauLine, **given: Any) -> None:  # noqa: ANN401 - an untyped library
         super().__init__(**given)
         self._tau = tau
+
+    def counted(self, batch: dict[str, Tensor]) -> int:
+        """The queries."""
+        return len(batch["sizes"])
 
     def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """``sum of weight * cross-entropy``, the mean over the queries.
@@ -194,6 +240,10 @@ class OfflineGRPOStage(Stage):
         is_early = (self.state.epoch or 0) < self._top_epochs
         return rows_of(batch, batch["is_top"]) if is_early else batch
 
+    def counted(self, batch: dict[str, Tensor]) -> int:
+        """The candidates."""
+        return len(batch["mask"])
+
     def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The clipped objective against the stored log-probabilities, plus ``beta`` times the KL.
 
@@ -210,7 +260,6 @@ class OfflineGRPOStage(Stage):
             "ratio": found.ratio,
             "clipped": found.clipped,
             "advantage": batch["advantages"].mean(),
-            "candidates": torch.tensor(len(mask) / len(batch["sizes"])),
         }
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from shared.errors import DatasetError, ModelError
+from shared.errors import DatasetError
+from trainer.chat import answer_frame, prompt_text
 from trainer.sft.lessons import Lesson
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ __all__ = ["tokenized"]
 _NOT_LEARNED = -100
 """The label of tokens that no loss is taken of, as PyTorch's cross-entropy has it."""
 
-_SEEN_CHARS = 40
-
 log = structlog.get_logger(__name__)
 
 
@@ -27,32 +26,26 @@ def tokenized(
 ) -> "Dataset":
     """``input_ids`` and ``labels`` of each lesson, in order; labels are those of the answer alone.
 
-    The prompt is split off where generation would begin, so that a model learns to go on exactly
-    from what it will be given. Tokens are the same as TRL makes of ``prompt`` and ``completion``;
-    it makes them row by row, which took longer than training a small model on them.
+    What is learned is what a model should write after the prompt that it will be given: the answer,
+    with what the chat template puts before and behind it, see :mod:`trainer.chat`.
 
     Args:
         lessons: What is taught.
-        tokenizer: With a chat template.
+        tokenizer: As :func:`trainer.chat.prepare_chat` leaves it.
         max_tokens: Lessons that are longer are left out.
 
     Raises:
         DatasetError: All of them are.
-        ModelError: The tokenizer's chat template does not let a conversation begin with the prompt
-            that asks for its answer.
+        ModelError: The tokenizer's chat template refuses a prompt.
     """
     from datasets import Dataset
 
-    prompts = tokenizer.apply_chat_template(
-        [lesson.messages for lesson in lessons], add_generation_prompt=True, tokenize=False
-    )
-    wholes = tokenizer.apply_chat_template(
-        [lesson.conversation for lesson in lessons], tokenize=False
-    )
+    frame = answer_frame(tokenizer)
+    prompts = [prompt_text(tokenizer, lesson.messages) for lesson in lessons]
+    tails = [frame.text(lesson.answer) for lesson in lessons]
     heads = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    rows = []
-    tails = [_answer(whole, prompt) for whole, prompt in zip(wholes, prompts, strict=True)]
     answers = tokenizer(tails, add_special_tokens=False)["input_ids"]
+    rows = []
     for head, answer in zip(heads, answers, strict=True):
         if len(head) + len(answer) <= max_tokens:
             rows.append({"input_ids": head + answer, "labels": [_NOT_LEARNED] * len(head) + answer})
@@ -61,16 +54,3 @@ def tokenized(
     if len(rows) < len(lessons):
         log.warning("left out long lessons", lessons=len(lessons) - len(rows), tokens=max_tokens)
     return Dataset.from_list(rows)
-
-
-def _answer(whole: str, prompt: str) -> str:
-    """What a conversation goes on with after its prompt."""
-    if not whole.startswith(prompt):
-        raise ModelError(
-            "the chat template cannot be taught with: the prompt that asks for an answer ends in "
-            f"{prompt[-_SEEN_CHARS:]!r}, and a conversation with its answer does not begin with "
-            "that prompt; take a chat template whose generation prompt adds nothing that answers "
-            "lack, such as <think>",
-            "unusable_chat_template",
-        )
-    return whole[len(prompt) :]

@@ -7,10 +7,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from transformers import PreTrainedTokenizerBase
 
 from tests.integration.conftest import read_rows
-from trainer.evaluation import EvaluationPlan, Generation, evaluate
+from trainer.chat import prompt_text
+from trainer.evaluation import EvaluationPlan, Generation, answers, evaluate
 from trainer.evaluation.figures import Figures
 
 
@@ -96,10 +96,7 @@ class TestModel:
         self, dataset_of: Callable[[str], Path], tiny_llama: Path
     ) -> None:
         """Where that is asked for."""
-        render = PreTrainedTokenizerBase.apply_chat_template
-        with patch.object(
-            PreTrainedTokenizerBase, "apply_chat_template", autospec=True, side_effect=render
-        ) as watched:
+        with patch.object(answers, "prompt_text", side_effect=prompt_text) as watched:
             generation = Generation(max_new_tokens=1, prompt_form="words")
             of_model(dataset_of("crossing"), tiny_llama, generation)
         prompts = [call.args[1] for call in watched.call_args_list]
@@ -111,11 +108,8 @@ class TestModel:
     ) -> None:
         """Where that is asked for, two answered ones; the question stays the last message."""
         told = []
-        render = PreTrainedTokenizerBase.apply_chat_template
         for has_examples in (False, True):
-            with patch.object(
-                PreTrainedTokenizerBase, "apply_chat_template", autospec=True, side_effect=render
-            ) as watched:
+            with patch.object(answers, "prompt_text", side_effect=prompt_text) as watched:
                 generation = Generation(max_new_tokens=1, has_examples=has_examples)
                 of_model(dataset_of("crossing"), tiny_llama, generation)
             prompts = [call.args[1] for call in watched.call_args_list]

@@ -1,12 +1,14 @@
 """Reading decisions out of text."""
 
 import json
+import time
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import completions
 from shared.completions import MAX_COMPLETION_CHARS, parse_completion, render_completion
 from shared.decisions import Decision, DecisionKind, Extend, NextPhase, Plan
 from shared.errors import InvalidDecision
@@ -26,7 +28,12 @@ JSON_VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-CHATTER = st.text(st.characters(exclude_characters="{}[]<>"), max_size=40)
+CHATTER = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="{}[]<>\ufdd0"), max_size=40
+)
+REASONING = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="<\ufdd0"), max_size=40
+)
 MAX_MESSAGE_BYTES = 400
 
 
@@ -39,6 +46,15 @@ def parse_or_none(text: str, kind: DecisionKind) -> Decision | None:
     assert invalid.code != InvalidDecision.code, "every rule has a code of its own"
     assert len(invalid.message.encode()) < MAX_MESSAGE_BYTES
     return None
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is well formed; NaN is not."""
+    try:
+        json.loads(text, parse_constant=int)
+    except ValueError:
+        return False
+    return True
 
 
 def said_by(decision: Decision) -> Decision:
@@ -120,8 +136,11 @@ def test_other_kinds_are_not_read(decision: Decision, kind: DecisionKind) -> Non
         ('```json\n{"extend": "yes"}\n```', Extend(extend=True)),
         ('<think>{"extend": "no"} perhaps?</think>\n{"extend": "yes"}', Extend(extend=True)),
         ('<think>a</think><think>[1]</think>{"extend": "yes"}', Extend(extend=True)),
-        ('<think>never closed {"extend": "yes"}', Extend(extend=True)),
-        ('{"extend": "yes"} <think>[1]</think>', Extend(extend=True)),
+        ('East [1] or {"extend": "no"}?</think>{"extend": "yes"}', Extend(extend=True)),
+        ('<thinking>[0, 2]</thinking> {"extend": "yes"}', Extend(extend=True)),
+        ('<THINK>{</THINK> {"extend": "yes"}', Extend(extend=True)),
+        ("<think>" + "a" * 200_000 + '</think>{"extend": "yes"}', Extend(extend=True)),
+        ('\x00🚦 {"extend": "yes"} 👍', Extend(extend=True)),
         (' {"extend":"yes","extend_sec":5} ', Extend(extend=True)),
         ('{"extend":"yes","extend_sec":20}', Extend(extend=True, extend_s=20)),
         ('{"next_phase_id":4,"green_sec":20}', NextPhase(next_phase=4, green_s=20)),
@@ -129,12 +148,101 @@ def test_other_kinds_are_not_read(decision: Decision, kind: DecisionKind) -> Non
             '```\n[{"phase_id":0,"final":30},\n {"phase_id":2,"final":20}]\n```',
             cycle((0, 30), (2, 20)),
         ),
-        ('The plan [as asked]: ["yes","no"].', plan(True, False)),
+        ('The plan (as asked): ["yes","no"].', plan(True, False)),
     ],
 )
 def test_wrapped_answers_are_read(text: str, decision: Decision) -> None:
     """What chat models wrap an answer in."""
     assert parse_completion(text, decision.kind) == decision
+
+
+@given(JSON_VALUES, DECISIONS, st.data())
+def test_broken_json_never_beats_valid_json(
+    value: object, decision: Decision, data: st.DataObject
+) -> None:
+    """What is no answer when it is well formed is none with a character too many or too few."""
+    answer = json.loads(render_completion(decision))
+    value = data.draw(st.sampled_from([value, [answer], {"x": answer}, [value, answer]]))
+    whole = json.dumps(value)
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, min(start + 1, len(whole))))
+    broken = whole[:start] + data.draw(st.sampled_from(["", *",:\"{}[]x'0"])) + whole[end:]
+    if is_json(broken):
+        return  # still well formed: another text
+    if parse_or_none(whole, decision.kind) is None:
+        assert parse_or_none(broken, decision.kind) is None
+
+
+@given(DECISIONS, REASONING, st.booleans())
+def test_reasoning_is_not_part_of_the_answer(
+    decision: Decision, reasoning: str, is_opened: bool
+) -> None:
+    """Drafts in it change nothing, with the opening tag or, where a template wrote it, without."""
+    answer = render_completion(decision)
+    text = f"{'<think>' * is_opened}{reasoning}</think>\n{answer}"
+    assert parse_completion(text, decision.kind) == said_by(decision)
+    cut = parse_or_none(f"<think>{reasoning}{answer}", decision.kind)
+    assert cut is None, "a block that is never closed holds no answer"
+
+
+DEGENERATE = [
+    *(
+        "{",
+        "[",
+        '{"a":',
+        '{"a":1,',
+        '{"',
+        "}",
+        '"',
+        "{}",
+        "[[1]]",
+        "[[[[[{}]]]]]",
+        '{"extend":"yes"}',
+    ),
+    *("<think>", "</think>", "<", "```", "9", "1.5,", "\\u", "é{", "\ufdd0", "\ud83d"),
+]
+"""What models that have collapsed, or attackers, repeat."""
+
+
+class CountingDecoder:
+    """Python's own, and at how many brackets it began."""
+
+    def __init__(self) -> None:
+        self.decoder = completions._DECODER
+        self.begun = 0
+
+    def raw_decode(self, text: str, place: int) -> tuple[object, int]:
+        """As the decoder has it."""
+        self.begun += 1
+        return self.decoder.raw_decode(text, place)
+
+
+@pytest.mark.parametrize("piece", DEGENERATE)
+def test_degenerate_completions_are_decoded_twice_at_most(
+    piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at each bracket, of which there may be tens of thousands."""
+    decoder = CountingDecoder()
+    monkeypatch.setattr(completions, "_DECODER", decoder)
+    for size in (MAX_COMPLETION_CHARS, 40_000):
+        decoder.begun = 0
+        parse_or_none((piece * size)[:size], "extend")
+        assert decoder.begun <= 2
+
+
+@pytest.mark.parametrize("piece", DEGENERATE)
+def test_degenerate_completions_are_read_in_linear_time(piece: str) -> None:
+    """Sixteen times the text takes no more than about sixteen times as long."""
+
+    def seconds(size: int) -> float:
+        text = "<think></think>" + (piece * size)[:size]
+        began = time.process_time()
+        for _ in range(20):
+            parse_or_none(text, "extend")
+        return (time.process_time() - began) / 20
+
+    pairs = [(seconds(1_000), seconds(16_000)) for _ in range(5)]
+    assert min(long / max(short, 2e-5) for short, long in pairs) < 64
 
 
 @pytest.mark.parametrize(
@@ -150,6 +258,27 @@ def test_wrapped_answers_are_read(text: str, decision: Decision) -> None:
         ("extend", '{"extend": NaN}', "no_json"),
         ("extend", f'{{"extend": "yes", "extend_sec": {"9" * 5000}}}', "no_json"),
         ("extend", '{"extend": "yes"} {"extend": "yes"}', "several_answers"),
+        ("extend", '{"extend": "yes"} see [1]', "several_answers"),
+        ("extend", '{"extend": "yes"} see [1,]', "stray_bracket"),
+        ("extend", '{"extend": "yes"} {"extend": "no"', "stray_bracket"),
+        ("extend", '{"extend": "yes"}]', "stray_bracket"),
+        ("extend", 'The plan [as asked]: {"extend": "yes"}', "no_json"),
+        ("extend", '{"decision": {"extend": "yes"},}', "no_json"),
+        ("extend", '[{"extend": "yes"},]', "no_json"),
+        ("extend", '{\'decision\': {"extend": "yes"}}', "no_json"),
+        ("extend", '{{"extend": "yes"}}', "no_json"),
+        ("extend", '{"why": "x" "decision": {"extend": "yes"}}', "no_json"),
+        ("extend", '{"sure": NaN, "decision": {"extend": "yes"}}', "no_json"),
+        ("extend", '{"extend": "yes", "extend_sec": Infinity}', "no_json"),
+        ("extend", '<think>never closed {"extend": "yes"}', "unfinished_reasoning"),
+        ("extend", '{"extend": "yes"}<think>or not', "unfinished_reasoning"),
+        ("extend", '<think>a</think><think>{"extend": "yes"}', "unfinished_reasoning"),
+        ("extend", "<thinking>" + "x" * 20_000, "unfinished_reasoning"),
+        ("extend", '{"extend": "yes"} <think>[1]</think>', "no_json"),
+        ("extend", '{"extend": "yes"}</think>\n', "no_json"),
+        ("extend", '\ud83d {"extend": "yes"}', "not_unicode"),
+        ("extend", '\ufdd0 {"extend": "yes"}', "not_unicode"),
+        ("extend", "</think>" + "x" * (MAX_COMPLETION_CHARS + 1), "too_long"),
         ("extend", '{"extend": "yes", "extend": "no"}', "duplicate_keys"),
         ("extend", "{}", "wrong_keys"),
         ("extend", '["yes"]', "wrong_keys"),
@@ -238,6 +367,17 @@ def test_each_broken_rule_has_its_code(kind: DecisionKind, text: str, code: str)
         ("plan", '["yes", "\\ud800"]', 'expected item 2 to be "yes" or "no", saw "\\ud800"'),
         ("plan", '{"a": 1, "a": 2}', 'expected each key once, saw "a" twice'),
         ("plan", "[1] {}", "expected one JSON value, saw a list of 1 and an empty object"),
+        (
+            "plan",
+            '["yes"] and [so',
+            "expected one JSON value and no bracket beside it, "
+            'saw a list of 1 and a bracket of no JSON value: "[so"',
+        ),
+        (
+            "plan",
+            "<think>East",
+            "expected an answer after the reasoning, saw no end of it",
+        ),
     ],
 )
 def test_messages_say_what_was_expected_and_seen(

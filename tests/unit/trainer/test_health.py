@@ -10,6 +10,7 @@ BOUNDS = HealthBounds(window=4)
 
 TROUBLES: list[tuple[str, dict[str, float], str]] = [
     ("invalid", {"outcomes/invalid": 0.31, "invalid/no_json": 0.3, "invalid/max": 0.01}, "no_json"),
+    ("cut_off", {"completions/clipped_ratio": 0.51}, "cut off at max_new_tokens"),
     ("failing_rewards", {"outcomes/failed": 0.2, "failed/worker_lost": 0.2}, "worker_lost"),
     ("no_variance", {"outcomes/zero_variance_groups": 1.0}, "nothing is learnt"),
     ("kl", {"kl": 1.5}, "1.50"),
@@ -20,6 +21,7 @@ TROUBLES: list[tuple[str, dict[str, float], str]] = [
 WELL: list[dict[str, Any]] = [
     {"outcomes/invalid": 0.3},
     {"outcomes/failed": 0.1},
+    {"completions/clipped_ratio": 0.5},
     {"outcomes/zero_variance_groups": 0.99},
     {"kl": 1.0},
     {"outcomes/yes": 0.03},
@@ -97,3 +99,17 @@ def test_reads_as_one_line() -> None:
     """What is seen, then what helps."""
     (hint,) = HealthWatch(HealthBounds(window=1)).look(1, {"kl": 2.0})
     assert str(hint).startswith("the KL to the start is 2.00 over the last 1 steps, above 1: lower")
+
+
+def test_answers_that_were_cut_off_explain_what_follows() -> None:
+    """They are invalid and equal, but neither the form nor the temperature is to blame."""
+    watch = HealthWatch(BOUNDS)
+    line = {
+        "completions/clipped_ratio": 1.0,
+        "outcomes/invalid": 1.0,
+        "invalid/unfinished_reasoning": 1.0,
+        "outcomes/zero_variance_groups": 1.0,
+    }
+    assert _names(watch, range(1, 9), line) == ["cut_off"]
+    line["completions/clipped_ratio"] = 0.0
+    assert _names(watch, range(9, 20), line) == ["invalid", "no_variance"]

@@ -1,6 +1,11 @@
 """What every rank and every batch reports, so that TRL's means are those of the run."""
 
-from trainer.loop import report_codes
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trainer.loop import report_codes, say_whole
 from trainer.tally import BatchCounts, FailureLimit, Tally
 
 
@@ -38,3 +43,25 @@ def test_batches_before_a_code_was_met_had_none_of_it() -> None:
         report_codes(tally, dict[str, float]().__setitem__, logged)
         assert logged["failed/timeout"] == [0.0, 0.0, 0.0]
         assert logged["failed/lost"] == [0.0, 0.0, 0.1]
+
+
+@pytest.mark.parametrize("name", ["response_template", "response_schema"])
+def test_completions_that_were_parsed_are_said_whole(name: str) -> None:
+    """A reasoning that was cut off must not look like an answer, nor an answer like none."""
+    texts = ['East.</think>{"extend": "yes"}', 'Perhaps {"extend": "no"}']
+    tokenizer: Any = SimpleNamespace(
+        **{name: {}}, batch_decode=lambda ids, skip_special_tokens: [texts[one[0]] for one in ids]
+    )
+    parsed: list[list[dict[str, Any]]] = [
+        [{"role": "assistant", "reasoning_content": "East.", "content": '{"extend": "yes"}'}],
+        [{"role": "assistant", "content": ""}],
+    ]
+    say_whole(parsed, [[0], [1]], tokenizer)
+    assert [messages[-1]["content"] for messages in parsed] == texts
+
+
+def test_completions_that_were_not_parsed_are_left() -> None:
+    """Where the tokenizer has no template of responses."""
+    messages = [[{"role": "assistant", "content": "as it is"}]]
+    say_whole(messages, [[0]], SimpleNamespace())  # type: ignore[arg-type]
+    assert messages[0][0]["content"] == "as it is"

@@ -19,7 +19,7 @@ from shared.states import Simulator
 from trainer.config import GRPOTrainingConfig
 from trainer.form import format_reward
 from trainer.grpo import _deal_seed, _terms
-from trainer.rewards import FormatReward, RewardWeights, TrafficReward
+from trainer.rewards import FormatReward, RewardWeights, TrafficReward, batch_of
 from trainer.scoring import (
     REWARD_BOUND,
     BatchScorer,
@@ -84,6 +84,7 @@ class Functions:
         spec = RewardSpec(invalid_reward=-0.75)
         terms = ScoringTerms(spec, 30, extend_s, 2, "run7", deal_seed, is_invalid_worst)
         scorer = BatchScorer(self._connect, terms, self.tally, clock=iter(range(99)).__next__)
+        self.scorer = scorer
         self.form = FormatReward(scorer)
         self.traffic = TrafficReward(scorer, RewardWeights(1.0, 2.0, group_size=2))
         self.logged: dict[str, float] = {}
@@ -127,12 +128,59 @@ class Functions:
         ('{"extend": true}', -1.0),
         ('{"extend": "yes", "why": "queue"}', -1.0),
         (f"[{YES}]", -1.0),
+        (f"[{YES},]", -1.0),
+        (f"[{YES}", -1.0),
+        ('{"extend": NaN}', -1.0),
         ("", -1.0),
+        (f"<think>\n\n</think>\n\n{YES}", 1.0),
+        (f"</think>{YES}", 1.0),
+        (f"<think>East.</think>{YES}", 0.0),
+        (f"<think></think>Well: {YES}", 0.0),
+        (f"<think>{YES}", -1.0),
+        (f"{YES}<think></think>", -1.0),
+        (f"\ud83d{YES}", -1.0),
     ],
 )
 def test_form_of_an_answer(text: str, value: float) -> None:
     """Strict JSON, JSON inside other text, and neither."""
     assert format_reward(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (f"East is longer.\n</think>\n\n{YES}", 1.0),
+        (f"</think>{YES}", 1.0),
+        (f"East.</think>So: {YES}", 0.0),
+        (f"Should it be {NO}? East", -1.0),
+        (YES, -1.0),
+    ],
+)
+def test_reasoning_that_the_template_opened_is_asked_for(text: str, value: float) -> None:
+    """The answer alone is judged; a block that was never closed holds none."""
+    assert format_reward(text, opened="<think>\n") == value
+
+
+async def test_the_service_is_told_what_the_template_opened() -> None:
+    """A draft in a reasoning that was cut off is worth what an invalid answer is."""
+    functions = Functions(FakeService())
+    functions.scorer.opened = "<think>\n"
+    form, traffic = await functions([f"Perhaps {YES}? East", f"East.</think>{YES}"])
+    assert (form, traffic) == ([-1.0, 1.0], [-0.75, 0.5])
+    sent = [item.completion for item in functions.service.calls[0]]
+    assert sent == [f"<think>\nPerhaps {YES}? East", f"<think>\nEast.</think>{YES}"]
+
+
+async def test_half_a_surrogate_pair_spoils_its_own_completion_only() -> None:
+    """The others of the batch are scored."""
+    form, traffic = await Functions(FakeService())([YES, f"\ud83d {YES}", f"\ud83d\udea6{YES}"])
+    assert (form, traffic) == ([1.0, -1.0, 0.0], [0.5, -0.75, 0.5])
+
+
+async def test_a_completion_without_content_is_empty() -> None:
+    """As a tokenizer that parses responses may give it."""
+    batch = batch_of([[{"role": "assistant", "content": None}]], ["s"], ["A"], ["extend"])
+    assert batch.texts == [""]
 
 
 async def test_one_call_a_batch() -> None:

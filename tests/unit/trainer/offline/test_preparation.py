@@ -105,3 +105,15 @@ def test_a_checkpoint_may_be_named(config: OfflineConfig) -> None:
     elsewhere = config.model_copy(update={"resume_from_checkpoint": config.model_path})
     with pytest.raises(ConfigError, match="not a checkpoint of a stage"):
         prepare_offline(elsewhere)
+
+
+def test_candidates_are_looked_over(config: OfflineConfig, tmp_path: Path) -> None:
+    """Those to train on and those to validate on."""
+    row = {"prompt": "query", "id_list": ["a", "b"], "score_list": [1, 1]}
+    (flat := tmp_path / "flat.jsonl").write_text(f"{json.dumps(row)}\n" * 9)
+    with pytest.raises(DatasetError, match="nothing to learn"):
+        prepare_offline(config.model_copy(update={"beam_data": str(flat)}))
+    row = {"prompt": "query", "id_list": ["a", "a"], "score_list": [1, 2]}
+    (wrong := tmp_path / "wrong.jsonl").write_text(f"{json.dumps(row)}\n")
+    with pytest.raises(DatasetError, match="another score"):
+        prepare_offline(config.model_copy(update={"validation_data": str(wrong)}))

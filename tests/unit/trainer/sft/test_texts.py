@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import DatasetError, ModelError
+from shared.errors import DatasetError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
+from trainer.form import STRICT, format_reward
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.lessons import Lesson, draw_lessons
 from trainer.sft.texts import tokenized
@@ -50,12 +51,23 @@ def test_long_lessons_are_left_out(lessons: list[Lesson]) -> None:
         tokenized(lessons, tokenizer, 5)
 
 
-def test_a_generation_prompt_that_answers_lack_is_refused(lessons: list[Lesson]) -> None:
-    """Else as many characters as it adds would be cut off every answer."""
+@pytest.mark.parametrize("opened", ["<think>", "<think>\n"])
+def test_a_block_that_the_template_opens_is_taught_to_be_closed(
+    lessons: list[Lesson], opened: str
+) -> None:
+    """At once, as the template's own answers have no reasoning; what is taught is strict."""
     tokenizer = learn_tokenizer([lesson.conversation for lesson in lessons], 512)
     asking = "{%- if add_generation_prompt -%}<|assistant|>"
     assert asking in tokenizer.chat_template
-    tokenizer.chat_template = tokenizer.chat_template.replace(asking, f"{asking}<think>")
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        asking, f"{asking}{{{{ {opened!r} }}}}"
+    )
 
-    with pytest.raises(ModelError, match=r"ends in .*<think>.*does not begin with that prompt"):
-        tokenized(lessons, tokenizer, 512)
+    rows = tokenized(lessons, tokenizer, 512).to_list()
+
+    for lesson, row in zip(lessons, rows, strict=True):
+        learned = str(tokenizer.decode([label for label in row["labels"] if label >= 0]))
+        asked = str(tokenizer.decode(row["input_ids"]))[: -len(learned)]
+        assert asked.endswith(opened)
+        assert opened + learned == f"<think>\n\n</think>\n\n{lesson.answer}<|end|>"
+        assert format_reward(learned.removesuffix("<|end|>"), "extend", opened) == STRICT
