@@ -72,8 +72,14 @@ def _assignments(pairs: list[str]) -> dict[str, object]:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise ConfigError(f"--set {pair!r}: expected name=value")
+        setting = name.strip().replace("-", "_")
+        if setting == "reward_api_key":
+            raise ConfigError(
+                "--set reward_api_key: whoever lists processes would see the key, and trackers "
+                "record the command; give it by GREENFORK_API_KEY"
+            )
         try:
-            values[name.strip().replace("-", "_")] = yaml.safe_load(text)
+            values[setting] = yaml.safe_load(text)
         except yaml.YAMLError as exc:
             raise ConfigError(f"--set {pair!r}: the value is not YAML") from exc
     return values

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from shared.errors import ConfigError
 
+_HERE = ("localhost", "127.0.0.1", "::1")
+
 __all__ = ["check_report_to", "checkpoint_of", "stay_offline", "steps_before"]
 
 
@@ -15,6 +17,9 @@ def stay_offline() -> None:
     for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("NO_PROXY", "no_proxy"):  # this machine is never asked for through a proxy
+        given = os.environ.get(name) or os.environ.get(name.swapcase()) or ""
+        os.environ[name] = ",".join(dict.fromkeys([*filter(None, given.split(",")), *_HERE]))
 
 
 def check_report_to(name: str) -> None:
