@@ -1,12 +1,10 @@
 """``greenfork dataset``: make datasets of decision points."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +17,8 @@ from rich.progress import (
 from rich.table import Table
 
 from cli import dataset_difficulty, dataset_plans, dataset_verify
+from cli.output import print_json
+from cli.screen import plain, say, screen
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
@@ -194,7 +194,7 @@ def build(
     execution = Execution(workers=workers, restart=restart)
     manifest = _build_with_progress(locate_scenario(config), out, options, execution)
     if as_json:
-        typer.echo(json.dumps({"dataset": str(out), "manifest": manifest.model_dump(mode="json")}))
+        print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
     else:
         _show(manifest, out)
 
@@ -213,9 +213,7 @@ def _build_with_progress(
         raise
     except BaseException:
         if bar.states:
-            typer.echo(
-                f"{bar.states} states are kept; the same command goes on from there", err=True
-            )
+            say(f"{bar.states} states are kept; the same command goes on from there", err=True)
         raise
 
 
@@ -226,16 +224,16 @@ class _Bar:
         self.states = 0
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[found]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=screen(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task(f"Simulating {title}", total=None, found="")
+        self._task = self._progress.add_task(plain(f"Simulating {title}"), total=None, found="")
 
     def __enter__(self) -> None:
         self._progress.start()
@@ -276,7 +274,7 @@ def _show(manifest: "Manifest", out: Path) -> None:
     table.add_row("reproduce with", _recipe(manifest))
     if manifest.scenario.dropped_options:
         table.add_row("options left out", ", ".join(manifest.scenario.dropped_options))
-    console = Console()
+    console = screen()
     console.print(table)
     console.print(f"Next: greenfork serve --dataset {out}")
 

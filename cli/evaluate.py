@@ -228,22 +228,24 @@ def _connecting(url: str, api_key: str | None) -> "Callable[[], RewardClient]":
 
 def _evaluated(plan: "EvaluationPlan") -> "Evaluation":
     """Evaluates with a bar a policy on standard error, where that is a terminal."""
-    from rich.console import Console
     from rich.progress import Progress
 
+    from cli.screen import screen
     from trainer.evaluation import evaluate as run
 
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         return run(plan, _showing(bars))
 
 
 def _showing(bars: "Bars") -> "Told":
+    from rich.markup import escape
+
     tasks: dict[str, TaskID] = {}
 
     def show(what: str, done: int, of: int) -> None:
         if what not in tasks:
-            tasks[what] = bars.add_task(what, total=of)
+            tasks[what] = bars.add_task(escape(what), total=of)
         bars.update(tasks[what], completed=done)
 
     return show

@@ -21,7 +21,9 @@ def print_error(message: str, code: str, as_json: bool, is_retryable: bool = Fal
     if as_json:
         print_json({"error": {"code": code, "message": message, "retryable": is_retryable}})
     else:
-        sys.stderr.write(f"greenfork: {message} [{code}]\n")
+        from cli.screen import one_line
+
+        sys.stderr.write(f"greenfork: {one_line(message)} [{code}]\n")
 
 
 def exit_status(error: "GreenforkError") -> int:

@@ -1,11 +1,12 @@
 """``greenfork scenarios``: what can be simulated, and what is in it."""
 
-import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from cli.output import print_json
+from cli.screen import say, screen
 
 __all__ = ["app"]
 
@@ -21,12 +22,12 @@ def list_scenarios(
 
     found = {f"resco:{name}": str(path) for name, path in find_resco().items()}
     if as_json:
-        typer.echo(json.dumps(found))
+        print_json(found)
         return
     if not found:
         locate_scenario("resco:cologne1")  # says how to install the package
     for name in found:
-        typer.echo(name)
+        say(name)
 
 
 @app.command(epilog="Example: greenfork scenarios show resco:cologne1")
@@ -47,9 +48,9 @@ def show(
             "dropped_options": scenario.dropped_options,
             "signals": {tls_id: s.model_dump(mode="json") for tls_id, s in signals.items()},
         }
-        typer.echo(json.dumps(body))
+        print_json(body)
         return
-    console = Console()
+    console = screen()
     console.print(f"{scenario.scenario_id}: from {scenario.begin_s:g} s", highlight=False)
     if scenario.dropped_options:
         console.print(f"left out: {', '.join(scenario.dropped_options)}")

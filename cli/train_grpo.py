@@ -106,8 +106,9 @@ def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
 
 
 def _print_report(report: "TrainingReport", output_dir: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from cli.screen import screen
 
     pace = report.seconds_per_step
     table = Table(title=str(output_dir), show_header=False)
@@ -129,7 +130,7 @@ def _print_report(report: "TrainingReport", output_dir: Path) -> None:
         ("plot", str(report.files.plot)),
     ):
         table.add_row(name, value)
-    Console().print(table)
+    screen().print(table)
 
 
 def _share(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import typer
+from cli.screen import say
 
 if TYPE_CHECKING:
     from trainer.models import Hardware
@@ -53,8 +53,8 @@ def print_checked(
         return
     import yaml
 
-    typer.echo(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
-    typer.echo("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
+    say(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
+    say("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
 
 
 def _assignments(pairs: list[str]) -> dict[str, object]:

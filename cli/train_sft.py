@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
 from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
     print_checked(config, found, as_json)
     if not as_json:
         lesson = ready.lessons[0]
-        typer.echo("# a lesson:\n" + "\n".join(f"#   {m.role}: {m.content}" for m in lesson.prompt))
-        typer.echo(f"#   assistant: {lesson.answer}")
+        say("# a lesson:\n" + "\n".join(f"#   {m.role}: {m.content}" for m in lesson.prompt))
+        say(f"#   assistant: {lesson.answer}")
 
 
 def _train(config: "SFTTrainingConfig", as_json: bool) -> None:
@@ -113,7 +114,6 @@ def _train(config: "SFTTrainingConfig", as_json: bool) -> None:
 
 
 def _print_report(report: "SFTReport", output_dir: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     pace, files, check = report.seconds_per_step, report.files, report.check
@@ -147,7 +147,7 @@ def _print_report(report: "SFTReport", output_dir: Path) -> None:
     ]
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    screen().print(table)
 
 
 def _number(value: float | None) -> str:
