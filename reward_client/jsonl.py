@@ -4,7 +4,6 @@ A line that is no item, or names what the service does not know, fails alone: re
 one to one.
 """
 
-import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ from pydantic import ValidationError
 
 from reward_client.batches import Terms
 from reward_client.client import RewardClient
-from shared.completion_items import NO_TEXT, is_unicode
 from shared.errors import (
     ErrorInfo,
     GreenforkError,
@@ -153,21 +151,7 @@ def _read_line(number: int, text: bytes) -> Line:
     try:
         return Line(number, ScoreItem.model_validate_json(text), None)
     except ValidationError as exc:
-        if (replaced := _with_broken_text(text)) is not None:
-            return Line(number, replaced, None)
         return _bad_line(number, request_error(exc.errors()))
-
-
-def _with_broken_text(text: bytes) -> ScoreItem | None:
-    """The item of a line whose completion holds half a surrogate pair; None where it is none."""
-    try:
-        value = json.loads(text)
-        completion = value.get("completion") if isinstance(value, dict) else None
-        if not isinstance(completion, str) or is_unicode(completion):
-            return None
-        return ScoreItem.model_validate_json(json.dumps(value | {"completion": NO_TEXT}))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _bad_line(number: int, error: GreenforkError) -> Line:

@@ -11,10 +11,7 @@ from shared.model import WireModel
 from shared.scoring import GroupId, ScoreItem, StateId, TlsId
 from shared.validation import request_error
 
-__all__ = ["DEFAULT_EXTEND_S", "NO_TEXT", "Situation", "is_unicode"]
-
-NO_TEXT = "\N{REPLACEMENT CHARACTER}"
-"""Sent in the place of a completion that is no Unicode text: no decision can be read from it."""
+__all__ = ["DEFAULT_EXTEND_S", "Situation"]
 
 _MAX_SENT_CHARS = 16 * MAX_COMPLETION_CHARS
 """Longer texts are cut: they are too long to be read either way."""
@@ -64,14 +61,11 @@ class Situation(WireModel):
     ) -> ScoreItem:
         """A completion of the prompt as an item; as a decision only where it lacks seconds.
 
-        A text with half a surrogate pair cannot be sent; what is sent instead is invalid.
-
         Args:
             text: The completion.
             extend_s: Seconds that a *yes* without seconds of its own adds.
             group_id: Equal for completions that are compared with each other.
         """
-        text = text if is_unicode(text) else NO_TEXT
         place = {"state_id": self.state_id, "tls_id": self.tls_id, "group_id": group_id}
         if extend_s != DEFAULT_EXTEND_S:
             try:
@@ -82,16 +76,3 @@ class Situation(WireModel):
                 return ScoreItem.model_validate(place | {"decision": decision})
         said = {"decision_kind": self.decision_kind, "completion": text[:_MAX_SENT_CHARS]}
         return ScoreItem.model_validate(place | said)
-
-
-def is_unicode(text: str) -> bool:
-    r"""Whether a text is one that UTF-8 can hold: half a surrogate pair is none.
-
-    >>> is_unicode("\U0001f6a6 \0"), is_unicode("\ud83d")
-    (True, False)
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,15 +1,11 @@
 """Batches that are too large for what stands before a service, and services that fail at one."""
 
-import asyncio
-import json
-
 import httpx
 import pytest
 
 from reward_client import ClientOptions, RetryPolicy, RewardClient
 from reward_client.batches import chunked
 from reward_client.jobs import JobClient
-from reward_client.jsonl import read_lines
 from shared.completion_items import Situation
 from shared.errors import ServiceRefused
 from shared.rewards import RewardSpec
@@ -154,41 +150,3 @@ async def test_one_fault_while_a_job_is_sent_is_forgiven() -> None:
         with pytest.raises(ServiceRefused, match="500"):
             await client.submit(texts(10), key="k")
     assert keys == ["k"] * 4
-
-
-def test_completion_with_half_a_character_is_sent_as_one_without_a_decision() -> None:
-    """With either reading of a *yes*; what is text is sent as it is."""
-    broken = '\ud83d {"extend": "yes"}'
-    for extend_s in (5, 7):
-        item = SITUATION.item(broken, extend_s)
-        assert (item.completion, item.decision) == ("\N{REPLACEMENT CHARACTER}", None)
-    whole = '\U0001f6a6 \0 \ufffd {"extend": "yes"}'
-    assert SITUATION.item(whole).completion == whole
-
-
-def test_line_with_half_a_character_is_an_item() -> None:
-    """In its completion; in a name it is an error of the line, and of no other."""
-    row = SITUATION.model_dump() | {"completion": '\ud83d {"extend": "yes"}', "id": 1}
-    lines = [row, row | {"completion": "x"}, row | {"completion": "x", "id": "\udc00"}]
-    (found,) = read_lines([json.dumps(line).encode() for line in lines], 9)
-    assert [line.item and line.item.completion for line in found] == [
-        "\N{REPLACEMENT CHARACTER}",
-        "x",
-        None,
-    ]
-    assert found[2].error is not None
-
-
-def test_half_a_character_never_reaches_the_wire() -> None:
-    """The others of its batch are scored."""
-    service = Service()
-
-    async def score() -> list[float | None]:
-        said = ('\ud83d {"extend": "yes"}', '{"extend": "yes"}')
-        items = [SITUATION.item(text) for text in said]
-        numbered = [item.model_copy(update={"id": n}) for n, item in enumerate(items)]
-        async with client_of(service) as client:
-            return [r.reward for r in (await client.score(numbered, RewardSpec())).results]
-
-    assert asyncio.run(score()) == [0.0, 1.0]
-    assert "\ufffd" in json.loads(service.requests[0].content)["items"][0]["completion"]
