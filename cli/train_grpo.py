@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
 from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
@@ -80,15 +81,23 @@ def grpo(
 
 
 def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
+    from trainer.beginning import stay_offline
+    from trainer.grpo import rehearse
     from trainer.preflight import check_run
 
+    stay_offline()
     ready = check_run(config)
+    rehearsal = rehearse(config, ready)
     found = {
         "rows": len(ready.dataset),
+        "rows that fit": rehearsal.rows,
+        "longest prompt": rehearsal.longest_prompt,
         **hardware_found(ready.hardware),
         "service_states": ready.service.states,
     }
     print_checked(config, found, as_json)
+    if not as_json:
+        say("# a prompt:\n" + "\n".join(f"#   {line}" for line in rehearsal.prompt.splitlines()))
 
 
 def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
@@ -107,8 +116,6 @@ def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
 
 def _print_report(report: "TrainingReport", output_dir: Path) -> None:
     from rich.table import Table
-
-    from cli.screen import screen
 
     pace = report.seconds_per_step
     table = Table(title=str(output_dir), show_header=False)

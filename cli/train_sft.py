@@ -86,9 +86,15 @@ def sft(
 
 
 def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
+    from trainer.beginning import stay_offline
+    from trainer.models import load_tokenizer
     from trainer.sft.run import prepare_sft
+    from trainer.sft.texts import tokenized
 
+    stay_offline()
     ready = prepare_sft(config)
+    if not config.is_new:
+        tokenized(ready.lessons, load_tokenizer(config.model_path), config.max_seq_length)
     found = {
         "rows": len(ready.rows.train),
         "rows held out": len(ready.rows.held_out),

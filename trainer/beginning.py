@@ -5,11 +5,32 @@ import json
 import os
 from pathlib import Path
 
+import structlog
+
 from shared.errors import ConfigError
+from trainer.checkpoints import flaw_of, steps_of, whole_checkpoints
+
+log = structlog.get_logger(__name__)
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
-__all__ = ["check_report_to", "checkpoint_of", "stay_offline", "steps_before"]
+__all__ = ["check_report_to", "checkpoint_of", "stay_offline", "steps_before", "warn_of_warmup"]
+
+
+def warn_of_warmup(steps: int, warmup_steps: int) -> None:
+    """Says where a run is over before its learning rate has risen.
+
+    Args:
+        steps: Optimizer steps that the run will have.
+        warmup_steps: The setting.
+    """
+    if steps <= warmup_steps:
+        log.warning(
+            "the run will learn next to nothing: the learning rate rises over warmup_steps, and "
+            "the run ends before it has; set fewer warmup_steps, or train longer",
+            max_steps=steps,
+            warmup_steps=warmup_steps,
+        )
 
 
 def stay_offline() -> None:
@@ -39,28 +60,58 @@ def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
     """The checkpoint that a run goes on from.
 
     Args:
-        wanted: The setting ``resume_from_checkpoint``: a folder, or ``latest``; None starts anew.
+        wanted: The setting ``resume_from_checkpoint``: a folder, or ``latest``, which passes over
+            torn ones and says so; None starts anew.
         output_dir: Where ``latest`` looks, and where a run that starts anew must find none: killed
             before its first checkpoint, it would be gone on with from another run's.
 
     Raises:
-        ConfigError: It does not exist; or the run starts anew where another one's lie.
+        ConfigError: It does not exist or is torn; or the run starts anew where another one's lie.
     """
-    found = _checkpoints(Path(output_dir))
+    whole, flawed = whole_checkpoints(Path(output_dir))
     if wanted is None:
-        if found:
+        if whole:
             raise ConfigError(
                 f"{output_dir} holds the checkpoints of another run: go on from them with "
                 "resume_from_checkpoint: latest, choose another output_dir, or delete them"
             )
         return None
     if wanted != "latest":
-        if not (Path(wanted) / "trainer_state.json").is_file():
-            raise ConfigError(f"resume_from_checkpoint: {wanted!r} is not a checkpoint")
-        return Path(wanted)
-    if not found:
-        raise ConfigError(f"resume_from_checkpoint: no checkpoint in {output_dir}")
-    return max(found)[1]
+        return _named(Path(wanted))
+    if not whole:
+        torn = "".join(f"; {path.name} is none: {flaw}" for path, flaw in flawed)
+        raise ConfigError(f"resume_from_checkpoint: no checkpoint in {output_dir}{torn}")
+    step, newest = whole[-1]
+    for path, flaw in flawed:
+        if (steps_of(path) or 0) > step:
+            log.warning(
+                "a checkpoint is passed over", path=str(path), reason=flaw, instead=str(newest)
+            )
+    return newest
+
+
+def _named(checkpoint: Path) -> Path:
+    """A checkpoint that was asked for by its name.
+
+    Raises:
+        ConfigError: It is none, or torn; a whole one from before it is named, if there is any.
+    """
+    if not checkpoint.is_dir():
+        raise ConfigError(f"resume_from_checkpoint: {str(checkpoint)!r} is not a checkpoint")
+    if (flaw := flaw_of(checkpoint)) is None:
+        return checkpoint
+    step = steps_of(checkpoint)
+    whole, _ = whole_checkpoints(checkpoint.parent)
+    before = [path for at, path in whole if step is None or at < step]
+    way_out = (
+        f"the one before it is whole: set resume_from_checkpoint: {before[-1]}"
+        if before
+        else "there is no whole one before it: start anew in another output_dir"
+    )
+    raise ConfigError(
+        f"resume_from_checkpoint: {str(checkpoint)!r} is not a checkpoint to go on from, {flaw}; "
+        f"{way_out}"
+    )
 
 
 def steps_before(checkpoint: Path | None) -> int:
@@ -79,17 +130,3 @@ def steps_before(checkpoint: Path | None) -> int:
         return int(json.loads(file.read_bytes())["global_step"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ConfigError(f"{file} does not say how many steps were made") from exc
-
-
-def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """The whole checkpoints in a run's folder, with their steps."""
-    return [
-        (step, path)
-        for path in folder.glob("checkpoint-*")
-        if (step := _step_of(path)) is not None and (path / "trainer_state.json").is_file()
-    ]
-
-
-def _step_of(checkpoint: Path) -> int | None:
-    number = checkpoint.name.rpartition("-")[2]
-    return int(number) if number.isdecimal() else None

@@ -16,6 +16,7 @@ from transformers.trainer_callback import ExportableState
 from trainer.kl_control import KLControl
 from trainer.origin import ModelOrigin
 from trainer.ranks import any_rank, every_rank, first_of_ranks
+from trainer.resumption import RunRecord
 from trainer.tally import StopFlag, Tally
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "AdaptiveKLCallback",
     "OriginCallback",
     "ResumedOrderCallback",
+    "ResumedRateCallback",
     "StopCallback",
     "TimeLimitCallback",
     "UnscoredStepCallback",
@@ -124,10 +126,16 @@ class TimeLimitCallback(TrainerCallback):
 
 
 class OriginCallback(TrainerCallback):
-    """Has every checkpoint say which model it goes on from; of several ranks, the first does."""
+    """Has every checkpoint say what it goes on from; of several ranks, the first does.
 
-    def __init__(self, origin: ModelOrigin) -> None:
+    Args:
+        origin: Which model.
+        record: Which settings and rows.
+    """
+
+    def __init__(self, origin: ModelOrigin, record: RunRecord | None = None) -> None:
         self._origin = origin
+        self._record = record
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -136,6 +144,36 @@ class OriginCallback(TrainerCallback):
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
             self._origin.write(folder)
+            if self._record is not None:
+                self._record.write(folder)
+
+
+class ResumedRateCallback(TrainerCallback):
+    """Has a resumed run learn at the rate that is set, not at that of the checkpoint.
+
+    The schedule goes on from its step; optimizer and schedule come with the peak of the run before.
+    """
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        lr_scheduler: Any = None,  # noqa: ANN401 - one of several untyped ones
+        optimizer: Any = None,  # noqa: ANN401
+        **_: object,
+    ) -> None:
+        """Sets the peak, and the rate of the next step along with it."""
+        schedule = getattr(lr_scheduler, "scheduler", lr_scheduler)
+        peaks = getattr(schedule, "base_lrs", None)
+        if not state.global_step or not peaks or max(peaks) == args.learning_rate:
+            return
+        factor = args.learning_rate / max(peaks)
+        schedule.base_lrs = [peak * factor for peak in peaks]
+        for group in optimizer.param_groups:
+            group["lr"] *= factor
+            group["initial_lr"] = group.get("initial_lr", max(peaks)) * factor
+        schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
 
 
 class AdaptiveKLCallback(TrainerCallback, ExportableState):
@@ -147,11 +185,16 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
     Args:
         trainer: Whose ``beta`` is set; it began above 0.
         control: The rule.
+        is_set_anew: Whether a run that goes on begins with the weight that is set, in place of the
+            checkpoint's.
     """
 
-    def __init__(self, trainer: "GRPOTrainer", control: KLControl) -> None:
+    def __init__(
+        self, trainer: "GRPOTrainer", control: KLControl, is_set_anew: bool = False
+    ) -> None:
         self._trainer = trainer
         self._control = control
+        self._is_set_anew = is_set_anew
 
     def state(self) -> dict[str, dict[str, float]]:
         """What a checkpoint keeps."""
@@ -162,6 +205,8 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Takes up the weight of the checkpoint, if there is one and it holds one."""
         kept: Any = state.stateful_callbacks  # a dictionary, whatever its annotation says
+        if self._is_set_anew:
+            kept[type(self).__name__] = self.state()
         own = kept.setdefault(type(self).__name__, self.state())
         self._trainer.beta = own["attributes"]["beta"]
 

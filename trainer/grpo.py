@@ -5,6 +5,7 @@ import shlex
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
 from trainer.beginning import stay_offline, steps_before
 from trainer.config import GRPOTrainingConfig
-from trainer.curriculum.plan import batch_shape, plan_curriculum
+from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
 from trainer.health import HealthWatch
 from trainer.history import MetricsFile
 from trainer.lookahead import LookAhead
 from trainer.merged_start import keep_merged_start
+from trainer.models import load_tokenizer
 from trainer.origin import ModelOrigin
 from trainer.plots import plot_rewards
 from trainer.preflight import Preflight, check_run, connect
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from trainer.models import LoadedModel
 
-__all__ = ["train_grpo"]
+__all__ = ["Rehearsal", "rehearse", "train_grpo"]
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +67,35 @@ def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> Traini
         return run.train(show_progress)
     finally:
         run.close()
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the tokenizer makes of the rows."""
+
+    rows: int
+    """Whose prompts leave room for an answer."""
+    longest_prompt: int
+    """Tokens."""
+    prompt: str
+    """The first one, as the model gets it."""
+
+
+def rehearse(config: GRPOTrainingConfig, ready: Preflight) -> Rehearsal:
+    """Does all that comes before the model is loaded: tokenizer, prompts, and what is left of them.
+
+    Raises:
+        InputError: As :func:`train_grpo`.
+    """
+    tokenizer = load_tokenizer(config.model_path)
+    dataset = _fitting(ready.dataset, tokenizer, config)
+    if config.curriculum:
+        check_domains(config, ready.dataset, dataset)
+    longest = max(_tokens(tokenizer, prompt) for prompt in dataset["prompt"])
+    prompt = tokenizer.apply_chat_template(
+        dataset[0]["prompt"], add_generation_prompt=True, tokenize=False
+    )
+    return Rehearsal(len(dataset), longest, str(prompt))
 
 
 class _Run:
@@ -162,6 +193,7 @@ class _Run:
         if config.curriculum:
             from trainer.curriculum.sampler import curriculum_trainer
 
+            check_domains(config, self._ready.dataset, dataset)
             plan = plan_curriculum(config, dataset)
             trainer_class, more = curriculum_trainer(plan.curriculum, trainer_class), plan.metrics
             dataset = plan.dataset
@@ -196,6 +228,7 @@ class _Run:
         from trainer.callbacks import (
             OriginCallback,
             ResumedOrderCallback,
+            ResumedRateCallback,
             StopCallback,
             UnscoredStepCallback,
         )
@@ -205,7 +238,8 @@ class _Run:
             StopCallback(self._tally.stop, self._config.num_iterations),
             UnscoredStepCallback(self._tally),
             ResumedOrderCallback(),
-            OriginCallback(ModelOrigin.of(self._config)),
+            OriginCallback(ModelOrigin.of(self._config), self._ready.record),
+            ResumedRateCallback(),
             HealthCallback(self._health),
             MetricsCallback(MetricsFile(self._files.metrics), *STEP_MARKS),
         ]
@@ -223,7 +257,8 @@ class _Run:
         trainer.remove_callback(PrinterCallback)
         first: list[TrainerCallback] = [TimingCallback(self._tally)]
         if config.adaptive_kl:
-            first.append(AdaptiveKLCallback(trainer, config.kl_control))
+            is_new = "kl_coeff" in self._ready.applied
+            first.append(AdaptiveKLCallback(trainer, config.kl_control, is_new))
         trainer.callback_handler.callbacks[:0] = first  # what they log is for all who come after
         if config.max_train_s is not None:
             limit = TimeLimitCallback(config.max_train_s, steps_a_batch=config.num_iterations)

@@ -29,6 +29,7 @@ __all__ = [
     "check_model",
     "is_mixed",
     "load_model",
+    "load_tokenizer",
     "model_folder",
     "pick_hardware",
 ]
@@ -154,6 +155,29 @@ def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
         return _load_transformers(folder, config, hardware)
     except (OSError, ValueError, KeyError) as exc:
         raise ModelError(f"cannot load the model {config.model_path!r}: {exc}") from exc
+
+
+def load_tokenizer(model_path: str) -> Any:  # noqa: ANN401 - an untyped library
+    """The tokenizer that a run would use, without its model.
+
+    Raises:
+        ModelError: There is none, or it has no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    folder = model_folder(model_path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            _tokenizer_of(folder, _base_of(folder)),
+            local_files_only=True,
+            trust_remote_code=False,
+            clean_up_tokenization_spaces=False,
+        )
+    except (OSError, ValueError, KeyError) as exc:
+        raise ModelError(f"cannot load the tokenizer of {model_path!r}: {exc}") from exc
+    if tokenizer.chat_template is None:
+        raise ModelError(f"the tokenizer of {model_path!r} has no chat template")
+    return tokenizer
 
 
 def _pick_backend(

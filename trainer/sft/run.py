@@ -3,18 +3,26 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from shared.errors import ConfigError
-from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
+from trainer.beginning import (
+    check_report_to,
+    checkpoint_of,
+    stay_offline,
+    steps_before,
+    warn_of_warmup,
+)
 from trainer.evaluation.answers import Generation
 from trainer.history import MetricsFile, read_metrics
 from trainer.merged_start import keep_merged_start
 from trainer.models import Hardware, check_model, load_model, pick_hardware
 from trainer.origin import ModelOrigin, check_origin
+from trainer.resumption import RunRecord, check_resumed, may_model_differ
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.examination import examine
 from trainer.sft.lessons import Lesson, draw_lessons
@@ -43,6 +51,8 @@ class Prepared:
     """What to go on from."""
     start: SFTTrainingConfig
     """The settings, with the folder of the model that is trained: a new one's is ``untrained/``."""
+    record: RunRecord
+    """What checkpoints say of the run."""
 
     @property
     def lesson_counts(self) -> dict[str, int]:
@@ -64,10 +74,16 @@ def prepare_sft(config: SFTTrainingConfig) -> Prepared:
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
     start = _start(config, checkpoint)
     if checkpoint is not None:
-        check_origin(checkpoint, start)
+        check_origin(checkpoint, start, may_differ=may_model_differ(config.resume_changes))
     hardware = pick_hardware(config)
     rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
-    return Prepared(rows, draw_lessons(rows.train, config), hardware, checkpoint, start)
+    lessons = draw_lessons(rows.train, config)
+    a_pass = ceil(len(lessons) / (config.batch_size * config.gradient_accumulation_steps))
+    warn_of_warmup(config.max_steps or ceil(config.num_train_epochs * a_pass), config.warmup_steps)
+    record = RunRecord.of(config.to_dict(), (one.conversation for one in lessons))
+    if checkpoint is not None:
+        check_resumed(checkpoint, record, config.resume_changes)
+    return Prepared(rows, lessons, hardware, checkpoint, start, record)
 
 
 def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingConfig:
@@ -155,7 +171,7 @@ class _Run:
         from transformers import DataCollatorForSeq2Seq, PrinterCallback
         from trl import SFTTrainer
 
-        from trainer.callbacks import OriginCallback, TimeLimitCallback
+        from trainer.callbacks import OriginCallback, ResumedRateCallback, TimeLimitCallback
         from trainer.progress import LossProgressCallback
         from trainer.sft.arguments import sft_arguments
         from trainer.watching import MetricsCallback
@@ -169,7 +185,8 @@ class _Run:
             train_dataset=tokenized(self._ready.lessons, loaded.tokenizer, config.max_seq_length),
             data_collator=DataCollatorForSeq2Seq(loaded.tokenizer),
             callbacks=[
-                OriginCallback(ModelOrigin.of(self._ready.start)),
+                OriginCallback(ModelOrigin.of(self._ready.start), self._ready.record),
+                ResumedRateCallback(),
                 MetricsCallback(MetricsFile(self._files.metrics), "loss"),
             ],
         )

@@ -1,11 +1,15 @@
 """What GRPO finds wrong before anything is loaded."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+from structlog.testing import capture_logs
 
+from reward_client import RewardClient
 from shared.errors import (
     ConfigError,
     DatasetError,
@@ -14,9 +18,11 @@ from shared.errors import (
     ServiceUnreachable,
 )
 from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
+from shared.states import Simulator, StatePage, StateRecord
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.preflight import check_run
+from trainer.grpo import rehearse
+from trainer.preflight import _unknown_states, check_run
 
 Settings = Callable[..., GRPOTrainingConfig]
 
@@ -123,3 +129,88 @@ def test_seconds_that_the_prompts_do_not_say(
     monkeypatch.setattr("trainer.preflight.prompt_extend_s", lambda path: 10)
     with pytest.raises(ConfigError, match="set extend_seconds: 10"):
         check_run(settings(NOBODY))
+
+
+def _rows(file: Path, scenarios: dict[str, tuple[int, str]]) -> Path:
+    """So many rows of each scenario, all of one prompt."""
+    rows = [
+        {
+            "prompt": prompt,
+            "state_id": f"{scenario}@{number}-0123456789ab",
+            "scenario": scenario,
+            "tls_id": "A",
+            "decision_kind": "extend",
+            "difficulty": number / count,
+        }
+        for scenario, (count, prompt) in scenarios.items()
+        for number in range(count)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_domain_whose_prompts_are_all_too_long(settings: Settings, tmp_path: Path) -> None:
+    """Not a run on the others alone, which were to be as many."""
+    rows = _rows(tmp_path / "two.jsonl", {"north": (8, "the well"), "south": (8, "well " * 300)})
+    with running(SmallService(yes_is_better)) as url:
+        config = settings(url, dataset_path=str(rows), curriculum=True)
+        with pytest.raises(DatasetError, match=r"every prompt of 'south' is longer .* 198 tokens"):
+            train_grpo(config)
+        with pytest.raises(DatasetError, match="'south'"):
+            rehearse(config, check_run(config))
+
+
+def test_domain_of_fewer_rows_than_a_step_takes(settings: Settings, tmp_path: Path) -> None:
+    """Before a model is loaded; the message says how many it has, and how many are wanted."""
+    rows = _rows(tmp_path / "two.jsonl", {"north": (9, "the well"), "south": (3, "the well")})
+    with pytest.raises(DatasetError, match=r"'south' has 3 rows, and a step takes 4 of each"):
+        train_grpo(settings(NOBODY, dataset_path=str(rows), curriculum=True, batch_size=32))
+
+
+def test_rehearsal_shows_what_the_model_gets(settings: Settings) -> None:
+    """Of all that a run does before it loads the model."""
+    with running(SmallService(yes_is_better)) as url:
+        config = settings(url)
+        found = rehearse(config, check_run(config))
+    assert found.rows == 8
+    assert "Control the light." in found.prompt
+    assert 0 < found.longest_prompt < 198
+
+
+@pytest.mark.parametrize(("warmup_steps", "is_said"), [(4, True), (9, True), (3, False)])
+def test_run_that_ends_before_it_is_warm_says_so(
+    settings: Settings, warmup_steps: int, is_said: bool
+) -> None:
+    """It would report success, and have learned nothing."""
+    with running(SmallService(yes_is_better)) as url, capture_logs() as lines:
+        check_run(settings(url, warmup_steps=warmup_steps))
+    assert any("learn next to nothing" in line["event"] for line in lines) is is_said
+
+
+async def test_states_that_the_service_lacks_are_found() -> None:
+    """Whichever rows they are of; a service that does not list its states is believed."""
+    known = ["a@1-0", "a@2-0"]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        records = tuple(
+            StateRecord(
+                state_id=one,
+                scenario_id="a-1",
+                time_s=1.0,
+                seed=1,
+                run="r",
+                restore="state",
+                signals={},
+                verified_s=1,
+                simulator=Simulator(version="0"),
+            )
+            for one in known
+        )
+        page = StatePage(states=records, total=len(records), limit=500, offset=0)
+        return httpx.Response(200 if known else 404, content=page.model_dump_json())
+
+    info = SmallService(yes_is_better).info()
+    async with RewardClient("http://box", transport=httpx.MockTransport(answer)) as client:
+        assert await _unknown_states(client, info, ["a@2-0", "b@1-0", "b@1-0"]) == ["b@1-0"]
+        known.clear()
+        assert await _unknown_states(client, info, ["b@1-0"]) == []

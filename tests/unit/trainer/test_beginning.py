@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError
+from tests.unit.trainer.whole_checkpoint import save_whole_checkpoint
 from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
 
 
 def _save(root: Path, *steps: int) -> None:
     for step in steps:
-        folder = root / f"checkpoint-{step}"
-        folder.mkdir(parents=True)
-        (folder / "trainer_state.json").write_text("{}")
+        save_whole_checkpoint(root / f"checkpoint-{step}", step)
 
 
 def test_the_latest_checkpoint_is_that_of_the_most_steps(tmp_path: Path) -> None:
@@ -52,6 +51,7 @@ def test_a_checkpoint_says_how_many_steps_were_made(tmp_path: Path) -> None:
     """Whatever its folder is called; one that does not is named."""
     _save(tmp_path, 50)
     renamed = (tmp_path / "checkpoint-50").rename(tmp_path / "best-7")
+    (renamed / "trainer_state.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"best-7.* does not say"):
         steps_before(renamed)
     (renamed / "trainer_state.json").write_text('{"global_step": 50}')
