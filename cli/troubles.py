@@ -115,6 +115,7 @@ _WAYS = {
     errno.EISDIR: "it is a folder",
     errno.ENOTDIR: "a part of its path is a file",
     errno.ENAMETOOLONG: "its name is too long",
+    errno.EFBIG: "it may not be so large; raise ulimit -f",
     errno.EMFILE: "too many files are open; raise ulimit -n",
     errno.EADDRINUSE: "the address is in use; choose another port",
 }

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shlex
 from pathlib import Path
 
 import structlog
@@ -14,7 +15,15 @@ log = structlog.get_logger(__name__)
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
-__all__ = ["check_report_to", "checkpoint_of", "stay_offline", "steps_before", "warn_of_warmup"]
+__all__ = [
+    "check_report_to",
+    "checkpoint_of",
+    "stay_offline",
+    "steps_before",
+    "warn_of_warmup",
+    "way_on",
+    "way_on_after",
+]
 
 
 def warn_of_warmup(steps: int, warmup_steps: int) -> None:
@@ -112,6 +121,37 @@ def _named(checkpoint: Path) -> Path:
         f"resume_from_checkpoint: {str(checkpoint)!r} is not a checkpoint to go on from, {flaw}; "
         f"{way_out}"
     )
+
+
+def way_on(verb: str, checkpoint: Path | None, config: Path) -> str:
+    """How to go on after a run has ended before its time.
+
+    Args:
+        verb: Of ``greenfork train``.
+        checkpoint: What was saved last; None where nothing was.
+        config: The run's own ``config.yaml``.
+
+    >>> way_on("grpo", Path("a/checkpoint-7"), Path("a/config.yaml"))[-66:]
+    '--config a/config.yaml --set resume_from_checkpoint=a/checkpoint-7'
+    """
+    again = f"greenfork train {verb} --config {shlex.quote(str(config))}"
+    if checkpoint is None:
+        return f"No checkpoint was saved yet; start again with: {again}"
+    resume = shlex.quote(f"resume_from_checkpoint={checkpoint}")
+    return f"Go on with: {again} --set {resume}"
+
+
+def way_on_after(error: Exception, verb: str, config: Path, start: Path | None) -> None:
+    """Adds to an error how to go on: from the last whole checkpoint, for it may have torn one.
+
+    Args:
+        error: What ended the run.
+        verb: Of ``greenfork train``.
+        config: The run's own ``config.yaml``, beside which its checkpoints are.
+        start: What the run went on from.
+    """
+    whole, _ = whole_checkpoints(config.parent)
+    error.add_note(way_on(verb, whole[-1][1] if whole else start, config))
 
 
 def steps_before(checkpoint: Path | None) -> int:

@@ -13,6 +13,7 @@ import structlog
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from trainer.interruption import Interruption
 from trainer.kl_control import KLControl
 from trainer.origin import ModelOrigin
 from trainer.ranks import any_rank, every_rank, first_of_ranks
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaptiveKLCallback",
+    "InterruptionCallback",
     "OriginCallback",
     "ResumedOrderCallback",
     "ResumedRateCallback",
@@ -123,6 +125,31 @@ class TimeLimitCallback(TrainerCallback):
             log.info("the time is over", max_train_s=self._limit_s, step=state.global_step)
             control.should_training_stop = True
             control.should_save = True
+
+
+class InterruptionCallback(TrainerCallback):
+    """Says when a signal may break off a step."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """From here on, until weights change, all can be done again."""
+        self._interruption.allow(is_safe=True)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """What follows has to be whole: the step, and the checkpoint after it."""
+        self._interruption.allow(is_safe=False)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """The trained model is written whole."""
+        self._interruption.allow(is_safe=False)
 
 
 class OriginCallback(TrainerCallback):

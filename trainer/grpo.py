@@ -1,7 +1,6 @@
 """GRPO on TRL's trainer, with rewards through the URL. The run itself, from checks to report."""
 
 import asyncio
-import shlex
 import time
 import uuid
 from collections.abc import Callable
@@ -14,12 +13,13 @@ import yaml
 
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
-from trainer.beginning import stay_offline, steps_before
+from trainer.beginning import stay_offline, steps_before, way_on, way_on_after
 from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
 from trainer.health import HealthWatch
 from trainer.history import MetricsFile
-from trainer.lookahead import LookAhead
+from trainer.interruption import Interrupted, Interruption
+from trainer.lookahead import LookAhead, wind_up
 from trainer.merged_start import keep_merged_start
 from trainer.models import load_tokenizer
 from trainer.origin import ModelOrigin
@@ -63,10 +63,13 @@ def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> Traini
     stay_offline()
     ready = check_run(config)
     run = _Run(config, ready)
-    try:
-        return run.train(show_progress)
-    finally:
-        run.close()
+    with run.interruption:
+        try:
+            return run.train(show_progress)
+        except Interrupted as exc:
+            raise run.stopped(ready.checkpoint) from exc
+        finally:
+            run.close()
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class _Run:
         limit = FailureLimit(config.failed_share_limit, config.failed_window)
         self._tally = Tally(limit, ranks=batch_shape(config).ranks)
         self._health = HealthWatch(config.health)
+        is_alone = batch_shape(config).ranks == 1 and config.num_iterations == 1
+        self.interruption = Interruption(self._tally.stop.set, is_at_once=is_alone)
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(
             self._connect,
@@ -141,10 +146,16 @@ class _Run:
         return TrainingReport.of(tally, self._health.episodes, self._files, course)
 
     def close(self) -> None:
-        """Closes the connections to the service, on the loop they were made in."""
+        """Ends what is asked for still, and the connections, on the loop they were made in."""
         loop = getattr(self._trainer, "async_loop", None)
-        if self._client is not None and loop is not None and loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._client.aclose(), loop).result(timeout=10)
+        if loop is not None and loop.is_running():
+            asyncio.run_coroutine_threadsafe(wind_up(self._client), loop).result(timeout=10)
+
+    def stopped(self, saved: Path | None) -> TrainingStopped:
+        """Why the run ended before its time, and how to go on."""
+        code = None if self.interruption.reason is None else "interrupted"
+        way = way_on("grpo", saved, self._files.config)
+        return TrainingStopped(f"{self._tally.stop.reason}. {way}", code)
 
     def _connect(self) -> RewardClient:
         self._client = connect(self._config)
@@ -172,15 +183,18 @@ class _Run:
         try:
             trainer.train(resume_from_checkpoint=str(start) if start else None)
             saved: Path | None = Path(trainer.args.output_dir, f"checkpoint-{_steps(trainer)}")
-        except BatchLost:
+        except (BatchLost, Interrupted):
             saved = rewind.save(trainer) or start
             trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+        except Exception as exc:
+            way_on_after(exc, "grpo", self._files.config, start)
+            raise
         seconds = time.monotonic() - began
         if is_first_rank():
             plot_rewards(self._files.metrics, self._files.plot)
         from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
-        if (reason := self._tally.stop.reason) is not None:
-            raise TrainingStopped(f"{reason}. {_way_on(saved, self._files.config)}")
+        if self._tally.stop.reason is not None:
+            raise self.stopped(saved)
         return Course(_steps(trainer), _steps(trainer) - before, seconds)
 
     def _make_trainer(self, loaded: "LoadedModel", dataset: "Dataset") -> "GRPOTrainer":
@@ -226,6 +240,7 @@ class _Run:
     def _callbacks(self) -> "list[TrainerCallback]":
         """Those that every run has."""
         from trainer.callbacks import (
+            InterruptionCallback,
             OriginCallback,
             ResumedOrderCallback,
             ResumedRateCallback,
@@ -242,6 +257,7 @@ class _Run:
             ResumedRateCallback(),
             HealthCallback(self._health),
             MetricsCallback(MetricsFile(self._files.metrics), *STEP_MARKS),
+            InterruptionCallback(self.interruption),
         ]
 
     def _watch(self, show_progress: bool) -> None:
@@ -301,19 +317,6 @@ def _deal_seed(seed: int, trainer: Any) -> str:  # noqa: ANN401 - an untyped lib
 def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library
     steps: int = trainer.state.global_step
     return steps
-
-
-def _way_on(checkpoint: Path | None, config: Path) -> str:
-    """How to go on after a stop.
-
-    >>> _way_on(Path("a/checkpoint-7"), Path("a/config.yaml"))[-66:]
-    '--config a/config.yaml --set resume_from_checkpoint=a/checkpoint-7'
-    """
-    again = f"greenfork train grpo --config {shlex.quote(str(config))}"
-    if checkpoint is None:
-        return f"No step was made yet; start again with: {again}"
-    resume = shlex.quote(f"resume_from_checkpoint={checkpoint}")
-    return f"Go on with: {again} --set {resume}"
 
 
 def _fitting(

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, TrainingStopped
 from trainer.beginning import (
     check_report_to,
     checkpoint_of,
     stay_offline,
     steps_before,
     warn_of_warmup,
+    way_on,
+    way_on_after,
 )
 from trainer.evaluation.answers import Generation
 from trainer.history import MetricsFile, read_metrics
+from trainer.interruption import Interrupted, Interruption
 from trainer.merged_start import keep_merged_start
 from trainer.models import Hardware, check_model, load_model, pick_hardware
 from trainer.origin import ModelOrigin, check_origin
@@ -31,6 +34,7 @@ from trainer.sft.report import SFTFiles, SFTReport
 from trainer.sft.rows import LessonRows, read_lesson_rows
 from trainer.sft.texts import tokenized
 from trainer.small_model import save_small_model
+from trainer.tally import StopFlag
 
 if TYPE_CHECKING:
     from trl import SFTTrainer
@@ -121,7 +125,13 @@ def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTRepor
         InputError: The dataset, the model or a setting is unusable.
     """
     stay_offline()
-    return _Run(config, prepare_sft(config)).train(show_progress)
+    ready = prepare_sft(config)
+    run = _Run(config, ready)
+    with run.interruption:
+        try:
+            return run.train(show_progress)
+        except Interrupted as exc:
+            raise run.stopped(ready.checkpoint) from exc
 
 
 class _Run:
@@ -132,6 +142,13 @@ class _Run:
         self._ready = ready
         has_adapter = config.lora_rank > 0
         self._files = SFTFiles.under(Path(config.output_dir), has_adapter, config.save_merged)
+        self._stop = StopFlag()
+        self.interruption = Interruption(self._stop.set)
+
+    def stopped(self, saved: Path | None) -> TrainingStopped:
+        """Why the run ended before its time, and how to go on."""
+        way = way_on("sft", saved, self._files.config)
+        return TrainingStopped(f"{self._stop.reason}. {way}", "interrupted")
 
     def train(self, show_progress: bool) -> SFTReport:
         """Loads, trains, saves, checks."""
@@ -145,12 +162,34 @@ class _Run:
         checkpoint = self._ready.checkpoint
         before = steps_before(checkpoint)
         began = time.monotonic()
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        self._go(trainer, checkpoint)
         seconds = time.monotonic() - began
         trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
         self._save(trainer)  # merging takes the adapter's weights away
         plot_loss(self._files.metrics, self._files.plot)
         return self._report(trainer, trainer.state.global_step - before, seconds, trained)
+
+    def _go(self, trainer: Any, start: Path | None) -> None:  # noqa: ANN401 - untyped libraries
+        """Trains until the end, or until a signal comes.
+
+        Raises:
+            TrainingStopped: One came; a checkpoint was saved.
+        """
+        from trainer.rewind import RewindCallback
+
+        rewind = RewindCallback()
+        trainer.add_callback(rewind)
+        try:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            saved: Path | None = Path(trainer.args.output_dir, f"checkpoint-{_steps(trainer)}")
+        except Interrupted:
+            saved = rewind.save(trainer) or start
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+        except Exception as exc:
+            way_on_after(exc, "sft", self._files.config, start)
+            raise
+        if self._stop.reason is not None:
+            raise self.stopped(saved)
 
     def _write_config(self) -> None:
         self._files.config.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +210,13 @@ class _Run:
         from transformers import DataCollatorForSeq2Seq, PrinterCallback
         from trl import SFTTrainer
 
-        from trainer.callbacks import OriginCallback, ResumedRateCallback, TimeLimitCallback
+        from trainer.callbacks import (
+            InterruptionCallback,
+            OriginCallback,
+            ResumedRateCallback,
+            StopCallback,
+            TimeLimitCallback,
+        )
         from trainer.progress import LossProgressCallback
         from trainer.sft.arguments import sft_arguments
         from trainer.watching import MetricsCallback
@@ -187,6 +232,8 @@ class _Run:
             callbacks=[
                 OriginCallback(ModelOrigin.of(self._ready.start), self._ready.record),
                 ResumedRateCallback(),
+                StopCallback(self._stop),
+                InterruptionCallback(self.interruption),
                 MetricsCallback(MetricsFile(self._files.metrics), "loss"),
             ],
         )
@@ -231,6 +278,11 @@ class _Run:
             check=examine(self._files.trained, held_out, _answering(self._config)),
             files=self._files,
         )
+
+
+def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library
+    steps: int = trainer.state.global_step
+    return steps
 
 
 def _answering(config: SFTTrainingConfig) -> Generation:

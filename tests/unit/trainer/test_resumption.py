@@ -16,7 +16,7 @@ ROWS = [["a", 1], ["b", 2]]
 def record(rows: object = ROWS, **changes: object) -> RunRecord:
     """That of a GRPO run with these settings."""
     assert isinstance(rows, list)
-    return RunRecord.of(GRPOTrainingConfig(**changes).to_dict(), rows)  # type: ignore[arg-type]
+    return RunRecord.of(GRPOTrainingConfig(**changes).to_dict(), rows)
 
 
 @pytest.fixture
