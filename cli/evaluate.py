@@ -126,6 +126,10 @@ def evaluate(
             "--prompt-examples", help="Put two answered examples before the question, as training."
         ),
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model under adapters, if it is not where it was any more."),
+    ] = None,
     prompt_form: Annotated[
         PromptFormChoice,
         typer.Option(help="How prompts say the state, as in training.", case_sensitive=False),
@@ -187,6 +191,7 @@ def evaluate(
             has_examples=prompt_examples,
             seed=seed,
             prompt_form=prompt_form.value,
+            base_path=base,
         ),
         bootstrap=Bootstrap(resamples, seed),
         min_gap_veh=min_gap,

@@ -36,6 +36,10 @@ def grpo(
     model_path: Annotated[
         str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model under an adapter, if it is not where it was any more."),
+    ] = None,
     dataset_path: Annotated[
         str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
     ] = None,
@@ -63,6 +67,7 @@ def grpo(
 
     named: dict[str, object] = {
         "model_path": model_path,
+        "base_path": base,
         "dataset_path": dataset_path,
         "output_dir": output_dir,
         "reward_url": reward_url,

@@ -36,6 +36,10 @@ def sft(
             help="A folder with a model, smollm2-135m, or new for a small one of our own."
         ),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model under an adapter, if it is not where it was any more."),
+    ] = None,
     dataset_path: Annotated[
         str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
     ] = None,
@@ -68,6 +72,7 @@ def sft(
 
     named: dict[str, object] = {
         "model_path": model_path,
+        "base_path": base,
         "dataset_path": dataset_path,
         "output_dir": output_dir,
         "source": source,
@@ -94,7 +99,7 @@ def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
     stay_offline()
     ready = prepare_sft(config)
     if not config.is_new:
-        tokenized(ready.lessons, load_tokenizer(config.model_path), config.max_seq_length)
+        tokenized(ready.lessons, load_tokenizer(config), config.max_seq_length)
     found = {
         "rows": len(ready.rows.train),
         "rows held out": len(ready.rows.held_out),

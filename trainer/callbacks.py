@@ -13,6 +13,7 @@ import structlog
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from trainer.adapters import record_base
 from trainer.interruption import Interruption
 from trainer.kl_control import KLControl
 from trainer.origin import ModelOrigin
@@ -171,6 +172,7 @@ class OriginCallback(TrainerCallback):
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
             self._origin.write(folder)
+            record_base(folder)
             if self._record is not None:
                 self._record.write(folder)
 

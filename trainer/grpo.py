@@ -13,6 +13,7 @@ import yaml
 
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
+from trainer.adapters import record_base
 from trainer.beginning import stay_offline, steps_before, way_on, way_on_after
 from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
@@ -90,7 +91,7 @@ def rehearse(config: GRPOTrainingConfig, ready: Preflight) -> Rehearsal:
     Raises:
         InputError: As :func:`train_grpo`.
     """
-    tokenizer = load_tokenizer(config.model_path)
+    tokenizer = load_tokenizer(config)
     dataset = _fitting(ready.dataset, tokenizer, config)
     if config.curriculum:
         check_domains(config, ready.dataset, dataset)
@@ -287,6 +288,8 @@ class _Run:
         model, tokenizer, files = self._trainer.model, self._trainer.processing_class, self._files
         model.save_pretrained(files.adapter or files.model)
         tokenizer.save_pretrained(files.adapter or files.model)
+        if files.adapter is not None:
+            record_base(files.adapter)
         if files.merged is None:
             return
         if self._ready.hardware.backend == "unsloth":

@@ -4,7 +4,6 @@ Every checkpoint holds ``origin.json``. Models are told apart by their weights, 
 run may be moved to another machine.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from pydantic import ValidationError
 
 from shared.errors import ConfigError
 from shared.model import WireModel
+from trainer.adapters import fingerprint
 from trainer.models import model_folder
 from trainer.settings import ModelSettings
 
 __all__ = ["ModelOrigin", "check_origin", "fingerprint"]
 
 _FILE = "origin.json"
-_CHUNKS, _CHUNK_BYTES = 64, 65_536
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 
 
@@ -44,26 +43,6 @@ class ModelOrigin(WireModel):
     def write(self, checkpoint: Path) -> None:
         """Puts it into a checkpoint's folder."""
         (checkpoint / _FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
-
-
-def fingerprint(folder: Path) -> str:
-    """Tells models apart by their weights: a hash of pieces spread over each file, and of sizes.
-
-    Of an adapter, the model under it counts as well. A gigabyte takes milliseconds, for 4 MiB of a
-    file are read at most; any training changes weights all over.
-    """
-    digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-        size = file.stat().st_size
-        digest.update(f"{size}\n".encode())
-        with file.open("rb") as weights:
-            for piece in range(_CHUNKS):
-                weights.seek(max(0, size - _CHUNK_BYTES) * piece // (_CHUNKS - 1))
-                digest.update(weights.read(_CHUNK_BYTES))
-    base = Path(str(_read(folder / "adapter_config.json").get("base_model_name_or_path", "")))
-    if base.name and base.is_dir():
-        digest.update(fingerprint(base).encode())
-    return digest.hexdigest()[:16]
 
 
 def check_origin(checkpoint: Path, config: ModelSettings, may_differ: bool = False) -> None:

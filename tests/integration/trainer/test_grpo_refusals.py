@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 from structlog.testing import capture_logs
 
 from reward_client import RewardClient
@@ -22,7 +23,9 @@ from shared.states import Simulator, StatePage, StateRecord
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
 from trainer.grpo import rehearse
+from trainer.models import load_model, pick_hardware
 from trainer.preflight import _unknown_states, check_run
+from trainer.settings import ModelSettings
 
 Settings = Callable[..., GRPOTrainingConfig]
 
@@ -214,3 +217,66 @@ async def test_states_that_the_service_lacks_are_found() -> None:
         assert await _unknown_states(client, info, ["a@2-0", "b@1-0", "b@1-0"]) == ["b@1-0"]
         known.clear()
         assert await _unknown_states(client, info, ["b@1-0"]) == []
+
+
+def test_adapter_is_loaded_onto_the_model_that_it_was_trained_on(
+    settings: Settings, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given by a relative path there, and loaded where another model has that name."""
+    from transformers import AutoModelForCausalLM
+
+    here = tmp_path / "here"
+    shutil.copytree(tiny_llama, tmp_path / "base")
+    other = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    with torch.no_grad():
+        other.get_input_embeddings().weight.mul_(2.0)
+    other.save_pretrained(here / "base")
+    monkeypatch.chdir(tmp_path)
+    with running(SmallService(yes_is_better)) as url:
+        files = train_grpo(settings(url, model_path="base", max_steps=1)).files
+    monkeypatch.chdir(here)
+    loading = ModelSettings(model_path=str(files.adapter), precision="fp32", lora_rank=0)
+    words = torch.tensor([[2, 5, 3, 6]])
+    adapted = load_model(loading, pick_hardware(loading)).model(words).logits
+    merged = AutoModelForCausalLM.from_pretrained(str(files.merged))(words).logits
+    assert torch.allclose(adapted, merged, atol=1e-5)
+    shutil.rmtree(tmp_path / "base")
+    with pytest.raises(ModelError, match="--base"):
+        load_model(loading, pick_hardware(loading))
+    named = loading.model_copy(update={"base_path": str(tiny_llama)})
+    assert torch.allclose(load_model(named, pick_hardware(named)).model(words).logits, adapted)
+
+
+@pytest.mark.parametrize("what", ["model", "adapter"])
+def test_weights_that_are_pickles_are_not_loaded(
+    settings: Settings, tiny_llama: Path, tmp_path: Path, what: str
+) -> None:
+    """Reading them would run what is in them."""
+    folder = tmp_path / "pickled"
+    shutil.copytree(tiny_llama, folder)
+    if what == "model":
+        (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    else:
+        (folder / "adapter_config.json").write_text(
+            json.dumps({"base_model_name_or_path": str(tiny_llama), "peft_type": "LORA"})
+        )
+        (folder / "adapter_model.bin").touch()
+    config = settings(NOBODY, model_path=str(folder))
+    with pytest.raises(ModelError, match="safetensors"):
+        load_model(config, pick_hardware(config))
+
+
+def test_code_in_a_model_s_folder_is_not_run(
+    settings: Settings, tiny_llama: Path, tmp_path: Path
+) -> None:
+    """Nor is anybody asked whether it shall be."""
+    folder = tmp_path / "coded"
+    shutil.copytree(tiny_llama, folder)
+    described = json.loads((folder / "config.json").read_text())
+    described |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config"}}
+    (folder / "config.json").write_text(json.dumps(described))
+    (folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Config: ...\n")
+    config = settings(NOBODY, model_path=str(folder))
+    with pytest.raises(ModelError):
+        load_model(config, pick_hardware(config))
+    assert not (tmp_path / "ran").exists()

@@ -85,7 +85,7 @@ def test_interrupted_lessons_are_gone_on_with(
         model_path=str(tiny_llama),
         dataset_path=str(rows_file),
         output_dir=str(tmp_path / "sft"),
-        source={"format": 1},  # type: ignore[arg-type]
+        source={"format": 1},
         lessons=32,
         batch_size=8,
         check_rows=0,
@@ -156,19 +156,19 @@ def _no_file_above(limit_bytes: int) -> Iterator[None]:
 
 def test_checkpoint_that_does_not_fit_names_the_one_before(settings: Settings) -> None:
     """And ``latest`` passes over what was torn."""
+    from transformers import Trainer
+
     with running(SmallService(yes_is_better)) as url:
         config = settings(url, save_steps=1, save_total_limit=9)
         service_steps: list[int] = []
 
-        def save(self: object, *args: object) -> None:
+        def save(self: Trainer, output_dir: str) -> None:
             service_steps.append(1)
             if len(service_steps) == 3:
                 with _no_file_above(2000):
-                    real(self, *args)
+                    real(self, output_dir)
             else:
-                real(self, *args)
-
-        from transformers import Trainer
+                real(self, output_dir)
 
         real = Trainer._save_optimizer_and_scheduler
         with pytest.MonkeyPatch.context() as patch:
