@@ -2,9 +2,11 @@
 
 import importlib.util
 import json
+import netrc
 import os
 import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -53,16 +55,43 @@ def stay_offline() -> None:
 
 
 def check_report_to(name: str) -> None:
-    """Checks that what metrics are to be sent to is installed.
+    """Checks that what metrics are to be sent to is installed, and lets us in.
 
     Args:
         name: The setting ``report_to``; ``none`` needs nothing.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It is not, or does not.
     """
     if name != "none" and importlib.util.find_spec(name) is None:
         raise ConfigError(f"report_to: {name} needs a package; run: pip install {name}")
+    if name == "wandb" and not _is_in_wandb():
+        raise ConfigError(
+            "report_to: wandb is not logged in: run wandb login, set WANDB_API_KEY, or write to "
+            "this machine only with WANDB_MODE=offline"
+        )
+
+
+def _is_in_wandb() -> bool:
+    """Whether wandb would send without asking: a question at a run's start waits for ever.
+
+    Its own rules: https://docs.wandb.ai/guides/track/environment-variables.
+    """
+    if os.environ.get("WANDB_MODE", "online") not in ("online", "run", "shared"):
+        return True
+    if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
+    given = os.environ.get("NETRC")
+    places = [Path(given)] if given else [Path.home() / name for name in (".netrc", "_netrc")]
+    return any(_has_login(place, host) for place in places)
+
+
+def _has_login(file: Path, host: str) -> bool:
+    try:
+        return netrc.netrc(file).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
