@@ -1,6 +1,7 @@
 """GRPO on TRL's trainer, with rewards through the URL. The run itself, from checks to report."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -150,7 +151,9 @@ class _Run:
         """Ends what is asked for still, and the connections, on the loop they were made in."""
         loop = getattr(self._trainer, "async_loop", None)
         if loop is not None and loop.is_running():
-            asyncio.run_coroutine_threadsafe(wind_up(self._client), loop).result(timeout=10)
+            winding = asyncio.run_coroutine_threadsafe(wind_up(self._client), loop)
+            with contextlib.suppress(TimeoutError):  # what ended the run is to be told, not this
+                winding.result(timeout=10)
 
     def stopped(self, saved: Path | None) -> TrainingStopped:
         """Why the run ended before its time, and how to go on."""
