@@ -136,10 +136,16 @@ def _named(checkpoint: Path) -> Path:
     """
     if not checkpoint.is_dir():
         raise ConfigError(f"resume_from_checkpoint: {str(checkpoint)!r} is not a checkpoint")
-    if (flaw := flaw_of(checkpoint)) is None:
-        return checkpoint
     step = steps_of(checkpoint)
     whole, _ = whole_checkpoints(checkpoint.parent)
+    if (flaw := flaw_of(checkpoint)) is None:
+        if step is not None and whole and whole[-1][0] > step:
+            log.warning(
+                "later checkpoints lie beside the one that is gone on from, and latest means the "
+                "one of most steps; delete them, or choose another output_dir",
+                latest=str(whole[-1][1]),
+            )
+        return checkpoint
     before = [path for at, path in whole if step is None or at < step]
     way_out = (
         f"the one before it is whole: set resume_from_checkpoint: {before[-1]}"

@@ -77,3 +77,16 @@ def test_latest_is_the_newest_whole_one(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-4" / "rng_state.pth").unlink()
     with pytest.raises(ConfigError, match=r"no checkpoint in .*checkpoint-8 is none: its sched"):
         checkpoint_of("latest", str(tmp_path))
+
+
+def test_going_back_warns_of_what_latest_will_mean(tmp_path: Path) -> None:
+    """Checkpoints of the way that was left have more steps than those of the new one."""
+    for step in (4, 8):
+        save_whole_checkpoint(tmp_path / f"checkpoint-{step}", step)
+    with capture_logs() as lines:
+        assert checkpoint_of(str(tmp_path / "checkpoint-8"), str(tmp_path)) is not None
+        assert not lines
+        checkpoint_of(str(tmp_path / "checkpoint-4"), str(tmp_path))
+    assert [Path(line["latest"]).name for line in lines] == ["checkpoint-8"]
+    renamed = save_whole_checkpoint(tmp_path / "elsewhere" / "best-7", 7)
+    assert checkpoint_of(str(renamed), str(tmp_path)) == renamed
