@@ -1,13 +1,11 @@
 """``greenfork dataset``: make datasets of decision points."""
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +18,8 @@ from rich.progress import (
 from rich.table import Table
 
 from cli import dataset_difficulty, dataset_plans, dataset_verify
+from cli.output import print_json
+from cli.screen import plain, say, screen
 from cli.sumo_warnings import print_warnings
 
 if TYPE_CHECKING:
@@ -208,8 +208,7 @@ def build(
     execution = Execution(workers=workers, restart=restart, allow_deviation=allow_deviation)
     manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
     if as_json:
-        body = {"dataset": str(out), "manifest": manifest.model_dump(mode="json")}
-        typer.echo(json.dumps(body))
+        print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
     else:
         _show(manifest, comparisons, out)
 
@@ -230,9 +229,7 @@ def _build_with_progress(
         raise
     except BaseException:
         if bar.states:
-            typer.echo(
-                f"{bar.states} states are kept; the same command goes on from there", err=True
-            )
+            say(f"{bar.states} states are kept; the same command goes on from there", err=True)
         raise
 
 
@@ -243,16 +240,16 @@ class _Bar:
         self.states = 0
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[found]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=screen(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task(f"Simulating {title}", total=None, found="")
+        self._task = self._progress.add_task(plain(f"Simulating {title}"), total=None, found="")
 
     def __enter__(self) -> None:
         self._progress.start()
@@ -303,8 +300,8 @@ def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) 
     if manifest.scenario.dropped_options:
         table.add_row("options left out", ", ".join(manifest.scenario.dropped_options))
     if manifest.scenario.replaced_outputs:
-        table.add_row("outputs to nowhere", "; ".join(manifest.scenario.replaced_outputs))
-    console = Console()
+        table.add_row("outputs to nowhere", plain("; ".join(manifest.scenario.replaced_outputs)))
+    console = screen()
     console.print(table)
     print_warnings(console, comparisons)
     console.print(f"Next: greenfork serve --dataset {out}")

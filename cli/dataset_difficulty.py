@@ -63,8 +63,9 @@ def _range(rows: tuple[int, ...], samples: "list[Sample]") -> dict[str, float | 
 
 
 def _show(dataset: Path, buckets: "tuple[DomainBuckets, ...]", samples: "list[Sample]") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from cli.screen import screen
 
     table = Table(title=f"Dataset {dataset}", title_justify="left")
     for heading in ("domain", "level", "samples", "share", "difficulty"):
@@ -77,7 +78,7 @@ def _show(dataset: Path, buckets: "tuple[DomainBuckets, ...]", samples: "list[Sa
             span = "-" if low is None or high is None else f"{low:g} to {high:g}"
             table.add_row(name, level, str(len(rows)), f"{len(rows) / total:.0%}", span)
         table.add_section()
-    console = Console()
+    console = screen()
     console.print(table)
     if unreadable := sum(bucket.unreadable for bucket in buckets):
         console.print(f"{unreadable} without a readable difficulty count as easy")

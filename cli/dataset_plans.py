@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -247,20 +249,19 @@ def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -
         ]
         print_json({"output": str(out), "rows": written, "failed": listed})
         return
-    typer.echo(f"{written} decision points with candidate plans in {out}")
+    say(f"{written} decision points with candidate plans in {out}")
     for one in failed[:_MAX_LISTED]:
         where = f"{one.state_id}, signal {one.tls_id}"
-        typer.echo(f"{where}: {one.error.message} [{one.error.code}]", err=True)
+        say(f"{where}: {one.error.message} [{one.error.code}]", err=True)
     if len(failed) > _MAX_LISTED:
-        typer.echo(f"and {len(failed) - _MAX_LISTED} more that failed", err=True)
+        say(f"and {len(failed) - _MAX_LISTED} more that failed", err=True)
     if written:
-        typer.echo(f"Next: greenfork train offline --beam-data {out}")
+        say(f"Next: greenfork train offline --beam-data {out}")
 
 
 @contextmanager
 def _progress(total: int, done: int) -> "Iterator[Callable[[], None]]":
     """A bar with the time left, on stderr where that is a terminal."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -269,7 +270,7 @@ def _progress(total: int, done: int) -> "Iterator[Callable[[], None]]":
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     columns = (
         TextColumn("searching plans"),
         BarColumn(),

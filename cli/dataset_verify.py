@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -68,7 +70,6 @@ def verify(
 @contextmanager
 def _progress() -> "Iterator[Callable[[Checked], None]]":
     """A bar with the rate and the time left, on stderr where that is a terminal."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -85,7 +86,7 @@ def _progress() -> "Iterator[Callable[[Checked], None]]":
         TimeRemainingColumn(),
     )
     begin_s = perf_counter()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=screen(stderr=True), transient=True) as progress:
         bar = progress.add_task("verifying", total=None, rate=0.0, different=0)
 
         def advance(checked: "Checked") -> None:
@@ -133,7 +134,6 @@ def _flat(one: "Difference") -> dict[str, object]:
 
 
 def _show(dataset: Path, report: "Verification") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     modes = ", ".join(f"{count} {restore}" for restore, count in sorted(report.restores.items()))
@@ -155,21 +155,21 @@ def _show(dataset: Path, report: "Verification") -> None:
         table.add_row("stays unverified", f"{state_id}: {reason}")
     rate = report.decisions / report.wall_s if report.wall_s > 0 else 0
     table.add_row("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions a second")
-    console = Console()
+    console = screen()
     console.print(table)
     if report.differences:
         console.print(_listed(report.differences))
     _say_rest(len(report.differences), "differences")
     if report.against != "own":
-        typer.echo(
+        say(
             "This dataset keeps no original, so that only its own files could be played, which may "
             "be another simulation than yours: give --config YOUR.sumocfg",
             err=True,
         )
     if not report.without_network:
-        typer.echo("SUMO could have used the network: none of its own is to be had here", err=True)
+        say("SUMO could have used the network: none of its own is to be had here", err=True)
     for unchecked in report.unchecked[:_MAX_LISTED]:
-        typer.echo(f"not checked: {_said(unchecked.place)}: {unchecked.reason}", err=True)
+        say(f"not checked: {_said(unchecked.place)}: {unchecked.reason}", err=True)
     _say_rest(len(report.unchecked), "things that were not checked")
 
 
@@ -190,7 +190,7 @@ def _listed(differences: "tuple[Difference, ...]") -> "Table":
 
 def _say_rest(count: int, what: str) -> None:
     if count > _MAX_LISTED:
-        typer.echo(f"and {count - _MAX_LISTED} more {what}; --json has them all", err=True)
+        say(f"and {count - _MAX_LISTED} more {what}; --json has them all", err=True)
 
 
 def _said(place: "Place") -> str:

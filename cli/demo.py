@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from cli.demo_service import free_port, running
 from cli.demo_tables import print_done, print_files, print_rewards
+from cli.screen import screen
 
 __all__ = ["EXAMPLE", "demo"]
 
@@ -24,7 +24,7 @@ EXAMPLE = "Example: greenfork demo --scenario resco:ingolstadt1 --out runs/ingol
 _STEPS = 6
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """A small model gains little by a second thread, and loses much where the other core is busy."""
-_console = Console()
+_console = screen()
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _prepare(places: _Places) -> None:
 
 
 def _step(number: int, text: str) -> None:
-    _console.print(f"\n[bold]{number}/{_STEPS}  {text}[/bold]")
+    _console.print(f"\n{number}/{_STEPS}  {text}", style="bold")
 
 
 def _command(arguments: list[str]) -> list[str]:
@@ -131,7 +131,7 @@ def _command(arguments: list[str]) -> list[str]:
 
 
 def _say(arguments: list[str]) -> None:
-    _console.print(f"[dim]$ greenfork {shlex.join(arguments)}[/dim]", highlight=False)
+    _console.print(f"$ greenfork {shlex.join(arguments)}", style="dim")
 
 
 def _run(arguments: list[str], is_captured: bool = False) -> str:
@@ -149,7 +149,7 @@ def _run(arguments: list[str], is_captured: bool = False) -> str:
 def _fail(output: str, status: int) -> NoReturn:
     """Ends the demo, saying why: commands that print for machines say it on stdout."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        _console.print(f"[red]{json.loads(output)['error']['message']}[/red]")
+        _console.print(json.loads(output)["error"]["message"], style="red")
     raise typer.Exit(status)
 
 

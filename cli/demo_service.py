@@ -56,7 +56,7 @@ def _await_ready(server: "subprocess.Popen[bytes]", url: str, log: Path, console
     with console.status("waiting until a first state is scored (GET /readyz)"):
         while time.monotonic() < deadline_s and server.poll() is None:
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{url}/readyz", timeout=10).is_success:
+                if httpx.get(f"{url}/readyz", timeout=10, trust_env=False).is_success:
                     console.print(f"ready at {url}; its API is described at {url}/docs")
                     return
             time.sleep(0.2)

@@ -126,6 +126,10 @@ def evaluate(
             "--prompt-examples", help="Put two answered examples before the question, as training."
         ),
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model under adapters, if it is not where it was any more."),
+    ] = None,
     prompt_form: Annotated[
         PromptFormChoice,
         typer.Option(help="How prompts say the state, as in training.", case_sensitive=False),
@@ -187,6 +191,7 @@ def evaluate(
             has_examples=prompt_examples,
             seed=seed,
             prompt_form=prompt_form.value,
+            base_path=base,
         ),
         bootstrap=Bootstrap(resamples, seed),
         min_gap_veh=min_gap,
@@ -228,22 +233,24 @@ def _connecting(url: str, api_key: str | None) -> "Callable[[], RewardClient]":
 
 def _evaluated(plan: "EvaluationPlan") -> "Evaluation":
     """Evaluates with a bar a policy on standard error, where that is a terminal."""
-    from rich.console import Console
     from rich.progress import Progress
 
+    from cli.screen import screen
     from trainer.evaluation import evaluate as run
 
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         return run(plan, _showing(bars))
 
 
 def _showing(bars: "Bars") -> "Told":
+    from rich.markup import escape
+
     tasks: dict[str, TaskID] = {}
 
     def show(what: str, done: int, of: int) -> None:
         if what not in tasks:
-            tasks[what] = bars.add_task(what, total=of)
+            tasks[what] = bars.add_task(escape(what), total=of)
         bars.update(tasks[what], completed=done)
 
     return show

@@ -27,9 +27,9 @@ def print_evaluation(
         evaluation: The figures.
         groups: By what to show groups of points, too.
     """
-    from rich.console import Console
+    from cli.screen import screen
 
-    console = Console()
+    console = screen(markup=True)
     overall = [(one.policy, "", one.overall) for one in evaluation.policies]
     _print_table(console, evaluation, overall, None)
     if evaluation.against is not None:
@@ -69,7 +69,7 @@ def _print_table(
         is_new = not position or rows[position - 1][0] != policy
         if group and is_new:
             table.add_section()
-        place = [f"{label} ({figures.points})"] if group else []
+        place = [escape(f"{label} ({figures.points})")] if group else []
         name = escape(policy) if is_new else ""
         table.add_row(name, *place, *(read(figures) for _, read in cells))
     console.print(table)

@@ -1,14 +1,18 @@
 """``greenfork jobs``: the bulk jobs of a reward service."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from cli.output import print_json
+from cli.screen import say, screen
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from reward_client.jobs import JobClient
     from shared.jobs import JobView
 
@@ -33,20 +37,59 @@ def list_jobs(
     api_key: _ApiKey = None,
     as_json: _AsJson = False,
 ) -> None:
-    """List your jobs, the newest first."""
+    """List your jobs, the newest first; times are UTC."""
     page = _asked(url, api_key, lambda jobs: jobs.jobs(limit))
     if as_json:
         print_json([job.model_dump(mode="json") for job in page.jobs])
         return
-    from rich.console import Console
+    screen().print(_listed(page.jobs, datetime.now(UTC)))
+
+
+def _listed(jobs: "Sequence[JobView]", now: datetime) -> "Table":
+    """A line a job, which 80 columns hold; an id is never cut, for other commands want it."""
     from rich.table import Column, Table
 
     table = Table(
-        Column("job", no_wrap=True), "status", "done", "failed", "items/s", "left", "sent (UTC)"
+        Column("job", no_wrap=True, min_width=32),
+        *("status", "sent"),
+        *(Column(name, justify="right") for name in ("items", "done", "failed", "left")),
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    for job in page.jobs:
-        table.add_row(job.id, job.status, *_progress(job), f"{job.created_at:%Y-%m-%d %H:%M:%S}")
-    Console().print(table)
+    for job in jobs:
+        sent = job.created_at.astimezone(UTC)
+        table.add_row(
+            *(
+                job.id,
+                job.status,
+                f"{sent:%H:%M}" if sent.date() == now.date() else f"{sent:%b %d}",
+            ),
+            *(str(job.items), _percent(job.done, job.items), str(job.counts.failed)),
+            "-" if job.eta_s is None else _duration(job.eta_s),
+        )
+    return table
+
+
+def _percent(part: int, whole: int) -> str:
+    """Whole percents, and 100 only of what is complete.
+
+    >>> _percent(999, 1000), _percent(1000, 1000)
+    ('99 %', '100 %')
+    """
+    return f"{100 * part // whole if whole else 100} %"
+
+
+def _duration(seconds: float) -> str:
+    """In the unit that leaves few digits.
+
+    >>> _duration(40), _duration(3000), _duration(100_000), _duration(1e6)
+    ('40 s', '50 min', '28 h', '12 d')
+    """
+    for size, unit, most in ((1, "s", 120), (60, "min", 120), (3600, "h", 48)):
+        if seconds < size * most:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
 
 
 @app.command(epilog="Example: greenfork jobs show 5b0e… --url http://127.0.0.1:8000")
@@ -56,7 +99,6 @@ def show(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = 
     if as_json:
         print_json(job.model_dump(mode="json"))
         return
-    from rich.console import Console
     from rich.table import Table
 
     done, failed, rate, left = _progress(job)
@@ -67,7 +109,7 @@ def show(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = 
     rows |= {"error": job.error.message} if job.error else {}
     for name, value in rows.items():
         table.add_row(name, value)
-    Console().print(table)
+    screen().print(table)
 
 
 @app.command(epilog="Example: greenfork jobs cancel 5b0e… --url http://127.0.0.1:8000")
@@ -77,7 +119,7 @@ def cancel(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson 
     if as_json:
         print_json({"id": job_id, "cancelled": True})
     else:
-        typer.echo(f"{job_id}: cancelled and deleted")
+        say(f"{job_id}: cancelled and deleted")
 
 
 def _progress(job: "JobView") -> tuple[str, str, str, str]:

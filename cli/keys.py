@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from cli.output import print_json
+from cli.screen import say, screen
 
 if TYPE_CHECKING:
     from reward_server.access.key_store import KeyStore
@@ -52,8 +53,8 @@ def create(
     if as_json:
         print_json({"name": name, "key": made.secret, "scopes": scopes, "weight": weight})
         return
-    typer.echo(made.secret)
-    typer.echo("Keep it: it is not stored here, and cannot be shown again.", err=True)
+    say(made.secret)
+    say("Keep it: it is not stored here, and cannot be shown again.", err=True)
 
 
 @app.command("list", epilog="Example: greenfork keys list --data-dir greenfork-data")
@@ -63,7 +64,6 @@ def list_keys(
     """List the keys: names, scopes, weights, but nothing that opens."""
     from datetime import UTC, datetime
 
-    from rich.console import Console
     from rich.table import Table
 
     keys = _with_keys(data_dir, database_url, lambda keys: keys.keys())
@@ -92,7 +92,7 @@ def list_keys(
         scopes = ", ".join(sorted(key.scopes))
         days = [(shown(at) or "")[:10] for at in (key.created_at, key.revoked_at)]
         table.add_row(key.name, f"gfk_{key.key_id}_…", scopes, f"{key.weight:g}", *days)
-    Console().print(table)
+    screen().print(table)
 
 
 @app.command(epilog="Example: greenfork keys revoke trainer-7")
@@ -107,7 +107,7 @@ def revoke(
     if as_json:
         print_json({"name": name, "revoked": is_new})
     else:
-        typer.echo(f"{name}: revoked" if is_new else f"{name}: was revoked before")
+        say(f"{name}: revoked" if is_new else f"{name}: was revoked before")
 
 
 def _with_keys(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
+
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
@@ -75,7 +77,7 @@ def export(
     if as_json:
         print_json({"outcomes": number, "output": str(output), "size_bytes": size_bytes})
     else:
-        typer.echo(f"{number} outcomes in {output}, {_size(size_bytes)}")
+        say(f"{number} outcomes in {output}, {_size(size_bytes)}")
 
 
 @app.command(epilog=_STATS_EXAMPLE)
@@ -112,7 +114,6 @@ def _url(data_dir: Path | None, database_url: str | None) -> "URL":
 
 
 def _print_table(counted: "LedgerStats") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title="ledger", show_header=False)
@@ -127,7 +128,7 @@ def _print_table(counted: "LedgerStats") -> None:
         table.add_section()
         for name, number in by.items():
             table.add_row(name, str(number))
-    Console().print(table)
+    screen().print(table)
 
 
 def _time(time_s: float | None) -> str | None:
@@ -150,11 +151,10 @@ def _size(size_bytes: int) -> str:
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr, where that is a terminal; nothing of it stays on the screen."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = ("exporting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     disable = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         bar = progress.add_task("exporting", total=None)

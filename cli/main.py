@@ -64,6 +64,10 @@ def _root(
             help="The least that is logged.", envvar="GREENFORK_LOG_LEVEL", case_sensitive=False
         ),
     ] = "INFO",
+    _debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show tracebacks; may stand behind the command, too."),
+    ] = False,
     _version: Annotated[
         bool,
         typer.Option(
@@ -85,18 +89,48 @@ def app(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; by default those of the process.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    sys.exit(_run(args, as_json="--json" in args))
+    sys.exit(_run(*_without_debug(args), as_json="--json" in args))
 
 
-def _run(args: list[str], as_json: bool) -> int:
+def _without_debug(args: list[str]) -> tuple[list[str], bool]:
+    """The arguments without ``--debug``, which may stand anywhere, and whether it was there."""
+    end = args.index("--") if "--" in args else len(args)
+    kept = [one for one in args[:end] if one != "--debug"]
+    return kept + args[end:], len(kept) < end
+
+
+def _run(args: list[str], is_debug: bool, as_json: bool) -> int:
     from shared.errors import GreenforkError
 
     try:
         ended = commands(args, prog_name="greenfork", standalone_mode=not as_json)
     except GreenforkError as exc:
-        print_error(exc.message, exc.code, as_json, exc.retryable)
+        _show_traceback(exc, is_debug)
+        message = ". ".join([exc.message, *getattr(exc, "__notes__", ())])
+        print_error(message, exc.code, as_json, exc.retryable)
         return exit_status(exc)
     except TyperException as exc:
         print_error(exc.format_message(), "usage", as_json)
         return 2
+    except Exception as exc:  # noqa: BLE001 - where the errors of third parties end
+        return _explain(exc, is_debug, as_json)
     return ended if isinstance(ended, int) else 0
+
+
+def _explain(error: Exception, is_debug: bool, as_json: bool) -> int:
+    """Says in one line what failed, and gives the exit status."""
+    from cli.troubles import explained
+
+    _show_traceback(error, is_debug)
+    trouble = explained(error)
+    print_error(trouble.message, trouble.code, as_json)
+    return trouble.status
+
+
+def _show_traceback(error: Exception, is_debug: bool) -> None:
+    if is_debug:
+        import traceback
+
+        from cli.screen import plain
+
+        sys.stderr.write(plain("".join(traceback.format_exception(error))))

@@ -90,8 +90,9 @@ async def _ask(
 
 
 def _print_table(answer: "OutcomesResponse") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from cli.screen import screen
 
     table = Table(
         title=f"{answer.state_id}, signal {answer.tls_id}",
@@ -108,7 +109,7 @@ def _print_table(answer: "OutcomesResponse") -> None:
     said = left_alone.error.code if left_alone.error else _number(left_alone.reward)
     table.add_section()
     table.add_row("program left alone", said, "", "", _queue(left_alone.metrics))
-    Console().print(table)
+    screen().print(table)
 
 
 def _words(decision: "Decision") -> str:

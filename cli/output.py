@@ -21,11 +21,15 @@ def print_error(message: str, code: str, as_json: bool, is_retryable: bool = Fal
     if as_json:
         print_json({"error": {"code": code, "message": message, "retryable": is_retryable}})
     else:
-        sys.stderr.write(f"greenfork: {message} [{code}]\n")
+        from cli.screen import one_line
+
+        sys.stderr.write(f"greenfork: {one_line(message)} [{code}]\n")
 
 
 def exit_status(error: "GreenforkError") -> int:
-    """2 where the command was given something unusable, 1 where its work failed."""
+    """2 where something given is unusable, 130 after Ctrl-C, 1 where the work failed."""
     from shared.errors import InputError, RequestError, ServiceError
 
+    if error.code == "interrupted":
+        return 130
     return 2 if isinstance(error, InputError | RequestError | ServiceError) else 1

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
@@ -177,14 +179,13 @@ class _Bar:
     """The progress on stderr. Use as a context; nothing of it stays on the screen."""
 
     def __init__(self, states: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            console=Console(stderr=True),
+            console=screen(stderr=True),
             transient=True,
         )
         self._task = self._progress.add_task("Pushing states", total=states, visible=states > 0)
@@ -203,11 +204,11 @@ class _Bar:
 
 def _print(pushed: _Pushed) -> None:
     was = "new there" if pushed.created else "was there before"
-    typer.echo(f"{pushed.scenario_id}: {was}")
+    say(f"{pushed.scenario_id}: {was}")
     for restore, count in sorted(pushed.restores().items()):
         means = {
             "unverified": "nothing is proven of them there, and every reward on them says so",
             "state": "served from a dataset there, and proven",
             "replay": "served from a dataset there, by replaying their run",
         }
-        typer.echo(f"{count} states are {restore}: {means[restore]}")
+        say(f"{count} states are {restore}: {means[restore]}")

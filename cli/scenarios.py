@@ -1,15 +1,17 @@
 """``greenfork scenarios``: what can be simulated, and what is in it."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.output import print_json
+from cli.screen import say, screen
 from cli.sumo_warnings import print_warnings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sim_workers.fidelity import Comparison
     from sim_workers.scenarios import Scenario
 
@@ -27,12 +29,12 @@ def list_scenarios(
 
     found = {f"resco:{name}": str(path) for name, path in find_resco().items()}
     if as_json:
-        typer.echo(json.dumps(found))
+        print_json(found)
         return
     if not found:
         locate_scenario("resco:cologne1")  # says how to install the package
     for name in found:
-        typer.echo(name)
+        say(name)
 
 
 @app.command(epilog="Example: greenfork scenarios check my.sumocfg --seed 7")
@@ -56,7 +58,7 @@ def check(
     from sim_workers.resco import locate_scenario
 
     path = locate_scenario(config)
-    with Console(stderr=True).status(f"Running {path.name} twice, side by side"):
+    with screen(stderr=True).status(f"Running {path.name} twice, side by side"):
         scenario, run_seed, comparison = check_scenario(path, seed, end)
     difference, sensitivity = comparison.difference, comparison.sensitivity
     if as_json:
@@ -73,16 +75,16 @@ def check(
             "replaced_outputs": scenario.replaced_outputs,
             "wall_s": comparison.wall_s,
         }
-        typer.echo(json.dumps(body))
+        print_json(body)
     else:
-        console = Console()
+        console = screen()
         _show_check(console, scenario, run_seed, comparison)
         print_warnings(console, [comparison])
     raise typer.Exit(0 if difference is None else 1)
 
 
 def _show_check(
-    console: Console, scenario: "Scenario", seed: int, comparison: "Comparison"
+    console: "Console", scenario: "Scenario", seed: int, comparison: "Comparison"
 ) -> None:
     if comparison.difference is None:
         said = f"the same as your configuration with seed {seed}, second by second,"
@@ -121,9 +123,9 @@ def show(
             "dropped_options": scenario.dropped_options,
             "signals": {tls_id: s.model_dump(mode="json") for tls_id, s in signals.items()},
         }
-        typer.echo(json.dumps(body))
+        print_json(body)
         return
-    console = Console()
+    console = screen()
     console.print(f"{scenario.scenario_id}: from {scenario.begin_s:g} s", highlight=False)
     if scenario.dropped_options:
         console.print(f"left out: {', '.join(scenario.dropped_options)}")

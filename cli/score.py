@@ -10,6 +10,8 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
     from rich.progress import Progress, TaskID
@@ -308,7 +310,6 @@ def _written_atomically(path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def _progress(total: int | None, is_hidden: bool) -> Iterator[tuple["Progress", "TaskID"]]:
     """A bar with the rate and the time left, on stderr where that is a terminal."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -324,7 +325,7 @@ def _progress(total: int | None, is_hidden: bool) -> Iterator[tuple["Progress", 
         TextColumn("{task.fields[rate]:.0f}/s"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=is_hidden) as progress:
         yield progress, progress.add_task("scoring", total=total, rate=0.0)
 
@@ -340,13 +341,12 @@ def _report(summary: _Summary, output: Path, as_json: bool) -> None:
         return
     _print_table(summary, output)
     for failure in summary.failures:
-        typer.echo(f"line {failure.line}: {failure.message} [{failure.code}]", err=True)
+        say(f"line {failure.line}: {failure.message} [{failure.code}]", err=True)
     if summary.failed > len(summary.failures):
-        typer.echo(f"and {summary.failed - len(summary.failures)} more failed lines", err=True)
+        say(f"and {summary.failed - len(summary.failures)} more failed lines", err=True)
 
 
 def _print_table(summary: _Summary, output: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     mean = summary.mean_reward
@@ -361,4 +361,4 @@ def _print_table(summary: _Summary, output: Path) -> None:
         ("items a second", f"{summary.items_per_s:.1f}"),
     ):
         table.add_row(name, value)
-    Console().print(table)
+    screen().print(table)

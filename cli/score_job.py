@@ -131,12 +131,26 @@ def score_as_job(order: JobOrder, take: "Callable[[Batch], None]") -> "JobView |
         with job_input(order.source) as given:
             return asyncio.run(scorer.score(given, take))
     except KeyboardInterrupt:
-        if scorer.job_id is not None:
-            sys.stderr.write(
-                f"greenfork: the service goes on with the job; the same command takes it up again, "
-                f"`greenfork jobs cancel {scorer.job_id} --url {order.url}` ends it\n"
-            )
+        if scorer.is_sent:
+            sys.stderr.write(f"greenfork: {_left_behind(order, scorer.job_id)}\n")
         raise
+
+
+def _left_behind(order: JobOrder, job_id: str | None) -> str:
+    """What is said of a job when the command is interrupted.
+
+    It may be so between the last byte of the job and the service's answer: the job is there, and
+    its id is not known here yet.
+    """
+    if job_id is None:
+        return (
+            "the service may have the job; the same command takes it up again, "
+            f"`greenfork jobs list --url {order.url}` shows it"
+        )
+    return (
+        "the service goes on with the job; the same command takes it up again, "
+        f"`greenfork jobs cancel {job_id} --url {order.url}` ends it"
+    )
 
 
 def delete_job(order: JobOrder, job_id: str) -> None:
@@ -155,8 +169,10 @@ def delete_job(order: JobOrder, job_id: str) -> None:
 class _JobScorer:
     def __init__(self, order: JobOrder) -> None:
         self._order = order
+        self.is_sent = False
+        """Whether the service may have the job."""
         self.job_id: str | None = None
-        """Once the job was sent."""
+        """Once the service has said it."""
 
     async def score(self, given: JobInput, take: "Callable[[Batch], None]") -> "JobView | None":
         """Sends the job and hands its results on."""
@@ -165,7 +181,9 @@ class _JobScorer:
         if given.items == 0:
             return None
         async with JobClient(self._order.url, self._order.api_key) as client:
+            self.is_sent = True
             job = await self._submit(client, given)
+            self.is_sent = job is not None
             if job is None:
                 return None
             self.job_id = job.id

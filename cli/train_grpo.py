@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
 from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def grpo(
     model_path: Annotated[
         str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model under an adapter, if it is not where it was any more."),
+    ] = None,
     dataset_path: Annotated[
         str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
     ] = None,
@@ -62,6 +67,7 @@ def grpo(
 
     named: dict[str, object] = {
         "model_path": model_path,
+        "base_path": base,
         "dataset_path": dataset_path,
         "output_dir": output_dir,
         "reward_url": reward_url,
@@ -80,15 +86,23 @@ def grpo(
 
 
 def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
+    from trainer.beginning import stay_offline
+    from trainer.grpo import rehearse
     from trainer.preflight import check_run
 
+    stay_offline()
     ready = check_run(config)
+    rehearsal = rehearse(config, ready)
     found = {
         "rows": len(ready.dataset),
+        "rows that fit": rehearsal.rows,
+        "longest prompt": rehearsal.longest_prompt,
         **hardware_found(ready.hardware),
         "service_states": ready.service.states,
     }
     print_checked(config, found, as_json)
+    if not as_json:
+        say("# a prompt:\n" + "\n".join(f"#   {line}" for line in rehearsal.prompt.splitlines()))
 
 
 def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
@@ -106,7 +120,6 @@ def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
 
 
 def _print_report(report: "TrainingReport", output_dir: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     pace = report.seconds_per_step
@@ -129,7 +142,7 @@ def _print_report(report: "TrainingReport", output_dir: Path) -> None:
         ("plot", str(report.files.plot)),
     ):
         table.add_row(name, value)
-    Console().print(table)
+    screen().print(table)
 
 
 def _share(value: float | None) -> str:

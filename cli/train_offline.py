@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
 from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _check_only(config: "OfflineConfig", as_json: bool) -> None:
     spread = spread_of(ready.train_advantages).model_dump()
     print_checked(config, found, as_json, advantages=spread)
     if not as_json:
-        typer.echo("# advantages: " + ", ".join(f"{name} {v:.3f}" for name, v in spread.items()))
+        say("# advantages: " + ", ".join(f"{name} {v:.3f}" for name, v in spread.items()))
 
 
 def _train(config: "OfflineConfig", as_json: bool) -> None:
@@ -116,7 +117,6 @@ def _train(config: "OfflineConfig", as_json: bool) -> None:
 
 
 def _print_report(report: "OfflineReport", output_dir: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     files, spread = report.files, report.advantages
@@ -137,7 +137,7 @@ def _print_report(report: "OfflineReport", output_dir: Path) -> None:
         ("plot", str(files.plot)),
     ):
         table.add_row(name, value)
-    Console().print(table)
+    screen().print(table)
 
 
 def _words(found: "Validation | None") -> str:

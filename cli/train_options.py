@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import typer
+from cli.screen import say
 
 if TYPE_CHECKING:
     from trainer.models import Hardware
@@ -53,8 +53,8 @@ def print_checked(
         return
     import yaml
 
-    typer.echo(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
-    typer.echo("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
+    say(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
+    say("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
 
 
 def _assignments(pairs: list[str]) -> dict[str, object]:
@@ -72,8 +72,14 @@ def _assignments(pairs: list[str]) -> dict[str, object]:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise ConfigError(f"--set {pair!r}: expected name=value")
+        setting = name.strip().replace("-", "_")
+        if setting == "reward_api_key":
+            raise ConfigError(
+                "--set reward_api_key: whoever lists processes would see the key, and trackers "
+                "record the command; give it by GREENFORK_API_KEY"
+            )
         try:
-            values[name.strip().replace("-", "_")] = yaml.safe_load(text)
+            values[setting] = yaml.safe_load(text)
         except yaml.YAMLError as exc:
             raise ConfigError(f"--set {pair!r}: the value is not YAML") from exc
     return values

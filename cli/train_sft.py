@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.screen import say, screen
 from cli.train_options import chosen, hardware_found, print_checked
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def sft(
         typer.Option(
             help="A folder with a model, smollm2-135m, or new for a small one of our own."
         ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model under an adapter, if it is not where it was any more."),
     ] = None,
     dataset_path: Annotated[
         str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
@@ -67,6 +72,7 @@ def sft(
 
     named: dict[str, object] = {
         "model_path": model_path,
+        "base_path": base,
         "dataset_path": dataset_path,
         "output_dir": output_dir,
         "source": source,
@@ -85,9 +91,15 @@ def sft(
 
 
 def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
+    from trainer.beginning import stay_offline
+    from trainer.models import load_tokenizer
     from trainer.sft.run import prepare_sft
+    from trainer.sft.texts import tokenized
 
+    stay_offline()
     ready = prepare_sft(config)
+    if not config.is_new:
+        tokenized(ready.lessons, load_tokenizer(config), config.max_seq_length)
     found = {
         "rows": len(ready.rows.train),
         "rows held out": len(ready.rows.held_out),
@@ -97,8 +109,8 @@ def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
     print_checked(config, found, as_json)
     if not as_json:
         lesson = ready.lessons[0]
-        typer.echo("# a lesson:\n" + "\n".join(f"#   {m.role}: {m.content}" for m in lesson.prompt))
-        typer.echo(f"#   assistant: {lesson.answer}")
+        say("# a lesson:\n" + "\n".join(f"#   {m.role}: {m.content}" for m in lesson.prompt))
+        say(f"#   assistant: {lesson.answer}")
 
 
 def _train(config: "SFTTrainingConfig", as_json: bool) -> None:
@@ -113,7 +125,6 @@ def _train(config: "SFTTrainingConfig", as_json: bool) -> None:
 
 
 def _print_report(report: "SFTReport", output_dir: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     pace, files, check = report.seconds_per_step, report.files, report.check
@@ -147,7 +158,7 @@ def _print_report(report: "SFTReport", output_dir: Path) -> None:
     ]
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    screen().print(table)
 
 
 def _number(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.errors import ErrorInfo, ServiceUnreachable
+from shared.errors import ErrorInfo, ServiceError
 from shared.rewards import RewardSpec
 from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.states import Simulator
@@ -32,7 +32,7 @@ class Answers:
     rollouts: int = 0
     simulator: Simulator | None = None
     """None until there was an answer."""
-    error: ServiceUnreachable | None = None
+    error: ServiceError | None = None
     """Why the open positions were given up."""
 
     @classmethod
@@ -52,7 +52,7 @@ class Answers:
         self.simulator = response.simulator
         self.open = [position for position in self.open if _is_retryable(self.results[position])]
 
-    def give_up(self, error: ServiceUnreachable) -> None:
+    def give_up(self, error: ServiceError) -> None:
         """Marks what has no result as failed; what has one keeps its own reason."""
         self.error = error
         for position in self.open:
@@ -62,21 +62,47 @@ class Answers:
             self.results.setdefault(position, unanswered)
 
 
-def chunked(items: Sequence[ScoreItem], size: int) -> list[Sequence[ScoreItem]]:
-    """Pieces of at most ``size`` items, in order; neighbours of one group stay together."""
+def chunked(
+    items: Sequence[ScoreItem], size: int, max_bytes: int | None = None
+) -> list[Sequence[ScoreItem]]:
+    """Pieces of at most ``size`` items, in order; neighbours of one group stay together.
+
+    Args:
+        items: To be cut.
+        size: Items in a piece at most.
+        max_bytes: Bytes of JSON in a piece at most, unless it is one item; None sets no limit.
+    """
+    sizes = None if max_bytes is None else [_bytes(item) for item in items]
     chunks, start = [], 0
     while start < len(items):
-        end = _cut(items, start, start + size)
+        end = start + size
+        if sizes is not None and max_bytes is not None:
+            end = _end_within(sizes, start, end, max_bytes)
+        end = _cut(items, start, end)
         chunks.append(items[start:end])
         start = end
     return chunks
+
+
+def _bytes(item: ScoreItem) -> int:
+    return len(item.model_dump_json(exclude_none=True).encode()) + 1
+
+
+def _end_within(sizes: Sequence[int], start: int, end: int, max_bytes: int) -> int:
+    """The end of the longest piece from ``start`` that is not too many bytes; one item at least."""
+    total = 0
+    for position in range(start, min(end, len(sizes))):
+        total += sizes[position]
+        if total > max_bytes and position > start:
+            return position
+    return end
 
 
 def merged(chunks: Sequence[Answers]) -> ScoreResponse:
     """One response out of those to all chunks of a batch, in order.
 
     Raises:
-        ServiceUnreachable: None of them was answered.
+        ServiceError: None of them was answered.
     """
     simulator = next((chunk.simulator for chunk in chunks if chunk.simulator), None)
     if simulator is None:

@@ -9,11 +9,18 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from reward_client.addresses import open_http
 from reward_client.batches import Answers, Terms, chunked, merged
 from reward_client.retries import RetryPolicy
-from reward_client.transport import check_url, exchange
+from reward_client.transport import exchange
 from reward_client.uploads import Upload, scenario_upload, state_upload
-from shared.errors import GreenforkError, InvalidRequest, ServiceRefused, ServiceUnreachable
+from shared.errors import (
+    BodyTooLarge,
+    GreenforkError,
+    InvalidRequest,
+    ServiceRefused,
+    ServiceUnreachable,
+)
 from shared.info import ServiceInfo
 from shared.model import WireModel
 from shared.outcomes import OutcomesQuery, OutcomesResponse
@@ -27,6 +34,8 @@ __all__ = ["ClientOptions", "RewardClient"]
 
 _Answer = TypeVar("_Answer", bound=WireModel)
 _PAGE = 500
+_TOO_MUCH = frozenset({BodyTooLarge.code, "too_many_items"})
+"""Refusals of a request that its halves need not meet."""
 _LIMITS = httpx.Limits(max_connections=128, max_keepalive_connections=32, keepalive_expiry=4.0)
 """Connections are let go before the service does so after 5 s, which would cost a retry."""
 
@@ -38,6 +47,9 @@ class ClientOptions:
     max_items_per_request: int = 512
     """Larger batches are cut into requests of this many items; of fewer where the reward has seeds,
     for an item then counts once a seed."""
+    max_request_bytes: int = 4 * 2**20
+    """And of no more bytes, unless it is a single item. Where a service, or what stands before it,
+    answers 413 to fewer, they are cut in halves until it takes them."""
     max_concurrency: int = 4
     """Requests of one batch that are under way at a time."""
     connect_timeout_s: float = 5.0
@@ -77,6 +89,7 @@ class RewardClient:
         self._options = options or ClientOptions()
         self._retry = retry or RetryPolicy()
         self._transport = transport
+        self._max_bytes = self._options.max_request_bytes
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -130,7 +143,8 @@ class RewardClient:
         terms = Terms(reward, timeout_s, series)
         slots, deadline = asyncio.Semaphore(self._options.max_concurrency), self._retry.deadline()
         seeds = len(reward.seeds or (None,))
-        chunks = chunked(items, max(1, self._options.max_items_per_request // seeds))
+        size = max(1, self._options.max_items_per_request // seeds)
+        chunks = chunked(items, size, self._max_bytes)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -139,7 +153,7 @@ class RewardClient:
                 ]
         except BaseExceptionGroup as exc:
             raise _first_own(exc) from exc
-        return merged([task.result() for task in tasks])
+        return merged([answers for task in tasks for answers in task.result()])
 
     async def states(self, scenario: str | None = None) -> tuple[StateRecord, ...]:
         """All states the service knows, or those of one scenario (its name or id)."""
@@ -218,37 +232,58 @@ class RewardClient:
         terms: Terms,
         slots: asyncio.Semaphore,
         deadline: float,
-    ) -> Answers:
-        """Sends the items, and those that failed again while retries are left."""
+    ) -> list[Answers]:
+        """Scores items, in halves where they are too many bytes for one request."""
         answers = Answers.waiting_for(items)
-        attempt = 0
         async with slots:
-            while True:
-                try:
-                    response, attempt = await self._post(
-                        answers.open_items(), terms, attempt, deadline
-                    )
-                except ServiceUnreachable as exc:
+            try:
+                await self._answer(answers, terms, deadline)
+            except ServiceRefused as exc:
+                if exc.code not in _TOO_MUCH:
+                    raise
+                if len(items) == 1 or len(answers.open) < len(items):
                     answers.give_up(exc)
-                    return answers
-                answers.take(response)
-                if not answers.open or not await self._retry.waited(attempt, deadline):
-                    return answers
-                attempt += 1
+                    return [answers]
+            else:
+                return [answers]
+        middle = len(items) // 2
+        return [
+            *await self._score_chunk(items[:middle], terms, slots, deadline),
+            *await self._score_chunk(items[middle:], terms, slots, deadline),
+        ]
+
+    async def _answer(self, answers: Answers, terms: Terms, deadline: float) -> None:
+        """Sends the items, and those that failed again while retries are left."""
+        attempt = 0
+        while True:
+            try:
+                response, attempt = await self._post(answers.open_items(), terms, attempt, deadline)
+            except ServiceUnreachable as exc:
+                answers.give_up(exc)
+                return
+            answers.take(response)
+            if not answers.open or not await self._retry.waited(attempt, deadline):
+                return
+            attempt += 1
 
     async def _post(
         self, items: Sequence[ScoreItem], terms: Terms, attempt: int, deadline: float
     ) -> tuple[ScoreResponse, int]:
-        body = _request(items, terms)
+        content = _request(items, terms).model_dump_json(exclude_none=True).encode()
         http = self._connected()
         request = http.build_request(
             "POST",
             "/v1/score",
-            content=body.model_dump_json(exclude_none=True),
+            content=content,
             headers={"Content-Type": "application/json"},
             timeout=self._timeout(terms.timeout_s),
         )
-        response, attempt = await exchange(http, request, self._retry, attempt, deadline)
+        try:
+            response, attempt = await exchange(http, request, self._retry, attempt, deadline)
+        except ServiceRefused as exc:
+            if exc.code == BodyTooLarge.code:  # the next batch is cut before it is sent
+                self._max_bytes = min(self._max_bytes, len(content) // 2)
+            raise
         answer = _parsed(response, ScoreResponse)
         if len(answer.results) != len(items):
             raise ServiceRefused(
@@ -292,16 +327,9 @@ class RewardClient:
     def _connected(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
         if self._http is None or self._loop is not loop:
-            key = self._api_key
-            self._http = httpx.AsyncClient(
-                base_url=check_url(self.url),
-                headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
-                timeout=httpx.Timeout(
-                    self._options.lookup_timeout_s, connect=self._options.connect_timeout_s
-                ),
-                limits=_LIMITS,
-                transport=self._transport,
-            )
+            options = self._options
+            wait = httpx.Timeout(options.lookup_timeout_s, connect=options.connect_timeout_s)
+            self._http = open_http(self.url, self._api_key, wait, _LIMITS, self._transport)
             self._loop = loop
         return self._http
 

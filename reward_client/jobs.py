@@ -14,12 +14,14 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from reward_client.addresses import open_http
 from reward_client.retries import RetryPolicy
-from reward_client.transport import check_url, exchange, refusal_of
+from reward_client.transport import exchange, refusal_of, unreachable
 from shared.errors import (
     InputError,
     Overloaded,
     ServiceError,
+    ServiceFault,
     ServiceRefused,
     ServiceUnreachable,
 )
@@ -44,6 +46,7 @@ _STORING_S = 900.0
 _IDLE_S = 60.0
 """After so long without a result the connection is made anew, in case it is dead."""
 _PATIENT = RetryPolicy(retries=60)
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 class JobClient:
@@ -70,12 +73,8 @@ class JobClient:
     ) -> None:
         self._retry = retry or RetryPolicy()
         self._patience = patience
-        self._http = httpx.AsyncClient(
-            base_url=check_url(url),
-            headers={"Authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {},
-            timeout=httpx.Timeout(_LOOKUP_S, connect=_CONNECT_S),
-            transport=transport,
-        )
+        wait = httpx.Timeout(_LOOKUP_S, connect=_CONNECT_S)
+        self._http = open_http(url, api_key, wait, _LIMITS, transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,7 +109,7 @@ class JobClient:
         """
         headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Content-Type": _media_type(source)}
         params = {"spec": (spec or JobSpec()).model_dump_json(exclude_none=True)}
-        attempt = 0
+        attempt, faults = 0, 0
         while True:
             try:
                 response = await self._http.post(
@@ -124,9 +123,12 @@ class JobClient:
             except OSError as exc:
                 raise InputError(f"cannot read {source}: {exc.strerror}") from exc
             except httpx.RequestError as exc:
-                error = _unreachable(exc)
+                error = unreachable(exc)
             if error is None:
                 return _parsed(response, JobView)
+            faults += isinstance(error, ServiceFault)
+            if faults > 1:
+                raise error
             is_known = error.code == Overloaded.code  # it is there, and takes it soon
             await self._wait(self._patience if is_known else self._retry, attempt, error)
             attempt += 1
@@ -189,20 +191,22 @@ class JobClient:
             ServiceRefused: ``unknown_job``, also where it was deleted meanwhile; or, where the job
                 failed as a whole, the code that says why.
         """
-        attempt = 0
+        attempt, faults = 0, 0
         while True:
             error: ServiceError | None = None
             try:
                 async for line in self._lines(job_id, offset):
                     yield _result(line)
                     offset += 1
-                    attempt = 0
+                    attempt, faults = 0, 0
             except httpx.ReadTimeout:
                 attempt = -1  # nothing for a while, as of a job that others' work goes before
             except httpx.RequestError as exc:
-                error = _unreachable(exc)
-            except ServiceUnreachable as exc:
-                error = exc
+                error = unreachable(exc)
+            except (ServiceUnreachable, ServiceFault) as exc:
+                error, faults = exc, faults + isinstance(exc, ServiceFault)
+                if faults > 1:
+                    raise
             if error is None:
                 response = await self._send("GET", f"/v1/jobs/{job_id}", self._patience)
                 if _is_complete(_parsed(response, JobView), offset):
@@ -271,13 +275,6 @@ def _item_parts(items: Sequence[ScoreItem]) -> Iterator[bytes]:
     for start in range(0, len(items), _ITEMS_A_PART):
         part = items[start : start + _ITEMS_A_PART]
         yield b"".join(item.model_dump_json(exclude_none=True).encode() + b"\n" for item in part)
-
-
-def _unreachable(error: httpx.RequestError) -> ServiceUnreachable:
-    said = str(error) or type(error).__name__
-    unreachable = ServiceUnreachable(f"{error.request.url.copy_with(query=None)}: {said}")
-    unreachable.__cause__ = error
-    return unreachable
 
 
 def _result(line: bytes) -> JobResult:

@@ -1,39 +1,38 @@
 """One exchange with the reward service, retried while that can help.
 
 Maps everything httpx can raise and every problem document to the project's own errors. What is
-sent and how answers are put together is :mod:`reward_client.client`.
+sent and how answers are put together is :mod:`reward_client.client`; how to get there is
+:mod:`reward_client.addresses`.
 """
 
 import asyncio
+import ssl
 import uuid
 from typing import Any
 
 import httpx
 from pydantic import ValidationError
 
+from reward_client.addresses import proxy_of, without_secrets
 from reward_client.retries import RetryPolicy, parse_retry_after
-from shared.errors import ConfigError, ServiceError, ServiceRefused, ServiceUnreachable
+from shared.errors import (
+    BodyTooLarge,
+    ServiceError,
+    ServiceFault,
+    ServiceRefused,
+    ServiceUnreachable,
+)
 from shared.problems import Problem
 
-__all__ = ["check_url", "exchange", "refusal_of"]
+__all__ = ["exchange", "refusal_of", "unreachable"]
 
 _BUSY = (408, 429, 502, 503, 504)
 """Answers that mean "later", whatever body they carry: a proxy's whose service restarts, too."""
 
+_FINAL_FAULTS = (501, 505, 511)
+"""Answers of 500 and above that say that the same again will not do."""
 
-def check_url(url: str) -> str:
-    """The reward URL without a trailing slash.
-
-    Raises:
-        ConfigError: It is no absolute http or https URL.
-    """
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as exc:
-        raise ConfigError(f"{url!r} is not a URL: {exc}") from exc
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigError(f"{url!r} is not a reward URL; it looks like http://127.0.0.1:8000")
-    return url.rstrip("/")
+_FAULTS_FORGIVEN = 1
 
 
 async def exchange(
@@ -58,16 +57,19 @@ async def exchange(
 
     Raises:
         ServiceUnreachable: Nothing answered in time, or only "later".
-        ServiceRefused: Any other answer.
+        ServiceRefused: Any other answer; a 500 after it was asked for once more.
     """
-    attempt = first_attempt
+    attempt, faults = first_attempt, 0
     request.headers.setdefault("X-Request-ID", uuid.uuid4().hex)  # the same however often it goes
     deadline = retry.deadline() if deadline is None else deadline
     while True:
         error, retry_after_s = await _send_once(http, request)
         if isinstance(error, httpx.Response):
             return error, attempt
-        if not error.retryable or not await retry.waited(attempt, deadline, retry_after_s):
+        faults += isinstance(error, ServiceFault)
+        if not error.retryable or faults > _FAULTS_FORGIVEN:
+            raise error
+        if not await retry.waited(attempt, deadline, retry_after_s):
             raise error
         attempt += 1
 
@@ -83,14 +85,12 @@ async def _send_once(
     except TimeoutError as exc:
         slow = ServiceUnreachable(
             f"{request.url} did not answer within {patience_s:g} s{_named(request)}"
+            f"{_by_way_of(request)}"
         )
         slow.__cause__ = exc
         return slow, None
     except httpx.RequestError as exc:
-        said = str(exc) or type(exc).__name__
-        unreachable = ServiceUnreachable(f"{request.url} does not answer: {said}")
-        unreachable.__cause__ = exc
-        return unreachable, None
+        return unreachable(exc), None
     if response.is_success:
         return response, None
     return refusal_of(response), parse_retry_after(response.headers.get("retry-after"))
@@ -103,17 +103,93 @@ def _patience_s(request: httpx.Request) -> float | None:
     return None if connect_s is None or read_s is None else connect_s + read_s
 
 
+def unreachable(error: httpx.RequestError) -> ServiceError:
+    """The error of a request that got no answer; certificates are no matter of asking again."""
+    request = error.request
+    where = without_secrets(str(request.url))
+    said = _without_key(str(error) or type(error).__name__, request)
+    found: ServiceError
+    if (tls := _tls_error(error)) is not None:
+        found = ServiceRefused(f"{where}: {_tls_cure(tls, said)}", "tls_failed")
+    else:
+        found = ServiceUnreachable(f"{where} does not answer: {said}{_by_way_of(request)}")
+    found.__cause__ = error
+    return found
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    """The failed handshake behind an error; one that merely broke off or took long is none."""
+    while error is not None and type(error) not in (ssl.SSLError, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error if isinstance(error, ssl.SSLError) else None
+
+
+def _tls_cure(error: ssl.SSLError, said: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message or said
+        if "mismatch" in reason or "not valid for" in reason:
+            return f"its certificate is for another name ({reason}); use the name that it is for"
+        return (
+            f"its certificate is not trusted ({reason}); set SSL_CERT_FILE to a PEM file with "
+            "that certificate, or with the authority that signed it"
+        )
+    if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        return "it does not speak TLS; write http:// in place of https://"
+    return f"no TLS connection can be made: {said}"
+
+
 def refusal_of(response: httpx.Response) -> ServiceError:
     """The error of an answer that is no success."""
-    problem = _problem(response)
-    where = f"{response.request.url} answered {response.status_code}"
+    problem, request, status = _problem(response), response.request, response.status_code
+    where = f"{without_secrets(str(request.url))} answered {status}"
     if response.is_server_error:
-        where += _named(response.request)
-    detail = problem.detail if problem else _first_line(response)
+        where += _named(request)
+    detail = _without_key(problem.detail if problem else _first_line(response), request)
     message = f"{where}: {detail}" if detail else where
-    if response.status_code in _BUSY:
-        return ServiceUnreachable(message, problem.code if problem else None)
-    return ServiceRefused(message, problem.code if problem else None)
+    code = problem.code if problem else None
+    if not problem:
+        message += _by_way_of(request)
+    if status in _BUSY:
+        return ServiceUnreachable(message, code)
+    if status == BodyTooLarge.http_status and not problem:
+        message += (
+            "; what stands before the service takes no request of "
+            f"{request.headers.get('content-length', 'that many')} bytes: raise its limit (nginx: "
+            "client_max_body_size)"
+        )
+        return ServiceRefused(message, BodyTooLarge.code)
+    if response.is_redirect:
+        return ServiceRefused(f"{where}: {_elsewhere(response)}", code or "redirected")
+    if response.is_server_error and status not in _FINAL_FAULTS:
+        return ServiceFault(message, code)
+    return ServiceRefused(message, code)
+
+
+def _elsewhere(response: httpx.Response) -> str:
+    """What to do about a redirect; it is not followed, for it might lead the key to others."""
+    target = without_secrets(response.headers.get("location", ""))
+    asked = response.request.url.path.rstrip("/")
+    base = target.rstrip("/").removesuffix("/" + asked.rpartition("/v1/")[2]).removesuffix("/v1")
+    if "://" not in target:
+        return f"it redirects to {target!r}; redirects are not followed, give the URL as it is"
+    if base == target.rstrip("/"):
+        return f"it redirects to {target}; is this the reward service, or a page to log in at?"
+    return f"it redirects to {target}; redirects are not followed: set the reward URL to {base}"
+
+
+def _by_way_of(request: httpx.Request) -> str:
+    """Says that a proxy was asked, for it may be the one who answers."""
+    proxy = proxy_of(request.url)
+    if proxy is None:
+        return ""
+    shown = without_secrets(proxy)
+    return f" (by way of the proxy {shown}; NO_PROXY={request.url.host} goes around it)"
+
+
+def _without_key(text: str, request: httpx.Request) -> str:
+    """A text that others wrote, and may have put our own key into."""
+    key = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return text.replace(key, "…") if key else text
 
 
 def _named(request: httpx.Request) -> str:

@@ -39,6 +39,7 @@
     ├── ServiceError           what a client met at the reward URL
     │   ├── ServiceUnreachable
     │   └── ServiceRefused
+    │       └── ServiceFault   a 500, twice
     └── TrainingStopped        a run that was going wrong and ended itself
 
 Each carries a stable ``code``, an ``http_status`` and whether a retry can help. Arguments are
@@ -79,6 +80,7 @@ __all__ = [
     "RolloutTimeout",
     "ScenarioError",
     "ServiceError",
+    "ServiceFault",
     "ServiceRefused",
     "ServiceUnreachable",
     "StateFileError",
@@ -380,6 +382,13 @@ class ServiceRefused(ServiceError):
     """The reward service answered with a problem that a retry cannot help."""
 
     code = "service_refused"
+
+
+class ServiceFault(ServiceRefused):
+    """The service failed at a request, with a 500; it was asked once more, and failed again."""
+
+    code = "service_failed"
+    retryable = True
 
 
 class TrainingStopped(GreenforkError):

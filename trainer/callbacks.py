@@ -13,9 +13,12 @@ import structlog
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from trainer.adapters import record_base
+from trainer.interruption import Interruption
 from trainer.kl_control import KLControl
 from trainer.origin import ModelOrigin
 from trainer.ranks import any_rank, every_rank, first_of_ranks
+from trainer.resumption import RunRecord
 from trainer.tally import StopFlag, Tally
 
 if TYPE_CHECKING:
@@ -25,8 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaptiveKLCallback",
+    "InterruptionCallback",
     "OriginCallback",
     "ResumedOrderCallback",
+    "ResumedRateCallback",
     "StopCallback",
     "TimeLimitCallback",
     "UnscoredStepCallback",
@@ -123,11 +128,42 @@ class TimeLimitCallback(TrainerCallback):
             control.should_save = True
 
 
-class OriginCallback(TrainerCallback):
-    """Has every checkpoint say which model it goes on from; of several ranks, the first does."""
+class InterruptionCallback(TrainerCallback):
+    """Says when a signal may break off a step."""
 
-    def __init__(self, origin: ModelOrigin) -> None:
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """From here on, until weights change, all can be done again."""
+        self._interruption.allow(is_safe=True)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """What follows has to be whole: the step, and the checkpoint after it."""
+        self._interruption.allow(is_safe=False)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """The trained model is written whole."""
+        self._interruption.allow(is_safe=False)
+
+
+class OriginCallback(TrainerCallback):
+    """Has every checkpoint say what it goes on from; of several ranks, the first does.
+
+    Args:
+        origin: Which model.
+        record: Which settings and rows.
+    """
+
+    def __init__(self, origin: ModelOrigin, record: RunRecord | None = None) -> None:
         self._origin = origin
+        self._record = record
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -136,6 +172,37 @@ class OriginCallback(TrainerCallback):
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
             self._origin.write(folder)
+            record_base(folder)
+            if self._record is not None:
+                self._record.write(folder)
+
+
+class ResumedRateCallback(TrainerCallback):
+    """Has a resumed run learn at the rate that is set, not at that of the checkpoint.
+
+    The schedule goes on from its step; optimizer and schedule come with the peak of the run before.
+    """
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        lr_scheduler: Any = None,  # noqa: ANN401 - one of several untyped ones
+        optimizer: Any = None,  # noqa: ANN401
+        **_: object,
+    ) -> None:
+        """Sets the peak, and the rate of the next step along with it."""
+        schedule = getattr(lr_scheduler, "scheduler", lr_scheduler)
+        peaks = getattr(schedule, "base_lrs", None)
+        if not state.global_step or not peaks or max(peaks) == args.learning_rate:
+            return
+        factor = args.learning_rate / max(peaks)
+        schedule.base_lrs = [peak * factor for peak in peaks]
+        for group in optimizer.param_groups:
+            group["lr"] *= factor
+            group["initial_lr"] = group.get("initial_lr", max(peaks)) * factor
+        schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
 
 
 class AdaptiveKLCallback(TrainerCallback, ExportableState):
@@ -147,11 +214,16 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
     Args:
         trainer: Whose ``beta`` is set; it began above 0.
         control: The rule.
+        is_set_anew: Whether a run that goes on begins with the weight that is set, in place of the
+            checkpoint's.
     """
 
-    def __init__(self, trainer: "GRPOTrainer", control: KLControl) -> None:
+    def __init__(
+        self, trainer: "GRPOTrainer", control: KLControl, is_set_anew: bool = False
+    ) -> None:
         self._trainer = trainer
         self._control = control
+        self._is_set_anew = is_set_anew
 
     def state(self) -> dict[str, dict[str, float]]:
         """What a checkpoint keeps."""
@@ -162,6 +234,8 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Takes up the weight of the checkpoint, if there is one and it holds one."""
         kept: Any = state.stateful_callbacks  # a dictionary, whatever its annotation says
+        if self._is_set_anew:
+            kept[type(self).__name__] = self.state()
         own = kept.setdefault(type(self).__name__, self.state())
         self._trainer.beta = own["attributes"]["beta"]
 

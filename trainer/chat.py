@@ -18,7 +18,7 @@ from shared.reasoning import opened_by, split_reasoning
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["AnswerFrame", "answer_frame", "prepare_chat", "prompt_text"]
+__all__ = ["AnswerFrame", "answer_frame", "fold_system", "prepare_chat", "prompt_text"]
 
 _FOLDED = (
     "{%- if messages and messages[0]['role'] == 'system' -%}"
@@ -69,7 +69,7 @@ def prepare_chat(tokenizer: "PreTrainedTokenizerBase", model: Any, name: str) ->
     Raises:
         ModelError: There is no chat template, it cannot say a prompt, or nothing ends a text.
     """
-    _fold_system(tokenizer, name)
+    fold_system(tokenizer, name)
     former = tokenizer.eos_token
     _end_turns(tokenizer, model, name)
     known = model.get_input_embeddings().num_embeddings
@@ -111,7 +111,7 @@ def answer_frame(tokenizer: "PreTrainedTokenizerBase") -> AnswerFrame:
     return AnswerFrame(said, after[: after.index(end) + len(end)])
 
 
-def _fold_system(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
+def fold_system(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
     """Says a system message at the begin of the user's where the template has no turn for it."""
     if tokenizer.chat_template is None:
         raise ModelError(

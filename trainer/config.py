@@ -37,6 +37,10 @@ class GRPOTrainingConfig(ModelSettings):
     resume_from_checkpoint: str | None = None
     """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
     starts anew."""
+    resume_changes: tuple[str, ...] = ()
+    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
+    ``dataset_path`` for other rows, or ``all``. ``learning_rate``, ``kl_coeff`` and what changes
+    nothing that is learned may always differ."""
 
     reward_url: str = "http://127.0.0.1:8000"
     """The reward service."""

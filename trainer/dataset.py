@@ -5,7 +5,7 @@ states or simulations: whether a state can be scored is the reward service's to 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from shared.dataset import DatasetLayout, Manifest, Message
 from shared.decisions import Extend
 from shared.errors import DatasetError
 from shared.prompts import PromptForm, in_words
+from trainer.rows import as_messages, as_table, check_difficulty, check_row
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,6 +25,7 @@ __all__ = [
     "REQUIRED_COLUMNS",
     "as_asked",
     "as_messages",
+    "check_difficulties",
     "dataset_files",
     "load_grpo_dataset",
     "prompt_extend_s",
@@ -44,7 +46,6 @@ _RENAMED = {
     "tl_id": "tls_id",
 }
 _KINDS_WITH_YES = {"extend", "plan"}
-_ROLES = {"system", "user", "assistant"}
 _EXAMPLES = [
     {"role": "user", "content": '{"phases":{"0":{"queued":9},"2":{"queued":1}},"current_phase":0}'},
     {"role": "assistant", "content": render_completion(Extend(extend=True))},
@@ -65,13 +66,13 @@ def load_grpo_dataset(path: str | Path) -> "Dataset":
         DatasetError: Nothing is there, a file is not what its name says, or a row lacks a column;
             the message names the file, the row and the column.
     """
-    from datasets import Dataset
-
-    rows = [row for file in dataset_files(path) for row in read_rows(file)]
-    if not rows:
-        raise DatasetError(f"the dataset {path} has no rows")
-    columns = dict.fromkeys(name for row in rows for name in row)
-    return Dataset.from_list([{name: row.get(name) for name in columns} for row in rows])
+    rows = []
+    for file in dataset_files(path):
+        found = list(read_rows(file))
+        if not found:
+            raise DatasetError(f"{file} has no rows: build them, or leave the file out")
+        rows += found
+    return as_table(rows)
 
 
 def prompt_extend_s(path: str | Path) -> int | None:
@@ -213,6 +214,17 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
         yield _row(record, f"{file}, row {number}")
 
 
+def check_difficulties(path: str | Path) -> None:
+    """Checks that every row can be sorted from easy to hard.
+
+    Raises:
+        DatasetError: One cannot; the message names the file, the row and the column.
+    """
+    for file in dataset_files(path):
+        for number, row in enumerate(read_rows(file), start=1):
+            check_difficulty(row, f"{file}, row {number}")
+
+
 def read_records(file: Path) -> list[Any]:
     """What a JSON, JSONL or Parquet file holds, row by row, unchecked.
 
@@ -221,7 +233,15 @@ def read_records(file: Path) -> list[Any]:
     """
     try:
         return _read(file)
-    except (OSError, ValueError) as exc:
+    except UnicodeDecodeError as exc:
+        line = exc.object[: exc.start].count(b"\n") + 1
+        raise DatasetError(
+            f"{file} is not a {file.suffix[1:]} dataset: line {line}, byte "
+            f"{exc.object[exc.start]:#04x} is not UTF-8; save the file as UTF-8"
+        ) from exc
+    except RecursionError as exc:
+        raise DatasetError(f"{file} is nested too deeply") from exc
+    except (OSError, ValueError, TypeError, NotImplementedError) as exc:
         raise DatasetError(f"{file} is not a {file.suffix[1:]} dataset: {exc}") from exc
 
 
@@ -232,15 +252,23 @@ def _read(file: Path) -> list[Any]:
         table = pyarrow.parquet.read_table(file)
         records: list[Any] = table.to_pylist()
         return records
-    text = file.read_text(encoding="utf-8")
+    text = file.read_bytes().decode("utf-8-sig")
     if file.suffix == ".jsonl":
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
+        lines = enumerate(text.split("\n"), start=1)
+        return [_parsed(line, number) for number, line in lines if line.strip()]
     value = json.loads(text)
     if isinstance(value, dict):
         value = value.get("data", value)
     if not isinstance(value, list):
         raise ValueError("expected a list of rows")  # noqa: TRY004 - reported as DatasetError
     return value
+
+
+def _parsed(line: str, number: int) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(line)
+    except ValueError as exc:
+        raise ValueError(f"line {number}: {exc}") from exc
 
 
 def _row(record: object, where: str) -> dict[str, Any]:
@@ -254,31 +282,5 @@ def _row(record: object, where: str) -> dict[str, Any]:
     if missing := [name for name in REQUIRED_COLUMNS if row.get(name) is None]:
         raise DatasetError(f"{where}: missing column(s) {', '.join(missing)}")
     row["prompt"] = as_messages(row["prompt"], where)
+    check_row(row, where)
     return row
-
-
-def as_messages(prompt: object, where: str) -> list[dict[str, str]]:
-    """A prompt as messages; a plain string is one user message.
-
-    Args:
-        prompt: What a row holds.
-        where: The row, for the message of an error.
-
-    Raises:
-        DatasetError: It is neither.
-    """
-    if isinstance(prompt, str):
-        return [{"role": "user", "content": prompt}]
-    if not isinstance(prompt, list) or not prompt or not all(_is_message(m) for m in prompt):
-        raise DatasetError(
-            f"{where}: prompt must be a text or a list of {{role, content}} messages"
-        )
-    return [{"role": m["role"], "content": m["content"]} for m in prompt]
-
-
-def _is_message(message: object) -> bool:
-    return (
-        isinstance(message, Mapping)
-        and message.get("role") in _ROLES
-        and isinstance(message.get("content"), str)
-    )

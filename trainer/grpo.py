@@ -1,10 +1,11 @@
 """GRPO on TRL's trainer, with rewards through the URL. The run itself, from checks to report."""
 
 import asyncio
-import shlex
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,17 @@ import yaml
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
 from shared.reasoning import opened_by
-from trainer.beginning import stay_offline, steps_before
+from trainer.adapters import record_base
+from trainer.beginning import stay_offline, steps_before, way_on, way_on_after
 from trainer.chat import prompt_text
 from trainer.config import GRPOTrainingConfig
-from trainer.curriculum.plan import batch_shape, plan_curriculum
+from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
 from trainer.health import HealthWatch
 from trainer.history import MetricsFile
-from trainer.lookahead import LookAhead
+from trainer.interruption import Interrupted, Interruption
+from trainer.lookahead import LookAhead, wind_up
 from trainer.merged_start import keep_merged_start
+from trainer.models import load_tokenizer
 from trainer.origin import ModelOrigin
 from trainer.plots import plot_rewards
 from trainer.preflight import Preflight, check_run, connect
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 
     from trainer.models import LoadedModel
 
-__all__ = ["train_grpo"]
+__all__ = ["Rehearsal", "rehearse", "train_grpo"]
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +67,39 @@ def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> Traini
     stay_offline()
     ready = check_run(config)
     run = _Run(config, ready)
-    try:
-        return run.train(show_progress)
-    finally:
-        run.close()
+    with run.interruption:
+        try:
+            return run.train(show_progress)
+        except Interrupted as exc:
+            raise run.stopped(ready.checkpoint) from exc
+        finally:
+            run.close()
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the tokenizer makes of the rows."""
+
+    rows: int
+    """Whose prompts leave room for an answer."""
+    longest_prompt: int
+    """Tokens."""
+    prompt: str
+    """The first one, as the model gets it."""
+
+
+def rehearse(config: GRPOTrainingConfig, ready: Preflight) -> Rehearsal:
+    """Does all that comes before the model is loaded: tokenizer, prompts, and what is left of them.
+
+    Raises:
+        InputError: As :func:`train_grpo`.
+    """
+    tokenizer = load_tokenizer(config)
+    dataset = _fitting(ready.dataset, tokenizer, config)
+    if config.curriculum:
+        check_domains(config, ready.dataset, dataset)
+    longest = max(_tokens(tokenizer, prompt) for prompt in dataset["prompt"])
+    return Rehearsal(len(dataset), longest, prompt_text(tokenizer, dataset[0]["prompt"]))
 
 
 class _Run:
@@ -80,6 +113,8 @@ class _Run:
         limit = FailureLimit(config.failed_share_limit, config.failed_window)
         self._tally = Tally(limit, ranks=batch_shape(config).ranks)
         self._health = HealthWatch(config.health)
+        is_alone = batch_shape(config).ranks == 1 and config.num_iterations == 1
+        self.interruption = Interruption(self._tally.stop.set, is_at_once=is_alone)
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(
             self._connect,
@@ -113,10 +148,18 @@ class _Run:
         return TrainingReport.of(tally, self._health.episodes, self._files, course)
 
     def close(self) -> None:
-        """Closes the connections to the service, on the loop they were made in."""
+        """Ends what is asked for still, and the connections, on the loop they were made in."""
         loop = getattr(self._trainer, "async_loop", None)
-        if self._client is not None and loop is not None and loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._client.aclose(), loop).result(timeout=10)
+        if loop is not None and loop.is_running():
+            winding = asyncio.run_coroutine_threadsafe(wind_up(self._client), loop)
+            with contextlib.suppress(TimeoutError):  # what ended the run is to be told, not this
+                winding.result(timeout=10)
+
+    def stopped(self, saved: Path | None) -> TrainingStopped:
+        """Why the run ended before its time, and how to go on."""
+        code = None if self.interruption.reason is None else "interrupted"
+        way = way_on("grpo", saved, self._files.config)
+        return TrainingStopped(f"{self._tally.stop.reason}. {way}", code)
 
     def _connect(self) -> RewardClient:
         self._client = connect(self._config)
@@ -144,15 +187,18 @@ class _Run:
         try:
             trainer.train(resume_from_checkpoint=str(start) if start else None)
             saved: Path | None = Path(trainer.args.output_dir, f"checkpoint-{_steps(trainer)}")
-        except BatchLost:
+        except (BatchLost, Interrupted):
             saved = rewind.save(trainer) or start
             trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+        except Exception as exc:
+            way_on_after(exc, "grpo", self._files.config, start)
+            raise
         seconds = time.monotonic() - began
         if is_first_rank():
             plot_rewards(self._files.metrics, self._files.plot)
         from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
-        if (reason := self._tally.stop.reason) is not None:
-            raise TrainingStopped(f"{reason}. {_way_on(saved, self._files.config)}")
+        if self._tally.stop.reason is not None:
+            raise self.stopped(saved)
         return Course(_steps(trainer), _steps(trainer) - before, seconds)
 
     def _make_trainer(self, loaded: "LoadedModel", dataset: "Dataset") -> "GRPOTrainer":
@@ -165,6 +211,7 @@ class _Run:
         if config.curriculum:
             from trainer.curriculum.sampler import curriculum_trainer
 
+            check_domains(config, self._ready.dataset, dataset)
             plan = plan_curriculum(config, dataset)
             trainer_class, more = curriculum_trainer(plan.curriculum, trainer_class), plan.metrics
             dataset = plan.dataset
@@ -197,8 +244,10 @@ class _Run:
     def _callbacks(self) -> "list[TrainerCallback]":
         """Those that every run has."""
         from trainer.callbacks import (
+            InterruptionCallback,
             OriginCallback,
             ResumedOrderCallback,
+            ResumedRateCallback,
             StopCallback,
             UnscoredStepCallback,
         )
@@ -208,9 +257,11 @@ class _Run:
             StopCallback(self._tally.stop, self._config.num_iterations),
             UnscoredStepCallback(self._tally),
             ResumedOrderCallback(),
-            OriginCallback(ModelOrigin.of(self._config)),
+            OriginCallback(ModelOrigin.of(self._config), self._ready.record),
+            ResumedRateCallback(),
             HealthCallback(self._health),
             MetricsCallback(MetricsFile(self._files.metrics), *STEP_MARKS),
+            InterruptionCallback(self.interruption),
         ]
 
     def _watch(self, show_progress: bool) -> None:
@@ -226,7 +277,8 @@ class _Run:
         trainer.remove_callback(PrinterCallback)
         first: list[TrainerCallback] = [TimingCallback(self._tally)]
         if config.adaptive_kl:
-            first.append(AdaptiveKLCallback(trainer, config.kl_control))
+            is_new = "kl_coeff" in self._ready.applied
+            first.append(AdaptiveKLCallback(trainer, config.kl_control, is_new))
         trainer.callback_handler.callbacks[:0] = first  # what they log is for all who come after
         if config.max_train_s is not None:
             limit = TimeLimitCallback(config.max_train_s, steps_a_batch=config.num_iterations)
@@ -239,6 +291,8 @@ class _Run:
         model, tokenizer, files = self._trainer.model, self._trainer.processing_class, self._files
         model.save_pretrained(files.adapter or files.model)
         tokenizer.save_pretrained(files.adapter or files.model)
+        if files.adapter is not None:
+            record_base(files.adapter)
         if files.merged is None:
             return
         if self._ready.hardware.backend == "unsloth":
@@ -269,19 +323,6 @@ def _deal_seed(seed: int, trainer: Any) -> str:  # noqa: ANN401 - an untyped lib
 def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library
     steps: int = trainer.state.global_step
     return steps
-
-
-def _way_on(checkpoint: Path | None, config: Path) -> str:
-    """How to go on after a stop.
-
-    >>> _way_on(Path("a/checkpoint-7"), Path("a/config.yaml"))[-66:]
-    '--config a/config.yaml --set resume_from_checkpoint=a/checkpoint-7'
-    """
-    again = f"greenfork train grpo --config {shlex.quote(str(config))}"
-    if checkpoint is None:
-        return f"No step was made yet; start again with: {again}"
-    resume = shlex.quote(f"resume_from_checkpoint={checkpoint}")
-    return f"Go on with: {again} --set {resume}"
 
 
 def _fitting(

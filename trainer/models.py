@@ -6,7 +6,6 @@ where there is a CUDA GPU.
 """
 
 import importlib.util
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from shared.errors import ConfigError, ModelError
-from trainer.chat import prepare_chat
+from trainer.adapters import find_base, is_adapter
+from trainer.chat import fold_system, prepare_chat
 from trainer.lora import found_targets, lora_config
 from trainer.settings import ModelSettings
 from trainer.shared_prefix import share_prefixes
@@ -30,6 +30,7 @@ __all__ = [
     "check_model",
     "is_mixed",
     "load_model",
+    "load_tokenizer",
     "model_folder",
     "pick_hardware",
 ]
@@ -155,6 +156,28 @@ def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
         raise ModelError(f"cannot load the model {config.model_path!r}: {exc}") from exc
 
 
+def load_tokenizer(config: ModelSettings) -> Any:  # noqa: ANN401 - an untyped library
+    """The tokenizer that a run would use, without its model.
+
+    Raises:
+        ModelError: There is none, or it has no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    folder, model_path = model_folder(config.model_path), config.model_path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            _tokenizer_of(folder, _base_of(folder, config.base_path)),
+            local_files_only=True,
+            trust_remote_code=False,
+            clean_up_tokenization_spaces=False,
+        )
+    except (OSError, ValueError, KeyError) as exc:
+        raise ModelError(f"cannot load the tokenizer of {model_path!r}: {exc}") from exc
+    fold_system(tokenizer, model_path)
+    return tokenizer
+
+
 def _pick_backend(
     config: ModelSettings, device: Literal["cpu", "cuda"]
 ) -> Literal["transformers", "unsloth"]:
@@ -181,11 +204,15 @@ def _has_bf16(device: Literal["cpu", "cuda"]) -> bool:
 def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) -> LoadedModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    base = _base_of(folder)
+    base = _base_of(folder, config.base_path)
     # weights that are trained stay in fp32: the small steps would be lost in bf16
     dtype = hardware.dtype if config.lora_rank else "float32"
     model: Any = AutoModelForCausalLM.from_pretrained(
-        base or folder, dtype=dtype, local_files_only=True
+        (base or folder).resolve(),  # what adapters name as the model under them
+        dtype=dtype,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
     )
     if base is not None:
         from peft import PeftModel
@@ -193,7 +220,10 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
         model = PeftModel.from_pretrained(model, folder).merge_and_unload()
         model.requires_grad_(True)  # the adapter froze what was under it
     tokenizer = AutoTokenizer.from_pretrained(
-        _tokenizer_of(folder, base), local_files_only=True, clean_up_tokenization_spaces=False
+        _tokenizer_of(folder, base),
+        local_files_only=True,
+        trust_remote_code=False,
+        clean_up_tokenization_spaces=False,
     )
     prepare_chat(tokenizer, model, config.model_path)
     if config.share_prefixes:
@@ -225,15 +255,13 @@ def _load_unsloth(folder: Path, config: ModelSettings) -> LoadedModel:
     return LoadedModel(model, tokenizer, None)
 
 
-def _base_of(folder: Path) -> Path | None:
+def _base_of(folder: Path, named: str | None) -> Path | None:
     """The model under an adapter; None where ``folder`` is a whole model."""
-    description = folder / "adapter_config.json"
-    if not description.is_file():
+    if not is_adapter(folder):
         return None
-    name = json.loads(description.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not name or not Path(name).is_dir():
-        raise ModelError(f"the adapter {folder} is on top of {name!r}, which is not there")
-    return Path(name)
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(f"the adapter {folder} has no adapter_model.safetensors")
+    return find_base(folder, named)
 
 
 def _tokenizer_of(folder: Path, base: Path | None) -> Path:

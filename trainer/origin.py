@@ -4,7 +4,6 @@ Every checkpoint holds ``origin.json``. Models are told apart by their weights, 
 run may be moved to another machine.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from pydantic import ValidationError
 
 from shared.errors import ConfigError
 from shared.model import WireModel
+from trainer.adapters import fingerprint
 from trainer.models import model_folder
 from trainer.settings import ModelSettings
 
 __all__ = ["ModelOrigin", "check_origin", "fingerprint"]
 
 _FILE = "origin.json"
-_CHUNKS, _CHUNK_BYTES = 64, 65_536
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 
 
@@ -46,28 +45,13 @@ class ModelOrigin(WireModel):
         (checkpoint / _FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
 
-def fingerprint(folder: Path) -> str:
-    """Tells models apart by their weights: a hash of pieces spread over each file, and of sizes.
-
-    Of an adapter, the model under it counts as well. A gigabyte takes milliseconds, for 4 MiB of a
-    file are read at most; any training changes weights all over.
-    """
-    digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-        size = file.stat().st_size
-        digest.update(f"{size}\n".encode())
-        with file.open("rb") as weights:
-            for piece in range(_CHUNKS):
-                weights.seek(max(0, size - _CHUNK_BYTES) * piece // (_CHUNKS - 1))
-                digest.update(weights.read(_CHUNK_BYTES))
-    base = Path(str(_read(folder / "adapter_config.json").get("base_model_name_or_path", "")))
-    if base.name and base.is_dir():
-        digest.update(fingerprint(base).encode())
-    return digest.hexdigest()[:16]
-
-
-def check_origin(checkpoint: Path, config: ModelSettings) -> None:
+def check_origin(checkpoint: Path, config: ModelSettings, may_differ: bool = False) -> None:
     """Checks that a checkpoint goes on from the model that is to be trained.
+
+    Args:
+        checkpoint: What a run goes on from.
+        config: Its settings.
+        may_differ: Whether the model may be another one; what is trained of it may not.
 
     Raises:
         ConfigError: It goes on from another one, or trains something else of it; both are named.
@@ -75,10 +59,10 @@ def check_origin(checkpoint: Path, config: ModelSettings) -> None:
     try:
         origin = ModelOrigin.model_validate_json((checkpoint / _FILE).read_bytes())
     except (OSError, ValidationError):
-        _check_foreign(checkpoint, config)
+        _check_foreign(checkpoint, config, may_differ)
         return
     own = ModelOrigin.of(config)
-    if origin.fingerprint != own.fingerprint:
+    if origin.fingerprint != own.fingerprint and not may_differ:
         raise _another(checkpoint, origin.model_path, config)
     _check_rank(checkpoint, origin.lora_rank, config)
     if config.lora_rank and origin.lora_alpha != config.lora_alpha:
@@ -88,10 +72,12 @@ def check_origin(checkpoint: Path, config: ModelSettings) -> None:
         )
 
 
-def _check_foreign(checkpoint: Path, config: ModelSettings) -> None:
+def _check_foreign(checkpoint: Path, config: ModelSettings, may_differ: bool) -> None:
     """The same for a checkpoint without that file, by what every checkpoint holds."""
     adapter = _read(checkpoint / "adapter_config.json")
     _check_rank(checkpoint, int(adapter.get("r", 0)), config)
+    if may_differ:
+        return
     folder = model_folder(config.model_path)
     base = Path(str(_read(folder / "adapter_config.json").get("base_model_name_or_path", folder)))
     if adapter:
@@ -117,7 +103,8 @@ def _check_rank(checkpoint: Path, rank: int, config: ModelSettings) -> None:
 def _another(checkpoint: Path, theirs: str, config: ModelSettings) -> ConfigError:
     return ConfigError(
         f"resume_from_checkpoint: {checkpoint} goes on from the model {theirs!r}, but model_path "
-        f"is {config.model_path!r}, another model; set model_path to the first, or start anew"
+        f"is {config.model_path!r}, another model; set model_path to the first, start anew, or go "
+        "on all the same with --set 'resume_changes=[model_path]'"
     )
 
 

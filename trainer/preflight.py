@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import SecretStr
@@ -17,12 +17,20 @@ from shared.errors import ConfigError, ServiceRefused, ServiceUnreachable
 from shared.info import ServiceInfo
 from shared.rewards import RewardSpec
 from shared.scoring import ScoreItem
-from trainer.beginning import check_report_to, checkpoint_of
+from trainer.beginning import check_report_to, checkpoint_of, warn_of_warmup
 from trainer.config import GRPOTrainingConfig
-from trainer.curriculum.plan import check_curriculum
-from trainer.dataset import as_asked, load_grpo_dataset, prompt_extend_s
+from trainer.curriculum.plan import batch_shape, check_curriculum
+from trainer.dataset import (
+    REQUIRED_COLUMNS,
+    as_asked,
+    check_difficulties,
+    load_grpo_dataset,
+    prompt_extend_s,
+)
 from trainer.models import Hardware, check_model, pick_hardware
 from trainer.origin import check_origin
+from trainer.resumption import RunRecord, applied_changes, check_resumed, may_model_differ
+from trainer.rows import without_reserved
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,6 +46,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 """The least and the greatest that a reward can be."""
 
+_MAX_LISTED_STATES = 50_000
+
 log = structlog.get_logger(__name__)
 
 
@@ -50,6 +60,10 @@ class Preflight:
     service: ServiceInfo
     checkpoint: Path | None
     """What to go on from."""
+    record: RunRecord
+    """What checkpoints say of the run."""
+    applied: frozenset[str] = frozenset()
+    """Settings whose new values are applied to what the checkpoint holds."""
 
 
 def check_run(config: GRPOTrainingConfig) -> Preflight:
@@ -67,23 +81,40 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     check_model(config.model_path)
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
     if checkpoint is not None:
-        check_origin(checkpoint, config)
+        check_origin(checkpoint, config, may_differ=may_model_differ(config.resume_changes))
     _check_invalid_reward(config)
-    dataset = load_grpo_dataset(config.dataset_path)
+    dataset = without_reserved(load_grpo_dataset(config.dataset_path))
     _say_fidelity(config, dataset)
+    record, applied = _recorded(config, dataset), frozenset[str]()
+    if checkpoint is not None:
+        check_resumed(checkpoint, record, config.resume_changes)
+        applied = applied_changes(RunRecord.read(checkpoint), record)
     _check_extend_seconds(config)
     if config.curriculum:
+        check_difficulties(config.dataset_path)
         check_curriculum(config, dataset)
+    warn_of_warmup(_steps(config, len(dataset)), config.warmup_steps)
     hardware = pick_hardware(config)
-    service = asyncio.run(_check_service(config, dataset[0]))
+    service = asyncio.run(_check_service(config, dataset))
     prompts = as_asked(dataset, config.prompt_form, config.prompt_examples)
-    return Preflight(prompts, hardware, service, checkpoint)
+    return Preflight(prompts, hardware, service, checkpoint, record, applied)
 
 
 def connect(config: GRPOTrainingConfig) -> RewardClient:
     """A client of the reward service. Connects when it is first used."""
     key = SecretStr(config.reward_api_key) if config.reward_api_key else None
     return RewardClient(config.reward_url, key, retry=RetryPolicy(retries=config.reward_retries))
+
+
+def _recorded(config: GRPOTrainingConfig, dataset: "Dataset") -> RunRecord:
+    columns = zip(*(dataset[name] for name in REQUIRED_COLUMNS), strict=True)
+    return RunRecord.of(config.to_dict(), columns)
+
+
+def _steps(config: GRPOTrainingConfig, rows: int) -> int:
+    """Optimizer steps of a run, if all prompts fit."""
+    a_pass = max(1, rows // max(1, batch_shape(config).prompts)) * config.num_iterations
+    return config.max_steps or ceil(config.num_train_epochs * a_pass)
 
 
 def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
@@ -139,8 +170,9 @@ def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
         )
 
 
-async def _check_service(config: GRPOTrainingConfig, row: dict[str, Any]) -> ServiceInfo:
-    """Asks who answers, and whether it scores a state of this dataset."""
+async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> ServiceInfo:
+    """Asks who answers, whether it scores a state of this dataset, and whether it has them all."""
+    row = dataset[0]
     item = ScoreItem(
         state_id=row["state_id"],
         tls_id=row["tls_id"],
@@ -150,6 +182,7 @@ async def _check_service(config: GRPOTrainingConfig, row: dict[str, Any]) -> Ser
         try:
             info = await client.info()
             response = await client.score([item], config.reward, config.reward_timeout_s)
+            unknown = await _unknown_states(client, info, dataset["state_id"])
         except ServiceUnreachable as exc:
             raise ServiceUnreachable(
                 f"{exc.message}. Start the reward service (greenfork serve --dataset …) or set "
@@ -162,4 +195,24 @@ async def _check_service(config: GRPOTrainingConfig, row: dict[str, Any]) -> Ser
         raise ServiceRefused(
             f"{config.reward_url} could not score the dataset's first row ({reason})"
         )
+    if unknown:
+        raise ServiceRefused(
+            f"{config.reward_url} does not serve {len(unknown)} of the dataset's states, the first "
+            f"is {unknown[0]!r}; serve the dataset that the rows are of",
+            "unknown_state",
+        )
     return info
+
+
+async def _unknown_states(
+    client: RewardClient, info: ServiceInfo, wanted: Sequence[str]
+) -> list[str]:
+    """States of the dataset that the service does not have; none where that is not to be known."""
+    if info.states > _MAX_LISTED_STATES:
+        log.info("states are not looked up one by one: there are many", states=info.states)
+        return []
+    try:
+        served = {record.state_id for record in await client.states()}
+    except ServiceRefused:  # another service of the same contract need not list them
+        return []
+    return [state for state in dict.fromkeys(wanted) if state not in served]

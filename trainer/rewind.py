@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from trainer.checkpoints import flaw_of
+
 if TYPE_CHECKING:
     from torch import Tensor
     from trl import GRPOTrainer
@@ -55,12 +57,21 @@ class RewindCallback(TrainerCallback):
 
     def __init__(self) -> None:
         self._generators: _Generators | None = None
+        self._is_saved = False
+        """Whether the step has a checkpoint, which is not to be written again."""
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Takes note that there is one."""
+        self._is_saved = True
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Takes the states."""
         self._generators = _Generators.now()
+        self._is_saved = False
 
     def save(self, trainer: "GRPOTrainer") -> Path | None:
         """Makes a checkpoint of the last step that was made; all ranks are to call this.
@@ -70,7 +81,10 @@ class RewindCallback(TrainerCallback):
         """
         if self._generators is None:
             return None
+        folder = Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}"
+        if self._is_saved and flaw_of(folder) is None:
+            return folder
         self._generators.restore()
         trainer._save_checkpoint(trainer.model, trial=None)
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
-        return Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}"
+        return folder

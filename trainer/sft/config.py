@@ -74,6 +74,10 @@ class SFTTrainingConfig(ModelSettings):
     resume_from_checkpoint: str | None = None
     """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
     starts anew."""
+    resume_changes: tuple[str, ...] = ()
+    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
+    ``dataset_path`` for other rows, or ``all``. A new ``learning_rate`` and what changes nothing
+    that is learned may always differ."""
 
     prompt_form: PromptForm = "json"
     """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a

@@ -3,18 +3,30 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from shared.errors import ConfigError
-from trainer.beginning import check_report_to, checkpoint_of, stay_offline, steps_before
+from shared.errors import ConfigError, TrainingStopped
+from trainer.adapters import record_base
+from trainer.beginning import (
+    check_report_to,
+    checkpoint_of,
+    stay_offline,
+    steps_before,
+    warn_of_warmup,
+    way_on,
+    way_on_after,
+)
 from trainer.evaluation.answers import Generation
 from trainer.history import MetricsFile, read_metrics
+from trainer.interruption import Interrupted, Interruption
 from trainer.merged_start import keep_merged_start
 from trainer.models import Hardware, check_model, load_model, pick_hardware
 from trainer.origin import ModelOrigin, check_origin
+from trainer.resumption import RunRecord, check_resumed, may_model_differ
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.examination import examine
 from trainer.sft.lessons import Lesson, draw_lessons
@@ -23,6 +35,7 @@ from trainer.sft.report import SFTFiles, SFTReport
 from trainer.sft.rows import LessonRows, read_lesson_rows
 from trainer.sft.texts import tokenized
 from trainer.small_model import save_small_model
+from trainer.tally import StopFlag
 
 if TYPE_CHECKING:
     from trl import SFTTrainer
@@ -43,6 +56,8 @@ class Prepared:
     """What to go on from."""
     start: SFTTrainingConfig
     """The settings, with the folder of the model that is trained: a new one's is ``untrained/``."""
+    record: RunRecord
+    """What checkpoints say of the run."""
 
     @property
     def lesson_counts(self) -> dict[str, int]:
@@ -64,10 +79,16 @@ def prepare_sft(config: SFTTrainingConfig) -> Prepared:
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
     start = _start(config, checkpoint)
     if checkpoint is not None:
-        check_origin(checkpoint, start)
+        check_origin(checkpoint, start, may_differ=may_model_differ(config.resume_changes))
     hardware = pick_hardware(config)
     rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
-    return Prepared(rows, draw_lessons(rows.train, config), hardware, checkpoint, start)
+    lessons = draw_lessons(rows.train, config)
+    a_pass = ceil(len(lessons) / (config.batch_size * config.gradient_accumulation_steps))
+    warn_of_warmup(config.max_steps or ceil(config.num_train_epochs * a_pass), config.warmup_steps)
+    record = RunRecord.of(config.to_dict(), (one.conversation for one in lessons))
+    if checkpoint is not None:
+        check_resumed(checkpoint, record, config.resume_changes)
+    return Prepared(rows, lessons, hardware, checkpoint, start, record)
 
 
 def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingConfig:
@@ -105,7 +126,13 @@ def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTRepor
         InputError: The dataset, the model or a setting is unusable.
     """
     stay_offline()
-    return _Run(config, prepare_sft(config)).train(show_progress)
+    ready = prepare_sft(config)
+    run = _Run(config, ready)
+    with run.interruption:
+        try:
+            return run.train(show_progress)
+        except Interrupted as exc:
+            raise run.stopped(ready.checkpoint) from exc
 
 
 class _Run:
@@ -116,6 +143,13 @@ class _Run:
         self._ready = ready
         has_adapter = config.lora_rank > 0
         self._files = SFTFiles.under(Path(config.output_dir), has_adapter, config.save_merged)
+        self._stop = StopFlag()
+        self.interruption = Interruption(self._stop.set)
+
+    def stopped(self, saved: Path | None) -> TrainingStopped:
+        """Why the run ended before its time, and how to go on."""
+        way = way_on("sft", saved, self._files.config)
+        return TrainingStopped(f"{self._stop.reason}. {way}", "interrupted")
 
     def train(self, show_progress: bool) -> SFTReport:
         """Loads, trains, saves, checks."""
@@ -129,12 +163,34 @@ class _Run:
         checkpoint = self._ready.checkpoint
         before = steps_before(checkpoint)
         began = time.monotonic()
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        self._go(trainer, checkpoint)
         seconds = time.monotonic() - began
         trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
         self._save(trainer)  # merging takes the adapter's weights away
         plot_loss(self._files.metrics, self._files.plot)
         return self._report(trainer, trainer.state.global_step - before, seconds, trained)
+
+    def _go(self, trainer: Any, start: Path | None) -> None:  # noqa: ANN401 - untyped libraries
+        """Trains until the end, or until a signal comes.
+
+        Raises:
+            TrainingStopped: One came; a checkpoint was saved.
+        """
+        from trainer.rewind import RewindCallback
+
+        rewind = RewindCallback()
+        trainer.add_callback(rewind)
+        try:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            saved: Path | None = Path(trainer.args.output_dir, f"checkpoint-{_steps(trainer)}")
+        except Interrupted:
+            saved = rewind.save(trainer) or start
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+        except Exception as exc:
+            way_on_after(exc, "sft", self._files.config, start)
+            raise
+        if self._stop.reason is not None:
+            raise self.stopped(saved)
 
     def _write_config(self) -> None:
         self._files.config.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +211,13 @@ class _Run:
         from transformers import DataCollatorForSeq2Seq, PrinterCallback
         from trl import SFTTrainer
 
-        from trainer.callbacks import OriginCallback, TimeLimitCallback
+        from trainer.callbacks import (
+            InterruptionCallback,
+            OriginCallback,
+            ResumedRateCallback,
+            StopCallback,
+            TimeLimitCallback,
+        )
         from trainer.progress import LossProgressCallback
         from trainer.sft.arguments import sft_arguments
         from trainer.watching import MetricsCallback
@@ -169,7 +231,10 @@ class _Run:
             train_dataset=tokenized(self._ready.lessons, loaded.tokenizer, config.max_seq_length),
             data_collator=DataCollatorForSeq2Seq(loaded.tokenizer),
             callbacks=[
-                OriginCallback(ModelOrigin.of(self._ready.start)),
+                OriginCallback(ModelOrigin.of(self._ready.start), self._ready.record),
+                ResumedRateCallback(),
+                StopCallback(self._stop),
+                InterruptionCallback(self.interruption),
                 MetricsCallback(MetricsFile(self._files.metrics), "loss"),
             ],
         )
@@ -185,6 +250,7 @@ class _Run:
         model, tokenizer, files = trainer.model, trainer.processing_class, self._files
         model.save_pretrained(files.trained)
         tokenizer.save_pretrained(files.trained)
+        record_base(files.trained)
         if files.merged is None:
             return
         if self._ready.hardware.backend == "unsloth":
@@ -214,6 +280,11 @@ class _Run:
             check=examine(self._files.trained, held_out, _answering(self._config)),
             files=self._files,
         )
+
+
+def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library
+    steps: int = trainer.state.global_step
+    return steps
 
 
 def _answering(config: SFTTrainingConfig) -> Generation:

@@ -112,7 +112,8 @@ def test_a_checkpoint_that_knows_of_neither(with_curriculum: Settings) -> None:
         off = {"curriculum": False, "adaptive_kl": False, "batch_size": 4}
         before = train_grpo(with_curriculum(url, max_steps=2, save_steps=1, **off))
         traces = [name for line in read_metrics(before.files.metrics) for name in line]
-        config = with_curriculum(url, max_steps=3, resume_from_checkpoint="latest")
+        allowed = {"resume_changes": list(off)}
+        config = with_curriculum(url, max_steps=3, resume_from_checkpoint="latest", **allowed)
         after = train_grpo(config)
     assert not [name for name in traces if "curriculum" in name or "_by_" in name]
     assert "kl_coeff" not in traces

@@ -88,6 +88,7 @@ def test_serve_refuses_what_it_cannot_serve(
         (InvalidRequest("x"), 2),
         (ServiceUnreachable("x"), 2),
         (TrainingStopped("x"), 1),
+        (TrainingStopped("x", "interrupted"), 130),
         (NotReady("x"), 1),
     ],
 )

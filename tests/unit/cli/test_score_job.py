@@ -195,3 +195,27 @@ def test_jobs_are_listed_shown_and_cancelled(
     assert json.loads(said("show", JOB_ID, "--json"))["eta_s"] == 3.0
     assert json.loads(said("cancel", JOB_ID, "--json")) == {"id": JOB_ID, "cancelled": True}
     assert "cancelled" in said("cancel", JOB_ID)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/jobs", "may have the job"), ("/results", f"jobs cancel {JOB_ID}")]
+)
+def test_interrupted_command_says_what_became_of_its_job(
+    run: Run, capsys: pytest.CaptureFixture[str], path: str, said: str
+) -> None:
+    """Also where the service has it, and the answer with its id had not come yet."""
+
+    class Interrupted(JobService):
+        async def __call__(self, request: httpx.Request) -> httpx.Response:
+            answer = await super().__call__(request)
+            if request.url.path.endswith(path):
+                raise KeyboardInterrupt
+            return answer
+
+    service = Interrupted()
+    assert run(LINE * 2001, service) == 130
+    told = capsys.readouterr().err
+    assert said in told
+    assert "the same command takes it up again" in told
+    assert len(service.jobs) == 1
+    assert [file.name for file in Path().iterdir()] == ["in.jsonl"]

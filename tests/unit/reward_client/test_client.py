@@ -486,7 +486,7 @@ async def test_request_keeps_its_id_however_often_it_is_sent() -> None:
 
 async def test_failure_of_the_service_names_the_request() -> None:
     """Whoever operates it finds the line in its log."""
-    service = Service(httpx.Response(500))
+    service = Service(httpx.Response(500), httpx.Response(500))
     async with client_of(service, Waits()) as client:
         with pytest.raises(ServiceRefused) as caught:
             await client.score(items(1), RewardSpec())

@@ -98,14 +98,14 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
 def test_prompt_that_is_none(tmp_path: Path, prompt: object) -> None:
     """Anything but a text or messages is refused."""
     file = save(tmp_path / "rows.json", [{**ROW, "prompt": prompt}])
-    with pytest.raises(DatasetError, match="prompt must be"):
+    with pytest.raises(DatasetError, match=r"row 1: prompt"):
         load_grpo_dataset(file)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.jsonl", b"\x00\xff", "not a jsonl dataset"),
+        ("rows.jsonl", b"{}\n\xff", "line 2, byte 0xff is not UTF-8"),
         ("rows.jsonl", b'{"prompt":', "not a jsonl dataset"),
         ("rows.jsonl", b"5\n", "row 1: expected an object"),
         ("rows.json", b'{"a": 1}', "expected a list of rows"),

@@ -10,7 +10,7 @@ from shared.errors import ServiceUnreachable
 from shared.rewards import RewardSpec
 from shared.scoring import Counts, ScoreItem, ScoreResponse
 from shared.states import Simulator
-from trainer.lookahead import LookAhead
+from trainer.lookahead import LookAhead, wind_up
 from trainer.scoring import BatchScorer, ScoringTerms
 from trainer.tally import FailureLimit, Tally
 
@@ -72,3 +72,24 @@ async def test_a_service_that_is_gone_is_not_noticed_here() -> None:
     """The batch itself will notice, and wait."""
     tally = await _ahead(Service(is_gone=True), [_row("a")])
     assert (tally.stop.reason, tally.outages, tally.rollouts) == (None, 0, 0)
+
+
+def test_what_is_asked_for_ahead_ends_with_the_run() -> None:
+    """Nothing is left pending on the loop, which Python would complain of at its end."""
+    ended: list[str] = []
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def winds_up() -> int:
+        tasks = [asyncio.ensure_future(waits()) for _ in range(3)]
+        await asyncio.sleep(0)
+        await wind_up(None)
+        return sum(task.done() for task in tasks)
+
+    assert asyncio.run(winds_up()) == 3
+    assert ended == ["cancelled"] * 3

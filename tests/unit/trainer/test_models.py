@@ -85,6 +85,7 @@ def test_adapter_without_its_base(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text(
         json.dumps({"base_model_name_or_path": "/gone/model"})
     )
+    (tmp_path / "adapter_model.safetensors").touch()
     with pytest.raises(ModelError, match="/gone/model"):
         load_model(GRPOTrainingConfig(model_path=str(tmp_path)), CPU)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError, DatasetError
+from tests.unit.trainer.whole_checkpoint import save_whole_checkpoint
 from trainer.offline.preparation import Resume, prepare_offline
 from trainer.offline.settings import OfflineConfig
 
@@ -34,9 +35,7 @@ def config(tmp_path: Path) -> OfflineConfig:
 
 def _checkpoint(config: OfflineConfig, stage: str, step: int) -> Path:
     folder = Path(config.output_dir) / stage / f"checkpoint-{step}"
-    folder.mkdir(parents=True)
-    (folder / "trainer_state.json").write_text("{}")
-    return folder
+    return save_whole_checkpoint(folder, step)
 
 
 def test_a_share_of_the_queries_is_held_out(config: OfflineConfig) -> None:

@@ -9,6 +9,7 @@ import pytest
 from shared.errors import ConfigError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import save_lessons
+from tests.unit.trainer.whole_checkpoint import save_whole_checkpoint
 from trainer.origin import ModelOrigin
 from trainer.sft import SFTTrainingConfig
 from trainer.sft.run import prepare_sft
@@ -37,9 +38,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def _save_checkpoint(config: SFTTrainingConfig) -> Path:
-    folder = Path(config.output_dir) / "checkpoint-3"
-    folder.mkdir(parents=True)
-    (folder / "trainer_state.json").write_text("{}")
+    folder = save_whole_checkpoint(Path(config.output_dir) / "checkpoint-3", 3)
     ModelOrigin.of(config).write(folder)
     return folder
 

@@ -1,0 +1,204 @@
+"""Where a reward service is, and how to get there: URLs, proxies, certificates, keys.
+
+Owns what is settled before anything is sent. A key never leaves it in a message.
+"""
+
+import ipaddress
+import re
+import socket
+import ssl
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+from pydantic import SecretStr
+
+from shared.errors import ConfigError
+
+__all__ = ["check_key", "check_url", "is_loopback", "open_http", "proxy_of", "without_secrets"]
+
+_EXAMPLE = "http://127.0.0.1:8000"
+_ENDPOINT = re.compile(r"/(v1(/(score|info|states|jobs|scenarios).*)?|healthz|readyz)$")
+_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+def check_url(url: str) -> str:
+    """The reward URL without a trailing slash; a path in front of the service's own is kept.
+
+    No message of this says more of a URL than its scheme, host and path: the rest may be a key.
+
+    Raises:
+        ConfigError: It is no absolute http or https URL, or holds what is not for a URL.
+    """
+    url = url.strip()
+    shown = without_secrets(url)
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as exc:
+        raise ConfigError(f"{shown!r} is not a URL{_cure(url, str(exc))}") from exc
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigError(f"{shown!r} is not a reward URL{_cure(url, '')}")
+    if parsed.port is not None and not 0 < parsed.port < 65_536:
+        raise ConfigError(f"{shown!r}: there is no port {parsed.port}")
+    if parsed.userinfo or "@" in parsed.netloc.decode("ascii", "replace"):
+        raise ConfigError(
+            f"the reward URL {shown} has a name or a key in it, which would end up in logs: leave "
+            "it out, and give the service's key by GREENFORK_API_KEY"
+        )
+    if parsed.query or parsed.fragment:
+        raise ConfigError(
+            f"the reward URL {shown} has something after ? or #, which no reward service reads: "
+            "leave it out; a key is given by GREENFORK_API_KEY"
+        )
+    if end := _ENDPOINT.search(parsed.path.rstrip("/")):
+        raise ConfigError(
+            f"{shown!r} is the address of one endpoint; the reward URL ends before {end[0]!r}"
+        )
+    return url.rstrip("/")
+
+
+def _cure(url: str, said: str) -> str:
+    """What to write instead, where that can be guessed."""
+    scheme, has_scheme, rest = url.partition("://")
+    if not has_scheme:
+        host = rest or scheme
+        is_host = re.fullmatch(r"[A-Za-z0-9.\-]+(:\d+)?(/\S*)?", host) is not None
+        return f"; write http://{host}" if is_host else f"; it looks like {_EXAMPLE}"
+    host = rest.partition("/")[0]
+    if host.count(":") > 1 and not host.startswith("["):
+        address, _, port = host.rpartition(":")
+        if _is_ip(address) and not host.endswith("::" + port):
+            return f"; an IPv6 address stands in brackets: {scheme}://[{address}]:{port}"
+        return f"; an IPv6 address stands in brackets: {scheme}://[::1]:8000"
+    reason = "" if "@" in url else f": {said}" if said else ""
+    return f"{reason}; it looks like {_EXAMPLE}"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def without_secrets(url: str) -> str:
+    """A URL without names, passwords, query and fragment: what may be shown of it.
+
+    >>> without_secrets("http://me:s3cret@gpu-box:8000/r?key=s3cret#s3cret")
+    'http://gpu-box:8000/r'
+    """
+    plain = re.split(r"[?#]", url, maxsplit=1)[0]
+    scheme, is_absolute, rest = plain.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + is_absolute + host.rpartition("@")[2] + slash + path
+
+
+def check_key(key: SecretStr | None) -> str | None:
+    """The service's key as it is sent, without blanks or line ends around it.
+
+    Raises:
+        ConfigError: It holds what no header can; the message does not show it.
+    """
+    if key is None or not (value := key.get_secret_value().strip()):
+        return None
+    if not _KEY.fullmatch(value):
+        raise ConfigError(
+            "the service's API key holds blanks, line breaks or other characters that no key has; "
+            "give it as the service printed it"
+        )
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this very machine, which no proxy can reach.
+
+    >>> [is_loopback(host) for host in ("localhost", "127.1", "::1", "0.0.0.0", "10.0.0.1")]
+    [True, True, True, True, False]
+    """
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(name))  # 127.1, 0x7f000001
+        except OSError:
+            return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    address = mapped or address
+    return address.is_loopback or address.is_unspecified
+
+
+def proxy_of(url: httpx.URL) -> str | None:
+    """The proxy that the environment names for a URL; None where it is reached directly.
+
+    ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``ALL_PROXY`` count in either case, and so does
+    ``NO_PROXY``. Loopback addresses are always reached directly.
+    """
+    if is_loopback(url.host) or proxy_bypass(url.host):
+        return None
+    named = getproxies()
+    proxy = named.get(url.scheme) or named.get("all")
+    if not proxy:
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def open_http(
+    url: str,
+    key: SecretStr | None,
+    timeout: httpx.Timeout,
+    limits: httpx.Limits,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """Connections to a reward service.
+
+    Args:
+        url: Of the service.
+        key: Sent as a bearer token.
+        timeout: Of what is not asked for with one of its own.
+        limits: Of the connections.
+        transport: Replaces the network, for tests.
+
+    Raises:
+        ConfigError: The URL, the key, the proxy or the certificates cannot be used.
+    """
+    base = check_url(url)
+    token = check_key(key)
+    if transport is None:
+        transport = _transport(httpx.URL(base), token is not None, limits)
+    return httpx.AsyncClient(
+        base_url=base,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        timeout=timeout,
+        transport=transport,
+    )
+
+
+def _transport(url: httpx.URL, has_key: bool, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+    proxy = proxy_of(url)
+    if proxy is not None and url.scheme == "http" and has_key:
+        raise ConfigError(
+            f"the API key would go to the proxy {without_secrets(proxy)} in the clear: give the "
+            f"reward URL as https://…, or set NO_PROXY={url.host}"
+        )
+    try:
+        verify = httpx.create_ssl_context()
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigError(
+            f"SSL_CERT_FILE or SSL_CERT_DIR names no readable certificates ({exc}): give it a PEM "
+            "file"
+        ) from exc
+    try:
+        return httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy)
+    except ImportError as exc:
+        raise ConfigError(
+            f"the proxy {without_secrets(str(proxy))} speaks SOCKS, which needs a package: pip "
+            f"install 'httpx[socks]'; or go around it with NO_PROXY={url.host}"
+        ) from exc
+    except (ValueError, httpx.InvalidURL) as exc:
+        raise ConfigError(
+            f"{without_secrets(str(proxy))!r}, which HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names, "
+            f"is no proxy: give it as http://host:port, or set NO_PROXY={url.host}"
+        ) from exc
