@@ -83,6 +83,7 @@ class _Gateway:
             services = Services.of(self._settings, self._store, pool, database, tracing)
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.flights.close)
+            parts.push_async_callback(services.reader.close)
             await asyncio.to_thread(services.uploads.sweep)
             await asyncio.to_thread(_warn_of_network)
             parts.push_async_callback(services.jobs.close)

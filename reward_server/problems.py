@@ -9,6 +9,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from reward_server.content import JSON_WANTED, is_json
 from reward_server.telemetry import Telemetry
 from shared.errors import ClientGone, GreenforkError, InvalidRequest, NotReady, Overloaded
 from shared.problems import PROBLEM_MEDIA_TYPE, Problem
@@ -75,9 +76,8 @@ def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        if request.method == "POST" and "json" not in request.headers.get("content-type", ""):
-            wanted = "send the body with `Content-Type: application/json`"
-            return respond(Problem.of(InvalidRequest(wanted, "unsupported_content_type")))
+        if request.method == "POST" and not is_json(request):
+            return respond(Problem.of(InvalidRequest(JSON_WANTED, "unsupported_content_type")))
         return respond(Problem.of(request_error(error.errors())))
 
     async def http(request: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ from reward_server.canary import Canary
 from reward_server.flights import Flights
 from reward_server.jobs.bulk_jobs import BulkJobs
 from reward_server.outcomes import OutcomeExplorer
+from reward_server.reading.reader import BodyReader
 from reward_server.runner import RolloutRunner
 from reward_server.scoring import Scorer
 from reward_server.settings import ServerSettings
@@ -40,6 +41,7 @@ class Services:
     uploads: UploadDesk
     ledger: Ledger
     flights: Flights
+    reader: BodyReader
     scorer: Scorer
     jobs: BulkJobs
     explorer: OutcomeExplorer
@@ -81,6 +83,7 @@ class Services:
             uploads=UploadDesk(settings.uploads_dir, store),
             ledger=ledger,
             flights=flights,
+            reader=BodyReader(settings.max_items),
             scorer=scorer,
             jobs=BulkJobs.of(settings, database, scorer, store, telemetry),
             explorer=OutcomeExplorer(store, flights, sumo),
