@@ -28,6 +28,7 @@ __all__ = ["serve"]
 
 _LOG = structlog.get_logger(__name__)
 _GRACE_S = 10
+_KEYS_LOST = "nobody is let in; bring the database back, or make a key with `greenfork keys create`"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -84,6 +85,8 @@ class _Gateway:
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.flights.close)
             parts.push_async_callback(services.reader.close)
+            if await services.doorkeeper.has_lost_keys():
+                self._announce(f"this service had keys, and its database has none: {_KEYS_LOST}")
             await asyncio.to_thread(services.uploads.sweep)
             await asyncio.to_thread(_warn_of_network)
             parts.push_async_callback(services.jobs.close)
@@ -98,6 +101,7 @@ class _Gateway:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )

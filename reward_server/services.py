@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from opentelemetry.trace import NoOpTracer
 
+from reward_server.access.closure import Closure
 from reward_server.access.doorkeeper import Doorkeeper
 from reward_server.access.key_store import KeyStore
 from reward_server.admission import Admission
@@ -79,7 +80,7 @@ class Services:
             settings=settings,
             store=store,
             database=database,
-            doorkeeper=Doorkeeper(KeyStore(database), settings.api_key),
+            doorkeeper=Doorkeeper(KeyStore(database), settings.api_key, Closure(settings.data_dir)),
             uploads=UploadDesk(settings.uploads_dir, store),
             ledger=ledger,
             flights=flights,

@@ -6,7 +6,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode, SettingsConfigDict
 from sqlalchemy import URL
@@ -78,6 +85,20 @@ class ServerSettings(ProcessSettings):
     ``greenfork keys`` open, and where there are none either, anyone who reaches the port may."""
     allow_keyless: bool = False
     """Listen on any address without an API key: where something else keeps strangers out."""
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("localhost", "127.0.0.1", "::1")
+    """Names under which a service without keys may be asked, and whose pages may use it; separated
+    by commas. Addresses in numbers may always be asked. With keys, it holds for what needs none."""
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    """Addresses or networks of proxies, separated by commas: from these alone ``X-Forwarded-For``
+    is believed, by which callers are told apart."""
+
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @field_validator("datasets", mode="before")
     @classmethod
