@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from reward_server.access.addresses import Addresses
 from reward_server.access.gate import Gate
 from reward_server.access.origins import Origins
 from reward_server.body_limit import BodyLimit, BodyLimits
@@ -66,8 +67,10 @@ def _body_limits(settings: ServerSettings) -> BodyLimits:
         settings.max_body_bytes,
         settings.max_pending_bytes,
         settings.body_timeout_s,
+        settings.min_body_rate,
         streamed=dict.fromkeys(uploads.PATHS, settings.max_upload_bytes)
         | {jobs.PATH: settings.max_job_bytes},
+        max_streamed=settings.max_streamed,
     )
 
 
@@ -97,7 +100,8 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.add_middleware(BodyLimit, limits=_body_limits(services.settings))
+    addresses = Addresses(services.settings.trusted_proxies)
+    app.add_middleware(BodyLimit, limits=_body_limits(services.settings), addresses=addresses)
     origins = Origins(services.settings.allowed_hosts)
     app.add_middleware(Gate, doorkeeper=services.doorkeeper, origins=origins)
     app.add_middleware(RequestScope, telemetry=services.telemetry)

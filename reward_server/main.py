@@ -11,9 +11,10 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from reward_server.access.addresses import Addresses
 from reward_server.access.exposure import refuse_exposure
 from reward_server.app import create_app
-from reward_server.connections import connections_of, give_up_deaf_callers
+from reward_server.connections import Lines, connections_of, give_up_deaf_callers
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
@@ -94,9 +95,11 @@ class _Gateway:
             await self._serve(services, listener)
 
     async def _serve(self, services: Services, listener: socket.socket) -> None:
+        addresses = Addresses(self._settings.trusted_proxies)
+        lines = Lines(self._settings.max_connections, addresses)
         config = uvicorn.Config(
             create_app(services),
-            http=connections_of(self._settings.body_timeout_s),
+            http=connections_of(self._settings.body_timeout_s, self._settings.min_body_rate, lines),
             ws="none",
             lifespan="off",
             log_config=None,

@@ -59,6 +59,14 @@ class ServerSettings(ProcessSettings):
     body_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds that the head of a request may take, and for which a caller may send nothing more of
     a body that is not complete, or take nothing of an answer."""
+    min_body_rate: float = Field(default=1024.0, gt=0)
+    """Bytes a second that a body must come at on the whole, and an answer must be taken at, after
+    the first ``body_timeout_s``; a slower caller is given up."""
+    max_connections: int = Field(default=512, ge=1)
+    """Connections at a time, eight ninths of them from one address; more are answered 503."""
+    max_streamed: int = Field(default=16, ge=1)
+    """Uploads and jobs that come in, or are looked through, at a time; half of them of one key or
+    address; more are answered 503."""
     max_upload_bytes: int = Field(default=256 * 2**20, ge=1024)
     """Bytes of one uploaded scenario or state, as it is sent; a larger one is answered 413."""
     hot_memory_mb: int = Field(default=256, ge=0)

@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_server.slots import FairSlots
 from reward_server.uploads.intake import look_at
 from shared.dataset import DatasetLayout, Manifest
-from shared.errors import ConflictingState, Overloaded, UnknownScenario
+from shared.errors import ConflictingState, UnknownScenario
 from shared.states import StateRecord, StateView
 from shared.uploads import ScenarioView
 from sim_workers.intake import IntakeRequest
@@ -29,7 +30,6 @@ _SCENARIO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}-[0-9a-f]{12}")
 _INCOMING = ".incoming"
 _TIMEOUT_S = 120.0
 _AT_A_TIME = 2
-_MAX_WAITING = 16
 _STALE_S = 3600.0
 """What is older in the folder of what comes in was left by a gateway that was killed."""
 
@@ -54,7 +54,7 @@ class _Parcel:
 
 
 class UploadDesk:
-    """Takes scenarios and states in, one or two at a time.
+    """Takes scenarios and states in, two at a time, and one of a caller.
 
     Args:
         folder: Where they are kept; made when the first one comes.
@@ -64,23 +64,24 @@ class UploadDesk:
     def __init__(self, folder: Path, store: StateStore) -> None:
         self._folder = folder
         self._store = store
-        self._slots = asyncio.Semaphore(_AT_A_TIME)
-        self._parcels = 0
+        self._slots = FairSlots(_AT_A_TIME)
 
-    async def take_scenario(self, body: AsyncIterable[bytes], name: str | None) -> ScenarioView:
+    async def take_scenario(
+        self, body: AsyncIterable[bytes], name: str | None, caller: str = ""
+    ) -> ScenarioView:
         """Takes an archive of a scenario in.
 
         Args:
             body: A zip or a gzipped tar.
             name: For one that was normalised before, as a dataset's is: the scenario's name.
+            caller: Whose it is; callers take turns.
 
         Raises:
             InvalidRequest: It is refused; the code says why.
-            Overloaded: Too many uploads are under way.
         """
         async with self._received(body) as parcel:
             request = IntakeRequest(upload=parcel.file, folder=parcel.folder, name=name)
-            async with self._slots:
+            async with self._slots.held(caller):
                 manifest = (await look_at(request, _TIMEOUT_S)).manifest
             assert manifest is not None, "a scenario has a manifest"  # noqa: S101
             target = self._folder / manifest.scenario.scenario_id
@@ -88,19 +89,19 @@ class UploadDesk:
         return _scenario_view(manifest, created)
 
     async def take_state(
-        self, body: AsyncIterable[bytes], origin: StateOrigin
+        self, body: AsyncIterable[bytes], origin: StateOrigin, caller: str = ""
     ) -> tuple[StateView, bool]:
         """Takes a state file in, and tells whether it was new.
 
         Args:
             body: What SUMO saved, perhaps gzipped.
             origin: What it is a state of.
+            caller: Whose it is; callers take turns.
 
         Raises:
             UnknownScenario: That was not uploaded.
             ConflictingState: The same file is known as a state of something else.
             InvalidRequest: It is refused; the code says why.
-            Overloaded: Too many uploads are under way.
         """
         root = self._scenario_folder(origin.scenario_id)
         async with self._received(body) as parcel:
@@ -111,7 +112,7 @@ class UploadDesk:
                 seed=origin.seed,
                 scale=origin.scale,
             )
-            async with self._slots:
+            async with self._slots.held(caller):
                 record = (await look_at(request, _TIMEOUT_S)).record
             assert record is not None, "a state has a record"  # noqa: S101
             known = self._store.find(record.state_id)
@@ -149,9 +150,6 @@ class UploadDesk:
 
         Whoever sends is held to the limits of :mod:`reward_server.body_limit`.
         """
-        if self._parcels >= _MAX_WAITING:
-            raise Overloaded(f"{self._parcels} uploads are under way; ask again later", None, 5)
-        self._parcels += 1
         place = self._folder / _INCOMING / uuid.uuid4().hex
         parcel = _Parcel(place / "upload", place / "out")
         try:
@@ -161,7 +159,6 @@ class UploadDesk:
                     await asyncio.to_thread(file.write, chunk)
             yield parcel
         finally:
-            self._parcels -= 1
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
 
 
