@@ -38,6 +38,7 @@ _SAYINGS = {
     413: "The body is larger than the service accepts.",
     422: "The body is JSON, but not a request; the detail says which item and field.",
     503: "Too busy, or not ready; `Retry-After` says when to ask again.",
+    507: "There is no room for what should be kept; delete jobs, or ask the operator.",
     504: "Not one item was done within `timeout_s`.",
 }
 _EXAMPLES = {
@@ -59,6 +60,7 @@ _EXAMPLES = {
         "items[0].decision.kind: Input should be 'extend', not \"hold\"",
     ),
     503: ("Overloaded", "overloaded", "20000 items are under way and at most 20000 may be"),
+    507: ("Storage full", "storage_full", "your jobs have 4096 MiB, and no more may be kept"),
     504: ("Deadline exceeded", "deadline_exceeded", "no item was done within timeout_s = 30"),
 }
 

@@ -11,6 +11,7 @@ from reward_server.appraisals import Appraisal, appraise
 from reward_server.breath import Breath
 from reward_server.candidates import Candidate, read_item
 from reward_server.flights import Fetched, Flights
+from reward_server.newcomers import Newcomers
 from reward_server.work import Work, work_of
 from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
 from shared.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
@@ -80,6 +81,7 @@ class Scorer:
         self._flights = flights
         self._simulator = simulator
         self._hot = hot
+        self._newcomers = Newcomers(store)
 
     async def recall(self, request: ScoreRequest) -> Scored | None:
         """The answers to a request, if every one is in memory."""
@@ -116,6 +118,7 @@ class Scorer:
         }
         fetched, hot_hits = Fetched(), sum(key in known for key in keys)
         if missing:
+            await self._newcomers.meet(item.state_id for item in missing.values())
             purpose = Purpose(flow, request_id)
             computed, fetched = await self._compute(request, missing, deadline, purpose)
             known |= computed

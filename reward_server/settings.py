@@ -73,6 +73,16 @@ class ServerSettings(ProcessSettings):
     """Memory for answers that can be given again without the ledger, MiB; 0 keeps none."""
     max_job_bytes: int = Field(default=2**30, ge=1024)
     """Bytes of a bulk job's body, unpacked; a larger one is answered 413."""
+    max_job_storage_mb: int = Field(default=4096, ge=1)
+    """Room that one caller's jobs and their results may take in the database, finished ones too,
+    MiB; a job that does not fit is answered 507."""
+    max_upload_storage_mb: int = Field(default=8192, ge=1)
+    """Room that uploaded scenarios and states may take in the data directory, MiB, half of it of
+    one caller; what does not fit is answered 507."""
+    max_uploaded_states: int = Field(default=100_000, ge=1)
+    """Uploaded states, half of them of one caller; one more is answered 507."""
+    min_free_disk_mb: int = Field(default=256, ge=0)
+    """Room on the disk of the data directory that uploads and jobs leave to the ledger, MiB."""
     max_job_items: int = Field(default=1_000_000, ge=1)
     """Items of one bulk job; more are answered 422."""
     max_jobs: int = Field(default=100, ge=1)

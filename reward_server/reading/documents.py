@@ -32,7 +32,7 @@ __all__ = [
     "refuse_too_many",
 ]
 
-Form = Literal["score", "openrlhf", "slime", "nemo_gym"]
+Form = Literal["score", "job", "openrlhf", "slime", "nemo_gym"]
 
 PIECE_BYTES = 2**17
 """Of items that are read at once; an item that is longer is a piece by itself."""
@@ -94,7 +94,8 @@ def read_document(form: Form, body: bytes, extend_s: int, max_items: int) -> Doc
         InvalidRequest: It is no such request, or ``too_many_items``.
     """
     document = _READERS[form](body, extend_s)
-    refuse_too_many(len(document.items), document.terms, max_items)
+    if form != "job":  # whose items are counted with those of its other forms
+        refuse_too_many(len(document.items), document.terms, max_items)
     return document
 
 
@@ -159,6 +160,7 @@ def _nemo_gym(body: bytes, extend_s: int) -> Document:
 
 _READERS: Mapping[Form, Callable[[bytes, int], Document]] = {
     "score": _score,
+    "job": _score,
     "openrlhf": _openrlhf,
     "slime": _slime,
     "nemo_gym": _nemo_gym,

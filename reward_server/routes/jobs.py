@@ -73,7 +73,7 @@ JobId = Annotated[str, Path(max_length=64, examples=[_JOB_ID])]
     responses={
         200: {"model": JobView, "description": "The job that was sent under this key before."},
         202: {"headers": _LOCATION},
-        **documented(400, 401, 403, 404, 408, 409, 413, 422, 503),
+        **documented(400, 401, 403, 404, 408, 409, 413, 422, 503, 507),
     },
     openapi_extra={"requestBody": _BODY, "parameters": [_KEY_HEADER]},
 )

@@ -26,8 +26,8 @@ _CREATED = 201
 _BINARY = {
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 }
-_REFUSALS = documented(401, 403, 413, 422, 503)
-_STATE_REFUSALS = documented(401, 403, 404, 409, 413, 422, 503)
+_REFUSALS = documented(401, 403, 408, 413, 422, 503, 507)
+_STATE_REFUSALS = documented(401, 403, 404, 408, 409, 413, 422, 503, 507)
 
 
 @router.put(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reward_server.slots import FairSlots
 from reward_server.uploads.intake import look_at
+from reward_server.uploads.quota import UploadQuota, size_of
 from shared.dataset import DatasetLayout, Manifest
 from shared.errors import ConflictingState, UnknownScenario
 from shared.states import StateRecord, StateView
@@ -59,15 +60,17 @@ class UploadDesk:
     Args:
         folder: Where they are kept; made when the first one comes.
         store: Told of each new state.
+        quota: Says what fits.
     """
 
-    def __init__(self, folder: Path, store: StateStore) -> None:
+    def __init__(self, folder: Path, store: StateStore, quota: UploadQuota) -> None:
+        self._quota = quota
         self._folder = folder
         self._store = store
         self._slots = FairSlots(_AT_A_TIME)
 
     async def take_scenario(
-        self, body: AsyncIterable[bytes], name: str | None, caller: str = ""
+        self, body: AsyncIterable[bytes], name: str | None, caller: str
     ) -> ScenarioView:
         """Takes an archive of a scenario in.
 
@@ -78,18 +81,25 @@ class UploadDesk:
 
         Raises:
             InvalidRequest: It is refused; the code says why.
+            StorageFull: It does not fit.
         """
+        self._quota.check(caller, 0)
         async with self._received(body) as parcel:
             request = IntakeRequest(upload=parcel.file, folder=parcel.folder, name=name)
             async with self._slots.held(caller):
                 manifest = (await look_at(request, _TIMEOUT_S)).manifest
             assert manifest is not None, "a scenario has a manifest"  # noqa: S101
             target = self._folder / manifest.scenario.scenario_id
+            size = await asyncio.to_thread(size_of, parcel.folder)
+            if not await asyncio.to_thread(target.exists):
+                self._quota.check(caller, size)
             created = await asyncio.to_thread(place_scenario, parcel.folder, target)
+            if created:
+                await asyncio.to_thread(self._quota.add, caller, target.name, size)
         return _scenario_view(manifest, created)
 
     async def take_state(
-        self, body: AsyncIterable[bytes], origin: StateOrigin, caller: str = ""
+        self, body: AsyncIterable[bytes], origin: StateOrigin, caller: str
     ) -> tuple[StateView, bool]:
         """Takes a state file in, and tells whether it was new.
 
@@ -102,8 +112,10 @@ class UploadDesk:
             UnknownScenario: That was not uploaded.
             ConflictingState: The same file is known as a state of something else.
             InvalidRequest: It is refused; the code says why.
+            StorageFull: It does not fit.
         """
         root = self._scenario_folder(origin.scenario_id)
+        self._quota.check(caller, 0, states=1)
         async with self._received(body) as parcel:
             request = IntakeRequest(
                 upload=parcel.file,
@@ -115,18 +127,24 @@ class UploadDesk:
             async with self._slots.held(caller):
                 record = (await look_at(request, _TIMEOUT_S)).record
             assert record is not None, "a state has a record"  # noqa: S101
+            await asyncio.to_thread(self._store.look_again)
             known = self._store.find(record.state_id)
             if known is None:
                 draft = parcel.folder / f"{record.state_id}.xml"
+                size = await asyncio.to_thread(size_of, draft)
+                self._quota.check(caller, size, states=1)
                 known = await asyncio.to_thread(self._place, draft, record, root)
                 created = self._store.add([known])
+                if created:
+                    await asyncio.to_thread(self._quota.add, caller, record.state_id, size)
             else:
                 created = False
         _refuse_conflict(known.record, record)
         return known.view(), created
 
     def sweep(self) -> None:
-        """Removes what gateways that were killed have left half done."""
+        """Removes what gateways that were killed have left half done, and counts what is there."""
+        self._quota.count()
         for path in (self._folder / _INCOMING).glob("*"):
             if time.time() - path.stat().st_mtime > _STALE_S:
                 shutil.rmtree(path, ignore_errors=True)
