@@ -128,6 +128,7 @@ class UploadDesk:
                 record = (await look_at(request, _TIMEOUT_S)).record
             assert record is not None, "a state has a record"  # noqa: S101
             await asyncio.to_thread(self._store.look_again)
+            record = self._told_apart(record, parcel.folder)
             known = self._store.find(record.state_id)
             if known is None:
                 draft = parcel.folder / f"{record.state_id}.xml"
@@ -141,6 +142,20 @@ class UploadDesk:
                 created = False
         _refuse_conflict(known.record, record)
         return known.view(), created
+
+    def _told_apart(self, record: StateRecord, folder: Path) -> StateRecord:
+        """A state whose plain id is taken by the same file of another scenario gets a longer one.
+
+        Otherwise whoever has somebody else's state could take its id first, under a scenario of
+        the same name.
+        """
+        known = self._store.find(record.state_id)
+        if known is None or known.record.scenario_id == record.scenario_id:
+            return record
+        _, _, rest = record.state_id.rpartition("@")
+        longer = record.model_copy(update={"state_id": f"{record.scenario_id}@{rest}"})
+        (folder / f"{record.state_id}.xml").rename(folder / f"{longer.state_id}.xml")
+        return longer
 
     def sweep(self) -> None:
         """Removes what gateways that were killed have left half done, and counts what is there."""
