@@ -143,8 +143,11 @@ class _Body:
         if self._is_complete:
             return await self._receive()
         self._check(self._declared_bytes)
+        patience_s = self._patience_s()
+        if patience_s <= 0:
+            raise BodyTooSlow(self._too_slow())
         try:
-            async with asyncio.timeout(self._patience_s()):
+            async with asyncio.timeout(patience_s):
                 message = await self._receive()
         except TimeoutError as exc:
             raise BodyTooSlow(self._too_slow()) from exc
@@ -161,7 +164,7 @@ class _Body:
         if not limits.min_bytes_per_s:
             return limits.timeout_s
         allowed_s = limits.timeout_s + self._received_bytes / limits.min_bytes_per_s
-        return max(0.0, min(limits.timeout_s, self._since_s + allowed_s - now_s))
+        return min(limits.timeout_s, self._since_s + allowed_s - now_s)
 
     def _too_slow(self) -> str:
         limits = self._limits

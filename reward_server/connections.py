@@ -84,6 +84,7 @@ class CallerConnection(HttpToolsProtocol):
     _overhead_bytes = 0
     _slice_bytes = 0
     _header_lines = 0
+    _is_refused = False
     _hanging_up: asyncio.TimerHandle | None = None
     _giving_up: asyncio.TimerHandle | None = None
     _running: RequestResponseCycle | None = None
@@ -126,8 +127,7 @@ class CallerConnection(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        is_long = self._overhead_bytes > _MAX_HEAD_BYTES or self._header_lines > _MAX_HEADERS
-        if is_long or len(self.pipeline) > _MAX_WAITING_REQUESTS:
+        if self._is_refused or self._is_too_long() or len(self.pipeline) > _MAX_WAITING_REQUESTS:
             self._refuse()
         elif self._giving_up is None and (self.cycle is None or self.cycle.response_complete):
             self._await_head()
@@ -156,14 +156,22 @@ class CallerConnection(HttpToolsProtocol):
         super().resume_writing()
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
+        """The head is there; one that is too long is not answered by the application."""
         self._stop_waiting()
-        super().on_headers_complete()
+        self._is_refused = self._is_refused or self._is_too_long()
+        if not self._is_refused:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Content is not counted, and allows for as much around it."""
         self._overhead_bytes -= 2 * len(body)
-        super().on_body(body)
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        if not self._is_refused:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Ends the connection, if the answer came before the end of the request."""
@@ -176,6 +184,9 @@ class CallerConnection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same thing under two names
         self._running = cycle
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+    def _is_too_long(self) -> bool:
+        return self._overhead_bytes > _MAX_HEAD_BYTES or self._header_lines > _MAX_HEADERS
 
     def _await_head(self) -> None:
         self._giving_up = self.loop.call_later(self.patience_s, self.transport.close)
