@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ __all__ = ["serve"]
 
 _LOG = structlog.get_logger(__name__)
 _GRACE_S = 10
+_OTHER_DESCRIPTORS = 1024
 _KEYS_LOST = "nobody is let in; bring the database back, or make a key with `greenfork keys create`"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -96,6 +98,7 @@ class _Gateway:
             await asyncio.to_thread(_warn_of_network)
             parts.push_async_callback(services.jobs.close)
             await services.jobs.start()
+            _allow_descriptors(self._settings.max_connections)
             await self._serve(services, listener)
 
     async def _serve(self, services: Services, listener: socket.socket) -> None:
@@ -194,6 +197,15 @@ class _Signals:
         elif self._task is None and task is not None:
             self._task = task
             task.cancel()
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Has the process open as many files as there may be connections, and some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _keep_to_itself(data_dir: Path) -> None:

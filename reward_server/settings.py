@@ -62,7 +62,7 @@ class ServerSettings(ProcessSettings):
     min_body_rate: float = Field(default=1024.0, gt=0)
     """Bytes a second that a body must come at on the whole, and an answer must be taken at, after
     the first ``body_timeout_s``; a slower caller is given up."""
-    max_connections: int = Field(default=512, ge=1)
+    max_connections: int = Field(default=1024, ge=1)
     """Connections at a time, eight ninths of them from one address; more are answered 503."""
     max_streamed: int = Field(default=16, ge=1)
     """Uploads and jobs that come in, or are looked through, at a time; half of them of one key or

@@ -1,6 +1,7 @@
 """Where a request comes from: the other end of the line, or who a known proxy says it is."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.datastructures import Headers
@@ -25,6 +26,8 @@ class Addresses:
 
     def is_proxy(self, host: str) -> bool:
         """Whether an address is that of a proxy."""
+        if not self._proxies:
+            return False
         try:
             address = ip_address(host)
         except ValueError:
@@ -44,6 +47,7 @@ class Addresses:
         return address_of(host)
 
 
+@lru_cache(maxsize=1024)
 def address_of(host: str) -> str:
     """What an address counts as.
 

@@ -6,6 +6,7 @@ whose own name was made to mean this machine (DNS rebinding) may even read the a
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -56,6 +57,7 @@ class Origins:
             )
 
 
+@lru_cache(maxsize=1024)
 def host_of(url: str) -> str | None:
     """The host that a URL names; None where it names none.
 
@@ -70,6 +72,7 @@ def host_of(url: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=1024)
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)
