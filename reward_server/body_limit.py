@@ -80,8 +80,10 @@ class BodyLimit:
         try:
             await self._app(scope, counted, send)
         finally:
-            self._held.move(owners, -body.held_bytes)
-            self._streams.move(owners, -streams)
+            if body.held_bytes:
+                self._held.move(owners, -body.held_bytes)
+            if streams:
+                self._streams.move(owners, -streams)
 
     def _owners(self, scope: Scope) -> tuple[str, ...]:
         caller = scope.get("greenfork.caller")
