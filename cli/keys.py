@@ -118,6 +118,7 @@ def _with_keys(
     """Does something with the keys of a service's database."""
     import asyncio
 
+    from reward_server.access.closure import Closure
     from reward_server.access.key_store import KeyStore
     from reward_server.settings import load_settings
     from reward_server.storage.database import Database
@@ -128,7 +129,11 @@ def _with_keys(
         database = Database(settings.database())
         try:
             await database.start()
-            return await work(KeyStore(database))
+            keys = KeyStore(database)
+            found = await work(keys)
+            if await keys.has_any():
+                Closure(settings.data_dir).set()
+            return found
         finally:
             await database.close()
 

@@ -7,12 +7,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from reward_server.access.addresses import Addresses
 from reward_server.access.gate import Gate
+from reward_server.access.origins import Origins
 from reward_server.body_limit import BodyLimit, BodyLimits
 from reward_server.problems import install_handlers
 from reward_server.requests import RequestScope
 from reward_server.routes import (
     compat,
+    docs,
     health,
     info,
     jobs,
@@ -64,8 +67,10 @@ def _body_limits(settings: ServerSettings) -> BodyLimits:
         settings.max_body_bytes,
         settings.max_pending_bytes,
         settings.body_timeout_s,
+        settings.min_body_rate,
         streamed=dict.fromkeys(uploads.PATHS, settings.max_upload_bytes)
         | {jobs.PATH: settings.max_job_bytes},
+        max_streamed=settings.max_streamed,
     )
 
 
@@ -90,15 +95,20 @@ def create_app(services: Services) -> FastAPI:
         title="Greenfork reward service",
         version=version("greenfork"),
         description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.services = services
-    app.add_middleware(BodyLimit, limits=_body_limits(services.settings))
-    app.add_middleware(Gate, doorkeeper=services.doorkeeper)
+    addresses = Addresses(services.settings.trusted_proxies)
+    app.add_middleware(BodyLimit, limits=_body_limits(services.settings), addresses=addresses)
+    origins = Origins(services.settings.allowed_hosts)
+    app.add_middleware(Gate, doorkeeper=services.doorkeeper, origins=origins)
     app.add_middleware(RequestScope, telemetry=services.telemetry)
     if services.tracing is not None:
         trace_requests(app, services.tracing.provider)
     install_handlers(app, services.telemetry)
     app.router.routes.insert(0, score.direct_route)
-    for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics):
+    for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics, docs):
         app.include_router(module.router)
     return app

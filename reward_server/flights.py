@@ -193,7 +193,9 @@ class Flights:
                 self._land(flight, failure or _ENDED)
         if failure:
             return
-        for key, flight in own.items():
+        for number, (key, flight) in enumerate(own.items()):
+            if number % _BEGUN_TOGETHER == _BEGUN_TOGETHER - 1:
+                await asyncio.sleep(0)
             if key in known:
                 self._land(flight, Outcome(known[key], is_recorded=True))
             elif flight.waiters == 0:
@@ -276,6 +278,8 @@ class Flights:
             _LOG.error("unexpected", exc_info=error)
 
 
+_BEGUN_TOGETHER = 64
+"""Rollouts that are begun before others have their turn on the loop."""
 _LATE = Outcome(
     error=DeadlineExceeded("the request's timeout_s passed before the rollout was done")
 )

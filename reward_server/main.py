@@ -1,20 +1,25 @@
 """The gateway's life: everything is started, served, and closed in the opposite order."""
 
 import asyncio
+import gc
+import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, closing, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import structlog
 import uvicorn
 
+from reward_server.access.addresses import Addresses
 from reward_server.access.exposure import refuse_exposure
 from reward_server.app import create_app
-from reward_server.connections import connections_of, give_up_deaf_callers
+from reward_server.connections import Lines, connections_of, give_up_deaf_callers
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
@@ -29,6 +34,8 @@ __all__ = ["serve"]
 
 _LOG = structlog.get_logger(__name__)
 _GRACE_S = 10
+_OTHER_DESCRIPTORS = 1024
+_KEYS_LOST = "nobody is let in; bring the database back, or make a key with `greenfork keys create`"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,6 +54,7 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
     if not settings.datasets:
         raise ConfigError("no dataset to serve: give --dataset DIR, or GREENFORK_SERVER_DATASETS")
     await refuse_exposure(settings)
+    await asyncio.to_thread(_keep_to_itself, settings.data_dir)
     uploaded = UploadedStates(settings.uploads_dir)
     store = await asyncio.to_thread(StateStore.open, settings.datasets, uploaded.fresh)
     with closing(_listen(settings.host, settings.port)) as listener:
@@ -84,23 +92,32 @@ class _Gateway:
             services = Services.of(self._settings, self._store, pool, database, tracing)
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.flights.close)
+            parts.push_async_callback(services.reader.close)
+            if await services.doorkeeper.has_lost_keys():
+                self._announce(f"this service had keys, and its database has none: {_KEYS_LOST}")
             await asyncio.to_thread(services.uploads.sweep)
             await asyncio.to_thread(_say_what_is_confined)
             parts.push_async_callback(services.jobs.close)
             await services.jobs.start()
+            _allow_descriptors(self._settings.max_connections)
             await self._serve(services, listener)
 
     async def _serve(self, services: Services, listener: socket.socket) -> None:
+        addresses = Addresses(self._settings.trusted_proxies)
+        lines = Lines(self._settings.max_connections, addresses)
         config = uvicorn.Config(
             create_app(services),
-            http=connections_of(self._settings.body_timeout_s),
+            http=connections_of(self._settings.body_timeout_s, self._settings.min_body_rate, lines),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
+        gc.collect()
+        gc.freeze()  # what was imported is not gone through again: that takes a tenth of a second
         self._signals.server = server = _Server(config, services.jobs.hang_up)
         give_up_deaf_callers(listener, self._settings.body_timeout_s)
         self._announce(f"answering at {_url(listener)}, starting workers")
@@ -181,6 +198,32 @@ class _Signals:
         elif self._task is None and task is not None:
             self._task = task
             task.cancel()
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Has the process open as many files as there may be connections, and some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _keep_to_itself(data_dir: Path) -> None:
+    """Has only the service's own user see its data: what is there, and all that will be written.
+
+    Raises:
+        ConfigError: The folder cannot be made.
+    """
+    os.umask(0o077)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with suppress(PermissionError):  # another user's folder is that user's business
+            data_dir.chmod(0o700)
+            for path in data_dir.glob("ledger.sqlite*"):
+                path.chmod(0o600)
+    except OSError as exc:
+        raise ConfigError(f"cannot make {data_dir}: {exc.strerror}") from exc
 
 
 def _say_what_is_confined() -> None:

@@ -1,10 +1,12 @@
 """Every legal decision at a signal, rolled out and ranked."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reward_server.appraisals import Appraisal, appraise
+from reward_server.breath import Breath
 from reward_server.candidates import check_signal
 from reward_server.flights import Fetched, Flights
 from reward_server.flights import Outcome as FetchedOutcome
@@ -65,8 +67,10 @@ def standings(rewards: Sequence[float]) -> list[Standing]:
     [Standing(regret=0.25, rank=2), Standing(regret=0.0, rank=1), Standing(regret=0.25, rank=2)]
     """
     best = max(rewards, default=0.0)
+    ascending = sorted(rewards)
     return [
-        Standing(best - reward, 1 + sum(other > reward for other in rewards)) for reward in rewards
+        Standing(best - reward, 1 + len(rewards) - bisect_right(ascending, reward))
+        for reward in rewards
     ]
 
 
@@ -114,11 +118,17 @@ class OutcomeExplorer:
             DeadlineExceeded: Not one decision's outcome was there in time.
         """
         deadline = asyncio.get_running_loop().time() + query.timeout_s
-        works = [self._work(choice, decision, query) for decision in choice.decisions]
+        works, breath = [], Breath()
+        for decision in choice.decisions:
+            works.append(self._work(choice, decision, query))
+            await breath.taken()
         reference = self._work(choice, None, query)
         tasks = {key: task for work in (*works, reference) for key, task in work.tasks().items()}
         fetched = await self._flights.fetch(tasks, deadline, purpose)
-        appraisals = [appraise(work, query.spec(), fetched.outcomes) for work in works]
+        appraisals, spec = [], query.spec()
+        for work in works:
+            appraisals.append(appraise(work, spec, fetched.outcomes))
+            await breath.taken()
         _refuse_if_all_late(appraisals, query.timeout_s)
         outcomes = _ranked(choice.decisions, appraisals)
         response = OutcomesResponse(

@@ -9,6 +9,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from reward_server.content import JSON_WANTED, is_json
 from reward_server.telemetry import Telemetry
 from shared.errors import ClientGone, GreenforkError, InvalidRequest, NotReady, Overloaded
 from shared.problems import PROBLEM_MEDIA_TYPE, Problem
@@ -37,6 +38,7 @@ _SAYINGS = {
     413: "The body is larger than the service accepts.",
     422: "The body is JSON, but not a request; the detail says which item and field.",
     503: "Too busy, or not ready; `Retry-After` says when to ask again.",
+    507: "There is no room for what should be kept; delete jobs, or ask the operator.",
     504: "Not one item was done within `timeout_s`.",
 }
 _EXAMPLES = {
@@ -58,6 +60,7 @@ _EXAMPLES = {
         "items[0].decision.kind: Input should be 'extend', not \"hold\"",
     ),
     503: ("Overloaded", "overloaded", "20000 items are under way and at most 20000 may be"),
+    507: ("Storage full", "storage_full", "your jobs have 4096 MiB, and no more may be kept"),
     504: ("Deadline exceeded", "deadline_exceeded", "no item was done within timeout_s = 30"),
 }
 
@@ -75,9 +78,8 @@ def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        if request.method == "POST" and "json" not in request.headers.get("content-type", ""):
-            wanted = "send the body with `Content-Type: application/json`"
-            return respond(Problem.of(InvalidRequest(wanted, "unsupported_content_type")))
+        if request.method == "POST" and not is_json(request):
+            return respond(Problem.of(InvalidRequest(JSON_WANTED, "unsupported_content_type")))
         return respond(Problem.of(request_error(error.errors())))
 
     async def http(request: Request, error: Exception) -> Response:

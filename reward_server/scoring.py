@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from reward_server.answers import Answer, AnswerKey, HotTier, answer_key, terms_of
 from reward_server.appraisals import Appraisal, appraise
+from reward_server.breath import Breath
 from reward_server.candidates import Candidate, read_item
 from reward_server.flights import Fetched, Flights
+from reward_server.newcomers import Newcomers
 from reward_server.work import Work, work_of
 from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
 from shared.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
@@ -79,16 +81,19 @@ class Scorer:
         self._flights = flights
         self._simulator = simulator
         self._hot = hot
+        self._newcomers = Newcomers(store)
 
-    def recall(self, request: ScoreRequest) -> Scored | None:
+    async def recall(self, request: ScoreRequest) -> Scored | None:
         """The answers to a request, if every one is in memory."""
-        terms = terms_of(request)
+        terms, breath = terms_of(request), Breath()
         answers: list[Answer] = []
         for item in request.items:
             answer = self._hot.get(answer_key(terms, item))
             if answer is None:
                 return None
             answers.append(answer)
+            if item.decisions is not None:
+                await breath.taken()
         return Scored(request, tuple(answers), Fetched(), len(answers), self._simulator)
 
     async def score(self, request: ScoreRequest, flow: Flow, request_id: str = "") -> Scored:
@@ -106,13 +111,14 @@ class Scorer:
         """
         deadline = asyncio.get_running_loop().time() + request.timeout_s
         terms = terms_of(request)
-        keys = [answer_key(terms, item) for item in request.items]
+        keys = await self._keys(terms, request.items)
         known = {key: answer for key in keys if (answer := self._hot.get(key))}
         missing = {
             key: item for key, item in zip(keys, request.items, strict=True) if key not in known
         }
         fetched, hot_hits = Fetched(), sum(key in known for key in keys)
         if missing:
+            await self._newcomers.meet(item.state_id for item in missing.values())
             purpose = Purpose(flow, request_id)
             computed, fetched = await self._compute(request, missing, deadline, purpose)
             known |= computed
@@ -128,18 +134,40 @@ class Scorer:
         purpose: Purpose,
     ) -> tuple[dict[AnswerKey, Answer], Fetched]:
         """The answers that are not in memory, which they are afterwards."""
-        candidates = [read_item(item, self._store) for item in items.values()]
-        works = [self._work(request, candidate) for candidate in candidates]
+        candidates, works = await self._read(request, items.values())
         tasks = {key: task for work in works if work for key, task in work.tasks().items()}
         fetched = await self._flights.fetch(tasks, deadline, purpose)
         answers: dict[AnswerKey, Answer] = {}
+        breath = Breath()
         for key, candidate, work in zip(items, candidates, works, strict=True):
             result = _result(request, candidate, work, fetched)
             answers[key] = Answer.of(result)
             if result.status != "failed":
                 known = Answer.of(_known_from_now_on(result))
                 self._hot.put(key, known, is_seldom_asked=purpose.flow.is_bulk)
+            await breath.taken()
         return answers, fetched
+
+    async def _keys(self, terms: str, items: Iterable[ScoreItem]) -> list[AnswerKey]:
+        keys, breath = [], Breath()
+        for item in items:
+            keys.append(answer_key(terms, item))
+            await breath.taken()
+        return keys
+
+    async def _read(
+        self, request: ScoreRequest, items: Iterable[ScoreItem]
+    ) -> tuple[list[Candidate], list[Work | None]]:
+        """What items ask for, and the rollouts of the legal ones."""
+        candidates: list[Candidate] = []
+        works: list[Work | None] = []
+        breath = Breath()
+        for item in items:
+            candidate = read_item(item, self._store)
+            candidates.append(candidate)
+            works.append(self._work(request, candidate))
+            await breath.taken()
+        return candidates, works
 
     def _work(self, request: ScoreRequest, candidate: Candidate) -> Work | None:
         """The rollouts of a legal candidate; None of another."""

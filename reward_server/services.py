@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from opentelemetry.trace import NoOpTracer
 
+from reward_server.access.closure import Closure
 from reward_server.access.doorkeeper import Doorkeeper
 from reward_server.access.key_store import KeyStore
 from reward_server.admission import Admission
@@ -14,15 +15,19 @@ from reward_server.answers import HotTier
 from reward_server.canary import Canary
 from reward_server.flights import Flights
 from reward_server.jobs.bulk_jobs import BulkJobs
+from reward_server.newcomers import Newcomers
 from reward_server.outcomes import OutcomeExplorer
+from reward_server.reading.reader import BodyReader
 from reward_server.runner import RolloutRunner
 from reward_server.scoring import Scorer
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
+from reward_server.storage.disk import Disk
 from reward_server.storage.ledger import Ledger
 from reward_server.telemetry import Telemetry
 from reward_server.tracing import Tracing
 from reward_server.uploads.desk import UploadDesk
+from reward_server.uploads.quota import UploadLimits, UploadQuota
 from sim_workers.store import StateStore
 from sim_workers.version import simulator
 
@@ -35,11 +40,13 @@ class Services:
 
     settings: ServerSettings
     store: StateStore
+    newcomers: Newcomers
     database: Database
     doorkeeper: Doorkeeper
     uploads: UploadDesk
     ledger: Ledger
     flights: Flights
+    reader: BodyReader
     scorer: Scorer
     jobs: BulkJobs
     explorer: OutcomeExplorer
@@ -72,17 +79,24 @@ class Services:
         version = f"{sumo.name} {sumo.version}"
         tracer = tracing.provider.get_tracer("greenfork") if tracing else NoOpTracer()
         flights = Flights(runner, ledger, version, telemetry.observe_rollout, tracer)
+        reader = BodyReader(settings.max_items)
+        disk = Disk(settings.data_dir, settings.min_free_disk_mb << 20)
+        room = UploadLimits(settings.max_upload_storage_mb << 20, settings.max_uploaded_states)
+        quota = UploadQuota(settings.uploads_dir, room, disk)
+        telemetry.registry.register(quota)
         scorer = Scorer(store, flights, sumo, hot)
         return cls(
             settings=settings,
             store=store,
+            newcomers=Newcomers(store),
             database=database,
-            doorkeeper=Doorkeeper(KeyStore(database), settings.api_key),
-            uploads=UploadDesk(settings.uploads_dir, store),
+            doorkeeper=Doorkeeper(KeyStore(database), settings.api_key, Closure(settings.data_dir)),
+            uploads=UploadDesk(settings.uploads_dir, store, quota),
             ledger=ledger,
             flights=flights,
+            reader=reader,
             scorer=scorer,
-            jobs=BulkJobs.of(settings, database, scorer, store, telemetry),
+            jobs=BulkJobs.of(settings, database, scorer, store, telemetry, reader, disk),
             explorer=OutcomeExplorer(store, flights, sumo),
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),

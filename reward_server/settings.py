@@ -6,7 +6,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode, SettingsConfigDict
 from sqlalchemy import URL
@@ -52,12 +59,30 @@ class ServerSettings(ProcessSettings):
     body_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds that the head of a request may take, and for which a caller may send nothing more of
     a body that is not complete, or take nothing of an answer."""
+    min_body_rate: float = Field(default=1024.0, gt=0)
+    """Bytes a second that a body must come at on the whole, and an answer must be taken at, after
+    the first ``body_timeout_s``; a slower caller is given up."""
+    max_connections: int = Field(default=1024, ge=1)
+    """Connections at a time, eight ninths of them from one address; more are answered 503."""
+    max_streamed: int = Field(default=16, ge=1)
+    """Uploads and jobs that come in, or are looked through, at a time; half of them of one key or
+    address; more are answered 503."""
     max_upload_bytes: int = Field(default=256 * 2**20, ge=1024)
     """Bytes of one uploaded scenario or state, as it is sent; a larger one is answered 413."""
     hot_memory_mb: int = Field(default=256, ge=0)
     """Memory for answers that can be given again without the ledger, MiB; 0 keeps none."""
     max_job_bytes: int = Field(default=2**30, ge=1024)
     """Bytes of a bulk job's body, unpacked; a larger one is answered 413."""
+    max_job_storage_mb: int = Field(default=4096, ge=1)
+    """Room that one caller's jobs and their results may take in the database, finished ones too,
+    MiB; a job that does not fit is answered 507."""
+    max_upload_storage_mb: int = Field(default=8192, ge=1)
+    """Room that uploaded scenarios and states may take in the data directory, MiB, half of it of
+    one caller; what does not fit is answered 507."""
+    max_uploaded_states: int = Field(default=100_000, ge=1)
+    """Uploaded states, half of them of one caller; one more is answered 507."""
+    min_free_disk_mb: int = Field(default=256, ge=0)
+    """Room on the disk of the data directory that uploads and jobs leave to the ledger, MiB."""
     max_job_items: int = Field(default=1_000_000, ge=1)
     """Items of one bulk job; more are answered 422."""
     max_jobs: int = Field(default=100, ge=1)
@@ -78,6 +103,20 @@ class ServerSettings(ProcessSettings):
     ``greenfork keys`` open, and where there are none either, anyone who reaches the port may."""
     allow_keyless: bool = False
     """Listen on any address without an API key: where something else keeps strangers out."""
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("localhost", "127.0.0.1", "::1")
+    """Names under which a service without keys may be asked, and whose pages may use it; separated
+    by commas. Addresses in numbers may always be asked. With keys, it holds for what needs none."""
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    """Addresses or networks of proxies, separated by commas: from these alone ``X-Forwarded-For``
+    is believed, by which callers are told apart."""
+
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @field_validator("datasets", mode="before")
     @classmethod

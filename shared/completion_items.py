@@ -15,7 +15,7 @@ from shared.errors import InvalidDecision, InvalidRequest
 from shared.model import WireModel
 from shared.reasoning import split_reasoning
 from shared.scoring import GroupId, ScoreItem, StateId, TlsId
-from shared.validation import request_error
+from shared.validation import validation_error
 
 __all__ = ["DEFAULT_EXTEND_S", "Situation"]
 
@@ -52,8 +52,8 @@ class Situation(WireModel):
                 return cls.model_validate_json(label)
             return cls.model_validate(label)
         except ValidationError as exc:
-            is_whole = not exc.errors()[0]["loc"]
-            reason = "is no JSON object" if is_whole else request_error(exc.errors()).message
+            is_whole = exc.error_count() == 1 and not exc.errors()[0]["loc"]
+            reason = "is no JSON object" if is_whole else validation_error(exc).message
             raise InvalidRequest(
                 f"{place}: {reason}; it must hold state_id, tls_id and decision_kind",
                 "invalid_label",

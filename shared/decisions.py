@@ -12,7 +12,7 @@ from the phase it is in, with its own durations. Other signals are left alone.
 import json
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import BeforeValidator, FailFast, Field, StrictBool, StrictInt
 
 from shared.model import WireModel
 
@@ -107,7 +107,9 @@ class Cycle(WireModel):
     """
 
     kind: Literal["cycle"] = "cycle"
-    greens: tuple[CycleGreen, ...] = Field(min_length=1, max_length=MAX_CYCLE_GREENS)
+    greens: Annotated[tuple[CycleGreen, ...], FailFast()] = Field(
+        min_length=1, max_length=MAX_CYCLE_GREENS
+    )
     """All green phases of the program, each once, in program order."""
 
 
@@ -130,7 +132,9 @@ class Plan(WireModel):
     """
 
     kind: Literal["plan"] = "plan"
-    steps: tuple[PlanStep, ...] = Field(min_length=1, max_length=MAX_PLAN_STEPS)
+    steps: Annotated[tuple[PlanStep, ...], FailFast()] = Field(
+        min_length=1, max_length=MAX_PLAN_STEPS
+    )
     """One answer a decision point."""
     extend_s: StrictInt = Field(default=5, ge=1, le=MAX_GREEN_S)
     """Seconds between the moments of the grid, and seconds of green added by a *yes*."""

@@ -36,6 +36,7 @@
     ├── NotReady               503, nothing to score on yet
     ├── RewardsMissing         503, a protocol that must have every reward lacks one
     ├── LedgerError            503, outcomes cannot be looked up or recorded
+    ├── StorageFull            507, there is no room for what should be kept
     ├── ServiceError           what a client met at the reward URL
     │   ├── ServiceUnreachable
     │   └── ServiceRefused
@@ -84,6 +85,7 @@ __all__ = [
     "ServiceRefused",
     "ServiceUnreachable",
     "StateFileError",
+    "StorageFull",
     "TrainingStopped",
     "Unauthorized",
     "UnknownJob",
@@ -362,6 +364,13 @@ class LedgerError(GreenforkError):
     code = "ledger_unavailable"
     http_status = 503
     retryable = True
+
+
+class StorageFull(GreenforkError):
+    """What should be kept does not fit into the caller's quota, or on the disk."""
+
+    code = "storage_full"
+    http_status = 507
 
 
 class ServiceError(GreenforkError):

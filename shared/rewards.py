@@ -1,6 +1,6 @@
 """Which reward is asked for, and the metrics it is made of. The formulae are in the workers."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -21,7 +21,9 @@ class RewardSpec(WireModel):
     """The reward that a request wants."""
 
     name: RewardName = "queue_gain"
-    terms: dict[TermName, FiniteFloat] | None = Field(default=None, min_length=1)
+    terms: dict[TermName, FiniteFloat] | None = Field(
+        default=None, min_length=1, max_length=len(get_args(TermName))
+    )
     """The weights of a ``sum``; only there, and needed there."""
     horizon_s: int = Field(default=60, ge=1, le=3600)
     """Length of the rollout, seconds of simulated time."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from shared.completions import MAX_SENT_CHARS
 from shared.decisions import Decision, DecisionKind
@@ -16,6 +16,7 @@ from shared.surrogates import CompletionsModel, CompletionText
 __all__ = [
     "Counts",
     "GroupId",
+    "ItemId",
     "ScoreItem",
     "ScoreRequest",
     "ScoreResponse",
@@ -29,15 +30,17 @@ __all__ = [
 Status = Literal["scored", "invalid", "failed"]
 StateId = Annotated[str, Field(max_length=200)]
 TlsId = Annotated[str, Field(max_length=200)]
-GroupId = Annotated[str, Field(max_length=200)] | int
+_Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+ItemId = Annotated[str, Field(max_length=200)] | _Integer
+GroupId = Annotated[str, Field(max_length=200)] | _Integer
 _MAX_SIGNALS = 64
 
 
 class ScoreItem(CompletionsModel):
     """One candidate: a decision as JSON, a completion that holds one, or decisions at signals."""
 
-    id: str | int | None = None
-    """Anything of the caller's; comes back unchanged."""
+    id: ItemId | None = None
+    """Anything of the caller's, up to 200 characters; comes back unchanged."""
     group_id: GroupId | None = None
     """Equal for items that a trainer compares with each other: completions of one prompt."""
     state_id: StateId
@@ -79,7 +82,7 @@ class ScoreItem(CompletionsModel):
 class ScoreRequest(CompletionsModel):
     """A batch of candidates under one reward."""
 
-    items: tuple[ScoreItem, ...] = Field(min_length=1)
+    items: Annotated[tuple[ScoreItem, ...], FailFast()] = Field(min_length=1)
     reward: RewardSpec = RewardSpec()
     timeout_s: float = Field(default=30, gt=0, le=3600)
     """Seconds after which what is not done is answered as failed."""

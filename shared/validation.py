@@ -8,9 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from shared.errors import InvalidRequest, MalformedRequest, RequestError
 
-__all__ = ["request_error"]
+__all__ = ["request_error", "validation_error"]
 
 _CODES = {
     ("kind", "literal_error"): "unknown_decision_kind",
@@ -24,6 +26,26 @@ _KIND_AFTER: dict[str | int, int] = {"decision": 1, "decisions": 2}
 """How many keys after these the kind of a decision stands in the place of an error."""
 _UNKNOWN_TAG = "union_tag_invalid"
 _MAX_NAMED = 3
+_MAX_TOLD = 200
+"""Of more errors pydantic makes no list: each takes a kilobyte and microseconds."""
+
+
+def validation_error(error: ValidationError) -> RequestError:
+    """The error that says what is wrong, and where, however much is wrong.
+
+    >>> from shared.rewards import RewardSpec
+    >>> try:
+    ...     RewardSpec.model_validate(dict.fromkeys(map(str, range(1000))))
+    ... except ValidationError as exc:
+    ...     print(validation_error(exc))
+    1000 things are wrong with it; most likely it holds keys that are not known here
+    """
+    count = error.error_count()
+    if count > _MAX_TOLD:
+        return InvalidRequest(
+            f"{count} things are wrong with it; most likely it holds keys that are not known here"
+        )
+    return request_error(error.errors())
 
 
 def request_error(errors: Sequence[Mapping[str, Any]]) -> RequestError:

@@ -12,20 +12,26 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast
+from xml.parsers import expat
 
 from shared.errors import ScenarioError
 
-__all__ = ["ArchiveLimits", "check_name", "gunzip", "unpack"]
+__all__ = ["ArchiveLimits", "check_name", "check_unpacked", "gunzip", "most_bytes", "unpack"]
 
 _CHUNK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+_INCLUDING = ("include", "calibrator", "rerouter", "variableSpeedSign")
+"""What makes SUMO read another file in the place of an element."""
+_INCLUDING_NAME = re.compile(rb"include|calibrator|rerouter|variableSpeedSign")
+_LONGEST_NAME = 32
+_MAX_INCLUDES = 10_000
 _MAX_NAME_CHARS = 240
 _MAX_DEPTH = 16
 _FREE_BYTES = 16 << 20
@@ -88,6 +94,35 @@ def gunzip(content: bytes, max_bytes: int) -> bytes:
     return unpacked
 
 
+def check_unpacked(folder: Path, archive_bytes: int, limits: ArchiveLimits | None = None) -> None:
+    """Counts what the files of an archive come to when they are read: gzips, and what they include.
+
+    The budget is that of the archive itself, and it is one for all: the files, what comes out of
+    those that are gzips, and every file once more each time that another one includes it.
+
+    Args:
+        folder: What came out of the archive.
+        archive_bytes: What was sent.
+        limits: What may come out of it.
+
+    Raises:
+        ScenarioError: ``too_large``; ``bad_archive``: a gzip is damaged; ``unsupported_input``:
+            files include each other without end, or too deep.
+    """
+    budget = _Budget(limits or ArchiveLimits(), archive_bytes)
+    _Weighing(folder, budget).weigh_all()
+
+
+def most_bytes(archive_bytes: int, limits: ArchiveLimits | None = None) -> int:
+    """How many bytes may come out of so many that were sent.
+
+    >>> most_bytes(1000), most_bytes(1_000_000)
+    (16777216, 200000000)
+    """
+    limits = limits or ArchiveLimits()
+    return min(limits.total_bytes, max(_FREE_BYTES, archive_bytes * limits.ratio))
+
+
 def check_name(name: str) -> tuple[str, ...]:
     """The parts of an entry's name.
 
@@ -110,15 +145,114 @@ def check_name(name: str) -> tuple[str, ...]:
     return parts
 
 
+class _Budget:
+    """How many bytes may come out of an archive."""
+
+    def __init__(self, limits: ArchiveLimits, archive_bytes: int) -> None:
+        self.most = most_bytes(archive_bytes, limits)
+        self._bytes = 0
+
+    def count(self, size: int) -> None:
+        """So many bytes more came out."""
+        self._bytes += size
+        if self._bytes > self.most:
+            raise ScenarioError(
+                f"more than {self.most} bytes come out of the archive, with the gzips in it and "
+                "each file counted as often as it is included",
+                "too_large",
+            )
+
+
+class _Weighing:
+    """Counts the files of a folder as they will be read."""
+
+    def __init__(self, folder: Path, budget: _Budget) -> None:
+        self._folder = folder.resolve()
+        self._budget = budget
+        self._sizes: dict[Path, int] = {}
+        self._includes: dict[Path, list[Path]] = {}
+        self._read: dict[Path, int] = {}
+
+    def weigh_all(self) -> None:
+        """Counts everything."""
+        for path in sorted(self._folder.rglob("*")):
+            if path.is_file():
+                self._weigh(path)
+        for path in self._sizes:
+            self._budget.count(self._as_read(path, 0) - self._sizes[path])
+
+    def _weigh(self, path: Path) -> None:
+        """Counts one file, unpacked, and finds what it includes; keeps nothing of it."""
+        size, tail, includes = 0, b"", False
+        for chunk in _unpacked_chunks(path):
+            size += len(chunk)
+            self._budget.count(len(chunk))
+            text = tail + chunk.replace(b"\0", b"")  # also where a character has two bytes
+            includes = includes or _INCLUDING_NAME.search(text) is not None
+            tail = text[-_LONGEST_NAME:]
+        self._sizes[path] = size
+        names = _included_names(path) if includes else []
+        found = ((path.parent / name).resolve() for name in names)
+        self._includes[path] = [other for other in found if other.is_relative_to(self._folder)]
+
+    def _as_read(self, path: Path, depth: int) -> int:
+        """The bytes of a file with all that it includes."""
+        if path not in self._sizes:  # it is missing, which is said where it is read
+            return 0
+        if depth > _MAX_DEPTH:
+            raise ScenarioError(f"{path.name} includes files without end", "unsupported_input")
+        if path not in self._read:
+            total = self._sizes[path]
+            for other in self._includes[path]:
+                total = min(total + self._as_read(other, depth + 1), self._budget.most + 1)
+            self._read[path] = total
+        return self._read[path]
+
+
+def _included_names(path: Path) -> list[str]:
+    """The files that a file has read in the place of elements; as far as it can be read itself."""
+    names: list[str] = []
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if tag.rpartition(":")[2] in _INCLUDING:
+            names.extend(attributes[key] for key in ("href", "file") if attributes.get(key))
+        if len(names) > _MAX_INCLUDES:
+            raise ScenarioError(
+                f"{path.name} includes more than {_MAX_INCLUDES} files", "too_large"
+            )
+
+    def refuse(*_: object) -> None:
+        raise ScenarioError(f"{path.name} declares entities, which is not supported", "bad_xml")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EntityDeclHandler = refuse
+    try:
+        for chunk in _unpacked_chunks(path):
+            parser.Parse(chunk, False)
+    except (expat.ExpatError, LookupError, ValueError):  # which is said where it is read
+        return names
+    return names
+
+
+def _unpacked_chunks(path: Path) -> Iterator[bytes]:
+    """The content of a file, without its gzip if it has one."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == _GZIP_MAGIC
+        file.seek(0)
+        with _errors_named(), gzip.open(file) if is_packed else nullcontext(file) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
+
+
 class _Unpacking:
     """Writes entries into a folder, and counts."""
 
     def __init__(self, folder: Path, limits: ArchiveLimits, archive_bytes: int) -> None:
         self._folder = folder
         self._limits = limits
-        self._most = min(limits.total_bytes, max(_FREE_BYTES, archive_bytes * limits.ratio))
+        self._budget = _Budget(limits, archive_bytes)
         self._entries = 0
-        self._bytes = 0
 
     def count_entry(self) -> None:
         """One more file or folder."""
@@ -130,11 +264,7 @@ class _Unpacking:
 
     def count_bytes(self, size: int) -> None:
         """So many bytes more came out."""
-        self._bytes += size
-        if self._bytes > self._most:
-            raise ScenarioError(
-                f"more than {self._most} bytes come out of the archive", "too_large"
-            )
+        self._budget.count(size)
 
     def write(self, name: str, content: _Readable) -> None:
         """Writes a file, which must not be there already."""

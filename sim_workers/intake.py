@@ -30,7 +30,7 @@ from shared.errors import (
 )
 from shared.model import WireModel
 from shared.states import StateRecord
-from sim_workers.archives import unpack
+from sim_workers.archives import check_unpacked, most_bytes, unpack
 from sim_workers.confinement import confine_reader, write_only
 from sim_workers.foreign_states import read_foreign_state
 from sim_workers.inspection import signals_of
@@ -50,6 +50,8 @@ __all__ = ["IntakeAnswer", "IntakeRequest", "main"]
 _LIMIT_S = 60.0
 _NICENESS = 10
 """Rollouts, which somebody waits for, come first."""
+_MAX_MANIFEST_CHARS = 8 << 20
+"""The gateway reads it in one stretch; a city of two thousand signals has half of that."""
 _EQUAL_S = 0.0005
 """SUMO counts milliseconds, and a file may be saved with two decimals only."""
 
@@ -129,6 +131,7 @@ def _take_scenario(request: IntakeRequest, nursery: Nursery) -> IntakeAnswer:
     unpacked = request.folder / "unpacked"
     unpacked.mkdir()
     unpack(request.upload, unpacked)
+    check_unpacked(unpacked, request.upload.stat().st_size)
     scenario = _read_scenario(unpacked, request.name)
     signals = signals_of(scenario, nursery)
     manifest = uploaded_manifest(scenario, signals)
@@ -136,7 +139,14 @@ def _take_scenario(request: IntakeRequest, nursery: Nursery) -> IntakeAnswer:
     scenario.write(layout.scenario)
     layout.states.mkdir()
     layout.index.touch()
-    layout.manifest.write_text(manifest.model_dump_json(indent=2) + "\n")
+    text = manifest.model_dump_json(indent=2) + "\n"
+    if len(text) > _MAX_MANIFEST_CHARS:
+        raise ScenarioError(
+            f"its signals have more than {_MAX_MANIFEST_CHARS} characters of programs and lanes; "
+            "cut the network to the signals that are decided",
+            "too_large",
+        )
+    layout.manifest.write_text(text)
     shutil.rmtree(unpacked)
     return IntakeAnswer(manifest=manifest)
 
@@ -155,7 +165,8 @@ def _read_scenario(folder: Path, name: str | None) -> Scenario:
 
 def _take_state(request: IntakeRequest, nursery: Nursery) -> IntakeAnswer:
     assert request.dataset is not None, "a state belongs to a scenario"  # noqa: S101
-    state = read_foreign_state(request.upload.read_bytes(), request.max_state_bytes)
+    given = request.upload.read_bytes()
+    state = read_foreign_state(given, min(request.max_state_bytes, most_bytes(len(given))))
     layout, manifest = DatasetLayout(request.dataset), read_manifest(request.dataset)
     draft = request.folder / "state.xml"
     scenario = layout.scenario.resolve()

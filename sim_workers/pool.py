@@ -17,6 +17,7 @@ from typing import Any
 
 import ray
 import structlog
+from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from shared.errors import (
@@ -43,6 +44,7 @@ a turn; enough that calls, of about a millisecond, cost little. Longer ones coun
 _MAX_ATTEMPTS = 3
 _SUPERVISE_EVERY_S = 1.0
 _FAREWELL_S = 5.0
+_LOOPBACK = "127.0.0.1"
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
 _ANY_PURPOSE = Purpose()
@@ -352,11 +354,16 @@ def _start_ray(settings: PoolSettings) -> None:
     if settings.ray_address is not None:
         ray.init(address=settings.ray_address, log_to_driver=False)
         return
+    # Ray offers its ports to everybody unless it is told, in the way of desktop systems, that there
+    # is one machine only. Nobody else is to use this one: it runs whatever it is sent.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
     ray.init(
         num_cpus=settings.workers or os.cpu_count(),
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=_OBJECT_STORE_BYTES,
+        _node_ip_address=_LOOPBACK,
     )
 
 

@@ -181,7 +181,7 @@ class StateStore:
 
     Args:
         states: What is known from the begin.
-        more: Asked for states that have come since, where an unknown one is asked for.
+        more: Asked for states that have come since, by :meth:`look_again`.
 
     Raises:
         DatasetError: ``conflicting_state``.
@@ -240,12 +240,16 @@ class StateStore:
         return found
 
     def find(self, state_id: str) -> StoredState | None:
-        """The state of that id, if there is one, be it a new one."""
-        found = self._states.get(state_id)
-        if found is None:
-            self.add(self._more())
-            found = self._states.get(state_id)
-        return found
+        """The state of that id, if it is known; new ones are after :meth:`look_again`."""
+        return self._states.get(state_id)
+
+    def knows(self, state_id: str) -> bool:
+        """Whether there is a state of that id, as far as is known."""
+        return state_id in self._states
+
+    def look_again(self) -> None:
+        """Takes in what has come since; may take a while."""
+        self.add(self._more())
 
     def add(self, states: Iterable[StoredState]) -> bool:
         """Takes states in that have come since, and tells whether any was new.

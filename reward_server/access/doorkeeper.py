@@ -5,9 +5,11 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
+import structlog
 from pydantic import SecretStr
 
 from reward_server.access.callers import ANYONE, OPERATOR_NAME, SCOPES, Caller
+from reward_server.access.closure import Closure
 from reward_server.access.keys import ApiKey, digest_of, is_same, key_id_of
 from shared.errors import Unauthorized
 
@@ -17,6 +19,7 @@ _OPERATOR = Caller(OPERATOR_NAME, SCOPES)
 _NOBODY = digest_of("")
 """What a key is compared with where there is none of its id; no key of that form has it."""
 _Found = TypeVar("_Found")
+_LOG = structlog.get_logger("reward_server")
 
 
 class KeyRecords(Protocol):
@@ -35,6 +38,7 @@ class Doorkeeper:
     Args:
         records: Where keys are looked up.
         operator_key: A key with every scope that is on no record: ``GREENFORK_SERVER_API_KEY``.
+        closure: Where it is remembered that there was a key; None: nowhere but on record.
         remember_s: Seconds for which a look-up stands; after so long a revoked key is refused.
         max_remembered: Keys that are remembered, and as many ids that there are none of.
         clock: Seconds, never going back.
@@ -44,6 +48,7 @@ class Doorkeeper:
         self,
         records: KeyRecords,
         operator_key: SecretStr | None,
+        closure: Closure | None = None,
         remember_s: float = 5.0,
         max_remembered: int = 1024,
         clock: Callable[[], float] = time.monotonic,
@@ -54,7 +59,8 @@ class Doorkeeper:
         )
         self._found: _Memory[ApiKey | None] = _Memory(remember_s, max_remembered, clock)
         self._has_keys: _Memory[bool] = _Memory(remember_s, 1, clock)
-        self._is_locked = operator_key is not None
+        self._closure = closure
+        self._is_locked = operator_key is not None or (closure is not None and closure.is_set())
 
     async def admit(self, given: str | None) -> Caller:
         """The caller who sends this key.
@@ -83,7 +89,18 @@ class Doorkeeper:
         """
         if not self._is_locked:
             self._is_locked = await self._has_keys.get("", self._any)
+            if self._is_locked:
+                self._remember()
         return self._is_locked
+
+    async def has_lost_keys(self) -> bool:
+        """Whether the service had keys, and its database has never had any.
+
+        Raises:
+            LedgerError: The keys cannot be looked up.
+        """
+        was_closed = self._closure is not None and self._closure.is_set()
+        return was_closed and self._operator is None and not await self._records.has_any()
 
     async def _holder(self, given: str) -> Caller | None:
         if self._operator is not None and is_same(given, self._operator):
@@ -94,6 +111,14 @@ class Doorkeeper:
         key = await self._found.get(key_id, self._records.find)
         is_right = is_same(given, _NOBODY if key is None else key.digest)
         return key.caller() if key is not None and is_right else None
+
+    def _remember(self) -> None:
+        if self._closure is None:
+            return
+        try:
+            self._closure.set()
+        except OSError as exc:  # a full disk must not let anybody in, or keep anybody out
+            _LOG.warning("closure_not_remembered", path=str(self._closure.path), reason=str(exc))
 
     async def _any(self, _: str) -> bool:
         return await self._records.has_any()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from reward_server.access.closure import Closure
 from reward_server.access.key_store import KeyStore
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
@@ -20,7 +21,9 @@ async def refuse_exposure(settings: ServerSettings) -> None:
             that would have it cannot be opened.
         LedgerError: The keys cannot be looked up.
     """
-    if settings.is_sheltered or await _has_keys(settings.database()):
+    if settings.is_sheltered or Closure(settings.data_dir).is_set():
+        return
+    if await _has_keys(settings.database()):
         return
     raise ConfigError(
         f"host (GREENFORK_SERVER_HOST): {settings.host} can be reached from elsewhere: make a key "

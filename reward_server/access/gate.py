@@ -12,16 +12,21 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from reward_server.access.callers import Scope, caller_of
+from reward_server.access.callers import ANYONE, Scope, caller_of
 from reward_server.access.doorkeeper import Doorkeeper
+from reward_server.access.origins import Origins
 from reward_server.problems import respond_error
-from shared.errors import Forbidden, GreenforkError
+from shared.errors import Forbidden, GreenforkError, InvalidRequest
 
 __all__ = ["BEARER", "OPEN_PATHS", "Gate", "check_scope", "requires"]
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json"})
+_PROBES = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = _PROBES | {"/metrics", "/docs", "/openapi.json"}
 """What needs no key: orchestrators, Prometheus and the pages that explain the service. They tell
 what the service is and how much it does, and nothing of what it was asked."""
+
+_MAX_PARAMETERS = 100
+"""Each that is wrong takes time, and more than these nothing here has."""
 
 BEARER = HTTPBearer(
     scheme_name="ApiKey",
@@ -36,19 +41,46 @@ class Gate:
     Whoever comes in stands in the scope, for :func:`reward_server.access.callers.caller_of`.
     """
 
-    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper, origins: Origins) -> None:
         self._app = app
         self._doorkeeper = doorkeeper
+        self._origins = origins
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Hands a request on, or refuses it."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "websocket":  # there are none here
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] == "http":
             try:
-                scope["greenfork.caller"] = await self._doorkeeper.admit(_token(scope))
+                await self._admit(scope)
             except GreenforkError as exc:
                 await respond_error(exc)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Connection) -> None:
+        """Finds out who calls, and refuses what strange websites send where no key is needed.
+
+        Raises:
+            Unauthorized: A key is needed.
+            LedgerError: The key cannot be looked up.
+            Forbidden: ``host_not_allowed``, ``origin_not_allowed``.
+            InvalidRequest: ``too_many_parameters``.
+        """
+        path = scope["path"]
+        if path in _PROBES:
+            return
+        is_open = path in OPEN_PATHS
+        caller = ANYONE if is_open else await self._doorkeeper.admit(_token(scope))
+        if not is_open:
+            scope["greenfork.caller"] = caller
+        if caller is ANYONE:
+            self._origins.check(Headers(scope=scope))
+        if scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
+            raise InvalidRequest(
+                f"the URL has more than {_MAX_PARAMETERS} parameters", "too_many_parameters"
+            )
 
 
 def requires(*needed: Scope) -> Any:  # noqa: ANN401  what FastAPI's own Depends() is typed as

@@ -17,6 +17,14 @@ from shared.surrogates import CompletionsModel
 __all__ = ["PolicyResponse", "VerifyAnswer", "VerifyRequest"]
 
 _FIELDS = frozenset({"state_id", "tls_id", "decision_kind"})
+_OURS = {
+    "reward",
+    "greenfork_status",
+    "greenfork_error_code",
+    "greenfork_invalid",
+    "greenfork_cached",
+    "greenfork_queue_veh",
+}
 
 
 class PolicyResponse(BaseModel):
@@ -66,6 +74,10 @@ class VerifyRequest(CompletionsModel):
         completion = _last_message(self.response.output)
         return self._situation().item(completion, extend_s)
 
+    def echo(self) -> bytes:
+        """What comes back as it came: all but what the answer says itself."""
+        return self.model_dump_json(exclude_unset=True, exclude=_OURS).encode()
+
     def _situation(self) -> Situation:
         metadata = self.verifier_metadata or {}
         if _FIELDS.isdisjoint(metadata) and not _FIELDS.isdisjoint(self.model_extra or {}):
@@ -88,22 +100,29 @@ class VerifyAnswer(BaseModel):
     """The mean queue after the decision; null of an invalid one."""
 
     @classmethod
-    def of(cls, request: VerifyRequest, result: ScoreResult) -> Self:
-        """The answer to a request with this result.
+    def of(cls, result: ScoreResult) -> Self:
+        """What is ours of the answer to a request with this result.
 
         Raises:
             RewardsMissing, InvalidRequest: See :func:`rewards_of`.
         """
         (reward,) = rewards_of([result])
-        ours = {
-            "reward": reward,
-            "greenfork_status": result.status,
-            "greenfork_error_code": result.error.code if result.error else None,
-            "greenfork_invalid": int(result.status == "invalid"),
-            "greenfork_cached": int(result.cached),
-            "greenfork_queue_veh": result.metrics.queue_veh if result.metrics else None,
-        }
-        return cls.model_validate(request.model_dump(exclude_unset=True) | ours)
+        return cls(
+            reward=reward,
+            greenfork_status=result.status,
+            greenfork_error_code=result.error.code if result.error else None,
+            greenfork_invalid=int(result.status == "invalid"),
+            greenfork_cached=int(result.cached),
+            greenfork_queue_veh=result.metrics.queue_veh if result.metrics else None,
+        )
+
+    def json_with(self, echo: bytes) -> bytes:
+        """The whole answer: the request again, which may be long, and then what is ours.
+
+        Args:
+            echo: :meth:`VerifyRequest.echo`; never empty, for a request has a response.
+        """
+        return echo[:-1] + b"," + self.model_dump_json().encode()[1:]
 
 
 def _last_message(output: list[JsonValue]) -> str:

@@ -5,9 +5,9 @@ Read from https://github.com/OpenRLHF/OpenRLHF/blob/3c3be6234e0cb353e76bb8019947
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, FailFast, Field, JsonValue, model_validator
 
 from reward_server.compat.certainty import rewards_of
 from shared.completion_items import Situation
@@ -37,10 +37,10 @@ class OpenRLHFRequest(CompletionsModel):
         },
     )
 
-    query: tuple[str, ...] = Field(min_length=1)
+    query: Annotated[tuple[str, ...], FailFast()] = Field(min_length=1)
     """Each prompt with its completion behind it, special tokens and all."""
-    prompts: tuple[str, ...]
-    labels: tuple[JsonValue, ...]
+    prompts: Annotated[tuple[str, ...], FailFast()]
+    labels: Annotated[tuple[JsonValue, ...], FailFast()]
     """What each prompt was about: JSON text or an object with state_id, tls_id, decision_kind."""
 
     @model_validator(mode="after")

@@ -14,18 +14,21 @@ from reward_server.jobs.cutting import Cut
 from reward_server.jobs.following import JobFollower
 from reward_server.jobs.housekeeping import Housekeeping
 from reward_server.jobs.intake import BodyForm, Intake, JobLimits
-from reward_server.jobs.job_store import JobStore, NewJob, Piece
+from reward_server.jobs.job_store import RESULT_BYTES, JobStore, NewJob, Piece
 from reward_server.jobs.leases import JobLeases
 from reward_server.jobs.records import Job
 from reward_server.jobs.runner import JobRunner
+from reward_server.reading.reader import BodyReader
 from reward_server.scoring import Scored, Scorer
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
+from reward_server.storage.disk import Disk
 from reward_server.telemetry import Telemetry
 from shared.errors import (
     GreenforkError,
     IdempotencyConflict,
     Overloaded,
+    StorageFull,
     UnknownJob,
 )
 from shared.jobs import JobPage, JobSpec, JobView
@@ -52,6 +55,7 @@ class BulkJobs:
         intake: Intake,
         limits: JobLimits,
         housekeeping: Housekeeping,
+        disk: Disk,
     ) -> None:
         self.follower = JobFollower(store, runner, changes)
         self._store = store
@@ -60,6 +64,7 @@ class BulkJobs:
         self._intake = intake
         self._limits = limits
         self._housekeeping = housekeeping
+        self._disk = disk
         self._chores: asyncio.Task[None] | None = None
 
     @classmethod
@@ -70,10 +75,17 @@ class BulkJobs:
         scorer: Scorer,
         states: StateStore,
         telemetry: Telemetry,
+        reader: BodyReader,
+        disk: Disk,
     ) -> Self:
         """Wires the parts together, and has the jobs counted."""
         store, changes = JobStore(database), Changes()
-        limits = JobLimits(settings.max_jobs, settings.max_job_items, settings.max_body_bytes)
+        limits = JobLimits(
+            max_jobs=settings.max_jobs,
+            max_items=settings.max_job_items,
+            max_stored_bytes=settings.max_job_storage_mb << 20,
+            max_json_bytes=settings.max_body_bytes,
+        )
         bodies = Bodies(settings.data_dir, settings.max_job_bytes, settings.max_job_items)
         housekeeping = Housekeeping(store, settings.job_retention_days)
         telemetry.registry.register(housekeeping)
@@ -84,8 +96,8 @@ class BulkJobs:
 
         leases = JobLeases(database, uuid.uuid4().hex, _LEASE_S)
         runner = JobRunner(leases, scorer.score, changes, observe)
-        intake = Intake(bodies, states, limits)
-        return cls(store, runner, changes, intake, limits, housekeeping)
+        intake = Intake(bodies, states, limits, reader)
+        return cls(store, runner, changes, intake, limits, housekeeping, disk)
 
     async def start(self) -> None:
         """Takes up what was left unfinished.
@@ -141,15 +153,17 @@ class BulkJobs:
             UnknownSignal: An item names a signal that its state does not have.
             IdempotencyConflict: The key was used for something else.
             Overloaded: The caller has too many unfinished jobs.
+            StorageFull: The caller's jobs take all the room that is theirs, or the disk is full.
             LedgerError: There is no room for the body.
         """
         with ExitStack() as files:
-            cut = await self._intake.read(body, form, spec, files)
+            cut = await self._intake.read(caller.name, body, form, spec, files)
             if request_key is not None:
                 known = await self._store.find_sent(caller.name, request_key)
                 if known is not None:
                     return _same(known, cut).view(), False
             await self._refuse_if_too_many(caller)
+            await self._refuse_if_too_large(caller, cut)
             new = NewJob(caller.name, caller.weight, request_key, cut.digest, cut.spec, cut.items)
             job, is_new = await self._store.begin(new)
             if not is_new:  # another request was faster
@@ -204,6 +218,18 @@ class BulkJobs:
                 f"{unfinished} of your jobs are not finished, and no more may be",
                 "too_many_jobs",
                 _TOO_MANY_RETRY_AFTER_S,
+            )
+
+    async def _refuse_if_too_large(self, caller: Caller, cut: Cut) -> None:
+        """Counts finished jobs too: they stay until they are deleted, or old."""
+        size_bytes = cut.size_bytes + cut.items * RESULT_BYTES
+        self._disk.check(size_bytes)
+        stored_bytes = await self._store.stored_bytes(caller.name)
+        if stored_bytes + size_bytes > self._limits.max_stored_bytes:
+            raise StorageFull(
+                f"your jobs take {stored_bytes >> 20} MiB, this one takes {size_bytes >> 20} more, "
+                f"and all may take {self._limits.max_stored_bytes >> 20}; delete finished ones",
+                "too_many_job_bytes",
             )
 
     async def _keep(self, job: Job, cut: Cut) -> Job:

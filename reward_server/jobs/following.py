@@ -39,14 +39,14 @@ class JobFollower:
             is_following: Whether to wait for what is not there yet. It ends short where the job
                 fails, is deleted, or the gateway ends.
         """
-        size = await self._store.piece_items(job.job_id)
+        number, skipped = await self._store.locate(job.job_id, offset)
         while offset < job.items:
             ticket = self._changes.ticket(job.job_id)
-            number, skipped = divmod(offset, size)
             lines = await self._lines(job.job_id, number, is_following)
             if lines is not None:
                 yield b"\n".join(lines[skipped:]) + b"\n"
                 offset += len(lines) - skipped
+                number, skipped = number + 1, 0
                 continue
             if not is_following or self._changes.is_closed:
                 return

@@ -32,6 +32,7 @@ class Housekeeping(Collector):
         self._store = store
         self._retention_s = retention_days * _DAY_S
         self._totals = JobTotals({}, 0)
+        self._stored_bytes = 0
 
     async def run(self) -> None:
         """Does it until it is cancelled."""
@@ -54,6 +55,7 @@ class Housekeeping(Collector):
             deleted = await self._store.sweep(self._retention_s)
             if deleted:
                 _LOG.info("jobs_deleted", jobs=deleted)
+            self._stored_bytes = await self._store.all_bytes()
         self._totals = await self._store.totals()
 
     def collect(self) -> Iterable[Metric]:
@@ -62,6 +64,9 @@ class Housekeeping(Collector):
         for status in VISIBLE:
             jobs.add_metric([status], self._totals.by_status.get(status, 0))
         yield jobs
+        yield GaugeMetricFamily(
+            "greenfork_job_bytes", "Bytes of bulk jobs and their results.", self._stored_bytes
+        )
         yield GaugeMetricFamily(
             "greenfork_job_items_left",
             "Items of unfinished bulk jobs without a result.",

@@ -15,11 +15,13 @@ from reward_server.storage.database import Database
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.jobs import JobSpec
 
-__all__ = ["JobStore", "JobTotals", "NewJob", "Piece"]
+__all__ = ["RESULT_BYTES", "JobStore", "JobTotals", "NewJob", "Piece"]
 
 _STORING_LEASE_S = 30.0
 """For how long nothing of a job may be stored before it counts as given up."""
 _DELETED_TOGETHER = 100
+RESULT_BYTES = 100
+"""What a packed result takes, about."""
 
 
 @dataclass(frozen=True)
@@ -164,11 +166,32 @@ class JobStore:
         async with self._database.read() as connection:
             return await connection.scalar(select(func.count()).where(is_open)) or 0
 
-    async def piece_items(self, job_id: str) -> int:
-        """Items of each piece but the last; at least 1."""
-        query = select(JOB_CHUNKS.c.items_count).where(_is_piece(job_id, 0))
+    async def stored_bytes(self, caller: str) -> int:
+        """What a caller's jobs take: items, results, and what the results will take at least."""
+        size = func.length(JOB_CHUNKS.c["items"]) + func.coalesce(
+            func.length(JOB_CHUNKS.c.results), JOB_CHUNKS.c.items_count * RESULT_BYTES
+        )
+        query = select(func.sum(size)).join(JOBS, JOBS.c.job_id == JOB_CHUNKS.c.job_id)
         async with self._database.read() as connection:
-            return await connection.scalar(query) or 1
+            return int(await connection.scalar(query.where(JOBS.c.caller == caller)) or 0)
+
+    async def all_bytes(self) -> int:
+        """What all jobs take."""
+        results = func.coalesce(func.length(JOB_CHUNKS.c.results), 0)
+        query = select(func.sum(func.length(JOB_CHUNKS.c["items"]) + results))
+        async with self._database.read() as connection:
+            return int(await connection.scalar(query) or 0)
+
+    async def locate(self, job_id: str, offset: int) -> tuple[int, int]:
+        """In which piece an item is, and how many items of that piece come before it."""
+        sizes = select(JOB_CHUNKS.c.number, JOB_CHUNKS.c.items_count)
+        query = sizes.where(JOB_CHUNKS.c.job_id == job_id).order_by(JOB_CHUNKS.c.number)
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                if offset < row.items_count:
+                    return row.number, offset
+                offset -= row.items_count
+        return 0, 0
 
     async def results(self, job_id: str, number: int) -> list[bytes] | None:
         """The lines of one piece's results; None where there are none (yet)."""
@@ -196,6 +219,7 @@ class JobStore:
                 )
         async with self._database.begin() as connection:
             await connection.execute(delete(JOBS).where(JOBS.c.job_id == job_id))
+        await self._database.give_back()
 
     async def sweep(self, retention_s: float) -> int:
         """Deletes what nobody needs any more.

@@ -5,11 +5,13 @@ A gateway that lost a job without noticing does no harm: what it computes is wha
 computes, and only the owner's results are taken, once.
 """
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Update, func, select, update
 
+from reward_server.breath import Breath
 from reward_server.jobs.pieces import pack, unpack
 from reward_server.jobs.records import Job, database_clock, read_job
 from reward_server.storage.database import Database
@@ -115,7 +117,11 @@ class JobLeases:
         )
         async with self._database.read() as connection:
             packed = await connection.scalar(query)
-        return tuple(map(ScoreItem.model_validate_json, unpack(packed) if packed else ()))
+        items, breath = [], Breath()
+        for line in unpack(packed) if packed else ():
+            items.append(ScoreItem.model_validate_json(line))
+            await breath.taken()
+        return tuple(items)
 
     async def finish_piece(
         self, job_id: str, number: int, results: list[bytes], counts: Counts
@@ -127,7 +133,7 @@ class JobLeases:
         Returns:
             The job as it is then, finished with its last piece; None where it is another's.
         """
-        packed = pack(results)
+        packed = await asyncio.to_thread(pack, results)
 
         async def write() -> Job | None:
             return await self._finish_piece(job_id, number, packed, counts)

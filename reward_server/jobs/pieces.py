@@ -3,10 +3,12 @@
 import zlib
 from collections.abc import Sequence
 
-__all__ = ["PIECE_ITEMS", "pack", "unpack"]
+__all__ = ["PIECE_BYTES", "PIECE_ITEMS", "pack", "unpack"]
 
 PIECE_ITEMS = 256
 """Items of a piece, at most. Results are recorded, and told, a piece at a time."""
+PIECE_BYTES = 500_000
+"""A piece ends with the item that brings it to so many bytes: it is read in one stretch."""
 
 _FAST = 1
 

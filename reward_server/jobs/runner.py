@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from reward_server.answers import Answer
+from reward_server.breath import Breath
 from reward_server.jobs.changes import Changes
 from reward_server.jobs.leases import JobLeases
 from reward_server.jobs.pace import Pace
@@ -239,10 +240,10 @@ class JobRunner:
     async def _record(self, piece: BegunPiece) -> None:
         answers = [piece.answers[position] for position in range(len(piece.items))]
         pairs = zip(piece.items, answers, strict=True)
-        lines = [
-            JobResult.of(answer.result(item.id)).model_dump_json().encode()
-            for item, answer in pairs
-        ]
+        lines, breath = [], Breath()
+        for item, answer in pairs:
+            lines.append(JobResult.of(answer.result(item.id)).model_dump_json().encode())
+            await breath.taken()
         counts = _counts(answers, piece.rollouts)
         job_id = piece.owned.job.job_id
         async with self._recording:

@@ -1,22 +1,22 @@
 """``POST /compat/…``: the rewards of ``/v1/score`` in other trainers' own protocols."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from reward_server.access.callers import caller_of
 from reward_server.access.gate import requires
 from reward_server.compat.nemo_gym import VerifyAnswer, VerifyRequest
 from reward_server.compat.openrlhf import OpenRLHFAnswer, OpenRLHFRequest
 from reward_server.compat.slime import SlimeAnswer, SlimeRequest
+from reward_server.content import check_is_json
 from reward_server.problems import documented
+from reward_server.reading.documents import Document, Form
 from reward_server.routes.scored import scored_for
-from reward_server.services import ServicesDep
-from shared.errors import InvalidRequest
+from reward_server.services import Services, ServicesDep
 from shared.trainer_terms import TrainerTerms
-from shared.validation import request_error
 
 __all__ = ["BODIES", "router"]
 
@@ -26,7 +26,6 @@ BODIES = (OpenRLHFRequest, SlimeRequest, VerifyRequest)
 router = APIRouter(prefix="/compat", tags=["other trainers"], dependencies=[requires("score")])
 
 _PROBLEMS = documented(400, 401, 403, 404, 408, 413, 422, 503, 504)
-_Body = TypeVar("_Body", bound=BaseModel)
 Terms = Annotated[TrainerTerms, Query()]
 
 
@@ -36,17 +35,10 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
-def _reading(model: type[_Body]) -> Callable[[Request], Awaitable[_Body]]:
-    async def read(request: Request) -> _Body:
-        if "json" not in request.headers.get("content-type", ""):
-            wanted = "send the body with `Content-Type: application/json`"
-            raise InvalidRequest(wanted, "unsupported_content_type")
-        try:
-            return model.model_validate_json(await request.body())
-        except ValidationError as exc:
-            raise request_error(exc.errors()) from exc
-
-    return read
+async def _read(request: Request, services: Services, form: Form, terms: TrainerTerms) -> Document:
+    check_is_json(request)
+    body, caller = await request.body(), caller_of(request)
+    return await services.reader.read(form, body, caller.name, terms.extend_s)
 
 
 def _json(answer: BaseModel) -> Response:
@@ -62,12 +54,12 @@ def _json(answer: BaseModel) -> Response:
 )
 async def openrlhf(
     request: Request,
-    body: Annotated[OpenRLHFRequest, Depends(_reading(OpenRLHFRequest))],
     terms: Terms,
     services: ServicesDep,
 ) -> Response:
     """For `--reward.remote_url`. All rewards, or an error: never a number in a reward's place."""
-    scored = await scored_for(request, services, terms.request(body.items(terms.extend_s)))
+    document = await _read(request, services, "openrlhf", terms)
+    scored = await scored_for(request, services, terms.request(document.items))
     return _json(OpenRLHFAnswer.of(scored.response.results))
 
 
@@ -80,12 +72,12 @@ async def openrlhf(
 )
 async def slime(
     request: Request,
-    body: Annotated[SlimeRequest, Depends(_reading(SlimeRequest))],
     terms: Terms,
     services: ServicesDep,
 ) -> Response:
     """For `--rm-type remote_rm --rm-url … --reward-key reward`. A reward, or an error."""
-    scored = await scored_for(request, services, terms.request([body.item(terms.extend_s)]))
+    document = await _read(request, services, "slime", terms)
+    scored = await scored_for(request, services, terms.request(document.items))
     return _json(SlimeAnswer.of(scored.response.results[0]))
 
 
@@ -98,10 +90,11 @@ async def slime(
 )
 async def nemo_gym(
     request: Request,
-    body: Annotated[VerifyRequest, Depends(_reading(VerifyRequest))],
     terms: Terms,
     services: ServicesDep,
 ) -> Response:
     """What a resources server's `/verify` is. The request again with a reward, or an error."""
-    scored = await scored_for(request, services, terms.request([body.item(terms.extend_s)]))
-    return _json(VerifyAnswer.of(body, scored.response.results[0]))
+    document = await _read(request, services, "nemo_gym", terms)
+    scored = await scored_for(request, services, terms.request(document.items))
+    answer = VerifyAnswer.of(scored.response.results[0])
+    return Response(answer.json_with(document.echo), media_type="application/json")

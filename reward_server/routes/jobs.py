@@ -6,20 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.requests import ClientDisconnect
 
 from reward_server.access.callers import caller_of
 from reward_server.access.gate import requires
+from reward_server.content import media_type
 from reward_server.jobs.intake import BodyForm
 from reward_server.problems import documented
+from reward_server.reading.documents import read_model
 from reward_server.requests import notes_of
 from reward_server.routes.examples import SCORE_REQUESTS
 from reward_server.services import ServicesDep
-from shared.errors import ClientGone, InvalidRequest
+from shared.errors import ClientGone, InvalidRequest, RequestError
 from shared.jobs import JobPage, JobSpec, JobView
-from shared.validation import request_error
 
 __all__ = ["PATH", "router"]
 
@@ -73,7 +73,7 @@ JobId = Annotated[str, Path(max_length=64, examples=[_JOB_ID])]
     responses={
         200: {"model": JobView, "description": "The job that was sent under this key before."},
         202: {"headers": _LOCATION},
-        **documented(400, 401, 403, 404, 408, 409, 413, 422, 503),
+        **documented(400, 401, 403, 404, 408, 409, 413, 422, 503, 507),
     },
     openapi_extra={"requestBody": _BODY, "parameters": [_KEY_HEADER]},
 )
@@ -207,7 +207,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
 
 
 def _form(request: Request) -> BodyForm:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given = media_type(request)
     if given not in _FORMS:
         raise InvalidRequest(
             f"send the body as {', '.join(f'`{known}`' for known in _FORMS)}",
@@ -222,10 +222,9 @@ def _spec(text: str | None, form: BodyForm) -> JobSpec:
     if form == "json":
         raise InvalidRequest("spec: it goes with a file; a JSON body holds the reward itself")
     try:
-        return JobSpec.model_validate_json(text)
-    except ValidationError as exc:
-        error = request_error(exc.errors())
-        raise InvalidRequest(f"spec: {error.message}", error.code) from exc
+        return read_model(JobSpec, text.encode())
+    except RequestError as exc:
+        raise InvalidRequest(f"spec: {exc.message}", exc.code) from exc
 
 
 def _request_key(request: Request) -> str | None:

@@ -1,15 +1,17 @@
 """``GET /v1/states/{state_id}/outcomes``."""
 
+import asyncio
 from time import perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 
 from reward_server.access.callers import caller_of
 from reward_server.access.gate import requires
 from reward_server.problems import documented
 from reward_server.requests import notes_of, while_connected
-from reward_server.routes.examples import STATE_ID
+from reward_server.routes.states import StateIdPath
 from reward_server.services import ServicesDep
 from shared.errors import InvalidRequest
 from shared.outcomes import OutcomesQuery, OutcomesResponse
@@ -24,20 +26,23 @@ router = APIRouter(tags=["states"], dependencies=[requires("score")])
     "/v1/states/{state_id}/outcomes",
     summary="Roll every legal decision out",
     response_description="Every legal decision of one kind, the best first.",
+    response_model=OutcomesResponse,
     responses=documented(401, 403, 404, 422, 503, 504),
 )
 async def outcomes(
     request: Request,
     services: ServicesDep,
-    state_id: Annotated[str, Path(examples=[STATE_ID])],
+    state_id: StateIdPath,
     query: Annotated[OutcomesQuery, Query()],
-) -> OutcomesResponse:
+) -> Response:
     """What each decision leads to, and how much worse it is than the best one.
 
     The outcomes are those that scoring gives and keeps. One that could not be computed is `failed`
     with `reward: null`; the others are ranked without it.
     """
-    choice = services.explorer.choice(state_id, query)
+    await services.newcomers.meet([state_id])
+    # Every signal's decisions may have to be counted: in a thread, so that others have their turns.
+    choice = await asyncio.to_thread(services.explorer.choice, state_id, query)
     load, limit = len(choice.decisions), services.settings.max_items
     if load > limit:
         raise InvalidRequest(
@@ -54,4 +59,4 @@ async def outcomes(
     services.telemetry.count_outcomes(explored.response.outcomes)
     services.telemetry.count_fetched(explored.fetched)
     notes.add_counts(explored.response.counts, explored.fetched, perf_counter() - begin_s)
-    return explored.response
+    return Response(explored.response.model_dump_json(), media_type="application/json")

@@ -2,18 +2,17 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 from starlette.routing import Route
 
+from reward_server.access.callers import caller_of
 from reward_server.access.gate import BEARER, check_scope
+from reward_server.content import check_is_json
 from reward_server.problems import documented
 from reward_server.requests import notes_of
 from reward_server.routes.examples import SCORE_REQUESTS
 from reward_server.routes.scored import scored_for
 from reward_server.services import services_of
-from shared.errors import InvalidRequest
 from shared.scoring import ScoreRequest, ScoreResponse
-from shared.validation import request_error
 
 __all__ = ["direct_route", "router"]
 
@@ -61,10 +60,8 @@ cached answer. It stands before the router's, which documents it."""
 
 async def _read(request: Request) -> ScoreRequest:
     """The batch in a request's body, straight from the bytes, without Python's own JSON."""
-    if "json" not in request.headers.get("content-type", ""):
-        wanted = "send the body with `Content-Type: application/json`"
-        raise InvalidRequest(wanted, "unsupported_content_type")
-    try:
-        return ScoreRequest.model_validate_json(await request.body())
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc
+    check_is_json(request)
+    body, caller = await request.body(), caller_of(request)
+    terms = (await services_of(request).reader.read("score", body, caller.name)).terms
+    assert terms is not None, "a batch says its terms"  # noqa: S101
+    return terms

@@ -5,10 +5,10 @@ from time import perf_counter
 from fastapi import Request
 
 from reward_server.access.callers import caller_of
+from reward_server.reading.documents import load_of, refuse_too_many
 from reward_server.requests import notes_of, while_connected
 from reward_server.scoring import Scored
 from reward_server.services import Services
-from shared.errors import InvalidRequest
 from shared.scoring import ScoreRequest
 
 __all__ = ["scored_for"]
@@ -30,14 +30,15 @@ async def scored_for(request: Request, services: Services, body: ScoreRequest) -
         UnknownSignal: An item names a signal that its state does not have.
         DeadlineExceeded: Not one item was done in time.
     """
-    load = _load(body, services.settings.max_items)
+    refuse_too_many(len(body.items), body, services.settings.max_items)
+    load = load_of(len(body.items), body)
     caller, notes = caller_of(request), notes_of(request)
     notes.fields.update(
         items=len(body.items), reward=body.reward.name, horizon_s=body.reward.horizon_s
     )
     begin_s = perf_counter()
     with services.admission.admitted(caller, load):
-        scored = services.scorer.recall(body)
+        scored = await services.scorer.recall(body)
         if scored is None:
             work = services.scorer.score(body, caller.calls(), notes.request_id)
             scored = await while_connected(request, work)
@@ -45,20 +46,3 @@ async def scored_for(request: Request, services: Services, body: ScoreRequest) -
     services.telemetry.count_fetched(scored.fetched, scored.hot_hits)
     notes.add_counts(scored.counts, scored.fetched, perf_counter() - begin_s)
     return scored
-
-
-def _load(body: ScoreRequest, limit: int) -> int:
-    """How many items the request counts for: each once a seed.
-
-    Raises:
-        InvalidRequest: ``too_many_items``.
-    """
-    seeds = len(body.reward.seeds or (None,))
-    load = len(body.items) * seeds
-    if load > limit:
-        times = f" times {seeds} seeds" if seeds > 1 else ""
-        raise InvalidRequest(
-            f"items: {len(body.items)}{times} are more than the {limit} that one request may hold",
-            "too_many_items",
-        )
-    return load

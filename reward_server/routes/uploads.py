@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
+from reward_server.access.callers import caller_of
 from reward_server.access.gate import requires
 from reward_server.problems import documented
 from reward_server.requests import notes_of
@@ -25,8 +26,8 @@ _CREATED = 201
 _BINARY = {
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 }
-_REFUSALS = documented(401, 403, 413, 422, 503)
-_STATE_REFUSALS = documented(401, 403, 404, 409, 413, 422, 503)
+_REFUSALS = documented(401, 403, 408, 413, 422, 503, 507)
+_STATE_REFUSALS = documented(401, 403, 404, 408, 409, 413, 422, 503, 507)
 
 
 @router.put(
@@ -54,7 +55,7 @@ async def put_scenario(
     Options that write, listen or are not known to be harmless are left out, and listed. The same
     content is the same scenario, so that repeating it is harmless.
     """
-    view = await services.uploads.take_scenario(_body(request), name)
+    view = await services.uploads.take_scenario(_body(request), name, caller_of(request).name)
     notes_of(request).fields.update(scenario_id=view.scenario_id, created=view.created)
     response.status_code = _CREATED if view.created else response.status_code
     return view
@@ -85,7 +86,9 @@ async def put_state(
     `"restore": "unverified"`.
     """
     origin = StateOrigin(scenario, seed, scale)
-    view, created = await services.uploads.take_state(_body(request), origin)
+    view, created = await services.uploads.take_state(
+        _body(request), origin, caller_of(request).name
+    )
     notes_of(request).fields.update(state_id=view.state_id, created=created)
     response.status_code = _CREATED if created else response.status_code
     return view

@@ -5,6 +5,7 @@ is in :mod:`reward_server.storage.sqlite`.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -23,7 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from reward_server.storage.connections import Connections
 from reward_server.storage.schema import migrate
-from reward_server.storage.sqlite import DRIVER_OPTIONS, FOR_WRITING, connect, prepare
+from reward_server.storage.sqlite import (
+    DRIVER_OPTIONS,
+    FOR_WRITING,
+    connect,
+    make_shrinkable,
+    prepare,
+    shrink,
+)
 from reward_server.storage.urls import display_name, failure_reason
 from shared.errors import ConfigError, LedgerError
 
@@ -38,6 +46,10 @@ _POOL: dict[str, Any] = {
     "pool_timeout": 15.0,
     "hide_parameters": True,
 }
+
+
+_PAGES_TOGETHER = 2000
+"""Pages that are given back in one transaction: in SQLite nobody else can write meanwhile."""
 
 
 class _ConnectionLost(LedgerError):
@@ -79,6 +91,8 @@ class Database:
         self._make_folder()
         try:
             await asyncio.to_thread(self._migrate)
+            if self.dialect == "sqlite":
+                await asyncio.to_thread(make_shrinkable, Path(str(self._url.database)))
         except SQLAlchemyError as exc:
             raise ConfigError(
                 f"cannot open the database {self.name}: {failure_reason(exc, self._url)} "
@@ -118,6 +132,24 @@ class Database:
             async with self._connections.transaction(self._engine) as connection:
                 yield connection
 
+    async def give_back(self) -> None:
+        """Gives the room of what was deleted back to the disk, some at a time.
+
+        PostgreSQL does that by itself.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        if self.dialect != "sqlite":
+            return
+        path, is_more = Path(str(self._url.database)), True
+        try:
+            while is_more:
+                async with self._turn:
+                    is_more = await asyncio.to_thread(shrink, path, _PAGES_TOGETHER)
+        except sqlite3.Error as exc:
+            raise LedgerError(f"the database {self.name} failed: {exc}") from exc
+
     async def retried(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
         """Does work again, once, where its connection was lost.
 
@@ -141,11 +173,12 @@ class Database:
     def _make_folder(self) -> None:
         if self.dialect != "sqlite":
             return
-        folder = Path(str(self._url.database)).parent
+        path = Path(str(self._url.database))
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # SQLite gives what it makes beside it the same mode
         except OSError as exc:
-            raise ConfigError(f"cannot make {folder}: {exc.strerror}") from exc
+            raise ConfigError(f"cannot make {path}: {exc.strerror}") from exc
 
     def _open(self) -> AsyncEngine:
         if self.dialect == "postgresql":

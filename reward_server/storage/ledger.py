@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import select
 
+from reward_server.breath import Breath
 from reward_server.storage.database import Database
 from reward_server.storage.lookups import Lookups
 from reward_server.storage.tables import OUTCOMES
@@ -58,8 +59,12 @@ class Ledger:
         Raises:
             LedgerError: The database cannot be read, or one of the outcomes is damaged.
         """
-        found = await self._lookups.find(keys)
-        return {key: self._metrics(text) for key, text in found.items()}
+        known: dict[str, Metrics] = {}
+        breath = Breath()
+        for key, text in (await self._lookups.find(keys)).items():
+            known[key] = self._metrics(text)
+            await breath.taken()
+        return known
 
     async def put_many(self, entries: Sequence[Entry]) -> None:
         """Records outcomes, in one transaction. What is known already stays as it is.

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import aiosqlite
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
-__all__ = ["DRIVER_OPTIONS", "FOR_WRITING", "connect", "prepare"]
+__all__ = ["DRIVER_OPTIONS", "FOR_WRITING", "connect", "make_shrinkable", "prepare", "shrink"]
 
 FOR_WRITING = "greenfork_for_writing"
 """The execution option of connections whose transactions may write."""
@@ -20,6 +20,11 @@ DRIVER_OPTIONS = {"isolation_level": None}
 
 _BUSY_TIMEOUT_MS = 10_000
 _WAL_RETRY_S = 0.01
+_WAL_BYTES = 64 * 2**20
+"""What is left of the write-ahead log when all of it has been taken over into the database."""
+_INCREMENTAL = 2
+_REWRITTEN_BYTES = 2**30
+"""A larger file of an older release is left as it is: rewriting it takes minutes."""
 
 
 async def connect(path: Path) -> aiosqlite.Connection:
@@ -35,6 +40,34 @@ def prepare(engine: Engine) -> None:
     """Lets every connection of an engine wait for locks, and begin its transactions rightly."""
     event.listen(engine, "connect", _tune)
     event.listen(engine, "begin", _begin)
+
+
+def make_shrinkable(path: Path) -> None:
+    """Has a file of an older release give back the room of what is deleted, from now on.
+
+    Rewrites it, once, where it is not too large and nobody else uses it.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+        if mode or path.stat().st_size > _REWRITTEN_BYTES:
+            return
+        connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+        with suppress(sqlite3.OperationalError):  # somebody uses it, or the disk is full
+            connection.execute("VACUUM")
+
+
+def shrink(path: Path, pages: int) -> bool:
+    """Gives so many free pages of a file back to the disk; tells whether there are more.
+
+    As a script: a statement that has no rows makes one step only, which frees one page.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        (before,) = connection.execute("PRAGMA freelist_count").fetchone()
+        connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+        (after,) = connection.execute("PRAGMA freelist_count").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    return bool(0 < after < before)
 
 
 class _Connection(aiosqlite.Connection):
@@ -56,7 +89,9 @@ def _tune(connection: DBAPIConnection, _record: object) -> None:
     """Readers beside one writer, and no failure only because another writes just now."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")  # of a file that has no tables yet
     _use_wal(cursor)
+    cursor.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
 

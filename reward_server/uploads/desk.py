@@ -14,9 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_server.slots import FairSlots
 from reward_server.uploads.intake import look_at
+from reward_server.uploads.quota import UploadQuota, size_of
 from shared.dataset import DatasetLayout, Manifest
-from shared.errors import ConflictingState, Overloaded, UnknownScenario
+from shared.errors import ConflictingState, UnknownScenario
 from shared.states import StateRecord, StateView
 from shared.uploads import ScenarioView
 from sim_workers.intake import IntakeRequest
@@ -29,7 +31,6 @@ _SCENARIO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}-[0-9a-f]{12}")
 _INCOMING = ".incoming"
 _TIMEOUT_S = 120.0
 _AT_A_TIME = 2
-_MAX_WAITING = 16
 _STALE_S = 3600.0
 """What is older in the folder of what comes in was left by a gateway that was killed."""
 
@@ -54,55 +55,67 @@ class _Parcel:
 
 
 class UploadDesk:
-    """Takes scenarios and states in, one or two at a time.
+    """Takes scenarios and states in, two at a time, and one of a caller.
 
     Args:
         folder: Where they are kept; made when the first one comes.
         store: Told of each new state.
+        quota: Says what fits.
     """
 
-    def __init__(self, folder: Path, store: StateStore) -> None:
+    def __init__(self, folder: Path, store: StateStore, quota: UploadQuota) -> None:
+        self._quota = quota
         self._folder = folder
         self._store = store
-        self._slots = asyncio.Semaphore(_AT_A_TIME)
-        self._parcels = 0
+        self._slots = FairSlots(_AT_A_TIME)
 
-    async def take_scenario(self, body: AsyncIterable[bytes], name: str | None) -> ScenarioView:
+    async def take_scenario(
+        self, body: AsyncIterable[bytes], name: str | None, caller: str
+    ) -> ScenarioView:
         """Takes an archive of a scenario in.
 
         Args:
             body: A zip or a gzipped tar.
             name: For one that was normalised before, as a dataset's is: the scenario's name.
+            caller: Whose it is; callers take turns.
 
         Raises:
             InvalidRequest: It is refused; the code says why.
-            Overloaded: Too many uploads are under way.
+            StorageFull: It does not fit.
         """
+        self._quota.check(caller, 0)
         async with self._received(body) as parcel:
             request = IntakeRequest(upload=parcel.file, folder=parcel.folder, name=name)
-            async with self._slots:
+            async with self._slots.held(caller):
                 manifest = (await look_at(request, _TIMEOUT_S)).manifest
             assert manifest is not None, "a scenario has a manifest"  # noqa: S101
             target = self._folder / manifest.scenario.scenario_id
+            size = await asyncio.to_thread(size_of, parcel.folder)
+            if not await asyncio.to_thread(target.exists):
+                self._quota.check(caller, size)
             created = await asyncio.to_thread(place_scenario, parcel.folder, target)
+            if created:
+                await asyncio.to_thread(self._quota.add, caller, target.name, size)
         return _scenario_view(manifest, created)
 
     async def take_state(
-        self, body: AsyncIterable[bytes], origin: StateOrigin
+        self, body: AsyncIterable[bytes], origin: StateOrigin, caller: str
     ) -> tuple[StateView, bool]:
         """Takes a state file in, and tells whether it was new.
 
         Args:
             body: What SUMO saved, perhaps gzipped.
             origin: What it is a state of.
+            caller: Whose it is; callers take turns.
 
         Raises:
             UnknownScenario: That was not uploaded.
             ConflictingState: The same file is known as a state of something else.
             InvalidRequest: It is refused; the code says why.
-            Overloaded: Too many uploads are under way.
+            StorageFull: It does not fit.
         """
         root = self._scenario_folder(origin.scenario_id)
+        self._quota.check(caller, 0, states=1)
         async with self._received(body) as parcel:
             request = IntakeRequest(
                 upload=parcel.file,
@@ -111,21 +124,42 @@ class UploadDesk:
                 seed=origin.seed,
                 scale=origin.scale,
             )
-            async with self._slots:
+            async with self._slots.held(caller):
                 record = (await look_at(request, _TIMEOUT_S)).record
             assert record is not None, "a state has a record"  # noqa: S101
+            await asyncio.to_thread(self._store.look_again)
+            record = self._told_apart(record, parcel.folder)
             known = self._store.find(record.state_id)
             if known is None:
                 draft = parcel.folder / f"{record.state_id}.xml"
+                size = await asyncio.to_thread(size_of, draft)
+                self._quota.check(caller, size, states=1)
                 known = await asyncio.to_thread(self._place, draft, record, root)
                 created = self._store.add([known])
+                if created:
+                    await asyncio.to_thread(self._quota.add, caller, record.state_id, size)
             else:
                 created = False
         _refuse_conflict(known.record, record)
         return known.view(), created
 
+    def _told_apart(self, record: StateRecord, folder: Path) -> StateRecord:
+        """A state whose plain id is taken by the same file of another scenario gets a longer one.
+
+        Otherwise whoever has somebody else's state could take its id first, under a scenario of
+        the same name.
+        """
+        known = self._store.find(record.state_id)
+        if known is None or known.record.scenario_id == record.scenario_id:
+            return record
+        _, _, rest = record.state_id.rpartition("@")
+        longer = record.model_copy(update={"state_id": f"{record.scenario_id}@{rest}"})
+        (folder / f"{record.state_id}.xml").rename(folder / f"{longer.state_id}.xml")
+        return longer
+
     def sweep(self) -> None:
-        """Removes what gateways that were killed have left half done."""
+        """Removes what gateways that were killed have left half done, and counts what is there."""
+        self._quota.count()
         for path in (self._folder / _INCOMING).glob("*"):
             if time.time() - path.stat().st_mtime > _STALE_S:
                 shutil.rmtree(path, ignore_errors=True)
@@ -149,9 +183,6 @@ class UploadDesk:
 
         Whoever sends is held to the limits of :mod:`reward_server.body_limit`.
         """
-        if self._parcels >= _MAX_WAITING:
-            raise Overloaded(f"{self._parcels} uploads are under way; ask again later", None, 5)
-        self._parcels += 1
         place = self._folder / _INCOMING / uuid.uuid4().hex
         parcel = _Parcel(place / "upload", place / "out")
         try:
@@ -161,7 +192,6 @@ class UploadDesk:
                     await asyncio.to_thread(file.write, chunk)
             yield parcel
         finally:
-            self._parcels -= 1
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
 
 

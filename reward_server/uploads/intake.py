@@ -45,7 +45,10 @@ async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
         answer = IntakeAnswer.model_validate_json(said)
     except ValidationError as exc:
         _LOG.warning("intake_died", status=process.returncode)
-        words = "the upload ended the process that looked at it; it takes too much memory"
+        words = (
+            f"the process that looked at the upload has ended {_ending(process.returncode)}; most "
+            "likely the upload takes too much memory, or makes SUMO fail"
+        )
         raise InvalidRequest(words, "too_much_work") from exc
     if answer.error is not None:
         raise InvalidRequest(answer.error.message, answer.error.code)
@@ -58,3 +61,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def _ending(status: int | None) -> str:
+    """How a process has ended, in words."""
+    if status is not None and status < 0:
+        return f"by {signal.Signals(-status).name}"
+    return f"with status {status}"

@@ -142,6 +142,7 @@ async def _serve(
         server.should_exit = True
         await serving
     await services.jobs.close()
+    await services.reader.close()
     await services.flights.close()
     await services.ledger.close()
     await database.close()

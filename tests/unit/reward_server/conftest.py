@@ -61,7 +61,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
             database,
         )
         transport = httpx.ASGITransport(create_app(services))
-        http = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+        http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         opened.append(Gateway(http, runner, services.ledger, services))
         return opened[-1]
 

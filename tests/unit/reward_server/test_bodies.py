@@ -85,7 +85,7 @@ async def test_too_much_and_too_slow(
 async def test_all_bodies_share_a_budget() -> None:
     """What does not fit beside others is refused with a time; afterwards it fits."""
     read, leave = asyncio.Event(), asyncio.Event()
-    limit = BodyLimit(reader(read, leave), LIMITS, lambda low, high: high)
+    limit = BodyLimit(reader(read, leave), LIMITS, rand=lambda low, high: high)
     first = asyncio.create_task(limit(scope_of(), parts(10), send))
     await read.wait()
     with pytest.raises(Overloaded) as caught:

@@ -37,7 +37,7 @@ async def http(tmp_path: Path, spans: InMemorySpanExporter) -> AsyncIterator[htt
     tracing = Tracing(provider, provider.shutdown)
     services = Services.of(load_settings({}), make_store(), FakeRunner(), database, tracing)
     transport = httpx.ASGITransport(create_app(services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
     await services.flights.close()
     await database.close()

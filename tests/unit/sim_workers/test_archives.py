@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ScenarioError
-from sim_workers.archives import ArchiveLimits, check_name, gunzip, unpack
+from sim_workers.archives import ArchiveLimits, check_name, check_unpacked, gunzip, unpack
 
 Files = list[tuple[str, bytes]]
 SMALL = ArchiveLimits(entries=10, file_bytes=10_000, total_bytes=40_000)
@@ -277,3 +277,71 @@ def test_gzip_that_is_not_whole_is_refused(content: bytes) -> None:
     """What SUMO writes is one stream from begin to end."""
     with pytest.raises(ScenarioError):
         gunzip(content, 1000)
+
+
+def _folder(root: Path, **files: bytes) -> Path:
+    """A folder of files; double underscores stand for dots."""
+    for name, content in files.items():
+        (root / name.replace("__", ".")).write_bytes(content)
+    return root
+
+
+def _bomb(encoding: str, quote: Callable[[str], str]) -> dict[str, bytes]:
+    """Six files, each of which includes the next one ten times; the last one has a kilobyte."""
+    files = {}
+    for level in range(6):
+        line = f'<include href="{quote(f"f{level + 1}.xml")}"/>' if level < 5 else " " * 100
+        text = f'<?xml version="1.0" encoding="{encoding}"?>\n<add>{line * 10}</add>'
+        files[f"f{level}__xml"] = text.encode(encoding)
+    return files
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16", "latin-1"])
+@pytest.mark.parametrize("quote", [str, lambda name: f"&#{ord(name[0])};{name[1:]}"])
+def test_include_bomb_is_counted_not_read(
+    tmp_path: Path, encoding: str, quote: Callable[[str], str]
+) -> None:
+    """A file counts as often as it is included, however its name is written."""
+    bomb = _folder(tmp_path, **_bomb(encoding, quote))
+    with pytest.raises(ScenarioError, match="as often as it is included") as caught:
+        check_unpacked(bomb, 4000)
+    assert caught.value.code == "too_large"
+
+
+def test_gzip_in_an_archive_is_counted_unpacked(tmp_path: Path) -> None:
+    """All gzips together, and against the bytes that were sent."""
+    packed = gzip.compress(b"<add>" + b" " * 9_000_000 + b"</add>")
+    check_unpacked(_folder(tmp_path, a__add__xml=packed), 9000)
+    with pytest.raises(ScenarioError, match="come out of the archive") as caught:
+        check_unpacked(_folder(tmp_path, b__add__xml=packed), 9000)
+    assert caught.value.code == "too_large"
+
+
+def test_files_that_include_each_other_without_end_are_refused(tmp_path: Path) -> None:
+    """By name, and at once."""
+    ring = {
+        "a__xml": b'<add><include href="b.xml"/></add>',
+        "b__xml": b'<x><rerouter file="a.xml"/></x>',
+    }
+    with pytest.raises(ScenarioError, match="includes files without end"):
+        check_unpacked(_folder(tmp_path, **ring), 4000)
+
+
+def test_ordinary_bundles_are_within_the_budget(tmp_path: Path) -> None:
+    """With a plain include, a missing one in a comment, and what is no XML."""
+    files = {
+        "a__xml": b'<add><!-- <include href="gone.xml"/> --><include href="b.xml.gz"/></add>',
+        "b__xml__gz": gzip.compress(b"<add><include href='c.xml'/></add>"),
+        "c__xml": b"<add/>",
+        "readme__txt": b"include nothing < & >",
+        "broken__gz": b"PK rerouter",
+    }
+    check_unpacked(_folder(tmp_path, **files), 4000)
+
+
+def test_damaged_gzip_is_named(tmp_path: Path) -> None:
+    """It is the archive's fault."""
+    cut = gzip.compress(b"<add/>" * 1000)[:-20]
+    with pytest.raises(ScenarioError) as caught:
+        check_unpacked(_folder(tmp_path, a__xml=cut), 4000)
+    assert caught.value.code == "bad_archive"

@@ -16,6 +16,7 @@ from reward_server.access.callers import SCOPES, caller_of
 from reward_server.access.doorkeeper import Doorkeeper
 from reward_server.access.gate import OPEN_PATHS, Gate, requires
 from reward_server.access.keys import ApiKey, digest_of, make_key
+from reward_server.access.origins import Origins
 from reward_server.admission import Admission
 from reward_server.answers import HotTier
 from reward_server.problems import install_handlers
@@ -102,7 +103,7 @@ def open_door(records: Records, operator: str | None = None, **options: Any) -> 
         return "alive"
 
     key = None if operator is None else SecretStr(operator)
-    gate = Gate(app, Doorkeeper(records, key, **options))
+    gate = Gate(app, Doorkeeper(records, key, **options), Origins(["door"]))
     return httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://door")
 
 
@@ -287,7 +288,7 @@ async def test_database_that_is_down_lets_nobody_in(records: Records, clock: Clo
 
 async def test_body_is_not_read_before_the_key(records: Records) -> None:
     """A stranger can make nobody wait for, or parse, what it sends."""
-    gate = Gate(_unreachable, Doorkeeper(records, None))
+    gate = Gate(_unreachable, Doorkeeper(records, None), Origins(["door"]))
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -306,7 +307,7 @@ async def test_body_is_not_read_before_the_key(records: Records) -> None:
 )
 async def test_only_the_open_paths_themselves_are_open(records: Records, path: str) -> None:
     """What looks like one is none."""
-    gate = Gate(_unreachable, Doorkeeper(records, None))
+    gate = Gate(_unreachable, Doorkeeper(records, None), Origins(["door"]))
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from reward_server.jobs.cutting import Cut, Cutter, read_lines, read_request
+from reward_server.jobs.cutting import Cut, Cutter, read_lines
 from reward_server.jobs.pieces import unpack
+from reward_server.reading.documents import read_document
 from shared.errors import InvalidRequest, MalformedRequest, RequestError, UnknownState
 from shared.jobs import JobSpec
 from shared.rewards import RewardSpec
@@ -64,7 +65,8 @@ def test_digest_is_of_what_is_asked_not_of_how() -> None:
     body = ScoreRequest(
         items=(ScoreItem.model_validate_json(LINE),) * 2, reward=SPEC.reward, timeout_s=7
     )
-    as_json = cut(read_request(body.model_dump_json().encode())[1])
+    document = read_document("job", body.model_dump_json().encode(), 0, 1)
+    as_json = cut(("items", item) for item in document.items)
     assert short.digest == spaced.digest == as_json.digest
     assert cut_lines(LINE).digest != short.digest
     other = JobSpec(reward=RewardSpec(name="wait"))
@@ -80,6 +82,7 @@ def test_digest_is_of_what_is_asked_not_of_how() -> None:
         (LINE.replace("true", '"si"'), "invalid_request", "line 3: decision.extend"),
         (LINE.replace('"s"', '"gone"'), "unknown_state", "line 3: no state 'gone'"),
         ("\x00", "malformed_json", "line 3: not JSON"),
+        ('{"a":' + "[0," * 40_000, "invalid_request", "line 3: it holds more values"),
         ('"' + "x" * (4 * 2**20) + '"', "invalid_request", "line 3 is longer than"),
     ],
 )
@@ -106,6 +109,13 @@ def test_too_many_and_none_at_all() -> None:
 def test_json_body_is_refused_as_everywhere() -> None:
     """Not JSON, or not a request."""
     with pytest.raises(MalformedRequest):
-        read_request(b'{"items": [')
+        read_document("job", b'{"items": [', 0, 1)
     with pytest.raises(InvalidRequest, match=r"items\[0\]"):
-        read_request(b'{"items": [{}]}')
+        read_document("job", b'{"items": [{}]}', 0, 1)
+
+
+def test_long_items_make_short_pieces() -> None:
+    """A piece is read in one stretch, however long its items are."""
+    item = '{"state_id": "s", "tls_id": "C", "decision_kind": "extend", "completion": "%s"}'
+    pieces = list(cut_lines((item % ("x" * 256_000) + "\n") * 6).pieces())
+    assert [piece.items_count for piece in pieces] == [2, 2, 2]

@@ -1,0 +1,65 @@
+"""Where a request comes from: the other end of the line, or who a known proxy says it is."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+__all__ = ["Addresses", "address_of"]
+
+_NOWHERE = "unknown"
+_V6_PREFIX = 64
+"""Whoever has one address of version 6 has all of its network."""
+
+
+class Addresses:
+    """Tells callers apart by their addresses.
+
+    Args:
+        proxies: Networks from which ``X-Forwarded-For`` is believed.
+    """
+
+    def __init__(self, proxies: Sequence[IPv4Network | IPv6Network] = ()) -> None:
+        self._proxies = tuple(proxies)
+
+    def is_proxy(self, host: str) -> bool:
+        """Whether an address is that of a proxy."""
+        if not self._proxies:
+            return False
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._proxies)
+
+    def of(self, scope: Scope) -> str:
+        """Who has sent a request: the last of those on its way who is no proxy of ours."""
+        client = scope.get("client")
+        host = client[0] if client else _NOWHERE
+        if not self.is_proxy(host):
+            return address_of(host)
+        hops = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
+        for hop in reversed(hops[-20:]):
+            if hop.strip() and not self.is_proxy(hop.strip()):
+                return address_of(hop.strip())
+        return address_of(host)
+
+
+@lru_cache(maxsize=1024)
+def address_of(host: str) -> str:
+    """What an address counts as.
+
+    >>> address_of("192.0.2.7"), address_of("2001:db8::1:2"), address_of("::ffff:192.0.2.7")
+    ('192.0.2.7', '2001:db8::/64', '192.0.2.7')
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return _NOWHERE
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, _V6_PREFIX), strict=False))

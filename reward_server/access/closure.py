@@ -1,0 +1,43 @@
+"""That a service has had keys, remembered beside its database.
+
+A database may be lost, emptied, or taken from elsewhere. A service that had keys once must not let
+everybody in then: this file in the data directory says so, whatever the database says.
+"""
+
+from pathlib import Path
+
+__all__ = ["Closure"]
+
+_NAME = "keys-needed"
+_TEXT = """\
+This service has had API keys, so it lets nobody in without one, whatever its database holds.
+Remove this file, with the gateway stopped, only if everybody who reaches it may use it.
+"""
+
+
+class Closure:
+    """The mark in a data directory.
+
+    Args:
+        data_dir: The service's.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / _NAME
+
+    def is_set(self) -> bool:
+        """Whether there has been a key here; also where nobody can tell."""
+        try:
+            return self.path.exists()
+        except OSError:
+            return True
+
+    def set(self) -> None:
+        """Remembers that there is a key; does nothing where there is no data directory.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self.path.parent.is_dir() and not self.is_set():
+            self.path.touch(mode=0o600)
+            self.path.write_text(_TEXT)

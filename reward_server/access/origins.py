@@ -1,0 +1,81 @@
+"""Which websites may use a service that asks for no key: none but those that were named.
+
+A browser sends requests to any address that a page names, from inside the user's network. A page
+whose own name was made to mean this machine (DNS rebinding) may even read the answers; but then the
+``Host`` is that name. Addresses in numbers cannot be rebound.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from shared.errors import Forbidden
+
+__all__ = ["Origins", "host_of"]
+
+_WAY_OUT = "name it in GREENFORK_SERVER_ALLOWED_HOSTS, or make a key with `greenfork keys create`"
+
+
+class Origins:
+    """Looks at where a request was sent to, and from which page.
+
+    Args:
+        names: Hosts under which the service is known, and whose pages may use it.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(name.lower() for name in names)
+
+    def check(self, headers: Headers) -> None:
+        """Returns if no strange website has sent the request.
+
+        Raises:
+            Forbidden: ``host_not_allowed``, ``origin_not_allowed``.
+        """
+        hosts = headers.getlist("host")
+        for host in hosts:
+            name = host_of(f"//{host}")
+            if len(hosts) > 1 or name is None or not (name in self._names or _is_address(name)):
+                raise Forbidden(
+                    f"without a key this service is not to be asked as {host[:100]!r}: {_WAY_OUT}",
+                    "host_not_allowed",
+                )
+        is_same = [f"http://{host}" for host in hosts]
+        for origin in headers.getlist("origin"):
+            if host_of(origin) not in self._names and origin not in is_same:
+                raise Forbidden(
+                    f"without a key no page of {origin[:100]!r} may use this service: {_WAY_OUT}",
+                    "origin_not_allowed",
+                )
+        if headers.get("sec-fetch-site") == "cross-site":
+            raise Forbidden(
+                f"without a key no page of another site may use this service: {_WAY_OUT}",
+                "origin_not_allowed",
+            )
+
+
+@lru_cache(maxsize=1024)
+def host_of(url: str) -> str | None:
+    """The host that a URL names; None where it names none.
+
+    >>> host_of("//Gateway.:8000"), host_of("http://[::1]:8000"), host_of("null")
+    ('gateway', '::1', None)
+    """
+    try:
+        parts = urlsplit(url)
+        has_more = parts.username is not None or parts.path or parts.query or parts.fragment
+        return None if has_more or not parts.hostname else parts.hostname.rstrip(".")
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

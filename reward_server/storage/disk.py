@@ -1,0 +1,56 @@
+"""How much room there is on the disk that the ledger shares with uploads and jobs."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.errors import StorageFull
+
+__all__ = ["Disk"]
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the disk on which a folder is, or will be."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+class Disk:
+    """The disk of a data directory, of which some is left to the ledger.
+
+    A ledger that cannot be written fails every item of everybody.
+
+    Args:
+        folder: The data directory.
+        reserve_bytes: What is left to the ledger.
+        free_bytes: Asks the system.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        reserve_bytes: int,
+        free_bytes: Callable[[Path], int] = _free_bytes,
+    ) -> None:
+        self._folder = folder.absolute()
+        self._reserve_bytes = reserve_bytes
+        self._free_bytes = free_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        """What others than the ledger may still take; 0 where it is less."""
+        return max(0, self._free_bytes(self._folder) - self._reserve_bytes)
+
+    def check(self, size: int) -> None:
+        """Returns if so many bytes fit.
+
+        Raises:
+            StorageFull: ``disk_full``.
+        """
+        if size > self.free_bytes:
+            raise StorageFull(
+                "the disk of the service is nearly full, and what is left is kept for its ledger; "
+                "ask the operator",
+                "disk_full",
+            )
