@@ -74,7 +74,7 @@ class OutcomesResponse(WireModel):
     """The best first; equals in the order in which decisions are enumerated; failures last."""
     reference: ReferenceOutcome
     restore: Restore
-    fidelity: Fidelity
+    fidelity: Fidelity = "bundle"
     """Whether they were computed in the user's own simulation."""
     counts: Counts
     simulator: Simulator

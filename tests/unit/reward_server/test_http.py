@@ -371,10 +371,11 @@ async def test_alive_is_not_ready(open_gateway: OpenGateway) -> None:
 
 
 async def test_ready_rolls_out_once_for_many_probes(gateway: Gateway) -> None:
-    """The verdict stands for a while."""
+    """The verdict stands for a while; the first one includes a rollout along the run."""
     for _ in range(5):
         assert (await gateway.http.get("/readyz")).status_code == 200
-    assert gateway.runner.runs.total() == 1
+    assert sorted(task.horizon_s for task in gateway.runner.runs) == [10, 61]
+    assert set(gateway.runner.runs.values()) == {1}
 
 
 async def test_not_ready_where_the_canary_fails(gateway: Gateway) -> None:
