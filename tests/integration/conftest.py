@@ -1,6 +1,7 @@
 """Real datasets, built once a session with real SUMO."""
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,18 @@ SCENARIOS = Path(__file__).parents[2] / "scenarios"
 OWN = {name: SCENARIOS / name / f"{name}.sumocfg" for name in ("crossing", "grid2x2")}
 CITIES = ("resco:cologne1", "resco:ingolstadt1")
 STATES = 8
+WITHOUT_END = "crossing without end"
+"""Its configuration names no end, so that rollouts of any length can be asked for."""
+
+
+def _without_end(folder: Path) -> Path:
+    for path in (SCENARIOS / "crossing").glob("crossing.*.xml"):
+        shutil.copy(path, folder)
+    config = folder / "crossing.sumocfg"
+    text = OWN["crossing"].read_text()
+    config.write_text(text.replace('<end value="3600"/>', ""))
+    assert config.read_text() != text
+    return config
 
 
 def read_rows(dataset: Path) -> list[dict[str, Any]]:
@@ -33,7 +46,10 @@ def dataset_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
     @cache
     def build(reference: str) -> Path:
-        config = OWN.get(reference) or locate_scenario(reference)
+        if reference == WITHOUT_END:
+            config = _without_end(tmp_path_factory.mktemp("endless"))
+        else:
+            config = OWN.get(reference) or locate_scenario(reference)
         out = tmp_path_factory.mktemp("datasets") / config.stem
         options = BuildOptions(seeds=(7,), states=STATES, with_outcomes=True)
         build_dataset(config, out, options)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from shared.jobs import JobResult, JobView
-from tests.integration.conftest import read_rows
+from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.gateway_process import GatewayProcess
 from tests.integration.reward_server.serving import GREENFORK
 
@@ -100,7 +100,7 @@ def metric(url: Url, name: str) -> float:
 @pytest.fixture(scope="module")
 def dataset(dataset_of: Callable[[str], Path]) -> Path:
     """The crossing."""
-    return dataset_of("crossing")
+    return dataset_of(WITHOUT_END)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ import pytest
 from shared.dataset import Row
 from shared.rewards import RewardSpec
 from sim_workers.rewards import reward_of
-from tests.integration.conftest import read_rows
+from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.serving import served
 
 PATIENCE_S = 3.0
@@ -160,7 +160,7 @@ class Line:
 def _gateway(
     dataset_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Victim]:
-    dataset = dataset_of("crossing")
+    dataset = dataset_of(WITHOUT_END)
     rows = tuple(Row.model_validate(row) for row in read_rows(dataset))
     with pytest.MonkeyPatch.context() as environment:
         for name, value in SETTINGS.items():

@@ -19,7 +19,7 @@ import pytest
 from reward_server.access.key_store import KeyStore
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
-from tests.integration.conftest import read_rows
+from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.serving import served
 
 MAX_ITEMS = 16
@@ -134,7 +134,7 @@ def site(
     dataset_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     """A small gateway with two keys, and what a quiet one answered."""
-    dataset = dataset_of("crossing")
+    dataset = dataset_of(WITHOUT_END)
     items = [
         {"state_id": row["state_id"], "tls_id": row["tls_id"], "decision": decision}
         for extend_s in range(1, 9)
