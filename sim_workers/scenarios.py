@@ -9,12 +9,14 @@ Beside it the originals are kept untouched, so that whoever wants to know can co
 :mod:`sim_workers.fidelity` does, whenever a dataset is built.
 """
 
+import errno
 import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 from shared.errors import ScenarioError
@@ -24,6 +26,7 @@ from sim_workers.scenario_config import (
     render_configuration,
     seconds_of,
 )
+from sim_workers.scenario_files import read_input
 from sim_workers.scenario_inputs import ScenarioInputs, read_inputs, split_names
 from sim_workers.scenario_options import (
     DEFAULT_OPTIONS,
@@ -41,6 +44,7 @@ __all__ = [
     "DEFAULT_SEED",
     "Original",
     "Scenario",
+    "check_served",
     "load_bundle",
     "load_scenario",
     "make_scenario_id",
@@ -207,12 +211,45 @@ def load_bundle(folder: Path, name: str) -> Scenario:
     )
 
 
+def check_served(files: Mapping[str, bytes]) -> None:
+    """Passes where the files of a scenario, whoever made them, make SUMO write or read no others.
+
+    Raises:
+        ScenarioError: They do, or name a variable of the environment.
+    """
+    with TemporaryDirectory(prefix="greenfork-looking-") as folder:
+        write_files(Path(folder), files)
+        for name in sorted(files):
+            path = Path(folder, name)
+            if name.endswith(".sumocfg"):
+                _check_configuration(read_configuration(path))
+            elif _is_markup(files[name]) and read_input(path).replaced:
+                raise ScenarioError(f"{name} makes SUMO write files", "unsupported_input")
+
+
+def _is_markup(content: bytes) -> bool:
+    """Anything else is a list of edges, or nothing that SUMO can read."""
+    return content.startswith((b"\x1f\x8b", b"\xef\xbb\xbf")) or content.lstrip()[:1] == b"<"
+
+
+def _check_configuration(found: Configuration) -> None:
+    for option, value in found.options.items():
+        is_silent = value == NOWHERE and (option in OUTPUT_OPTIONS or option in _SILENT)
+        if not (option in FILE_OPTIONS or is_kept(option) or is_silent):
+            raise ScenarioError(
+                f"{found.path.name}: option {option} does not belong into a dataset",
+                "unsupported_input",
+            )
+
+
 def read_files(folder: Path) -> dict[str, bytes]:
     """All files below a folder, by their paths in it.
 
     Raises:
         OSError: They cannot be read.
     """
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     paths = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 

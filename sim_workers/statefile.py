@@ -12,6 +12,7 @@ from shared.errors import StateFileError
 __all__ = ["check_version", "make_state_id", "normalise_state", "time_label", "without_rng"]
 
 _HEADER_COMMENT = re.compile(rb"<!--.*?-->\s*(?=<snapshot\b)", re.DOTALL)
+_NOBODY = re.compile(rb'\s*<transportables type="person" state="[0 ]*"/>')
 _SNAPSHOT = re.compile(rb'<snapshot\b[^>]*?\bversion="([^"]*)"[^>]*?\btime="([^"]*)"')
 _RNG = re.compile(rb"<rngState\b.*?</rngState>\s*|<rngState\b[^>]*/>\s*", re.DOTALL)
 _DECIMALS = re.compile(rb"(-?\d+\.\d{30})")
@@ -24,13 +25,15 @@ def normalise_state(content: bytes) -> bytes:
     - The comment at its top, with the date and this machine's paths, is removed.
     - Numbers written with thirty decimals are written as shortly as the same double can be: a file
       of a network with rerouting is a quarter as large then, and loads a third faster.
+    - That there are no persons is not said: SUMO says so once somebody has asked for them.
 
     What it needs beside the file, :mod:`sim_workers.unread_demand` knows.
 
     Raises:
         StateFileError: This is no SUMO state.
     """
-    content = _shortened(_HEADER_COMMENT.sub(b"", content, count=1))
+    content = _NOBODY.sub(b"", _HEADER_COMMENT.sub(b"", content, count=1), count=1)
+    content = _shortened(content)
     _snapshot(content)
     return content
 

@@ -14,15 +14,26 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
-from shared.errors import DatasetError, StateFileError, UnknownSignal, UnknownState
+from shared.errors import (
+    DatasetError,
+    ScenarioError,
+    StateFileError,
+    UnknownSignal,
+    UnknownState,
+)
 from shared.signals import Signal
 from shared.states import StateRecord, StateView
-from sim_workers.scenarios import make_scenario_id, read_files
+from sim_workers.foreign_states import refuse_harm
+from sim_workers.scenarios import check_served, make_scenario_id, read_files
 from sim_workers.statefile import check_version
 from sim_workers.unread_demand import Demand
 from sim_workers.version import sumo_version
 
 __all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest", "read_states"]
+
+
+_LOOKED_THROUGH: set[str] = set()
+"""Scenarios that do no harm, by id, which is a digest of their files."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +142,8 @@ class StoredState:
         """The state file.
 
         Raises:
-            StateFileError: It is gone, its content is not what its id says, or another version of
-                SUMO wrote it.
+            StateFileError: It is gone, its content is not what its id says, another version of SUMO
+                wrote it, or it would make SUMO open other files.
         """
         path = self.layout.state_file(self.record.state_id)
         try:
@@ -143,6 +154,7 @@ class StoredState:
         if not self.record.state_id.endswith(f"-{digest}"):
             raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
         check_version(content, sumo_version())
+        refuse_harm(content)
         return content
 
     def write_restoring(self, folder: Path) -> Path:
@@ -157,7 +169,8 @@ class StoredState:
         """The files of its scenario, by name.
 
         Raises:
-            DatasetError: They cannot be read, or are not those that the scenario's id stands for.
+            DatasetError: They cannot be read, are not those that the scenario's id stands for, or
+                would make SUMO do what it must not (``harmful_dataset``).
         """
         folder = self.layout.scenario
         try:
@@ -170,6 +183,14 @@ class StoredState:
                 f"{folder} was changed: it is {found}, not {self.record.scenario_id}",
                 "digest_mismatch",
             )
+        if found not in _LOOKED_THROUGH:
+            try:
+                check_served(files)
+            except ScenarioError as exc:
+                raise DatasetError(
+                    f"the scenario in {folder} is not served: {exc.message}", "harmful_dataset"
+                ) from exc
+            _LOOKED_THROUGH.add(found)
         return files
 
 

@@ -18,7 +18,7 @@ from shared.rewards import Metrics
 from sim_workers.pool import PoolSettings, RolloutPool
 from sim_workers.rollouts import Rolled, RolloutTask
 from sim_workers.store import StateStore
-from tests.integration.conftest import read_rows
+from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.sim_workers.process_tree import (
     children,
     descendants,
@@ -41,7 +41,7 @@ def folders(
     """The crossing's states, of which some are damaged, and a state without its scenario."""
     whole, homeless = (tmp_path_factory.mktemp("damaged") / name for name in ("whole", "homeless"))
     for folder in (whole, homeless):
-        shutil.copytree(dataset_of("crossing"), folder)
+        shutil.copytree(dataset_of(WITHOUT_END), folder)
     ids = _ids(whole)
     states = DatasetLayout(whole)
     other = states.state_file(ids[OTHER_VERSION]).read_bytes()
@@ -118,12 +118,12 @@ async def test_killed_actor_changes_no_value(
     pool: RolloutPool, folders: list[Path], dataset_of: Callable[[str], Path]
 ) -> None:
     """All its rollouts are scored elsewhere, the loss is counted, and a new worker comes up."""
-    known = set(_ids(folders[0])) & set(_ids(dataset_of("crossing")))
+    known = set(_ids(folders[0])) & set(_ids(dataset_of(WITHOUT_END)))
     states = StateStore.open(folders)
     damaged = {_ids(folders[0])[index] for index in (CHANGED, GONE)}
     expected = {
         task: metrics
-        for task, metrics in _expected(dataset_of("crossing")).items()
+        for task, metrics in _expected(dataset_of(WITHOUT_END)).items()
         if task.state_id in known - damaged and states.get(task.state_id)
     }
     actors, before = await _actors(pool), pool.stats()
