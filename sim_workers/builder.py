@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -28,7 +27,7 @@ from sim_workers.rollouts import ENGINE_REVISION
 from sim_workers.run_builder import BuiltRun, RunBuilder
 from sim_workers.scenarios import DEFAULT_SEED, Scenario, load_scenario, write_files
 from sim_workers.unread_demand import Demand
-from sim_workers.version import sumo_version
+from sim_workers.version import program_version, sumo_version
 from sim_workers.workplace import BuildPlan, Workplace
 
 __all__ = ["build_dataset"]
@@ -141,7 +140,7 @@ def _why_nothing(network: BuiltRun, options: BuildOptions) -> str:
 def _plan(scenario: Scenario, options: BuildOptions) -> BuildPlan:
     return BuildPlan(
         scenario_id=scenario.scenario_id,
-        greenfork=version("greenfork"),
+        greenfork=program_version(),
         sumo=sumo_version(),
         engine=ENGINE_REVISION,
         options=_OPTIONS.dump_python(options, mode="json"),

@@ -7,7 +7,6 @@ same to the byte however it was built.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -25,7 +24,7 @@ from sim_workers.build_plan import BuildOptions, Run
 from sim_workers.fidelity import Comparison
 from sim_workers.journal import Entry
 from sim_workers.scenarios import CONFIG_NAME, Scenario, sumo_arguments
-from sim_workers.version import simulator
+from sim_workers.version import program_version, simulator
 
 __all__ = ["DatasetWriter", "RunEntries"]
 
@@ -124,7 +123,7 @@ class DatasetWriter:
     def _manifest(self, simulations: tuple[SimulationRef, ...], report: BuildReport) -> Manifest:
         original = self.scenario.original
         return Manifest(
-            greenfork=version("greenfork"),
+            greenfork=program_version(),
             simulator=simulator(),
             scenario=ScenarioRef(
                 scenario_id=self.scenario.scenario_id,

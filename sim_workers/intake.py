@@ -43,7 +43,7 @@ from sim_workers.statefile import make_state_id
 from sim_workers.store import read_manifest
 from sim_workers.unread_demand import Demand
 from sim_workers.uploaded import run_name, uploaded_manifest
-from sim_workers.version import simulator
+from sim_workers.version import program_version, simulator, sumo_version
 
 __all__ = ["IntakeAnswer", "IntakeRequest", "main"]
 
@@ -89,6 +89,7 @@ def main() -> None:
     request = IntakeRequest.model_validate_json(sys.stdin.buffer.read())
     limit(max_memory_bytes=request.max_memory_bytes)
     os.nice(_NICENESS)
+    program_version(), sumo_version()  # whose files it cannot read any more later
     take = _take_scenario if request.dataset is None else _take_state
     with _confined(request) as nursery:
         answer = _answer(request, partial(take, request, nursery))

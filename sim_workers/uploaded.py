@@ -16,14 +16,13 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
 from shared.signals import Signal
 from shared.states import StateRecord
 from sim_workers.scenarios import CONFIG_NAME, DEFAULT_SEED, Scenario, sumo_arguments
-from sim_workers.version import simulator
+from sim_workers.version import program_version, simulator
 
 __all__ = ["place_scenario", "place_state", "run_name", "uploaded_manifest"]
 
@@ -46,7 +45,7 @@ def uploaded_manifest(scenario: Scenario, signals: dict[str, Signal]) -> Manifes
     end_s = scenario.begin_s + _DEFAULT_END_S if scenario.end_s is None else scenario.end_s
     run = _run(seed, 1.0, scenario.begin_s, end_s)
     return Manifest(
-        greenfork=version("greenfork"),
+        greenfork=program_version(),
         simulator=simulator(),
         scenario=ScenarioRef(
             scenario_id=scenario.scenario_id,

@@ -5,13 +5,19 @@ from importlib.metadata import version
 
 from shared.states import Simulator
 
-__all__ = ["simulator", "sumo_version"]
+__all__ = ["program_version", "simulator", "sumo_version"]
 
 
 @cache
 def sumo_version() -> str:
     """The installed libsumo's version, ``1.28.0``, without loading it; asked for at every state."""
     return version("libsumo")
+
+
+@cache
+def program_version() -> str:
+    """The installed version of this program. A confined process asks before it is confined."""
+    return version("greenfork")
 
 
 def simulator() -> Simulator:

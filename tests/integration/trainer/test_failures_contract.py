@@ -41,6 +41,7 @@ CODES = {
     "ledger_unavailable": True,
     "rollout_rejected": False,
     "rollout_failed": False,
+    "out_of_memory": False,
     "something_newer": False,
 }
 """Codes of failures, and whether a retry can help."""
