@@ -34,6 +34,8 @@ _LONGEST_NAME = 32
 _MAX_INCLUDES = 10_000
 _MAX_NAME_CHARS = 240
 _MAX_DEPTH = 16
+_OUT_OF_MEMORY = "Error -4 "
+"""Of zlib."""
 _FREE_BYTES = 16 << 20
 """So much may come out of an archive however small it is."""
 
@@ -338,6 +340,8 @@ def _errors_named() -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as exc:
+        if _OUT_OF_MEMORY in str(exc):
+            raise ScenarioError("it takes more memory than an upload may", "too_large") from exc
         raise ScenarioError(f"the archive is damaged: {exc}", "bad_archive") from exc
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
         raise ScenarioError("two entries of the archive have one name", "bad_archive") from exc

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -337,7 +338,11 @@ def test_push_brings_a_dataset_and_uploads_survive(
     environment = os.environ | {"GREENFORK_API_KEY": keys["both"]}
     grid = tmp_path / "grid"
     build_dataset(OWN["grid2x2"], grid, BuildOptions(seeds=(7,), states=2))
-    for source in (grid, _CROSSING):
+    other_crossing = tmp_path / "crossing"
+    shutil.copytree(_CROSSING.parent, other_crossing)
+    config = other_crossing / _CROSSING.name
+    config.write_text(config.read_text().replace("<end", '<step-length value="1"/><end'))
+    for source in (grid, config):
         command = [*GREENFORK, "push", str(source), "--url", url, "--json"]
         ran = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=True, timeout=100
