@@ -42,6 +42,10 @@ _DEFINITIONS = {"route", "routeDistribution", "vType", "vTypeDistribution"}
 """What demand refers to. A state defines it, too, and draws otherwise if it is defined twice."""
 _NEED_DEFINITIONS = {"calibrator", "routeProbReroute"}
 """Infrastructure that cannot be read before the routes and types it names."""
+_READ_ANY_TIME = _DEFINITIONS | {"routes", "stop", "param", "trip", "vehicle"}
+"""What draws nothing that anything else draws, if it is read from one file: it may be read ahead,
+when a state is opened, so that no rollout has to read it."""
+_TIME = re.compile(rb'<snapshot\b[^>]*?\btime="([^"]*)"')
 _OPAQUE = {"include", "interval"}
 """A file that has these is not a plain list of demand."""
 _KNOWN = re.compile(rb'<(vehicle|flowState|person|container)\s+id="([^"]*)"')
@@ -112,7 +116,10 @@ class Demand:
             if position is None:
                 continue
             read[name] = position
-            if elements.is_due(position, loader_ms):
+            if len(self._route_files) == 1 and elements.tags <= _READ_ANY_TIME:
+                loader_ms = _time_ms(state)
+                state = _LOADER_TIME.sub(rb"\g<1>%d\g<3>" % loader_ms, state, count=1)
+            elif elements.is_due(position, loader_ms):
                 # SUMO passes over vehicles that depart at that very millisecond.
                 state = _LOADER_TIME.sub(rb"\g<1>%d\g<3>" % (loader_ms - 1), state, count=1)
         return state, read
@@ -297,6 +304,11 @@ def _is_known(element: _Element, known: set[tuple[str, str]]) -> bool:
     if (kind, element.id) in known:
         return True
     return element.tag in ("personFlow", "containerFlow") and (kind, f"{element.id}.0") in known
+
+
+def _time_ms(state: bytes) -> int:
+    found = _TIME.search(state)
+    return round(float(found[1]) * _MS) if found else 0
 
 
 def _milliseconds(text: str) -> float | None:

@@ -162,10 +162,10 @@ def test_elements_that_sumo_passes_over_are_not_read_again(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("following", "loader_ms"),
     [
-        ('<trip id="d" depart="650"/>', 649_999),
+        ('<trip id="d" depart="650"/><flow id="e" begin="700" period="9"/>', 649_999),
         ('<flow id="d" begin="650" period="9"/>', 650_000),
         ('<flow id="d" begin="650" period="9"/><person id="p" depart="650"/>', 649_999),
-        ('<trip id="d" depart="650.01"/>', 650_000),
+        ('<trip id="d" depart="650.01"/><flow id="e" begin="700" period="9"/>', 650_000),
     ],
 )
 def test_reading_goes_on_a_millisecond_before_a_vehicle_that_is_due(
@@ -177,6 +177,26 @@ def test_reading_goes_on_a_millisecond_before_a_vehicle_that_is_due(
     assert read is not None
     assert f'loaderTime="{loader_ms}"'.encode() in state
     assert state.count(b"loaderTime") == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "loader_ms"),
+    [
+        (("",), 400_000),
+        (('<vTypeDistribution id="m"/>',), 400_000),
+        (('<flow id="e" begin="700" period="9"/>',), 650_000),
+        (("", "<routes/>"), 650_000),
+    ],
+)
+def test_vehicles_of_one_file_are_read_ahead(
+    files: tuple[str, ...], loader_ms: int, tmp_path: Path
+) -> None:
+    """When the state is opened; not where anything else draws what reading them draws."""
+    first, *others = files
+    scenario = write_scenario(tmp_path, routes_of(_A, _B, _C, first), *others)
+    state, read = Demand(scenario).settle(state_of("vehicle b", loader_ms=650_000))
+    assert read is not None
+    assert f'loaderTime="{loader_ms}"'.encode() in state
 
 
 @pytest.mark.parametrize(
