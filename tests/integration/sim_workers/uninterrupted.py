@@ -10,6 +10,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -113,7 +114,12 @@ def main() -> None:
     actions = [Action.model_validate(action) for action in asked["actions"]]
     manifest = {"simulation": {"command": asked["command"]}}
     question = Question(**asked["question"])
-    with Uninterrupted(Path(asked["dataset"]), manifest, actions) as run:
+    dataset = Path(asked["dataset"]).resolve()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        contextlib.chdir(scratch),  # where outputs of the user's files go
+        Uninterrupted(dataset, manifest, actions) as run,
+    ):
         queue = run.queue_after(
             question.time_s, question.tls_id, question.remaining_s, question.horizon_s
         )
