@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from datasets import Dataset
 from structlog.testing import capture_logs
 
 from trainer.config import GRPOTrainingConfig
-from trainer.preflight import _check_invalid_reward
+from trainer.preflight import _check_invalid_reward, _say_fidelity
 
 
 def summed(**terms: float) -> dict[str, Any]:
@@ -39,3 +40,26 @@ def test_answers_that_cannot_be_read_may_be_worth_too_much(
     with capture_logs() as lines:
         _check_invalid_reward(GRPOTrainingConfig(**settings))
     assert [line["log_level"] for line in lines] == ["warning"] * is_said
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "said"),
+    [
+        (["own", "own"], {}, None),
+        (["own", "bundle", None], {}, {"bundle": 2}),
+        (["unchecked"], {}, {"unchecked": 1}),
+        ([], {}, {"bundle": 2}),
+        (["own"], {"reward_seeds": [1, 2]}, {"seeds": [1, 2]}),
+    ],
+)
+def test_rewards_that_nobody_has_compared_are_said_at_the_start(
+    rows: list[str | None], settings: dict[str, Any], said: dict[str, Any] | None
+) -> None:
+    """Also those of version 0.1, whose rows say nothing, and those under other seeds."""
+    named = {"fidelity": rows} if rows else {"state_id": ["a", "b"]}
+    with capture_logs() as lines:
+        _say_fidelity(GRPOTrainingConfig(**settings), Dataset.from_dict(named))
+    assert len(lines) == (said is not None)
+    if said is not None:
+        assert lines[0]["log_level"] == "warning"
+        assert said.items() <= lines[0].items()
