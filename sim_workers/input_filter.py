@@ -28,7 +28,7 @@ from xml.parsers import expat
 from shared.errors import ScenarioError
 from sim_workers.sumo_names import known_attributes
 
-__all__ = ["Filtered", "Reference", "Replaced", "filter_input"]
+__all__ = ["OUTPUTS", "REFERENCES", "Filtered", "Reference", "Replaced", "filter_input"]
 
 _NOWHERE = b"/dev/null"
 _SILENT = ("", "/dev/null", "NUL")
@@ -38,7 +38,7 @@ _ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "latin1", "latin-1")
 _TAG = re.compile(rb"<[^\s/>]+")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=<>"'/]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
-_OUTPUTS = {
+OUTPUTS = {
     "calibrator": "output",
     "e1Detector": "file",
     "e2Detector": "file",
@@ -53,7 +53,8 @@ _OUTPUTS = {
     "timedEvent": "dest",
     "vTypeProbe": "file",
 }
-_REFERENCES = {
+"""The attribute that names a file to write, by element."""
+REFERENCES = {
     "calibrator": "file",
     "edgeData": "edgesFile",
     "include": "href",
@@ -247,9 +248,9 @@ class _Filter:
             words = f"a traffic light of type {attributes['type']!r} may write files"
             self._refuse("writes_files", words)
         for attribute, value in attributes.items():
-            if attribute == _OUTPUTS.get(element):
+            if attribute == OUTPUTS.get(element):
                 self._silence(element, attribute, attribute, value)
-            elif attribute == _REFERENCES.get(element):
+            elif attribute == REFERENCES.get(element):
                 self._refer(element, attribute, value)
             elif attribute not in known and not _is_harmless_anywhere(attribute):
                 words = f"nobody has judged what SUMO makes of {attribute!r} in <{element}>"
@@ -325,6 +326,6 @@ class _Filter:
 def _is_harmless_anywhere(attribute: str) -> bool:
     """Whether an attribute of another element is no file there either, so that it is none here."""
     is_known = any(attribute in known for known in known_attributes().values())
-    is_file = attribute in {*_OUTPUTS.values(), *_REFERENCES.values()}
+    is_file = attribute in {*OUTPUTS.values(), *REFERENCES.values()}
     is_file = is_file or _LIKE_A_FILE.fullmatch(attribute) is not None
     return (is_known or _PASSED_OVER.fullmatch(attribute) is not None) and not is_file

@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from shared.errors import ScenarioError
-from sim_workers.input_filter import filter_input
+from sim_workers.input_filter import OUTPUTS, REFERENCES, filter_input
 from sim_workers.scenario_options import NOWHERE
 
 __all__ = [
@@ -30,32 +30,8 @@ __all__ = [
 _MAX_BYTES = 1 << 30
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_OUTPUT_ATTRIBUTES = {
-    "calibrator": ("output",),
-    "e1Detector": ("file",),
-    "e2Detector": ("file",),
-    "e3Detector": ("file",),
-    "edgeData": ("file",),
-    "entryExitDetector": ("file",),
-    "inductionLoop": ("file",),
-    "instantInductionLoop": ("file",),
-    "laneAreaDetector": ("file",),
-    "laneData": ("file",),
-    "routeProbe": ("file",),
-    "timedEvent": ("dest",),
-    "vTypeProbe": ("file",),
-}
-_REFERENCES = {
-    "calibrator": "file",
-    "edgeData": "edgesFile",
-    "include": "href",
-    "laneData": "edgesFile",
-    "rerouter": "file",
-    "variableSpeedSign": "file",
-}
-"""What names another file to read, relative to the file that names it."""
 _LISTS = ("edgesFile",)
-"""Of these, the files that are no XML."""
+"""Of the attributes that name files to read, those whose files are no XML."""
 _IGNORED_ATTRIBUTES = {"imgFile", "osgFile"}
 """Pictures, which SUMO does not open where nothing is drawn."""
 _OUTPUT_PARAMETER = re.compile(r"SWARMLOG|(.*[.-])?(files?|output)")
@@ -202,20 +178,19 @@ class _Scan:
             if attributes[name] not in _NOWHERE:
                 self._silence(tag, name, attributes)
         for name, value in attributes.items():
-            if _REFERENCES.get(tag) == name:
+            if REFERENCES.get(tag) == name:
                 self._refer(tag, name, value)
             elif (
                 is_file_attribute(name)
                 and name not in _IGNORED_ATTRIBUTES
-                and name not in _OUTPUT_ATTRIBUTES.get(tag, ())
+                and name != OUTPUTS.get(tag)
             ):
                 raise self._unsupported(f"<{tag}> reads another file ({name})")
 
     def _outputs(self, tag: str, attributes: Mapping[str, str]) -> Iterator[str]:
         """The attributes whose values are names of files to write."""
-        for name in _OUTPUT_ATTRIBUTES.get(tag, ()):
-            if name in attributes:
-                yield name
+        if (output := OUTPUTS.get(tag)) in attributes:
+            yield str(output)
         if tag == "param" and "value" in attributes:
             key = attributes.get("key", "")
             if _REPLAY_PARAMETER.fullmatch(key):
