@@ -43,7 +43,7 @@ typecheck: setup ## mypy, strict
 	$(BIN)/mypy
 
 unit: setup ## Fast tests: no Ray, no SUMO, no socket
-	$(BIN)/pytest tests/unit shared reward_client reward_server/admission.py reward_server/storage/stats.py reward_server/storage/urls.py sim_workers/rewards.py sim_workers/statefile.py trainer
+	$(BIN)/pytest tests/unit shared reward_client reward_server/scoring/admission.py reward_server/storage/stats.py reward_server/storage/urls.py shared/reward_formulas.py sim_workers/states/state_file.py trainer
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
 	$(BIN)/pytest --randomly-dont-reorganize tests/integration

@@ -22,11 +22,11 @@ from rich.table import Table
 
 from benchmarks.records import RESULTS, append
 from benchmarks.ways import Bare, Case
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.messages import Open
-from sim_workers.processes import Nursery
-from sim_workers.resco import locate_scenario
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Open
+from sim_workers.scenarios.resco import locate_scenario
 
 __all__ = ["main"]
 
@@ -96,7 +96,7 @@ def _lines(path: Path) -> list[str]:
 def _holder_mb(case: Case) -> float:
     """Private pages of a holder of the case's state, MB."""
     request = Open(config=str(case.config), seed=case.seed, state_file=str(case.state_file))
-    with Nursery() as nursery, nursery.open(request) as holder:
+    with ForkServer() as fork_server, fork_server.open(request) as holder:
         return holder.own_memory_mb()
 
 

@@ -7,7 +7,7 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
-from shared.scoring import ScoreRequest
+from shared.wire.scoring import ScoreRequest
 
 __all__ = ["EchoServer"]
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shared.completions import parse_completion
 from shared.errors import ErrorInfo
-from sim_workers.rollouts import RolloutTask
-from sim_workers.sources import source_of
-from sim_workers.store import StateStore, StoredState
-from sim_workers.worker import StateWorker, WorkerLimits
-from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
+from shared.language.completions import parse_completion
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.sources import source_of
+from sim_workers.pool.worker import StateWorker, WorkerLimits
+from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
+from sim_workers.states.store import StateStore, StoredState
 
 __all__ = ["engine_alone_s"]
 

@@ -30,9 +30,9 @@ from benchmarks.echo import EchoServer
 from benchmarks.engine_alone import engine_alone_s
 from benchmarks.gateways import GatewayServer
 from benchmarks.records import RESULTS, append
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.resco import locate_scenario
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.scenarios.resco import locate_scenario
 
 __all__ = ["main"]
 

@@ -14,7 +14,7 @@ class GatewayServer:
     """``greenfork serve``, ready to score. Use as a context."""
 
     def __init__(self, dataset: Path, data_dir: Path, workers: int) -> None:
-        command = [sys.executable, "-m", "cli", "serve", "--dataset", str(dataset)]
+        command = [sys.executable, "-m", "greenfork", "serve", "--dataset", str(dataset)]
         command += ["--data-dir", str(data_dir), "--port", "0", "--workers", str(workers), "--json"]
         self._log = (data_dir.parent / "gateway.log").open("wb")
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log)

@@ -21,9 +21,9 @@ from rich.table import Table
 from benchmarks.records import RESULTS, append
 from benchmarks.ways import WAYS, Case, Measured, serve_way
 from shared.dataset import DatasetLayout
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.resco import locate_scenario
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.scenarios.resco import locate_scenario
 
 __all__ = ["main"]
 

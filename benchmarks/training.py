@@ -19,11 +19,11 @@ from rich.table import Table
 
 from benchmarks.gateways import GatewayServer
 from benchmarks.records import RESULTS, append, surroundings
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.resco import locate_scenario
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.scenarios.resco import locate_scenario
 from trainer import load_config, load_grpo_dataset, train_grpo
-from trainer.history import read_metrics
+from trainer.runs.history import read_metrics
 
 __all__ = ["main"]
 

@@ -21,11 +21,11 @@ from typing import Any
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
 from shared.rewards import Metrics
-from sim_workers.pool import PoolSettings, RolloutPool
-from sim_workers.rollouts import RolloutTask
-from sim_workers.store import StateStore
-from sim_workers.worker import StateWorker, WorkerLimits
-from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
+from sim_workers.pool.pool import PoolSettings, RolloutPool
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.worker import StateWorker, WorkerLimits
+from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
+from sim_workers.states.store import StateStore
 
 __all__ = ["WAYS", "Case", "Measured", "serve_way", "sumo_binary"]
 

@@ -1,1 +1,3 @@
-"""The `greenfork` command: one file a verb, imports only when a verb runs."""
+"""The command's package is :mod:`greenfork` since 0.2; this one only says so."""
+
+raise ImportError("the package `cli` is now `greenfork`: use `python -m greenfork`")

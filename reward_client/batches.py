@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from shared.errors import ErrorInfo, ServiceError
 from shared.rewards import RewardSpec
-from shared.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
-from shared.states import Simulator
+from shared.wire.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
+from shared.wire.states import Simulator
 
 __all__ = ["Answers", "Terms", "chunked", "merged"]
 

@@ -21,14 +21,14 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from shared.info import ServiceInfo
 from shared.model import WireModel
-from shared.outcomes import OutcomesQuery, OutcomesResponse
 from shared.rewards import RewardSpec
-from shared.scoring import ScoreItem, ScoreRequest, ScoreResponse
-from shared.states import StatePage, StateRecord, StateView
-from shared.uploads import ScenarioView
 from shared.validation import request_error
+from shared.wire.info import ServiceInfo
+from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
+from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResponse
+from shared.wire.states import StatePage, StateRecord, StateView
+from shared.wire.uploads import ScenarioView
 
 __all__ = ["ClientOptions", "RewardClient"]
 

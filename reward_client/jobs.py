@@ -25,8 +25,8 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from shared.jobs import JobPage, JobResult, JobSpec, JobView
-from shared.scoring import ScoreItem
+from shared.wire.jobs import JobPage, JobResult, JobSpec, JobView
+from shared.wire.scoring import ScoreItem
 
 __all__ = ["JobClient", "JobSource"]
 

@@ -18,8 +18,8 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from shared.scoring import ScoreItem, ScoreResult
 from shared.validation import request_error
+from shared.wire.scoring import ScoreItem, ScoreResult
 
 __all__ = ["OF_ONE_ITEM", "Batch", "Line", "LineScorer", "read_lines"]
 

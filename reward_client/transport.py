@@ -22,7 +22,7 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from shared.problems import Problem
+from shared.wire.problems import Problem
 
 __all__ = ["exchange", "refusal_of", "unreachable"]
 

@@ -19,11 +19,11 @@ from pydantic import SecretStr, ValidationError
 
 from reward_client.blocking import SyncRewardClient
 from reward_client.client import RewardClient
-from shared.completion_items import Situation
 from shared.errors import ConfigError, WorkerLost
-from shared.scoring import ScoreItem, ScoreResult
-from shared.trainer_terms import TrainerTerms
+from shared.language.completion_items import Situation
 from shared.validation import request_error
+from shared.wire.scoring import ScoreItem, ScoreResult
+from shared.wire.trainer_terms import TrainerTerms
 
 __all__ = ["VerlScore", "VerlTerms", "compute_score", "compute_score_batched"]
 

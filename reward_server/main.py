@@ -16,19 +16,19 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from reward_server.access.addresses import Addresses
-from reward_server.access.exposure import refuse_exposure
-from reward_server.app import create_app
-from reward_server.connections import Lines, connections_of, give_up_deaf_callers
+from reward_server.auth.exposure import refuse_exposure
+from reward_server.http.addresses import Addresses
+from reward_server.http.app import create_app
+from reward_server.http.connections import Lines, connections_of, set_tcp_user_timeout
+from reward_server.observability.tracing import Tracing, export_to
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
-from reward_server.tracing import Tracing, export_to
 from shared.errors import ConfigError, NotReady
-from sim_workers.confinement import probe
-from sim_workers.pool import PoolSettings, RolloutPool
-from sim_workers.store import StateStore
-from sim_workers.uploaded_states import UploadedStates
+from sim_workers.pool.pool import PoolSettings, RolloutPool
+from sim_workers.sandbox.confinement import probe
+from sim_workers.states.store import StateStore
+from sim_workers.uploads.uploaded_states import UploadedStates
 
 __all__ = ["serve"]
 
@@ -91,9 +91,9 @@ class _Gateway:
                 parts.push_async_callback(asyncio.to_thread, tracing.close)
             services = Services.of(self._settings, self._store, pool, database, tracing)
             parts.push_async_callback(services.ledger.close)
-            parts.push_async_callback(services.flights.close)
+            parts.push_async_callback(services.single_flight.close)
             parts.push_async_callback(services.reader.close)
-            if await services.doorkeeper.has_lost_keys():
+            if await services.authenticator.has_lost_keys():
                 self._announce(f"this service had keys, and its database has none: {_KEYS_LOST}")
             await asyncio.to_thread(services.uploads.sweep)
             await asyncio.to_thread(_say_what_is_confined)
@@ -119,7 +119,7 @@ class _Gateway:
         gc.collect()
         gc.freeze()  # what was imported is not gone through again: that takes a tenth of a second
         self._signals.server = server = _Server(config, services.jobs.hang_up)
-        give_up_deaf_callers(listener, self._settings.body_timeout_s)
+        set_tcp_user_timeout(listener, self._settings.body_timeout_s)
         self._announce(f"answering at {_url(listener)}, starting workers")
         greeting = asyncio.create_task(self._greet(services, listener))
         try:

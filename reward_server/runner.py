@@ -3,8 +3,8 @@
 from collections.abc import Set
 from typing import Protocol
 
-from sim_workers.flows import Flow, Purpose
-from sim_workers.rollouts import Rolled, RolloutTask
+from sim_workers.pool.fair_queue import Flow, Purpose
+from sim_workers.pool.rollouts import Rolled, RolloutTask
 
 __all__ = ["RolloutRunner", "RunnerStats"]
 

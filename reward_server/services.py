@@ -7,29 +7,29 @@ from typing import Annotated
 from fastapi import Depends, Request
 from opentelemetry.trace import NoOpTracer
 
-from reward_server.access.closure import Closure
-from reward_server.access.doorkeeper import Doorkeeper
-from reward_server.access.key_store import KeyStore
-from reward_server.admission import Admission
-from reward_server.answers import HotTier
-from reward_server.canary import Canary
-from reward_server.flights import Flights
-from reward_server.jobs.bulk_jobs import BulkJobs
-from reward_server.newcomers import Newcomers
-from reward_server.outcomes import OutcomeExplorer
-from reward_server.reading.reader import BodyReader
+from reward_server.auth.authenticator import ApiKeyAuthenticator
+from reward_server.auth.closure import Closure
+from reward_server.auth.key_store import KeyStore
+from reward_server.http.reading.reader import BodyReader
+from reward_server.jobs.service import BulkJobs
+from reward_server.observability.canary import Canary
+from reward_server.observability.metrics import Telemetry
+from reward_server.observability.tracing import Tracing
 from reward_server.runner import RolloutRunner
-from reward_server.scoring import Scorer
+from reward_server.scoring.admission import Admission
+from reward_server.scoring.new_states import NewStates
+from reward_server.scoring.outcomes import OutcomeExplorer
+from reward_server.scoring.response_cache import ResponseCache
+from reward_server.scoring.scorer import Scorer
+from reward_server.scoring.single_flight import SingleFlight
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from reward_server.storage.disk import Disk
 from reward_server.storage.ledger import Ledger
-from reward_server.telemetry import Telemetry
-from reward_server.tracing import Tracing
-from reward_server.uploads.desk import UploadDesk
 from reward_server.uploads.quota import UploadLimits, UploadQuota
-from sim_workers.store import StateStore
-from sim_workers.version import simulator
+from reward_server.uploads.service import UploadService
+from sim_workers.engine.version import simulator
+from sim_workers.states.store import StateStore
 
 __all__ = ["Services", "ServicesDep", "services_of"]
 
@@ -40,12 +40,12 @@ class Services:
 
     settings: ServerSettings
     store: StateStore
-    newcomers: Newcomers
+    new_states: NewStates
     database: Database
-    doorkeeper: Doorkeeper
-    uploads: UploadDesk
+    authenticator: ApiKeyAuthenticator
+    uploads: UploadService
     ledger: Ledger
-    flights: Flights
+    single_flight: SingleFlight
     reader: BodyReader
     scorer: Scorer
     jobs: BulkJobs
@@ -74,30 +74,32 @@ class Services:
         sumo = simulator()
         ledger = Ledger(database)
         admission = Admission(settings.max_pending_items)
-        hot = HotTier(settings.hot_memory_mb * 2**20)
+        hot = ResponseCache(settings.hot_memory_mb * 2**20)
         telemetry = Telemetry(runner, admission, hot)
         version = f"{sumo.name} {sumo.version}"
         tracer = tracing.provider.get_tracer("greenfork") if tracing else NoOpTracer()
-        flights = Flights(runner, ledger, version, telemetry.observe_rollout, tracer)
+        single_flight = SingleFlight(runner, ledger, version, telemetry.observe_rollout, tracer)
         reader = BodyReader(settings.max_items)
         disk = Disk(settings.data_dir, settings.min_free_disk_mb << 20)
         room = UploadLimits(settings.max_upload_storage_mb << 20, settings.max_uploaded_states)
         quota = UploadQuota(settings.uploads_dir, room, disk)
         telemetry.registry.register(quota)
-        scorer = Scorer(store, flights, sumo, hot)
+        scorer = Scorer(store, single_flight, sumo, hot)
         return cls(
             settings=settings,
             store=store,
-            newcomers=Newcomers(store),
+            new_states=NewStates(store),
             database=database,
-            doorkeeper=Doorkeeper(KeyStore(database), settings.api_key, Closure(settings.data_dir)),
-            uploads=UploadDesk(settings.uploads_dir, store, quota),
+            authenticator=ApiKeyAuthenticator(
+                KeyStore(database), settings.api_key, Closure(settings.data_dir)
+            ),
+            uploads=UploadService(settings.uploads_dir, store, quota),
             ledger=ledger,
-            flights=flights,
+            single_flight=single_flight,
             reader=reader,
             scorer=scorer,
             jobs=BulkJobs.of(settings, database, scorer, store, telemetry, reader, disk),
-            explorer=OutcomeExplorer(store, flights, sumo),
+            explorer=OutcomeExplorer(store, single_flight, sumo),
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),
             telemetry=telemetry,

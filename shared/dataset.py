@@ -9,7 +9,7 @@ from shared.decisions import Decision, DecisionKind
 from shared.model import WireModel
 from shared.rewards import Metrics
 from shared.signals import Signal
-from shared.states import Fidelity, Restore, Simulator
+from shared.wire.states import Fidelity, Restore, Simulator
 
 __all__ = [
     "Action",
@@ -59,7 +59,7 @@ class Row(WireModel):
     restore: Restore
     fidelity: Fidelity = "bundle"
     difficulty: float = Field(ge=0, le=1)
-    """0 easy to 1 hard; see :func:`shared.prompts.difficulty`."""
+    """0 easy to 1 hard; see :func:`shared.language.prompts.difficulty`."""
     outcomes: tuple[Outcome, ...] | None = None
     """Every legal decision's metrics, where they were rolled out."""
 
@@ -122,7 +122,7 @@ class SimulationRef(WireModel):
     seed: int
     scale: float = 1.0
     policy: str = "program"
-    """Who ran the signals; see :mod:`sim_workers.policies`."""
+    """Who ran the signals; see :mod:`sim_workers.engine.policies`."""
     actions: str | None = None
     """JSON lines of :class:`Action`, in order, relative to the dataset: what the policy did. None
     where the signals were left to their programs."""

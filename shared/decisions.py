@@ -1,8 +1,8 @@
 """Decisions: what a controller does at one signal in one state.
 
 Owns their JSON form and what they mean in seconds of green. Reading them out of a model's text is
-:mod:`shared.completions`, checking them against a state is :mod:`shared.legality`, carrying them
-out is the simulation's.
+:mod:`shared.language.completions`, checking them against a state is :mod:`shared.legality`,
+carrying them out is the simulation's.
 
 In every kind a phase is an index into the signal's program, *t* is the moment of the state, and
 what is not decided follows the program: once a decision has been carried out, the program goes on

@@ -5,12 +5,12 @@ Importing this package is cheap; what needs torch is imported when it is first u
 
 from typing import TYPE_CHECKING
 
-from trainer.config import GRPOTrainingConfig, load_config
+from trainer.grpo.config import GRPOTrainingConfig, load_config
 
 if TYPE_CHECKING:
-    from trainer.dataset import load_grpo_dataset
-    from trainer.grpo import train_grpo
-    from trainer.report import TrainingReport
+    from trainer.data.prompts import load_grpo_dataset
+    from trainer.grpo.report import TrainingReport
+    from trainer.grpo.run import train_grpo
 
 __all__ = [
     "GRPOTrainingConfig",
@@ -21,9 +21,9 @@ __all__ = [
 ]
 
 _LAZY = {
-    "TrainingReport": "trainer.report",
-    "load_grpo_dataset": "trainer.dataset",
-    "train_grpo": "trainer.grpo",
+    "TrainingReport": "trainer.grpo.report",
+    "load_grpo_dataset": "trainer.data.prompts",
+    "train_grpo": "trainer.grpo.run",
 }
 
 

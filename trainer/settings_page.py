@@ -20,7 +20,7 @@ __all__ = ["KINDS", "PAGE", "settings_page"]
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 KINDS = {
-    "greenfork train grpo": "trainer.config:GRPOTrainingConfig",
+    "greenfork train grpo": "trainer.grpo.config:GRPOTrainingConfig",
     "greenfork train sft": "trainer.sft.config:SFTTrainingConfig",
     "greenfork train offline": "trainer.offline.settings:OfflineConfig",
 }

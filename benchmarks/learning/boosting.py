@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.decisions import Extend
-from shared.prompts import Junction, read_prompt
+from shared.language.prompts import Junction, read_prompt
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Worth

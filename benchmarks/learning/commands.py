@@ -70,7 +70,7 @@ class Command:
         limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with log.open("wb") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "cli", *self.arguments],
+                [sys.executable, "-m", "greenfork", *self.arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=os.environ | limits,

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.learning.trainings import CONTROL
-from trainer.history import read_metrics
-from trainer.plots import smoothed
+from trainer.grpo.plots import smoothed
+from trainer.runs.history import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

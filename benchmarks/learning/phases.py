@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks.learning.boosting import advantage_of_yes
 from shared.decisions import Extend
-from shared.prompts import read_prompt
+from shared.language.prompts import read_prompt
 from trainer.evaluation.choices import Choice, Judged, Progress
 
 __all__ = ["ByPhase"]

@@ -7,8 +7,8 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from reward_server.jobs.job_store import JobStore, JobTotals
 from reward_server.jobs.records import VISIBLE
+from reward_server.jobs.store import JobStore, JobTotals
 from shared.errors import LedgerError
 
 __all__ = ["Housekeeping"]

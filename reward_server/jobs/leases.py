@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Update, func, select, update
 
-from reward_server.breath import Breath
-from reward_server.jobs.pieces import pack, unpack
+from reward_server.event_loop import TimeSlice
+from reward_server.jobs.chunks import pack, unpack
 from reward_server.jobs.records import Job, database_clock, read_job
 from reward_server.storage.database import Database
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.errors import ErrorInfo
-from shared.scoring import Counts, ScoreItem
+from shared.wire.scoring import Counts, ScoreItem
 
 __all__ = ["JobLeases"]
 
@@ -100,7 +100,7 @@ class JobLeases:
         """Lets others have the jobs at once."""
         await self._change(update(JOBS).where(self._is_own).values(owner=None, lease_until=None))
 
-    async def unfinished_pieces(self, job_id: str) -> list[int]:
+    async def unfinished_chunks(self, job_id: str) -> list[int]:
         """The numbers of the pieces that have no results, in order."""
         query = (
             select(JOB_CHUNKS.c.number)
@@ -117,13 +117,13 @@ class JobLeases:
         )
         async with self._database.read() as connection:
             packed = await connection.scalar(query)
-        items, breath = [], Breath()
+        items, time_slice = [], TimeSlice()
         for line in unpack(packed) if packed else ():
             items.append(ScoreItem.model_validate_json(line))
-            await breath.taken()
+            await time_slice.taken()
         return tuple(items)
 
-    async def finish_piece(
+    async def finish_chunk(
         self, job_id: str, number: int, results: list[bytes], counts: Counts
     ) -> Job | None:
         """Records a piece's results and the job's progress, both or neither.
@@ -136,7 +136,7 @@ class JobLeases:
         packed = await asyncio.to_thread(pack, results)
 
         async def write() -> Job | None:
-            return await self._finish_piece(job_id, number, packed, counts)
+            return await self._finish_chunk(job_id, number, packed, counts)
 
         return await self._database.retried(write)
 
@@ -154,7 +154,7 @@ class JobLeases:
     def _is_own(self) -> ColumnElement[bool]:
         return (JOBS.c.owner == self._owner) & (JOBS.c.status == "running")
 
-    async def _finish_piece(
+    async def _finish_chunk(
         self, job_id: str, number: int, packed: bytes, counts: Counts
     ) -> Job | None:
         is_job = JOBS.c.job_id == job_id

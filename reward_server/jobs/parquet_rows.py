@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from reward_server.jobs.bodies import REFUSED
 from shared.errors import InvalidRequest
-from shared.scoring import ScoreItem
+from shared.wire.scoring import ScoreItem
 
 __all__ = ["main", "rows_of"]
 

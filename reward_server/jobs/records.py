@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Float, Row, cast, extract, func
 
-from reward_server.access.callers import Caller
+from reward_server.auth.callers import Caller
 from reward_server.storage.database import Dialect
 from shared.errors import ErrorInfo
-from shared.jobs import JobSpec, JobView
-from shared.scoring import Counts
-from sim_workers.flows import Flow
+from shared.wire.jobs import JobSpec, JobView
+from shared.wire.scoring import Counts
+from sim_workers.pool.fair_queue import Flow
 
 __all__ = ["VISIBLE", "Job", "database_clock", "read_job"]
 

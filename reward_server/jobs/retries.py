@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from reward_server.answers import Answer
+from reward_server.scoring.response_cache import Answer
 from shared.errors import ErrorInfo, LedgerError, NotReady
 
 __all__ = ["JobRetries"]

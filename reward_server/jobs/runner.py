@@ -11,19 +11,19 @@ from typing import Protocol
 
 import structlog
 
-from reward_server.answers import Answer
-from reward_server.breath import Breath
-from reward_server.jobs.changes import Changes
+from reward_server.event_loop import TimeSlice
 from reward_server.jobs.leases import JobLeases
-from reward_server.jobs.pace import Pace
+from reward_server.jobs.notifications import JobNotifier
 from reward_server.jobs.records import Job
 from reward_server.jobs.retries import JobRetries
-from reward_server.jobs.turns import BegunPiece, Turns
-from reward_server.scoring import Scored
+from reward_server.jobs.round_robin import LeasedChunk, RoundRobin
+from reward_server.jobs.throughput import ThroughputMeter
+from reward_server.scoring.response_cache import Answer
+from reward_server.scoring.scorer import ScoredRequest
 from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
-from shared.jobs import JobResult
-from shared.scoring import Counts, ScoreRequest, ScoreResult
-from sim_workers.flows import Flow
+from shared.wire.jobs import JobResult
+from shared.wire.scoring import Counts, ScoreRequest, ScoreResult
+from sim_workers.pool.fair_queue import Flow
 
 __all__ = ["JobRunner", "Scoring"]
 
@@ -31,15 +31,17 @@ _LANES = 2
 """Pieces under way at a time."""
 _BEAT_S = 5.0
 """How often the gateway says that it lives, and looks for jobs that others left."""
-_PIECE_TIMEOUT_S = 3600.0
+_CHUNK_TIMEOUT_S = 3600.0
 """Nobody waits for a piece; what hangs is ended by the rollouts' own limit."""
 _LOG = structlog.get_logger("reward_server")
 
 
 class Scoring(Protocol):
-    """What scores a piece: :meth:`reward_server.scoring.Scorer.score`."""
+    """What scores a piece: :meth:`reward_server.scoring.scorer.Scorer.score`."""
 
-    async def __call__(self, request: ScoreRequest, flow: Flow, request_id: str = "") -> Scored:
+    async def __call__(
+        self, request: ScoreRequest, flow: Flow, request_id: str = ""
+    ) -> ScoredRequest:
         """Scores a request."""
 
 
@@ -58,19 +60,19 @@ class JobRunner:
         self,
         leases: JobLeases,
         score: Scoring,
-        changes: Changes,
-        observe: Callable[[Scored], None] = lambda scored: None,
+        changes: JobNotifier,
+        observe: Callable[[ScoredRequest], None] = lambda scored: None,
         retries: JobRetries | None = None,
     ) -> None:
         self._leases = leases
         self._score = score
-        self._changes = changes
+        self._notifier = changes
         self._observe = observe
         self._retries = retries or JobRetries()
-        self._turns = Turns()
-        self._paces: dict[str, Pace] = {}
-        self._working: dict[asyncio.Task[None], BegunPiece] = {}
-        self._resting: dict[asyncio.Task[None], BegunPiece] = {}
+        self._round_robin = RoundRobin()
+        self._meters: dict[str, ThroughputMeter] = {}
+        self._working: dict[asyncio.Task[None], LeasedChunk] = {}
+        self._resting: dict[asyncio.Task[None], LeasedChunk] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._has_work = asyncio.Event()
         self._has_news = asyncio.Event()
@@ -100,20 +102,20 @@ class JobRunner:
 
     def drop(self, job_id: str) -> None:
         """Ends the work on a job, rollouts included."""
-        if not self._turns.remove(job_id):
+        if not self._round_robin.remove(job_id):
             return
-        self._paces.pop(job_id, None)
-        self._changes.tell(job_id)
+        self._meters.pop(job_id, None)
+        self._notifier.tell(job_id)
         for tasks in (self._working, self._resting):
-            for task, piece in tasks.items():
-                if piece.owned.job.job_id == job_id and task is not asyncio.current_task():
+            for task, chunk in tasks.items():
+                if chunk.owned.job.job_id == job_id and task is not asyncio.current_task():
                     task.cancel()
         self.nudge()
 
     def items_per_s(self, job_id: str) -> float | None:
         """How fast a job goes lately; None where that is not known here."""
-        pace = self._paces.get(job_id)
-        return None if pace is None else pace.items_per_s
+        meter = self._meters.get(job_id)
+        return None if meter is None else meter.items_per_s
 
     async def _beat(self) -> None:
         """Keeps the jobs that are here, and takes others."""
@@ -133,23 +135,23 @@ class JobRunner:
                     await self._has_news.wait()
 
     async def _refresh(self) -> None:
-        await self._leases.claim(self._turns.callers)
+        await self._leases.claim(self._round_robin.callers)
         async with self._recording:  # nothing of these is finished between asking and dropping
             jobs = {job.job_id: job for job in await self._leases.renew()}
-            for job_id in self._turns.job_ids - jobs.keys():
+            for job_id in self._round_robin.job_ids - jobs.keys():
                 _LOG.warning("job_lost", job_id=job_id)
                 self.drop(job_id)
-        for job_id in jobs.keys() - self._turns.job_ids:
+        for job_id in jobs.keys() - self._round_robin.job_ids:
             await self._adopt(jobs[job_id])
 
     async def _adopt(self, job: Job) -> None:
-        todo = await self._leases.unfinished_pieces(job.job_id)
-        if not todo or job.caller in self._turns.callers:
+        todo = await self._leases.unfinished_chunks(job.job_id)
+        if not todo or job.caller in self._round_robin.callers:
             return
-        self._turns.add(job, todo)
-        self._paces[job.job_id] = Pace()
+        self._round_robin.add(job, todo)
+        self._meters[job.job_id] = ThroughputMeter()
         self._has_work.set()
-        self._changes.tell(job.job_id)
+        self._notifier.tell(job.job_id)
         _LOG.info(
             "job_started",
             job_id=job.job_id,
@@ -162,14 +164,14 @@ class JobRunner:
     async def _dispatch(self) -> None:
         while True:
             self._has_work.clear()
-            while len(self._working) < _LANES and (piece := self._turns.next()) is not None:
-                self._spawn(self._working, piece, self._work(piece))
+            while len(self._working) < _LANES and (chunk := self._round_robin.next()) is not None:
+                self._spawn(self._working, chunk, self._work(chunk))
             await self._has_work.wait()
 
     def _spawn(
         self,
-        tasks: dict[asyncio.Task[None], BegunPiece],
-        piece: BegunPiece,
+        tasks: dict[asyncio.Task[None], LeasedChunk],
+        chunk: LeasedChunk,
         work: Coroutine[None, None, None],
     ) -> None:
         def forget(task: asyncio.Task[None]) -> None:
@@ -177,48 +179,48 @@ class JobRunner:
             self._has_work.set()
 
         task = asyncio.create_task(work)
-        tasks[task] = piece
+        tasks[task] = chunk
         task.add_done_callback(forget)
 
-    async def _work(self, piece: BegunPiece) -> None:
+    async def _work(self, chunk: LeasedChunk) -> None:
         """One turn of a piece: the job's boundary, where whatever goes wrong is classified."""
-        job_id = piece.owned.job.job_id
+        job_id = chunk.owned.job.job_id
         try:
-            await self._advance(piece)
+            await self._advance(chunk)
         except GreenforkError as exc:
             if exc.retryable:
-                self._rest(piece, exc.code)
+                self._rest(chunk, exc.code)
             else:
-                await self._fail(piece, ErrorInfo.of(exc))
+                await self._fail(chunk, ErrorInfo.of(exc))
         except Exception as exc:  # noqa: BLE001
             _LOG.error("unexpected", job_id=job_id, exc_info=exc)
             words = "the service failed; its log has the details under this job's id"
-            await self._fail(piece, ErrorInfo(code="internal", message=words, retryable=False))
+            await self._fail(chunk, ErrorInfo(code="internal", message=words, retryable=False))
 
-    async def _advance(self, piece: BegunPiece) -> None:
+    async def _advance(self, chunk: LeasedChunk) -> None:
         """Scores what is open, and records the piece when nothing is.
 
         Raises:
             GreenforkError: The piece as a whole could not be scored, or recorded.
         """
-        job = piece.owned.job
-        if not piece.items:
-            piece.items = await self._leases.items(job.job_id, piece.number)
-        positions = piece.open_positions()
+        job = chunk.owned.job
+        if not chunk.items:
+            chunk.items = await self._leases.items(job.job_id, chunk.number)
+        positions = chunk.open_positions()
         if positions:
-            worst = await self._score_open(piece, positions)
+            worst = await self._score_open(chunk, positions)
             if worst is not None:
-                self._rest(piece, worst)
+                self._rest(chunk, worst)
                 return
-        await self._record(piece)
+        await self._record(chunk)
 
-    async def _score_open(self, piece: BegunPiece, positions: list[int]) -> str | None:
+    async def _score_open(self, chunk: LeasedChunk, positions: list[int]) -> str | None:
         """Scores the items at some positions; gives a code of those to be tried again, if any."""
-        job = piece.owned.job
+        job = chunk.owned.job
         request = ScoreRequest(
-            items=tuple(piece.items[position] for position in positions),
+            items=tuple(chunk.items[position] for position in positions),
             reward=job.spec.reward,
-            timeout_s=_PIECE_TIMEOUT_S,
+            timeout_s=_CHUNK_TIMEOUT_S,
             series=job.spec.series,
         )
         try:
@@ -227,70 +229,70 @@ class JobRunner:
             answers = [_failed(exc)] * len(positions)
         else:
             self._observe(scored)
-            piece.rollouts += scored.fetched.rollouts
+            chunk.rollouts += scored.fetched.rollouts
             answers = list(scored.answers)
         codes = set()
         for position, answer in zip(positions, answers, strict=True):
-            if self._retries.stands(answer, piece.attempts):
-                piece.answers[position] = answer
+            if self._retries.stands(answer, chunk.attempts):
+                chunk.answers[position] = answer
             else:
                 codes.add(answer.code)
         return min(codes, key=self._retries.is_outage, default=None)
 
-    async def _record(self, piece: BegunPiece) -> None:
-        answers = [piece.answers[position] for position in range(len(piece.items))]
-        pairs = zip(piece.items, answers, strict=True)
-        lines, breath = [], Breath()
+    async def _record(self, chunk: LeasedChunk) -> None:
+        answers = [chunk.answers[position] for position in range(len(chunk.items))]
+        pairs = zip(chunk.items, answers, strict=True)
+        lines, time_slice = [], TimeSlice()
         for item, answer in pairs:
             lines.append(JobResult.of(answer.result(item.id)).model_dump_json().encode())
-            await breath.taken()
-        counts = _counts(answers, piece.rollouts)
-        job_id = piece.owned.job.job_id
+            await time_slice.taken()
+        counts = _counts(answers, chunk.rollouts)
+        job_id = chunk.owned.job.job_id
         async with self._recording:
-            job = await self._leases.finish_piece(job_id, piece.number, lines, counts)
-            self._turns.finish(piece)
+            job = await self._leases.finish_chunk(job_id, chunk.number, lines, counts)
+            self._round_robin.finish(chunk)
             if job is None:
                 self.drop(job_id)
                 return
-            piece.owned.job = job
-            if job_id in self._paces:
-                self._paces[job_id].add(len(answers))
-            self._changes.tell(job_id)
+            chunk.owned.job = job
+            if job_id in self._meters:
+                self._meters[job_id].add(len(answers))
+            self._notifier.tell(job_id)
             if job.status != "running":
                 self._end(job)
 
-    def _rest(self, piece: BegunPiece, code: str) -> None:
+    def _rest(self, chunk: LeasedChunk, code: str) -> None:
         """Lets a piece have another turn after a while, and others meanwhile."""
         if self._retries.is_outage(code):
-            piece.outages += 1
-            delay_s = self._retries.delay_s(piece.outages - 1)
+            chunk.outages += 1
+            delay_s = self._retries.delay_s(chunk.outages - 1)
         else:
-            piece.outages = 0
-            piece.attempts += 1
-            delay_s = self._retries.delay_s(piece.attempts - 1)
+            chunk.outages = 0
+            chunk.attempts += 1
+            delay_s = self._retries.delay_s(chunk.attempts - 1)
         _LOG.warning(
-            "job_paused" if piece.outages else "job_retries",
-            job_id=piece.owned.job.job_id,
-            piece=piece.number,
+            "job_paused" if chunk.outages else "job_retries",
+            job_id=chunk.owned.job.job_id,
+            chunk=chunk.number,
             code=code,
             delay_s=round(delay_s, 2),
         )
-        self._spawn(self._resting, piece, self._wake(piece, delay_s))
+        self._spawn(self._resting, chunk, self._wake(chunk, delay_s))
 
-    async def _wake(self, piece: BegunPiece, delay_s: float) -> None:
+    async def _wake(self, chunk: LeasedChunk, delay_s: float) -> None:
         await self._retries.sleep(delay_s)
-        self._turns.again(piece)
+        self._round_robin.again(chunk)
 
-    async def _fail(self, piece: BegunPiece, error: ErrorInfo) -> None:
+    async def _fail(self, chunk: LeasedChunk, error: ErrorInfo) -> None:
         """Ends a job that no other try can help."""
         async with self._recording:
             try:
-                job = await self._leases.fail(piece.owned.job.job_id, error)
+                job = await self._leases.fail(chunk.owned.job.job_id, error)
             except GreenforkError as exc:
-                self._rest(piece, exc.code)
+                self._rest(chunk, exc.code)
                 return
             if job is None:
-                self.drop(piece.owned.job.job_id)
+                self.drop(chunk.owned.job.job_id)
             else:
                 self._end(job)
 

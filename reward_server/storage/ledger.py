@@ -13,19 +13,19 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from reward_server.breath import Breath
+from reward_server.event_loop import TimeSlice
 from reward_server.storage.database import Database
 from reward_server.storage.lookups import Lookups
 from reward_server.storage.tables import OUTCOMES
 from shared.errors import LedgerError
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
+from sim_workers.pool.rollouts import RolloutTask
 
-__all__ = ["Entry", "Ledger"]
+__all__ = ["Ledger", "LedgerEntry"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """An outcome to be recorded."""
 
     key: str
@@ -60,13 +60,13 @@ class Ledger:
             LedgerError: The database cannot be read, or one of the outcomes is damaged.
         """
         known: dict[str, Metrics] = {}
-        breath = Breath()
+        time_slice = TimeSlice()
         for key, text in (await self._lookups.find(keys)).items():
             known[key] = self._metrics(text)
-            await breath.taken()
+            await time_slice.taken()
         return known
 
-    async def put_many(self, entries: Sequence[Entry]) -> None:
+    async def put_many(self, entries: Sequence[LedgerEntry]) -> None:
         """Records outcomes, in one transaction. What is known already stays as it is.
 
         Raises:
@@ -101,7 +101,7 @@ class Ledger:
                 f"the database {self._database.name} holds an outcome that is damaged: {exc}"
             ) from exc
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
+    def _row(self, entry: LedgerEntry) -> dict[str, Any]:
         task = entry.task
         return {
             "key": entry.key,

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.scoring import ScoreItem, ScoreResult
-from shared.states import StatePage
+from shared.wire.scoring import ScoreItem, ScoreResult
+from shared.wire.states import StatePage
 
 pytestmark = pytest.mark.docker
 

@@ -19,7 +19,7 @@ from tests.fuzz.scenario import ENVIRONMENT, Settings
 
 __all__ = ["Built", "Refused", "Row", "build", "score", "served"]
 
-_GREENFORK = (sys.executable, "-c", "from cli.main import app; app()")
+_GREENFORK = (sys.executable, "-c", "from greenfork.main import app; app()")
 _LIMIT_S = 240
 _ITEMS_A_REQUEST = 200
 

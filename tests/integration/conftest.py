@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.resco import locate_scenario
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.scenarios.resco import locate_scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 OWN = {name: SCENARIOS / name / f"{name}.sumocfg" for name in ("crossing", "grid2x2")}

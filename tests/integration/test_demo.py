@@ -25,7 +25,7 @@ def test_the_demo_does_the_main_job_and_leaves_nothing_running(tmp_path: Path) -
     """From a dataset to a model that is trained and evaluated, by the commands of the README."""
     out, config = tmp_path / "demo", tmp_path / "two-prompts-a-step.yaml"
     config.write_text(_SETTINGS)
-    command = [sys.executable, "-m", "cli", "demo", "--scenario", str(OWN["crossing"])]
+    command = [sys.executable, "-m", "greenfork", "demo", "--scenario", str(OWN["crossing"])]
     command += ["--out", str(out), "--states", "10", "--held-out", "4"]
     command += ["--lessons", "128", "--config", str(config), "--max-steps", "2"]
     mark = {"GREENFORK_TEST_MARK": str(tmp_path)}

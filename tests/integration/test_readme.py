@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.decisions import Extend
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
+from sim_workers.pool.rollouts import RolloutTask
 from tests.integration.sim_workers.rolling import make_worker, run_task
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 
@@ -26,7 +26,7 @@ def test_example_is_true(tmp_path: Path) -> None:
     out = tmp_path / "crossing"
     options[options.index("--out") + 1] = str(out)
     arguments = ["dataset", "build", str(ROOT / config), *options]
-    subprocess.run([sys.executable, "-m", "cli", *arguments], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "greenfork", *arguments], cwd=ROOT, check=True)
     worker = make_worker()
     try:
         tasks = [RolloutTask.of(state_id, "c", Extend(extend=yes), 60) for yes in (True, False)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("shared", "reward_client", "sim_workers", "reward_server", "trainer", "cli")
+PACKAGES = ("shared", "reward_client", "sim_workers", "reward_server", "trainer", "greenfork")
 OURS = frozenset(PACKAGES)
 HEAVY = frozenset(
     {"datasets", "fastapi", "libsumo", "matplotlib", "ray", "reward_server", "sim_workers"}
@@ -28,15 +28,15 @@ ONLY = {
 
 NEVER = {
     "sim_workers": OURS - {"shared", "sim_workers"},
-    "reward_server": {"trainer", "cli"},
-    "trainer": {"ray", "libsumo", "traci", "sim_workers", "reward_server", "cli"},
+    "reward_server": {"trainer", "greenfork"},
+    "trainer": {"ray", "libsumo", "traci", "sim_workers", "reward_server", "greenfork"},
 }
 """What these packages may not import, not even inside a function."""
 
 ALONE = {
-    "ray": {"sim_workers/pool.py", "sim_workers/actor.py"},
-    "libsumo": {"sim_workers/engine.py", "sim_workers/readings.py"},
-    "traci": {"sim_workers/independent.py"},
+    "ray": {"sim_workers/pool/pool.py", "sim_workers/pool/actor.py"},
+    "libsumo": {"sim_workers/engine/simulation.py", "sim_workers/engine/readings.py"},
+    "traci": {"sim_workers/verification/reference_simulation.py"},
 }
 """The only modules that may import what everybody else must do without."""
 
@@ -151,7 +151,7 @@ def test_command_line_imports_what_is_heavy_where_it_is_used() -> None:
     """No module of the command line imports a heavy package when it is loaded itself."""
     offences = [
         f"{module}:{found.line} imports {found.name}"
-        for module in _modules("cli")
+        for module in _modules("greenfork")
         for found in _imports(module)
         if found.name in HEAVY and not found.is_lazy
     ]
@@ -210,7 +210,7 @@ def test_package_exports_few_names(package: str) -> None:
 def test_help_loads_nothing_heavy() -> None:
     """``greenfork --help`` is instant because it loads no simulator, no server and no model."""
     code = (
-        "import sys, json\nfrom cli.main import app\n"
+        "import sys, json\nfrom greenfork.main import app\n"
         "try:\n    app([{arguments}])\nexcept SystemExit as end:\n    assert not end.code\n"
         "print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
     )
@@ -235,5 +235,5 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_verifying_loads_traci_only_when_it_runs() -> None:
     """Whoever has not installed TraCI can import the verification, and is told when it runs."""
-    code = "import sys, sim_workers.verification\nassert 'traci' not in sys.modules"
+    code = "import sys, sim_workers.verification.verifier\nassert 'traci' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -17,9 +17,9 @@ import yaml
 import reward_client
 from reward_client import RetryPolicy, RewardClient, SyncRewardClient
 from reward_client.verl import VerlTerms
-from reward_server.compat.nemo_gym import VerifyRequest
-from shared.completion_items import Situation
-from shared.trainer_terms import TrainerTerms
+from reward_server.http.compat.nemo_gym import VerifyRequest
+from shared.language.completion_items import Situation
+from shared.wire.trainer_terms import TrainerTerms
 from tests.unit.reward_client.test_client import Service, Waits
 from tests.unit.reward_client.test_verl import answering
 

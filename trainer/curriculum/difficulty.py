@@ -6,9 +6,9 @@
 | a row without | its ``scenario``, or that name in ``state_id`` | the same formula, of its prompt |
 | a row with ``problem_file`` | by the file's name | by the file's name |
 
-The formula for decision points is :func:`shared.prompts.difficulty`: how evenly matched the current
-green and its strongest rival are. Levels are percentiles within a domain, so that the scales of
-different domains need not agree.
+The formula for decision points is :func:`shared.language.prompts.difficulty`: how evenly matched
+the current green and its strongest rival are. Levels are percentiles within a domain, so that the
+scales of different domains need not agree.
 """
 
 import math
@@ -24,8 +24,8 @@ from pydantic import ValidationError
 
 from shared.dataset import Message
 from shared.errors import DatasetError
-from shared.prompts import difficulty as junction_difficulty
-from shared.prompts import read_prompt
+from shared.language.prompts import difficulty as junction_difficulty
+from shared.language.prompts import read_prompt
 from trainer.curriculum.buckets import Sample
 
 __all__ = ["PlanningDomain", "problem_sample", "row_sample", "samples_of", "warn_of_unreadable"]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.errors import DatasetError
-from trainer.config import GRPOTrainingConfig
 from trainer.curriculum.batches import BatchShape, Curriculum, check_balance, check_plenty
 from trainer.curriculum.buckets import DomainBuckets, buckets_of
 from trainer.curriculum.sources import dataset_samples
 from trainer.curriculum.telemetry import DOMAIN_COLUMN, LEVEL_COLUMN, CurriculumMetrics
+from trainer.grpo.config import GRPOTrainingConfig
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -38,6 +38,6 @@ def samples_under(path: Path) -> list[Sample]:
         samples = [problem_sample(file.name) for file in problems]
         warn_of_unreadable(samples, [str(file) for file in problems])
         return samples
-    from trainer.dataset import load_grpo_dataset
+    from trainer.data.prompts import load_grpo_dataset
 
     return dataset_samples(load_grpo_dataset(path))

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.completions import parse_completion
 from shared.errors import InvalidDecision
-from shared.prompts import PromptForm
-from shared.reasoning import opened_by
-from trainer.chat import prompt_text
+from shared.language.completions import parse_completion
+from shared.language.prompts import PromptForm
+from shared.language.reasoning import opened_by
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint
-from trainer.form import STRICT, format_reward
+from trainer.grpo.format_reward import STRICT, format_reward
+from trainer.models.chat import prompt_text
 from trainer.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from trainer.models import LoadedModel
+    from trainer.models.loading import LoadedModel
 
 __all__ = ["Generation", "ModelPolicy", "read_answer"]
 
@@ -66,7 +66,7 @@ class ModelPolicy:
         """
         from transformers.utils.logging import disable_progress_bar
 
-        from trainer.models import load_model, pick_hardware
+        from trainer.models.loading import load_model, pick_hardware
 
         disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
         config = ModelSettings(
@@ -157,7 +157,7 @@ def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], asked: Generation)
     """The prompts as the model reads them."""
     from datasets import Dataset
 
-    from trainer.dataset import as_asked
+    from trainer.data.prompts import as_asked
 
     rows = [{"prompt": [message.model_dump() for message in point.prompt]} for point in points]
     prompts = as_asked(Dataset.from_list(rows), asked.prompt_form, asked.has_examples)

@@ -12,7 +12,7 @@ from pathlib import Path
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ErrorInfo, ServiceRefused
 from shared.rewards import TermName
-from shared.scoring import ScoreResult
+from shared.wire.scoring import ScoreResult
 from trainer.evaluation.answers import Generation, ModelPolicy
 from trainer.evaluation.baselines import Baseline, BaselineName, applicable
 from trainer.evaluation.bootstrap import Bootstrap
@@ -23,7 +23,7 @@ from trainer.evaluation.points import DecisionPoint, SplitName, read_points
 from trainer.evaluation.report import Evaluation, Failure, PolicyReport, policy_report
 from trainer.evaluation.service import OutcomeService
 from trainer.evaluation.worth import Valued, Worth, stored_worth
-from trainer.models import check_model
+from trainer.models.loading import check_model
 
 __all__ = ["EvaluationPlan", "evaluate"]
 

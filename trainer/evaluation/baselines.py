@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from shared.decisions import Decision, Extend, canonical
 from shared.errors import ConfigError, DatasetError
-from shared.prompts import LaneCounts, read_prompt
+from shared.language.prompts import LaneCounts, read_prompt
 from shared.signals import Phase
 from trainer.evaluation.choices import Choice, Judged, Progress
 from trainer.evaluation.points import DecisionPoint, vehicles_on_lanes

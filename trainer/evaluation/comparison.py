@@ -6,10 +6,10 @@ from shared.model import WireModel
 from trainer.evaluation.bootstrap import Bootstrap, Estimate
 from trainer.evaluation.figures import Observation
 
-__all__ = ["Comparison", "compared"]
+__all__ = ["PairedComparison", "compared"]
 
 
-class Comparison(WireModel):
+class PairedComparison(WireModel):
     """A policy's regret beside that of another one, in vehicles; an invalid answer is the worst
     decision of its point.
 
@@ -29,7 +29,7 @@ class Comparison(WireModel):
 
 def compared(
     observations: Sequence[Observation], name: str, others: Sequence[Observation], by: Bootstrap
-) -> Comparison | None:
+) -> PairedComparison | None:
     """Compares a policy with another one; None where no point was judged for both.
 
     Args:
@@ -48,7 +48,7 @@ def compared(
     gaps = [value - other for value, other in zip(values, reference, strict=True)]
     difference = by.estimate(gaps, runs)
     assert difference is not None  # noqa: S101 - there are places
-    return Comparison(
+    return PairedComparison(
         policy=name,
         points=len(places),
         difference_veh=difference,

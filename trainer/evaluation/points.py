@@ -14,14 +14,14 @@ from xml.sax.saxutils import unescape
 
 from pydantic import ConfigDict, ValidationError
 
-from shared.completion_items import Situation
 from shared.dataset import DatasetLayout, Manifest, Message, Outcome
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
+from shared.language.completion_items import Situation
 from shared.model import WireModel
 from shared.signals import Phase, Signal, SignalState
-from shared.states import Fidelity, StateRecord
-from trainer.dataset import read_rows
+from shared.wire.states import Fidelity, StateRecord
+from trainer.data.prompts import read_rows
 
 __all__ = ["DecisionPoint", "SplitName", "read_points", "vehicles_on_lanes"]
 

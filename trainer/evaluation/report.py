@@ -8,9 +8,9 @@ from pydantic import Field
 from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import TermName
-from shared.states import Fidelity
+from shared.wire.states import Fidelity
 from trainer.evaluation.bootstrap import LEVEL, Bootstrap
-from trainer.evaluation.comparison import Comparison
+from trainer.evaluation.comparison import PairedComparison
 from trainer.evaluation.figures import Figures, Observation, summarised
 from trainer.evaluation.points import DecisionPoint, SplitName
 
@@ -40,7 +40,7 @@ class PolicyReport(WireModel):
     """By scenario."""
     by_difficulty: dict[str, Figures]
     """By the part of the range of ``difficulty`` that points lie in; those without are not here."""
-    against: Comparison | None = None
+    against: PairedComparison | None = None
     """Beside the policy that all are compared with, where there is one."""
 
 
@@ -80,7 +80,7 @@ def policy_report(
     observations: Sequence[Observation],
     bootstrap: Bootstrap,
     min_gap_veh: float,
-    against: Comparison | None = None,
+    against: PairedComparison | None = None,
 ) -> PolicyReport:
     """Sums a policy's answers up: all of them, and by what their points have in common.
 

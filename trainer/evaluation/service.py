@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from reward_client import RewardClient
 from shared.decisions import Decision
 from shared.errors import ErrorInfo, ServiceRefused
-from shared.outcomes import OutcomesQuery, OutcomesResponse
 from shared.rewards import RewardSpec, TermName
-from shared.scoring import ScoreItem, ScoreResult
+from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
+from shared.wire.scoring import ScoreItem, ScoreResult
 from trainer.evaluation.choices import Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Valued, Worth

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigError
-from trainer.arguments import pick_optimizer
-from trainer.models import Hardware, is_mixed
+from trainer.grpo.arguments import pick_optimizer
+from trainer.models.loading import Hardware, is_mixed
 from trainer.offline.settings import OfflineConfig
 
 if TYPE_CHECKING:

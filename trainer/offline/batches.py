@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from shared.errors import DatasetError
-from trainer.chat import answer_frame, prompt_text
+from trainer.models.chat import answer_frame, prompt_text
 from trainer.offline.advantages import top_candidates
 from trainer.offline.candidates import Candidate, CandidateGroup
 from trainer.offline.losses import token_logps
@@ -57,7 +57,7 @@ class Encoder:
     """Makes tokens of queries.
 
     Args:
-        tokenizer: As :func:`trainer.chat.prepare_chat` leaves it.
+        tokenizer: As :func:`trainer.models.chat.prepare_chat` leaves it.
         max_length: Longest prompt and candidate together, tokens.
         top_k: Candidates that early epochs use.
     """

@@ -20,12 +20,12 @@ from typing import Any, Literal, TypeVar, assert_never
 from pydantic import TypeAdapter, ValidationError
 
 from shared.candidates import ScoredDecision
-from shared.completions import render_completion
 from shared.dataset import Outcome
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.errors import DatasetError
-from shared.surrogates import HALF_PAIR, mark_half_pairs
-from trainer.dataset import as_messages, dataset_files, read_records
+from shared.language.completions import render_completion
+from shared.language.surrogates import HALF_PAIR, mark_half_pairs
+from trainer.data.prompts import as_messages, dataset_files, read_records
 from trainer.evaluation.worth import stored_reward
 from trainer.offline.levels import ScoredSequence
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.history import read_metrics
+from trainer.runs.history import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,14 +10,14 @@ from typing import Literal
 import structlog
 
 from shared.errors import ConfigError, DatasetError
-from trainer.beginning import check_report_to, checkpoint_of
-from trainer.models import Hardware, check_model, pick_hardware
+from trainer.models.loading import Hardware, check_model, pick_hardware
 from trainer.offline.candidates import CandidateGroup, load_candidates
 from trainer.offline.levels import group_advantages
 from trainer.offline.report import AdvantageSpread
 from trainer.offline.settings import OfflineConfig
 from trainer.offline.soundness import check_differences, check_soundness
-from trainer.origin import check_origin
+from trainer.runs.origin import check_origin
+from trainer.runs.startup import check_report_to, checkpoint_of
 
 __all__ = ["Prepared", "Resume", "newest_checkpoint", "prepare_offline", "spread_of"]
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trainer.adapters import record_base
-from trainer.beginning import stay_offline, steps_before
-from trainer.history import read_metrics
-from trainer.merged_start import keep_merged_start
-from trainer.models import load_model
+from trainer.models.adapters import record_base
+from trainer.models.loading import load_model
+from trainer.models.merged_start import keep_merged_start
 from trainer.offline.plots import plot_offline
 from trainer.offline.preparation import Prepared, newest_checkpoint, prepare_offline, spread_of
 from trainer.offline.report import OfflineFiles, OfflineReport, Validation
 from trainer.offline.settings import OfflineConfig
-from trainer.origin import ModelOrigin
+from trainer.runs.history import read_metrics
+from trainer.runs.origin import ModelOrigin
+from trainer.runs.startup import stay_offline, steps_before
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import LoadedModel
+    from trainer.models.loading import LoadedModel
     from trainer.offline.batches import EncodedGroup
     from trainer.offline.stages import Stage
 
@@ -162,7 +162,7 @@ class _Run:
 
     def _optimize(self, subject: _Subject, queries: _Queries) -> Path | None:
         """Stage 2; gives its best checkpoint."""
-        from trainer.callbacks import AdaptiveKLCallback
+        from trainer.callbacks.control import AdaptiveKLCallback
         from trainer.offline.batches import with_stored
         from trainer.offline.stages import OfflineGRPOStage
 
@@ -221,10 +221,10 @@ class _Run:
         from rich.console import Console
         from transformers import PrinterCallback
 
-        from trainer.callbacks import OriginCallback
+        from trainer.callbacks.control import OriginCallback
+        from trainer.callbacks.metrics import MetricsCallback
+        from trainer.callbacks.progress import LossProgressCallback
         from trainer.offline.stage_file import StageFile
-        from trainer.progress import LossProgressCallback
-        from trainer.watching import MetricsCallback
 
         number, before = (1, 0) if name == "rce" else (2, self._steps["rce"])
         stage.remove_callback(PrinterCallback)

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from shared.errors import ConfigError
-from trainer.kl_control import KLControl
+from trainer.callbacks.kl_control import KLControl
 from trainer.offline.candidates import MetricsReward
 from trainer.offline.levels import LevelWeights
 from trainer.settings import ModelSettings

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.history import MetricsFile
+from trainer.runs.history import MetricsFile
 
 __all__ = ["StageFile"]
 

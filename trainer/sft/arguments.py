@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigError
-from trainer.arguments import pick_optimizer
-from trainer.models import Hardware, is_mixed
+from trainer.grpo.arguments import pick_optimizer
+from trainer.models.loading import Hardware, is_mixed
 from trainer.sft.config import SFTTrainingConfig
 
 if TYPE_CHECKING:

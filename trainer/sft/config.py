@@ -5,9 +5,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from shared.prompts import PromptForm
+from shared.language.prompts import PromptForm
+from trainer.models.small_model import NEW_MODEL
 from trainer.settings import ModelSettings, Settings
-from trainer.small_model import NEW_MODEL
 
 __all__ = ["BestBy", "LessonShares", "SFTTrainingConfig"]
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from shared.dataset import Action, DatasetLayout, Manifest
 from shared.decisions import Decision, Extend
 from shared.errors import ConfigError, DatasetError
+from shared.language.prompts import Junction, read_prompt
 from shared.legality import legal_decisions
-from shared.prompts import Junction, read_prompt
 from shared.signals import Phase, Program, Signal, SignalState
-from shared.states import StateRecord
+from shared.wire.states import StateRecord
 from trainer.evaluation.baselines import RULES, BaselineName
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Worth, stored_worth

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from shared.completions import render_completion
 from shared.dataset import Message
 from shared.decisions import Decision
 from shared.errors import DatasetError
-from shared.prompts import PromptForm, in_words
+from shared.language.completions import render_completion
+from shared.language.prompts import PromptForm, in_words
 from trainer.evaluation.points import DecisionPoint
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.decisions import (

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trainer.history import read_metrics
+from trainer.runs.history import read_metrics
 
 __all__ = ["plot_loss"]
 
@@ -13,7 +13,7 @@ def plot_loss(metrics: Path, target: Path) -> None:
     """Draws a metrics file as PNG; a file without lines gives an empty picture.
 
     Args:
-        metrics: As :class:`trainer.history.MetricsFile` writes it.
+        metrics: As :class:`trainer.runs.history.MetricsFile` writes it.
         target: The PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,7 +1,7 @@
 """Reading comprehension of a junction's state: questions with known answers.
 
 A model that can find the longest queue in a prompt has the features that a good decision is made
-of. Owns the questions; their answers come from :func:`shared.prompts.read_prompt`.
+of. Owns the questions; their answers come from :func:`shared.language.prompts.read_prompt`.
 """
 
 import json
@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from shared.dataset import Message
-from shared.prompts import Junction, LaneCounts, read_prompt
+from shared.language.prompts import Junction, LaneCounts, read_prompt
 from trainer.evaluation.points import DecisionPoint
 
 __all__ = ["Question", "pick_question", "questions"]

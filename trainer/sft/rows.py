@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.completion_items import DEFAULT_EXTEND_S, Situation
 from shared.dataset import DatasetLayout, Message, Outcome
 from shared.errors import DatasetError
-from trainer.dataset import load_grpo_dataset
+from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
+from trainer.data.prompts import load_grpo_dataset
 from trainer.evaluation.points import DecisionPoint, read_points
 
 __all__ = ["LessonRows", "read_lesson_rows"]

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from shared.errors import ConfigError, TrainingStopped
-from trainer.adapters import record_base
-from trainer.beginning import (
+from trainer.callbacks.interruption import Interrupted, Interruption
+from trainer.evaluation.answers import Generation
+from trainer.models.adapters import record_base
+from trainer.models.loading import Hardware, check_model, load_model, pick_hardware
+from trainer.models.merged_start import keep_merged_start
+from trainer.models.small_model import save_small_model
+from trainer.runs.history import MetricsFile, read_metrics
+from trainer.runs.origin import ModelOrigin, check_origin
+from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.run_stats import StopFlag
+from trainer.runs.startup import (
     check_report_to,
     checkpoint_of,
     stay_offline,
@@ -20,27 +29,18 @@ from trainer.beginning import (
     way_on,
     way_on_after,
 )
-from trainer.evaluation.answers import Generation
-from trainer.history import MetricsFile, read_metrics
-from trainer.interruption import Interrupted, Interruption
-from trainer.merged_start import keep_merged_start
-from trainer.models import Hardware, check_model, load_model, pick_hardware
-from trainer.origin import ModelOrigin, check_origin
-from trainer.resumption import RunRecord, check_resumed, may_model_differ
 from trainer.sft.config import SFTTrainingConfig
-from trainer.sft.examination import examine
+from trainer.sft.format_check import check_format
 from trainer.sft.lessons import Lesson, draw_lessons
 from trainer.sft.plots import plot_loss
 from trainer.sft.report import SFTFiles, SFTReport
 from trainer.sft.rows import LessonRows, read_lesson_rows
 from trainer.sft.texts import tokenized
-from trainer.small_model import save_small_model
-from trainer.tally import StopFlag
 
 if TYPE_CHECKING:
     from trl import SFTTrainer
 
-    from trainer.models import LoadedModel
+    from trainer.models.loading import LoadedModel
 
 __all__ = ["Prepared", "prepare_sft", "train_sft"]
 
@@ -176,7 +176,7 @@ class _Run:
         Raises:
             TrainingStopped: One came; a checkpoint was saved.
         """
-        from trainer.rewind import RewindCallback
+        from trainer.callbacks.rollback import RewindCallback
 
         rewind = RewindCallback()
         trainer.add_callback(rewind)
@@ -211,16 +211,16 @@ class _Run:
         from transformers import DataCollatorForSeq2Seq, PrinterCallback
         from trl import SFTTrainer
 
-        from trainer.callbacks import (
+        from trainer.callbacks.control import (
             InterruptionCallback,
             OriginCallback,
             ResumedRateCallback,
             StopCallback,
             TimeLimitCallback,
         )
-        from trainer.progress import LossProgressCallback
+        from trainer.callbacks.metrics import MetricsCallback
+        from trainer.callbacks.progress import LossProgressCallback
         from trainer.sft.arguments import sft_arguments
-        from trainer.watching import MetricsCallback
 
         config = self._config
         trainer: Any = SFTTrainer(
@@ -277,7 +277,7 @@ class _Run:
             seconds_per_step=seconds / new_steps if new_steps > 0 else None,
             loss_first=losses[0] if losses else None,
             loss_last=losses[-1] if losses else None,
-            check=examine(self._files.trained, held_out, _answering(self._config)),
+            check=check_format(self._files.trained, held_out, _answering(self._config)),
             files=self._files,
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from shared.errors import DatasetError
-from trainer.chat import answer_frame, prompt_text
+from trainer.models.chat import answer_frame, prompt_text
 from trainer.sft.lessons import Lesson
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def tokenized(
     """``input_ids`` and ``labels`` of each lesson, in order; labels are those of the answer alone.
 
     What is learned is what a model should write after the prompt that it will be given: the answer,
-    with what the chat template puts before and behind it, see :mod:`trainer.chat`.
+    with what the chat template puts before and behind it, see :mod:`trainer.models.chat`.
 
     Args:
         lessons: What is taught.
-        tokenizer: As :func:`trainer.chat.prepare_chat` leaves it.
+        tokenizer: As :func:`trainer.models.chat.prepare_chat` leaves it.
         max_tokens: Lessons that are longer are left out.
 
     Raises:

@@ -14,7 +14,7 @@ from reward_client import ClientOptions, RetryPolicy, RewardClient, SyncRewardCl
 from shared.decisions import Extend
 from shared.errors import ServiceRefused, ServiceUnreachable
 from shared.rewards import RewardSpec
-from shared.scoring import ScoreItem
+from shared.wire.scoring import ScoreItem
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 

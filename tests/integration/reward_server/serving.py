@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["GREENFORK", "MARK", "processes_of", "served"]
 
-GREENFORK = [sys.executable, "-c", "from cli.main import app; app()"]
+GREENFORK = [sys.executable, "-c", "from greenfork.main import app; app()"]
 MARK = "GREENFORK_TEST_RUN"
 
 

@@ -1,7 +1,7 @@
 """Other trainers against a served dataset: their own HTTP client, and exact rewards.
 
 The clients are told again in our words, from the files that the modules of
-:mod:`reward_server.compat` and :mod:`reward_client.verl` name.
+:mod:`reward_server.http.compat` and :mod:`reward_client.verl` name.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from reward_client import SyncRewardClient, verl
-from shared.completions import render_completion
 from shared.decisions import Extend
+from shared.language.completions import render_completion
 from shared.rewards import RewardSpec
-from shared.scoring import ScoreItem
+from shared.wire.scoring import ScoreItem
 from tests.integration.conftest import read_rows
 from tests.integration.reward_server.serving import served
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.jobs import JobResult, JobView
+from shared.wire.jobs import JobResult, JobView
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.gateway_process import GatewayProcess
 from tests.integration.reward_server.serving import GREENFORK

@@ -7,19 +7,19 @@ from contextlib import asynccontextmanager, contextmanager
 from sqlalchemy import Connection, Engine, event
 
 from reward_server.storage.database import Database
-from reward_server.storage.ledger import Entry, Ledger
+from reward_server.storage.ledger import Ledger, LedgerEntry
 from reward_server.storage.lookups import KEYS_A_QUERY
 from reward_server.storage.urls import parse_database_url
 from shared.decisions import Extend
-from sim_workers.rollouts import RolloutTask
+from sim_workers.pool.rollouts import RolloutTask
 from tests.unit.reward_server.world import GREEN, make_metrics
 
 TASK = RolloutTask.of(GREEN, "C", Extend(extend=True), 60)
 
 
-def entry(key: str, queue_veh: float = 0.1) -> Entry:
+def entry(key: str, queue_veh: float = 0.1) -> LedgerEntry:
     """An outcome under any key."""
-    return Entry(key, TASK, make_metrics(queue_veh), "sumo 1.28.0")
+    return LedgerEntry(key, TASK, make_metrics(queue_veh), "sumo 1.28.0")
 
 
 @asynccontextmanager

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from pyarrow.parquet import ParquetFile, read_table
 
-from cli.main import app
+from greenfork.main import app
 from reward_server.storage import export
 from reward_server.storage.database import Database
-from reward_server.storage.ledger import Entry, Ledger
+from reward_server.storage.ledger import Ledger, LedgerEntry
 from reward_server.storage.urls import parse_database_url
 from shared.decisions import Extend
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
+from sim_workers.pool.rollouts import RolloutTask
 from tests.unit.reward_server.world import make_metrics
 
 STATES = ("crossing@300-b9c873928f38", "crossing@360-aaaaaaaaaaaa", "Crossing@1-bbbbbbbbbbbb")
@@ -33,18 +33,18 @@ AWKWARD = Metrics(
 )
 
 
-def entries(number: int) -> list[Entry]:
+def entries(number: int) -> list[LedgerEntry]:
     """Outcomes of several states."""
     made = []
     for i in range(number):
         task = RolloutTask.of(STATES[i % 3], "C", Extend(extend=True) if i else None, 60)
         metrics = make_metrics(i / 7) if i else AWKWARD
-        made.append(Entry(f"{i:06d}", task, metrics, f"sumo 1.{28 + i % 2}.0"))
+        made.append(LedgerEntry(f"{i:06d}", task, metrics, f"sumo 1.{28 + i % 2}.0"))
     return made
 
 
 async def greenfork_beside_a_gateway(
-    url: str, recorded: Sequence[Entry], *arguments: str
+    url: str, recorded: Sequence[LedgerEntry], *arguments: str
 ) -> int | str | None:
     """Runs a command on a ledger that is open; gives its exit status."""
     database = Database(parse_database_url(url))
@@ -165,7 +165,7 @@ async def test_file_is_overwritten_only_if_asked_for_and_when_complete(
     output.write_text("precious")
     arguments = ["ledger", "export", "--output", str(output), "--database-url", database_url]
     wrong = AWKWARD.model_copy(update={"queue_veh": None})
-    damaged = Entry("zz", entries(1)[0].task, wrong, "sumo")
+    damaged = LedgerEntry("zz", entries(1)[0].task, wrong, "sumo")
     assert await greenfork_beside_a_gateway(database_url, entries(3), *arguments) == 2
     assert "--force" in capsys.readouterr().err
     recorded = [*entries(3), damaged]

@@ -228,7 +228,7 @@ def test_watch_sees_what_holds_the_loop(
     url: str, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If heavy bodies were read on the loop, these tests would say so."""
-    monkeypatch.setattr("reward_server.reading.reader.is_light", lambda body: True)
+    monkeypatch.setattr("reward_server.http.reading.reader.is_light", lambda body: True)
     httpx.post(f"{url}/v1/score", content=HOSTILE["too many items"], headers=JSON, timeout=120)
     with pytest.raises(AssertionError, match=" ms: "):
         watch.check(url)

@@ -21,8 +21,8 @@ import httpx
 import pytest
 
 from shared.dataset import Row
+from shared.reward_formulas import reward_of
 from shared.rewards import RewardSpec
-from sim_workers.rewards import reward_of
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.serving import served
 
@@ -138,12 +138,12 @@ class Line:
             except ConnectionError:
                 return b""
 
-    async def is_cut_off(self, pieces: Iterable[bytes]) -> None:
+    async def is_cut_off(self, chunks: Iterable[bytes]) -> None:
         """Sends piece after piece, until the other side has had enough."""
         try:
             async with asyncio.timeout(SOON_S):
-                for piece in pieces:
-                    await self.say(piece)
+                for chunk in chunks:
+                    await self.say(chunk)
                     await asyncio.sleep(0)
         except ConnectionError:
             return

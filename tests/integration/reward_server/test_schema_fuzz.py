@@ -22,14 +22,14 @@ from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 from schemathesis.engine.recorder import ScenarioRecorder
 
-from reward_server.app import create_app
-from reward_server.connections import connections_of
+from reward_server.http.app import create_app
+from reward_server.http.connections import connections_of
 from reward_server.services import Services
 from reward_server.settings import load_settings
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
 from shared.errors import InvalidRequest
-from sim_workers.intake import IntakeAnswer, IntakeRequest
+from sim_workers.uploads.inspector import IntakeAnswer, IntakeRequest
 from tests.unit.reward_server.world import GREEN, FakeRunner, make_store
 
 KEY = {"Authorization": "Bearer right"}
@@ -143,7 +143,7 @@ async def _serve(
         await serving
     await services.jobs.close()
     await services.reader.close()
-    await services.flights.close()
+    await services.single_flight.close()
     await services.ledger.close()
     await database.close()
 
@@ -165,7 +165,7 @@ def fresh_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     async def refuse(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
         raise InvalidRequest("no", "bad_archive")
 
-    monkeypatch.setattr("reward_server.uploads.desk.look_at", refuse)
+    monkeypatch.setattr("reward_server.uploads.service.look_at", refuse)
     with running(tmp_path) as base, httpx.Client(base_url=base, headers=KEY) as http:
         job = http.post("/v1/jobs", json=BODIES["/v1/jobs"]).headers["location"]
         http.get(f"{job}/results", params={"follow": True}).raise_for_status()

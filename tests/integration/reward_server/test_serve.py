@@ -11,8 +11,8 @@ import httpx
 
 from shared.dataset import Row
 from shared.decisions import Extend
+from shared.reward_formulas import reward_of
 from shared.rewards import RewardSpec
-from sim_workers.rewards import reward_of
 from tests.integration.conftest import read_rows
 from tests.integration.reward_server.serving import GREENFORK, served
 

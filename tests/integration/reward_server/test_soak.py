@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reward_server.access.key_store import KeyStore
+from reward_server.auth.key_store import KeyStore
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
 from tests.integration.conftest import WITHOUT_END, read_rows

@@ -19,18 +19,18 @@ import httpx
 import pytest
 import structlog
 
-from reward_server.access.key_store import KeyStore
+from reward_server.auth.key_store import KeyStore
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
-from reward_server.uploads.intake import look_at
+from reward_server.uploads.inspection import look_at
 from shared.errors import InvalidRequest
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.confinement import probe
-from sim_workers.intake import IntakeRequest
-from sim_workers.store import StateStore
-from sim_workers.sumo_program import find_sumo
-from sim_workers.version import sumo_version
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.engine.version import sumo_version
+from sim_workers.sandbox.confinement import probe
+from sim_workers.states.store import StateStore
+from sim_workers.uploads.inspector import IntakeRequest
+from sim_workers.verification.sumo_process import find_sumo
 from tests.integration.conftest import OWN
 from tests.integration.reward_server.serving import GREENFORK, MARK, processes_of, served
 

@@ -17,18 +17,18 @@ from shared.dataset import (
     SimulationRef,
 )
 from shared.signals import Signal, SignalState
-from shared.states import StateRecord
-from sim_workers.messages import Advance, Describe, Described, Observe, Observed, Open, Ready
-from sim_workers.policies import PolicySpec
-from sim_workers.processes import Nursery
-from sim_workers.scenarios import (
+from shared.wire.states import StateRecord
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Advance, Describe, Described, Observe, Observed, Open, Ready
+from sim_workers.engine.policies import PolicySpec
+from sim_workers.engine.version import simulator
+from sim_workers.scenarios.scenario import (
     CONFIG_NAME,
     Scenario,
     load_scenario,
     sumo_arguments,
     write_files,
 )
-from sim_workers.version import simulator
 
 __all__ = ["make_dataset"]
 
@@ -70,7 +70,7 @@ def _run(
     """The signals, what each did at every moment, and what the policy did."""
     seen, actions = {}, list[Action]()
     begin = Open(config=str(config), seed=_SEED)
-    with Nursery() as nursery, nursery.open(begin) as live:
+    with ForkServer() as fork_server, fork_server.open(begin) as live:
         question = Describe(min_green_s=_MIN_GREEN_S, max_green_s=_MAX_GREEN_S)
         signals = live.call(question, Described, _LIMIT_S).signals
         for time_s in moments_s:

@@ -1,11 +1,11 @@
 """A simulation process that turns against its machine, and what it is able to do.
 
-``python -m tests.integration.sim_workers.intruder CONFIG`` starts a nursery, a holder and a rollout
-as a worker does, in which this module takes the place of :mod:`sim_workers.holder`: each of them
-tries what ``attempts.json`` beside the configuration names, and everything else is the real thing.
-It prints what came of it: ``"done"``, or the name of the error. ``… CONFIG free`` tries the same in
-an ordinary process, and ``intake`` as the process that looks at an upload, which is the list of
-attempts.
+``python -m tests.integration.sim_workers.intruder CONFIG`` starts a fork server, a holder and a
+rollout as a worker does, in which this module takes the place of
+:mod:`sim_workers.engine.fork_server`: each of them tries what ``attempts.json`` beside the
+configuration names, and everything else is the real thing. It prints what came of it: ``"done"``,
+or the name of the error. ``… CONFIG free`` tries the same in an ordinary process, and ``intake`` as
+the process that looks at an upload, which is the list of attempts.
 """
 
 import ctypes
@@ -21,9 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import GreenforkError, RolloutRejected, ScenarioError
-from sim_workers import processes
-from sim_workers.messages import Advance, Describe, Described, Open, Ready, RolledOut, Rollout
-from sim_workers.processes import Holder, Nursery
+from sim_workers.engine import fork_client as processes
+from sim_workers.engine.fork_client import ForkServer, SimulationHandle
+from sim_workers.engine.messages import (
+    Advance,
+    Describe,
+    Described,
+    Open,
+    Ready,
+    RolledOut,
+    Rollout,
+)
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIMIT_S = 60.0
@@ -124,16 +132,16 @@ def _be_holder() -> None:
 
     libsumo is loaded here, and never in the owner's process.
     """
-    from sim_workers import holder
-    from sim_workers.engine import Simulation
+    from sim_workers.engine import fork_server as holder
+    from sim_workers.engine.simulation import Simulation
 
     reports: dict[str, Any] = {}
     given: dict[str, Any] = {}
-    opened = holder._Holder._open
+    opened = holder._SimulationServer._open
 
     def open_(self: Any, request: Open) -> Ready:  # noqa: ANN401
         given.update(json.loads(Path(request.config).with_name("attempts.json").read_bytes()))
-        reports["nursery"] = _tried(given)
+        reports["fork_server"] = _tried(given)
         return opened(self, request)
 
     def describe(*_: object) -> None:
@@ -142,7 +150,7 @@ def _be_holder() -> None:
     def roll_out(*_: object) -> None:
         raise RolloutRejected(json.dumps({"rollout": _tried(given)}))
 
-    holder._Holder._open = open_  # type: ignore[method-assign]
+    holder._SimulationServer._open = open_  # type: ignore[method-assign]
     Simulation.describe = describe  # type: ignore[method-assign, assignment]
     Simulation.roll_out = roll_out  # type: ignore[method-assign, assignment]
     holder.main()
@@ -150,9 +158,9 @@ def _be_holder() -> None:
 
 def _be_intake() -> None:
     """Takes the place of the process that looks at uploads."""
-    from sim_workers import intake
+    from sim_workers.uploads import inspector as intake
 
-    def take(request: intake.IntakeRequest, nursery: Nursery) -> intake.IntakeAnswer:
+    def take(request: intake.IntakeRequest, fork_server: ForkServer) -> intake.IntakeAnswer:
         raise ScenarioError(json.dumps(_tried(json.loads(request.upload.read_bytes()))))
 
     intake._take_scenario = take
@@ -168,9 +176,9 @@ def _reported(ask: Callable[[], object]) -> dict[str, Any]:
     raise AssertionError("nothing was tried")
 
 
-def _ask(holder: Holder) -> dict[str, Any]:
+def _ask(holder: SimulationHandle) -> dict[str, Any]:
     describe = Describe(min_green_s=5, max_green_s=60)
-    rollout = Rollout(orders=(), observe=(), horizon_s=1, limit_s=_LIMIT_S)
+    rollout = Rollout(signal_decisions=(), observe=(), horizon_s=1, limit_s=_LIMIT_S)
     reports = _reported(lambda: holder.call(describe, Described, _LIMIT_S))
     reports |= _reported(lambda: holder.call(rollout, RolledOut, _LIMIT_S))
     holder.call(Advance(to_s=1), Ready, _LIMIT_S)
@@ -179,7 +187,7 @@ def _ask(holder: Holder) -> dict[str, Any]:
 
 
 def main() -> None:
-    """As the nursery, which is given a descriptor; or as its owner, which is given a file."""
+    """As the fork server, which is given a descriptor; or as its owner, which is given a file."""
     if sys.argv[1].isdigit():
         return _be_holder()
     if sys.argv[1] == "intake":
@@ -188,8 +196,8 @@ def main() -> None:
         given = json.loads(Path(sys.argv[1]).with_name("attempts.json").read_bytes())
         sys.stdout.write(json.dumps({"free": _tried(given)}))
         return None
-    processes._NURSERY = ("-m", "sim_workers.confinement", __spec__.name)
-    with Nursery() as nursery, nursery.open(Open(config=sys.argv[1], seed=1)) as holder:
+    processes._FORK_SERVER = ("-m", "sim_workers.sandbox.confinement", __spec__.name)
+    with ForkServer() as fork_server, fork_server.open(Open(config=sys.argv[1], seed=1)) as holder:
         sys.stdout.write(json.dumps(_ask(holder)))
     return None
 

@@ -42,15 +42,17 @@ def is_alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-def nurseries_of(owner: int) -> list[int]:
-    """The nurseries that workers and builders in process ``owner`` have started."""
-    return [child for child in children(owner) if b"sim_workers.holder" in _command(child)]
+def fork_servers_of(owner: int) -> list[int]:
+    """The fork servers that workers and builders in process ``owner`` have started."""
+    return [
+        child for child in children(owner) if b"sim_workers.engine.fork_server" in _command(child)
+    ]
 
 
-def nursery_of(owner: int) -> int:
+def fork_server_of(owner: int) -> int:
     """The only one of them."""
-    (nursery,) = nurseries_of(owner)
-    return nursery
+    (fork_server,) = fork_servers_of(owner)
+    return fork_server
 
 
 def _command(pid: int) -> bytes:

@@ -5,11 +5,11 @@ from pathlib import Path
 from shared.decisions import Decision, Extend
 from shared.errors import ErrorInfo
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
-from sim_workers.sources import Source, source_of
-from sim_workers.store import StateStore
-from sim_workers.worker import StateWorker, WorkerLimits
-from sim_workers.worker_inputs import bundle_of, ref_of, worker_rollout
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.sources import Source, source_of
+from sim_workers.pool.worker import StateWorker, WorkerLimits
+from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
+from sim_workers.states.store import StateStore
 
 ENDLESS_S = 10_000_000
 """A horizon that takes minutes."""

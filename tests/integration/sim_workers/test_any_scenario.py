@@ -11,9 +11,9 @@ import defusedxml.ElementTree as SafeXml
 import pytest
 
 from shared.errors import RolloutRejected
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.scenario_options import FILE_OPTIONS, SYNONYMS, is_kept
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.scenarios.options import FILE_OPTIONS, SYNONYMS, is_kept
 from tests.integration.conftest import read_rows
 from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue, sumo_binary

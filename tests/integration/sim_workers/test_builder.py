@@ -16,10 +16,10 @@ from shared.dataset import Manifest
 from shared.decisions import Decision, DecisionKind, canonical
 from shared.errors import DatasetError, GreenforkError, ScenarioError, UnknownSignal
 from shared.legality import check_legality
-from shared.states import StateRecord
-from sim_workers.build_plan import BuildOptions, Progress
-from sim_workers.builder import build_dataset
-from sim_workers.store import read_states
+from shared.wire.states import StateRecord
+from sim_workers.datasets.build_plan import BuildOptions, Progress
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.states.store import read_states
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.lone_green import LONE_GREEN, write_lone_green
 from tests.integration.sim_workers.uninterrupted import sumo_binary

@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 
 from shared.errors import OutOfMemory
-from sim_workers.confinement import confined_program, environment, probe, python_command
-from sim_workers.intake import IntakeAnswer, IntakeRequest
-from sim_workers.messages import Advance, Open, Ready, RolledOut, Rollout, Save
-from sim_workers.processes import Nursery
-from sim_workers.sumo_program import find_sumo
-from sim_workers.version import sumo_version
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Advance, Open, Ready, RolledOut, Rollout, Save
+from sim_workers.engine.version import sumo_version
+from sim_workers.sandbox.confinement import confined_program, environment, probe, python_command
+from sim_workers.uploads.inspector import IntakeAnswer, IntakeRequest
+from sim_workers.verification.sumo_process import find_sumo
 from tests.integration.conftest import OWN
 
 _ROOT = Path(__file__).parents[3]
@@ -34,7 +34,7 @@ _LANDLOCK = max(0, ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1))
 _HAS_SECCOMP = "Seccomp:" in Path("/proc/self/status").read_text()
 needs_landlock = pytest.mark.skipif(_LANDLOCK == 0, reason="this kernel has no Landlock")
 needs_seccomp = pytest.mark.skipif(not _HAS_SECCOMP, reason="this kernel has no seccomp")
-_STAGES = ("nursery", "holder", "rollout", "moved")
+_STAGES = ("fork_server", "holder", "rollout", "moved")
 _OPENED = _STAGES[1:]
 _Reports = dict[str, dict[str, Any]]
 
@@ -153,7 +153,7 @@ def _came(reports: _Reports, stages: tuple[str, ...], *attempts: str) -> set[str
 
 @needs_landlock
 def test_nothing_can_be_written(reports: _Reports) -> None:
-    """Neither a neighbour's files nor those of the scenario, from the nursery on."""
+    """Neither a neighbour's files nor those of the scenario, from the fork server on."""
     attempts = ["write", "append", "remove", "rename", "make", "make at home", "write own input"]
     attempts += ["truncate"] if _LANDLOCK >= 3 else []
     assert _came(reports, _STAGES, *attempts) == {"EACCES"}
@@ -194,7 +194,7 @@ def test_only_what_has_not_stepped_may_watch_over_memory(reports: _Reports) -> N
     """A rollout, and a holder that moved on, cannot."""
     attempts = ("read memory", "catch faults")
     assert _came(reports, ("rollout", "moved"), *attempts) == {"EPERM"}
-    assert _came(reports, ("nursery", "holder"), "read memory") == {"done"}
+    assert _came(reports, ("fork_server", "holder"), "read memory") == {"done"}
 
 
 def test_no_capability_is_left(reports: _Reports) -> None:
@@ -231,7 +231,9 @@ def test_intake_is_confined(tmp_path: Path) -> None:
     with stage.attempts() as config:
         request = IntakeRequest(upload=config.with_name("attempts.json"), folder=stage.home)
         ran = subprocess.run(
-            python_command("-m", "sim_workers.isolation", f"{__package__}.intruder", "intake"),
+            python_command(
+                "-m", "sim_workers.sandbox.isolation", f"{__package__}.intruder", "intake"
+            ),
             input=request.model_dump_json(),
             env=environment(),
             capture_output=True,
@@ -269,8 +271,8 @@ def test_logging_swarm_program_writes_nothing(tmp_path: Path) -> None:
     network = home / "crossing.net.xml"
     network.write_text(_swarming(network.read_text(), victim))
     with (
-        Nursery() as nursery,
-        nursery.open(Open(config=str(home / OWN["crossing"].name), seed=1)) as holder,
+        ForkServer() as fork_server,
+        fork_server.open(Open(config=str(home / OWN["crossing"].name), seed=1)) as holder,
     ):
         assert holder.call(Advance(to_s=2), Ready, _LIMIT_S).time_s == 2
     assert victim.read_text() == "precious"
@@ -294,8 +296,8 @@ def _swarming(network: str, log: Path) -> str:
 def test_state_is_saved_by_a_process_that_can_write_nothing(tmp_path: Path) -> None:
     """To the file that its owner made; where that cannot be made, the holder lives on."""
     with (
-        Nursery() as nursery,
-        nursery.open(Open(config=str(OWN["crossing"]), seed=1)) as holder,
+        ForkServer() as fork_server,
+        fork_server.open(Open(config=str(OWN["crossing"]), seed=1)) as holder,
     ):
         holder.call(Advance(to_s=100), Ready, _LIMIT_S)
         with pytest.raises(FileNotFoundError):
@@ -316,8 +318,8 @@ def test_rollout_without_bounds_ends_with_a_code(tmp_path: Path) -> None:
         '<flow id="f" route="r" begin="5" end="3600" period="exp(60000)"/></routes>'
     )
     wanted = Open(config=str(home / OWN["crossing"].name), seed=1)
-    rollout = Rollout(orders=(), observe=(), horizon_s=40, limit_s=_LIMIT_S)
-    with Nursery(max_memory_bytes=480 << 20) as nursery, nursery.open(wanted) as holder:
+    rollout = Rollout(signal_decisions=(), observe=(), horizon_s=40, limit_s=_LIMIT_S)
+    with ForkServer(max_memory_bytes=480 << 20) as fork_server, fork_server.open(wanted) as holder:
         with pytest.raises(OutOfMemory) as refused:
             holder.call(rollout, RolledOut, 2 * _LIMIT_S)
         assert not refused.value.retryable
@@ -360,7 +362,7 @@ def test_program_is_kept_to_its_files(tmp_path: Path) -> None:
 _TALK = """
 import json, os, socket, subprocess, sys
 import traci
-from sim_workers.confinement import confined_program, environment, own_loopback
+from sim_workers.sandbox.confinement import confined_program, environment, own_loopback
 sumo, folder, config, out = sys.argv[1:]
 is_alone = own_loopback()
 with socket.socket() as free:

@@ -18,14 +18,14 @@ from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Pla
 from shared.errors import ErrorInfo
 from shared.legality import check_legality
 from shared.signals import Program, Signal, SignalState
-from sim_workers.engine_runs import EngineRuns
-from sim_workers.independent import Episode, Played, play
-from sim_workers.independent_decisions import Greens
-from sim_workers.policies import PolicySpec
-from sim_workers.rollouts import RolloutTask
-from sim_workers.store import StateStore, StoredState
-from sim_workers.sumo_program import find_sumo
-from sim_workers.version import sumo_version
+from sim_workers.engine.policies import PolicySpec
+from sim_workers.engine.version import sumo_version
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.states.store import StateStore, StoredState
+from sim_workers.verification.engine_runs import EngineRuns
+from sim_workers.verification.reference_control import Greens
+from sim_workers.verification.reference_simulation import Episode, Played, play
+from sim_workers.verification.sumo_process import find_sumo
 from tests.integration.conftest import OWN
 from tests.integration.sim_workers.handmade import make_dataset
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shared.decisions import Extend
-from sim_workers.pool import PoolSettings, RolloutPool
-from sim_workers.rollouts import RolloutTask
-from sim_workers.store import StateStore
+from sim_workers.pool.pool import PoolSettings, RolloutPool
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.states.store import StateStore
 from tests.integration.conftest import CITIES, OWN, read_rows
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 

@@ -12,19 +12,19 @@ import pytest
 
 from shared.errors import ErrorInfo, HolderLost, RolloutRejected
 from shared.rewards import Metrics
-from sim_workers.messages import Observe, Observed, Open, Rollout
-from sim_workers.processes import Nursery
-from sim_workers.rollouts import RolloutTask
-from sim_workers.scenarios import CONFIG_NAME
-from sim_workers.store import StateStore
-from sim_workers.worker import StateWorker
-from sim_workers.worker_inputs import bundle_of, ref_of
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Observe, Observed, Open, Rollout
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.worker import StateWorker
+from sim_workers.pool.worker_inputs import bundle_of, ref_of
+from sim_workers.scenarios.scenario import CONFIG_NAME
+from sim_workers.states.store import StateStore
 from tests.integration.sim_workers.process_tree import (
     children,
     descendants,
+    fork_server_of,
+    fork_servers_of,
     is_alive,
-    nurseries_of,
-    nursery_of,
     rollouts_of,
     wait_for,
 )
@@ -75,7 +75,7 @@ def background() -> Iterator[ThreadPoolExecutor]:
 
 def _busy_holder(owner: int, spared: frozenset[int] = frozenset()) -> int | None:
     """A holder with a rollout under way."""
-    holders = [pid for nursery in nurseries_of(owner) for pid in children(nursery)]
+    holders = [pid for fork_server in fork_servers_of(owner) for pid in children(fork_server)]
     return next((pid for pid in holders if pid not in spared and rollouts_of(pid)), None)
 
 
@@ -133,15 +133,15 @@ def test_rollouts_process_that_is_killed_is_reported(
     assert worker.holder_starts == 1
 
 
-def test_killed_nursery_is_started_again(
+def test_killed_fork_server_is_started_again(
     worker: StateWorker, dataset: Path, state_ids: list[str]
 ) -> None:
     """Its holders die with it, and each is rebuilt when it is needed."""
     expected = [roll_out(worker, dataset, state_id) for state_id in state_ids[:2]]
-    nursery = nursery_of(os.getpid())
-    holders = children(nursery)
-    os.kill(nursery, signal.SIGKILL)
-    wait_for(lambda: not any(map(is_alive, holders)), "the holders to die with their nursery")
+    fork_server = fork_server_of(os.getpid())
+    holders = children(fork_server)
+    os.kill(fork_server, signal.SIGKILL)
+    wait_for(lambda: not any(map(is_alive, holders)), "the holders to die with their fork server")
     assert [roll_out(worker, dataset, state_id) for state_id in state_ids[:2]] == expected
     assert worker.holder_starts == 4
 
@@ -152,10 +152,10 @@ def test_rollout_over_its_limit_is_ended(dataset: Path, state_ids: list[str]) ->
     try:
         slow = roll_out(worker, dataset, state_ids[0], horizon_s=ENDLESS_S)
         assert _code(slow) == "rollout_timeout"
-        (holder,) = children(nursery_of(os.getpid()))
+        (holder,) = children(fork_server_of(os.getpid()))
         wait_for(lambda: rollouts_of(holder) == [], "the rollout to end")
         assert isinstance(roll_out(worker, dataset, state_ids[0], horizon_s=1), Metrics)
-        assert children(nursery_of(os.getpid())) == [holder]
+        assert children(fork_server_of(os.getpid())) == [holder]
     finally:
         worker.close()
 
@@ -167,7 +167,7 @@ def test_callers_deadline_ends_a_rollout(
     roll_out(worker, dataset, state_ids[0])
     late = roll_out(worker, dataset, state_ids[0], horizon_s=ENDLESS_S, remaining_s=0.3)
     assert _code(late) == "deadline_exceeded"
-    (holder,) = children(nursery_of(os.getpid()))
+    (holder,) = children(fork_server_of(os.getpid()))
     wait_for(lambda: rollouts_of(holder) == [], "the rollout to end")
 
 
@@ -177,7 +177,7 @@ def test_rollouts_leave_no_zombies(
     """After any number of rollouts the holder has no child, dead or alive."""
     for _ in range(20):
         roll_out(worker, dataset, state_ids[0], horizon_s=1)
-    (holder,) = children(nursery_of(os.getpid()))
+    (holder,) = children(fork_server_of(os.getpid()))
     wait_for(lambda: rollouts_of(holder) == [], "the rollout to end")
 
 
@@ -186,12 +186,12 @@ def test_holders_let_go_end_and_are_reaped(dataset: Path, state_ids: list[str]) 
     worker = make_worker(max_holders=2)
     try:
         roll_out(worker, dataset, state_ids[0])
-        (first,) = children(nursery_of(os.getpid()))
+        (first,) = children(fork_server_of(os.getpid()))
         for state_id in (state_ids[1], state_ids[0], state_ids[2]):
             roll_out(worker, dataset, state_id)
-        nursery = nursery_of(os.getpid())
-        wait_for(lambda: len(children(nursery)) == 2, "the third holder to end")
-        assert first in children(nursery)
+        fork_server = fork_server_of(os.getpid())
+        wait_for(lambda: len(children(fork_server)) == 2, "the third holder to end")
+        assert first in children(fork_server)
         assert worker.holder_starts == 3
         second = StateStore.open([dataset]).get(state_ids[1])
         ref = ref_of(second, "file")
@@ -203,29 +203,35 @@ def test_holders_let_go_end_and_are_reaped(dataset: Path, state_ids: list[str]) 
 
 
 def test_simulations_end_with_their_owner(dataset: Path, state_ids: list[str]) -> None:
-    """An owner that is killed takes its nursery, its holders and their rollouts with it."""
+    """An owner that is killed takes its fork server, its holders and their rollouts with it."""
     command = [sys.executable, "-m", f"{__package__}.owner", str(dataset), state_ids[0]]
     with subprocess.Popen(command, cwd=ROOT) as owner:
         holder = wait_for(lambda: _busy_holder(owner.pid), "a rollout of the owner")
         family = descendants(owner.pid)
-        assert len(family) == 4  # nursery, holder, rollout, and the child that is kept ready
+        assert len(family) == 4  # fork server, holder, rollout, and the child that is kept ready
         assert holder in family
         owner.kill()
     wait_for(lambda: not any(map(is_alive, family)), "the owner's processes to end")
 
 
 def test_rollout_that_nobody_waits_for_is_ended(dataset: Path) -> None:
-    """A holder that is let go during a rollout ends, though its nursery lives on."""
+    """A holder that is let go during a rollout ends, though its fork server lives on."""
     config = dataset / "scenario" / CONFIG_NAME
-    with Nursery() as nursery:
-        holder = nursery.open(Open(config=str(config), seed=1))
+    with ForkServer() as fork_server:
+        holder = fork_server.open(Open(config=str(config), seed=1))
         holder.send(
-            Rollout(orders=(), observe=("c",), horizon_s=ENDLESS_S, limit_s=LONG_S, is_last=True)
+            Rollout(
+                signal_decisions=(),
+                observe=("c",),
+                horizon_s=ENDLESS_S,
+                limit_s=LONG_S,
+                is_last=True,
+            )
         )
         (rollout,) = wait_for(lambda: children(holder.pid), "the rollout")
         holder.close()
         wait_for(lambda: not is_alive(holder.pid) and not is_alive(rollout), "both to end")
-        assert is_alive(nursery_of(os.getpid()))
+        assert is_alive(fork_server_of(os.getpid()))
 
 
 def test_files_of_a_killed_owner_are_removed_by_the_next(
@@ -244,21 +250,21 @@ def test_files_of_a_killed_owner_are_removed_by_the_next(
 def test_holder_that_does_not_answer_is_ended(dataset: Path) -> None:
     """One that hangs is killed when its time is over, and said to be lost."""
     config = dataset / "scenario" / CONFIG_NAME
-    with Nursery() as nursery:
-        holder = nursery.open(Open(config=str(config), seed=1))
+    with ForkServer() as fork_server:
+        holder = fork_server.open(Open(config=str(config), seed=1))
         os.kill(holder.pid, signal.SIGSTOP)
         with pytest.raises(HolderLost, match="did not answer"):
             holder.call(Observe(tls_ids=()), Observed, 0.2)
         wait_for(lambda: not is_alive(holder.pid), "the hanging holder to end")
 
 
-def test_killed_rung_changes_no_value(
+def test_killed_checkpoint_changes_no_value(
     worker: StateWorker, dataset: Path, state_ids: list[str]
 ) -> None:
     """A replay whose simulations on the way were killed starts again from the run's begin."""
     tasks = [RolloutTask.of(state_id, "c", None, LONG_S) for state_id in state_ids[-2:]]
     expected = [run_task(worker, dataset, task) for task in tasks]
-    _kill_all(descendants(nursery_of(os.getpid())))
+    _kill_all(descendants(fork_server_of(os.getpid())))
     assert [run_task(worker, dataset, task) for task in tasks] == expected
     assert all(isinstance(outcome, Metrics) for outcome in expected)
 
@@ -278,21 +284,21 @@ def test_scenario_that_sumo_refuses_says_why(tmp_path: Path) -> None:
     """SUMO's own words are in the message, and no process is left."""
     config = tmp_path / "broken.sumocfg"
     config.write_text('<configuration><net-file value="absent.net.xml"/></configuration>')
-    with Nursery() as nursery:
+    with ForkServer() as fork_server:
         with pytest.raises(RolloutRejected, match=r"absent\.net\.xml"):
-            nursery.open(Open(config=str(config), seed=1))
-        pid = nursery_of(os.getpid())
+            fork_server.open(Open(config=str(config), seed=1))
+        pid = fork_server_of(os.getpid())
         wait_for(lambda: children(pid) == [], "the refused holder to end")
 
 
 def test_scenario_that_crashes_sumo_is_contained(tmp_path: Path, dataset: Path) -> None:
-    """SUMO 1.28 dies of an empty network; the nursery lives on and opens the next."""
+    """SUMO 1.28 dies of an empty network; the fork server lives on and opens the next."""
     (tmp_path / "empty.net.xml").write_text("<net/>")
     config = tmp_path / "empty.sumocfg"
     config.write_text('<configuration><net-file value="empty.net.xml"/></configuration>')
-    with Nursery() as nursery:
+    with ForkServer() as fork_server:
         with pytest.raises(HolderLost, match="died"):
-            nursery.open(Open(config=str(config), seed=1))
-        pid = nursery_of(os.getpid())
-        nursery.open(Open(config=str(dataset / "scenario" / CONFIG_NAME), seed=1)).close()
-        assert nursery_of(os.getpid()) == pid
+            fork_server.open(Open(config=str(config), seed=1))
+        pid = fork_server_of(os.getpid())
+        fork_server.open(Open(config=str(dataset / "scenario" / CONFIG_NAME), seed=1)).close()
+        assert fork_server_of(os.getpid()) == pid

@@ -10,16 +10,16 @@ import pytest
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
 from shared.errors import ErrorInfo, FidelityError
-from sim_workers import scenarios
-from sim_workers.build_plan import BuildOptions, Execution
-from sim_workers.builder import build_dataset
-from sim_workers.fidelity import Sides, compare
-from sim_workers.resco import locate_scenario
-from sim_workers.rollouts import RolloutTask
-from sim_workers.scenario_options import is_kept, is_left_out
-from sim_workers.scenarios import Scenario, load_scenario
-from sim_workers.store import read_manifest, read_states
-from sim_workers.verification import VerifyOptions, verify_dataset
+from sim_workers.datasets.build_plan import BuildOptions, Execution
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.scenarios import scenario as scenarios
+from sim_workers.scenarios.options import is_kept, is_left_out
+from sim_workers.scenarios.resco import locate_scenario
+from sim_workers.scenarios.scenario import Scenario, load_scenario
+from sim_workers.states.store import read_manifest, read_states
+from sim_workers.verification.fidelity import Sides, compare
+from sim_workers.verification.verifier import VerifyOptions, verify_dataset
 from tests.integration.conftest import OWN, read_rows
 from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
 from tests.integration.sim_workers.rolling import make_worker, run_task

@@ -9,21 +9,21 @@ import pytest
 from shared.dataset import Action
 from shared.decisions import Cycle, CycleGreen, Decision, Extend
 from shared.errors import HolderLost, RolloutError
-from sim_workers.ladder import Ladder
-from sim_workers.messages import (
+from sim_workers.engine.fork_client import ForkServer, SimulationHandle
+from sim_workers.engine.messages import (
     Advance,
     Describe,
     Described,
     Open,
-    Order,
     Ready,
     Replay,
     RolledOut,
     Rollout,
+    SignalDecision,
 )
-from sim_workers.policies import PolicySpec
-from sim_workers.processes import Holder, Nursery
-from sim_workers.scenarios import load_scenario
+from sim_workers.engine.policies import PolicySpec
+from sim_workers.pool.checkpoints import CheckpointCache
+from sim_workers.scenarios.scenario import load_scenario
 from tests.integration.conftest import OWN
 from tests.integration.sim_workers.variants import VARIANTS
 
@@ -34,10 +34,10 @@ _MANY_BYTES = 3_000_000
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """Where simulations come from."""
-    with Nursery() as nursery:
-        yield nursery
+    with ForkServer() as fork_server:
+        yield fork_server
 
 
 @pytest.fixture
@@ -69,21 +69,21 @@ def large_demand(tmp_path: Path) -> Path:
     return config
 
 
-def _open(nursery: Nursery, config: Path) -> Holder:
-    return nursery.open(Open(config=str(config), seed=_SEED))
+def _open(fork_server: ForkServer, config: Path) -> SimulationHandle:
+    return fork_server.open(Open(config=str(config), seed=_SEED))
 
 
-def _ahead(holder: Holder, seconds: int = 60) -> RolledOut:
+def _ahead(holder: SimulationHandle, seconds: int = 60) -> RolledOut:
     """What the next seconds bring, and a digest of everybody's way."""
     rollout = Rollout(
-        orders=(), observe=("c",), horizon_s=seconds, trace_s=seconds, limit_s=_LIMIT_S
+        signal_decisions=(), observe=("c",), horizon_s=seconds, trace_s=seconds, limit_s=_LIMIT_S
     )
     return holder.call(rollout, RolledOut, _LIMIT_S)
 
 
-def test_forks_do_not_disturb_the_simulation(nursery: Nursery, large_demand: Path) -> None:
+def test_forks_do_not_disturb_the_simulation(fork_server: ForkServer, large_demand: Path) -> None:
     """A simulation that was forked all along, each child reading on, moves as one left in peace."""
-    with _open(nursery, large_demand) as forked, _open(nursery, large_demand) as alone:
+    with _open(fork_server, large_demand) as forked, _open(fork_server, large_demand) as alone:
         for time_s in range(100, 1000, 100):
             forked.call(Advance(to_s=time_s), Ready, _LIMIT_S)
             _ahead(forked, 200)
@@ -93,10 +93,10 @@ def test_forks_do_not_disturb_the_simulation(nursery: Nursery, large_demand: Pat
 
 
 def test_child_that_was_kept_ready_does_not_outlive_its_moment(
-    nursery: Nursery, config: Path
+    fork_server: ForkServer, config: Path
 ) -> None:
     """After a step the next rollout starts where the simulation is, not where the child was."""
-    with _open(nursery, config) as holder, _open(nursery, config) as other:
+    with _open(fork_server, config) as holder, _open(fork_server, config) as other:
         holder.call(Advance(to_s=300), Ready, _LIMIT_S)
         before = _ahead(holder)
         holder.call(Advance(to_s=340), Ready, _LIMIT_S)
@@ -104,9 +104,9 @@ def test_child_that_was_kept_ready_does_not_outlive_its_moment(
         assert _ahead(holder) == _ahead(other) != before
 
 
-def test_spawned_simulation_is_its_own(nursery: Nursery, config: Path) -> None:
+def test_spawned_simulation_is_its_own(fork_server: ForkServer, config: Path) -> None:
     """It is where its parent was, and neither moves with the other."""
-    with _open(nursery, config) as parent:
+    with _open(fork_server, config) as parent:
         parent.call(Advance(to_s=300), Ready, _LIMIT_S)
         here = _ahead(parent)
         with parent.spawn(_LIMIT_S) as child:
@@ -120,58 +120,60 @@ def test_spawned_simulation_is_its_own(nursery: Nursery, config: Path) -> None:
 
 
 @pytest.mark.parametrize("times_s", [(1100.0, 400.0, 750.0), (400.0, 1000.0, 1000.0)])
-def test_ladder_leads_where_the_whole_way_leads(
-    times_s: tuple[float, ...], nursery: Nursery, large_demand: Path
+def test_checkpoints_lead_where_the_whole_run_leads(
+    times_s: tuple[float, ...], fork_server: ForkServer, large_demand: Path
 ) -> None:
     """In whatever order moments are asked for, decisions on the way included."""
     policy = PolicySpec(name="random")
-    with _open(nursery, large_demand) as live:
+    with _open(fork_server, large_demand) as live:
         actions = _advanced(live, max(times_s), policy)
     begin = Open(config=str(large_demand), seed=_SEED)
-    with Ladder(nursery, max_rungs=3) as ladder:
+    with CheckpointCache(fork_server, max_checkpoints=3) as checkpoints:
         for time_s in times_s:
             replay = Replay(to_s=time_s, actions=tuple(a for a in actions if a.time_s < time_s))
-            climbed = ladder.climb("run", begin, replay, lambda: _LIMIT_S)
-            whole = nursery.open(begin.model_copy(update={"replay": replay}))
-            with climbed, whole:
-                assert _ahead(climbed) == _ahead(whole)
+            forked = checkpoints.fork_at("run", begin, replay, lambda: _LIMIT_S)
+            whole = fork_server.open(begin.model_copy(update={"replay": replay}))
+            with forked, whole:
+                assert _ahead(forked) == _ahead(whole)
     assert any(action.remaining_s > 0 for action in actions)
 
 
-def test_climb_that_runs_out_of_time_is_gone_on_with(
-    nursery: Nursery, large_demand: Path, monkeypatch: pytest.MonkeyPatch
+def test_fork_that_ran_out_of_time_is_continued(
+    fork_server: ForkServer, large_demand: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was climbed stays: the run is not begun a second time, and leads to the same place."""
     begins: list[Open] = []
-    whole_open = nursery.open
+    whole_open = fork_server.open
 
-    def counted(request: Open, limit_s: float) -> Holder:
+    def counted(request: Open, limit_s: float) -> SimulationHandle:
         begins.append(request)
         return whole_open(request, limit_s)
 
     begin, replay = Open(config=str(large_demand), seed=_SEED), Replay(to_s=1000)
     with whole_open(begin.model_copy(update={"replay": replay})) as whole:
         expected = _ahead(whole)
-    monkeypatch.setattr(nursery, "open", counted)
+    monkeypatch.setattr(fork_server, "open", counted)
     left_s = iter([_LIMIT_S] * 4 + [0.0])  # begin, look at the clock, two rungs, and no more
-    with Ladder(nursery, max_rungs=8) as ladder:
+    with CheckpointCache(fork_server, max_checkpoints=8) as checkpoints:
         with pytest.raises(HolderLost, match="did not answer"):
-            ladder.climb("run", begin, replay, lambda: next(left_s))
-        with ladder.climb("run", begin, replay, lambda: _LIMIT_S) as climbed:
-            assert _ahead(climbed) == expected
+            checkpoints.fork_at("run", begin, replay, lambda: next(left_s))
+        with checkpoints.fork_at("run", begin, replay, lambda: _LIMIT_S) as forked:
+            assert _ahead(forked) == expected
     assert len(begins) == 1
 
 
-def _advanced(live: Holder, to_s: float, policy: PolicySpec) -> list[Action]:
+def _advanced(live: SimulationHandle, to_s: float, policy: PolicySpec) -> list[Action]:
     live.call(Describe(min_green_s=5, max_green_s=60), Described, _LIMIT_S)
     return list(live.call(Advance(to_s=to_s, policy=policy), Ready, _LIMIT_S).actions)
 
 
-def test_decision_about_a_program_that_is_switched_away(nursery: Nursery, tmp_path: Path) -> None:
+def test_decision_about_a_program_that_is_switched_away(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
     """What is still to be told to the signal cannot be; what was told at once is carried out."""
     config = load_scenario(VARIANTS["switched_programs"](tmp_path)).write(tmp_path / "scenario")
     cycle = Cycle(greens=(CycleGreen(phase=0, green_s=30), CycleGreen(phase=2, green_s=30)))
-    with _open(nursery, config) as holder:
+    with _open(fork_server, config) as holder:
         holder.call(Advance(to_s=100), Ready, _LIMIT_S)
         assert holder.call(_decided(Extend(extend=True)), RolledOut, _LIMIT_S)
         with pytest.raises(RolloutError, match="changed from program 'day'") as refused:
@@ -180,5 +182,7 @@ def test_decision_about_a_program_that_is_switched_away(nursery: Nursery, tmp_pa
 
 
 def _decided(decision: Decision) -> Rollout:
-    order = Order(tls_id="c", decision=decision, elapsed_s=10, min_green_s=5, max_green_s=60)
-    return Rollout(orders=(order,), observe=("c",), horizon_s=60, limit_s=_LIMIT_S)
+    order = SignalDecision(
+        tls_id="c", decision=decision, elapsed_s=10, min_green_s=5, max_green_s=60
+    )
+    return Rollout(signal_decisions=(order,), observe=("c",), horizon_s=60, limit_s=_LIMIT_S)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sim_workers.confinement import probe
-from sim_workers.messages import Open
-from sim_workers.processes import Nursery
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Open
+from sim_workers.sandbox.confinement import probe
 from tests.integration.conftest import OWN
 
 _NOBODY = 65534
@@ -21,10 +21,10 @@ can_leave_network = pytest.mark.skipif(
 
 
 def run_isolated(tmp_path: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs code as the nursery's is run."""
+    """Runs code as the fork server's is run."""
     (tmp_path / "intruder.py").write_text(f"import sys, os, socket, resource, json\n{code}\n")
     return subprocess.run(
-        [sys.executable, "-m", "sim_workers.isolation", "intruder", *arguments],
+        [sys.executable, "-m", "sim_workers.sandbox.isolation", "intruder", *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])},
         capture_output=True,
         text=True,
@@ -55,8 +55,11 @@ def test_isolated_process_reaches_no_listener(tmp_path: Path) -> None:
 
 @can_leave_network
 def test_holders_have_no_network() -> None:
-    """Nursery and holder are both in a network namespace that is not the test's."""
-    with Nursery() as nursery, nursery.open(Open(config=str(OWN["crossing"]), seed=1)) as holder:
+    """Fork server and holder are both in a network namespace that is not the test's."""
+    with (
+        ForkServer() as fork_server,
+        fork_server.open(Open(config=str(OWN["crossing"]), seed=1)) as holder,
+    ):
         theirs = Path(f"/proc/{holder.pid}/ns/net").readlink()
         interfaces = Path(f"/proc/{holder.pid}/net/dev").read_text().splitlines()[2:]
         assert holder.own_memory_mb() > 0, "the owner still sees its holders"
@@ -70,7 +73,7 @@ def test_ordinary_user_can_be_isolated_too() -> None:
     """As a user of a namespace of its own, without any capability there."""
     code = (
         "import json, os\n"
-        "from sim_workers.isolation import isolate\n"
+        "from sim_workers.sandbox.isolation import isolate\n"
         f"os.setgid({_NOBODY}); os.setuid({_NOBODY})\n"
         "done = isolate()\n"
         "print(json.dumps([os.getuid(), open('/proc/self/status').read()]))\n"
@@ -91,7 +94,7 @@ def test_ordinary_user_can_be_isolated_too() -> None:
 def test_file_cannot_grow_without_end(tmp_path: Path) -> None:
     """Beyond the limit writing is an error, and the file stays as long as it was."""
     code = (
-        "from sim_workers.isolation import limit\n"
+        "from sim_workers.sandbox.isolation import limit\n"
         "assert limit(max_file_bytes=100_000)\n"
         "with open(sys.argv[1], 'wb', buffering=0) as file:\n"
         "    for _ in range(1000):\n"
@@ -105,7 +108,7 @@ def test_file_cannot_grow_without_end(tmp_path: Path) -> None:
 def test_memory_can_be_bounded(tmp_path: Path) -> None:
     """Beyond the limit there is none."""
     code = (
-        "from sim_workers.isolation import limit\n"
+        "from sim_workers.sandbox.isolation import limit\n"
         "limit(max_memory_bytes=200 * 2**20)\n"
         "bytearray(50 * 2**20)\n"
         "print('fits', flush=True)\n"

@@ -13,11 +13,11 @@ import pytest
 
 from shared.decisions import Extend
 from shared.rewards import Metrics
-from sim_workers.messages import Open, Order, RolledOut, Rollout
-from sim_workers.processes import Nursery
-from sim_workers.rollouts import RolloutTask
-from sim_workers.scenarios import CONFIG_NAME
-from sim_workers.store import StateStore
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Open, RolledOut, Rollout, SignalDecision
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.scenarios.scenario import CONFIG_NAME
+from sim_workers.states.store import StateStore
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.rolling import make_worker, run_task
 
@@ -26,13 +26,13 @@ _LIMIT_S = 60.0
 
 
 def _ours(request: Open, rollout: Rollout) -> dict[str, Any]:
-    with Nursery() as nursery, nursery.open(request) as holder:
+    with ForkServer() as fork_server, fork_server.open(request) as holder:
         return holder.call(rollout, RolledOut, _LIMIT_S).metrics.model_dump(mode="json")
 
 
 def _recounted(request: Open, rollout: Rollout) -> dict[str, Any]:
     """What SUMO is told is written out again, for a green that has lasted long enough."""
-    decisions = [order.decision for order in rollout.orders]
+    decisions = [order.decision for order in rollout.signal_decisions]
     remaining = [str(d.extend_s if d.extend else 0) for d in decisions if isinstance(d, Extend)]
     arguments = [
         *(request.config, str(request.seed), request.state_file or "-", *rollout.observe),
@@ -52,8 +52,15 @@ def _restoring(dataset: Path, state_id: str, folder: Path) -> Path:
 
 def _rollout(tls_id: str, decision: Extend | None, horizon_s: int) -> Rollout:
     limits = {"elapsed_s": 10, "min_green_s": 5, "max_green_s": 60}
-    orders = [] if decision is None else [Order(tls_id=tls_id, decision=decision, **limits)]
-    return Rollout(orders=tuple(orders), observe=(tls_id,), horizon_s=horizon_s, limit_s=_LIMIT_S)
+    signal_decisions = (
+        [] if decision is None else [SignalDecision(tls_id=tls_id, decision=decision, **limits)]
+    )
+    return Rollout(
+        signal_decisions=tuple(signal_decisions),
+        observe=(tls_id,),
+        horizon_s=horizon_s,
+        limit_s=_LIMIT_S,
+    )
 
 
 @pytest.mark.parametrize("decision", [None, Extend(extend=True), Extend(extend=False)])

@@ -15,18 +15,18 @@ from shared.dataset import DatasetLayout
 from shared.decisions import Extend
 from shared.errors import GreenforkError, UnknownSignal, UnknownState
 from shared.rewards import Metrics
-from sim_workers.pool import PoolSettings, RolloutPool
-from sim_workers.rollouts import Rolled, RolloutTask
-from sim_workers.store import StateStore
+from sim_workers.pool.pool import PoolSettings, RolloutPool
+from sim_workers.pool.rollouts import Rolled, RolloutTask
+from sim_workers.states.store import StateStore
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.sim_workers.process_tree import (
     children,
     descendants,
+    fork_servers_of,
     is_alive,
-    nurseries_of,
     wait_for,
 )
-from tests.unit.sim_workers.datasets import replace_state
+from tests.unit.sim_workers.handmade_datasets import replace_state
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -108,7 +108,7 @@ def _expected(folder: Path) -> dict[RolloutTask, Metrics]:
 def _busy_actor(actors: list[int]) -> int | None:
     """An actor with a rollout under way."""
     for actor in actors:
-        holders = [pid for nursery in nurseries_of(actor) for pid in children(nursery)]
+        holders = [pid for fork_server in fork_servers_of(actor) for pid in children(fork_server)]
         if any(map(children, holders)):
             return actor
     return None

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sim_workers.build_plan import BuildOptions
-from sim_workers.messages import (
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import (
     Advance,
     Describe,
     Described,
@@ -15,11 +16,10 @@ from sim_workers.messages import (
     Ready,
     Save,
 )
-from sim_workers.processes import Nursery
-from sim_workers.proof import Proof, decision_points
-from sim_workers.scenarios import CONFIG_NAME, load_scenario
-from sim_workers.statefile import normalise_state
-from sim_workers.unread_demand import Demand
+from sim_workers.scenarios.scenario import CONFIG_NAME, load_scenario
+from sim_workers.states.proof import Proof, decision_points
+from sim_workers.states.state_file import normalise_state
+from sim_workers.states.unread_demand import Demand
 from tests.integration.conftest import OWN
 
 _SEED, _OTHER_SEED = 7, 8
@@ -35,8 +35,8 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
     load_scenario(OWN["crossing"]).write(scenario)
     state, demand = tmp_path / "state.xml", Demand(scenario)
     with (
-        Nursery() as nursery,
-        nursery.open(Open(config=str(scenario / CONFIG_NAME), seed=_SEED)) as live,
+        ForkServer() as fork_server,
+        fork_server.open(Open(config=str(scenario / CONFIG_NAME), seed=_SEED)) as live,
     ):
         question = Describe(min_green_s=5, max_green_s=60)
         signals = live.call(question, Described, _LIMIT_S).signals
@@ -50,7 +50,7 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
         request = Open(
             config=str(restoring), seed=seed, state_file=str(state), reads=(str(scenario),)
         )
-        with nursery.open(request) as restored:
+        with fork_server.open(request) as restored:
             points = decision_points(signals.values(), seen, BuildOptions())
             proof = Proof.of(live, points, BuildOptions())
             assert proof.holds_for(restored) == is_exact

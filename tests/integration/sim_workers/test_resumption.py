@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from shared.errors import DatasetError
-from sim_workers.build_plan import BuildOptions, Execution, Progress
-from sim_workers.builder import build_dataset
-from sim_workers.policies import PolicySpec
-from sim_workers.workplace import workplace_of
+from sim_workers.datasets.build_directory import build_directory_of
+from sim_workers.datasets.build_plan import BuildOptions, Execution, Progress
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.engine.policies import PolicySpec
 from tests.integration.conftest import OWN
 from tests.integration.sim_workers.process_tree import (
     descendants,
+    fork_servers_of,
     is_alive,
-    nurseries_of,
     wait_for,
 )
 
@@ -58,7 +58,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def _start(out: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "cli", "dataset", "build", str(_GRID), "--out", str(out)),
+            *(sys.executable, "-m", "greenfork", "dataset", "build", str(_GRID), "--out", str(out)),
             *(*_ARGUMENTS, *arguments),
         ],
         stdout=subprocess.PIPE,
@@ -69,7 +69,7 @@ def _start(out: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def _kept(out: Path) -> int:
     """States in the journals of an unfinished build."""
-    journals = (workplace_of(out) / "journals").glob("*.jsonl")
+    journals = (build_directory_of(out) / "journals").glob("*.jsonl")
     return sum(path.read_bytes().count(b"\n") for path in journals)
 
 
@@ -128,10 +128,10 @@ def test_half_a_line_and_a_lost_file_do_no_harm(
     """As after a power cut: a journal ends anywhere, a state file is empty."""
     out = tmp_path / "out"
     _interrupt(out, signal.SIGKILL, 6, "--workers", "2")
-    journals = sorted((workplace_of(out) / "journals").glob("*.jsonl"))
+    journals = sorted((build_directory_of(out) / "journals").glob("*.jsonl"))
     with journals[0].open("ab") as journal:
         journal.write(b'{"slot":3,"rec')
-    next((workplace_of(out) / "dataset" / "states").glob("*.xml")).write_bytes(b"")
+    next((build_directory_of(out) / "dataset" / "states").glob("*.xml")).write_bytes(b"")
     _finish(out)
     assert _files(out) == undisturbed
 
@@ -147,7 +147,7 @@ def _stop_after(states: int, out: Path, options: BuildOptions = _OPTIONS) -> Non
 
     with pytest.raises(_Stop):
         build_dataset(_GRID, out, options, stop)
-    assert nurseries_of(os.getpid()) == []
+    assert fork_servers_of(os.getpid()) == []
 
 
 def test_build_that_stops_leaves_no_process_and_what_it_has(

@@ -11,12 +11,12 @@ import pytest
 
 from shared.dataset import Action, Manifest
 from shared.errors import ConfigError
-from shared.states import StateRecord
-from sim_workers.build_plan import BuildOptions, Execution
-from sim_workers.builder import build_dataset
-from sim_workers.policies import PolicySpec
-from sim_workers.store import StateStore
-from sim_workers.stored_actions import read_stored_policy
+from shared.wire.states import StateRecord
+from sim_workers.datasets.build_plan import BuildOptions, Execution
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.datasets.stored_actions import read_stored_policy
+from sim_workers.engine.policies import PolicySpec
+from sim_workers.states.store import StateStore
 from tests.integration.conftest import OWN, read_rows
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 

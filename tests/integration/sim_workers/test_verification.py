@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from cli.main import app
+from greenfork.main import app
 from shared.dataset import DatasetLayout
 from shared.errors import InputError
-from sim_workers.build_plan import BuildOptions
-from sim_workers.builder import build_dataset
-from sim_workers.policies import PolicySpec
-from sim_workers.resco import locate_scenario
-from sim_workers.verification import Checked, VerifyOptions, verify_dataset
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.builder import build_dataset
+from sim_workers.engine.policies import PolicySpec
+from sim_workers.scenarios.resco import locate_scenario
+from sim_workers.verification.verifier import Checked, VerifyOptions, verify_dataset
 from tests.integration.conftest import OWN, read_rows
 from tests.integration.sim_workers.variants import VARIANTS
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from shared.completions import parse_completion
 from shared.decisions import Extend
 from shared.errors import ErrorInfo, InvalidDecision
-from shared.info import Limits, ServiceInfo, Versions
+from shared.language.completions import parse_completion
 from shared.model import WireModel
-from shared.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
-from shared.states import Simulator
+from shared.wire.info import Limits, ServiceInfo, Versions
+from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
+from shared.wire.states import Simulator
 
 __all__ = ["Answer", "Reply", "SmallService", "failing", "running", "yes_is_better"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError, TrainingStopped
-from shared.scoring import ScoreRequest
+from shared.wire.scoring import ScoreRequest
 from tests.integration.trainer.small_service import SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
 from trainer.curriculum import Curriculum, Sample, buckets_of
-from trainer.history import read_metrics
-from trainer.preflight import check_run
+from trainer.grpo.preflight import check_run
+from trainer.runs.history import read_metrics
 
 Settings = Callable[..., GRPOTrainingConfig]
 

@@ -9,9 +9,9 @@ from unittest.mock import patch
 import pytest
 
 from tests.integration.conftest import read_rows
-from trainer.chat import prompt_text
 from trainer.evaluation import EvaluationPlan, Generation, answers, evaluate
 from trainer.evaluation.figures import Figures
+from trainer.models.chat import prompt_text
 
 
 def of_model(dataset: Path, model: Path, generation: Generation) -> Figures:

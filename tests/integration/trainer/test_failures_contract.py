@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 
 from reward_client import ClientOptions, RetryPolicy, RewardClient
 from shared.errors import ErrorInfo, GreenforkError, TrainingStopped
-from shared.scoring import ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
+from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from tests.integration.trainer.small_service import Reply, SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.form import format_reward
-from trainer.models import Hardware
-from trainer.rewind import RewindCallback
+from trainer.callbacks.rollback import RewindCallback
+from trainer.grpo.format_reward import format_reward
+from trainer.models.loading import Hardware
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, GRPOTrainer
@@ -203,7 +203,7 @@ class TestAdvantages:
         """A batch too large for one request: what another one brought is learnt from."""
         service = EverySecondLost(yes_is_better)
         options = ClientOptions(max_items_per_request=BATCH // 2 + 1, max_concurrency=1)
-        monkeypatch.setattr("trainer.grpo.connect", impatient(options))
+        monkeypatch.setattr("trainer.grpo.run.connect", impatient(options))
         with running(service) as url:
             train_grpo(lossy_settings(url, max_steps=3))
         for step, advantages in enumerate(seen):
@@ -283,18 +283,18 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits a second for an answer, and has an optimizer that never rests: momentum and decay."""
-    import trainer.arguments
-    import trainer.grpo
+    import trainer.grpo.arguments
+    import trainer.grpo.run
 
-    real = trainer.arguments.grpo_arguments
+    real = trainer.grpo.arguments.grpo_arguments
 
     def decaying(config: GRPOTrainingConfig, hardware: Hardware) -> "GRPOConfig":
         arguments = real(config, hardware)
         arguments.weight_decay = 0.5
         return arguments
 
-    monkeypatch.setattr(trainer.arguments, "grpo_arguments", decaying)
-    monkeypatch.setattr(trainer.grpo, "connect", impatient(ClientOptions(margin_s=0.0)))
+    monkeypatch.setattr(trainer.grpo.arguments, "grpo_arguments", decaying)
+    monkeypatch.setattr(trainer.grpo.run, "connect", impatient(ClientOptions(margin_s=0.0)))
 
 
 @pytest.mark.usefixtures("_impatient")

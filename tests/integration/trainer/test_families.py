@@ -11,10 +11,10 @@ from tests.integration.trainer.small_service import SmallService, running, yes_i
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import save_lessons
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.chat import answer_frame, prompt_text
-from trainer.history import read_metrics
-from trainer.models import LoadedModel, load_model, pick_hardware
+from trainer.models.chat import answer_frame, prompt_text
+from trainer.models.loading import LoadedModel, load_model, pick_hardware
 from trainer.offline import OfflineConfig, train_offline
+from trainer.runs.history import read_metrics
 from trainer.settings import ModelSettings
 from trainer.sft import SFTTrainingConfig, train_sft
 

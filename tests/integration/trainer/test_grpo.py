@@ -14,13 +14,14 @@ from shared.errors import (
     ErrorInfo,
     TrainingStopped,
 )
-from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
+from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
-from trainer import GRPOTrainingConfig, load_config, shared_prefix, train_grpo
-from trainer.history import read_metrics
-from trainer.models import load_model, pick_hardware
-from trainer.preflight import check_run
+from trainer import GRPOTrainingConfig, load_config, train_grpo
+from trainer.grpo.preflight import check_run
+from trainer.models import shared_prefix
+from trainer.models.loading import load_model, pick_hardware
+from trainer.runs.history import read_metrics
 from trainer.settings import ModelSettings
 
 Settings = Callable[..., GRPOTrainingConfig]
@@ -267,7 +268,7 @@ class TestRun:
                 told.append(cast("dict[str, float]", more["logs"]).copy())
 
         monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
-        monkeypatch.setattr("trainer.preflight.check_report_to", lambda name: None)
+        monkeypatch.setattr("trainer.grpo.preflight.check_report_to", lambda name: None)
         with running(SmallService(yes_is_better)) as url:
             config = settings(url, report_to="tensorboard", adaptive_kl=True, max_steps=2)
             lines = read_metrics(train_grpo(config).files.metrics)

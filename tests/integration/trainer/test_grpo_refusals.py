@@ -18,13 +18,13 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
-from shared.states import Simulator, StatePage, StateRecord
+from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
+from shared.wire.states import Simulator, StatePage, StateRecord
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.grpo import rehearse
-from trainer.models import load_model, pick_hardware
-from trainer.preflight import _unknown_states, check_run
+from trainer.grpo.preflight import _unknown_states, check_run
+from trainer.grpo.run import rehearse
+from trainer.models.loading import load_model, pick_hardware
 from trainer.settings import ModelSettings
 
 Settings = Callable[..., GRPOTrainingConfig]
@@ -45,7 +45,7 @@ def test_vllm_server_does_not_answer(settings: Settings, monkeypatch: pytest.Mon
     def unreachable(**_: object) -> None:
         raise ConnectionError("can't be reached")
 
-    monkeypatch.setattr("trainer.loop.rewarded_trainer", lambda scorer: unreachable)
+    monkeypatch.setattr("trainer.grpo.trainer.rewarded_trainer", lambda scorer: unreachable)
     config = settings("", vllm_server_url="http://gpu-box:8001")
     with running(SmallService(yes_is_better)) as url:
         there = config.model_copy(update={"reward_url": url})
@@ -129,7 +129,7 @@ def test_seconds_that_the_prompts_do_not_say(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prompts about 10 s cannot be trained with decisions of 5 s."""
-    monkeypatch.setattr("trainer.preflight.prompt_extend_s", lambda path: 10)
+    monkeypatch.setattr("trainer.grpo.preflight.prompt_extend_s", lambda path: 10)
     with pytest.raises(ConfigError, match="set extend_seconds: 10"):
         check_run(settings(NOBODY))
 

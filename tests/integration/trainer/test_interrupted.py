@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import load_file
 
 from shared.errors import ConfigError, TrainingStopped
-from shared.scoring import ScoreItem, ScoreRequest, ScoreResult
+from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.checkpoints import flaw_of
-from trainer.history import read_metrics
-from trainer.lookahead import LookAhead
-from trainer.scoring import BatchScorer
+from trainer.grpo.lookahead import LookAhead
+from trainer.grpo.scoring import BatchScorer
+from trainer.runs.checkpoints import flaw_of
+from trainer.runs.history import read_metrics
 from trainer.sft import SFTTrainingConfig, train_sft
 
 Loop = asyncio.AbstractEventLoop

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cli.main import app
+from greenfork.main import app
 from shared.errors import ConfigError
-from trainer.history import read_metrics
 from trainer.offline import OfflineConfig, train_offline
+from trainer.runs.history import read_metrics
 
 _YES, _NO = '{"extend": "yes"}', '{"extend": "no"}'
 _BETTER = {"well": (_YES, _NO), "the": (_NO, _YES)}
@@ -119,7 +119,7 @@ def test_an_adapter_is_trained_and_merged(config: Callable[..., OfflineConfig]) 
 def _logits(folder: Path | None) -> Any:  # noqa: ANN401 - an untyped library
     import torch
 
-    from trainer.models import load_model, pick_hardware
+    from trainer.models.loading import load_model, pick_hardware
 
     config = OfflineConfig(model_path=str(folder), lora_rank=0, device="cpu", precision="fp32")
     return load_model(config, pick_hardware(config)).model(torch.tensor([[3, 4, 5]])).logits

@@ -16,7 +16,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from trainer.models import Hardware
+from trainer.models.loading import Hardware
 from trainer.offline.arguments import stage_arguments
 from trainer.offline.batches import EncodedGroup, Encoder, candidate_logps, collate, with_stored
 from trainer.offline.candidates import group_of

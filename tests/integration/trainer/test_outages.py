@@ -12,8 +12,8 @@ from reward_client import RetryPolicy
 from shared.errors import TrainingStopped
 from tests.integration.trainer.small_service import SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.history import read_metrics
-from trainer.report import TrainingReport
+from trainer.grpo.report import TrainingReport
+from trainer.runs.history import read_metrics
 
 Settings = Callable[..., GRPOTrainingConfig]
 
@@ -63,7 +63,7 @@ def test_goes_on_when_the_service_is_back(
                 second.enter_context(running(service, int(url.rpartition(":")[2])))
 
         patient = RetryPolicy(retries=9, total_s=60, sleep=pause)
-        monkeypatch.setattr("trainer.grpo.patience", lambda outage_s: patient)
+        monkeypatch.setattr("trainer.grpo.run.patience", lambda outage_s: patient)
         service.is_gone_after = 3
         report = train_grpo(settings(url, max_steps=STEPS))
     assert (asked, report.outages, report.failed_share) == (4, 1, 0)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from shared.scoring import ScoreResponse
+from shared.wire.scoring import ScoreResponse
 from tests.integration.trainer.small_service import Reply, SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig
-from trainer.history import read_metrics
+from trainer.runs.history import read_metrics
 
 STEPS, RANKS = 3, 2
 WHOLE = RANKS * (1 + STEPS)

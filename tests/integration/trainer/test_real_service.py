@@ -9,11 +9,11 @@ import pytest
 from reward_client import RewardClient
 from shared.decisions import canonical
 from shared.rewards import RewardSpec
-from shared.scoring import ScoreItem, ScoreResponse
+from shared.wire.scoring import ScoreItem, ScoreResponse
 from tests.integration.conftest import read_rows
 from tests.integration.reward_server.serving import served
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.history import read_metrics
+from trainer.runs.history import read_metrics
 
 Settings = Callable[..., GRPOTrainingConfig]
 Call = tuple[Sequence[ScoreItem], ScoreResponse]

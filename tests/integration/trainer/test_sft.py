@@ -16,9 +16,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from shared.errors import ConfigError, DatasetError, ModelError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import save_lessons
-from trainer import dataset, shared_prefix
-from trainer.history import read_metrics
-from trainer.models import load_model, pick_hardware
+from trainer.data import prompts as dataset
+from trainer.models import shared_prefix
+from trainer.models.loading import load_model, pick_hardware
+from trainer.runs.history import read_metrics
 from trainer.settings import ModelSettings
 from trainer.sft import SFTTrainingConfig, train_sft
 
@@ -194,7 +195,16 @@ def test_what_is_missing_is_said_before_anything_is_written(
 
 def test_the_command_says_what_it_would_teach(rows: Path) -> None:
     """With --dry-run: the settings, what was found, and a lesson; nothing is trained."""
-    command = [sys.executable, "-m", "cli", "train", "sft", "--config", "warm-start", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "greenfork",
+        "train",
+        "sft",
+        "--config",
+        "warm-start",
+        "--json",
+    ]
     done = subprocess.run(
         [*command, "--dataset-path", str(rows), "--lessons", "60", "--dry-run"],
         capture_output=True,

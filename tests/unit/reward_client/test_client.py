@@ -15,9 +15,9 @@ from reward_client import ClientOptions, RetryPolicy, RewardClient
 from reward_client.batches import chunked
 from shared.decisions import Extend
 from shared.errors import ConfigError, InvalidRequest, ServiceRefused, ServiceUnreachable
-from shared.outcomes import OutcomesQuery
 from shared.rewards import RewardSpec
-from shared.scoring import ScoreItem
+from shared.wire.outcomes import OutcomesQuery
+from shared.wire.scoring import ScoreItem
 
 Answer = httpx.Response | Exception
 Handler = Callable[[httpx.Request], httpx.Response]

@@ -11,8 +11,8 @@ import pytest
 from reward_client import RetryPolicy
 from reward_client.jobs import JobClient
 from shared.errors import InputError, ServiceRefused, ServiceUnreachable
-from shared.jobs import JobSpec
 from shared.rewards import RewardSpec
+from shared.wire.jobs import JobSpec
 from tests.unit.reward_client.test_client import items, problem
 
 JOB_ID = "0" * 32

@@ -6,10 +6,10 @@ import pytest
 from reward_client import ClientOptions, RetryPolicy, RewardClient
 from reward_client.batches import chunked
 from reward_client.jobs import JobClient
-from shared.completion_items import Situation
 from shared.errors import ServiceRefused
+from shared.language.completion_items import Situation
 from shared.rewards import RewardSpec
-from shared.scoring import ScoreItem
+from shared.wire.scoring import ScoreItem
 from tests.unit.reward_client.test_client import Service, Waits, problem, scored
 
 SITUATION = Situation(state_id="s@1-aaaaaaaaaaaa", tls_id="C", decision_kind="extend")

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from reward_client import RetryPolicy, RewardClient
 from reward_client.uploads import pack
 from shared.errors import ServiceRefused, ServiceUnreachable
-from shared.uploads import ScenarioView
+from shared.wire.uploads import ScenarioView
 
 _VIEW = ScenarioView(
     scenario_id="town-0123456789ab", name="town", signals=("c",), dropped_options=(), created=True

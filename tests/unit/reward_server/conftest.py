@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from reward_server.app import create_app
+from reward_server.http.app import create_app
 from reward_server.services import Services
 from reward_server.settings import load_settings
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import sqlite_url
-from sim_workers.store import StateStore
+from sim_workers.states.store import StateStore
 from tests.unit.reward_server.world import GREEN, FakeRunner, make_store
 
 __all__ = ["Gateway"]
@@ -68,7 +68,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
     yield open_one
     for gateway in opened:
         await gateway.http.aclose()
-        await gateway.services.flights.close()
+        await gateway.services.single_flight.close()
         await gateway.ledger.close()
         await gateway.services.database.close()
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reward_server.app import create_app
-from reward_server.body_limit import BodyLimit, BodyLimits
+from reward_server.http.app import create_app
+from reward_server.http.body_limit import BodyLimit, BodyLimits
 from shared.errors import BodyTooLarge, BodyTooSlow, GreenforkError, Overloaded
 from tests.unit.reward_server.conftest import Gateway
 from tests.unit.reward_server.world import GREEN

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import BindParameter, Float, bindparam
 
-from reward_server.access.key_store import KeyStore
-from reward_server.jobs import job_store, leases
+from reward_server.auth.key_store import KeyStore
+from reward_server.jobs import leases, store
 from reward_server.jobs.housekeeping import Housekeeping
 from reward_server.storage.ledger import Ledger
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
@@ -20,9 +20,9 @@ from tests.unit.reward_server.world import GREEN
 ROOT = Path(__file__).parents[3]
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today"}
 NOTED_IN = {
-    "reward_server/access/key_store.py": "when a key was made and revoked",
+    "reward_server/auth/key_store.py": "when a key was made and revoked",
     "reward_server/storage/ledger.py": "when an outcome was recorded",
-    "reward_server/uploads/desk.py": "how old a file is that a killed gateway has left",
+    "reward_server/uploads/service.py": "how old a file is that a killed gateway has left",
 }
 DAY_S = 86400.0
 
@@ -59,7 +59,7 @@ def _jumping(monkeypatch: pytest.MonkeyPatch) -> None:
         return bindparam("now", callable_=jumped, type_=Float, unique=True)
 
     monkeypatch.setattr(time, "time", jumped)
-    for module in (job_store, leases):
+    for module in (store, leases):
         monkeypatch.setattr(module, "database_clock", database_clock)
     for kept in (Ledger.__init__, KeyStore.__init__):
         monkeypatch.setattr(kept, "__defaults__", (jumped,))

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from reward_server.routes.compat import BODIES
+from reward_server.http.routes.compat import BODIES
 from shared.errors import RolloutRejected, WorkerLost
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
+from sim_workers.pool.rollouts import RolloutTask
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.test_http import assert_problem
 from tests.unit.reward_server.world import GREEN, YELLOW, says_no

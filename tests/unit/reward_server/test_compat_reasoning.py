@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from reward_server.compat.nemo_gym import VerifyRequest
-from reward_server.compat.openrlhf import OpenRLHFRequest
-from reward_server.compat.slime import SlimeRequest
-from shared.completions import parse_completion
+from reward_server.http.compat.nemo_gym import VerifyRequest
+from reward_server.http.compat.openrlhf import OpenRLHFRequest
+from reward_server.http.compat.slime import SlimeRequest
 from shared.decisions import Decision, Extend
 from shared.errors import InvalidDecision
-from shared.scoring import ScoreItem
+from shared.language.completions import parse_completion
+from shared.wire.scoring import ScoreItem
 
 ROW = {"state_id": "a@1-00", "tls_id": "C", "decision_kind": "extend"}
 PROMPT = "<|user|>Go?<|assistant|><think>\n"

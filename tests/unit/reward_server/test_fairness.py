@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from pydantic.networks import IPvAnyNetwork
 from starlette.types import Message, Receive, Scope, Send
 
-from reward_server.access.addresses import Addresses
-from reward_server.access.callers import SCOPES, Caller
-from reward_server.body_limit import BodyLimit, BodyLimits
-from reward_server.connections import Lines
-from reward_server.shares import Shares
-from reward_server.slots import FairSlots
+from reward_server.auth.callers import SCOPES, Caller
+from reward_server.http.addresses import Addresses
+from reward_server.http.body_limit import BodyLimit, BodyLimits
+from reward_server.http.connections import Lines
+from reward_server.http.shares import Shares
+from reward_server.http.slots import FairSlots
 from shared.errors import BodyTooSlow, Overloaded
 
 _PROXY = TypeAdapter(tuple[IPvAnyNetwork, ...]).validate_python(["10.0.0.0/8"])

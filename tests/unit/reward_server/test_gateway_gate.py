@@ -7,11 +7,11 @@ import pytest
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from reward_server.access.gate import OPEN_PATHS
-from reward_server.access.key_store import KeyStore
-from reward_server.app import create_app
+from reward_server.auth.key_store import KeyStore
+from reward_server.auth.middleware import OPEN_PATHS
+from reward_server.http.app import create_app
 from shared.errors import InvalidRequest
-from sim_workers.intake import IntakeAnswer, IntakeRequest
+from sim_workers.uploads.inspector import IntakeAnswer, IntakeRequest
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import GREEN
 
@@ -87,7 +87,7 @@ async def test_upload_has_a_limit_of_its_own(
         looked_at.append(request.upload.stat().st_size)
         raise InvalidRequest("no", "bad_archive")
 
-    monkeypatch.setattr("reward_server.uploads.desk.look_at", refuse)
+    monkeypatch.setattr("reward_server.uploads.service.look_at", refuse)
     limits = {"max_body_bytes": 1024, "max_upload_bytes": 4096}
     gateway = await open_gateway(data_dir=tmp_path, **limits)
     for size, status in ((2000, 422), (5000, 413)):
@@ -142,4 +142,4 @@ async def test_no_key_reaches_the_log(open_gateway: OpenGateway) -> None:
     assert secret[:-1] not in str(logs)
     assert "the-operators-ow" not in str(logs)
     assert "the-operators-ow" not in repr(gateway.services)
-    assert "the-operators-ow" not in str(vars(gateway.services.doorkeeper))
+    assert "the-operators-ow" not in str(vars(gateway.services.authenticator))

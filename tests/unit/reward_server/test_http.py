@@ -8,12 +8,12 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from reward_server.access.callers import ANYONE
+from reward_server.auth.callers import ANYONE
 from shared.errors import HolderLost, LedgerError, RolloutCrashed
 from shared.rewards import Metrics
-from shared.scoring import ScoreResponse
-from sim_workers.rollouts import RolloutTask
-from sim_workers.store import StateStore
+from shared.wire.scoring import ScoreResponse
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import (
     GREEN,
@@ -138,14 +138,14 @@ async def test_large_body_without_a_length_is_413(open_gateway: OpenGateway) -> 
     gateway = await open_gateway(max_body_bytes=1024)
     sent = 0
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
         nonlocal sent
         for _ in range(100):
             sent += 1
             yield b" " * 512
 
     headers = {"Content-Type": "application/json"}
-    response = await gateway.http.post("/v1/score", content=pieces(), headers=headers)
+    response = await gateway.http.post("/v1/score", content=chunks(), headers=headers)
     assert_problem(response, 413, "body_too_large")
     assert sent < 10
 

@@ -12,13 +12,13 @@ import pytest
 from pyarrow import parquet
 from sqlalchemy import select, update
 
-from reward_server.access.callers import SCOPES, Caller
-from reward_server.app import create_app
+from reward_server.auth.callers import SCOPES, Caller
+from reward_server.http.app import create_app
 from reward_server.jobs.records import Job
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.errors import UnknownJob
-from shared.jobs import JobResult, JobView
-from shared.scoring import ScoreItem
+from shared.wire.jobs import JobResult, JobView
+from shared.wire.scoring import ScoreItem
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.jobs.workshop import make_items
 from tests.unit.reward_server.test_http import assert_problem

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sim_workers.store import StateStore
+from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import GRID, make_grid
 

@@ -11,7 +11,7 @@ import pytest
 from reward_server.storage.disk import Disk
 from reward_server.uploads.quota import UploadLimits, UploadQuota
 from shared.errors import StorageFull
-from shared.scoring import ScoreItem
+from shared.wire.scoring import ScoreItem
 from tests.unit.reward_server.conftest import OpenGateway
 from tests.unit.reward_server.world import GREEN
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import DeadlineExceeded, RolloutRejected, WorkerLost
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
+from sim_workers.pool.rollouts import RolloutTask
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import (
     GREEN,
@@ -223,7 +223,7 @@ async def test_deadline_ends_the_rollout(gateway: Gateway, monkeypatch: pytest.M
     await gateway.runner.has_begun(2)
     let_time_pass(monkeypatch, 61)
     await hurried
-    await gateway.services.flights.close()
+    await gateway.services.single_flight.close()
     assert gateway.runner.ended == 2
     assert max(gateway.runner.timeouts_s) <= 60
 

@@ -8,8 +8,8 @@ import pytest
 
 from shared.errors import RolloutCrashed
 from shared.rewards import Metrics
-from sim_workers.rollouts import RolloutTask
-from sim_workers.store import StateStore
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import GREEN, make_metrics, make_state, queue_of, says_no
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reward_server.access.closure import Closure
-from reward_server.access.exposure import refuse_exposure
-from reward_server.access.key_store import KeyStore
+from reward_server.auth.closure import Closure
+from reward_server.auth.exposure import refuse_exposure
+from reward_server.auth.key_store import KeyStore
 from reward_server.settings import load_settings
 from shared.errors import ConfigError
 from tests.unit.reward_server.conftest import OpenGateway
@@ -82,7 +82,7 @@ async def test_lost_ledger_opens_nothing(open_gateway: OpenGateway, tmp_path: Pa
     await asyncio.to_thread(_forget_ledger, tmp_path)
     second = await open_gateway()
     assert (await second.http.get("/v1/info")).status_code == 401
-    assert await second.services.doorkeeper.has_lost_keys()
+    assert await second.services.authenticator.has_lost_keys()
 
 
 def _forget_ledger(folder: Path) -> None:
@@ -98,7 +98,7 @@ async def test_lost_data_directory_opens_nothing(open_gateway: OpenGateway) -> N
     await keys.revoke("ann")
     assert not Closure(gateway.services.settings.data_dir).path.parent.exists()
     assert (await gateway.http.get("/v1/info")).status_code == 401
-    assert not await gateway.services.doorkeeper.has_lost_keys()
+    assert not await gateway.services.authenticator.has_lost_keys()
 
 
 async def test_closed_service_may_be_exposed(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, Si
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.rewards import Metrics
 from shared.signals import Phase, Program, Signal, SignalState
-from shared.states import Simulator, StateRecord
-from sim_workers.flows import Flow, Purpose
-from sim_workers.rollouts import Rolled, RolloutTask
-from sim_workers.store import StateStore, StoredState
-from sim_workers.version import sumo_version
+from shared.wire.states import Simulator, StateRecord
+from sim_workers.engine.version import sumo_version
+from sim_workers.pool.fair_queue import Flow, Purpose
+from sim_workers.pool.rollouts import Rolled, RolloutTask
+from sim_workers.states.store import StateStore, StoredState
 
 SIGNAL = Signal(
     tls_id="C",

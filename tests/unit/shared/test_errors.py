@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from shared.errors import ErrorInfo, GreenforkError, Overloaded, RolloutError, WorkerLost
-from shared.problems import Problem
-from shared.scoring import Counts, ScoreResult
+from shared.wire.problems import Problem
+from shared.wire.scoring import Counts, ScoreResult
 
 
 def tree(root: type[GreenforkError]) -> list[type[GreenforkError]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ScenarioError
-from sim_workers.scenarios import CONFIG_NAME, Scenario, load_scenario
+from sim_workers.scenarios.scenario import CONFIG_NAME, Scenario, load_scenario
 
 NET = "<net><edge id='e'/></net>"
 TRIPS = "<routes><trip id='t' depart='0'/></routes>"

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim_workers.build_plan import BuildOptions, Run, decision_slots, plan_runs
-from sim_workers.policies import PolicySpec
+from sim_workers.datasets.build_plan import BuildOptions, Run, decision_slots, plan_runs
+from sim_workers.engine.policies import PolicySpec
 
 _SECONDS = st.integers(0, 4000)
 _OPTIONS = st.builds(

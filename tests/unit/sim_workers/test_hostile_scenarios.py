@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ScenarioError
-from sim_workers.scenarios import CONFIG_NAME, Scenario, load_bundle, load_scenario
+from sim_workers.scenarios.scenario import CONFIG_NAME, Scenario, load_bundle, load_scenario
 
 _NET = "<net><edge id='e'/></net>"
 _BOMB = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ScenarioError, StateFileError
-from sim_workers.scenarios import CONFIG_NAME, check_served, load_scenario
-from sim_workers.store import StateStore
-from tests.unit.sim_workers.datasets import replace_state, state_content, write_dataset
+from sim_workers.scenarios.scenario import CONFIG_NAME, check_served, load_scenario
+from sim_workers.states.store import StateStore
+from tests.unit.sim_workers.handmade_datasets import replace_state, state_content, write_dataset
 from tests.unit.sim_workers.small_scenarios import write_config
 
 

@@ -11,7 +11,7 @@ from pyarrow import parquet
 from reward_server.jobs.parquet_rows import rows_of
 from shared.decisions import Extend, NextPhase
 from shared.errors import InvalidRequest
-from shared.scoring import ScoreItem
+from shared.wire.scoring import ScoreItem
 
 
 def rows(columns: dict[str, Any], max_rows: int = 100, max_bytes: int = 10**6) -> list[Any]:

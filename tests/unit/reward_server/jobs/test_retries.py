@@ -2,10 +2,10 @@
 
 import pytest
 
-from reward_server.answers import Answer
 from reward_server.jobs.retries import JobRetries
+from reward_server.scoring.response_cache import Answer
 from shared.errors import ErrorInfo
-from shared.scoring import ScoreResult
+from shared.wire.scoring import ScoreResult
 
 
 def failed(code: str, *, retryable: bool) -> Answer:

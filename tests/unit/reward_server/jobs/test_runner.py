@@ -13,10 +13,10 @@ from reward_server.storage.tables import JOBS, OUTCOMES
 from reward_server.storage.urls import sqlite_url
 from shared.decisions import Extend
 from shared.errors import LedgerError, RolloutRejected, UnknownState, WorkerLost
-from shared.jobs import JobResult
 from shared.rewards import Metrics
-from shared.scoring import Counts, ScoreItem
-from sim_workers.rollouts import RolloutTask
+from shared.wire.jobs import JobResult
+from shared.wire.scoring import Counts, ScoreItem
+from sim_workers.pool.rollouts import RolloutTask
 from tests.unit.reward_server.jobs.workshop import ANN, BOB, Workshop, make_items
 from tests.unit.reward_server.world import GREEN, YELLOW
 
@@ -105,11 +105,11 @@ async def test_piece_counts_once_however_often_it_is_recorded(opened: Open) -> N
     await shop.leases.claim([])
     counts = Counts(scored=2, invalid=0, failed=0, cached=1, rollouts=2)
     for _ in range(3):
-        job = await shop.leases.finish_piece(job_id, 0, [b"{}", b"{}"], counts)
+        job = await shop.leases.finish_chunk(job_id, 0, [b"{}", b"{}"], counts)
         assert job is not None
         assert (job.counts, job.status) == (counts, "running")
     for _ in range(2):
-        last = await shop.leases.finish_piece(job_id, 1, [b"{}", b"{}"], counts)
+        last = await shop.leases.finish_chunk(job_id, 1, [b"{}", b"{}"], counts)
         assert last is not None
         assert (last.done, last.status) == (4, "done")
 
@@ -145,18 +145,18 @@ async def test_outage_of_the_database_is_waited_for_without_end(opened: Open) ->
             broken -= 1
             raise LedgerError("the disk is full")
 
-    put, finish = shop.services.ledger.put_many, shop.leases.finish_piece
+    put, finish = shop.services.ledger.put_many, shop.leases.finish_chunk
 
     async def put_many(entries: Any) -> None:  # noqa: ANN401
         await break_off()
         await put(entries)
 
-    async def finish_piece(*args: Any) -> Any:  # noqa: ANN401
+    async def finish_chunk(*args: Any) -> Any:  # noqa: ANN401
         await break_off()
         return await finish(*args)
 
     shop.services.ledger.put_many = put_many  # type: ignore[method-assign]
-    shop.leases.finish_piece = finish_piece  # type: ignore[assignment, method-assign]
+    shop.leases.finish_chunk = finish_chunk  # type: ignore[assignment, method-assign]
     await shop.runner.start()
     job = await shop.finished(await shop.send(make_items(2)))
     assert (job.status, job.counts.scored, job.counts.failed) == ("done", 2, 0)

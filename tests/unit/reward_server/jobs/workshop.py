@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import URL
 
-from reward_server.access.callers import Caller
-from reward_server.jobs.changes import Changes
-from reward_server.jobs.cutting import Cutter
-from reward_server.jobs.job_store import JobStore, NewJob
+from reward_server.auth.callers import Caller
+from reward_server.jobs.chunker import Chunker
 from reward_server.jobs.leases import JobLeases
+from reward_server.jobs.notifications import JobNotifier
 from reward_server.jobs.records import Job
 from reward_server.jobs.retries import JobRetries
 from reward_server.jobs.runner import JobRunner
+from reward_server.jobs.store import JobStore, NewJob
 from reward_server.services import Services
 from reward_server.settings import load_settings
 from reward_server.storage.database import Database
 from shared.decisions import NextPhase
-from shared.jobs import JobSpec
 from shared.rewards import RewardSpec
-from shared.scoring import ScoreItem
+from shared.wire.jobs import JobSpec
+from shared.wire.scoring import ScoreItem
 from tests.unit.reward_server.world import GREEN, OTHER_GREEN, FakeRunner, make_store
 
 __all__ = ["ANN", "BOB", "Workshop", "make_items"]
@@ -63,7 +63,7 @@ class Workshop:
         await self.database.start()
         self.services = Services.of(load_settings({}), make_store(), self.rollouts, self.database)
         self.store = JobStore(self.database)
-        self.changes = Changes()
+        self.changes = JobNotifier()
         self.leases = JobLeases(self.database, self.name, self.lease_s)
         retries = JobRetries(rand=lambda: 1.0, sleep=self._sleep)
         score = self.services.scorer.score
@@ -73,7 +73,7 @@ class Workshop:
     async def close(self) -> None:
         """Ends in order."""
         await self.runner.close()
-        await self.services.flights.close()
+        await self.services.single_flight.close()
         await self.services.ledger.close()
         await self.database.close()
 
@@ -91,11 +91,11 @@ class Workshop:
     ) -> str:
         """Stores a job; gives its id."""
         with tempfile.TemporaryFile() as file:
-            cutter = Cutter(file, lambda item: None, 10_000, piece_items=2)
-            cut = cutter.cut(spec, (("item", item) for item in items))
+            chunker = Chunker(file, lambda item: None, 10_000, chunk_items=2)
+            cut = chunker.cut(spec, (("item", item) for item in items))
             new = NewJob(caller.name, caller.weight, None, cut.digest, spec, cut.items)
             job, _ = await self.store.begin(new)
-            await self.store.add(job.job_id, list(cut.pieces()))
+            await self.store.add(job.job_id, list(cut.chunks()))
         await self.store.enqueue(job.job_id)
         self.runner.nudge()
         return job.job_id

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from reward_server.storage.database import Database
-from reward_server.storage.ledger import Entry, Ledger
+from reward_server.storage.ledger import Ledger, LedgerEntry
 from reward_server.storage.urls import sqlite_url
 from shared.decisions import Extend, NextPhase
 from shared.errors import LedgerError
-from sim_workers.rollouts import RolloutTask
+from sim_workers.pool.rollouts import RolloutTask
 from tests.unit.reward_server.world import GREEN, GRID, make_metrics
 
 TASK = RolloutTask.of(GREEN, "C", Extend(extend=True), 60)
 
 
-def entry(key: str, queue_veh: float = 0.1) -> Entry:
+def entry(key: str, queue_veh: float = 0.1) -> LedgerEntry:
     """An outcome under any key."""
-    return Entry(key, TASK, make_metrics(queue_veh), "sumo 1.28.0")
+    return LedgerEntry(key, TASK, make_metrics(queue_veh), "sumo 1.28.0")
 
 
 @asynccontextmanager
@@ -71,7 +71,8 @@ async def test_rows_can_be_read_by_people(tmp_path: Path) -> None:
     joint = RolloutTask(GRID, ("A0", "A1"), decisions, 60)
     reference = RolloutTask(GRID, ("A0", "A1"), (), 60)
     rows = [
-        Entry(key, task, make_metrics(1), "sumo") for key, task in (("a", joint), ("b", reference))
+        LedgerEntry(key, task, make_metrics(1), "sumo")
+        for key, task in (("a", joint), ("b", reference))
     ]
     async with ledger_in(path) as ledger:
         await ledger.put_many(rows)

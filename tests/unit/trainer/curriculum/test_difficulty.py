@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.prompts import LaneCounts
-from shared.prompts import difficulty as junction_difficulty
+from shared.language.prompts import LaneCounts
+from shared.language.prompts import difficulty as junction_difficulty
 from trainer.curriculum import Sample, problem_sample, row_sample, samples_of
 
 

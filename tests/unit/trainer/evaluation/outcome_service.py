@@ -7,10 +7,10 @@ import httpx
 from reward_client import RetryPolicy, RewardClient
 from shared.decisions import Decision, Extend
 from shared.errors import ErrorInfo, UnknownState
-from shared.outcomes import OutcomesQuery, OutcomesResponse, RankedOutcome, ReferenceOutcome
-from shared.problems import PROBLEM_MEDIA_TYPE, Problem
-from shared.scoring import Counts, ScoreRequest, ScoreResponse, ScoreResult
-from shared.states import Simulator
+from shared.wire.outcomes import OutcomesQuery, OutcomesResponse, RankedOutcome, ReferenceOutcome
+from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
+from shared.wire.scoring import Counts, ScoreRequest, ScoreResponse, ScoreResult
+from shared.wire.states import Simulator
 from tests.unit.trainer.evaluation.small_dataset import metrics
 
 __all__ = ["Service"]

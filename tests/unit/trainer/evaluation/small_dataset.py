@@ -14,10 +14,10 @@ from shared.dataset import (
     SimulationRef,
 )
 from shared.decisions import DecisionKind, Extend, NextPhase
-from shared.prompts import LaneCounts, build_prompt
+from shared.language.prompts import LaneCounts, build_prompt
 from shared.rewards import Metrics
 from shared.signals import Phase, Program, Signal, SignalState
-from shared.states import Simulator, StateRecord
+from shared.wire.states import Simulator, StateRecord
 
 __all__ = ["SIGNAL", "Moment", "metrics", "save_dataset"]
 

@@ -47,9 +47,9 @@ def test_answers_stand_where_they_were_asked_for(
             for prompt in prompts
         ]
 
-    monkeypatch.setattr("trainer.models.check_model", lambda path: None)
+    monkeypatch.setattr("trainer.models.loading.check_model", lambda path: None)
     monkeypatch.setattr(
-        "trainer.models.load_model", lambda *_: SimpleNamespace(tokenizer=Tokenizer())
+        "trainer.models.loading.load_model", lambda *_: SimpleNamespace(tokenizer=Tokenizer())
     )
     monkeypatch.setattr(ModelPolicy, "_answers", answers)
     moments = [Moment(queued=pair) for pair in ((1, 999), (25, 25), (1, 7), (300, 3), (1, 50))]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.decisions import Decision, Extend
 from shared.errors import ConfigError, DatasetError
-from sim_workers import policies
+from sim_workers.engine import policies
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.evaluation.baselines import BASELINES, Baseline, BaselineName, applicable, keeps_green
 from trainer.evaluation.choices import Judged

@@ -22,7 +22,7 @@ def test_any_part_of_a_run_is_drawn(tmp_path: Path, stages: tuple[int, ...]) -> 
 
 def test_stages_count_their_steps_through(tmp_path: Path) -> None:
     """A second stage that begins again forgets its own lines, not those of the first."""
-    from trainer.history import read_metrics
+    from trainer.runs.history import read_metrics
 
     metrics = tmp_path / "metrics.jsonl"
     first, second = StageFile(metrics, 1, before=0), StageFile(metrics, 2, before=2)

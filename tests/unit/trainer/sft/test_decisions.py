@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.completion_items import Situation
 from shared.dataset import Action
 from shared.decisions import DecisionKind, Extend, NextPhase
 from shared.errors import ConfigError, DatasetError
+from shared.language.completion_items import Situation
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of, record_actions
 from trainer.evaluation.points import DecisionPoint

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.completions import parse_completion
 from shared.errors import ConfigError, DatasetError
-from shared.prompts import in_words
+from shared.language.completions import parse_completion
+from shared.language.prompts import in_words
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
 from trainer.settings import load_settings

@@ -8,7 +8,7 @@ import pytest
 
 from shared.dataset import Message
 from shared.errors import DatasetError
-from shared.prompts import Junction, LaneCounts
+from shared.language.prompts import Junction, LaneCounts
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
 from trainer.sft.reading import pick_question, questions

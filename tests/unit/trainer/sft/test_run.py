@@ -10,7 +10,7 @@ from shared.errors import ConfigError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import save_lessons
 from tests.unit.trainer.whole_checkpoint import save_whole_checkpoint
-from trainer.origin import ModelOrigin
+from trainer.runs.origin import ModelOrigin
 from trainer.sft import SFTTrainingConfig
 from trainer.sft.run import prepare_sft
 

@@ -7,11 +7,11 @@ import pytest
 from shared.errors import DatasetError
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
-from trainer.form import STRICT, format_reward
+from trainer.grpo.format_reward import STRICT, format_reward
+from trainer.models.small_model import learn_tokenizer
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.lessons import Lesson, draw_lessons
 from trainer.sft.texts import tokenized
-from trainer.small_model import learn_tokenizer
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The commands of ``greenfork``, one verb a file."""

@@ -1,0 +1,330 @@
+"""``greenfork dataset``: make datasets of decision points."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from greenfork.commands import dataset_difficulty, dataset_plans, dataset_verify
+from greenfork.commands.sumo_warnings import print_warnings
+from greenfork.output import print_json
+from greenfork.screen import plain, say, screen
+
+if TYPE_CHECKING:
+    from shared.dataset import Manifest
+    from sim_workers.datasets.build_plan import BuildOptions, Execution
+    from sim_workers.datasets.build_plan import Progress as Built
+    from sim_workers.verification.fidelity import Comparison
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Make datasets of decision points.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Make datasets of decision points."""
+
+
+app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
+app.command(epilog=dataset_difficulty.EXAMPLE)(dataset_difficulty.difficulty)
+app.command(epilog=dataset_plans.EXAMPLES)(dataset_plans.plans)
+
+
+_EXAMPLES = """Examples:
+
+greenfork dataset build resco:cologne1 --out datasets/cologne1 --states 200 --outcomes
+
+greenfork dataset build my.sumocfg --out datasets/mine --seed 1 --seed 2 --scale 1 --scale 1.3
+
+greenfork dataset build my.sumocfg --out datasets/mine --policy max_pressure --epsilon 0.2
+"""
+
+
+class PolicyChoice(StrEnum):
+    """Who can run the signals; see :mod:`sim_workers.engine.policies`."""
+
+    PROGRAM = "program"
+    RANDOM = "random"
+    MAX_PRESSURE = "max_pressure"
+
+
+class KindChoice(StrEnum):
+    """What can be asked; see :mod:`shared.decisions`."""
+
+    EXTEND = "extend"
+    PHASE = "phase"
+    CYCLE = "cycle"
+    PLAN = "plan"
+
+
+@app.command(epilog=_EXAMPLES)
+def build(
+    config: Annotated[
+        str, typer.Argument(help="A .sumocfg, or resco:NAME for a network of sumo-rl.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make; must not hold anything yet.")],
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0, help="SUMO's seed; repeatable, a run each. Default: the configuration's."
+        ),
+    ] = None,
+    scale: Annotated[
+        list[float] | None,
+        typer.Option(help="SUMO's --scale, for all demand; repeatable, a run each. Default: 1."),
+    ] = None,
+    states: Annotated[
+        int | None, typer.Option(min=1, help="States at most, in all runs. Default: 100.")
+    ] = None,
+    tls: Annotated[
+        list[str] | None,
+        typer.Option(help="A signal to decide; repeatable. Default: all that have a choice."),
+    ] = None,
+    kind: Annotated[
+        KindChoice, typer.Option(help="What the rows ask for.", case_sensitive=False)
+    ] = KindChoice.EXTEND,
+    policy: Annotated[
+        PolicyChoice,
+        typer.Option(help="Who runs the signals while states are collected.", case_sensitive=False),
+    ] = PolicyChoice.PROGRAM,
+    epsilon: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of that policy's decisions made by coin.")
+    ] = 0,
+    actions: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON lines of time_s, tls_id and extend (true or false): decisions to carry out "
+            "in the place of a policy's."
+        ),
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(min=1, help="Seconds between states. Default: evenly spread.")
+    ] = None,
+    warmup: Annotated[float, typer.Option(min=0, help="Seconds before the first state.")] = 300,
+    begin: Annotated[
+        float | None, typer.Option(min=0, help="Begin, seconds. Default: the configuration's.")
+    ] = None,
+    end: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="End, seconds. Default: the configuration's, or an hour after begin."
+        ),
+    ] = None,
+    min_green: Annotated[float, typer.Option(min=0, help="Shortest green, seconds.")] = 5,
+    max_green: Annotated[float, typer.Option(min=1, help="Longest green, seconds.")] = 60,
+    extend_seconds: Annotated[
+        int, typer.Option(min=1, max=3600, help="Seconds that a yes adds.")
+    ] = 5,
+    horizon: Annotated[
+        int, typer.Option(min=1, max=3600, help="Seconds that outcomes are rolled out.")
+    ] = 60,
+    only_replays: Annotated[
+        bool,
+        typer.Option(
+            "--only-replays",
+            help="Prove no state files: every state is brought back along its run, and the build "
+            "takes less than half the time.",
+        ),
+    ] = False,
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="Store every legal decision's metrics in the rows.")
+    ] = False,
+    eval_share: Annotated[
+        float,
+        typer.Option(min=0, max=0.9, help="Share of each run's states held out, the last in time."),
+    ] = 0.1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs simulated at the same time. Default: the CPUs.")
+    ] = None,
+    allow_deviation: Annotated[
+        bool,
+        typer.Option(
+            "--allow-deviation",
+            help="Go on where what is built is another simulation than the configuration's own. "
+            'Every result then says "fidelity": "bundle".',
+        ),
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an interrupted build has left.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Run a scenario and save its decision points, each proven to be brought back exactly.
+
+    A decision point is a moment at which a signal shows a green that has lasted at least its
+    minimum and not yet its maximum.
+
+    Beside the build plain SUMO runs the configuration itself, untouched, and the two are compared
+    second by second. Where they differ the build is refused, and the first difference named.
+
+    A build that was interrupted goes on where it was when the same command is given again.
+    """
+    from shared.errors import ConfigError
+    from sim_workers.datasets.build_plan import BuildOptions, Execution
+    from sim_workers.datasets.stored_actions import read_stored_policy
+    from sim_workers.engine.policies import PolicySpec
+    from sim_workers.scenarios.resco import locate_scenario
+
+    if min_green >= max_green:
+        raise ConfigError("--min-green must be below --max-green")
+    if any(factor <= 0 for factor in scale or ()):
+        raise ConfigError("--scale must be above 0")
+    if actions is not None and policy is not PolicyChoice.PROGRAM:
+        raise ConfigError("--actions take the place of a policy: give one of --actions, --policy")
+    options = BuildOptions(
+        seeds=tuple(seed or ()),
+        scales=tuple(scale or (1.0,)),
+        policy=PolicySpec(name=policy.value, epsilon=epsilon, extend_s=extend_seconds)
+        if actions is None
+        else read_stored_policy(actions, extend_seconds, epsilon),
+        begin_s=begin,
+        end_s=end,
+        warmup_s=warmup,
+        every_s=every,
+        states=states,
+        tls_ids=tuple(tls or ()),
+        kind=kind.value,
+        min_green_s=min_green,
+        max_green_s=max_green,
+        extend_s=extend_seconds,
+        horizon_s=horizon,
+        with_outcomes=outcomes,
+        only_replays=only_replays,
+        eval_share=eval_share,
+    )
+    execution = Execution(workers=workers, restart=restart, allow_deviation=allow_deviation)
+    manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
+    if as_json:
+        print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
+    else:
+        _show(manifest, comparisons, out)
+
+
+def _build_with_progress(
+    config: Path, out: Path, options: "BuildOptions", execution: "Execution"
+) -> "tuple[Manifest, list[Comparison]]":
+    from shared.errors import InputError
+    from sim_workers.datasets.builder import build_dataset
+
+    bar = _Bar(config.stem)
+    comparisons: list[Comparison] = []
+    try:
+        with bar:
+            manifest = build_dataset(config, out, options, bar.show, execution, comparisons.append)
+            return manifest, comparisons
+    except InputError:
+        raise
+    except BaseException:
+        if bar.states:
+            say(f"{bar.states} states are kept; the same command goes on from there", err=True)
+        raise
+
+
+class _Bar:
+    """The progress of a build on stderr. Use as a context; nothing of it stays on the screen."""
+
+    def __init__(self, title: str) -> None:
+        self.states = 0
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[found]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=screen(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task(plain(f"Simulating {title}"), total=None, found="")
+
+    def __enter__(self) -> None:
+        self._progress.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def show(self, built: "Built") -> None:
+        """Draws how far a build is."""
+        if built.states == built.resumed > 0 and not self.states:
+            self._progress.console.print(
+                f"Resuming: {built.resumed} of {built.slots} states are there"
+            )
+        self.states = built.states
+        found = f"{built.states} states: {built.from_file} from file"
+        if built.states > built.from_file:
+            found += f", {built.from_anchor + built.from_begin} replayed"
+        found += f"; {built.compared} of {built.runs} runs compared"
+        self._progress.update(
+            self._task, completed=built.slots_done, total=built.slots, found=found
+        )
+
+
+def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) -> None:
+    table = Table(title=f"Dataset {out}", show_header=False, title_justify="left")
+    report = manifest.build
+    table.add_row("scenario", manifest.scenario.scenario_id)
+    table.add_row("runs", ", ".join(simulation.run for simulation in manifest.simulations))
+    table.add_row("compared with", _compared(manifest, comparisons))
+    for run in manifest.simulations:
+        if run.deviation is not None:
+            table.add_row("  deviates", f"{run.run}: {run.deviation}")
+        if run.sensitivity is not None:
+            said = f"{run.run}: from {run.sensitivity.time_s:g} s on; workers make sure of it"
+            table.add_row("  depends on addresses", said)
+    table.add_row("teleporting", _teleporting(manifest.scenario.time_to_teleport_s))
+    table.add_row("states", str(report.states))
+    table.add_row("  from their file", str(report.states - report.replayed))
+    table.add_row("  from an earlier one", f"{report.anchored}, replayed")
+    table.add_row("  from the begin", f"{report.replayed - report.anchored}, replayed")
+    if report.repeated:
+        table.add_row("repeated", f"{report.repeated} states of several runs, kept once")
+    table.add_row("rows", str(report.rows))
+    table.add_row("signals", ", ".join(manifest.signals))
+    for tls_id, reason in report.undecidable.items():
+        table.add_row("nothing to decide", f"{tls_id}: {reason}")
+    table.add_row("reproduce with", _recipe(manifest))
+    if manifest.scenario.dropped_options:
+        table.add_row("options left out", ", ".join(manifest.scenario.dropped_options))
+    if manifest.scenario.replaced_outputs:
+        table.add_row("outputs to nowhere", plain("; ".join(manifest.scenario.replaced_outputs)))
+    console = screen()
+    console.print(table)
+    print_warnings(console, comparisons)
+    console.print(f"Next: greenfork serve --dataset {out}")
+
+
+def _compared(manifest: "Manifest", comparisons: "Sequence[Comparison]") -> str:
+    """What the runs were compared with, how far, and what that took."""
+    own = sum(run.fidelity == "own" for run in manifest.simulations)
+    runs = len(manifest.simulations)
+    seconds = sum((run.compared_to_s or run.begin_s) - run.begin_s for run in manifest.simulations)
+    took_s = sum(comparison.wall_s for comparison in comparisons)
+    return (
+        f"your configuration: {own} of {runs} runs the same, second by second "
+        f"({seconds:g} s simulated, in {took_s:.1f} s)"
+    )
+
+
+def _teleporting(time_s: float | None) -> str:
+    return "never" if time_s is None or time_s < 0 else f"after {time_s:g} s of waiting"
+
+
+def _recipe(manifest: "Manifest") -> str:
+    """How plain SUMO reproduces the first run."""
+    command = f"sumo {' '.join(manifest.simulation.command)}"
+    actions = manifest.simulation.actions
+    return command if actions is None else f"{command}, and the calls in {actions}"

@@ -1,0 +1,286 @@
+"""``greenfork dataset plans``: find candidate plans by beam search over the simulator."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenfork.screen import say, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import SecretStr
+
+    from reward_client import RewardClient
+    from shared.candidates import PlanRow
+    from shared.dataset import Row
+    from shared.decisions import Plan
+    from shared.rewards import RewardSpec
+    from sim_workers.plans.beam_search import FailedRow, PlanScorer, SearchOptions
+
+__all__ = ["EXAMPLES", "plans"]
+
+EXAMPLES = """Examples:
+
+greenfork dataset plans datasets/cologne1 --out plans.jsonl --depth 4
+
+greenfork dataset plans datasets/cologne1 --out plans.jsonl --url http://127.0.0.1:8000 --states 100
+"""
+_AT_A_TIME = 8
+_MAX_LISTED = 20
+_ROLLOUT_LIMIT_S = 60.0
+_MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB = 16, 4096
+
+
+class SplitChoice(StrEnum):
+    """Which rows."""
+
+    TRAIN = "train"
+    EVAL = "eval"
+
+
+class RewardChoice(StrEnum):
+    """What plans are compared by."""
+
+    QUEUE_GAIN = "queue_gain"
+    QUEUE = "queue"
+    WAIT = "wait"
+    PRESSURE = "pressure"
+    SPEED = "speed"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Who rolls out: a service, or where none is named, a pool in this process."""
+
+    dataset: Path
+    url: str | None
+    api_key: "SecretStr | None"
+    workers: int | None
+    timeout_s: float
+
+
+def plans(
+    dataset: Annotated[Path, typer.Argument(help="A dataset's folder.")],
+    out: Annotated[Path, typer.Option(help="JSON lines to write, a decision point each.")],
+    split: Annotated[
+        SplitChoice, typer.Option(help="Which rows.", case_sensitive=False)
+    ] = SplitChoice.TRAIN,
+    states: Annotated[
+        int | None, typer.Option(min=1, help="Rows at most, evenly spread. Default: all.")
+    ] = None,
+    beam: Annotated[
+        int, typer.Option(min=2, help="Plans kept at each depth, and candidates a row.")
+    ] = 5,
+    depth: Annotated[int, typer.Option(min=1, help="Decisions of a plan.")] = 3,
+    reward: Annotated[
+        RewardChoice, typer.Option(help="What plans are compared by.", case_sensitive=False)
+    ] = RewardChoice.QUEUE_GAIN,
+    horizon: Annotated[
+        int | None,
+        typer.Option(min=1, max=3600, help="Seconds rolled out. Default: the dataset's own."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A reward service. Default: simulate in this process.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Simulations at once, without --url. Default: CPUs.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a batch may take.")] = 300,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Search the best plans of yes and no at each decision point; every reward is a rollout.
+
+    Each row holds its candidates as id_list and score_list, and as decisions with rewards. Rows
+    with a plan that fails are left out and listed, and the exit status is 1. A command that was
+    interrupted goes on where it was when it is given again.
+    """
+    from pydantic import SecretStr
+
+    from shared.rewards import RewardSpec
+    from sim_workers.plans.beam_search import SearchOptions
+    from sim_workers.plans.plan_file import PlanFile
+    from sim_workers.states.store import read_manifest
+
+    report = read_manifest(dataset).build
+    spec = RewardSpec(name=reward.value, horizon_s=horizon or report.horizon_s)
+    options = SearchOptions(spec, beam, depth, report.extend_s)
+    rows = _rows(dataset, split, states)
+    asked = {"dataset": str(dataset.resolve()), "split": split.value}
+    asked |= {"beam": str(beam), "depth": str(depth), "reward": spec.model_dump_json()}
+    file = PlanFile(out, asked)
+    known = file.begin()
+    open_rows = [row for row in rows if (row.state_id, row.tls_id) not in known]
+    source = _Source(dataset, url, SecretStr(api_key) if api_key else None, workers, timeout)
+    with _progress(len(rows), len(rows) - len(open_rows)) as advance:
+        failed = asyncio.run(_search(source, options, open_rows, file.append, advance))
+    written = file.finish(rows)
+    _report(out, written, failed, as_json)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _rows(dataset: Path, split: SplitChoice, count: int | None) -> "list[Row]":
+    """The rows to search, evenly spread where they are more than wanted.
+
+    Raises:
+        DatasetError: There are none, or one is none.
+    """
+    from pydantic import ValidationError
+
+    from shared.dataset import DatasetLayout, Row
+    from shared.errors import DatasetError
+
+    path = DatasetLayout(dataset).rows(split.value)
+    try:
+        rows = [Row.model_validate_json(line) for line in path.read_bytes().splitlines()]
+    except (OSError, ValidationError) as exc:
+        raise DatasetError(f"{path} does not hold a dataset's rows: {exc}") from exc
+    if not rows:
+        raise DatasetError(f"{path} holds no row")
+    count = min(count or len(rows), len(rows))
+    return [rows[position * len(rows) // count] for position in range(count)]
+
+
+async def _search(
+    source: _Source,
+    options: "SearchOptions",
+    rows: "Sequence[Row]",
+    keep: "Callable[[PlanRow], None]",
+    advance: Callable[[], None],
+) -> "list[FailedRow]":
+    """Searches rows, several at a time, and keeps what is found; gives the rows that failed."""
+    from sim_workers.plans.beam_search import FailedRow, search_row
+
+    slots, failed = asyncio.Semaphore(_AT_A_TIME), []
+
+    async def search(row: "Row", score: "PlanScorer") -> None:
+        async with slots:
+            found = await search_row(row, options, score)
+        if isinstance(found, FailedRow):
+            failed.append(found)
+        else:
+            keep(found)
+        advance()
+
+    if rows:
+        async with _scorer(source, options.reward) as score:
+            await search(rows[0], score)  # fails before all others do
+            await asyncio.gather(*(search(row, score) for row in rows[1:]))
+    return failed
+
+
+@asynccontextmanager
+async def _scorer(source: _Source, reward: "RewardSpec") -> "AsyncIterator[PlanScorer]":
+    if source.url is None:
+        async with _pool_scorer(source, reward) as score:
+            yield score
+        return
+    from reward_client import RewardClient
+
+    async with RewardClient(source.url, source.api_key) as client:
+
+        async def ask(row: "Row", asked: "Sequence[Plan]") -> list[float]:
+            return await _asked(client, row, asked, reward, source.timeout_s)
+
+        yield ask
+
+
+async def _asked(
+    client: "RewardClient",
+    row: "Row",
+    asked: "Sequence[Plan]",
+    reward: "RewardSpec",
+    timeout_s: float,
+) -> list[float]:
+    """The rewards that a service gives plans.
+
+    Raises:
+        GreenforkError: It gives one of them none.
+    """
+    from shared.errors import InvalidDecision, RolloutError
+    from shared.wire.scoring import ScoreItem
+
+    items = [ScoreItem(state_id=row.state_id, tls_id=row.tls_id, decision=plan) for plan in asked]
+    rewards = []
+    for result in (await client.score(items, reward, timeout_s)).results:
+        if result.status == "invalid" and result.error is not None:
+            raise InvalidDecision(result.error.message, result.error.code)
+        if result.status != "scored" or result.reward is None:
+            raise result.error.to_error() if result.error else RolloutError("no reward")
+        rewards.append(result.reward)
+    return rewards
+
+
+@asynccontextmanager
+async def _pool_scorer(source: _Source, reward: "RewardSpec") -> "AsyncIterator[PlanScorer]":
+    from sim_workers.plans.pool_scorer import PoolPlanScorer
+    from sim_workers.pool.pool import PoolSettings, RolloutPool
+    from sim_workers.states.store import StateStore
+
+    store = StateStore.open([source.dataset])
+    settings = PoolSettings(
+        source.workers, None, _ROLLOUT_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB
+    )
+    pool = RolloutPool(store, settings)
+    try:
+        await pool.start()
+        yield PoolPlanScorer(pool, store, reward, source.timeout_s).score
+    finally:
+        await pool.close()
+
+
+def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -> None:
+    if as_json:
+        from greenfork.output import print_json
+
+        listed = [
+            {"state_id": one.state_id, "tls_id": one.tls_id, "error": one.error.model_dump()}
+            for one in failed
+        ]
+        print_json({"output": str(out), "rows": written, "failed": listed})
+        return
+    say(f"{written} decision points with candidate plans in {out}")
+    for one in failed[:_MAX_LISTED]:
+        where = f"{one.state_id}, signal {one.tls_id}"
+        say(f"{where}: {one.error.message} [{one.error.code}]", err=True)
+    if len(failed) > _MAX_LISTED:
+        say(f"and {len(failed) - _MAX_LISTED} more that failed", err=True)
+    if written:
+        say(f"Next: greenfork train offline --beam-data {out}")
+
+
+@contextmanager
+def _progress(total: int, done: int) -> "Iterator[Callable[[], None]]":
+    """A bar with the time left, on stderr where that is a terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = screen(stderr=True)
+    columns = (
+        TextColumn("searching plans"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    if done:
+        console.print(f"Resuming: {done} of {total} decision points are there")
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=total, completed=done)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,203 @@
+"""``greenfork dataset verify``: compute a dataset's outcomes again, by plain SUMO."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenfork.screen import say, screen
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sim_workers.verification.comparison import Difference, Place, Value, Verification
+    from sim_workers.verification.verifier import Checked
+
+__all__ = ["EXAMPLE", "verify"]
+
+EXAMPLE = "Example: greenfork dataset verify datasets/cologne1 --sample 20"
+_MAX_LISTED = 20
+
+
+def verify(
+    dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Rows to verify, at random. Default: all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of that choice.")] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The .sumocfg that it was built from. Default: the original that it keeps."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Simulations at once. Default: one a core.")
+    ] = None,
+    engine: Annotated[
+        bool,
+        typer.Option("--engine", help="Also roll out, as serving does, what has stored outcomes."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Compute stored outcomes again, each by a plain SUMO from the begin of its run.
+
+    SUMO runs the configuration that the dataset was built from, untouched, in a copy of its files.
+    A dataset of version 0.1 keeps no original: name it with --config, and if everything is the
+    same, the dataset is marked as the user's own simulation.
+
+    Every metric must be the same to the last bit. Without stored outcomes, those that serving would
+    give are compared. States that are unverified and turn out to be exact are marked as such. The
+    exit status is 1 if anything differs or could not be checked.
+    """
+    from sim_workers.verification.verifier import VerifyOptions, verify_dataset
+
+    options = VerifyOptions(sample, seed, workers, engine, config)
+    with _progress() as advance:
+        report = verify_dataset(dataset, options, advance)
+    if as_json:
+        from greenfork.output import print_json
+
+        print_json(_body(dataset, report))
+    else:
+        _show(dataset, report)
+    raise typer.Exit(0 if report.is_exact else 1)
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[Checked], None]]":
+    """A bar with the rate and the time left, on stderr where that is a terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("verifying decisions"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f}/s, {task.fields[different]} different"),
+        TimeRemainingColumn(),
+    )
+    begin_s = perf_counter()
+    with Progress(*columns, console=screen(stderr=True), transient=True) as progress:
+        bar = progress.add_task("verifying", total=None, rate=0.0, different=0)
+
+        def advance(checked: "Checked") -> None:
+            rate = checked.done / (perf_counter() - begin_s)
+            progress.update(
+                bar,
+                total=checked.total,
+                completed=checked.done,
+                rate=rate,
+                different=checked.different,
+            )
+
+        yield advance
+
+
+def _body(dataset: Path, report: "Verification") -> dict[str, object]:
+    """The report for machines."""
+    from dataclasses import asdict
+
+    return {
+        "dataset": str(dataset),
+        "rows": report.rows,
+        "restores": report.restores,
+        "decisions": report.decisions,
+        "exact": report.exact,
+        "different": report.different,
+        "differences": [_flat(one) for one in report.differences],
+        "largest": {metric: _flat(one) for metric, one in report.largest().items()},
+        "unchecked": [asdict(one.place) | {"reason": one.reason} for one in report.unchecked],
+        "against": report.against,
+        "without_network": report.without_network,
+        "compared": report.compared,
+        "promoted": report.promoted,
+        "unverified": report.unverified,
+        "wall_s": report.wall_s,
+    }
+
+
+def _flat(one: "Difference") -> dict[str, object]:
+    from dataclasses import asdict
+
+    fields = asdict(one)
+    place: dict[str, object] = fields.pop("place")
+    return place | fields | {"size": one.size}
+
+
+def _show(dataset: Path, report: "Verification") -> None:
+    from rich.table import Table
+
+    modes = ", ".join(f"{count} {restore}" for restore, count in sorted(report.restores.items()))
+    table = Table(title=f"Dataset {dataset}", show_header=False, title_justify="left")
+    table.add_row("rows", f"{report.rows} ({modes})" if modes else "0")
+    against = {"own": "the user's own configuration", "bundle": "the dataset's own files"}
+    table.add_row("played in", against.get(report.against, report.against))
+    for run, found in report.compared.items():
+        table.add_row(f"run {run} beside the original", found)
+    table.add_row("decisions checked", str(report.decisions))
+    table.add_row("exact", str(report.exact))
+    table.add_row("different", str(report.different))
+    for metric, one in sorted(report.largest().items()):
+        size = "" if one.size is None else f" by {one.size:g}"
+        table.add_row(f"most different {metric}", f"{_said(one.place)}:{size}")
+    for state_id, restore in report.promoted.items():
+        table.add_row("was unverified", f"{state_id} is exact: {restore}")
+    for state_id, reason in report.unverified.items():
+        table.add_row("stays unverified", f"{state_id}: {reason}")
+    rate = report.decisions / report.wall_s if report.wall_s > 0 else 0
+    table.add_row("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions a second")
+    console = screen()
+    console.print(table)
+    if report.differences:
+        console.print(_listed(report.differences))
+    _say_rest(len(report.differences), "differences")
+    if report.against != "own":
+        say(
+            "This dataset keeps no original, so that only its own files could be played, which may "
+            "be another simulation than yours: give --config YOUR.sumocfg",
+            err=True,
+        )
+    if not report.without_network:
+        say("SUMO could have used the network: none of its own is to be had here", err=True)
+    for unchecked in report.unchecked[:_MAX_LISTED]:
+        say(f"not checked: {_said(unchecked.place)}: {unchecked.reason}", err=True)
+    _say_rest(len(report.unchecked), "things that were not checked")
+
+
+def _listed(differences: "tuple[Difference, ...]") -> "Table":
+    from rich.table import Table
+
+    table = Table(title="What differs", title_justify="left")
+    for heading in ("state", "signal", "decision", "where", "metric", "stored", "true"):
+        table.add_column(heading, overflow="fold")
+    for one in differences[:_MAX_LISTED]:
+        place = one.place
+        table.add_row(
+            *(place.state_id, place.tls_id, place.decision or "-"),
+            *(one.source, one.metric, _exactly(one.stored), _exactly(one.true)),
+        )
+    return table
+
+
+def _say_rest(count: int, what: str) -> None:
+    if count > _MAX_LISTED:
+        say(f"and {count - _MAX_LISTED} more {what}; --json has them all", err=True)
+
+
+def _said(place: "Place") -> str:
+    decision = f", {place.decision}" if place.decision else ""
+    return f"{place.state_id}, signal {place.tls_id}{decision}"
+
+
+def _exactly(value: "Value") -> str:
+    """All digits."""
+    return "-" if value is None else str(value)

@@ -1,0 +1,266 @@
+"""``greenfork evaluate``: how good the decisions of models and of rules are."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from reward_client import RewardClient
+    from trainer.evaluation import Evaluation, EvaluationPlan
+    from trainer.evaluation.baselines import BaselineName
+    from trainer.evaluation.choices import Progress as Told
+
+__all__ = ["EXAMPLES", "evaluate"]
+
+EXAMPLES = """Examples:
+
+greenfork evaluate --dataset datasets/crossing
+
+greenfork evaluate --dataset datasets/cologne1-held-out --split all --model runs/grpo/adapter
+--baseline longest-queue --baseline oracle --by difficulty --plot evaluation.png
+
+greenfork evaluate --dataset datasets/held-out --split all --model runs/sft/model
+--model runs/grpo/model --against runs/sft/model
+
+greenfork evaluate --dataset datasets/crossing --reward queue_gain --url http://127.0.0.1:8000
+"""
+
+
+class BaselineChoice(StrEnum):
+    """Policies without a model; see :mod:`trainer.evaluation.baselines`."""
+
+    ALL = "all"
+    ALWAYS_YES = "always-yes"
+    ALWAYS_NO = "always-no"
+    RANDOM = "random"
+    LONGEST_QUEUE = "longest-queue"
+    MOST_VEHICLES = "most-vehicles"
+    MAX_PRESSURE = "max-pressure"
+    ORACLE = "oracle"
+
+
+class SplitChoice(StrEnum):
+    """Which rows."""
+
+    EVAL = "eval"
+    TRAIN = "train"
+    ALL = "all"
+
+
+class RewardChoice(StrEnum):
+    """The rewards that single decisions are compared by."""
+
+    QUEUE = "queue"
+    QUEUE_GAIN = "queue_gain"
+    WAIT = "wait"
+    PRESSURE = "pressure"
+    SPEED = "speed"
+
+
+class GroupChoice(StrEnum):
+    """What points are grouped by."""
+
+    DOMAIN = "domain"
+    DIFFICULTY = "difficulty"
+
+
+class PromptFormChoice(StrEnum):
+    """How a state is said."""
+
+    JSON = "json"
+    WORDS = "words"
+
+
+def evaluate(
+    dataset: Annotated[
+        list[Path], typer.Option(help="A dataset folder, best with --outcomes; repeatable.")
+    ],
+    split: Annotated[
+        SplitChoice, typer.Option(help="Which rows of it.", case_sensitive=False)
+    ] = SplitChoice.EVAL,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A folder with a model or an adapter, or smollm2-135m; repeatable."),
+    ] = None,
+    baseline: Annotated[
+        list[BaselineChoice] | None,
+        typer.Option(
+            help="A policy without a model; repeatable. Default: all, where there is no --model.",
+            case_sensitive=False,
+        ),
+    ] = None,
+    reward: Annotated[
+        RewardChoice, typer.Option(help="What decisions are judged by.", case_sensitive=False)
+    ] = RewardChoice.QUEUE,
+    horizon: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=3600, help="Seconds they are judged over. Default: the datasets' own."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="A reward service, asked where the rows do not say enough."),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0, max=10, help="Of the models; 0 takes the likeliest token.")
+    ] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, max=256, help="Answers a prompt; several need a temperature.")
+    ] = 1,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, tokens.")] = 50,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts answered at a time.")] = 32,
+    prompt_examples: Annotated[
+        bool,
+        typer.Option(
+            "--prompt-examples", help="Put two answered examples before the question, as training."
+        ),
+    ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model under adapters, if it is not where it was any more."),
+    ] = None,
+    prompt_form: Annotated[
+        PromptFormChoice,
+        typer.Option(help="How prompts say the state, as in training.", case_sensitive=False),
+    ] = PromptFormChoice.JSON,
+    max_points: Annotated[
+        int | None, typer.Option(min=1, help="Decision points at most, evenly spread.")
+    ] = None,
+    min_gap: Annotated[
+        float,
+        typer.Option(
+            min=0, help="A point is clear where queues differ by more vehicles than this."
+        ),
+    ] = 0.1,
+    resamples: Annotated[
+        int, typer.Option(min=100, help="Times that runs are resampled for the intervals.")
+    ] = 2000,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the resampling, of sampled answers, and of random.")
+    ] = 0,
+    against: Annotated[
+        str | None,
+        typer.Option(help="One of the policies, by its name or path: compare the others with it."),
+    ] = None,
+    by: Annotated[
+        list[GroupChoice] | None,
+        typer.Option(help="Show groups of points, too; repeatable.", case_sensitive=False),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the policies into this PNG.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Compare decisions with the best known ones, on held-out decision points.
+
+    Regret is what a decision loses against the best: 0 of the oracle. Intervals are over simulation
+    runs. Where rollouts failed, their points are listed and the exit status is 1.
+    """
+    from shared.errors import ConfigError
+    from trainer.evaluation import Bootstrap, EvaluationPlan, Generation
+
+    if samples > 1 and temperature == 0:
+        raise ConfigError("--samples above 1 are all the same without a --temperature above 0")
+    if prompt_examples and prompt_form is PromptFormChoice.WORDS:
+        raise ConfigError("--prompt-examples are in JSON, and so is what they are put before")
+    if plot is not None and plot.suffix != ".png":
+        raise ConfigError(f"--plot {plot}: the picture is a PNG, name it so")
+    plan = EvaluationPlan(
+        datasets=tuple(dataset),
+        split=split.value,
+        max_points=max_points,
+        baselines=_baselines(baseline or ([] if model else [BaselineChoice.ALL])),
+        models=tuple(model or ()),
+        reward=reward.value,
+        horizon_s=horizon,
+        connect=None if url is None else _connecting(url, api_key),
+        generation=Generation(
+            samples=samples,
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+            has_examples=prompt_examples,
+            seed=seed,
+            prompt_form=prompt_form.value,
+            base_path=base,
+        ),
+        bootstrap=Bootstrap(resamples, seed),
+        min_gap_veh=min_gap,
+        seed=seed,
+        against=against,
+    )
+    evaluation = _evaluated(plan)
+    if plot is not None:
+        _draw(evaluation, plot)
+    if as_json:
+        from greenfork.output import print_json
+
+        print_json(evaluation.model_dump(mode="json"))
+    else:
+        from greenfork.commands.evaluation_tables import print_evaluation
+
+        print_evaluation(evaluation, [one.value for one in by or ()])
+    raise typer.Exit(1 if evaluation.failed else 0)
+
+
+def _baselines(chosen: list[BaselineChoice]) -> "tuple[BaselineName, ...] | None":
+    """Each once, in the order given; None for all that there are."""
+    if BaselineChoice.ALL in chosen:
+        return None
+    from trainer.evaluation.baselines import BASELINES
+
+    names = [one.value for one in chosen]
+    return tuple(sorted((one for one in BASELINES if one in names), key=names.index))
+
+
+def _connecting(url: str, api_key: str | None) -> "Callable[[], RewardClient]":
+    from pydantic import SecretStr
+
+    from reward_client import RewardClient
+
+    key = SecretStr(api_key) if api_key else None
+    return lambda: RewardClient(url, key)
+
+
+def _evaluated(plan: "EvaluationPlan") -> "Evaluation":
+    """Evaluates with a bar a policy on standard error, where that is a terminal."""
+    from rich.progress import Progress
+
+    from greenfork.screen import screen
+    from trainer.evaluation import evaluate as run
+
+    console = screen(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        return run(plan, _showing(bars))
+
+
+def _showing(bars: "Bars") -> "Told":
+    from rich.markup import escape
+
+    tasks: dict[str, TaskID] = {}
+
+    def show(what: str, done: int, of: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(escape(what), total=of)
+        bars.update(tasks[what], completed=done)
+
+    return show
+
+
+def _draw(evaluation: "Evaluation", target: Path) -> None:
+    from shared.errors import ConfigError
+    from trainer.evaluation.plots import plot_evaluation
+
+    try:
+        plot_evaluation(evaluation, target)
+    except OSError as exc:
+        raise ConfigError(f"cannot write --plot {target}: {exc.strerror}") from exc

@@ -1,0 +1,143 @@
+"""``greenfork jobs``: the bulk jobs of a reward service."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from greenfork.output import print_json
+from greenfork.screen import say, screen
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from reward_client.jobs import JobClient
+    from shared.wire.jobs import JobView
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List, show and cancel bulk jobs.", no_args_is_help=True)
+
+_Url = Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")]
+_JobId = Annotated[str, typer.Argument(help="The job's id.")]
+_ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+_Answer = TypeVar("_Answer")
+
+
+@app.command("list", epilog="Example: greenfork jobs list --url http://127.0.0.1:8000")
+def list_jobs(
+    url: _Url,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
+    api_key: _ApiKey = None,
+    as_json: _AsJson = False,
+) -> None:
+    """List your jobs, the newest first; times are UTC."""
+    page = _asked(url, api_key, lambda jobs: jobs.jobs(limit))
+    if as_json:
+        print_json([job.model_dump(mode="json") for job in page.jobs])
+        return
+    screen().print(_listed(page.jobs, datetime.now(UTC)))
+
+
+def _listed(jobs: "Sequence[JobView]", now: datetime) -> "Table":
+    """A line a job, which 80 columns hold; an id is never cut, for other commands want it."""
+    from rich.table import Column, Table
+
+    table = Table(
+        Column("job", no_wrap=True, min_width=32),
+        *("status", "sent"),
+        *(Column(name, justify="right") for name in ("items", "done", "failed", "left")),
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for job in jobs:
+        sent = job.created_at.astimezone(UTC)
+        table.add_row(
+            *(
+                job.id,
+                job.status,
+                f"{sent:%H:%M}" if sent.date() == now.date() else f"{sent:%b %d}",
+            ),
+            *(str(job.items), _percent(job.done, job.items), str(job.counts.failed)),
+            "-" if job.eta_s is None else _duration(job.eta_s),
+        )
+    return table
+
+
+def _percent(part: int, whole: int) -> str:
+    """Whole percents, and 100 only of what is complete.
+
+    >>> _percent(999, 1000), _percent(1000, 1000)
+    ('99 %', '100 %')
+    """
+    return f"{100 * part // whole if whole else 100} %"
+
+
+def _duration(seconds: float) -> str:
+    """In the unit that leaves few digits.
+
+    >>> _duration(40), _duration(3000), _duration(100_000), _duration(1e6)
+    ('40 s', '50 min', '28 h', '12 d')
+    """
+    for size, unit, most in ((1, "s", 120), (60, "min", 120), (3600, "h", 48)):
+        if seconds < size * most:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+@app.command(epilog="Example: greenfork jobs show 5b0e… --url http://127.0.0.1:8000")
+def show(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = False) -> None:
+    """Show how far a job is."""
+    job = _asked(url, api_key, lambda jobs: jobs.job(job_id))
+    if as_json:
+        print_json(job.model_dump(mode="json"))
+        return
+    from rich.table import Table
+
+    done, failed, rate, left = _progress(job)
+    table = Table(title=job.id, show_header=False)
+    rows = {"status": job.status, "done": done, "invalid": str(job.counts.invalid)}
+    rows |= {"failed": failed, "rollouts": str(job.counts.rollouts), "items a second": rate}
+    rows |= {"time left": left, "reward": job.reward.model_dump_json(exclude_none=True)}
+    rows |= {"error": job.error.message} if job.error else {}
+    for name, value in rows.items():
+        table.add_row(name, value)
+    screen().print(table)
+
+
+@app.command(epilog="Example: greenfork jobs cancel 5b0e… --url http://127.0.0.1:8000")
+def cancel(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = False) -> None:
+    """End a job where it runs, and delete it with its results."""
+    _asked(url, api_key, lambda jobs: jobs.delete(job_id))
+    if as_json:
+        print_json({"id": job_id, "cancelled": True})
+    else:
+        say(f"{job_id}: cancelled and deleted")
+
+
+def _progress(job: "JobView") -> tuple[str, str, str, str]:
+    """Items done, items failed, items a second, time left."""
+    rate = "-" if job.items_per_s is None else f"{job.items_per_s:.1f}"
+    left = "-" if job.eta_s is None else f"{job.eta_s:.0f} s"
+    return f"{job.done}/{job.items}", str(job.counts.failed), rate, left
+
+
+def _asked(
+    url: str, api_key: str | None, ask: "Callable[[JobClient], Awaitable[_Answer]]"
+) -> _Answer:
+    from pydantic import SecretStr
+
+    from reward_client.jobs import JobClient
+
+    async def answer() -> _Answer:
+        async with JobClient(url, SecretStr(api_key) if api_key else None) as jobs:
+            return await ask(jobs)
+
+    return asyncio.run(answer())

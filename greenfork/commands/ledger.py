@@ -1,0 +1,165 @@
+"""``greenfork ledger``: look into the record of outcomes, beside the gateways that write it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenfork.screen import say, screen
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from reward_server.storage.stats import LedgerStats
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Export and count what the ledger holds; gateways may run meanwhile.",
+    no_args_is_help=True,
+)
+
+_EXPORT_EXAMPLES = """Examples:
+
+greenfork ledger export --output outcomes.parquet
+
+greenfork ledger export --output crossing.parquet --data-dir greenfork-data --scenario crossing
+
+GREENFORK_SERVER_DATABASE_URL=postgresql://… greenfork ledger export --output outcomes.parquet
+"""
+_STATS_EXAMPLE = "Example: greenfork ledger stats --data-dir greenfork-data"
+
+_DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the ledger, as of greenfork serve. Default: greenfork-data."),
+]
+_DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the ledger is, as of greenfork serve: sqlite:///FILE or "
+        "postgresql://USER@HOST/NAME. Default: GREENFORK_SERVER_DATABASE_URL, or ledger.sqlite in "
+        "the data directory."
+    ),
+]
+
+
+@app.command(epilog=_EXPORT_EXAMPLES)
+def export(
+    output: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    data_dir: _DataDir = None,
+    database_url: _DatabaseUrl = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Only outcomes of states of this scenario, by its name.")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only outcomes of this state, by its id.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Write outcomes to a Parquet file, one a row, in the order of their keys.
+
+    Columns: key, state_id, tls_id, decision (JSON), horizon_s, simulator, every metric, created_at.
+    """
+    from greenfork.output import print_json
+    from reward_server.storage.export import export_outcomes
+    from reward_server.storage.reading import Selection
+    from shared.errors import InputError
+
+    if output.exists() and not force:
+        raise InputError(f"{output} exists already: give --force to overwrite it", "exists")
+    url = _url(data_dir, database_url)
+    with _progress() as advance:
+        number = export_outcomes(url, output, Selection(scenario, state), advance)
+    size_bytes = output.stat().st_size
+    if as_json:
+        print_json({"outcomes": number, "output": str(output), "size_bytes": size_bytes})
+    else:
+        say(f"{number} outcomes in {output}, {_size(size_bytes)}")
+
+
+@app.command(epilog=_STATS_EXAMPLE)
+def stats(
+    data_dir: _DataDir = None,
+    database_url: _DatabaseUrl = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Count the outcomes: how many, of how many states, since when, by simulator and scenario."""
+    from greenfork.output import print_json
+    from reward_server.storage.stats import count_ledger
+
+    counted = count_ledger(_url(data_dir, database_url))
+    if as_json:
+        print_json(
+            {
+                "outcomes": counted.outcomes,
+                "states": counted.states,
+                "size_bytes": counted.size_bytes,
+                "first_at": _time(counted.first_s),
+                "last_at": _time(counted.last_s),
+                "by_simulator": counted.by_simulator,
+                "by_scenario": counted.by_scenario,
+            }
+        )
+    else:
+        _print_table(counted)
+
+
+def _url(data_dir: Path | None, database_url: str | None) -> "URL":
+    from reward_server.settings import load_settings
+
+    return load_settings({"data_dir": data_dir, "database_url": database_url}).database()
+
+
+def _print_table(counted: "LedgerStats") -> None:
+    from rich.table import Table
+
+    table = Table(title="ledger", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("outcomes", str(counted.outcomes))
+    table.add_row("states", str(counted.states))
+    table.add_row("size", _size(counted.size_bytes))
+    table.add_row("first", _time(counted.first_s) or "-")
+    table.add_row("last", _time(counted.last_s) or "-")
+    for by in (counted.by_simulator, counted.by_scenario):
+        table.add_section()
+        for name, number in by.items():
+            table.add_row(name, str(number))
+    screen().print(table)
+
+
+def _time(time_s: float | None) -> str | None:
+    from datetime import UTC, datetime
+
+    return None if time_s is None else datetime.fromtimestamp(time_s, UTC).isoformat()
+
+
+def _size(size_bytes: int) -> str:
+    """Bytes for people.
+
+    >>> _size(999), _size(2_500_000)
+    ('999 bytes', '2.5 MB')
+    """
+    from rich.filesize import decimal
+
+    return decimal(size_bytes)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, where that is a terminal; nothing of it stays on the screen."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("exporting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = screen(stderr=True)
+    disable = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
+        bar = progress.add_task("exporting", total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        yield advance

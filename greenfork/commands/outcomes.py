@@ -1,0 +1,145 @@
+"""``greenfork outcomes``: what each legal decision in a state leads to, the best first."""
+
+from typing import TYPE_CHECKING, Annotated, assert_never
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from shared.decisions import Decision
+    from shared.rewards import Metrics
+    from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
+
+__all__ = ["EXAMPLE", "outcomes"]
+
+EXAMPLE = "Example: greenfork outcomes --url http://127.0.0.1:8000 crossing@300-b9c873928f38"
+
+
+def outcomes(
+    state_id: Annotated[str, typer.Argument(help="The state, as GET /v1/states names it.")],
+    url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
+    tls: Annotated[
+        str | None,
+        typer.Option(help="The signal; may be left out where one only can be decided."),
+    ] = None,
+    kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
+    reward: Annotated[
+        str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")
+    ] = "queue_gain",
+    horizon: Annotated[int, typer.Option(help="Seconds that are rolled out.")] = 60,
+    follow_up: Annotated[
+        str, typer.Option(help="Who runs the signal afterwards: program or max_pressure.")
+    ] = "program",
+    extend: Annotated[int, typer.Option(help="Seconds that a yes adds.")] = 5,
+    timeout: Annotated[float, typer.Option(help="Seconds that the request may take.")] = 120,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer.")] = False,
+) -> None:
+    """Roll every legal decision in a state out, and rank them.
+
+    A decision that fails is listed with its reason; the exit status is then 1.
+    """
+    import asyncio
+
+    from pydantic import SecretStr
+
+    query = _query(
+        {
+            "tls_id": tls,
+            "kind": kind,
+            "reward": reward,
+            "horizon_s": horizon,
+            "follow_up": follow_up,
+            "extend_s": extend,
+            "timeout_s": timeout,
+        }
+    )
+    answer = asyncio.run(_ask(url, SecretStr(api_key) if api_key else None, state_id, query))
+    if as_json:
+        from greenfork.output import print_json
+
+        print_json(answer.model_dump(mode="json"))
+    else:
+        _print_table(answer)
+    raise typer.Exit(1 if answer.counts.failed else 0)
+
+
+def _query(fields: dict[str, object]) -> "OutcomesQuery":
+    from pydantic import ValidationError
+
+    from shared.validation import request_error
+    from shared.wire.outcomes import OutcomesQuery
+
+    try:
+        return OutcomesQuery.model_validate(fields)
+    except ValidationError as exc:
+        raise request_error(exc.errors()) from exc
+
+
+async def _ask(
+    url: str, api_key: "SecretStr | None", state_id: str, query: "OutcomesQuery"
+) -> "OutcomesResponse":
+    from reward_client import RewardClient
+
+    async with RewardClient(url, api_key) as client:
+        return await client.outcomes(state_id, query)
+
+
+def _print_table(answer: "OutcomesResponse") -> None:
+    from rich.table import Table
+
+    from greenfork.screen import screen
+
+    table = Table(
+        title=f"{answer.state_id}, signal {answer.tls_id}",
+        caption=f"{answer.reward.name} over {answer.reward.horizon_s} s; restore: {answer.restore}",
+    )
+    table.add_column("decision")
+    for name in ("reward", "regret", "rank", "queue"):
+        table.add_column(name, justify="right")
+    for one in answer.outcomes:
+        rank = "-" if one.rank is None else str(one.rank)
+        said = one.error.code if one.error else _number(one.reward)
+        table.add_row(_words(one.decision), said, _number(one.regret), rank, _queue(one.metrics))
+    left_alone = answer.reference
+    said = left_alone.error.code if left_alone.error else _number(left_alone.reward)
+    table.add_section()
+    table.add_row("program left alone", said, "", "", _queue(left_alone.metrics))
+    screen().print(table)
+
+
+def _words(decision: "Decision") -> str:
+    """A decision as short as it can be told.
+
+    >>> from shared.decisions import Cycle, CycleGreen, NextPhase
+    >>> _words(NextPhase(next_phase=4, green_s=20))
+    'phase 4 for 20 s'
+    >>> _words(Cycle(greens=(CycleGreen(phase=0, green_s=30), CycleGreen(phase=2, green_s=15))))
+    '0: 30 s, 2: 15 s'
+    """
+    from shared.decisions import Cycle, Extend, NextPhase, Plan
+
+    match decision:
+        case Extend(extend=True):
+            return f"yes, {decision.extend_s} s more"
+        case Extend():
+            return "no"
+        case NextPhase():
+            return f"phase {decision.next_phase} for {decision.green_s} s"
+        case Cycle():
+            return ", ".join(f"{green.phase}: {green.green_s} s" for green in decision.greens)
+        case Plan():
+            return ", ".join("yes" if step.extend else "no" for step in decision.steps)
+    assert_never(decision)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _queue(metrics: "Metrics | None") -> str:
+    return "-" if metrics is None else f"{metrics.queue_veh:.2f}"

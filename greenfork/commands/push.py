@@ -1,0 +1,214 @@
+"""``greenfork push``: bring a scenario, or a dataset's states, to a reward service."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenfork.screen import say, screen
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from reward_client import RewardClient
+    from shared.wire.states import Restore, StateView
+    from sim_workers.states.store import StoredState
+
+__all__ = ["EXAMPLE", "push"]
+
+EXAMPLE = """Examples:
+
+greenfork push my-city.sumocfg --url http://127.0.0.1:8000
+
+greenfork push datasets/my-city --url https://rewards.example --json
+"""
+
+_AT_A_TIME = 2
+_GREEN_LIMITS_S = (5.0, 60.0)
+"""What a service gives the signals of uploads; see :mod:`sim_workers.scenarios.inspection`."""
+
+
+@dataclass(frozen=True)
+class _Cargo:
+    """What is pushed."""
+
+    name: str
+    """The scenario's."""
+    files: dict[str, bytes]
+    """The normalised scenario."""
+    states: "tuple[StoredState, ...]" = ()
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """What became of it."""
+
+    scenario_id: str
+    created: bool
+    states: "tuple[StateView, ...]"
+
+    def restores(self) -> "Counter[Restore]":
+        """How many states the service restores in which way."""
+        return Counter(state.restore for state in self.states)
+
+
+def push(
+    path: Annotated[Path, typer.Argument(help="A .sumocfg, or the folder of a dataset.")],
+    url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="GREENFORK_API_KEY", help="A key with the scope upload."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was pushed as JSON.")] = False,
+) -> None:
+    """Upload a scenario, or the scenario and all states of a dataset, to a reward service.
+
+    A scenario is pushed as a dataset would have it: without what writes or listens, and with the
+    files it needs from wherever they are. States keep their ids. The service cannot know that they
+    are exact, so every reward on one says "unverified"; serve the dataset itself where that
+    matters. Repeating a push is harmless.
+    """
+    import asyncio
+
+    from pydantic import SecretStr
+
+    cargo = _read(path)
+    key = SecretStr(api_key) if api_key else None
+    with _Bar(len(cargo.states)) as bar:
+        pushed = asyncio.run(_push(cargo, url, key, bar.advance))
+    if as_json:
+        from greenfork.output import print_json
+
+        print_json(
+            {
+                "scenario_id": pushed.scenario_id,
+                "created": pushed.created,
+                "states": [state.state_id for state in pushed.states],
+                "restore": pushed.restores(),
+            }
+        )
+    else:
+        _print(pushed)
+
+
+def _read(path: Path) -> _Cargo:
+    """Reads what is to be pushed."""
+    if path.is_dir():
+        return _read_dataset(path)
+    from sim_workers.scenarios.scenario import load_scenario
+
+    scenario = load_scenario(path)
+    return _Cargo(scenario.name, scenario.files)
+
+
+def _read_dataset(root: Path) -> _Cargo:
+    from shared.dataset import DatasetLayout
+    from shared.errors import DatasetError
+    from sim_workers.scenarios.scenario import read_files
+    from sim_workers.states.store import StateStore, read_manifest
+
+    manifest, layout = read_manifest(root), DatasetLayout(root)
+    limits = {(signal.min_green_s, signal.max_green_s) for signal in manifest.signals.values()}
+    if limits - {_GREEN_LIMITS_S}:
+        raise DatasetError(
+            f"{root} has other green limits than the {_GREEN_LIMITS_S[0]:g} and "
+            f"{_GREEN_LIMITS_S[1]:g} s that uploads have: decisions would mean something else",
+            "other_green_limits",
+        )
+    states = tuple(StateStore.open([root]))
+    if states:
+        files = states[0].read_scenario()  # compared with its digest
+    elif layout.scenario.is_dir():
+        files = read_files(layout.scenario)
+    else:
+        raise DatasetError(f"{layout.scenario} is not there")
+    return _Cargo(manifest.scenario.name, files, states)
+
+
+async def _push(
+    cargo: _Cargo, url: str, key: "SecretStr | None", on_state: Callable[[], None]
+) -> _Pushed:
+    from reward_client import RewardClient
+    from reward_client.uploads import pack
+
+    async with RewardClient(url, key) as client:
+        scenario = await client.push_scenario(pack(cargo.files), cargo.name)
+        states = await _push_states(client, scenario.scenario_id, cargo.states, on_state)
+    return _Pushed(scenario.scenario_id, scenario.created, states)
+
+
+async def _push_states(
+    client: "RewardClient",
+    scenario_id: str,
+    states: "Iterable[StoredState]",
+    on_state: Callable[[], None],
+) -> "tuple[StateView, ...]":
+    """Pushes states, a few at a time; the first one that is refused ends it."""
+    import asyncio
+
+    from shared.errors import GreenforkError
+
+    slots = asyncio.Semaphore(_AT_A_TIME)
+
+    async def one(state: "StoredState") -> "StateView":
+        async with slots:
+            record, content = state.record, await asyncio.to_thread(state.read)
+            view = await client.push_state(content, scenario_id, record.seed, record.scale)
+        on_state()
+        return view
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(state)) for state in states]
+    except* GreenforkError as failed:
+        raise _first(failed) from failed
+    return tuple(task.result() for task in tasks)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+class _Bar:
+    """The progress on stderr. Use as a context; nothing of it stays on the screen."""
+
+    def __init__(self, states: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=screen(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("Pushing states", total=states, visible=states > 0)
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def advance(self) -> None:
+        """One more state."""
+        self._progress.advance(self._task)
+
+
+def _print(pushed: _Pushed) -> None:
+    was = "new there" if pushed.created else "was there before"
+    say(f"{pushed.scenario_id}: {was}")
+    for restore, count in sorted(pushed.restores().items()):
+        means = {
+            "unverified": "nothing is proven of them there, and every reward on them says so",
+            "state": "served from a dataset there, and proven",
+            "replay": "served from a dataset there, by replaying their run",
+        }
+        say(f"{count} states are {restore}: {means[restore]}")

@@ -1,0 +1,364 @@
+"""``greenfork score``: score a file of decisions at a reward URL."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from greenfork.screen import say, screen
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+    from rich.progress import Progress, TaskID
+
+    from reward_client.batches import Terms
+    from reward_client.jsonl import Batch, Line
+    from shared.rewards import RewardSpec
+
+__all__ = ["EXAMPLE", "score"]
+
+EXAMPLE = (
+    "Example: greenfork score --url http://127.0.0.1:8000 --input decisions.jsonl "
+    "--output rewards.jsonl"
+)
+_MAX_LISTED = 20
+_JOB_LINES = 2000
+"""Longer files are scored as jobs."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    line: int
+    code: str
+    message: str
+
+
+@dataclass
+class _Summary:
+    """What became of the file."""
+
+    lines: int = 0
+    scored: int = 0
+    invalid: int = 0
+    failed: int = 0
+    cached: int = 0
+    rollouts: int = 0
+    reward_sum: float = 0.0
+    wall_s: float = 0.0
+    failures: list[_Failure] = field(default_factory=list)
+    """The first of them."""
+
+    @property
+    def mean_reward(self) -> float | None:
+        """Over the lines that have a reward; None where none has."""
+        rewarded = self.scored + self.invalid
+        return self.reward_sum / rewarded if rewarded else None
+
+    @property
+    def items_per_s(self) -> float:
+        """Lines a second."""
+        return self.lines / self.wall_s if self.wall_s > 0 else 0.0
+
+    def add(self, batch: "Batch", wall_s: float) -> None:
+        """Counts a batch, done ``wall_s`` seconds after the beginning."""
+        self.wall_s = wall_s
+        self.lines += len(batch.lines)
+        self.rollouts += batch.rollouts
+        for line, result in zip(batch.lines, batch.results, strict=True):
+            self.scored += result.status == "scored"
+            self.invalid += result.status == "invalid"
+            self.failed += result.status == "failed"
+            self.cached += result.cached
+            self.reward_sum += result.reward or 0.0
+            if result.status == "failed" and result.error and len(self.failures) < _MAX_LISTED:
+                message = result.error.message
+                self.failures.append(_Failure(line.number, result.error.code, message))
+
+
+@dataclass(frozen=True)
+class _Service:
+    """What is asked of whom."""
+
+    url: str
+    api_key: "SecretStr | None"
+    terms: "Terms"
+
+
+@dataclass(frozen=True)
+class _Out:
+    """Where results and progress go."""
+
+    sink: IO[bytes]
+    progress: "Progress"
+    bar: "TaskID"
+
+    def advance(self, batch: "Batch", summary: _Summary) -> None:
+        """Writes a batch and moves the bar."""
+        self.sink.writelines(r.model_dump_json().encode() + b"\n" for r in batch.results)
+        self.progress.update(self.bar, advance=len(batch.lines), rate=summary.items_per_s)
+
+
+def score(
+    url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
+    source: Annotated[
+        Path, typer.Option("--input", help="JSON lines, one item each, or a .parquet file.")
+    ],
+    output: Annotated[Path, typer.Option(help="Results, one a line of the input.")],
+    reward: Annotated[
+        str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
+    ] = "queue_gain",
+    term: Annotated[
+        list[str] | None,
+        typer.Option(help="A term of a sum, queue_gain=1.0; may be given several times."),
+    ] = None,
+    horizon: Annotated[int, typer.Option(help="Seconds that are rolled out.")] = 60,
+    follow_up: Annotated[
+        str, typer.Option(help="Who runs the signals afterwards: program or max_pressure.")
+    ] = "program",
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(help="Re-seed with this; given several times, the mean over the seeds."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = 120,
+    series: Annotated[
+        bool, typer.Option("--series", help="Have the queue after each second, too.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Lines that are sent together.")] = 512,
+    job: Annotated[
+        bool | None,
+        typer.Option(
+            help="Send the file once, as a job that goes on when this command ends and that the "
+            "same command takes up again. By default where it has more than 2000 lines."
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Score decisions, a JSON object a line: state_id, tls_id, and a decision or a completion.
+
+    A line may hold decisions at several signals instead: state_id, and decisions by signal.
+    Lines that fail are null in the output, with a reason; the exit status is then 1.
+    """
+    import asyncio
+
+    from pydantic import SecretStr
+
+    from greenfork.commands.score_job import JobOrder, delete_job, score_as_job
+    from reward_client.batches import Terms
+    from reward_client.jsonl import read_lines
+    from shared.wire.jobs import JobSpec
+
+    spec = _reward_spec(
+        {
+            "name": reward,
+            "terms": _weights(term) if term else None,
+            "horizon_s": horizon,
+            "follow_up": follow_up,
+            "seeds": seed or None,
+        }
+    )
+    service = _Service(url, SecretStr(api_key) if api_key else None, Terms(spec, timeout, series))
+    total = None if _is_parquet(source) else _count_lines(source)
+    is_job = _is_job(source, total, job)
+    order = JobOrder(
+        service.url,
+        service.api_key,
+        JobSpec(reward=spec, series=series),
+        source,
+        output,
+        is_optional=job is None and total is not None,
+    )
+    with (
+        _written_atomically(output) as sink,
+        _progress(total, is_hidden=as_json) as (progress, bar),
+    ):
+        out = _Out(sink, progress, bar)
+        summary = _Summary()
+        take = _taker(out, summary)
+        done = score_as_job(order, take) if is_job else None
+        if done is None:
+            with source.open("rb") as texts:
+                asyncio.run(_score_all(service, read_lines(texts, batch_size), take))
+    if done is not None:
+        summary.cached, summary.rollouts = done.counts.cached, done.counts.rollouts
+        delete_job(order, done.id)
+    _report(summary, output, as_json)
+    raise typer.Exit(1 if summary.failed else 0)
+
+
+def _is_parquet(source: Path) -> bool:
+    return source.suffix == ".parquet"
+
+
+def _is_job(source: Path, total: int | None, is_wanted: bool | None) -> bool:
+    """Whether a file is scored as a job.
+
+    Raises:
+        InputError: It must be, and shall not.
+    """
+    from shared.errors import InputError
+
+    if total is None and is_wanted is False:
+        raise InputError(f"{source} is scored as a job only: leave --no-job out", "job_needed")
+    return total is None or (total > _JOB_LINES if is_wanted is None else is_wanted)
+
+
+def _taker(out: _Out, summary: _Summary) -> "Callable[[Batch], None]":
+    """Writes batches down as they come."""
+    begin_s = perf_counter()
+
+    def take(batch: "Batch") -> None:
+        summary.add(batch, perf_counter() - begin_s)
+        out.advance(batch, summary)
+
+    return take
+
+
+async def _score_all(
+    service: _Service, batches: "Iterable[Sequence[Line]]", take: "Callable[[Batch], None]"
+) -> None:
+    """Scores batch after batch."""
+    from reward_client import RewardClient
+    from reward_client.jsonl import LineScorer
+
+    async with RewardClient(service.url, service.api_key) as client:
+        async for batch in LineScorer(client, service.terms).score(batches):
+            take(batch)
+
+
+def _weights(terms: Sequence[str]) -> dict[str, float]:
+    """The weights of a sum, out of ``name=weight`` each.
+
+    Raises:
+        InputError: A term is not of that form, or there twice.
+    """
+    from shared.errors import InputError
+
+    weights: dict[str, float] = {}
+    for term in terms:
+        name, _, weight = term.partition("=")
+        try:
+            value = float(weight)
+        except ValueError as exc:
+            raise InputError(f"--term {term}: write queue_gain=1.0", "bad_term") from exc
+        if name in weights:
+            raise InputError(f"--term {name} is there twice", "bad_term")
+        weights[name] = value
+    return weights
+
+
+def _reward_spec(fields: dict[str, object]) -> "RewardSpec":
+    from pydantic import ValidationError
+
+    from shared.rewards import RewardSpec
+    from shared.validation import request_error
+
+    try:
+        return RewardSpec.model_validate(fields)
+    except ValidationError as exc:
+        raise request_error(exc.errors()) from exc
+
+
+def _count_lines(path: Path) -> int:
+    """Lines of the input.
+
+    Raises:
+        InputError: There is no such file, or nothing in it.
+    """
+    from shared.errors import InputError
+
+    try:
+        with path.open("rb") as lines:
+            count = sum(1 for _ in lines)
+    except OSError as exc:
+        raise InputError(f"cannot read {path}: {exc.strerror}") from exc
+    if count == 0:
+        raise InputError(f"{path} holds no line; each should be an item as JSON", "empty_file")
+    return count
+
+
+@contextmanager
+def _written_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its place only when it is complete.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
+    from shared.errors import InputError
+
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        sink = part.open("wb")
+    except OSError as exc:
+        raise InputError(f"cannot write {path}: {exc.strerror}") from exc
+    try:
+        with sink:
+            yield sink
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(total: int | None, is_hidden: bool) -> Iterator[tuple["Progress", "TaskID"]]:
+    """A bar with the rate and the time left, on stderr where that is a terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("scoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    console = screen(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=is_hidden) as progress:
+        yield progress, progress.add_task("scoring", total=total, rate=0.0)
+
+
+def _report(summary: _Summary, output: Path, as_json: bool) -> None:
+    if as_json:
+        from greenfork.output import print_json
+
+        body = asdict(summary) | {"output": str(output)}
+        del body["reward_sum"]
+        body |= {"mean_reward": summary.mean_reward, "items_per_s": summary.items_per_s}
+        print_json(body)
+        return
+    _print_table(summary, output)
+    for failure in summary.failures:
+        say(f"line {failure.line}: {failure.message} [{failure.code}]", err=True)
+    if summary.failed > len(summary.failures):
+        say(f"and {summary.failed - len(summary.failures)} more failed lines", err=True)
+
+
+def _print_table(summary: _Summary, output: Path) -> None:
+    from rich.table import Table
+
+    mean = summary.mean_reward
+    table = Table(title=str(output), show_header=False)
+    for name, value in (
+        ("scored", str(summary.scored)),
+        ("invalid", str(summary.invalid)),
+        ("failed", str(summary.failed)),
+        ("cached", str(summary.cached)),
+        ("rollouts", str(summary.rollouts)),
+        ("mean reward", "-" if mean is None else f"{mean:.4f}"),
+        ("items a second", f"{summary.items_per_s:.1f}"),
+    ):
+        table.add_row(name, value)
+    screen().print(table)

@@ -1,0 +1,79 @@
+"""``greenfork serve``: the reward service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["EXAMPLE", "serve"]
+
+EXAMPLE = "Example: greenfork serve --dataset datasets/crossing --port 8000"
+
+
+def serve(
+    dataset: Annotated[
+        list[Path] | None,
+        typer.Option(help="A dataset, or a folder of datasets, to serve; repeatable."),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: 8000.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Simulation workers. Default: one a CPU.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the ledger. Default: greenfork-data.")
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the ledger is: sqlite:///FILE or postgresql://USER@HOST/NAME. One with a "
+            "password is better given as GREENFORK_SERVER_DATABASE_URL, which others cannot see. "
+            "Default: ledger.sqlite in the data directory."
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster. Default: start Ray here.")
+    ] = None,
+    allow_keyless: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-keyless", help="Listen on any address without GREENFORK_SERVER_API_KEY."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what happens as JSON.")] = False,
+) -> None:
+    """Serve the states of datasets: score decisions over HTTP until interrupted.
+
+    Every option has a setting GREENFORK_SERVER_… in the environment; the command line wins.
+    """
+    import asyncio
+
+    import uvloop
+
+    from greenfork.output import print_json
+    from reward_server.main import serve as serve_until_stopped
+    from reward_server.settings import load_settings
+
+    given = {
+        "datasets": dataset or None,
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "data_dir": data_dir,
+        "database_url": database_url,
+        "ray_address": ray_address,
+        "allow_keyless": allow_keyless,
+    }
+
+    def announce(text: str) -> None:
+        if as_json:
+            print_json({"message": text})
+        else:
+            typer.echo(text)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_until_stopped(load_settings(given), announce))

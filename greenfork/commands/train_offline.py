@@ -1,0 +1,146 @@
+"""``greenfork train offline``: post-train a language model on scored candidates."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenfork.commands.train_options import chosen, hardware_found, print_checked
+from greenfork.screen import say, screen
+
+if TYPE_CHECKING:
+    from trainer.offline import OfflineConfig
+    from trainer.offline.report import OfflineReport, Validation
+
+__all__ = ["EXAMPLES", "offline"]
+
+EXAMPLES = """Examples:
+
+greenfork train offline --config offline-small --sft-ckpt runs/warm-start/model
+--beam-data datasets/cologne1
+
+greenfork train offline --sft-ckpt runs/sft/model --beam-data plans.jsonl --rce-epochs 2
+--grpo-epochs 3 --output-dir runs/offline --set scale_rewards=dataset
+
+greenfork train offline --config my.yaml --max-samples 200 --dry-run
+"""
+
+
+def offline(
+    config: Annotated[
+        str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
+    ] = None,
+    sft_ckpt: Annotated[
+        str | None,
+        typer.Option(
+            "--sft-ckpt", "--model-path", help="The model to start from, or smollm2-135m."
+        ),
+    ] = None,
+    beam_data: Annotated[
+        str | None,
+        typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
+    ] = None,
+    rce_epochs: Annotated[
+        int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
+    ] = None,
+    grpo_epochs: Annotated[
+        int | None, typer.Option(help="Passes of stage 2, offline GRPO.")
+    ] = None,
+    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Queries a forward pass.")] = None,
+    max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Post-train on scored candidates: imitate the better ones, then prefer them. No service.
+
+    What the command line sets wins over the file, and the file over the defaults. The candidates
+    are described in docs/offline.md, every setting in docs/settings.md.
+    """
+    from trainer.offline import OfflineConfig
+    from trainer.settings import load_settings
+
+    named: dict[str, object] = {
+        "model_path": sft_ckpt,
+        "beam_data": beam_data,
+        "rce_epochs": rce_epochs,
+        "grpo_epochs": grpo_epochs,
+        "output_dir": output_dir,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "max_samples": max_samples,
+        "seed": seed,
+    }
+    resolved = load_settings(OfflineConfig, config, chosen(named, settings))
+    if dry_run:
+        _check_only(resolved, as_json)
+    else:
+        _train(resolved, as_json)
+
+
+def _check_only(config: "OfflineConfig", as_json: bool) -> None:
+    from trainer.offline.preparation import prepare_offline, spread_of
+
+    ready = prepare_offline(config)
+    found = {
+        "queries": len(ready.train),
+        "candidates": ready.candidates,
+        "validation queries": len(ready.validation),
+        "learning rate": config.peak_rate,
+        **hardware_found(ready.hardware),
+    }
+    spread = spread_of(ready.train_advantages).model_dump()
+    print_checked(config, found, as_json, advantages=spread)
+    if not as_json:
+        say("# advantages: " + ", ".join(f"{name} {v:.3f}" for name, v in spread.items()))
+
+
+def _train(config: "OfflineConfig", as_json: bool) -> None:
+    from greenfork.output import print_json
+    from trainer.offline import train_offline
+
+    report = train_offline(config)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        _print_report(report, Path(config.output_dir))
+
+
+def _print_report(report: "OfflineReport", output_dir: Path) -> None:
+    from rich.table import Table
+
+    files, spread = report.files, report.advantages
+    table = Table(title=str(output_dir), show_header=False)
+    for name, value in (
+        ("queries", f"{report.queries} with {report.candidates} candidates"),
+        ("advantages", f"{spread.least:+.2f} to {spread.greatest:+.2f}"),
+        ("  that are 0", f"{spread.zero_share:.1%}"),
+        ("steps", f"{report.rce_steps} of stage 1, {report.grpo_steps} of stage 2"),
+        ("seconds", f"{report.seconds:.1f}"),
+        ("before", _words(report.before)),
+        ("after", _words(report.after)),
+        ("KL", "-" if report.kl is None else f"{report.kl:.4f}"),
+        ("weight of the KL", "-" if report.kl_coeff is None else f"{report.kl_coeff:g}"),
+        ("model" if files.model else "adapter", str(files.model or files.adapter)),
+        ("merged model", str(files.merged or "-")),
+        ("best checkpoint", str(files.best_checkpoint or "-")),
+        ("plot", str(files.plot)),
+    ):
+        table.add_row(name, value)
+    screen().print(table)
+
+
+def _words(found: "Validation | None") -> str:
+    if found is None:
+        return "-"
+    return f"regret {found.regret:.3f}, agreement {found.agreement:.1%} of {found.queries} queries"

@@ -1,0 +1,53 @@
+"""Who calls, and what that one may do."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fastapi import Request
+
+from sim_workers.pool.fair_queue import Flow
+
+__all__ = ["ANYONE", "JOB_SHARE", "OPERATOR_NAME", "SCOPES", "Caller", "Scope", "caller_of"]
+
+Scope = Literal["score", "upload", "admin"]
+SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+
+JOB_SHARE = 0.1
+"""Weight of a caller's bulk jobs beside its own calls: a job must never starve a trainer."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who was let in."""
+
+    name: str
+    """The name of the API key; ``anyone`` where none is asked for."""
+    scopes: frozenset[Scope]
+    weight: float = 1.0
+    """Share of the workers beside other callers."""
+
+    def calls(self) -> Flow:
+        """The flow of what is asked for and waited for."""
+        return Flow(self.name, self.weight)
+
+    def jobs(self) -> Flow:
+        """The flow of bulk jobs."""
+        return Flow(f"{self.name}/jobs", self.weight * JOB_SHARE, is_bulk=True)
+
+
+ANYONE = Caller("anyone", SCOPES)
+"""Whoever reaches a service that asks for no key."""
+
+
+OPERATOR_NAME = "operator"
+"""The caller's name whose key is in the settings and on no record."""
+
+
+def caller_of(request: Request) -> Caller:
+    """Who sent the request that is being answered.
+
+    There is always one: :class:`reward_server.auth.middleware.AuthMiddleware` has put it there, and
+    without it nothing may be answered.
+    """
+    caller: Caller = request.scope["greenfork.caller"]
+    return caller

@@ -1,0 +1,48 @@
+"""The refusal to serve where strangers could reach a service that asks for no key."""
+
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from reward_server.auth.closure import Closure
+from reward_server.auth.key_store import KeyStore
+from reward_server.settings import ServerSettings
+from reward_server.storage.database import Database
+from shared.errors import ConfigError
+
+__all__ = ["refuse_exposure"]
+
+
+async def refuse_exposure(settings: ServerSettings) -> None:
+    """Returns where strangers are kept out: before anything listens, or is started.
+
+    Raises:
+        ConfigError: The address can be reached from elsewhere, and there is no key; or the database
+            that would have it cannot be opened.
+        LedgerError: The keys cannot be looked up.
+    """
+    if settings.is_sheltered or Closure(settings.data_dir).is_set():
+        return
+    if await _has_keys(settings.database()):
+        return
+    raise ConfigError(
+        f"host (GREENFORK_SERVER_HOST): {settings.host} can be reached from elsewhere: make a key "
+        "with `greenfork keys create`, set GREENFORK_SERVER_API_KEY, or give --allow-keyless where "
+        "something else keeps strangers out"
+    )
+
+
+async def _has_keys(url: URL) -> bool:
+    """Whether there are keys in a database; makes none where there is none."""
+    if not _exists(url):
+        return False
+    database = Database(url)
+    try:
+        await database.start()
+        return await KeyStore(database).has_any()
+    finally:
+        await database.close()
+
+
+def _exists(url: URL) -> bool:
+    return url.get_backend_name() != "sqlite" or Path(str(url.database)).exists()

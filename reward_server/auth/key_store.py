@@ -1,0 +1,144 @@
+"""The API keys in the database: made, listed, revoked, looked up."""
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from reward_server.auth.callers import ANYONE, OPERATOR_NAME, SCOPES, Scope
+from reward_server.auth.keys import ApiKey, NewKey, digest_of, make_key
+from reward_server.storage.database import Database
+from reward_server.storage.tables import API_KEYS
+from shared.errors import ConfigError
+
+__all__ = ["KeyStore"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RESERVED = (ANYONE.name, OPERATOR_NAME)
+_MAX_WEIGHT = 1000.0
+
+
+class KeyStore:
+    """API keys on record. None is ever removed: a revoked one keeps its name and its id.
+
+    Args:
+        database: Started, and closed by whoever started it.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def create(self, name: str, scopes: Iterable[str], weight: float = 1.0) -> NewKey:
+        """Makes a key. It is not kept: what is returned is the only copy.
+
+        Args:
+            name: Letters, digits, ``.``, ``_`` and ``-``, 64 at most.
+            scopes: At least one.
+            weight: Share of the workers beside other callers, above 0 and at most 1000.
+
+        Raises:
+            ConfigError: ``name_taken``, or one of these cannot be.
+            LedgerError: The database failed.
+        """
+        chosen = _checked(name, scopes, weight)
+        key = make_key()
+        insert = self._database.insert_new(API_KEYS).values(
+            key_id=key.key_id,
+            name=name,
+            digest=digest_of(key.secret),
+            scopes=" ".join(sorted(chosen)),
+            weight=weight,
+            created_at=self._clock(),
+        )
+        new_id = insert.returning(API_KEYS.c.key_id)  # PostgreSQL's driver counts no rows here
+        async with self._database.begin() as connection:
+            is_new = await connection.scalar(new_id) is not None
+        if not is_new:
+            raise ConfigError(
+                f"there is or was a key named {name!r}; take another name", "name_taken"
+            )
+        return key
+
+    async def keys(self) -> tuple[ApiKey, ...]:
+        """All keys, the revoked ones too, in the order in which they were made.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        query = select(API_KEYS).order_by(API_KEYS.c.created_at, API_KEYS.c.name)
+        async with self._database.read() as connection:
+            return tuple(_key(row) for row in await connection.execute(query))
+
+    async def revoke(self, name: str) -> bool:
+        """Ends the validity of a key; False where it was revoked before.
+
+        Raises:
+            ConfigError: ``unknown_key``.
+            LedgerError: The database failed.
+        """
+        named = API_KEYS.c.name == name
+        change = update(API_KEYS).where(named, API_KEYS.c.revoked_at.is_(None))
+        async with self._database.begin() as connection:
+            done = await connection.execute(change.values(revoked_at=self._clock()))
+            if done.rowcount == 1:
+                return True
+            known = await connection.scalar(select(API_KEYS.c.name).where(named))
+        if known is None:
+            raise ConfigError(f"there is no key named {name!r}", "unknown_key")
+        return False
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """The key of that id, if it is valid.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        query = select(API_KEYS).where(API_KEYS.c.key_id == key_id, API_KEYS.c.revoked_at.is_(None))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else _key(row)
+
+    async def has_any(self) -> bool:
+        """Whether there is a key, or ever was one.
+
+        Revoked keys count: to revoke the last one must not let everybody in.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        async with self._database.read() as connection:
+            return await connection.scalar(select(API_KEYS.c.key_id).limit(1)) is not None
+
+
+def _checked(name: str, scopes: Iterable[str], weight: float) -> frozenset[Scope]:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot name a key: take up to 64 letters, digits, '.', '_' and '-'"
+        )
+    if name in _RESERVED:
+        raise ConfigError(f"{name!r} is no name for a key: the service uses it itself")
+    if not 0 < weight <= _MAX_WEIGHT:
+        raise ConfigError(f"weight: {weight:g} is not above 0 and at most {_MAX_WEIGHT:g}")
+    given = frozenset(scopes)
+    unknown = sorted(given - SCOPES)
+    if unknown or not given:
+        what = f"unknown {', '.join(unknown)}" if unknown else "a key needs one at least"
+        raise ConfigError(f"scope: {what}; there are {', '.join(sorted(SCOPES))}")
+    return frozenset(scope for scope in SCOPES if scope in given)
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    known = row.scopes.split()
+    return ApiKey(
+        key_id=row.key_id,
+        name=row.name,
+        digest=row.digest,
+        scopes=frozenset(scope for scope in SCOPES if scope in known),
+        weight=row.weight,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,114 @@
+"""The ASGI application, put together out of routes and services."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from reward_server.auth.middleware import AuthMiddleware
+from reward_server.auth.origins import Origins
+from reward_server.http.addresses import Addresses
+from reward_server.http.body_limit import BodyLimit, BodyLimits
+from reward_server.http.problems import install_handlers
+from reward_server.http.request_scope import RequestScope
+from reward_server.http.routes import (
+    compat,
+    docs,
+    health,
+    info,
+    jobs,
+    metrics,
+    outcomes,
+    score,
+    states,
+    uploads,
+)
+from reward_server.http.routes.examples import RESPONSES
+from reward_server.observability.tracing import trace_requests
+from reward_server.services import Services
+from reward_server.settings import ServerSettings
+from shared.wire.problems import Problem
+from shared.wire.scoring import ScoreRequest
+
+__all__ = ["create_app"]
+
+_DESCRIPTION = """\
+Exact rewards for traffic-signal decisions: the simulation is forked at the moment of the decision,
+and the queues are watched. The same state and decision give the same number to the last bit.
+
+Every 4xx and 5xx answer is a problem document (RFC 9457) with a stable `code`.
+"""
+
+
+class _App(FastAPI):
+    """FastAPI whose OpenAPI document knows the problem documents."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schema = get_openapi(
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+            )
+            schema["components"]["schemas"] |= _schemas(Problem, ScoreRequest, *compat.BODIES)
+            for path, example in RESPONSES.items():
+                operation = next(iter(schema["paths"][path].values()))
+                # Not through the routes' `responses`: FastAPI drops every null from those.
+                operation["responses"]["200"]["content"]["application/json"]["example"] = example
+            self.openapi_schema = schema
+        return self.openapi_schema
+
+
+def _body_limits(settings: ServerSettings) -> BodyLimits:
+    return BodyLimits(
+        settings.max_body_bytes,
+        settings.max_pending_bytes,
+        settings.body_timeout_s,
+        settings.min_body_rate,
+        streamed=dict.fromkeys(uploads.PATHS, settings.max_upload_bytes)
+        | {jobs.PATH: settings.max_job_bytes},
+        max_streamed=settings.max_streamed,
+    )
+
+
+def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
+    """The schemas of models that no route names to FastAPI, and of what they are made of."""
+    template = "#/components/schemas/{model}"
+    found: dict[str, Any] = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template=template)
+        found |= schema.pop("$defs", {})
+        found[model.__name__] = schema
+    return found
+
+
+def create_app(services: Services) -> FastAPI:
+    """The gateway's application.
+
+    Args:
+        services: What it works with; already started, and closed by whoever started it.
+    """
+    app = _App(
+        title="Greenfork reward service",
+        version=version("greenfork"),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    addresses = Addresses(services.settings.trusted_proxies)
+    app.add_middleware(BodyLimit, limits=_body_limits(services.settings), addresses=addresses)
+    origins = Origins(services.settings.allowed_hosts)
+    app.add_middleware(AuthMiddleware, authenticator=services.authenticator, origins=origins)
+    app.add_middleware(RequestScope, telemetry=services.telemetry)
+    if services.tracing is not None:
+        trace_requests(app, services.tracing.provider)
+    install_handlers(app, services.telemetry)
+    app.router.routes.insert(0, score.direct_route)
+    for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics, docs):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,140 @@
+"""What a NeMo Gym agent sends to a resources server's ``/verify``, and takes as its answer.
+
+Read from https://github.com/NVIDIA-NeMo/Gym/blob/07d6b0d07b22fcf530b4c211dae2ee23100428e4/
+``nemo_gym/base_resources_server.py`` (``BaseVerifyRequest``, ``BaseVerifyResponse``),
+``nemo_gym/server_utils.py`` (``request``) and ``responses_api_agents/simple_agent/app.py``.
+"""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from reward_server.http.compat.strict_rewards import rewards_of
+from shared.language.completion_items import Situation
+from shared.language.surrogates import CompletionsModel
+from shared.wire.scoring import ScoreItem, ScoreResult, Status
+
+__all__ = ["PolicyResponse", "VerifyAnswer", "VerifyRequest"]
+
+_FIELDS = frozenset({"state_id", "tls_id", "decision_kind"})
+_OURS = {
+    "reward",
+    "greenfork_status",
+    "greenfork_error_code",
+    "greenfork_invalid",
+    "greenfork_cached",
+    "greenfork_queue_veh",
+}
+
+
+class PolicyResponse(BaseModel):
+    """A response of the OpenAI Responses API, as far as it matters here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    output: list[JsonValue]
+
+
+class VerifyRequest(CompletionsModel):
+    """A dataset's row with the policy's response. What is not known here comes back as it came."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "responses_create_params": {"input": [{"role": "user", "content": "Extend?"}]},
+                "verifier_metadata": {
+                    "state_id": "crossing@900-0a1b2c3d4e5f",
+                    "tls_id": "C",
+                    "decision_kind": "extend",
+                },
+                "response": {
+                    "output": [
+                        {
+                            "type": "message",
+                            "role": "assistant",
+                            "content": [{"type": "output_text", "text": '{"extend": "yes"}'}],
+                        }
+                    ]
+                },
+            }
+        },
+    )
+
+    response: PolicyResponse
+    verifier_metadata: dict[str, JsonValue] | None = None
+    """What the prompt was about: state_id, tls_id, decision_kind. They may stand beside it too."""
+
+    def item(self, extend_s: int) -> ScoreItem:
+        """The last message of the policy as an item; no message is an empty completion.
+
+        Raises:
+            InvalidRequest: ``invalid_label``.
+        """
+        completion = _last_message(self.response.output)
+        return self._situation().item(completion, extend_s)
+
+    def echo(self) -> bytes:
+        """What comes back as it came: all but what the answer says itself."""
+        return self.model_dump_json(exclude_unset=True, exclude=_OURS).encode()
+
+    def _situation(self) -> Situation:
+        metadata = self.verifier_metadata or {}
+        if _FIELDS.isdisjoint(metadata) and not _FIELDS.isdisjoint(self.model_extra or {}):
+            return Situation.read(self.model_extra, "the row")
+        return Situation.read(metadata, "verifier_metadata")
+
+
+class VerifyAnswer(BaseModel):
+    """The request again, with the reward. Numbers at the top are what NeMo Gym averages."""
+
+    model_config = ConfigDict(extra="allow", ser_json_inf_nan="null")
+
+    reward: float
+    greenfork_status: Status
+    greenfork_error_code: str | None
+    """Why the decision is invalid."""
+    greenfork_invalid: int = Field(ge=0, le=1)
+    greenfork_cached: int = Field(ge=0, le=1)
+    greenfork_queue_veh: float | None
+    """The mean queue after the decision; null of an invalid one."""
+
+    @classmethod
+    def of(cls, result: ScoreResult) -> Self:
+        """What is ours of the answer to a request with this result.
+
+        Raises:
+            RewardsMissing, InvalidRequest: See :func:`rewards_of`.
+        """
+        (reward,) = rewards_of([result])
+        return cls(
+            reward=reward,
+            greenfork_status=result.status,
+            greenfork_error_code=result.error.code if result.error else None,
+            greenfork_invalid=int(result.status == "invalid"),
+            greenfork_cached=int(result.cached),
+            greenfork_queue_veh=result.metrics.queue_veh if result.metrics else None,
+        )
+
+    def json_with(self, echo: bytes) -> bytes:
+        """The whole answer: the request again, which may be long, and then what is ours.
+
+        Args:
+            echo: :meth:`VerifyRequest.echo`; never empty, for a request has a response.
+        """
+        return echo[:-1] + b"," + self.model_dump_json().encode()[1:]
+
+
+def _last_message(output: list[JsonValue]) -> str:
+    for item in reversed(output):
+        match item:
+            case {"type": "message", "role": "assistant", "content": list(parts)}:
+                return "".join(_text(part) for part in parts)
+    return ""
+
+
+def _text(part: JsonValue) -> str:
+    match part:
+        case {"type": "output_text", "text": str(text)}:
+            return text
+    return ""

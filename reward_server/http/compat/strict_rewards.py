@@ -1,0 +1,35 @@
+"""All rewards or none: a foreign protocol cannot take a null, and nobody gets a made-up number."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from shared.errors import ErrorInfo, InvalidRequest, RewardsMissing
+from shared.wire.scoring import ScoreResult
+
+__all__ = ["rewards_of"]
+
+
+def rewards_of(results: Sequence[ScoreResult]) -> list[float]:
+    """The reward of every result; that of an invalid decision is a real one.
+
+    Raises:
+        InvalidRequest: One failed for a reason that no retry helps; the code is that reason's.
+        RewardsMissing: One failed; what did not is remembered for the retry.
+    """
+    failures = [_failure(result) for result in results if result.reward is None]
+    if failures:
+        lost = next((one for one in failures if not one.retryable), None)
+        said = f"{len(failures)} of {len(results)} rewards could not be computed: {_told(failures)}"
+        raise InvalidRequest(said, lost.code) if lost else RewardsMissing(said)
+    return [result.reward for result in results if result.reward is not None]
+
+
+def _failure(result: ScoreResult) -> ErrorInfo:
+    assert result.error is not None, "what failed says why"  # noqa: S101
+    return result.error
+
+
+def _told(failures: Sequence[ErrorInfo]) -> str:
+    codes = Counter(failure.code for failure in failures)
+    counted = ", ".join(f"{code} ({count})" for code, count in sorted(codes.items()))
+    return f"{counted}; the first: {failures[0].message}"

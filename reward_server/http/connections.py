@@ -1,0 +1,244 @@
+"""One caller's connection: how long a request's head may be and take, and how it ends.
+
+HTTP is uvicorn's. It takes heads of any size, waits for them for ever, and goes on reading what a
+caller sends after the answer; here is what bounds that. Bodies are bounded in ``body_limit``.
+"""
+
+import asyncio
+import socket
+
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from reward_server.http.addresses import Addresses, address_of
+from reward_server.http.shares import Shares
+from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
+
+__all__ = ["CallerConnection", "Lines", "connections_of", "set_tcp_user_timeout"]
+
+_SLICE_BYTES = 16 * 1024
+"""What came is parsed in slices: all that a read brings could be more heads than may be at once."""
+_MAX_HEADERS = 256
+_MAX_WAITING_REQUESTS = 16
+"""Requests that a caller sends before it has the answers to others."""
+_MAX_HEAD_BYTES = 64 * 1024
+"""Also of all that is no content in a body in chunks: their lengths, the trailers."""
+_LINGER_S = 2.0
+"""For how long what a caller still sends is taken after the answer. Without that, the end of the
+connection could reach the caller before the answer does (RFC 9112, 9.6)."""
+
+_HEAD_TOO_LARGE = Problem(
+    title="Head too large",
+    status=431,
+    detail=f"what is no content of the request has more than {_MAX_HEAD_BYTES} bytes, or more than "
+    f"{_MAX_HEADERS} lines",
+    code="head_too_large",
+    retryable=False,
+)
+_NO_LINE_FREE = Problem(
+    title="Overloaded",
+    status=503,
+    detail="there are too many connections, or too many from your address; close some",
+    code="overloaded",
+    retryable=True,
+)
+
+
+class Lines:
+    """Counts connections, of all and by address.
+
+    Args:
+        limit: How many there may be.
+        addresses: Knows the proxies, whose connections are those of many.
+    """
+
+    def __init__(self, limit: int, addresses: Addresses | None = None) -> None:
+        self._shares = Shares(limit)
+        self._addresses = addresses or Addresses()
+
+    def take(self, transport: asyncio.Transport) -> tuple[str, ...] | None:
+        """Counts one more; gives what to hand back, or None where there is no room."""
+        peer = transport.get_extra_info("peername")
+        host = peer[0] if isinstance(peer, tuple) and peer else ""
+        owners = () if self._addresses.is_proxy(host) else (address_of(host),)
+        if not self._shares.has_room(owners, 1):
+            return None
+        self._shares.move(owners, 1)
+        return owners
+
+    def hand_back(self, owners: tuple[str, ...]) -> None:
+        """Counts one less."""
+        self._shares.move(owners, -1)
+
+
+class CallerConnection(HttpToolsProtocol):
+    """A connection that ends when its caller says nothing of a request, or too much."""
+
+    patience_s: float
+    """Seconds for which the head of a request may take, and what is sent may wait to be taken."""
+    min_bytes_per_s: float
+    """How fast answers must be taken, after that."""
+    lines: Lines | None = None
+
+    _owners: tuple[str, ...] | None = None
+    _overhead_bytes = 0
+    _slice_bytes = 0
+    _header_lines = 0
+    _is_refused = False
+    _hanging_up: asyncio.TimerHandle | None = None
+    _giving_up: asyncio.TimerHandle | None = None
+    _running: RequestResponseCycle | None = None
+
+    def connection_made(  # type: ignore[override]  # as uvicorn's own
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Begins to wait for a head; hangs up where there are too many connections."""
+        super().connection_made(transport)
+        if self.lines is not None:
+            self._owners = self.lines.take(transport)
+            if self._owners is None:
+                self._say(_NO_LINE_FREE, "Service Unavailable", "retry-after: 5\r\n")
+                transport.close()
+                return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells the request that is being answered; uvicorn tells the last one that came."""
+        self._stop_waiting()
+        self._stop_hanging_up()
+        if self._owners is not None and self.lines is not None:
+            self.lines.hand_back(self._owners)
+            self._owners = None
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what comes, and ends the connection when there is too much that is no content."""
+        for start in range(0, len(data), _SLICE_BYTES):
+            if self.transport.is_closing():
+                return
+            self._take(data[start : start + _SLICE_BYTES])
+
+    def _take(self, data: bytes) -> None:
+        self._slice_bytes = len(data)
+        self._overhead_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._is_refused or self._is_too_long() or len(self.pipeline) > _MAX_WAITING_REQUESTS:
+            self._refuse()
+        elif self._giving_up is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Counts from here on: what is before it in the same slice is counted, too."""
+        super().on_message_begin()
+        self._overhead_bytes = self._slice_bytes
+        self._header_lines = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One more line."""
+        self._header_lines += 1
+        super().on_header(name, value)
+
+    def pause_writing(self) -> None:
+        """The caller does not take what it is sent: it has some time for that, and no more."""
+        super().pause_writing()
+        waiting_bytes = self.transport.get_write_buffer_size()
+        allowed_s = self.patience_s + waiting_bytes / self.min_bytes_per_s
+        self._hanging_up = self.loop.call_later(allowed_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken it."""
+        self._stop_hanging_up()
+        super().resume_writing()
+
+    def on_headers_complete(self) -> None:
+        """The head is there; one that is too long is not answered by the application."""
+        self._stop_waiting()
+        self._is_refused = self._is_refused or self._is_too_long()
+        if not self._is_refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Content is not counted, and allows for as much around it."""
+        self._overhead_bytes -= 2 * len(body)
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        if not self._is_refused:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Ends the connection, if the answer came before the end of the request."""
+        running = self._running
+        super().on_response_complete()
+        if running is not None and running.more_body and not self.transport.is_closing():
+            self._stop_waiting()
+            self._giving_up = self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same thing under two names
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+    def _is_too_long(self) -> bool:
+        return self._overhead_bytes > _MAX_HEAD_BYTES or self._header_lines > _MAX_HEADERS
+
+    def _await_head(self) -> None:
+        self._giving_up = self.loop.call_later(self.patience_s, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _stop_hanging_up(self) -> None:
+        if self._hanging_up is not None:
+            self._hanging_up.cancel()
+            self._hanging_up = None
+
+    def _refuse(self) -> None:
+        """Answers, where nothing else is being answered, and ends the connection."""
+        if self._running is None or self._running.response_complete:
+            self._say(_HEAD_TOO_LARGE, "Request Header Fields Too Large")
+        self.transport.close()
+
+    def _say(self, problem: Problem, words: str, headers: str = "") -> None:
+        body = problem.model_dump_json()
+        self.transport.write(
+            f"HTTP/1.1 {problem.status} {words}\r\n{headers}"
+            f"content-type: {PROBLEM_MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+            f"connection: close\r\n\r\n{body}".encode()
+        )
+
+
+def connections_of(
+    patience_s: float, min_bytes_per_s: float = 1000.0, lines: Lines | None = None
+) -> type[CallerConnection]:
+    """Connections of callers.
+
+    Args:
+        patience_s: Seconds that callers have for the head of a request.
+        min_bytes_per_s: How fast they must take what they are sent, after as long.
+        lines: Counts the connections; None: there may be any number.
+    """
+    settings = {"patience_s": patience_s, "min_bytes_per_s": min_bytes_per_s, "lines": lines}
+    return type("CallerConnection", (CallerConnection,), settings)
+
+
+def set_tcp_user_timeout(listener: socket.socket, patience_s: float) -> None:
+    """Has the kernel end connections whose callers take nothing of what they are sent.
+
+    Otherwise the answers to callers that do not read, or are no more, stay in memory.
+
+    Args:
+        listener: Its connections inherit it.
+        patience_s: Seconds without any progress.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux (RFC 5482)
+    if option is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, int(patience_s * 1000))

@@ -1,0 +1,166 @@
+"""Every error as an RFC 9457 problem document: the one place where errors meet HTTP."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from reward_server.http.content import JSON_WANTED, is_json
+from reward_server.observability.metrics import Telemetry
+from shared.errors import ClientGone, GreenforkError, InvalidRequest, NotReady, Overloaded
+from shared.validation import request_error
+from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
+
+__all__ = ["INTERNAL", "documented", "install_handlers", "respond", "respond_error"]
+
+_RETRY_AFTER_S = 5
+"""Where an error that passes does not say how long it takes."""
+
+INTERNAL = Problem(
+    title="Internal error",
+    status=500,
+    detail="the service failed; its log has the details under this request's X-Request-ID",
+    code="internal",
+    retryable=False,
+)
+
+_SAYINGS = {
+    400: "The body is not JSON.",
+    401: "The API key is missing or wrong.",
+    403: "The API key has not the scope that this needs.",
+    404: "What is named is not known here; the detail says what.",
+    408: "Nothing of the body came for too long.",
+    409: "It contradicts what is known here; the detail says how.",
+    413: "The body is larger than the service accepts.",
+    422: "The body is JSON, but not a request; the detail says which item and field.",
+    503: "Too busy, or not ready; `Retry-After` says when to ask again.",
+    507: "There is no room for what should be kept; delete jobs, or ask the operator.",
+    504: "Not one item was done within `timeout_s`.",
+}
+_EXAMPLES = {
+    400: ("Malformed request", "malformed_json", "not JSON: Expecting value"),
+    401: ("Unauthorized", "unauthorized", "send the API key as a bearer token"),
+    403: ("Forbidden", "forbidden", "this needs a key with the scope 'score'; ann's has upload"),
+    404: ("Unknown state", "unknown_state", "no state 'crossing@900-0a1b2c3d4e5f' is known here"),
+    408: ("Body too slow", "body_too_slow", "nothing of the body came for 60 s"),
+    409: (
+        "Conflicting state",
+        "conflicting_state",
+        "crossing@900-0a1b2c3d4e5f is known here already, as a state of crossing-0a1b2c3d4e5f with "
+        "seed 7 and scale 1",
+    ),
+    413: ("Body too large", "body_too_large", "the body is larger than 16777216 bytes"),
+    422: (
+        "Invalid request",
+        "unknown_decision_kind",
+        "items[0].decision.kind: Input should be 'extend', not \"hold\"",
+    ),
+    503: ("Overloaded", "overloaded", "20000 items are under way and at most 20000 may be"),
+    507: ("Storage full", "storage_full", "your jobs have 4096 MiB, and no more may be kept"),
+    504: ("Deadline exceeded", "deadline_exceeded", "no item was done within timeout_s = 30"),
+}
+
+
+def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
+    """Has ``app`` answer every error with a problem document, and count those of our own."""
+
+    async def own(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, GreenforkError)  # noqa: S101
+        telemetry.count_refusal(error.code)
+        return respond_error(error)
+
+    async def gone(request: Request, error: Exception) -> Response:
+        return await own(request, ClientGone("the caller went away before the end of its request"))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        if request.method == "POST" and not is_json(request):
+            return respond(Problem.of(InvalidRequest(JSON_WANTED, "unsupported_content_type")))
+        return respond(Problem.of(request_error(error.errors())))
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        if isinstance(error.__cause__, GreenforkError):  # raised while FastAPI read the body
+            return await own(request, error.__cause__)
+        is_other_method = error.status_code == 405
+        headers = {"Allow": ", ".join(_methods(request))} if is_other_method else error.headers
+        return respond(_of_http(request, error), headers)
+
+    app.add_exception_handler(GreenforkError, own)
+    app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+
+
+def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """The HTTP response of a problem."""
+    return Response(
+        problem.model_dump_json(),
+        status_code=problem.status,
+        headers=dict(headers or {}),
+        media_type=PROBLEM_MEDIA_TYPE,
+    )
+
+
+def respond_error(error: GreenforkError) -> Response:
+    """The HTTP response of an error."""
+    return respond(Problem.of(error), _headers(error))
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """OpenAPI's description of the problems a route may answer with."""
+    return {status: _documentation(status) for status in statuses}
+
+
+def _documentation(status: int) -> dict[str, object]:
+    title, code, detail = _EXAMPLES[status]
+    example = Problem(
+        title=title, status=status, detail=detail, code=code, retryable=status in (408, 503, 504)
+    )
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "example": example.model_dump(),
+    }
+    described: dict[str, object] = {
+        "description": _SAYINGS[status],
+        "content": {PROBLEM_MEDIA_TYPE: content},
+    }
+    if status == Overloaded.http_status:
+        wait = {"description": "Seconds.", "schema": {"type": "integer"}}
+        described["headers"] = {"Retry-After": wait}
+    return described
+
+
+def _headers(error: GreenforkError) -> dict[str, str]:
+    if isinstance(error, Overloaded):
+        return {"Retry-After": str(error.retry_after_s)}
+    if error.http_status == NotReady.http_status:
+        return {"Retry-After": str(_RETRY_AFTER_S)}
+    return {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else {}
+
+
+def _methods(request: Request) -> list[str]:
+    """What a path takes: of all its routes, where the framework names the first one's only."""
+    routes = iter_route_contexts(request.app.routes)
+    here = [route for route in routes if route.path_regex.match(request.scope["path"])]
+    return sorted({method for route in here for method in route.methods or ()})
+
+
+def _of_http(request: Request, error: HTTPException) -> Problem:
+    """The problem of an error that the framework raised."""
+    path = request.url.path
+    code, detail = {
+        404: ("not_found", f"there is nothing at {path}"),
+        405: ("method_not_allowed", f"{path} does not take {request.method}"),
+    }.get(error.status_code, ("bad_request", str(error.detail)))
+    return Problem(
+        title=code.replace("_", " ").capitalize(),
+        status=error.status_code,
+        detail=detail,
+        code=code,
+        retryable=False,
+    )

@@ -1,0 +1,167 @@
+"""What a body says, in every form in which decisions come over HTTP. Knows nothing of processes.
+
+Reading takes the interpreter for as long as it takes, and gigabytes where somebody has written a
+body for that. How much may be read on the event loop is :func:`is_light`; the rest is read by
+:mod:`reward_server.http.reading.process`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from reward_server.http.compat.nemo_gym import VerifyRequest
+from reward_server.http.compat.openrlhf import OpenRLHFRequest
+from reward_server.http.compat.slime import SlimeRequest
+from shared.errors import InvalidRequest
+from shared.validation import validation_error
+from shared.wire.jobs import JobSpec
+from shared.wire.scoring import ScoreItem, ScoreRequest
+
+__all__ = [
+    "CHUNK_BYTES",
+    "Document",
+    "Form",
+    "is_light",
+    "items_in_chunks",
+    "load_of",
+    "read_chunk",
+    "read_document",
+    "read_model",
+    "refuse_too_many",
+]
+
+Form = Literal["score", "job", "openrlhf", "slime", "nemo_gym"]
+
+CHUNK_BYTES = 2**17
+"""Of items that are read at once; an item that is longer is a piece by itself."""
+_LIGHT_BYTES = 4 * 2**20
+_LIGHT_MARKS = 16_000
+"""Commas, colons and opening brackets: no more values than these can be in a document. So many are
+validated in a few milliseconds, and their errors told in no more."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_ITEMS: TypeAdapter[tuple[ScoreItem, ...]] = TypeAdapter(tuple[ScoreItem, ...])
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a body says."""
+
+    items: Sequence[ScoreItem]
+    terms: ScoreRequest | None = None
+    """The whole request, where the body holds its terms."""
+    echo: bytes = b""
+    """What has to come back as it came, as a JSON object."""
+
+
+def is_light(body: bytes) -> bool:
+    """Whether reading a body takes no more than a few milliseconds, whatever is in it.
+
+    >>> is_light(b'{"items": []}'), is_light(b"[" * 100_000)
+    (True, False)
+    """
+    if len(body) > _LIGHT_BYTES:
+        return False
+    return sum(body.count(mark) for mark in (b",", b":", b"{", b"[")) <= _LIGHT_MARKS
+
+
+def read_model(model: type[_Model], body: bytes) -> _Model:
+    """A message out of its JSON.
+
+    Raises:
+        MalformedRequest: It is not JSON.
+        InvalidRequest: It is no such message.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as exc:
+        raise validation_error(exc) from None
+
+
+def read_document(form: Form, body: bytes, extend_s: int, max_items: int) -> Document:
+    """The items in a body.
+
+    Args:
+        form: Whose protocol it is.
+        body: The JSON.
+        extend_s: Seconds that a *yes* without seconds of its own adds.
+        max_items: How many items there may be.
+
+    Raises:
+        MalformedRequest: It is not JSON.
+        InvalidRequest: It is no such request, or ``too_many_items``.
+    """
+    document = _READERS[form](body, extend_s)
+    if form != "job":  # whose items are counted with those of its other forms
+        refuse_too_many(len(document.items), document.terms, max_items)
+    return document
+
+
+def refuse_too_many(items: int, terms: ScoreRequest | JobSpec | None, limit: int) -> None:
+    """Returns if one request may hold so many items.
+
+    Raises:
+        InvalidRequest: ``too_many_items``.
+    """
+    load = load_of(items, terms)
+    if load > limit:
+        seeds = load // items
+        times = f" times {seeds} seeds" if seeds > 1 else ""
+        raise InvalidRequest(
+            f"items: {items}{times} are more than the {limit} that one request may hold",
+            "too_many_items",
+        )
+
+
+def load_of(items: int, terms: ScoreRequest | JobSpec | None) -> int:
+    """How many items a request counts for: each once a seed."""
+    return items * len((terms.reward.seeds if terms else None) or (None,))
+
+
+def items_in_chunks(items: Sequence[ScoreItem]) -> Iterator[bytes]:
+    """Items as JSON lists, each of which is read in a moment."""
+    texts: list[bytes] = []
+    size = 0
+    for item in items:
+        text = item.model_dump_json(exclude_none=True).encode()
+        if texts and size + len(text) > CHUNK_BYTES:
+            yield b"[" + b",".join(texts) + b"]"
+            texts, size = [], 0
+        texts.append(text)
+        size += len(text)
+    if texts:
+        yield b"[" + b",".join(texts) + b"]"
+
+
+def read_chunk(chunk: bytes) -> tuple[ScoreItem, ...]:
+    """The items in one of :func:`items_in_pieces`."""
+    return _ITEMS.validate_json(chunk)
+
+
+def _score(body: bytes, _extend_s: int) -> Document:
+    request = read_model(ScoreRequest, body)
+    return Document(request.items, request)
+
+
+def _openrlhf(body: bytes, extend_s: int) -> Document:
+    return Document(read_model(OpenRLHFRequest, body).items(extend_s))
+
+
+def _slime(body: bytes, extend_s: int) -> Document:
+    return Document([read_model(SlimeRequest, body).item(extend_s)])
+
+
+def _nemo_gym(body: bytes, extend_s: int) -> Document:
+    request = read_model(VerifyRequest, body)
+    return Document([request.item(extend_s)], echo=request.echo())
+
+
+_READERS: Mapping[Form, Callable[[bytes, int], Document]] = {
+    "score": _score,
+    "job": _score,
+    "openrlhf": _openrlhf,
+    "slime": _slime,
+    "nemo_gym": _nemo_gym,
+}

@@ -1,0 +1,81 @@
+"""``python -m reward_server.http.reading.process``: reads bodies for a gateway, one after another.
+
+It reads frames from its standard input and writes frames to its standard output until that is
+closed. A body that takes more memory than it has ends it; the gateway then starts another one.
+"""
+
+import resource
+import sys
+from typing import IO
+
+from pydantic import Field
+
+from reward_server.http.reading.documents import Form, items_in_chunks, read_document
+from reward_server.http.reading.frames import (
+    CHUNK,
+    DONE,
+    ECHO,
+    ERROR,
+    HEAD,
+    Refusal,
+    pack_frame,
+    read_frame,
+)
+from shared.errors import InvalidRequest, RequestError
+from shared.model import WireModel
+from shared.wire.scoring import ScoreRequest
+
+__all__ = ["ReadingRequest", "main"]
+
+_MEMORY_BYTES = 2 * 2**30
+_STAYING_KIB = 512 * 2**10
+"""A process that has once had more than this ends, so that the memory comes back."""
+
+
+class ReadingRequest(WireModel):
+    """What to read: this, and then the body."""
+
+    form: Form
+    extend_s: int = Field(ge=0)
+    max_items: int = Field(ge=1)
+
+
+def main(source: IO[bytes], sink: IO[bytes]) -> None:
+    """Reads what comes until there is no more of it, or it has grown too large."""
+    while (head := read_frame(source)) is not None and (body := read_frame(source)) is not None:
+        request = ReadingRequest.model_validate_json(head[1])
+        try:
+            _answer(request, body[1], sink)
+        except RequestError as exc:
+            _refuse(exc, sink)
+        except (MemoryError, RecursionError):
+            words = "the body takes too much memory to read; send less at a time"
+            _refuse(InvalidRequest(words, "too_large"), sink)
+        sink.flush()
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _STAYING_KIB:
+            return
+
+
+def _answer(request: ReadingRequest, body: bytes, sink: IO[bytes]) -> None:
+    document = read_document(request.form, body, request.extend_s, request.max_items)
+    terms = b"" if document.terms is None else _terms(document.terms)
+    sink.write(pack_frame(HEAD, terms))
+    for chunk in items_in_chunks(document.items):
+        sink.write(pack_frame(CHUNK, chunk))
+    if document.echo:
+        sink.write(pack_frame(ECHO, document.echo))
+    sink.write(pack_frame(DONE, b""))
+
+
+def _terms(request: ScoreRequest) -> bytes:
+    return request.model_dump_json(exclude={"items"}, exclude_unset=True).encode()
+
+
+def _refuse(error: RequestError, sink: IO[bytes]) -> None:
+    sink.write(pack_frame(ERROR, Refusal.of(error).model_dump_json().encode()))
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main(sys.stdin.buffer, sys.stdout.buffer)

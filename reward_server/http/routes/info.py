@@ -1,0 +1,51 @@
+"""``GET /v1/info``: versions, limits, size."""
+
+import asyncio
+from importlib.metadata import version
+
+from fastapi import APIRouter
+
+from reward_server.auth.middleware import requires
+from reward_server.http.problems import documented
+from reward_server.services import ServicesDep
+from shared.wire.info import IsolationInfo, Limits, ServiceInfo, Versions
+from sim_workers.engine.version import sumo_version
+from sim_workers.sandbox.confinement import probe
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload", "admin")])
+
+
+@router.get(
+    "/v1/info",
+    summary="Versions and limits",
+    response_description="What this service is.",
+    responses=documented(401, 403),
+)
+async def info(services: ServicesDep) -> ServiceInfo:
+    """The versions that decide what a reward is, what one request may hold, how much is served."""
+    settings = services.settings
+    active = await asyncio.to_thread(probe)
+    return ServiceInfo(
+        versions=Versions(greenfork=version("greenfork"), sumo=sumo_version(), ray=version("ray")),
+        limits=Limits(
+            max_items=settings.max_items,
+            max_body_bytes=settings.max_body_bytes,
+            max_upload_bytes=settings.max_upload_bytes,
+            max_job_bytes=settings.max_job_bytes,
+            max_job_items=settings.max_job_items,
+            max_pending_items=settings.max_pending_items,
+            rollout_timeout_s=settings.rollout_timeout_s,
+        ),
+        states=len(services.store),
+        isolation=IsolationInfo(
+            network=active.network,
+            limits=active.limits,
+            capabilities=active.capabilities,
+            files=active.landlock > 0,
+            landlock=active.landlock,
+            calls=active.seccomp,
+        ),
+        uptime_s=round(services.uptime_s(), 3),
+    )

@@ -1,0 +1,62 @@
+"""``GET /v1/states/{state_id}/outcomes``."""
+
+import asyncio
+from time import perf_counter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from reward_server.auth.callers import caller_of
+from reward_server.auth.middleware import requires
+from reward_server.http.problems import documented
+from reward_server.http.request_scope import notes_of, while_connected
+from reward_server.http.routes.states import StateIdPath
+from reward_server.services import ServicesDep
+from shared.errors import InvalidRequest
+from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
+from sim_workers.pool.fair_queue import Purpose
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["states"], dependencies=[requires("score")])
+
+
+@router.get(
+    "/v1/states/{state_id}/outcomes",
+    summary="Roll every legal decision out",
+    response_description="Every legal decision of one kind, the best first.",
+    response_model=OutcomesResponse,
+    responses=documented(401, 403, 404, 422, 503, 504),
+)
+async def outcomes(
+    request: Request,
+    services: ServicesDep,
+    state_id: StateIdPath,
+    query: Annotated[OutcomesQuery, Query()],
+) -> Response:
+    """What each decision leads to, and how much worse it is than the best one.
+
+    The outcomes are those that scoring gives and keeps. One that could not be computed is `failed`
+    with `reward: null`; the others are ranked without it.
+    """
+    await services.new_states.meet([state_id])
+    # Every signal's decisions may have to be counted: in a thread, so that others have their turns.
+    choice = await asyncio.to_thread(services.explorer.choice, state_id, query)
+    load, limit = len(choice.decisions), services.settings.max_items
+    if load > limit:
+        raise InvalidRequest(
+            f"kind: {load} decisions of kind {query.kind} are legal here, more than the "
+            f"{limit} items that one request may hold",
+            "too_many_items",
+        )
+    caller, notes = caller_of(request), notes_of(request)
+    notes.fields.update(items=load, reward=query.reward, horizon_s=query.horizon_s)
+    begin_s = perf_counter()
+    purpose = Purpose(caller.calls(), notes.request_id)
+    with services.admission.admitted(caller, load):
+        explored = await while_connected(request, services.explorer.explore(choice, query, purpose))
+    services.telemetry.count_outcomes(explored.response.outcomes)
+    services.telemetry.count_fetched(explored.fetched)
+    notes.add_counts(explored.response.counts, explored.fetched, perf_counter() - begin_s)
+    return Response(explored.response.model_dump_json(), media_type="application/json")

@@ -1,0 +1,142 @@
+"""Items read, checked and cut into the pieces of a job, all or nothing.
+
+The body is on disk and so is what comes of it; in memory is one line, and one piece, at a time.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from reward_server.http.reading.documents import read_model
+from reward_server.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, pack
+from reward_server.jobs.store import Chunk
+from shared.errors import InvalidRequest, RequestError
+from shared.wire.jobs import JobSpec
+from shared.wire.scoring import ScoreItem
+
+__all__ = ["Chunker", "Cut", "read_lines"]
+
+_HEAD = struct.Struct("<II")
+_MAX_LINE_BYTES = 4 * 2**20
+"""More than the largest item has."""
+_MAX_MARKS = 60_000
+"""Commas, colons and opening brackets of a line: plans at 64 signals have some 50,000."""
+
+Check = Callable[[ScoreItem], None]
+"""Raises a ``RequestError`` where an item names what is not known here."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Items cut into pieces, in a file."""
+
+    spec: JobSpec
+    items: int
+    digest: str
+    """Of the spec and the items, however they were written down."""
+    file: IO[bytes]
+    size_bytes: int = 0
+    """Of the pieces."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The pieces, in order."""
+        self.file.seek(0)
+        number = 0
+        while head := self.file.read(_HEAD.size):
+            count, size = _HEAD.unpack(head)
+            yield Chunk(number, count, self.file.read(size))
+            number += 1
+
+
+class Chunker:
+    """Checks items and cuts them into pieces.
+
+    Args:
+        file: Where the pieces go; empty.
+        check: What is known here.
+        max_items: How many there may be.
+        piece_items: Items of every piece but the last; fewer where the reward has seeds, for an
+            item then is as many rollouts.
+    """
+
+    def __init__(
+        self, file: IO[bytes], check: Check, max_items: int, chunk_items: int = CHUNK_ITEMS
+    ) -> None:
+        self._file = file
+        self._check = check
+        self._max_items = max_items
+        self._chunk_items = chunk_items
+        self._items = 0
+        self._lines: list[bytes] = []
+        self._line_bytes = 0
+
+    def cut(self, spec: JobSpec, items: Iterable[tuple[str, ScoreItem]]) -> Cut:
+        """All of the pieces.
+
+        Args:
+            spec: What is asked for every item; goes into the digest.
+            items: Each with the words for its place, ``line 17``.
+
+        Raises:
+            UnknownState: An item names a state that is not served; its place is named.
+            UnknownSignal: An item names a signal that its state does not have.
+            InvalidRequest: There are none, or ``too_many_items``.
+            OSError: The file cannot be written.
+        """
+        digest = hashlib.sha256(spec.model_dump_json().encode())
+        chunk_items = max(1, self._chunk_items // len(spec.reward.seeds or (None,)))
+        for place, item in items:
+            self._admit(place, item)
+            line = item.model_dump_json(exclude_none=True).encode()
+            digest.update(line + b"\n")
+            self._lines.append(line)
+            self._line_bytes += len(line)
+            if len(self._lines) == chunk_items or self._line_bytes >= CHUNK_BYTES:
+                self._write()
+        if self._lines:
+            self._write()
+        if not self._items:
+            raise InvalidRequest("there are no items to score", "no_items")
+        return Cut(spec, self._items, digest.hexdigest(), self._file, self._file.tell())
+
+    def _admit(self, place: str, item: ScoreItem) -> None:
+        self._items += 1
+        if self._items > self._max_items:
+            raise InvalidRequest(
+                f"there are more items than the {self._max_items} that one job may hold",
+                "too_many_items",
+            )
+        try:
+            self._check(item)
+        except RequestError as exc:
+            raise type(exc)(f"{place}: {exc.message}", exc.code) from exc
+
+    def _write(self) -> None:
+        packed = pack(self._lines)
+        self._file.write(_HEAD.pack(len(self._lines), len(packed)) + packed)
+        self._lines, self._line_bytes = [], 0
+
+
+def read_lines(file: IO[bytes]) -> Iterator[tuple[str, ScoreItem]]:
+    """The items of a file with one a line; empty lines are passed over.
+
+    Raises:
+        InvalidRequest: A line is no item; its number, from 1, is named.
+    """
+    for number, text in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES + 1), b""), start=1):
+        place = f"line {number}"
+        if len(text) > _MAX_LINE_BYTES:
+            raise InvalidRequest(f"{place} is longer than {_MAX_LINE_BYTES} bytes")
+        if not text.isspace():
+            yield place, _read_item(place, text)
+
+
+def _read_item(place: str, text: bytes) -> ScoreItem:
+    if sum(text.count(mark) for mark in (b",", b":", b"{", b"[")) > _MAX_MARKS:
+        raise InvalidRequest(f"{place}: it holds more values than an item can have")
+    try:
+        return read_model(ScoreItem, text)
+    except RequestError as exc:
+        raise InvalidRequest(f"{place}: {exc.message}", exc.code) from exc

@@ -1,0 +1,129 @@
+"""Taking jobs in: from a body in any of its forms to items in pieces, on disk meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, Literal
+
+from reward_server.http.reading.reader import BodyReader
+from reward_server.http.slots import FairSlots
+from reward_server.jobs.bodies import Bodies, disk_error
+from reward_server.jobs.chunker import Chunker, Cut, read_lines
+from reward_server.scoring.candidates import check_signal
+from shared.errors import BodyTooLarge
+from shared.wire.jobs import JobSpec
+from shared.wire.scoring import ScoreItem
+from sim_workers.states.store import StateStore
+
+__all__ = ["BodyForm", "Intake", "JobLimits"]
+
+BodyForm = Literal["json", "lines", "parquet"]
+
+_READ_TOGETHER = 2
+"""Bodies that are read at a time: reading takes the processor from everything else."""
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """What callers may send."""
+
+    max_jobs: int
+    """Unfinished jobs of one caller."""
+    max_items: int
+    """Of one job."""
+    max_stored_bytes: int
+    """Of all jobs of one caller in the database, finished ones too."""
+    max_json_bytes: int
+    """Of a body that is one JSON document, which is read as a whole."""
+
+
+class Intake:
+    """Reads bodies, whatever their form.
+
+    Args:
+        bodies: Where they are kept meanwhile.
+        states: What items may name.
+        limits: How much there may be.
+        reader: Reads bodies that are one JSON document.
+    """
+
+    def __init__(
+        self, bodies: Bodies, states: StateStore, limits: JobLimits, reader: BodyReader
+    ) -> None:
+        self._reader = reader
+        self._bodies = bodies
+        self._states = states
+        self._limits = limits
+        self._slots = FairSlots(_READ_TOGETHER)
+
+    async def read(
+        self,
+        caller: str,
+        body: AsyncIterable[bytes],
+        form: BodyForm,
+        spec: JobSpec,
+        files: ExitStack,
+    ) -> Cut:
+        """The items of a body, cut into pieces, in a file that is closed with ``files``.
+
+        Callers take turns, so that none has to wait for all that another has sent.
+        """
+        file = files.enter_context(self._bodies.scratch())
+        await self._bodies.keep(body, file)
+        chunks = files.enter_context(self._bodies.scratch())
+        async with self._slots.held(caller):
+            try:
+                if form == "json":
+                    spec, items = await self._read_document(caller, file)
+                    return await asyncio.to_thread(self._cut, items, spec, chunks)
+                if form == "parquet":
+                    lines = files.enter_context(self._bodies.scratch())
+                    await self._bodies.convert_parquet(file, lines)
+                    file = lines
+                return await asyncio.to_thread(self._cut, read_lines(file), spec, chunks)
+            except OSError as exc:
+                raise disk_error(exc) from exc
+
+    async def _read_document(
+        self, caller: str, file: IO[bytes]
+    ) -> tuple[JobSpec, Iterable[tuple[str, ScoreItem]]]:
+        """The spec and the items of one JSON document.
+
+        ``timeout_s`` is passed over: a job takes as long as it takes.
+        """
+        limit = self._limits.max_json_bytes
+        document = await asyncio.to_thread(file.read, limit + 1)
+        if len(document) > limit:
+            raise BodyTooLarge(
+                f"one JSON document may have {limit} bytes; send a line an item "
+                "(application/x-ndjson), or Parquet"
+            )
+        terms = (await self._reader.read("job", document, caller)).terms
+        assert terms is not None, "a batch says its terms"  # noqa: S101
+        items = ((f"items[{index}]", item) for index, item in enumerate(terms.items))
+        return JobSpec(reward=terms.reward, series=terms.series), items
+
+    def _cut(self, items: Iterable[tuple[str, ScoreItem]], spec: JobSpec, chunks: IO[bytes]) -> Cut:
+        chunker = Chunker(chunks, _KnownNames(self._states).check, self._limits.max_items)
+        return chunker.cut(spec, items)
+
+
+class _KnownNames:
+    """States and signals, each looked up once."""
+
+    def __init__(self, states: StateStore) -> None:
+        self._states = states
+        self._known: set[tuple[str, ...]] = set()
+
+    def check(self, item: ScoreItem) -> None:
+        """Returns where an item names what is known."""
+        names = (item.state_id, *item.tls_ids())
+        if names in self._known:
+            return
+        if not self._states.knows(item.state_id):
+            self._states.look_again()
+        state = self._states.get(item.state_id)
+        for tls_id in item.tls_ids():
+            check_signal(state, tls_id)
+        self._known.add(names)

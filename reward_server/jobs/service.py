@@ -1,0 +1,260 @@
+"""Bulk jobs as the routes see them: sent, looked up, followed, deleted, each by its caller."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterable
+from contextlib import ExitStack, suppress
+from typing import Self
+
+from reward_server.auth.callers import Caller
+from reward_server.http.reading.reader import BodyReader
+from reward_server.jobs.bodies import Bodies
+from reward_server.jobs.chunker import Cut
+from reward_server.jobs.events import JobFollower
+from reward_server.jobs.housekeeping import Housekeeping
+from reward_server.jobs.leases import JobLeases
+from reward_server.jobs.notifications import JobNotifier
+from reward_server.jobs.parser import BodyForm, Intake, JobLimits
+from reward_server.jobs.records import Job
+from reward_server.jobs.runner import JobRunner
+from reward_server.jobs.store import RESULT_BYTES, Chunk, JobStore, NewJob
+from reward_server.observability.metrics import Telemetry
+from reward_server.scoring.scorer import ScoredRequest, Scorer
+from reward_server.settings import ServerSettings
+from reward_server.storage.database import Database
+from reward_server.storage.disk import Disk
+from shared.errors import (
+    GreenforkError,
+    IdempotencyConflict,
+    Overloaded,
+    StorageFull,
+    UnknownJob,
+)
+from shared.wire.jobs import JobPage, JobSpec, JobView
+from sim_workers.states.store import StateStore
+
+__all__ = ["BulkJobs"]
+
+_JOB_ID = re.compile("[0-9a-f]{32}")
+_LEASE_S = 30.0
+_STORED_TOGETHER = 16
+"""Pieces in one transaction."""
+_TOO_MANY_RETRY_AFTER_S = 60
+_STORING_RETRY_AFTER_S = 2
+
+
+class BulkJobs:
+    """The jobs of one gateway, or of several on one database."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        runner: JobRunner,
+        changes: JobNotifier,
+        intake: Intake,
+        limits: JobLimits,
+        housekeeping: Housekeeping,
+        disk: Disk,
+    ) -> None:
+        self.follower = JobFollower(store, runner, changes)
+        self._store = store
+        self._runner = runner
+        self._notifier = changes
+        self._intake = intake
+        self._limits = limits
+        self._housekeeping = housekeeping
+        self._disk = disk
+        self._chores: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        settings: ServerSettings,
+        database: Database,
+        scorer: Scorer,
+        states: StateStore,
+        telemetry: Telemetry,
+        reader: BodyReader,
+        disk: Disk,
+    ) -> Self:
+        """Wires the parts together, and has the jobs counted."""
+        store, changes = JobStore(database), JobNotifier()
+        limits = JobLimits(
+            max_jobs=settings.max_jobs,
+            max_items=settings.max_job_items,
+            max_stored_bytes=settings.max_job_storage_mb << 20,
+            max_json_bytes=settings.max_body_bytes,
+        )
+        bodies = Bodies(settings.data_dir, settings.max_job_bytes, settings.max_job_items)
+        housekeeping = Housekeeping(store, settings.job_retention_days)
+        telemetry.registry.register(housekeeping)
+
+        def observe(scored: ScoredRequest) -> None:
+            telemetry.count_scored(scored.request, scored.answers)
+            telemetry.count_fetched(scored.fetched, scored.hot_hits)
+
+        leases = JobLeases(database, uuid.uuid4().hex, _LEASE_S)
+        runner = JobRunner(leases, scorer.score, changes, observe)
+        intake = Intake(bodies, states, limits, reader)
+        return cls(store, runner, changes, intake, limits, housekeeping, disk)
+
+    async def start(self) -> None:
+        """Takes up what was left unfinished.
+
+        Raises:
+            LedgerError: The database failed; so do all others here.
+        """
+        await self._runner.start()
+        self._chores = asyncio.create_task(self._housekeeping.run())
+
+    async def close(self) -> None:
+        """Ends the work, and keeps what is done."""
+        self.hang_up()
+        if self._chores is not None:
+            self._chores.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._chores
+        await self._runner.close()
+
+    async def tidy(self) -> None:
+        """Counts the jobs, and deletes what nobody needs any more; also done by itself."""
+        await self._housekeeping.look(is_sweeping=True)
+
+    def hang_up(self) -> None:
+        """Lets everybody go who follows a job, so that the gateway can end."""
+        self._notifier.close()
+
+    async def submit(
+        self,
+        caller: Caller,
+        body: AsyncIterable[bytes],
+        form: BodyForm,
+        spec: JobSpec,
+        request_key: str | None,
+    ) -> tuple[JobView, bool]:
+        """Stores a job, all of it or nothing.
+
+        Args:
+            caller: Whose it is.
+            body: The items.
+            form: How they are written down.
+            spec: What is asked for each; where the body is a JSON document, that says it.
+            request_key: The same key from the same caller is the same job.
+
+        Returns:
+            The job, and whether it is new.
+
+        Raises:
+            BodyTooLarge: One JSON document of that size is not read.
+            MalformedRequest: The body is not JSON.
+            InvalidRequest: An item is none, or there are too many, or none at all.
+            UnknownState: An item names a state that is not served.
+            UnknownSignal: An item names a signal that its state does not have.
+            IdempotencyConflict: The key was used for something else.
+            Overloaded: The caller has too many unfinished jobs.
+            StorageFull: The caller's jobs take all the room that is theirs, or the disk is full.
+            LedgerError: There is no room for the body.
+        """
+        with ExitStack() as files:
+            cut = await self._intake.read(caller.name, body, form, spec, files)
+            if request_key is not None:
+                known = await self._store.find_sent(caller.name, request_key)
+                if known is not None:
+                    return _same(known, cut).view(), False
+            await self._refuse_if_too_many(caller)
+            await self._refuse_if_too_large(caller, cut)
+            new = NewJob(caller.name, caller.weight, request_key, cut.digest, cut.spec, cut.items)
+            job, is_new = await self._store.begin(new)
+            if not is_new:  # another request was faster
+                return _same(job, cut).view(), False
+            job = await self._keep(job, cut)
+        self._runner.nudge()
+        return job.view(), True
+
+    async def view(self, caller: Caller, job_id: str) -> JobView:
+        """A job as it is at the moment.
+
+        Raises:
+            UnknownJob: The caller has none of that id.
+        """
+        return self._view(await self.find(caller, job_id))
+
+    async def page(self, caller: Caller, limit: int, offset: int) -> JobPage:
+        """Some of the caller's jobs, the newest first."""
+        jobs, total = await self._store.page(caller.name, limit, offset)
+        views = tuple(self._view(job) for job in jobs)
+        return JobPage(jobs=views, total=total, limit=limit, offset=offset)
+
+    async def find(self, caller: Caller, job_id: str) -> Job:
+        """A job, for whoever may see it: its caller, and those who have the scope ``admin``.
+
+        Raises:
+            UnknownJob: The caller has none of that id.
+        """
+        job = await self._store.find(job_id) if _JOB_ID.fullmatch(job_id) else None
+        if job is None or (job.caller != caller.name and "admin" not in caller.scopes):
+            raise UnknownJob(f"there is no job {job_id!r}")
+        return job
+
+    async def delete(self, caller: Caller, job_id: str) -> None:
+        """Ends a job, its rollouts included, and deletes it with its results.
+
+        Raises:
+            UnknownJob: The caller has none of that id.
+        """
+        job = await self.find(caller, job_id)
+        self._runner.drop(job.job_id)
+        await self._store.delete(job.job_id)
+        self._notifier.tell(job.job_id)
+
+    def _view(self, job: Job) -> JobView:
+        return job.view(self._runner.items_per_s(job.job_id))
+
+    async def _refuse_if_too_many(self, caller: Caller) -> None:
+        unfinished = await self._store.unfinished(caller.name)
+        if unfinished >= self._limits.max_jobs:
+            raise Overloaded(
+                f"{unfinished} of your jobs are not finished, and no more may be",
+                "too_many_jobs",
+                _TOO_MANY_RETRY_AFTER_S,
+            )
+
+    async def _refuse_if_too_large(self, caller: Caller, cut: Cut) -> None:
+        """Counts finished jobs too: they stay until they are deleted, or old."""
+        size_bytes = cut.size_bytes + cut.items * RESULT_BYTES
+        self._disk.check(size_bytes)
+        stored_bytes = await self._store.stored_bytes(caller.name)
+        if stored_bytes + size_bytes > self._limits.max_stored_bytes:
+            raise StorageFull(
+                f"your jobs take {stored_bytes >> 20} MiB, this one takes {size_bytes >> 20} more, "
+                f"and all may take {self._limits.max_stored_bytes >> 20}; delete finished ones",
+                "too_many_job_bytes",
+            )
+
+    async def _keep(self, job: Job, cut: Cut) -> Job:
+        try:
+            together: list[Chunk] = []
+            for chunk in cut.chunks():
+                together.append(chunk)
+                if len(together) == _STORED_TOGETHER:
+                    await self._store.add(job.job_id, together)
+                    together = []
+            if together:
+                await self._store.add(job.job_id, together)
+            return await self._store.enqueue(job.job_id)
+        except BaseException:
+            with suppress(GreenforkError):  # what is left is swept away later
+                await asyncio.shield(self._store.delete(job.job_id))
+            raise
+
+
+def _same(known: Job, cut: Cut) -> Job:
+    """The job that was sent before, if what is sent now is the same."""
+    if known.digest != cut.digest:
+        raise IdempotencyConflict(
+            "the Idempotency-Key was used for other items, or another spec; take a new one"
+        )
+    if known.status == "storing":
+        raise Overloaded("the same job is being stored just now", None, _STORING_RETRY_AFTER_S)
+    return known

@@ -1,0 +1,256 @@
+"""Jobs in the database, as callers know them: stored, looked up, read, deleted.
+
+Who works on a job is :mod:`reward_server.jobs.leases`.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+
+from reward_server.jobs.chunks import unpack
+from reward_server.jobs.records import VISIBLE, Job, database_clock, read_job
+from reward_server.storage.database import Database
+from reward_server.storage.tables import JOB_CHUNKS, JOBS
+from shared.wire.jobs import JobSpec
+
+__all__ = ["RESULT_BYTES", "Chunk", "JobStore", "JobTotals", "NewJob"]
+
+_STORING_LEASE_S = 30.0
+"""For how long nothing of a job may be stored before it counts as given up."""
+_DELETED_TOGETHER = 100
+RESULT_BYTES = 100
+"""What a packed result takes, about."""
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job whose items have been read and are in order."""
+
+    caller: str
+    weight: float
+    request_key: str | None
+    digest: str
+    spec: JobSpec
+    items: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some items of a job."""
+
+    number: int
+    """From 0."""
+    items_count: int
+    items: bytes
+    """Packed lines."""
+
+
+@dataclass(frozen=True)
+class JobTotals:
+    """All jobs together, for the metrics page."""
+
+    by_status: dict[str, int]
+    items_left: int
+
+
+class JobStore:
+    """Jobs and their pieces."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._now = database_clock(database.dialect)
+
+    async def begin(self, new: NewJob) -> tuple[Job, bool]:
+        """Begins to store a job.
+
+        Returns:
+            The job, which nobody sees until :meth:`enqueue`, and True; or the one that the caller
+            has sent under the same key before, and False.
+
+        Raises:
+            LedgerError: The database failed; so do all others here.
+        """
+        row = {
+            "job_id": secrets.token_hex(16),
+            "caller": new.caller,
+            "weight": new.weight,
+            "request_key": new.request_key,
+            "digest": new.digest,
+            "spec": new.spec.model_dump_json(),
+            "status": "storing",
+            "items": new.items,
+            "created_at": self._now,
+            "lease_until": self._now + _STORING_LEASE_S,
+        }
+        is_same = (JOBS.c.caller == new.caller) & (JOBS.c.request_key == new.request_key)
+        async with self._database.begin() as connection:
+            new_row = self._database.insert_new(JOBS).values(**row).returning(JOBS)
+            found = (await connection.execute(new_row)).one_or_none()
+            if found is not None:
+                return read_job(found), True
+            return read_job((await connection.execute(select(JOBS).where(is_same))).one()), False
+
+    async def add(self, job_id: str, chunks: Sequence[Chunk]) -> None:
+        """Stores some of a job's pieces."""
+        rows = [
+            {
+                "job_id": job_id,
+                "number": chunk.number,
+                "items_count": chunk.items_count,
+                "items": chunk.items,
+            }
+            for chunk in chunks
+        ]
+        async with self._database.begin() as connection:
+            await connection.execute(insert(JOB_CHUNKS), rows)
+            await connection.execute(
+                update(JOBS)
+                .where(JOBS.c.job_id == job_id)
+                .values(lease_until=self._now + _STORING_LEASE_S)
+            )
+
+    async def enqueue(self, job_id: str) -> Job:
+        """Lets a job be seen and worked on, now that all of it is stored."""
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(JOBS)
+                .where(JOBS.c.job_id == job_id)
+                .values(status="queued", created_at=self._now, lease_until=None)
+            )
+            row = (await connection.execute(select(JOBS).where(JOBS.c.job_id == job_id))).one()
+        return read_job(row)
+
+    async def find(self, job_id: str) -> Job | None:
+        """The job of that id."""
+        query = select(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.status.in_(VISIBLE))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else read_job(row)
+
+    async def find_sent(self, caller: str, request_key: str) -> Job | None:
+        """The job that a caller has sent under a key, whether all of it is stored or not yet.
+
+        One that was given up on the way, as by a gateway that was killed, is deleted.
+        """
+        is_given_up = (JOBS.c.status == "storing") & (JOBS.c.lease_until < self._now)
+        query = select(JOBS, is_given_up.label("is_given_up")).where(
+            JOBS.c.caller == caller, JOBS.c.request_key == request_key
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is not None and row.is_given_up:
+            await self.delete(row.job_id)
+            return None
+        return None if row is None else read_job(row)
+
+    async def page(self, caller: str, limit: int, offset: int) -> tuple[list[Job], int]:
+        """Some of a caller's jobs, the newest first, and how many there are."""
+        is_own = (JOBS.c.caller == caller) & JOBS.c.status.in_(VISIBLE)
+        query = (
+            select(JOBS)
+            .where(is_own)
+            .order_by(JOBS.c.created_at.desc(), JOBS.c.job_id)
+            .limit(limit)
+            .offset(offset)
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            total = await connection.scalar(select(func.count()).where(is_own))
+            return [read_job(row) for row in rows], total or 0
+
+    async def unfinished(self, caller: str) -> int:
+        """How many jobs of a caller are not finished."""
+        is_open = (JOBS.c.caller == caller) & JOBS.c.status.in_(("storing", "queued", "running"))
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.count()).where(is_open)) or 0
+
+    async def stored_bytes(self, caller: str) -> int:
+        """What a caller's jobs take: items, results, and what the results will take at least."""
+        size = func.length(JOB_CHUNKS.c["items"]) + func.coalesce(
+            func.length(JOB_CHUNKS.c.results), JOB_CHUNKS.c.items_count * RESULT_BYTES
+        )
+        query = select(func.sum(size)).join(JOBS, JOBS.c.job_id == JOB_CHUNKS.c.job_id)
+        async with self._database.read() as connection:
+            return int(await connection.scalar(query.where(JOBS.c.caller == caller)) or 0)
+
+    async def all_bytes(self) -> int:
+        """What all jobs take."""
+        results = func.coalesce(func.length(JOB_CHUNKS.c.results), 0)
+        query = select(func.sum(func.length(JOB_CHUNKS.c["items"]) + results))
+        async with self._database.read() as connection:
+            return int(await connection.scalar(query) or 0)
+
+    async def locate(self, job_id: str, offset: int) -> tuple[int, int]:
+        """In which piece an item is, and how many items of that piece come before it."""
+        sizes = select(JOB_CHUNKS.c.number, JOB_CHUNKS.c.items_count)
+        query = sizes.where(JOB_CHUNKS.c.job_id == job_id).order_by(JOB_CHUNKS.c.number)
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                if offset < row.items_count:
+                    return row.number, offset
+                offset -= row.items_count
+        return 0, 0
+
+    async def results(self, job_id: str, number: int) -> list[bytes] | None:
+        """The lines of one piece's results; None where there are none (yet)."""
+        query = select(JOB_CHUNKS.c.results).where(_is_chunk(job_id, number))
+        async with self._database.read() as connection:
+            packed = await connection.scalar(query)
+        return None if packed is None else unpack(packed)
+
+    async def delete(self, job_id: str) -> None:
+        """Deletes a job with all that belongs to it; whoever works on it finds it gone."""
+        gone = {"status": "deleting", "request_key": None, "owner": None, "lease_until": 0.0}
+        async with self._database.begin() as connection:
+            await connection.execute(update(JOBS).where(JOBS.c.job_id == job_id).values(**gone))
+            last = await connection.scalar(
+                select(func.max(JOB_CHUNKS.c.number)).where(JOB_CHUNKS.c.job_id == job_id)
+            )
+        # In steps: in SQLite nobody else can write meanwhile.
+        for start in range(0, (-1 if last is None else last) + 1, _DELETED_TOGETHER):
+            end = start + _DELETED_TOGETHER - 1
+            async with self._database.begin() as connection:
+                await connection.execute(
+                    delete(JOB_CHUNKS).where(
+                        JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.number.between(start, end)
+                    )
+                )
+        async with self._database.begin() as connection:
+            await connection.execute(delete(JOBS).where(JOBS.c.job_id == job_id))
+        await self._database.give_back()
+
+    async def sweep(self, retention_s: float) -> int:
+        """Deletes what nobody needs any more.
+
+        Args:
+            retention_s: Seconds for which finished jobs are kept.
+
+        Returns:
+            How many jobs: finished long ago, or neither stored nor deleted to the end.
+        """
+        is_old = JOBS.c.finished_at < self._now - retention_s
+        is_left = JOBS.c.status.in_(("storing", "deleting")) & (JOBS.c.lease_until < self._now)
+        async with self._database.read() as connection:
+            found = (await connection.execute(select(JOBS.c.job_id).where(is_old | is_left))).all()
+        for row in found:
+            await self.delete(row.job_id)
+        return len(found)
+
+    async def totals(self) -> JobTotals:
+        """All jobs together."""
+        done = JOBS.c.scored + JOBS.c.invalid + JOBS.c.failed
+        query = (
+            select(JOBS.c.status, func.count().label("jobs"), func.sum(JOBS.c["items"] - done))
+            .where(JOBS.c.status.in_(VISIBLE))
+            .group_by(JOBS.c.status)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        open_items = sum(int(row[2]) for row in rows if row.status in ("queued", "running"))
+        return JobTotals({row.status: row.jobs for row in rows}, open_items)
+
+
+def _is_chunk(job_id: str, number: int) -> ColumnElement[bool]:
+    return (JOB_CHUNKS.c.job_id == job_id) & (JOB_CHUNKS.c.number == number)

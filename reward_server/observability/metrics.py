@@ -1,0 +1,153 @@
+"""What the gateway counts, for Prometheus. Each app has a registry of its own."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import Counter as Counting
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from reward_server.runner import RolloutRunner
+from reward_server.scoring.admission import Admission
+from reward_server.scoring.response_cache import Answer, ResponseCache
+from reward_server.scoring.single_flight import Fetched
+from shared.wire.outcomes import RankedOutcome
+from shared.wire.scoring import ScoreRequest, Status
+from sim_workers.pool.rollouts import Rolled, RolloutTask
+
+__all__ = ["Telemetry"]
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Telemetry:
+    """Counters and gauges of one gateway."""
+
+    def __init__(self, runner: RolloutRunner, admission: Admission, hot: ResponseCache) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_RunnerCollector(runner))
+        self._items = self._counter(
+            "items", "Items answered, by status and error code.", "status", "code"
+        )
+        self._rollouts = self._counter("rollouts", "Rollouts started.")
+        self._hot_hits = self._counter("hot_hits", "Items answered from memory.")
+        self._hits = self._counter("ledger_hits", "Outcomes found in the ledger.")
+        self._joins = self._counter(
+            "single_flight_joins", "Outcomes that another request was already waiting for."
+        )
+        self._refusals = self._counter(
+            "requests_refused", "Requests refused as a whole, by error code.", "code"
+        )
+        self._groups = self._counter("groups", "Groups of items that trainers sent.")
+        self._flat_groups = self._counter(
+            "zero_variance_groups", "Groups whose rewards were all equal: nothing to learn from."
+        )
+        self._seconds = self._histogram(
+            "request_seconds",
+            "Seconds from a request's head to the end of its answer.",
+            ("route", "status"),
+        )
+        self._rollout_seconds = self._histogram(
+            "rollout_seconds", "Seconds that workers spent on a rollout.", ()
+        )
+        self._queue_seconds = self._histogram(
+            "rollout_queue_seconds", "Seconds that rollouts waited for a worker.", ()
+        )
+        self._gauge("pending_items", "Items of all requests under way.").set_function(
+            lambda: admission.pending_items
+        )
+        self._gauge("hot_bytes", "Memory of the answers kept in memory.").set_function(
+            lambda: hot.size_bytes
+        )
+
+    def count_scored(self, request: ScoreRequest, answers: Sequence[Answer]) -> None:
+        """Counts what became of a request's items, and the groups that they were in."""
+        self._count_results(Counter((answer.status, answer.code) for answer in answers))
+        for is_flat, groups in Counter(_flatness(request, answers)).items():
+            self._groups.inc(groups)
+            self._flat_groups.inc(groups if is_flat else 0)
+
+    def count_outcomes(self, outcomes: Iterable[RankedOutcome]) -> None:
+        """Counts what became of the decisions of a state."""
+        self._count_results(Counter((o.status, o.error.code if o.error else "") for o in outcomes))
+
+    def count_fetched(self, fetched: Fetched, hot_hits: int = 0) -> None:
+        """Counts what answering took."""
+        self._rollouts.inc(fetched.rollouts)
+        self._hits.inc(fetched.ledger_hits)
+        self._joins.inc(fetched.joins)
+        self._hot_hits.inc(hot_hits)
+
+    def observe_rollout(self, _task: RolloutTask, rolled: Rolled) -> None:
+        """Counts a rollout's time; not whose scenario it was: anybody may read the page."""
+        self._rollout_seconds.observe(rolled.ran_s)
+        self._queue_seconds.observe(rolled.waited_s)
+
+    def count_refusal(self, code: str) -> None:
+        """Counts a request that was refused as a whole."""
+        self._refusals.labels(code).inc()
+
+    def _count_results(self, results: Counter[tuple[Status, str]]) -> None:
+        for labels, items in results.items():
+            self._items.labels(*labels).inc(items)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counting:
+        return Counting(f"greenfork_{name}", words, labels, registry=self.registry)
+
+    def _histogram(self, name: str, words: str, labels: tuple[str, ...]) -> Histogram:
+        return Histogram(
+            f"greenfork_{name}", words, labels, buckets=_SECONDS, registry=self.registry
+        )
+
+    def _gauge(self, name: str, words: str) -> Gauge:
+        return Gauge(f"greenfork_{name}", words, registry=self.registry)
+
+    def count_request(self, route: str, status: int, duration_s: float) -> None:
+        """Counts any request.
+
+        Args:
+            route: The route's template, not the path, so that there are few.
+            status: HTTP status of the answer.
+            duration_s: Seconds it took.
+        """
+        self._seconds.labels(route, str(status)).observe(duration_s)
+
+    def page(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _RunnerCollector(Collector):
+    """Asks the runner when the page is read."""
+
+    def __init__(self, runner: RolloutRunner) -> None:
+        self._runner = runner
+
+    def collect(self) -> Iterable[Metric]:
+        """The runner's numbers as they are now."""
+        stats = self._runner.stats()
+        yield GaugeMetricFamily("greenfork_pool_workers", "Workers alive.", stats.workers)
+        yield GaugeMetricFamily("greenfork_pool_busy", "Rollouts under way.", stats.busy)
+        yield GaugeMetricFamily("greenfork_pool_queued", "Rollouts waiting.", stats.queued)
+        yield GaugeMetricFamily(
+            "greenfork_pool_oldest_seconds", "Seconds that the oldest waits.", stats.oldest_s
+        )
+        yield CounterMetricFamily(
+            "greenfork_holder_starts", "Processes that restored a state.", stats.holder_starts
+        )
+        yield CounterMetricFamily("greenfork_workers_lost", "Workers died.", stats.workers_lost)
+        yield CounterMetricFamily(
+            "greenfork_rollouts_retried", "Rollouts given to another worker.", stats.retried
+        )
+
+
+def _flatness(request: ScoreRequest, answers: Sequence[Answer]) -> Iterator[bool]:
+    """Of each group of two and more rewards, whether they are all equal."""
+    groups: dict[Hashable, list[float]] = {}
+    for item, answer in zip(request.items, answers, strict=True):
+        if item.group_id is not None and answer.reward is not None:
+            groups.setdefault(item.group_id, []).append(answer.reward)
+    for rewards in groups.values():
+        if len(rewards) > 1:
+            yield len(set(rewards)) == 1

@@ -1,0 +1,1 @@
+"""From items to rewards: admission, look-up, single flight, rollouts, rewards."""

@@ -1,0 +1,127 @@
+"""Results as they are told, and the tier of them that is kept in memory.
+
+A result is written as JSON once. What is asked for again, by whatever request, is answered with
+the same text; only the caller's own ``id`` is put in front.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic_core import to_json
+
+from shared.decisions import Decision
+from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult, Status
+
+__all__ = ["Answer", "AnswerKey", "ResponseCache", "answer_key", "terms_of"]
+
+AnswerKey = tuple[Hashable, ...]
+
+_NO_ID = b'{"id":null,'
+_ENTRY_BYTES = 600
+"""What an entry takes beside its text: the key's tuple, the decision, the dictionary's slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one item, whoever asked."""
+
+    text: bytes
+    """The result as JSON, from behind its id."""
+    status: Status
+    code: str
+    """Of the error; empty without one."""
+    reward: float | None
+    is_cached: bool
+
+    @classmethod
+    def of(cls, result: ScoreResult) -> Self:
+        """The answer that a result is."""
+        anonymous = result if result.id is None else result.model_copy(update={"id": None})
+        text = anonymous.model_dump_json().encode()
+        code = result.error.code if result.error else ""
+        return cls(text[len(_NO_ID) :], result.status, code, result.reward, result.cached)
+
+    def json(self, item_id: str | int | None) -> bytes:
+        """The result of an item, byte for byte as :class:`ScoreResult` would be written."""
+        if item_id is None:
+            return _NO_ID + self.text
+        return b'{"id":' + to_json(item_id) + b"," + self.text
+
+    def result(self, item_id: str | int | None) -> ScoreResult:
+        """The result of an item."""
+        return ScoreResult.model_validate_json(self.json(item_id))
+
+
+class ResponseCache:
+    """The answers that were asked for last. What falls out is in the ledger still.
+
+    Args:
+        max_bytes: Memory that it may take, about; 0 keeps nothing.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._answers: OrderedDict[AnswerKey, Answer] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes, about."""
+        return self._bytes
+
+    def get(self, key: AnswerKey) -> Answer | None:
+        """The answer, if it is here."""
+        answer = self._answers.get(key)
+        if answer is not None:
+            self._answers.move_to_end(key)
+        return answer
+
+    def put(self, key: AnswerKey, answer: Answer, is_seldom_asked: bool = False) -> None:
+        """Keeps an answer; the ones that were not asked for the longest go.
+
+        Args:
+            key: Under which it is found.
+            answer: What is told.
+            is_seldom_asked: Whether it is to go before all others when there is no room.
+        """
+        known = self._answers.pop(key, None)
+        if known is not None:
+            self._bytes -= _size(key, known)
+        self._answers[key] = answer
+        if is_seldom_asked:
+            self._answers.move_to_end(key, last=False)
+        self._bytes += _size(key, answer)
+        while self._bytes > self._max_bytes:
+            oldest, dropped = self._answers.popitem(last=False)
+            self._bytes -= _size(oldest, dropped)
+
+
+def terms_of(request: ScoreRequest) -> str:
+    """What all items of a request share and their answers depend on."""
+    return f"{request.reward.model_dump_json()} {request.series}"
+
+
+def answer_key(terms: str, item: ScoreItem) -> AnswerKey:
+    """Equal for items that get equal answers, under terms made by :func:`terms_of`."""
+    if item.completion is not None:
+        return (terms, item.state_id, item.tls_id, item.decision_kind, item.completion)
+    if item.decisions is not None:
+        texts = [f"{to_json(t).decode()}:{_text(item.decisions[t])}" for t in item.tls_ids()]
+        return (terms, item.state_id, ",".join(texts))
+    assert item.decision is not None, "the schema asks for one of the three"  # noqa: S101
+    return (terms, item.state_id, item.tls_id, _text(item.decision))
+
+
+def _text(decision: Decision) -> str:
+    """A decision as text, whose hash Python works out only once: a plan may have 240 steps."""
+    return decision.model_dump_json()
+
+
+def _size(key: AnswerKey, answer: Answer) -> int:
+    text = key[-1] if isinstance(key[-1], str) else ""
+    return _ENTRY_BYTES + len(text) * 4 + len(answer.text)

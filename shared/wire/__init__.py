@@ -1,0 +1,1 @@
+"""The messages of the HTTP interface, one noun a file."""

@@ -1,0 +1,90 @@
+"""Bulk jobs: the messages of ``/v1/jobs``."""
+
+from datetime import datetime
+from typing import Literal, Self
+
+from shared.decisions import Decision
+from shared.errors import ErrorInfo
+from shared.model import WireModel
+from shared.rewards import Metrics, RewardSpec
+from shared.wire.scoring import Counts, ScoreResult, SeedReward, Status
+from shared.wire.states import Fidelity, Restore
+
+__all__ = ["JobPage", "JobResult", "JobSpec", "JobStatus", "JobView"]
+
+JobStatus = Literal["queued", "running", "done", "cancelled", "failed"]
+
+
+class JobSpec(WireModel):
+    """What is asked for every item of a job; with a file, the query parameter ``spec``."""
+
+    reward: RewardSpec = RewardSpec()
+    series: bool = False
+    """Whether the metrics hold the queue after each second."""
+
+
+class JobView(WireModel):
+    """A job as it is at the moment."""
+
+    id: str
+    status: JobStatus
+    """``failed``: the job as a whole cannot go on, see ``error``. Items that failed are counted."""
+    items: int
+    done: int
+    """Items that have a result."""
+    counts: Counts
+    """Of the results so far."""
+    reward: RewardSpec
+    series: bool
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    items_per_s: float | None = None
+    """Lately; of a finished job, over all of its time. Null where it is not known."""
+    eta_s: float | None = None
+    """Seconds until it is done, if it goes on like this. Null where that is not known."""
+    error: ErrorInfo | None = None
+    """Why the job failed as a whole."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self.status not in ("queued", "running")
+
+
+class JobPage(WireModel):
+    """Some of a caller's jobs, the newest first."""
+
+    jobs: tuple[JobView, ...]
+    total: int
+    """All there are."""
+    limit: int
+    offset: int
+
+
+class JobResult(WireModel):
+    """What became of one item: a ``ScoreResult`` without what depends on when it was computed.
+
+    So the results of a job are the same bytes however often it was interrupted.
+    """
+
+    id: str | int | None
+    status: Status
+    reward: float | None
+    reward_stderr: float | None = None
+    seeds: tuple[SeedReward, ...] | None = None
+    decision: Decision | None = None
+    decisions: dict[str, Decision] | None = None
+    metrics: Metrics | None = None
+    restore: Restore | None = None
+    fidelity: Fidelity | None = None
+    error: ErrorInfo | None = None
+
+    @classmethod
+    def of(cls, result: ScoreResult) -> Self:
+        """What is kept of a result."""
+        return cls(**{name: getattr(result, name) for name in cls.model_fields})
+
+    def to_result(self) -> ScoreResult:
+        """The result in the shape of ``POST /v1/score``; ``cached`` is not known and false."""
+        return ScoreResult(**{name: getattr(self, name) for name in type(self).model_fields})

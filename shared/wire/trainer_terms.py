@@ -1,0 +1,57 @@
+"""The reward as a foreign trainer's configuration names it: parameters of a URL, or keywords."""
+
+from collections.abc import Iterable
+
+from pydantic import Field, FiniteFloat, ValidationError
+
+from shared.decisions import MAX_GREEN_S
+from shared.language.completion_items import DEFAULT_EXTEND_S
+from shared.model import WireModel
+from shared.rewards import FollowUp, RewardSpec, TermName
+from shared.validation import request_error
+from shared.wire.scoring import ScoreItem, ScoreRequest
+
+__all__ = ["TrainerTerms"]
+
+
+class TrainerTerms(WireModel):
+    """What is asked for every completion, ``?reward=queue_gain&horizon_s=30``."""
+
+    reward: TermName = "queue_gain"
+    horizon_s: int = Field(default=60, ge=1, le=3600)
+    """Length of each rollout, seconds of simulated time."""
+    invalid_reward: FiniteFloat = -1.0
+    """The reward of an invalid decision."""
+    follow_up: FollowUp = "program"
+    """Who runs the signal after the decision."""
+    seeds: tuple[int, ...] | None = None
+    """As in :class:`RewardSpec`; given once each, ``seeds=1&seeds=2``."""
+    extend_s: int = Field(default=DEFAULT_EXTEND_S, ge=1, le=MAX_GREEN_S)
+    """Seconds that a *yes* without seconds of its own adds: those that the prompts say."""
+    timeout_s: float = Field(default=30, gt=0, le=3600)
+    """Seconds after which the request is answered with an error; below the caller's own timeout."""
+
+    def spec(self) -> RewardSpec:
+        """The reward as scoring knows it.
+
+        Raises:
+            InvalidRequest: The seeds are none.
+        """
+        try:
+            return RewardSpec(
+                name=self.reward,
+                horizon_s=self.horizon_s,
+                invalid_reward=self.invalid_reward,
+                follow_up=self.follow_up,
+                seeds=self.seeds,
+            )
+        except ValidationError as exc:
+            raise request_error(exc.errors()) from exc
+
+    def request(self, items: Iterable[ScoreItem]) -> ScoreRequest:
+        """Items, at least one, under these terms.
+
+        Raises:
+            InvalidRequest: The seeds are none.
+        """
+        return ScoreRequest(items=tuple(items), reward=self.spec(), timeout_s=self.timeout_s)

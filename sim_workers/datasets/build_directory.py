@@ -1,0 +1,181 @@
+"""Where a build lies until it is finished: beside its dataset, under a name that stays the same.
+
+Owns the lock against two builders, the plan that tells whether an interrupted build may be gone on
+with, and where journals lie. A dataset appears in its place whole, or not at all.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import JsonValue, ValidationError
+
+from shared.dataset import DatasetLayout
+from shared.errors import DatasetError
+from shared.model import WireModel
+from sim_workers.datasets.journal import Journal, write_safely
+
+__all__ = ["BuildPlan", "BuildDirectory", "build_directory_of"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class BuildPlan(WireModel):
+    """What is being built, and by what: two builds of one plan are the same to the byte."""
+
+    scenario_id: str
+    greenfork: str
+    """Version of the program."""
+    sumo: str
+    engine: int
+    """Revision of the engine; see :data:`sim_workers.pool.rollouts.ENGINE_REVISION`."""
+    options: dict[str, JsonValue]
+    """The options, by name."""
+
+    def differences(self, other: "BuildPlan") -> list[str]:
+        """What is not the same in both, by name."""
+        mine, theirs = (plan.model_dump() for plan in (self, other))
+        options = theirs.pop("options")
+        named = [name for name in theirs if mine[name] != theirs[name]]
+        return named + [
+            name
+            for name, value in mine["options"].items()
+            if name not in options or options[name] != value
+        ]
+
+
+def build_directory_of(out: Path) -> Path:
+    """Where the dataset at ``out`` is being built."""
+    return out.parent / f".{out.name}.building"
+
+
+class BuildDirectory:
+    """The folder of one build. Use as a context.
+
+    At the end of the context it is removed, unless states are left in it and :meth:`finish` was
+    not called: then the same build can go on from there.
+
+    Args:
+        out: Where the dataset will be.
+        plan: What is to be built.
+        restart: Throw away what an earlier build has left.
+
+    Raises:
+        DatasetError: ``not_writable``, also where the disk is full later on; ``build_running``
+            where somebody builds here already; ``other_build`` where something else was begun here
+            and ``restart`` is not given.
+    """
+
+    def __init__(self, out: Path, plan: BuildPlan, restart: bool) -> None:
+        self._out = out
+        self._plan = plan
+        self._restart = restart
+        self._root = build_directory_of(out)
+        self._journals = self._root / "journals"
+        self._lock = -1
+        self._is_finished = False
+        self.layout = DatasetLayout(self._root / "dataset")
+
+    def __enter__(self) -> Self:
+        try:
+            self._root.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = self._locked()
+            try:
+                self._prepare()
+            except BaseException:
+                os.close(self._lock)
+                raise
+        except OSError as exc:
+            message = f"cannot write to {self._out.parent}: {exc.strerror}"
+            raise DatasetError(message, "not_writable") from exc
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        is_done = self._is_finished or not self._has_states()
+        if is_done:
+            shutil.rmtree(self._root, ignore_errors=True)
+        os.close(self._lock)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            hint = "" if is_done else "; with more room the same command goes on from there"
+            message = f"cannot write to {self._root}: {error.strerror}{hint}"
+            raise DatasetError(message, "not_writable") from error
+
+    def journal(self, run: str) -> Journal:
+        """The journal of a run."""
+        return Journal(self._journals / f"{run}.jsonl", self.layout)
+
+    def draft(self, name: str) -> Path:
+        """A path for something that is being written; whoever uses it names it apart.
+
+        No other process has it, not even one of a killed build that has not noticed yet.
+        """
+        return self._root / f"{name}-{os.getpid()}.draft"
+
+    def finish(self) -> None:
+        """Moves the dataset to where it belongs."""
+        self.layout.root.replace(self._out)
+        self._is_finished = True
+
+    def _locked(self) -> int:
+        """A lock on the folder that holds while the process lives, whatever ends it."""
+        while True:
+            self._root.mkdir(exist_ok=True)
+            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                os.close(folder)
+                raise DatasetError(
+                    f"another process is building {self._out} just now", "build_running"
+                ) from exc
+            if _is_at(folder, self._root):
+                return folder
+            os.close(folder)  # whoever had it has just removed it
+
+    def _prepare(self) -> None:
+        plan = self._root / "plan.json"
+        if self._restart or not plan.exists():
+            for path in self._root.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        else:
+            self._compare(plan)
+        self._journals.mkdir(exist_ok=True)
+        self.layout.states.mkdir(parents=True, exist_ok=True)
+        write_safely(plan, self._plan.model_dump_json().encode(), self.draft("plan"))
+
+    def _compare(self, path: Path) -> None:
+        try:
+            begun = BuildPlan.model_validate_json(path.read_bytes())
+        except ValidationError:
+            differences = ["the plan's form"]
+        else:
+            differences = self._plan.differences(begun)
+        if differences:
+            raise DatasetError(
+                f"another build of {self._out} was begun and not finished, and differs in "
+                f"{', '.join(differences)}; repeat its command to go on with it, or give --restart "
+                "to throw it away and begin anew",
+                "other_build",
+            )
+
+    def _has_states(self) -> bool:
+        return any(path.stat().st_size for path in self._journals.glob("*.jsonl"))
+
+
+def _is_at(folder: int, path: Path) -> bool:
+    """Whether an open folder is still the one of that path."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    opened = os.fstat(folder)
+    return (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino)

@@ -1,0 +1,199 @@
+"""What to build: the options of a dataset, its runs, and when their states are looked for.
+
+Pure: neither simulates nor touches a file.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
+
+from shared.decisions import DecisionKind
+from shared.wire.states import StateRecord
+from sim_workers.engine.policies import PolicySpec
+
+__all__ = ["BuildOptions", "Execution", "Progress", "Run", "Slot", "decision_slots", "plan_runs"]
+
+_DEFAULT_STATES = 100
+_MIN_VERIFIED_S = 60
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What to build: together with the scenario it determines every byte of the dataset.
+
+    Times are seconds of simulated time.
+    """
+
+    seeds: tuple[int, ...] = ()
+    """SUMO's seeds, a run for each; empty takes the configuration's, or else SUMO's default."""
+    scales: tuple[float, ...] = (1.0,)
+    """Demand, times the scenario's; a run for each with every seed."""
+    policy: PolicySpec = PolicySpec()  # noqa: RUF009  immutable
+    """Who runs the signals while states are collected."""
+    begin_s: float | None = None
+    """Begin of the simulation; None takes the configuration's."""
+    end_s: float | None = None
+    """No rollout runs beyond it; None takes the configuration's, or else an hour after begin."""
+    warmup_s: float = 300.0
+    """Nothing is saved for so long after begin."""
+    every_s: float | None = None
+    """Spacing of the states of a run; None spreads them evenly."""
+    states: int | None = None
+    """How many states at most, in all runs together; None means 100, or with ``every_s`` as many
+    as there is time for."""
+    tls_ids: tuple[str, ...] = ()
+    """The signals to decide; empty means all that have something to decide."""
+    kind: DecisionKind = "extend"
+    """What the rows ask for."""
+    min_green_s: float = 5.0
+    max_green_s: float = 60.0
+    extend_s: int = 5
+    """Seconds that a *yes* adds."""
+    horizon_s: int = 60
+    """Length of the rollouts behind ``outcomes``; proofs run at least 60 s."""
+    with_outcomes: bool = False
+    """Store the metrics of every legal decision in its row."""
+    only_replays: bool = False
+    """Bring every state back by a replay and prove no files: builds in less than half the time."""
+    eval_share: float = 0.1
+    """Share of each run's states, the last in time, that goes into ``eval.jsonl``."""
+
+    @property
+    def verified_s(self) -> int:
+        """Seconds over which every state that is restored from a file is proven."""
+        return max(self.horizon_s, _MIN_VERIFIED_S)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to build; has no influence on what is built."""
+
+    workers: int | None = None
+    """Runs that are simulated at the same time; None means one a CPU."""
+    restart: bool = False
+    """Throw away what an interrupted build has left, instead of going on from there."""
+    allow_deviation: bool = False
+    """Go on where what is built is another simulation than the user's own; it is noted."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build has come, all runs together."""
+
+    slots_done: int
+    """Stretches of time that have been gone through, whether or not they had a decision point."""
+    slots: int
+    from_file: int = 0
+    """States that continue exactly from their own file."""
+    from_anchor: int = 0
+    """States that are replayed from an earlier one."""
+    from_begin: int = 0
+    """States that are replayed from the begin of their run."""
+    resumed: int = 0
+    """Of the states, those that an interrupted build had left."""
+    compared: int = 0
+    """Runs that were compared with the user's own simulation."""
+    runs: int = 0
+
+    @property
+    def states(self) -> int:
+        """States that were found, those that two runs have in common counted twice."""
+        return self.from_file + self.from_anchor + self.from_begin
+
+    def with_slot(self, record: StateRecord | None) -> "Progress":
+        """One slot further: with the state that it gave, or without one."""
+        is_file, is_anchor, is_begin = False, False, False
+        if record is not None:
+            is_file = record.restore == "state"
+            is_anchor = record.anchor is not None
+            is_begin = not (is_file or is_anchor)
+        return replace(
+            self,
+            slots_done=self.slots_done + 1,
+            from_file=self.from_file + is_file,
+            from_anchor=self.from_anchor + is_anchor,
+            from_begin=self.from_begin + is_begin,
+        )
+
+
+class Slot(NamedTuple):
+    """A stretch of simulated time that gets one state, seconds; ``to_s`` does not belong to it."""
+
+    from_s: float
+    to_s: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One uninterrupted simulation of the scenario, and when its states are looked for."""
+
+    seed: int
+    scale: float
+    policy: PolicySpec
+    slots: tuple[Slot, ...]
+
+    @property
+    def name(self) -> str:
+        """A name for files, unique in its dataset.
+
+        >>> Run(7, 1.0, PolicySpec(), ()).name, Run(7, 1.2, PolicySpec(name="random"), ()).name
+        ('seed7', 'seed7-scale1.2-random')
+        """
+        scale = "" if self.scale == 1 else f"-scale{repr(self.scale).removesuffix('.0')}"
+        policy = "" if self.policy.is_idle else f"-{self.policy.label}"
+        return f"seed{self.seed}{scale}{policy}"
+
+
+def plan_runs(begin_s: float, end_s: float, seed: int, options: BuildOptions) -> list[Run]:
+    """The runs of a dataset, seed by seed; none without a slot.
+
+    The states are shared out evenly; what is left over goes to the first runs.
+
+    Args:
+        begin_s: Begin of the scenario.
+        end_s: No rollout runs beyond it.
+        seed: The seed where the options name none.
+        options: What to build.
+    """
+    seeds = dict.fromkeys(options.seeds or (seed,))
+    settings = list(product(seeds, dict.fromkeys(options.scales)))
+    states = options.states
+    if states is None and options.every_s is None:
+        states = _DEFAULT_STATES
+    runs = (
+        Run(seed, scale, options.policy, tuple(decision_slots(begin_s, end_s, own)))
+        for (seed, scale), own in zip(settings, _shared_out(options, states, settings), strict=True)
+    )
+    return [run for run in runs if run.slots]
+
+
+def _shared_out(
+    options: BuildOptions, states: int | None, settings: Sequence[object]
+) -> Iterator[BuildOptions]:
+    """The options of each run: its share of the states."""
+    for index in range(len(settings)):
+        share = None if states is None else (states + len(settings) - 1 - index) // len(settings)
+        yield replace(options, states=share)
+
+
+def decision_slots(begin_s: float, end_s: float, options: BuildOptions) -> list[Slot]:
+    """The stretches of time of one run that get one state each, in order.
+
+    Empty where warm-up and horizon leave no time.
+    """
+    first_s, last_s = begin_s + options.warmup_s, end_s - options.verified_s
+    if last_s < first_s or options.states == 0:
+        return []
+    limit = options.states
+    if options.every_s is not None:
+        every_s = options.every_s
+        count = int((last_s - first_s) // every_s) + 1
+        limit = count if limit is None else min(limit, count)
+    else:
+        limit = _DEFAULT_STATES if limit is None else limit
+        every_s = max(1.0, math.floor((last_s - first_s) / limit))
+        limit = min(limit, int((last_s - first_s) // every_s) + 1)
+    starts = [first_s + index * every_s for index in range(limit)]
+    return [Slot(start, min(start + every_s, last_s + 1)) for start in starts]

@@ -1,0 +1,268 @@
+"""Building a dataset: run a scenario, keep its decision points, prove how each is restored.
+
+The runs of a dataset are built side by side (:mod:`sim_workers.datasets.run_builder`) in a folder beside it
+(:mod:`sim_workers.datasets.build_directory`), and what they found is put together at the end, in the order of the
+runs (:mod:`sim_workers.datasets.writer`).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+
+from pydantic import TypeAdapter
+
+from shared.dataset import Manifest
+from shared.errors import DatasetError
+from shared.wire.states import StateRecord
+from sim_workers.datasets.build_plan import BuildOptions, Execution, Progress, Run, plan_runs
+from sim_workers.datasets.writer import DatasetWriter, RunEntries
+from sim_workers.verification.fidelity import Comparison, Sides, compare
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.pool.rollouts import ENGINE_REVISION
+from sim_workers.datasets.run_builder import BuiltRun, RunBuilder
+from sim_workers.scenarios.scenario import DEFAULT_SEED, Scenario, load_scenario, write_files
+from sim_workers.states.unread_demand import Demand
+from sim_workers.engine.version import program_version, sumo_version
+from sim_workers.datasets.build_directory import BuildPlan, BuildDirectory
+
+__all__ = ["build_dataset"]
+
+_DEFAULT_LENGTH_S = 3600.0
+_COMPARED_AFTER_S = 300
+"""For so long after its last state at least a run is compared with the user's own simulation."""
+_OPTIONS: TypeAdapter[BuildOptions] = TypeAdapter(BuildOptions)
+
+
+def build_dataset(
+    config: Path,
+    out: Path,
+    options: BuildOptions,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    execution: Execution = Execution(),  # noqa: B008  immutable
+    on_compared: Callable[[Comparison], None] = lambda comparison: None,
+) -> Manifest:
+    """Builds a dataset, or goes on with one whose building was interrupted.
+
+    It appears at ``out`` whole, or not at all. Until then it lies beside it; an interruption, a
+    power cut included, leaves there what is done, and the same call goes on from there.
+
+    Args:
+        config: Any SUMO configuration with a signal.
+        out: A folder that does not exist or is empty.
+        options: What to build.
+        on_progress: Called at the start and after each slot of time, by this thread.
+        execution: How to build.
+        on_compared: Called with what each run's comparison with the user's own simulation showed,
+            by this thread.
+
+    Raises:
+        ScenarioError: The scenario is unusable; ``no_signal`` where it has none,
+            ``nothing_to_decide`` where its signals, or one that was asked for, have no choice.
+        UnknownSignal: An id in ``tls_ids`` is not in the network.
+        ConfigError: ``bad_actions``: stored actions do not fit the scenario.
+        DatasetError: ``dataset_exists``, ``not_writable``, ``no_decision_points``,
+            ``beyond_end``, ``build_running``, or ``other_build``.
+        FidelityError: What would be built is another simulation than the user's own.
+        RolloutError: A simulation failed; ``not_reproducible`` where it does not repeat itself.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DatasetError(f"{out} exists already; choose another folder", "dataset_exists")
+    scenario = load_scenario(config, options.begin_s)
+    end_s = _end_s(scenario, options)
+    seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
+    runs = plan_runs(scenario.begin_s, end_s, seed, options)
+    if not runs:
+        raise DatasetError(
+            "warm-up and horizon leave no time before the end; lower them or raise the end",
+            "no_decision_points",
+        )
+    with BuildDirectory(
+        out, _plan(scenario, replace(options, seeds=options.seeds or (seed,))), execution.restart
+    ) as place:
+        scenario.write(place.layout.scenario)
+        if scenario.original is not None:
+            write_files(place.layout.original, scenario.original.files)
+        building = _Build(scenario, options, runs, place, end_s, on_progress, on_compared)
+        network, comparisons = building.run(execution)
+        recorded = [RunEntries(run, place.journal(run.name).read()) for run in runs]
+        recorded = [each for each in recorded if each.entries]
+        if not recorded:
+            raise DatasetError(_why_nothing(network, options), "no_decision_points")
+        choice = network.choice
+        writer = DatasetWriter(
+            place.layout,
+            scenario,
+            options,
+            end_s,
+            network.signals,
+            choice.undecidable,
+            comparisons,
+        )
+        manifest = writer.write(recorded)
+        place.finish()
+    return manifest
+
+
+def _end_s(scenario: Scenario, options: BuildOptions) -> float:
+    """Beyond which no rollout goes, seconds."""
+    wanted_s, end_s = options.end_s, scenario.end_s
+    if wanted_s is not None and end_s is not None and wanted_s > end_s:
+        raise DatasetError(
+            f"the configuration ends at {end_s:g} s, so that nobody can say what would be true at "
+            f"{wanted_s:g} s; choose an earlier end, or change the configuration's",
+            "beyond_end",
+        )
+    if wanted_s is not None:
+        return wanted_s
+    return scenario.begin_s + _DEFAULT_LENGTH_S if end_s is None else end_s
+
+
+def _why_nothing(network: BuiltRun, options: BuildOptions) -> str:
+    """Why no signal had anything to decide, and what would help."""
+    greens = [
+        phase.duration_s
+        for signal in network.choice.decided
+        for program in signal.programs.values()
+        for phase in program.phases
+        if phase.is_green
+    ]
+    said = "no signal was seen with a green between its minimum and its maximum"
+    if greens and max(greens) <= options.min_green_s:
+        return f"{said}; lower min_green_s below {max(greens):g}, the longest green"
+    return f"{said}; look at more states or at another time"
+
+
+def _plan(scenario: Scenario, options: BuildOptions) -> BuildPlan:
+    return BuildPlan(
+        scenario_id=scenario.scenario_id,
+        greenfork=program_version(),
+        sumo=sumo_version(),
+        engine=ENGINE_REVISION,
+        options=_OPTIONS.dump_python(options, mode="json"),
+    )
+
+
+class _Build:
+    """Builds the runs side by side and counts what comes of it."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        options: BuildOptions,
+        runs: Sequence[Run],
+        place: BuildDirectory,
+        end_s: float,
+        on_progress: Callable[[Progress], None],
+        on_compared: Callable[[Comparison], None],
+    ) -> None:
+        self._on_compared = on_compared
+        self._end_s = end_s
+        self._demand = Demand(place.layout.scenario.resolve())
+        self._scenario = scenario
+        self._options = options
+        self._runs = runs
+        self._place = place
+        self._on_progress = on_progress
+        self._events: SimpleQueue[_Event] = SimpleQueue()
+        self._halt = Event()
+
+    def run(self, execution: Execution) -> tuple[BuiltRun, dict[str, Comparison]]:
+        """Builds what is left to build.
+
+        Returns:
+            What the network is like; and by run, what became of comparing it.
+        """
+        progress = self._recovered()
+        self._on_progress(progress)
+        workers = min(execution.workers or os.cpu_count() or 1, len(self._runs))
+        with ExitStack() as stack:
+            lanes: SimpleQueue[_Lane] = SimpleQueue()
+            for _ in range(workers):
+                lanes.put((stack.enter_context(ForkServer()), stack.enter_context(ForkServer())))
+            threads = stack.enter_context(ThreadPoolExecutor(workers, "run"))
+            comparing = stack.enter_context(ThreadPoolExecutor(1, "comparing"))
+            futures = [threads.submit(self._build_run, run, lanes) for run in self._runs]
+            compared = {
+                run.name: comparing.submit(self._compare, run, built)
+                for run, built in zip(self._runs, futures, strict=True)
+            }
+            for future in futures:
+                future.add_done_callback(self._events.put)
+            for comparison in compared.values():
+                comparison.add_done_callback(self._events.put)
+            try:
+                self._follow(progress, len(futures) + len(compared), execution.allow_deviation)
+            finally:
+                self._halt.set()
+                threads.shutdown(cancel_futures=True)
+                comparing.shutdown(cancel_futures=True)
+            return futures[0].result(), {name: each.result() for name, each in compared.items()}
+
+    def _compare(self, run: Run, built: "Future[BuiltRun]") -> Comparison:
+        """Compares a run with the user's own; one with a policy when it is known what that did."""
+        original, actions = self._scenario.original, []
+        assert original is not None, "what is built was loaded from a configuration"  # noqa: S101
+        if not run.policy.is_idle:
+            built.result()
+            entries = self._place.journal(run.name).read()
+            actions = [action for entry in entries for action in entry.actions]
+        sides = Sides(original, self._scenario.files, run.seed, run.scale, actions)
+        last_s = run.slots[-1].to_s + max(self._options.verified_s, _COMPARED_AFTER_S)
+        return compare(sides, min(self._end_s, last_s))
+
+    def _recovered(self) -> Progress:
+        """What an interrupted build has left."""
+        slots = sum(len(run.slots) for run in self._runs)
+        progress = Progress(slots_done=0, slots=slots)
+        for run in self._runs:
+            entries = self._place.journal(run.name).recover()
+            for entry in entries:
+                progress = progress.with_slot(entry.record)
+            skipped = entries[-1].slot + 1 - len(entries) if entries else 0
+            progress = replace(progress, slots_done=progress.slots_done + skipped)
+        return replace(progress, resumed=progress.states)
+
+    def _build_run(self, run: Run, lanes: "SimpleQueue[_Lane]") -> BuiltRun:
+        lane = lanes.get()
+        try:
+            builder = RunBuilder(
+                self._scenario,
+                run,
+                self._options,
+                self._place,
+                self._demand,
+                self._events.put,
+                self._halt,
+            )
+            return builder.build(*lane)
+        finally:
+            lanes.put(lane)
+
+    def _follow(self, progress: Progress, running: int, allow_deviation: bool) -> None:
+        """Reports what the runs do until all have ended; raises what the first to fail raises."""
+        progress = replace(progress, runs=len(self._runs))
+        while running:
+            event = self._events.get()
+            if isinstance(event, Future):
+                running -= 1
+                result = event.result()
+                if isinstance(result, Comparison):
+                    self._on_compared(result)
+                    if not allow_deviation:
+                        result.check()
+                    progress = replace(progress, compared=progress.compared + 1)
+                    self._on_progress(progress)
+            else:
+                progress = progress.with_slot(event)
+                self._on_progress(progress)
+
+
+_Lane = tuple[ForkServer, ForkServer]
+"""What one run at a time is built with: for its live simulation, and for those compared with it."""
+_Event = StateRecord | Future[BuiltRun] | Future[Comparison] | None
+"""A slot that is done, with or without a state; or a run, or its comparison, that has ended."""

@@ -1,0 +1,270 @@
+"""The owner's side of the simulation processes: starting, asking and ending holders.
+
+The other side is :mod:`sim_workers.engine.fork_server`.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
+from pathlib import Path
+from typing import IO, Self, TypeVar
+
+from shared.errors import HolderLost, RolloutRejected
+from sim_workers.engine.messages import (
+    Cancel,
+    Failed,
+    Open,
+    Ready,
+    Reply,
+    Request,
+    Save,
+    Spawn,
+    Spawned,
+    decode_reply,
+)
+from sim_workers.sandbox.confinement import environment, python_command
+
+__all__ = ["ForkServer", "SimulationHandle"]
+
+_FORK_SERVER = ("-m", "sim_workers.sandbox.confinement", "sim_workers.engine.fork_server")
+_START_LIMIT_S = 60.0
+_LOG_TAIL_BYTES = 2_000
+_FAULT = re.compile(r"Fatal Python error: (.*)")
+_SIGNALS = {
+    "Segmentation fault": "SIGSEGV (signal 11, a fault in SUMO itself)",
+    "Aborted": "SIGABRT (signal 6)",
+    "Bus error": "SIGBUS (signal 7)",
+    "Floating-point exception": "SIGFPE (signal 8)",
+    "Illegal instruction": "SIGILL (signal 4)",
+}
+_Reply = TypeVar("_Reply", bound=Reply)
+
+
+class ForkServer:
+    """Makes holders by forking a process that has everything imported. Use as a context.
+
+    Args:
+        max_memory_bytes: Memory of each simulation process of its own; one that needs more ends
+            with ``out_of_memory``. None: only rollouts are bounded, by what they begin from.
+    """
+
+    def __init__(self, max_memory_bytes: int | None = None) -> None:
+        self._limits = () if max_memory_bytes is None else (str(max_memory_bytes),)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Starts it before it is needed: in a process that is about to give up programs."""
+        self._running()
+
+    def open(self, request: Open, limit_s: float = _START_LIMIT_S) -> "SimulationHandle":
+        """Starts a holder and its simulation.
+
+        Raises:
+            RolloutRejected: SUMO refuses the scenario or the state.
+            HolderLost: The process died or did not answer in ``limit_s`` seconds.
+        """
+        holder = self._fork_holder()
+        try:
+            holder.call(request, Ready, limit_s)
+        except RolloutRejected as exc:
+            words = f"{exc.message}{holder.last_words()}"
+            holder.kill()
+            raise RolloutRejected(words) from exc
+        except BaseException:
+            holder.kill()
+            raise
+        return holder
+
+    def close(self) -> None:
+        """Ends the fork server and every holder that is left."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._control = None
+
+    def _fork_holder(self) -> "SimulationHandle":
+        ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the holder
+        control = self._running()
+        try:
+            socket.send_fds(control, [b"h"], [theirs.fileno(), log.fileno()])
+            pid = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "big")
+        except OSError:
+            pid = 0
+        finally:
+            theirs.close()
+        if pid == 0:
+            ours.close()
+            log.close()
+            self.close()
+            raise HolderLost("the fork server died")
+        return SimulationHandle(pid, Connection(ours.detach()), log)
+
+    def _running(self) -> socket.socket:
+        """The control socket of a living fork server, which is started if there is none."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        if self._control is None:
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(
+                    python_command(*_FORK_SERVER, str(theirs.fileno()), *self._limits),
+                    env=environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        return self._control
+
+
+class SimulationHandle:
+    """One simulation process. Use as a context, or close it.
+
+    One thread asks and waits; another one may :meth:`cancel` meanwhile.
+    """
+
+    def __init__(self, pid: int, connection: Connection, log: IO[bytes]) -> None:
+        self.pid = pid
+        self._connection = connection
+        self._log = log
+        self._sending = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def call(self, request: Request, reply: type[_Reply], limit_s: float) -> _Reply:
+        """Asks and waits for the answer, which is of the given type.
+
+        Raises:
+            HolderLost: The process died, or did not answer in ``limit_s`` seconds.
+            GreenforkError: It answered that it cannot; the class is that of the error's code.
+        """
+        self.send(request)
+        return self.receive(reply, limit_s)
+
+    def send(self, request: Request) -> None:
+        """Asks; :meth:`receive` fetches the answer.
+
+        A file that is to be saved is made here and handed over: the process can make none.
+
+        Raises:
+            HolderLost: The process has died.
+            OSError: The file cannot be made.
+        """
+        with _file_for(request) as target:
+            try:
+                with self._sending:
+                    self._connection.send_bytes(request.model_dump_json().encode())
+                    if target is not None:
+                        send_handle(self._connection, target.fileno(), self.pid)
+            except OSError as exc:
+                raise HolderLost(f"the simulation process died{self.last_words()}") from exc
+
+    def cancel(self, ticket: int) -> None:
+        """Ends the rollout of that ticket, if it is under way. Whoever waits for it is told."""
+        with contextlib.suppress(HolderLost):
+            self.send(Cancel(ticket=ticket))
+
+    def receive(self, reply: type[_Reply], limit_s: float) -> _Reply:
+        """Waits for the answer to what was sent; raises as :meth:`call` does."""
+        try:
+            if not self._connection.poll(limit_s):
+                self.kill()
+                raise HolderLost(f"the simulation process did not answer in {limit_s:g} s")
+            answer = decode_reply(self._connection.recv_bytes())
+        except (EOFError, OSError) as exc:
+            raise HolderLost(f"the simulation process died{self.last_words()}") from exc
+        if isinstance(answer, Failed):
+            raise answer.error.to_error()
+        if not isinstance(answer, reply):
+            raise HolderLost(f"the simulation process answered {answer.verb} out of turn")
+        return answer
+
+    def spawn(self, limit_s: float) -> "SimulationHandle":
+        """Another holder of the same simulation, at the moment where this one is.
+
+        Raises:
+            HolderLost: The process died or did not answer in ``limit_s`` seconds.
+        """
+        ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the holder
+        try:
+            with theirs:
+                self.send(Spawn())
+                for descriptor in (theirs.fileno(), log.fileno()):
+                    send_handle(self._connection, descriptor, self.pid)
+                pid = self.receive(Spawned, limit_s).pid
+        except BaseException as exc:
+            ours.close()
+            log.close()
+            if isinstance(exc, OSError):
+                words = f"the simulation process died{self.last_words()}"
+                raise HolderLost(words) from exc
+            raise
+        return SimulationHandle(pid, Connection(ours.detach()), log)
+
+    def own_memory_mb(self) -> float:
+        """Memory that is this process's alone (private pages), MB; 0 if it has died."""
+        try:
+            lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            return 0.0
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+    def close(self) -> None:
+        """Lets the process go: it exits when its connection closes. Harmless when repeated."""
+        self._connection.close()
+        self._log.close()
+
+    def kill(self) -> None:
+        """Ends the process at once, a rollout under way included."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.close()
+
+    def last_words(self) -> str:
+        """The end of what SUMO printed, for the error message."""
+        said = self.said(_LOG_TAIL_BYTES)
+        fault = _FAULT.search(said)
+        words = (said[: fault.start()] if fault else said).strip()
+        if fault is None:
+            return f": {words}" if words else ""
+        last = f"; its last words: {words.splitlines()[-1]}" if words else ""
+        return f": SUMO was ended by {_SIGNALS.get(fault[1], fault[1])}{last}"
+
+    def said(self, max_bytes: int) -> str:
+        """The end of what SUMO printed, so many bytes at most."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - max_bytes))
+        return self._log.read().decode(errors="replace").strip()
+
+
+@contextlib.contextmanager
+def _file_for(request: Request) -> Iterator[IO[bytes] | None]:
+    """The file that goes with a request, made anew; None if none does."""
+    if isinstance(request, Save):
+        with Path(request.path).open("wb") as file:
+            yield file
+    else:
+        yield None

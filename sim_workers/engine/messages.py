@@ -1,0 +1,274 @@
+"""What an actor or the builder says to a simulation process, and what that answers.
+
+Messages travel as JSON over a :class:`multiprocessing.connection.Connection`, which prefixes each
+with its length. JSON keeps floats to the last bit.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from shared.dataset import Action
+from shared.decisions import Decision
+from shared.errors import ErrorInfo
+from shared.language.prompts import LaneCounts
+from shared.model import WireModel
+from shared.rewards import FollowUp, Metrics
+from shared.signals import Signal, SignalState
+from sim_workers.engine.policies import PolicySpec
+
+__all__ = [
+    "Advance",
+    "Cancel",
+    "Describe",
+    "Described",
+    "Failed",
+    "Look",
+    "Observe",
+    "Observed",
+    "Open",
+    "Ready",
+    "Replay",
+    "Reply",
+    "Request",
+    "RolledOut",
+    "Rollout",
+    "Save",
+    "Seen",
+    "SignalDecision",
+    "Spawn",
+    "Spawned",
+    "Watch",
+    "Watched",
+    "decode_reply",
+    "decode_request",
+]
+
+
+class Replay(WireModel):
+    """Step a simulation itself to a moment, repeating what was decided in the run it belongs to."""
+
+    verb: Literal["replay"] = "replay"
+    to_s: float
+    actions: tuple[Action, ...] = ()
+    """In order; those before the simulation's start are passed over."""
+
+
+class Open(WireModel):
+    """Start SUMO: at its scenario's begin, or from a state file; and perhaps replay from there."""
+
+    verb: Literal["open"] = "open"
+    config: str
+    """Path of the scenario's configuration."""
+    seed: int
+    scale: float = 1.0
+    """SUMO's ``--scale``: all demand, times this."""
+    state_file: str | None = None
+    replay: Replay | None = None
+    arguments: tuple[str, ...] = ()
+    """Further arguments of SUMO."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables that the configuration names."""
+    reads: tuple[str, ...] = ()
+    """Folders that it may read beside its configuration's."""
+    folder: str | None = None
+    """Where it runs; None: where the fork server was started."""
+    is_scattered: bool = False
+    """Load the network with its memory in another order than usual; see
+    :mod:`sim_workers.verification.fidelity`."""
+    with_warnings: bool = False
+    """Let SUMO print its warnings; see
+    :meth:`sim_workers.engine.fork_client.SimulationHandle.last_words`."""
+
+
+class Describe(WireModel):
+    """Tell what the network's traffic lights are."""
+
+    verb: Literal["describe"] = "describe"
+    min_green_s: float
+    max_green_s: float
+
+
+class Advance(WireModel):
+    """Step the simulation itself. Only for live simulations: a restored one is never stepped."""
+
+    verb: Literal["advance"] = "advance"
+    to_s: float
+    policy: PolicySpec = PolicySpec()
+    """Who runs the signals meanwhile; what it does at ``to_s`` it does in the next advance."""
+
+
+class Observe(WireModel):
+    """Tell what every traffic light is doing, and the vehicles at some of them."""
+
+    verb: Literal["observe"] = "observe"
+    tls_ids: tuple[str, ...]
+
+
+class Watch(WireModel):
+    """Step a simulation itself, repeating actions, and tell a digest of every second."""
+
+    verb: Literal["watch"] = "watch"
+    to_s: float
+    actions: tuple[Action, ...] = ()
+    """In order; those before the simulation's present are passed over."""
+
+
+class Watched(WireModel):
+    """What was seen meanwhile."""
+
+    verb: Literal["watched"] = "watched"
+    digests: tuple[str, ...]
+    """Of each second; see :func:`sim_workers.engine.readings.moment_digest`."""
+
+
+class Look(WireModel):
+    """Tell of everything that moves where it is now."""
+
+    verb: Literal["look"] = "look"
+    in_full: bool = False
+    """Tell of each thing, not only the digest."""
+
+
+class Seen(WireModel):
+    """Where everything is, in all digits."""
+
+    verb: Literal["seen"] = "seen"
+    things: dict[str, str] = Field(default_factory=dict)
+    """Where that was asked for, by name: where ``vehicle a`` or ``person b`` is, or what
+    ``signal c`` shows."""
+    digest: str
+
+
+class Save(WireModel):
+    """Write the state to a file, whose descriptor follows: the holder itself can open none."""
+
+    verb: Literal["save"] = "save"
+    path: str
+
+
+class SignalDecision(WireModel):
+    """A decision at one signal, and what the signal was doing at the moment of the state.
+
+    A restored simulation does not know how long the current phase has been shown, so that comes
+    from the state's record.
+    """
+
+    tls_id: str
+    decision: Decision
+    elapsed_s: float
+    min_green_s: float
+    max_green_s: float
+
+
+class Rollout(WireModel):
+    """Fork; in the child carry out the decisions, step the horizon, report."""
+
+    verb: Literal["rollout"] = "rollout"
+    signal_decisions: tuple[SignalDecision, ...]
+    """Empty: every signal is left alone."""
+    observe: tuple[str, ...]
+    """The signals whose lanes are sampled."""
+    horizon_s: int
+    follow_up: FollowUp = "program"
+    """Who runs the decided signals afterwards."""
+    limit_s: float
+    """Wall-clock seconds after which the child is killed."""
+    in_place: bool = False
+    """Without a fork, in the holder itself, which is spent afterwards."""
+    is_last: bool = False
+    """Tells that no further rollout will follow, so that no child need be kept ready for it."""
+    trace_s: int | None = None
+    """Also digest the vehicles' ways over so many seconds, at least the horizon."""
+    ticket: int = 0
+    """By which :class:`Cancel` names it."""
+    request_id: str = ""
+    """The request that asked first, for the log."""
+
+
+class Cancel(WireModel):
+    """End a rollout, if it is the one that runs. There is no reply to this; the rollout's says so.
+
+    The only thing that may be said to a holder while it works.
+    """
+
+    verb: Literal["cancel"] = "cancel"
+    ticket: int
+
+
+class Spawn(WireModel):
+    """Become two holders of the same simulation.
+
+    The other one's socket and log follow, as descriptors.
+    """
+
+    verb: Literal["spawn"] = "spawn"
+
+
+class Spawned(WireModel):
+    """The other holder runs."""
+
+    verb: Literal["spawned"] = "spawned"
+    pid: int
+
+
+class Ready(WireModel):
+    """Done; the simulation is at ``time_s``."""
+
+    verb: Literal["ready"] = "ready"
+    time_s: float
+    actions: tuple[Action, ...] = ()
+    """What the behaviour policy did during an advance."""
+
+
+class Described(WireModel):
+    """The network's traffic lights."""
+
+    verb: Literal["described"] = "described"
+    signals: dict[str, Signal]
+
+
+class Observed(WireModel):
+    """What the traffic lights are doing now."""
+
+    verb: Literal["observed"] = "observed"
+    time_s: float
+    signals: dict[str, SignalState]
+    counts: dict[str, dict[int, LaneCounts]]
+    """By signal and green phase, for the signals asked for."""
+
+
+class RolledOut(WireModel):
+    """What a rollout showed."""
+
+    verb: Literal["rolled_out"] = "rolled_out"
+    metrics: Metrics
+    trace: str | None = None
+    """SHA-256 over the vehicles' ways; see
+    :func:`sim_workers.engine.simulation.Simulation.roll_out`."""
+
+
+class Failed(WireModel):
+    """The request could not be carried out; the process lives on unless opening failed."""
+
+    verb: Literal["failed"] = "failed"
+    error: ErrorInfo
+
+
+Request = (
+    Open | Describe | Advance | Replay | Observe | Watch | Look | Save | Rollout | Cancel | Spawn
+)
+Reply = Ready | Spawned | Described | Observed | Watched | Seen | RolledOut | Failed
+
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
+_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])
+
+
+def decode_request(data: bytes) -> Request:
+    """The request in a message."""
+    return _REQUEST.validate_json(data)
+
+
+def decode_reply(data: bytes) -> Reply:
+    """The reply in a message."""
+    return _REPLY.validate_json(data)

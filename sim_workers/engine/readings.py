@@ -1,0 +1,235 @@
+"""What is read of the simulation in this process: signals, lanes, vehicles.
+
+Beside :mod:`sim_workers.engine.simulation` the only module that imports libsumo. Nothing here moves
+a vehicle or changes a light.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from math import fsum
+
+import libsumo
+
+from shared.signals import Phase, Program, Signal, SignalState
+from sim_workers.engine.metrics import HALTING_SPEED_MPS, Sample
+
+__all__ = [
+    "ObservedLanes",
+    "WayTrace",
+    "describe_signal",
+    "incoming_lanes",
+    "moment",
+    "moment_digest",
+    "pressures",
+    "programs_of",
+    "signal_state",
+]
+
+_PROGRAM_KINDS = {0: "static", 3: "actuated", 4: "nema", 5: "delay_based"}
+_RAIL = (1, 2)
+"""SUMO's types of rail signals and rail crossings, which it lists among traffic lights."""
+_TRACE_EVERY_S = 5
+
+
+def describe_signal(tls_id: str, min_green_s: float, max_green_s: float) -> Signal:
+    """Everything about a traffic light that does not change."""
+    return Signal(
+        tls_id=tls_id,
+        incoming_lanes=incoming_lanes(tls_id),
+        outgoing_lanes=_outgoing_lanes(tls_id),
+        programs=programs_of(tls_id),
+        min_green_s=min_green_s,
+        max_green_s=max_green_s,
+    )
+
+
+def programs_of(tls_id: str) -> dict[str, Program]:
+    """The programs of a traffic light, by id."""
+    links = libsumo.trafficlight.getControlledLinks(tls_id)
+    return {
+        logic.programID: Program(
+            program_id=logic.programID,
+            kind=_PROGRAM_KINDS.get(logic.type, f"type {logic.type}"),
+            phases=tuple(
+                Phase(
+                    duration_s=phase.duration,
+                    state=phase.state,
+                    green_lanes=_green_lanes(phase.state, links, 0),
+                    exit_lanes=_green_lanes(phase.state, links, 1),
+                    next_phases=tuple(phase.next),
+                )
+                for phase in logic.phases
+            ),
+        )
+        for logic in libsumo.trafficlight.getAllProgramLogics(tls_id)
+    }
+
+
+def traffic_lights() -> list[str]:
+    """The ids of the traffic lights, sorted; rail signals and level crossings are none."""
+    light = libsumo.trafficlight
+    return [
+        tls_id
+        for tls_id in sorted(light.getIDList())
+        if all(logic.type not in _RAIL for logic in light.getAllProgramLogics(tls_id))
+    ]
+
+
+def signal_state(tls_id: str) -> SignalState:
+    """What a traffic light is doing; its elapsed time is wrong in a restored simulation."""
+    return SignalState(
+        program_id=libsumo.trafficlight.getProgram(tls_id),
+        phase=libsumo.trafficlight.getPhase(tls_id),
+        elapsed_s=libsumo.trafficlight.getSpentDuration(tls_id),
+    )
+
+
+def incoming_lanes(tls_id: str) -> tuple[str, ...]:
+    """The distinct lanes of ``trafficlight.getControlledLanes``, in link order."""
+    return tuple(dict.fromkeys(libsumo.trafficlight.getControlledLanes(tls_id)))
+
+
+def pressures(program: Program) -> dict[int, int]:
+    """By green phase, vehicles on its lanes minus vehicles on the lanes that it leads to."""
+    count = libsumo.lane.getLastStepVehicleNumber
+    return {
+        index: sum(map(count, program.phases[index].green_lanes))
+        - sum(map(count, program.phases[index].exit_lanes))
+        for index in program.greens()
+    }
+
+
+class ObservedLanes:
+    """The lanes of some traffic lights, each lane once, in the order of the signals and links.
+
+    Sums of floats are rounded once, from the exact sum, so that they are equal to the last bit in
+    any order and under any version of Python (``sum`` compensates from 3.12 on).
+    """
+
+    def __init__(self, tls_ids: tuple[str, ...]) -> None:
+        self._incoming = tuple(dict.fromkeys(i for tls in tls_ids for i in incoming_lanes(tls)))
+        self._outgoing = tuple(dict.fromkeys(o for tls in tls_ids for o in _outgoing_lanes(tls)))
+
+    def vehicles(self) -> list[str]:
+        """Ids of the vehicles on the incoming lanes."""
+        return [v for lane in self._incoming for v in libsumo.lane.getLastStepVehicleIDs(lane)]
+
+    def sample(self) -> Sample:
+        """One second of a rollout."""
+        lane, ids = libsumo.lane, libsumo.vehicle.getIDList()
+        speeds_mps = dict(zip(ids, map(libsumo.vehicle.getSpeed, ids), strict=True))
+        vehicles = self.vehicles()
+        return Sample(
+            vehicles=frozenset(vehicles),
+            queue_veh=sum(map(lane.getLastStepHaltingNumber, self._incoming)),
+            wait_s=fsum(map(lane.getWaitingTime, self._incoming)),
+            speed_sum_mps=fsum(map(speeds_mps.__getitem__, vehicles)),
+            outgoing_veh=sum(map(lane.getLastStepVehicleNumber, self._outgoing)),
+            network_queue_veh=_network_queue(speeds_mps),
+        )
+
+
+def moment() -> dict[str, str]:
+    """Where everything is just now, in all digits, and what every signal shows, by name."""
+    vehicle, person, light = libsumo.vehicle, libsumo.person, libsumo.trafficlight
+    rows = {
+        f"vehicle {v}": repr(
+            (vehicle.getLaneID(v), vehicle.getLanePosition(v), vehicle.getSpeed(v))
+        )
+        for v in sorted(vehicle.getIDList())
+    }
+    rows |= {
+        f"person {p}": repr((person.getRoadID(p), person.getLanePosition(p)))
+        for p in sorted(person.getIDList())
+    }
+    return rows | {
+        f"signal {t}": light.getRedYellowGreenState(t) for t in sorted(light.getIDList())
+    }
+
+
+def moment_digest() -> str:
+    """The same as :func:`moment`, in 16 hex digits: id, lane, position and speed of each vehicle,
+    edge and position of each person, and the state of each signal.
+    """
+    vehicle, person, light = libsumo.vehicle, libsumo.person, libsumo.trafficlight
+    vehicles, persons = sorted(vehicle.getIDList()), sorted(person.getIDList())
+    lights = light.getIDList()
+    seen = (
+        *(vehicles, list(map(vehicle.getLaneID, vehicles))),
+        *(list(map(vehicle.getLanePosition, vehicles)), list(map(vehicle.getSpeed, vehicles))),
+        *(persons, list(map(person.getRoadID, persons))),
+        *(list(map(person.getLanePosition, persons)), lights),
+        list(map(light.getRedYellowGreenState, lights)),
+    )
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+
+class WayTrace:
+    """A digest of everybody's way, to compare two simulations by.
+
+    Takes in who departed and arrived in every second, and every fifth second of each vehicle its
+    lane, position, speed and the time it has waited. Positions and speeds are compared to the last
+    bit, so that a vehicle which moved otherwise for a second in between differs ever after. Sums
+    over its whole way are no help: SUMO restores distance and time loss off by a rounding.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._seconds = 0
+
+    def add(self) -> None:
+        """Takes the next second."""
+        self._seconds += 1
+        simulation = libsumo.simulation
+        self._take(simulation.getDepartedIDList(), simulation.getArrivedIDList())
+        if self._seconds % _TRACE_EVERY_S == 0:
+            self._take(*_ways())
+
+    def hexdigest(self) -> str:
+        """64 hex digits over all seconds so far, and over the present moment."""
+        self._take(*_ways())
+        return self._digest.hexdigest()
+
+    def _take(self, *rows: object) -> None:
+        self._digest.update(repr(rows).encode())
+
+
+def _ways() -> list[tuple[object, ...]]:
+    vehicle, person = libsumo.vehicle, libsumo.person
+    rows: list[tuple[object, ...]] = [
+        (
+            v,
+            vehicle.getLaneID(v),
+            vehicle.getLanePosition(v),
+            vehicle.getSpeed(v),
+            vehicle.getAccumulatedWaitingTime(v),
+        )
+        for v in sorted(vehicle.getIDList())
+    ]
+    rows += [
+        (p, person.getRoadID(p), person.getLanePosition(p), person.getSpeed(p))
+        for p in sorted(person.getIDList())
+    ]
+    return rows
+
+
+def _network_queue(speeds_mps: Mapping[str, float]) -> int:
+    """The sum of ``lane.getLastStepHaltingNumber`` over all lanes.
+
+    Only lanes on which some vehicle stands are asked: most are empty. Whether such a vehicle
+    counts, one that parks does not, is for SUMO to say.
+    """
+    standing = [v for v, speed_mps in speeds_mps.items() if speed_mps < HALTING_SPEED_MPS]
+    lanes = set(map(libsumo.vehicle.getLaneID, standing)) - {""}
+    return sum(map(libsumo.lane.getLastStepHaltingNumber, lanes))
+
+
+def _outgoing_lanes(tls_id: str) -> tuple[str, ...]:
+    links = libsumo.trafficlight.getControlledLinks(tls_id)
+    return tuple(dict.fromkeys(link[1] for group in links for link in group))
+
+
+def _green_lanes(state: str, links: list[list[tuple[str, str, str]]], end: int) -> tuple[str, ...]:
+    """The lanes at one end (0 from, 1 to) of the links that a phase gives green."""
+    green = (group for letter, group in zip(state, links, strict=False) if letter in "Gg")
+    return tuple(dict.fromkeys(link[end] for group in green for link in group))

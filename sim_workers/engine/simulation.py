@@ -1,0 +1,339 @@
+"""SUMO itself, in this process: starting, stepping, deciding, saving.
+
+libsumo holds one simulation a process; :class:`Simulation` is that one. Everything here is single
+threaded, so that a simulation can be forked at any moment. What is read of the simulation is in
+:mod:`sim_workers.engine.readings`.
+"""
+
+import ctypes
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import libsumo
+
+from shared.dataset import Action
+from shared.decisions import Extend
+from shared.errors import RolloutRejected
+from shared.language.prompts import LaneCounts
+from shared.legality import is_decision_point
+from shared.rewards import Metrics
+from shared.signals import Program, Signal, SignalState
+from sim_workers.engine.messages import Open, Rollout, SignalDecision
+from sim_workers.engine.metrics import MetricsRecorder, PassedVehicles
+from sim_workers.engine.policies import PolicySpec, choose
+from sim_workers.engine.readings import (
+    ObservedLanes,
+    WayTrace,
+    describe_signal,
+    moment_digest,
+    pressures,
+    programs_of,
+    signal_state,
+    traffic_lights,
+)
+from sim_workers.engine.signal_control import (
+    Command,
+    GreenLimits,
+    MaxPressure,
+    SignalController,
+    SignalObservation,
+    controller_of,
+)
+from sim_workers.scenarios.scenario import sumo_arguments
+
+__all__ = ["SUMO_ERRORS", "Simulation"]
+
+SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
+"""What SUMO raises when it refuses something."""
+
+_QUIET = (
+    "--no-step-log=true",
+    "--duration-log.disable=true",
+)
+# What a state file needs to continue exactly: the position of every random generator, persons,
+# and all digits. The precision counts decimals, so small numbers need more of them than doubles
+# have significant digits.
+_EXACT_STATES = (
+    "--save-state.rng=true",
+    "--save-state.transportables=true",
+    "--save-state.precision=30",
+)
+
+
+_M_TOP_PAD, _M_MMAP_THRESHOLD = -2, -3
+_SCATTERED = {_M_TOP_PAD: 0, _M_MMAP_THRESHOLD: 1}
+"""Each allocation that finds no room in the heap is a mapping of its own, at falling addresses."""
+_USUAL = {_M_TOP_PAD: 128 * 1024, _M_MMAP_THRESHOLD: 128 * 1024}
+"""So again once the network is loaded: stepping with a mapping for each vehicle takes for ever."""
+
+
+class Simulation:
+    """The simulation of this process."""
+
+    def __init__(self) -> None:
+        self._passed: dict[str, PassedVehicles] = {}
+        self._signals: dict[str, Signal] = {}
+        self._seed = 0
+        self._begin_s = 0.0
+
+    def open(self, request: Open) -> float:
+        """Starts SUMO, at its begin or from a state, and returns its time in seconds.
+
+        Raises:
+            RolloutRejected: SUMO refuses the scenario or the state; its words are in the message.
+        """
+        config, seed, scale = request.config, request.seed, request.scale
+        arguments = ["sumo", *sumo_arguments(config, seed, scale), *request.arguments]
+        arguments += [*_QUIET, *_EXACT_STATES]
+        if not request.with_warnings:
+            arguments.append("--no-warnings=true")
+        if request.state_file is not None:
+            arguments += ["--load-state", request.state_file]
+        if request.is_scattered:
+            _allocate(_SCATTERED)
+        try:
+            libsumo.start(arguments)
+        except SUMO_ERRORS as exc:
+            raise RolloutRejected(f"SUMO does not start: {exc}") from exc
+        if request.is_scattered:
+            _allocate(_USUAL)
+        self._seed, self._begin_s = seed, self.time_s
+        return self.time_s
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time, seconds."""
+        return float(libsumo.simulation.getTime())
+
+    def describe(self, min_green_s: float, max_green_s: float) -> dict[str, Signal]:
+        """Every traffic light of the network, by id."""
+        return {
+            tls_id: describe_signal(tls_id, min_green_s, max_green_s) for tls_id in traffic_lights()
+        }
+
+    def watch(self, signals: Iterable[Signal]) -> None:
+        """From now on counts the vehicles that pass these signals."""
+        self._signals = {signal.tls_id: signal for signal in signals}
+        self._passed = {tls_id: PassedVehicles() for tls_id in self._signals}
+
+    def advance(self, to_s: float, policy: PolicySpec) -> list[Action]:
+        """Steps until ``to_s`` under a behaviour policy and returns what it did.
+
+        The policy decides for the signals that are watched.
+        """
+        actions: list[Action] = []
+        while self.time_s < to_s:
+            if not policy.is_idle and (self.time_s - self._begin_s) % policy.extend_s == 0:
+                actions += self._decide(policy)
+            self._step_to(min(self.time_s + 1, to_s))
+        return actions
+
+    def watch_on(self, to_s: float, actions: Sequence[Action]) -> list[str]:
+        """Replays until ``to_s`` and returns a digest of every second on the way."""
+        digests = []
+        pending = deque(action for action in actions if action.time_s >= self.time_s)
+        while self.time_s < to_s:
+            next_s = min(math.floor(self.time_s) + 1.0, to_s)
+            due = []
+            while pending and pending[0].time_s < next_s:
+                due.append(pending.popleft())
+            self.replay(next_s, due)
+            digests.append(moment_digest())
+        return digests
+
+    def replay(self, to_s: float, actions: Sequence[Action]) -> None:
+        """Steps until ``to_s``, repeating the actions whose time has not passed yet."""
+        for action in actions:
+            if self.time_s <= action.time_s < to_s:
+                self._step_to(action.time_s)
+                libsumo.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
+        self._step_to(to_s)
+
+    def signal_states(self) -> dict[str, SignalState]:
+        """What every traffic light is doing."""
+        return {tls: signal_state(tls) for tls in traffic_lights()}
+
+    def counts(self, tls_id: str) -> dict[int, LaneCounts]:
+        """The vehicles of a watched signal, by green phase."""
+        signal, state = self._signals[tls_id], signal_state(tls_id)
+        program = signal.programs.get(state.program_id)
+        counts: dict[int, LaneCounts] = {}
+        if program is None:  # switched off, which SUMO makes a program of when it happens
+            return counts
+        for index in program.greens():
+            lanes = program.phases[index].green_lanes
+            halting = sum(libsumo.lane.getLastStepHaltingNumber(lane) for lane in lanes)
+            vehicles = sum(libsumo.lane.getLastStepVehicleNumber(lane) for lane in lanes)
+            counts[index] = LaneCounts(
+                queued=halting,
+                approaching=vehicles - halting,
+                passed=self._passed[tls_id].of_phase(index),
+            )
+        return counts
+
+    def save(self, path: Path) -> None:
+        """Writes the state as SUMO does; :mod:`sim_workers.states.state_file` makes it exact."""
+        libsumo.simulation.saveState(str(path))
+
+    def look(self, tls_ids: tuple[str, ...]) -> Metrics:
+        """The metrics of a single second, the present one; moves nothing."""
+        lanes = ObservedLanes(tls_ids)
+        recorder = MetricsRecorder(frozenset(lanes.vehicles()))
+        recorder.add(lanes.sample())
+        return recorder.metrics()
+
+    def roll_out(self, rollout: Rollout) -> tuple[Metrics, str | None]:
+        """Carries the decisions out, steps the horizon and samples after each second.
+
+        Returns:
+            The metrics, and the digest of a :class:`~sim_workers.engine.readings.WayTrace` if one
+            was asked for.
+
+        Raises:
+            TraCIException: The network has no such traffic light.
+        """
+        lanes = ObservedLanes(rollout.observe)
+        recorder = MetricsRecorder(frozenset(lanes.vehicles()))
+        trace = WayTrace() if rollout.trace_s is not None else None
+        is_followed = rollout.follow_up == "max_pressure"
+        controls = [
+            _SignalControl(order, self.time_s, is_followed) for order in rollout.signal_decisions
+        ]
+        start_s = self.time_s
+        for second in range(1, max(rollout.horizon_s, rollout.trace_s or 0) + 1):
+            controls = _step_controlled(start_s + second, controls)
+            if second <= rollout.horizon_s:
+                recorder.add(lanes.sample())
+            if trace is not None:
+                trace.add()
+        return recorder.metrics(), None if trace is None else trace.hexdigest()
+
+    def _step_to(self, to_s: float) -> None:
+        """Steps, second by second where somebody watches."""
+        if not self._passed:
+            if self.time_s < to_s:
+                libsumo.simulationStep(to_s)
+            return
+        while self.time_s < to_s:
+            libsumo.simulationStep(min(self.time_s + 1, to_s))
+            for tls_id, passed in self._passed.items():
+                signal, state = self._signals[tls_id], signal_state(tls_id)
+                program = signal.programs.get(state.program_id)
+                if program is None:
+                    continue
+                phase = program.phases[state.phase]
+                vehicles = {
+                    lane: frozenset(libsumo.lane.getLastStepVehicleIDs(lane))
+                    for lane in signal.incoming_lanes
+                }
+                passed.update(state.phase, phase, vehicles)
+
+    def _decide(self, policy: PolicySpec) -> list[Action]:
+        """Lets the policy decide at every watched signal that can be decided."""
+        actions = []
+        for tls_id, signal in self._signals.items():
+            state, time_s = signal_state(tls_id), self.time_s
+            if not is_decision_point(signal, state):
+                continue
+            program = signal.programs[state.program_id]
+            extend = choose(policy, self._seed, tls_id, time_s, state.phase, pressures(program))
+            if extend is None:
+                continue
+            remaining_s = Extend(extend=extend, extend_s=policy.extend_s).remaining_s(
+                state.elapsed_s, signal.min_green_s, signal.max_green_s
+            )
+            libsumo.trafficlight.setPhaseDuration(tls_id, remaining_s)
+            actions.append(Action(time_s=time_s, tls_id=tls_id, remaining_s=remaining_s))
+        return actions
+
+
+def _allocate(options: Mapping[int, int]) -> None:
+    """Tells glibc how to hand out memory. Elsewhere there is nothing to tell."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in options.items():
+            mallopt(option, value)
+
+
+class _SignalControl:
+    """A signal under a driver: keeps its clock and passes commands on.
+
+    Args:
+        order: The decision.
+        time_s: The moment of the state, seconds.
+        is_followed: Whether max-pressure takes over after the decision.
+    """
+
+    def __init__(self, order: SignalDecision, time_s: float, is_followed: bool) -> None:
+        self._tls_id = order.tls_id
+        self._program_id = libsumo.trafficlight.getProgram(order.tls_id)
+        self._program: Program = programs_of(order.tls_id)[self._program_id]
+        self._limits = GreenLimits(order.min_green_s, order.max_green_s)
+        self._controller: SignalController = controller_of(
+            order.decision, self._program, self._limits
+        )
+        self._is_followed = is_followed
+        self._phase: int = libsumo.trafficlight.getPhase(order.tls_id)
+        self._shown_since_s = time_s - order.elapsed_s
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no further command can come."""
+        return self._controller.is_silent and not self._is_followed
+
+    def before_step(self, time_s: float) -> None:
+        """Tells the signal what is due now."""
+        if self._is_followed and self._controller.is_over(time_s):
+            self._controller, self._is_followed = MaxPressure(self._program, self._limits), False
+        observation = SignalObservation(
+            time_s=time_s,
+            phase=self._phase,
+            elapsed_s=time_s - self._shown_since_s,
+            switch_s=libsumo.trafficlight.getNextSwitch(self._tls_id),
+            pressures=lambda: pressures(self._program),
+        )
+        command = self._controller.command(observation)
+        if command is not None:
+            self._obey(command, time_s)
+
+    def after_step(self, before_s: float) -> None:
+        """Notes whether the step that began at ``before_s`` began with another phase.
+
+        Raises:
+            RolloutRejected: ``program_switched``: phases have other meanings now.
+        """
+        if libsumo.trafficlight.getProgram(self._tls_id) != self._program_id:
+            raise RolloutRejected(
+                f"signal {self._tls_id} changed from program {self._program_id!r} to another "
+                "before the decision was carried out",
+                "program_switched",
+            )
+        phase = libsumo.trafficlight.getPhase(self._tls_id)
+        if phase != self._phase:
+            self._phase, self._shown_since_s = phase, before_s
+
+    def _obey(self, command: Command, time_s: float) -> None:
+        if command.phase is not None:
+            libsumo.trafficlight.setPhase(self._tls_id, command.phase)
+            self._phase, self._shown_since_s = command.phase, time_s
+        libsumo.trafficlight.setPhaseDuration(self._tls_id, command.remaining_s)
+
+
+def _step_controlled(to_s: float, controls: list[_SignalControl]) -> list[_SignalControl]:
+    """Steps until ``to_s`` and returns the controls that may still have something to say."""
+    while controls:
+        before_s = float(libsumo.simulation.getTime())
+        if before_s >= to_s:
+            return controls
+        for control in controls:
+            control.before_step(before_s)
+        controls = [control for control in controls if not control.is_silent]
+        if not controls:
+            break
+        libsumo.simulationStep()
+        for control in controls:
+            control.after_step(before_s)
+    libsumo.simulationStep(to_s)
+    return controls

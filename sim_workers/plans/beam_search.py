@@ -1,0 +1,128 @@
+"""Beam search for plans: sequences of *yes* and *no* at successive decision points.
+
+Owns the search and what it makes of a row; what a plan is worth is asked of a scorer, be it the
+pool or a reward service. Every prefix of a plan is a plan, so that beams are compared by rewards of
+whole rollouts, never by estimates.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from shared.candidates import PlanRow, ScoredDecision
+from shared.dataset import Row
+from shared.decisions import MAX_PLAN_STEPS, Plan, PlanStep
+from shared.errors import (
+    ConfigError,
+    ErrorInfo,
+    InputError,
+    InvalidDecision,
+    RequestError,
+    RolloutError,
+)
+from shared.language.prompts import plan_prompt
+from shared.rewards import RewardSpec
+
+__all__ = ["FailedRow", "PlanScorer", "SearchOptions", "search_plans", "search_row"]
+
+PlanScorer = Callable[[Row, Sequence[Plan]], Awaitable[Sequence[float]]]
+"""Gives the reward of each plan at a decision point, in order, or raises where one has none."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How wide and how far is searched.
+
+    Raises:
+        ConfigError: A plan of that depth would outlast the rollout that judges it.
+    """
+
+    reward: RewardSpec
+    beam: int = 5
+    """Plans that are kept at each depth, and candidates a row."""
+    depth: int = 3
+    """Decisions of a plan."""
+    extend_s: int = 5
+    """Seconds between decision points, and of a *yes*."""
+
+    def __post_init__(self) -> None:
+        if self.beam < 2 or not 1 <= self.depth <= MAX_PLAN_STEPS:
+            raise ConfigError(
+                f"beam must be 2 or more, depth from 1 to {MAX_PLAN_STEPS}; "
+                f"they are {self.beam} and {self.depth}"
+            )
+        if self.depth * self.extend_s > self.reward.horizon_s:
+            raise ConfigError(
+                f"{self.depth} decisions, {self.extend_s} s apart, outlast the horizon of "
+                f"{self.reward.horizon_s} s that they are judged over"
+            )
+
+
+@dataclass(frozen=True)
+class FailedRow:
+    """A row without candidates, and why."""
+
+    state_id: str
+    tls_id: str
+    error: ErrorInfo
+
+
+async def search_row(row: Row, options: SearchOptions, score: PlanScorer) -> PlanRow | FailedRow:
+    """The best plans of one decision point. Where one plan fails, the row does.
+
+    What is wrong with the scorer itself, such as a service that does not answer, is raised.
+
+    Args:
+        row: The decision point.
+        options: How wide and how far.
+        score: What plans are worth.
+    """
+    try:
+        prompt = plan_prompt(row.prompt, options.extend_s, options.depth)
+        found = await search_plans(lambda plans: score(row, plans), options)
+    except (InputError, InvalidDecision, RequestError, RolloutError) as exc:
+        return FailedRow(row.state_id, row.tls_id, ErrorInfo.of(exc))
+    point = row.model_dump(exclude={"prompt", "decision_kind", "outcomes"})
+    return PlanRow(
+        **point,
+        prompt=prompt,
+        decision_kind="plan",
+        id_list=tuple(_words(plan) for plan, _ in found),
+        score_list=tuple(reward for _, reward in found),
+        candidates=tuple(ScoredDecision(decision=plan, reward=reward) for plan, reward in found),
+        reward=options.reward,
+    )
+
+
+async def search_plans(
+    score: Callable[[Sequence[Plan]], Awaitable[Sequence[float]]], options: SearchOptions
+) -> list[tuple[Plan, float]]:
+    """The best plans that a beam finds, with their rewards.
+
+    Args:
+        score: The reward of each of some plans, in order.
+        options: How wide and how far.
+
+    Returns:
+        At most ``beam`` plans of ``depth`` steps, the best first; of equals, *yes* before *no*.
+    """
+    beam: list[tuple[bool, ...]] = [()]
+    ranked: list[tuple[Plan, float]] = []
+    for _ in range(options.depth):
+        longer = [(*prefix, answer) for prefix in sorted(beam, reverse=True) for answer in _ANSWERS]
+        plans = [_plan(answers, options.extend_s) for answers in longer]
+        rewards = await score(plans)
+        order = sorted(range(len(plans)), key=lambda position: -rewards[position])[: options.beam]
+        beam = [longer[position] for position in order]
+        ranked = [(plans[position], rewards[position]) for position in order]
+    return ranked
+
+
+_ANSWERS = (True, False)
+
+
+def _plan(answers: Sequence[bool], extend_s: int) -> Plan:
+    return Plan(steps=tuple(PlanStep(extend=yes) for yes in answers), extend_s=extend_s)
+
+
+def _words(plan: Plan) -> tuple[str, ...]:
+    return tuple("yes" if step.extend else "no" for step in plan.steps)

@@ -1,0 +1,64 @@
+"""What plans are worth, by rollouts on the pool of this machine, without a service."""
+
+import asyncio
+from collections.abc import Sequence
+
+from shared.dataset import Row
+from shared.decisions import Plan
+from shared.legality import check_legality
+from shared.reward_formulas import needs_reference, reward_of
+from shared.rewards import Metrics, RewardSpec
+from sim_workers.pool.pool import RolloutPool
+from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.states.store import StateStore
+
+__all__ = ["PoolPlanScorer"]
+
+
+class PoolPlanScorer:
+    """Scores plans on a pool; the program left alone is rolled out once a decision point.
+
+    Args:
+        pool: Started.
+        store: The states of the rows.
+        reward: What is asked for.
+        timeout_s: Seconds that one rollout may wait and run.
+    """
+
+    def __init__(
+        self, pool: RolloutPool, store: StateStore, reward: RewardSpec, timeout_s: float
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._reward = reward
+        self._timeout_s = timeout_s
+        self._references: dict[tuple[str, str], asyncio.Task[Metrics]] = {}
+        self.rollouts = 0
+        """Started so far."""
+
+    async def score(self, row: Row, plans: Sequence[Plan]) -> list[float]:
+        """The reward of each plan, in order.
+
+        Raises:
+            UnknownState: The dataset has no such state.
+            InvalidDecision: No plan is legal there.
+            RolloutError: A rollout failed.
+        """
+        state = self._store.get(row.state_id)
+        signal = state.signal(row.tls_id)
+        for plan in plans:
+            check_legality(plan, signal, state.record.signals[row.tls_id])
+        reference = await self._reference(row) if needs_reference(self._reward) else None
+        found = await asyncio.gather(*(self._rolled(row, plan) for plan in plans))
+        return [reward_of(self._reward, metrics, reference) for metrics in found]
+
+    async def _reference(self, row: Row) -> Metrics:
+        place = (row.state_id, row.tls_id)
+        if place not in self._references:
+            self._references[place] = asyncio.ensure_future(self._rolled(row, None))
+        return await self._references[place]
+
+    async def _rolled(self, row: Row, plan: Plan | None) -> Metrics:
+        self.rollouts += 1
+        task = RolloutTask.of(row.state_id, row.tls_id, plan, self._reward.horizon_s)
+        return (await self._pool.run(task, self._timeout_s)).metrics

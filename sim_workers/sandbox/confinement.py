@@ -1,0 +1,278 @@
+"""Everything that a process gives up before a stranger's scenario is read in it.
+
+``python -m sim_workers.sandbox.confinement MODULE ARGUMENT…`` confines itself and becomes that
+module, which may then load libsumo; ``… --program RULES COMMAND…`` becomes another program, the
+``sumo`` of a verification; without arguments it says what could be had, which is how :func:`probe`
+knows.
+
+=====================  ==================================================  =======================
+when                   what is given up                                    why then
+=====================  ==================================================  =======================
+a fork server starts   what :mod:`~sim_workers.sandbox.isolation` takes;   before libsumo is loaded
+                       writing, programs, sockets:
+                       :func:`confine_simulation`
+a holder is opened     reading: :func:`read_only`                          which scenario is known
+before anything moves  other processes' memory: :func:`before_stepping`    whoever watches over
+                                                                           simulations may need it
+=====================  ==================================================  =======================
+
+Each holds for whatever is forked, so that a rollout costs one filter more at most. Where the kernel
+lacks something, it goes on with what is there; ``docs/security.md`` says what that means.
+"""
+
+import json
+import os
+import runpy
+import site
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from sim_workers.sandbox import landlock, seccomp
+from sim_workers.sandbox.isolation import isolate, leave_network
+from sim_workers.sandbox.landlock import Rules
+
+__all__ = [
+    "Confinement",
+    "before_stepping",
+    "confine_reader",
+    "confine_simulation",
+    "confined_program",
+    "environment",
+    "libraries",
+    "own_loopback",
+    "probe",
+    "python_command",
+    "read_only",
+    "write_only",
+]
+
+_PROBE_LIMIT_S = 30.0
+_KEPT_VARIABLES = (
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PROJ_DATA",
+    "PROJ_LIB",
+    "PYTHONHOME",
+    "SUMO_HOME",
+)
+_NEEDED_PACKAGES = ("sim_workers", "shared", "libsumo", "pydantic")
+_NOWHERE = Path("/dev/null")
+_SYSTEM = (
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/zero",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/proc",
+    "/sys/devices/system/cpu",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/local/lib64",
+    "/usr/share/locale",
+    "/usr/share/proj",
+    "/usr/share/zoneinfo",
+)
+"""Libraries, and what C libraries look up. ``/etc`` and home folders are not among it."""
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What a simulation process of this machine and this user has given up."""
+
+    network: bool
+    """It is in a network namespace of its own, without any interface."""
+    limits: bool
+    """It cannot write files without end, dump its memory, or gain rights."""
+    capabilities: bool
+    """It has none, whoever its user is."""
+    landlock: int
+    """Version of Landlock, which keeps it to its files; 0: it may open what its user may."""
+    seccomp: bool
+    """It cannot execute programs or make sockets."""
+
+
+def environment() -> dict[str, str]:
+    """The variables of a process that runs SUMO or reads a stranger's files: these and no others.
+
+    Nothing secret is among them, and nothing that moves the heap (``MALLOC_…``,
+    ``GLIBC_TUNABLES``, ``LD_PRELOAD``): SUMO's results can depend on the order of addresses.
+    """
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    roots = os.pathsep.join(dict.fromkeys(_import_roots()))
+    return kept | ({"PYTHONPATH": roots} if roots else {}) | {"LIBSUMO_AS_TRACI": "quiet"}
+
+
+def python_command(*arguments: str) -> list[str]:
+    """Python with arguments, which does not import from the folder where it is started."""
+    return [sys.executable, "-P", *arguments]
+
+
+def confine_simulation() -> bool:
+    """Gives up writing, programs, sockets and processes outside; what is open stays open.
+
+    States are saved through ``memfd`` files. Returns whether seccomp is there.
+    """
+    seccomp.prepare(seccomp.DENIED_TO_STRANGERS)
+    landlock.restrict(Rules(write=(_NOWHERE,), execute=(), own_domain=True))
+    return seccomp.deny(seccomp.ALWAYS_DENIED)
+
+
+def read_only(paths: Iterable[Path]) -> None:
+    """Gives up reading, apart from these, libraries, SUMO's and PROJ's data, and ``/proc``.
+
+    In ``/proc``, Landlock shows the inside of processes that are confined so as well, and of no
+    others.
+    """
+    landlock.restrict(Rules(read=(*libraries(), *paths)))
+
+
+def before_stepping() -> None:
+    """Gives up looking into other processes, and into their memory."""
+    seccomp.deny(seccomp.DENIED_TO_STRANGERS)
+
+
+def write_only(paths: Iterable[Path]) -> None:
+    """Gives up writing, apart from these, and processes outside.
+
+    For a process that takes foreign files apart, before it starts a fork server, which it would not
+    be allowed to end later: one that is confined is out of reach of those that are confined apart.
+    """
+    landlock.restrict(Rules(write=(_NOWHERE, *paths), own_domain=True))
+
+
+def confine_reader(read: Iterable[Path]) -> bool:
+    """Gives up the rest before such a process reads anything: files, programs, sockets.
+
+    Returns whether seccomp is there.
+    """
+    landlock.restrict(Rules(read=(*libraries(), *read), execute=()))
+    return seccomp.deny(seccomp.ALWAYS_DENIED | seccomp.DENIED_TO_STRANGERS)
+
+
+def own_loopback() -> bool:
+    """Cuts this process, and all that it starts, off from all networks but a 127.0.0.1 of its own.
+
+    Must be called before there is a second thread. Returns whether that could be had; capabilities
+    are given up in any case, and limits taken on.
+    """
+    is_alone = leave_network(keep_loopback=True)
+    isolate(without_network=False)
+    return is_alone
+
+
+def confined_program(
+    command: Sequence[str], read: Iterable[Path], write: Iterable[Path]
+) -> list[str]:
+    """A command that runs another one kept to these files, libraries and SUMO's data.
+
+    For a ``sumo`` that listens on a port: it uses the network that its parent has, and that one
+    calls :func:`own_loopback` before. Give it :func:`environment`, and paths that are absolute.
+    """
+    rules = {"read": [str(p) for p in read], "write": [str(p) for p in write]}
+    launcher = python_command("-m", __name__, "--program", json.dumps(rules))
+    return [*launcher, *command]
+
+
+@cache
+def probe() -> Confinement:
+    """What simulation processes of this machine and this user give up; tried once, in one."""
+    command = python_command("-m", __name__)
+    try:
+        said = subprocess.run(
+            command, env=environment(), capture_output=True, check=True, timeout=_PROBE_LIMIT_S
+        )
+        return Confinement(**json.loads(said.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
+        return Confinement(False, False, False, 0, False)
+
+
+@cache
+def libraries() -> tuple[Path, ...]:
+    """What any process here reads: code of Python, of SUMO and of the system, and their data.
+
+    As it is when this is first called, so that a process may call it for those that it forks.
+    """
+    folders = [*map(Path, _SYSTEM), *_python_folders()]
+    code = [path for path in _imported() if not any(path.is_relative_to(f) for f in folders)]
+    return (*folders, *code, *_data_folders())
+
+
+def _python_folders() -> list[Path]:
+    roots = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    named = [Path(root, name) for root in sorted(roots) for name in ("lib", "lib64")]
+    named += [Path(sys.prefix, "pyvenv.cfg"), Path(sys.executable).resolve()]
+    return [*named, *_site_folders()]
+
+
+def _site_folders() -> list[Path]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return [*(Path(sysconfig.get_path(name)) for name in names), Path(site.getusersitepackages())]
+
+
+def _imported() -> Iterator[Path]:
+    """Packages and modules that were imported from anywhere else: a working tree, for example."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if "." not in name and file:
+            yield Path(file).parent if hasattr(module, "__path__") else Path(file)
+
+
+def _data_folders() -> Iterator[Path]:
+    if home := os.environ.get("SUMO_HOME"):
+        yield Path(home, "data")
+    for name in ("PROJ_DATA", "PROJ_LIB", "LD_LIBRARY_PATH"):
+        yield from map(Path, filter(None, os.environ.get(name, "").split(os.pathsep)))
+
+
+def _import_roots() -> Iterator[str]:
+    """Where packages that are needed lie, apart from where Python looks anyway."""
+    known = {folder.resolve() for folder in _site_folders()}
+    for name in _NEEDED_PACKAGES:
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            root = Path(spec.origin).resolve().parents[1]
+            if root not in known:
+                yield str(root)
+
+
+def _become(command: Sequence[str], rules: dict[str, list[str]]) -> None:
+    """Turns this process into another program."""
+    program = Path(command[0]).resolve()
+    known = (*libraries(), program.parent.parent)
+    read = tuple(map(Path, rules["read"]))
+    write = (_NOWHERE, *map(Path, rules["write"]))
+    isolate(without_network=False)
+    landlock.restrict(Rules(read=(*known, *read, *write), write=write, execute=known))
+    os.execv(command[0], list(command))  # noqa: S606  no shell
+
+
+def _main() -> None:
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--program"]:
+        _become(arguments[2:], json.loads(arguments[1]))
+    given_up = isolate()
+    has_seccomp = confine_simulation()
+    if arguments:
+        del sys.argv[0]
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        return
+    found = Confinement(**asdict(given_up), landlock=landlock.version(), seccomp=has_seccomp)
+    sys.stdout.write(json.dumps(asdict(found)))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,70 @@
+"""Looking into a scenario without building anything."""
+
+import tempfile
+from pathlib import Path
+
+from shared.signals import Signal
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Describe, Described, Open
+from sim_workers.scenarios.scenario import DEFAULT_SEED, Scenario, load_scenario
+from sim_workers.verification.fidelity import Comparison, Sides, compare
+
+__all__ = ["check_scenario", "inspect_scenario", "signals_of"]
+
+_LIMIT_S = 60.0
+_LENGTH_S = 3600.0
+
+
+def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
+    """A scenario as it would be used, and its traffic lights with the default green limits.
+
+    Raises:
+        ScenarioError: The scenario is unusable.
+        RolloutRejected: SUMO refuses it.
+    """
+    scenario = load_scenario(config)
+    return scenario, signals_of(scenario)
+
+
+def check_scenario(
+    config: Path, seed: int | None, end_s: float | None
+) -> tuple[Scenario, int, Comparison]:
+    """A scenario, the seed of its run, and how that compares with the user's own simulation.
+
+    Args:
+        config: The user's configuration.
+        seed: Of the run; None takes the configuration's, or else SUMO's default.
+        end_s: Compared is up to here, seconds; None takes the configuration's end, or else an hour
+            after its begin.
+
+    Raises:
+        ScenarioError: The scenario is unusable.
+        RolloutError: SUMO refuses it, or died.
+    """
+    scenario = load_scenario(config)
+    assert scenario.original is not None, "a configuration was read"  # noqa: S101
+    if seed is None:
+        seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
+    if end_s is None:
+        end_s = scenario.begin_s + _LENGTH_S if scenario.end_s is None else scenario.end_s
+    return scenario, seed, compare(Sides(scenario.original, scenario.files, seed), end_s)
+
+
+def signals_of(scenario: Scenario, fork_server: ForkServer | None = None) -> dict[str, Signal]:
+    """The traffic lights of a scenario, by id, with the default green limits.
+
+    Args:
+        scenario: The scenario.
+        fork_server: One that runs; None starts one.
+
+    Raises:
+        RolloutRejected: SUMO refuses it.
+    """
+    if fork_server is None:
+        with ForkServer() as own:
+            return signals_of(scenario, own)
+    with tempfile.TemporaryDirectory() as folder:
+        request = Open(config=str(scenario.write(Path(folder))), seed=0)
+        with fork_server.open(request) as holder:
+            question = Describe(min_green_s=5, max_green_s=60)
+            return holder.call(question, Described, _LIMIT_S).signals

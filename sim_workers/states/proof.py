@@ -1,0 +1,121 @@
+"""Proving that what restores a state continues exactly as the simulation it was saved from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from shared.dataset import Outcome
+from shared.decisions import Decision
+from shared.language.prompts import LaneCounts
+from shared.legality import is_decision_point, legal_decisions
+from shared.signals import Signal, SignalState
+from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.engine.fork_client import SimulationHandle
+from sim_workers.engine.messages import Observed, RolledOut, Rollout, SignalDecision
+
+__all__ = ["Proof", "ProofPoint", "decision_points"]
+
+_LIMIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class ProofPoint:
+    """A signal in a state, and what can be decided there."""
+
+    signal: Signal
+    state: SignalState
+    counts: dict[int, LaneCounts]
+    """The vehicles of each green phase."""
+    decisions: tuple[Decision, ...]
+    """Every legal one that outcomes are asked for; never empty."""
+
+
+def decision_points(
+    signals: Iterable[Signal], seen: Observed, options: BuildOptions
+) -> list[ProofPoint]:
+    """The signals at which something can be decided just now, in order."""
+    points = []
+    for signal in signals:
+        state = seen.signals[signal.tls_id]
+        if is_decision_point(signal, state):
+            decisions = legal_decisions(options.kind, signal, state, options.extend_s)
+            points.append(ProofPoint(signal, state, seen.counts[signal.tls_id], decisions))
+    return [point for point in points if point.decisions]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the live simulation showed under every legal decision, to be seen again elsewhere.
+
+    Left alone, a state may continue exactly and differ once something is decided, so every decision
+    is compared; and the signals left alone as well, for that is what ``queue_gain`` compares with.
+    """
+
+    shown: tuple[tuple[Rollout, RolledOut], ...]
+
+    @classmethod
+    def of(
+        cls, live: SimulationHandle, points: Sequence[ProofPoint], options: BuildOptions
+    ) -> "Proof":
+        """Rolls the live simulation out, as it is now, under every legal decision.
+
+        Args:
+            live: The simulation, at the moment of the state.
+            points: What can be decided there; at least one.
+            options: The horizon, and how long is compared.
+        """
+        rollouts = _rollouts(points, options)
+        return cls(tuple((each, live.call(each, RolledOut, _LIMIT_S)) for each in rollouts))
+
+    def holds_for(self, restored: SimulationHandle) -> bool:
+        """Whether a restored simulation moves every vehicle as the live one did.
+
+        It is asked for one rollout after the other, until something differs. The last one it does
+        itself, without a fork: nobody needs it afterwards.
+        """
+        *others, (last, last_seen) = self.shown
+        spent = last.model_copy(update={"in_place": True})
+        return all(
+            restored.call(each, RolledOut, _LIMIT_S) == seen
+            for each, seen in [*others, (spent, last_seen)]
+        )
+
+    def outcomes(self, tls_id: str) -> tuple[Outcome, ...]:
+        """The live simulation's own metrics under every legal decision at a signal."""
+        return tuple(
+            Outcome(
+                decision=order.decision,
+                metrics=seen.metrics.model_copy(update={"series": None}),
+            )
+            for rollout, seen in self.shown
+            for order in rollout.signal_decisions
+            if order.tls_id == tls_id
+        )
+
+
+def _rollouts(points: Sequence[ProofPoint], options: BuildOptions) -> list[Rollout]:
+    """The signals left alone, then each decision; without a proof only what is stored."""
+    decided: list[tuple[SignalDecision, ...]] = []
+    if options.with_outcomes or not options.only_replays:
+        decided = [(_signal_decision(point, each),) for point in points for each in point.decisions]
+    alone: list[tuple[SignalDecision, ...]] = [] if options.only_replays else [()]
+    return [
+        Rollout(
+            signal_decisions=signal_decisions,
+            observe=(signal_decisions[0].tls_id if signal_decisions else points[0].signal.tls_id,),
+            horizon_s=options.horizon_s,
+            limit_s=_LIMIT_S,
+            trace_s=None if options.only_replays else options.verified_s,
+            is_last=True,  # a child kept ready would only compete with what runs beside
+        )
+        for signal_decisions in [*alone, *decided]
+    ]
+
+
+def _signal_decision(point: ProofPoint, decision: Decision) -> SignalDecision:
+    return SignalDecision(
+        tls_id=point.signal.tls_id,
+        decision=decision,
+        elapsed_s=point.state.elapsed_s,
+        min_green_s=point.signal.min_green_s,
+        max_green_s=point.signal.max_green_s,
+    )

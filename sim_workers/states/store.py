@@ -1,0 +1,362 @@
+"""The states a service knows: found in dataset folders, checked against their digests.
+
+Reads only. Who writes a dataset is :mod:`sim_workers.datasets.builder`.
+"""
+
+import hashlib
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
+from shared.errors import (
+    DatasetError,
+    ScenarioError,
+    StateFileError,
+    UnknownSignal,
+    UnknownState,
+)
+from shared.signals import Signal
+from shared.wire.states import StateRecord, StateView
+from sim_workers.engine.version import sumo_version
+from sim_workers.scenarios.scenario import check_served, make_scenario_id, read_files
+from sim_workers.states.state_file import check_version
+from sim_workers.states.unread_demand import Demand
+from sim_workers.uploads.foreign_states import refuse_harm
+
+__all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest", "read_states"]
+
+
+_LOOKED_THROUGH: set[str] = set()
+"""Scenarios that do no harm, by id, which is a digest of their files."""
+
+
+@dataclass(frozen=True)
+class StoredState:
+    """A state and where its files lie."""
+
+    record: StateRecord
+    manifest: Manifest
+    layout: DatasetLayout
+    siblings: Mapping[str, StateRecord] = field(default_factory=dict, compare=False, repr=False)
+    """Every state of its dataset, by id."""
+
+    def signal(self, tls_id: str) -> Signal:
+        """The definition of one of its traffic lights.
+
+        Raises:
+            UnknownSignal: The network has no such traffic light.
+        """
+        try:
+            return self.manifest.signals[tls_id]
+        except KeyError:
+            raise UnknownSignal(
+                f"state {self.record.state_id} has no signal {tls_id!r}; "
+                f"it has {', '.join(sorted(self.manifest.signals))}"
+            ) from None
+
+    def is_same_as(self, other: "StoredState") -> bool:
+        """Whether decisions mean the same in both."""
+        return self._meaning() == other._meaning()
+
+    def _meaning(self) -> tuple[object, ...]:
+        record = self.record
+        return (
+            *(record.scenario_id, record.seed, record.scale),
+            *(record.signals, self.manifest.signals),
+        )
+
+    def anchor(self) -> "StoredState | None":
+        """The state from whose file a replay starts; None where it starts at the run's begin.
+
+        Raises:
+            DatasetError: The dataset does not hold it.
+        """
+        state_id = self.record.anchor
+        if state_id is None:
+            return None
+        if state_id not in self.siblings:
+            raise DatasetError(
+                f"{self.layout.index}: state {self.record.state_id} is replayed from {state_id}, "
+                "which is not there",
+                "damaged_dataset",
+            )
+        return StoredState(self.siblings[state_id], self.manifest, self.layout, self.siblings)
+
+    def actions(self, from_s: float | None = None, to_s: float | None = None) -> tuple[Action, ...]:
+        """What its run's policy did, in order.
+
+        Args:
+            from_s: From here on, seconds; None: from the run's begin.
+            to_s: Before here; None: before the state.
+
+        Raises:
+            DatasetError: The run or the file of its actions is not in the dataset.
+            StateFileError: ``digest_mismatch``: the file was changed.
+        """
+        actions = self._run_actions()
+        end_s = self.record.time_s if to_s is None else to_s
+        end = bisect_left(actions, end_s, key=_time_s)
+        first = 0 if from_s is None else bisect_left(actions, from_s, key=_time_s)
+        return actions[first:end]
+
+    def _run_actions(self) -> tuple[Action, ...]:
+        simulation = self.simulation()
+        if simulation.actions is None:
+            return ()
+        return _read_actions(self.layout.root / simulation.actions, simulation.actions_sha256)
+
+    def run_key(self) -> str:
+        """Equal for states that were saved from equal runs, in whichever dataset they are."""
+        record, actions = self.record, self.simulation().actions_sha256
+        return f"{record.scenario_id} {record.seed} {record.scale!r} {actions}"
+
+    def simulation(self) -> SimulationRef:
+        """The run that it was saved from.
+
+        Raises:
+            DatasetError: It is not in the dataset.
+        """
+        for simulation in self.manifest.simulations:
+            if simulation.run == self.record.run:
+                return simulation
+        raise DatasetError(
+            f"{self.layout.manifest} knows no run {self.record.run!r}, which state "
+            f"{self.record.state_id} was saved from",
+            "damaged_dataset",
+        )
+
+    def view(self) -> StateView:
+        """The state as the gateway shows it."""
+        return StateView(
+            **{name: getattr(self.record, name) for name in StateRecord.model_fields},
+            definitions=self.manifest.signals,
+        )
+
+    def read(self) -> bytes:
+        """The state file.
+
+        Raises:
+            StateFileError: It is gone, its content is not what its id says, another version of SUMO
+                wrote it, or it would make SUMO open other files.
+        """
+        path = self.layout.state_file(self.record.state_id)
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            raise StateFileError(f"cannot read {path}: {exc.strerror}") from exc
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        if not self.record.state_id.endswith(f"-{digest}"):
+            raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
+        check_version(content, sumo_version())
+        refuse_harm(content)
+        return content
+
+    def write_restoring(self, folder: Path) -> Path:
+        """Writes what continues its file, and returns the configuration.
+
+        Args:
+            folder: A folder, which is made.
+        """
+        return Demand(self.layout.scenario).write_restoring(folder, self.record.read or {})
+
+    def read_scenario(self) -> dict[str, bytes]:
+        """The files of its scenario, by name.
+
+        Raises:
+            DatasetError: They cannot be read, are not those that the scenario's id stands for, or
+                would make SUMO do what it must not (``harmful_dataset``).
+        """
+        folder = self.layout.scenario
+        try:
+            files = read_files(folder)
+        except OSError as exc:
+            raise DatasetError(f"cannot read the scenario {folder}: {exc.strerror}") from exc
+        found = make_scenario_id(self.manifest.scenario.name, files)
+        if found != self.record.scenario_id:
+            raise DatasetError(
+                f"{folder} was changed: it is {found}, not {self.record.scenario_id}",
+                "digest_mismatch",
+            )
+        if found not in _LOOKED_THROUGH:
+            try:
+                check_served(files)
+            except ScenarioError as exc:
+                raise DatasetError(
+                    f"the scenario in {folder} is not served: {exc.message}", "harmful_dataset"
+                ) from exc
+            _LOOKED_THROUGH.add(found)
+        return files
+
+
+class StateStore:
+    """States by id, out of any number of datasets. May be used by several threads.
+
+    Two datasets may hold the same state, but not with other green limits or in another scenario:
+    a request names a state by its id alone.
+
+    Args:
+        states: What is known from the begin.
+        more: Asked for states that have come since, by :meth:`look_again`.
+
+    Raises:
+        DatasetError: ``conflicting_state``.
+    """
+
+    def __init__(
+        self,
+        states: Iterable[StoredState],
+        more: Callable[[], Iterable[StoredState]] = tuple,
+    ) -> None:
+        self._more = more
+        self._adding = threading.Lock()
+        self._states: dict[str, StoredState] = {}
+        for state in states:
+            known = self._states.setdefault(state.record.state_id, state)
+            if not known.is_same_as(state):
+                raise DatasetError(
+                    f"{known.layout.root} and {state.layout.root} both hold state "
+                    f"{state.record.state_id}, with other signals or scenarios; serve one of them",
+                    "conflicting_state",
+                )
+
+    @classmethod
+    def open(
+        cls, folders: Iterable[Path], more: Callable[[], Iterable[StoredState]] = tuple
+    ) -> "StateStore":
+        """Reads the indices of datasets.
+
+        Args:
+            folders: Datasets, or folders of datasets.
+            more: See the class; asked once right away.
+
+        Raises:
+            DatasetError: A folder holds no dataset, or a damaged one.
+        """
+        roots = [root for folder in folders for root in find_datasets(folder)]
+        store = cls((state for root in roots for state in read_states(root)), more)
+        store.add(more())
+        return store
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __iter__(self) -> Iterator[StoredState]:
+        return iter(self._states.values())
+
+    def get(self, state_id: str) -> StoredState:
+        """The state of that id.
+
+        Raises:
+            UnknownState: None is known.
+        """
+        found = self.find(state_id)
+        if found is None:
+            raise UnknownState(f"no state {state_id!r} is known here")
+        return found
+
+    def find(self, state_id: str) -> StoredState | None:
+        """The state of that id, if it is known; new ones are after :meth:`look_again`."""
+        return self._states.get(state_id)
+
+    def knows(self, state_id: str) -> bool:
+        """Whether there is a state of that id, as far as is known."""
+        return state_id in self._states
+
+    def look_again(self) -> None:
+        """Takes in what has come since; may take a while."""
+        self.add(self._more())
+
+    def add(self, states: Iterable[StoredState]) -> bool:
+        """Takes states in that have come since, and tells whether any was new.
+
+        One whose id is known is passed over, whatever it is: a state does not change while it is
+        served.
+        """
+        with self._adding:
+            new = {
+                state.record.state_id: state
+                for state in states
+                if state.record.state_id not in self._states
+            }
+            if new:
+                self._states = self._states | new  # in one stroke: others may be going through it
+            return bool(new)
+
+
+def _time_s(action: Action) -> float:
+    return action.time_s
+
+
+def find_datasets(folder: Path) -> list[Path]:
+    """The dataset at ``folder``, or those directly below it.
+
+    Raises:
+        DatasetError: There is none.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder")
+    if DatasetLayout(folder).manifest.is_file():
+        return [folder]
+    below = sorted(p for p in folder.iterdir() if DatasetLayout(p).manifest.is_file())
+    if not below:
+        raise DatasetError(f"{folder} holds no dataset: there is no manifest.json")
+    return below
+
+
+def read_manifest(root: Path) -> Manifest:
+    """The manifest of a dataset.
+
+    Raises:
+        DatasetError: It is missing or damaged.
+    """
+    path = DatasetLayout(root).manifest
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as exc:
+        raise DatasetError(f"{path} is not a dataset's manifest: {exc}") from exc
+
+
+def read_states(root: Path) -> list[StoredState]:
+    """The states of one dataset.
+
+    Raises:
+        DatasetError: It is damaged.
+    """
+    layout = DatasetLayout(root)
+    manifest = read_manifest(root)
+    records = {record.state_id: record for record in _read_index(layout.index)}
+    return [StoredState(record, manifest, layout, records) for record in records.values()]
+
+
+def _read_index(path: Path) -> Iterator[StateRecord]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as exc:
+        raise DatasetError(f"cannot read {path}: {exc.strerror}") from exc
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield StateRecord.model_validate_json(line)
+        except ValidationError as exc:
+            raise DatasetError(f"{path}, line {number}: {exc}") from exc
+
+
+@lru_cache(maxsize=64)
+def _read_actions(path: Path, sha256: str | None) -> tuple[Action, ...]:
+    """The actions of a run, in order; kept in memory, for every state of a run asks for them."""
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise DatasetError(f"cannot read {path}: {exc.strerror}") from exc
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
+    try:
+        return tuple(Action.model_validate_json(line) for line in content.splitlines())
+    except ValidationError as exc:
+        raise DatasetError(f"{path}: {exc}", "damaged_dataset") from exc

@@ -1,0 +1,1 @@
+"""What strangers send: unpacked, looked through, and stored."""

@@ -1,0 +1,193 @@
+"""State files that came from elsewhere: looked through before SUMO, or anything else, reads them.
+
+SUMO trusts its state files. What is in one may include other files, and have vehicles that write
+files wherever they are told. Here such a file is refused, and so is what other readers of it, which
+look for patterns, might stumble over. What can be known of one that is harmless is read.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from xml.etree.ElementTree import Element, ParseError
+
+import defusedxml.ElementTree as SafeXml
+
+from shared.errors import ScenarioError, StateFileError
+from shared.signals import SignalState
+from sim_workers.engine.version import sumo_version
+from sim_workers.scenarios.files import is_file_attribute, is_output_parameter
+from sim_workers.scenarios.input_filter import filter_input
+from sim_workers.states.state_file import check_version, normalise_state
+from sim_workers.uploads.archives import gunzip
+
+__all__ = ["ForeignState", "read_foreign_state"]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_DECLARATION = re.compile(rb"<\?xml [^<>]*\?>")
+_UTF8 = re.compile(rb"encoding=[\"'](utf-8|us-ascii)[\"']", re.IGNORECASE)
+_ALONE = (b"<!--", b"<![CDATA[", b"<!DOCTYPE", b"<!ENTITY", b"<?")
+"""What SUMO writes none of, but for what stands before the ``<snapshot>``."""
+_MS = 1000
+_SUSPICIOUS = re.compile(
+    rb"<param|<include|<!|[Ff]ile\s*=|href\s*=|output\s*=|dest\s*=|SWARMLOG|<\w*[dD]etector"
+)
+
+
+@dataclass(frozen=True)
+class ForeignState:
+    """A state file that does no harm, and what it says."""
+
+    content: bytes
+    """Normalised, as :func:`sim_workers.states.state_file.normalise_state` does."""
+    time_s: float
+    """What it says its time is, seconds; SUMO says what it really is."""
+    shown_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """For how long the current phase has been shown, by signal and program, seconds. A simulation
+    that was restored does not know; the file does, to the millisecond."""
+
+    def signal_states(self, seen: Mapping[str, SignalState]) -> dict[str, SignalState]:
+        """What the signals were doing, with how long they had been doing it.
+
+        Args:
+            seen: What a simulation says that was restored from the file.
+
+        Returns:
+            Those whose time is known; one that the file says nothing of is left out, and cannot be
+            decided.
+        """
+        return {
+            tls_id: state.model_copy(update={"elapsed_s": self.shown_s[tls_id, state.program_id]})
+            for tls_id, state in seen.items()
+            if (tls_id, state.program_id) in self.shown_s
+        }
+
+
+def read_foreign_state(given: bytes, max_bytes: int) -> ForeignState:
+    """Looks through a state file, plain or gzipped.
+
+    Args:
+        given: The file.
+        max_bytes: What it may unpack to.
+
+    Raises:
+        StateFileError: It is none, is damaged, would make SUMO read or write files, is of another
+            version (``state_of_other_version``), or is too large (``too_large``).
+    """
+    content = _checked_head(_unpacked(given, max_bytes))
+    refuse_harm(content)
+    found = _Reader().read(content)
+    check_version(content, sumo_version())
+    return replace(found, content=normalise_state(content))
+
+
+def refuse_harm(content: bytes) -> None:
+    """Passes where a state makes SUMO neither read nor write another file.
+
+    SUMO itself writes states without anything that could; what might is looked at closely.
+
+    Raises:
+        StateFileError: It would.
+    """
+    if _SUSPICIOUS.search(content) is None:
+        return
+    try:
+        found = filter_input(content, "the state file")
+    except ScenarioError as exc:
+        raise StateFileError(exc.message) from exc
+    if found.replaced or found.references:
+        raise StateFileError("the state file names another file")
+
+
+def _unpacked(given: bytes, max_bytes: int) -> bytes:
+    if not given.startswith(_GZIP_MAGIC):
+        return given
+    try:
+        return gunzip(given, max_bytes)
+    except ScenarioError as exc:
+        code = exc.code if exc.code == "too_large" else None
+        raise StateFileError(f"the state file: {exc.message}", code) from exc
+
+
+def _checked_head(content: bytes) -> bytes:
+    """Without what stands before the root, where alone SUMO writes comments and the like.
+
+    Done before any pattern is searched for: a pattern that is searched for in text which was made
+    for that takes for ever.
+    """
+    begin = content.find(b"<snapshot")
+    if begin < 0:
+        raise StateFileError("this is not a SUMO state file: it has no <snapshot>")
+    head, body = content[:begin], content[begin:]
+    declared = _DECLARATION.match(head)
+    if declared and b"encoding" in declared[0] and not _UTF8.search(declared[0]):
+        raise StateFileError("the state file is not in UTF-8")
+    for mark in _ALONE:
+        if mark in body or (mark.startswith(b"<!D") and mark in head):
+            raise StateFileError(f"the state file holds {mark.decode()}, which SUMO never writes")
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n\n' + body
+
+
+class _Reader:
+    """Goes through the elements of a state once, keeping none of them."""
+
+    def __init__(self) -> None:
+        self._time_s = 0.0
+        self._shown_s: dict[tuple[str, str], float] = {}
+        self._rng_states = 0
+
+    def read(self, content: bytes) -> ForeignState:
+        """What the file says.
+
+        Raises:
+            StateFileError: It is damaged, or would make SUMO read or write files.
+        """
+        try:
+            events = SafeXml.iterparse(BytesIO(content), events=("start", "end"), forbid_dtd=True)
+            open_elements: list[Element] = []
+            for event, element in events:
+                if event == "start":
+                    self._take(element, len(open_elements))
+                    open_elements.append(element)
+                    continue
+                open_elements.pop()
+                if open_elements:
+                    open_elements[-1].remove(element)
+        except (ParseError, LookupError, ValueError) as exc:
+            raise StateFileError(f"the state file is not XML that can be used: {exc}") from exc
+        return ForeignState(
+            content=content,
+            time_s=self._time_s,
+            shown_s=self._shown_s,
+        )
+
+    def _take(self, element: Element, depth: int) -> None:
+        _refuse_harmful(element)
+        if depth == 0:
+            if element.tag != "snapshot":
+                raise StateFileError("this is not a SUMO state file: its root is no <snapshot>")
+            self._time_s = float(element.get("time", "nan"))
+            if not math.isfinite(self._time_s):
+                raise StateFileError("the state file names no time")
+        elif element.tag == "tlLogic":
+            key = (element.get("id", ""), element.get("programID", ""))
+            shown_s = float(element.get("duration", "nan")) / _MS
+            if math.isfinite(shown_s) and shown_s >= 0:
+                self._shown_s[key] = shown_s
+        elif element.tag == "rngState":
+            self._rng_states += 1
+            if self._rng_states > 1:
+                raise StateFileError("the state file holds two <rngState>")
+
+
+def _refuse_harmful(element: Element) -> None:
+    """Refuses what makes SUMO read or write another file."""
+    for attribute in element.attrib:
+        if is_file_attribute(attribute) or attribute in ("output", "dest"):
+            raise StateFileError(f"the state file names another file: <{element.tag} {attribute}>")
+    key = element.get("key", "")
+    if element.tag == "param" and is_output_parameter(key):
+        raise StateFileError(
+            f"the state file makes a vehicle write files ({key}); save it without that"
+        )

@@ -1,0 +1,155 @@
+"""Uploaded scenarios and states on disk: a dataset without rows for each scenario.
+
+::
+
+    <data directory>/uploads/
+      .incoming/…                   what is being looked at; anything in it may be removed
+      <scenario id>/manifest.json   complete from the moment at which the folder is there
+                    scenario/ states/index.jsonl states/<state id>.xml
+
+Nothing is ever changed in place: a folder or a file appears under its name when it is complete, so
+that whoever reads, and whatever is killed, sees all of it or nothing. Several processes may write.
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
+from shared.signals import Signal
+from shared.wire.states import StateRecord
+from sim_workers.engine.version import program_version, simulator
+from sim_workers.scenarios.scenario import CONFIG_NAME, DEFAULT_SEED, Scenario, sumo_arguments
+
+__all__ = ["place_scenario", "place_state", "run_name", "uploaded_manifest"]
+
+_DEFAULT_END_S = 3600.0
+"""Seconds after its begin, where a scenario names no end."""
+
+
+def run_name(seed: int, scale: float) -> str:
+    """The name of the run that a state is said to come from.
+
+    >>> run_name(7, 1.0), run_name(7, 1.2)
+    ('seed7', 'seed7-scale1.2')
+    """
+    return f"seed{seed}" if scale == 1 else f"seed{seed}-scale{scale!r}"
+
+
+def uploaded_manifest(scenario: Scenario, signals: dict[str, Signal]) -> Manifest:
+    """The manifest of a scenario without states."""
+    seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
+    end_s = scenario.begin_s + _DEFAULT_END_S if scenario.end_s is None else scenario.end_s
+    run = _run(seed, 1.0, scenario.begin_s, end_s)
+    return Manifest(
+        greenfork=program_version(),
+        simulator=simulator(),
+        scenario=ScenarioRef(
+            scenario_id=scenario.scenario_id,
+            name=scenario.name,
+            config=f"scenario/{CONFIG_NAME}",
+            dropped_options=scenario.dropped_options,
+            replaced_outputs=scenario.replaced_outputs,
+            time_to_teleport_s=scenario.time_to_teleport_s,
+            end_s=scenario.end_s,
+        ),
+        simulation=run,
+        simulations=(run,),
+        signals=signals,
+        build=BuildReport(states=0, rows=0, replayed=0, horizon_s=60, extend_s=5),
+    )
+
+
+def place_scenario(draft: Path, target: Path) -> bool:
+    """Moves a finished folder to its place; False where another one was there already."""
+    _sync_tree(draft)
+    try:
+        draft.rename(target)
+    except OSError:  # a folder that is not empty is not replaced
+        if not DatasetLayout(target).manifest.is_file():
+            raise
+        return False
+    _sync(target.parent)
+    return True
+
+
+def place_state(draft: Path, record: StateRecord, root: Path) -> StateRecord:
+    """Moves a state's file to its place and enters it into the index.
+
+    Args:
+        draft: The file, on the same disk.
+        record: What is entered.
+        root: The scenario's folder.
+
+    Returns:
+        What the index has now: where the state was there already, what it had.
+    """
+    layout = DatasetLayout(root)
+    with _locked(layout.states):
+        lines = layout.index.read_bytes()
+        for known in map(StateRecord.model_validate_json, lines.splitlines()):
+            if known.state_id == record.state_id:
+                return known
+        manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
+        _write(layout.manifest, _with_run(manifest, record).model_dump_json(indent=2) + "\n")
+        _sync(draft)
+        draft.rename(layout.state_file(record.state_id))
+        line = record.model_dump_json(exclude_none=True)
+        _write(layout.index, lines.decode() + line + "\n")
+        return record
+
+
+def _with_run(manifest: Manifest, record: StateRecord) -> Manifest:
+    first = manifest.simulation
+    known = {run.run: run for run in manifest.simulations}
+    run = _run(record.seed, record.scale, first.begin_s, first.end_s)
+    build = manifest.build.model_copy(update={"states": manifest.build.states + 1})
+    runs = tuple((known | {run.run: known.get(run.run, run)}).values())
+    return manifest.model_copy(update={"simulations": runs, "build": build})
+
+
+def _run(seed: int, scale: float, begin_s: float, end_s: float) -> SimulationRef:
+    return SimulationRef(
+        run=run_name(seed, scale),
+        command=sumo_arguments(f"scenario/{CONFIG_NAME}", seed, scale),
+        begin_s=begin_s,
+        end_s=end_s,
+        seed=seed,
+        scale=scale,
+        fidelity="unchecked",
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    draft.write_text(text)
+    _sync(draft)
+    draft.rename(path)
+    _sync(path.parent)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds a folder's lock, which ends with the process that has it, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,131 @@
+"""The ``sumo`` program of this machine: which it is, and a process of it that listens for TraCI."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared.errors import InputError
+from sim_workers.sandbox.confinement import confined_program, environment
+
+__all__ = ["SumoProcess", "find_sumo"]
+
+_INSTALL = "pip install 'greenfork[verify]'"
+_QUIET = ("--no-step-log", "--no-warnings", "--duration-log.disable")
+_VERSION = re.compile(r"\b(\d+\.\d+\.\d+)\b")
+_VERSION_LIMIT_S = 60
+_LOG_TAIL_BYTES = 2_000
+
+
+def find_sumo(version: str) -> Path:
+    """The ``sumo`` program of the eclipse-sumo package, of ``SUMO_HOME``, or on the ``PATH``.
+
+    Raises:
+        InputError: ``sumo_missing``: there is none, or TraCI's client is not installed;
+            ``sumo_of_other_version``: the first that there is has another version.
+    """
+    if find_spec("traci") is None:
+        raise InputError(f"the traci package is not installed: {_INSTALL}", "sumo_missing")
+    program = next((path for path in _candidates() if path.is_file()), None)
+    if program is None:
+        raise InputError(f"there is no sumo program here: {_INSTALL}", "sumo_missing")
+    found = _version_of(program)
+    if found != version:
+        raise InputError(
+            f"the dataset was made by SUMO {version}, {program} is SUMO {found or 'unknown'}; "
+            f"install the same: pip install eclipse-sumo=={version}",
+            "sumo_of_other_version",
+        )
+    return program
+
+
+class SumoProcess:
+    """A running ``sumo``, kept to its folder. Use as a context, at the end of which it is killed.
+
+    Args:
+        program: The program.
+        folder: Where it is started.
+        arguments: What it is given.
+        environment: Variables that its configuration names.
+    """
+
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = dict(environment or {})
+        self._command = [str(program.resolve()), *arguments, *_QUIET]
+        self._folder = folder.resolve()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
+
+    def __enter__(self) -> Self:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            self.port: int = free.getsockname()[1]
+        command = [*self._command, "--remote-port", str(self.port)]
+        self.process = subprocess.Popen(
+            confined_program(command, read=[self._folder], write=[self._folder]),
+            cwd=self._folder,
+            env=environment() | self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self.process.poll() is not None
+
+    def last_words(self) -> str:
+        """The end of what it printed."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - _LOG_TAIL_BYTES))
+        return self._log.read().decode(errors="replace").strip()
+
+
+def _candidates() -> Iterator[Path]:
+    spec = find_spec("sumo")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        yield Path(folder) / "bin" / "sumo"
+    if "SUMO_HOME" in os.environ:
+        yield Path(os.environ["SUMO_HOME"]) / "bin" / "sumo"
+    on_path = shutil.which("sumo")
+    if on_path is not None:
+        yield Path(on_path)
+
+
+def _version_of(program: Path) -> str | None:
+    try:
+        said = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_LIMIT_S,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION.search(said)
+    return match[1] if match else None

@@ -1,0 +1,154 @@
+"""What a dataset is verified against: the user's own configuration, in a copy of the user's files.
+
+A dataset keeps the originals that it was built from. Those of version 0.1 do not; for them the user
+names the configuration, or else nothing but the dataset's own bundle can be played, which cannot
+show whether that is the user's simulation.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import ValidationError
+
+from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
+from shared.errors import DatasetError
+from shared.wire.states import Fidelity
+from sim_workers.scenarios.files import silenced
+from sim_workers.scenarios.scenario import Original, load_scenario, read_files, write_files
+from sim_workers.verification.fidelity import Comparison, Sides, compare
+from sim_workers.verification.promotion import rewrite_lines, write_whole
+
+__all__ = ["Truth", "compare_runs", "mark_own", "truth_of"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """How runs of a dataset are played."""
+
+    against: Fidelity
+    folder: Path
+    """Where SUMO is started."""
+    arguments: tuple[str, ...] | None
+    """The user's own configuration and what was given beside it; None: each run's own command."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    original: Original | None = None
+
+    def command(self, run: SimulationRef) -> tuple[str, ...]:
+        """The arguments of a run."""
+        if self.arguments is None:
+            return run.command
+        scaled = () if run.scale == 1 else ("--scale", repr(run.scale))
+        return (*self.arguments, "--seed", str(run.seed), *scaled)
+
+
+@contextmanager
+def truth_of(root: Path, manifest: Manifest, config: Path | None) -> Iterator[Truth]:
+    """What a dataset is verified against; its folder goes with the context.
+
+    Args:
+        root: The dataset.
+        manifest: Its manifest.
+        config: The user's own configuration; None takes the original that the dataset keeps.
+
+    Raises:
+        ScenarioError: The configuration is unusable.
+        DatasetError: The original is not what it was.
+    """
+    with TemporaryDirectory(prefix="greenfork-verifying-") as folder:
+        scratch, known = Path(folder), manifest.scenario
+        if config is not None:
+            original = load_scenario(config, _begin_s(manifest, config)).original
+            assert original is not None, "a configuration was read"  # noqa: S101
+            write_files(scratch / "original", silenced(original.files))
+            arguments = original.arguments("original")
+            yield Truth("own", scratch, arguments, original.variables, original)
+        elif known.original:
+            files = _originals(root)
+            write_files(scratch / "original", silenced(files))
+            yield Truth("own", scratch, known.original, known.variables)
+        else:
+            write_files(scratch / "scenario", read_files(DatasetLayout(root).scenario))
+            yield Truth("bundle", scratch, None)
+
+
+def compare_runs(root: Path, manifest: Manifest, truth: Truth) -> dict[str, Comparison]:
+    """Compares runs of which nobody has shown yet that they are the user's own.
+
+    Returns:
+        What came of it, by run; empty where the user's own is not known.
+
+    Raises:
+        DatasetError: What a run's policy did cannot be read.
+        RolloutError: A simulation failed.
+    """
+    if truth.original is None:
+        return {}
+    files = read_files(DatasetLayout(root).scenario)
+    return {
+        run.run: compare(
+            Sides(truth.original, files, run.seed, run.scale, _actions(root, run)), run.end_s
+        )
+        for run in manifest.simulations
+        if run.fidelity != "own"
+    }
+
+
+def mark_own(root: Path, manifest: Manifest, compared: Mapping[str, Comparison]) -> None:
+    """Writes into a dataset which of its runs turned out to be the user's own."""
+    own = {run: found for run, found in compared.items() if found.difference is None}
+    if not own:
+        return
+    layout = DatasetLayout(root)
+    runs = tuple(
+        run.model_copy(
+            update={
+                "fidelity": "own",
+                "compared_to_s": own[run.run].compared_to_s,
+                "deviation": None,
+                "sensitivity": own[run.run].sensitivity,
+            }
+        )
+        if run.run in own
+        else run
+        for run in manifest.simulations
+    )
+    first = next(run for run in runs if run.run == manifest.simulation.run)
+    states = {
+        state["state_id"]: {"fidelity": "own"}
+        for state in map(json.loads, layout.index.read_bytes().splitlines())
+        if state["run"] in own
+    }
+    for path in (layout.rows("train"), layout.rows("eval")):
+        if path.is_file():
+            rewrite_lines(path, states)
+    marked = manifest.model_copy(update={"simulations": runs, "simulation": first})
+    write_whole(layout.manifest, [(marked.model_dump_json(indent=2) + "\n").encode()])
+
+
+def _begin_s(manifest: Manifest, config: Path) -> float | None:
+    """Where the builder was told to begin, if not where the configuration does."""
+    begin_s = manifest.simulation.begin_s
+    return None if load_scenario(config).begin_s == begin_s else begin_s
+
+
+def _originals(root: Path) -> dict[str, bytes]:
+    folder = DatasetLayout(root).original
+    try:
+        return read_files(folder)
+    except OSError as exc:
+        raise DatasetError(f"cannot read the originals in {folder}: {exc.strerror}") from exc
+
+
+def _actions(root: Path, run: SimulationRef) -> tuple[Action, ...]:
+    if run.actions is None:
+        return ()
+    path = root / run.actions
+    try:
+        lines = path.read_bytes().splitlines()
+        return tuple(Action.model_validate_json(line) for line in lines)
+    except (OSError, ValidationError) as exc:
+        raise DatasetError(f"{path}: {exc}", "damaged_dataset") from exc

@@ -1,0 +1,134 @@
+"""Equal work once, for as long as somebody waits for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from reward_server.scoring.single_flight import SingleFlight
+from reward_server.storage.database import Database
+from reward_server.storage.ledger import Ledger
+from reward_server.storage.urls import sqlite_url
+from sim_workers.pool.fair_queue import Flow, Purpose
+from sim_workers.pool.rollouts import RolloutTask
+from tests.unit.reward_server.world import GREEN, FakeRunner, let_time_pass
+
+TASK = RolloutTask.of(GREEN, "C", None, 30)
+TRAINER = Purpose(Flow("trainer", 1.0), "request-1")
+JOB = Purpose(Flow("trainer/jobs", 0.1), "job-1")
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    """A real ledger."""
+    database = Database(sqlite_url(tmp_path / "ledger.sqlite"))
+    await database.start()
+    ledger = Ledger(database)
+    yield ledger
+    await ledger.close()
+    await database.close()
+
+
+@pytest.fixture
+async def runner() -> FakeRunner:
+    """A runner that waits to be let go."""
+    runner = FakeRunner()
+    runner.gate.clear()
+    return runner
+
+
+@pytest.fixture
+async def single_flight(runner: FakeRunner, ledger: Ledger) -> AsyncIterator[SingleFlight]:
+    """Flights on both."""
+    single_flight = SingleFlight(runner, ledger, "sumo 1.28.0")
+    yield single_flight
+    await single_flight.close()
+
+
+def in_s(seconds: float) -> float:
+    """A deadline."""
+    return asyncio.get_running_loop().time() + seconds
+
+
+def asked(single_flight: SingleFlight, purpose: Purpose = TRAINER) -> "asyncio.Task[object]":
+    """Somebody who waits."""
+    return asyncio.create_task(single_flight.fetch({"key": TASK}, in_s(60), purpose))
+
+
+async def test_work_ends_when_the_last_one_leaves(
+    single_flight: SingleFlight, runner: FakeRunner
+) -> None:
+    """Two wait for one rollout: it goes on when one leaves, and ends with the other."""
+    first, second = asked(single_flight), asked(single_flight)
+    await runner.has_begun(1)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert runner.ended == 0
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert (runner.ended, runner.runs.total()) == (1, 1)
+
+
+async def test_work_ends_at_the_deadline_of_the_last_one(
+    single_flight: SingleFlight, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deadline does not only answer; the rollout ends."""
+    waiting = asyncio.create_task(single_flight.fetch({"key": TASK}, in_s(60), TRAINER))
+    await runner.has_begun(1)
+    let_time_pass(monkeypatch, 61)
+    error = (await waiting).outcomes["key"].error
+    assert error is not None
+    await asyncio.sleep(0)
+    assert (error.code, runner.ended) == ("deadline_exceeded", 1)
+
+
+async def test_who_comes_after_the_end_begins_anew(
+    single_flight: SingleFlight, runner: FakeRunner
+) -> None:
+    """An ended rollout is nobody's failure but its own."""
+    first = asked(single_flight)
+    await runner.has_begun(1)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    again = asyncio.create_task(single_flight.fetch({"key": TASK}, in_s(60), TRAINER))
+    await runner.has_begun(2)
+    runner.gate.set()
+    assert (await again).outcomes["key"].metrics is not None
+
+
+async def test_what_nobody_waits_for_after_the_lookup_is_not_begun(
+    single_flight: SingleFlight, runner: FakeRunner
+) -> None:
+    """A caller that leaves at once costs no rollout."""
+    gone = asked(single_flight)
+    await asyncio.sleep(0)
+    gone.cancel()
+    runner.gate.set()
+    await asyncio.gather(gone, return_exceptions=True)
+    await single_flight.close()
+    assert runner.runs.total() == 0
+
+
+async def test_a_trainer_lends_its_turn_to_a_job(
+    single_flight: SingleFlight, runner: FakeRunner
+) -> None:
+    """What a job has begun and a trainer wants too gets the trainer's turn; not the reverse."""
+    job = asked(single_flight, JOB)
+    await runner.has_begun(1)
+    trainer = asked(single_flight, TRAINER)
+    await asyncio.sleep(0.01)
+    late_job = asked(single_flight, JOB)
+    await asyncio.sleep(0.01)
+    assert runner.promoted == {TASK: TRAINER.flow}
+    runner.gate.set()
+    await asyncio.gather(job, trainer, late_job)
+    assert runner.runs.total() == 1
+
+
+async def test_purpose_travels(single_flight: SingleFlight, runner: FakeRunner) -> None:
+    """Whose turn it is, and which request asked, is known to the runner."""
+    runner.gate.set()
+    await asked(single_flight, TRAINER)
+    assert runner.purposes == [TRAINER]

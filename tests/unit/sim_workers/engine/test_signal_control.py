@@ -1,0 +1,168 @@
+"""What a signal shows second by second under each kind of decision, on a program made up here."""
+
+import pytest
+
+from shared.decisions import (
+    Cycle,
+    CycleGreen,
+    Decision,
+    Extend,
+    NextPhase,
+    Plan,
+    PlanStep,
+)
+from shared.signals import Phase, Program
+from sim_workers.engine.signal_control import (
+    GreenLimits,
+    MaxPressure,
+    SignalController,
+    SignalObservation,
+    controller_of,
+)
+
+_LIMITS = GreenLimits(min_s=5, max_s=60)
+_PROGRAM = Program(
+    program_id="0",
+    kind="static",
+    phases=(
+        Phase(duration_s=10, state="Grr"),
+        Phase(duration_s=2, state="yrr"),
+        Phase(duration_s=1, state="rrr"),
+        Phase(duration_s=8, state="rGr"),
+        Phase(duration_s=3, state="ryr"),
+        Phase(duration_s=6, state="rrG"),
+        Phase(duration_s=2, state="rry"),
+    ),
+)
+"""Greens 0, 3 and 5; an all-red second after the first."""
+
+
+def _shown(
+    controller: SignalController,
+    seconds: int,
+    *,
+    phase: int = 0,
+    elapsed_s: float = 6,
+    pressures: dict[int, int] | None = None,
+) -> list[int]:
+    """The phase in each second: SUMO's part of it, for a program with fixed durations."""
+    since_s, switch_s = -elapsed_s, _PROGRAM.phases[phase].duration_s - elapsed_s
+    shown = []
+    for time_s in range(seconds):
+        observation = SignalObservation(
+            time_s, phase, time_s - since_s, switch_s, lambda: pressures or {}
+        )
+        command = controller.command(observation)
+        if command is not None:
+            if command.phase is not None:
+                phase, since_s = command.phase, time_s
+            switch_s = time_s + command.remaining_s
+        if switch_s <= time_s:
+            phase, since_s = _PROGRAM.successor(phase), time_s
+            switch_s = time_s + _PROGRAM.phases[phase].duration_s
+        shown.append(phase)
+    return shown
+
+
+def _under(decision: Decision, seconds: int, phase: int = 0, elapsed_s: float = 6) -> list[int]:
+    controller = controller_of(decision, _PROGRAM, _LIMITS)
+    return _shown(controller, seconds, phase=phase, elapsed_s=elapsed_s)
+
+
+def _plan(*steps: bool, extend_s: int = 5) -> Plan:
+    return Plan(steps=tuple(PlanStep(extend=step) for step in steps), extend_s=extend_s)
+
+
+def _cycle(**greens: int) -> Cycle:
+    return Cycle(greens=tuple(CycleGreen(phase=int(p[1:]), green_s=s) for p, s in greens.items()))
+
+
+@pytest.mark.parametrize(
+    ("decision", "elapsed_s", "expected"),
+    [
+        (Extend(extend=True), 6, [0] * 5 + [1] * 2 + [2]),
+        (Extend(extend=True), 58, [0] * 2 + [1] * 2 + [2]),
+        (Extend(extend=False), 6, [1] * 2 + [2] + [3] * 8),
+        (Extend(extend=False), 3, [0] * 2 + [1] * 2 + [2]),
+        (NextPhase(next_phase=0, green_s=20), 6, [0] * 20 + [1] * 2),
+        (NextPhase(next_phase=5, green_s=9), 6, [1] * 2 + [2] + [5] * 9 + [6] * 2 + [0] * 10),
+        (NextPhase(next_phase=3, green_s=9), 6, [1] * 2 + [2] + [3] * 9 + [4] * 3 + [5] * 6),
+        (NextPhase(next_phase=5, green_s=9), 3, [0] * 2 + [1] * 2 + [2] + [5] * 9 + [6] * 2),
+        (_cycle(p0=7, p3=4, p5=9), 6, [0] * 4 + [1] * 2 + [2] + [3] * 4 + [4] * 3 + [5] * 9),
+        (_plan(True, False), 6, [0] * 5 + [1] * 2 + [2] + [3] * 8),
+        (_plan(True, True, False), 6, [0] * 10 + [1] * 2 + [2]),
+    ],
+)
+def test_timeline(decision: Decision, elapsed_s: float, expected: list[int]) -> None:
+    """The decided seconds, the clearance in full, then the program's own durations."""
+    assert _under(decision, len(expected), elapsed_s=elapsed_s) == expected
+
+
+def test_green_that_runs_is_not_touched_by_a_cycle() -> None:
+    """Its seconds count from its next start, one cycle later; the cycle after is the program's."""
+    shown = _under(_cycle(p0=4, p3=4, p5=4), 80)
+    assert shown[:4] == [0] * 4
+    second = shown.index(6) + 2
+    assert shown[second : second + 5] == [0] * 4 + [1]
+    third = shown.index(6, second) + 2
+    assert shown[third : third + 11] == [0] * 10 + [1]
+
+
+def test_phase_is_entered_from_a_green_without_clearance() -> None:
+    """Where one green follows another at once, so does the decided one."""
+    program = Program(
+        program_id="0",
+        kind="static",
+        phases=tuple(Phase(duration_s=9, state=state) for state in ("Grr", "rGr", "rrG")),
+    )
+    controller = controller_of(NextPhase(next_phase=2, green_s=7), program, _LIMITS)
+    command = controller.command(SignalObservation(0, 0, 6, 3, dict))
+    assert command is not None
+    assert (command.phase, command.remaining_s) == (2, 7)
+
+
+def test_plan_passes_over_moments_that_are_no_decision_points() -> None:
+    """After a no the next step waits for a green that has lasted its minimum."""
+    shown = _under(_plan(False, True), 20)
+    # 0: no. Grid moments 5 (phase 3 for 2 s) and then 10 (for 7 s): the yes lasts until 15.
+    assert shown == [1, 1, 2] + [3] * 12 + [4] * 3 + [5] * 2
+
+
+def test_plans_grid_has_the_spacing_of_its_steps() -> None:
+    """Steps of ten seconds extend by ten and come every ten seconds."""
+    assert _under(_plan(True, True, False, extend_s=10), 23) == [0] * 20 + [1] * 2 + [2]
+
+
+def test_plan_ends_a_green_at_its_maximum() -> None:
+    """An extension is cut at the maximum, and the program goes on."""
+    shown = _under(_plan(*[True] * 4), 12, elapsed_s=53)
+    assert shown == [0] * 7 + [1] * 2 + [2] + [3] * 2
+
+
+@pytest.mark.parametrize("decision", [Extend(extend=True), _cycle(p0=4, p3=4, p5=4), _plan(True)])
+def test_driver_is_over_when_its_last_green_is(decision: Decision) -> None:
+    """So that who follows takes over then and not before."""
+    over = [time_s for time_s in range(60) if _is_over_at(decision, time_s)]
+    assert 0 not in over
+    assert over == list(range(over[0], 60))
+
+
+def _is_over_at(decision: Decision, seconds: int) -> bool:
+    controller = controller_of(decision, _PROGRAM, _LIMITS)
+    _shown(controller, seconds)
+    return controller.is_over(seconds)
+
+
+@pytest.mark.parametrize(
+    ("pressures", "expected"),
+    [
+        ({0: 5, 3: 4, 5: 0}, [0] * 12),
+        ({0: 3, 3: 4, 5: 0}, [1, 1, 2] + [3] * 9),
+    ],
+)
+def test_max_pressure_keeps_the_green_with_most(
+    pressures: dict[int, int], expected: list[int]
+) -> None:
+    """Every five seconds, at decision points only."""
+    controller = MaxPressure(_PROGRAM, _LIMITS)
+    assert _shown(controller, 12, pressures=pressures) == expected

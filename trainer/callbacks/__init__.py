@@ -1,0 +1,1 @@
+"""What runs beside the algorithm: control, metrics, health, progress."""

@@ -1,0 +1,225 @@
+"""What goes wrong in a run while it goes on, and what usually helps. Pure.
+
+Fed with the metrics that are logged, which are those of all ranks; tells of each trouble once when
+it begins, and again only after it was over. Who says it aloud is :mod:`trainer.callbacks.control`.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["HealthBounds", "HealthWatch", "Hint"]
+
+
+@dataclass(frozen=True)
+class HealthBounds:
+    """From where on something is trouble."""
+
+    window: int = 20
+    """Steps that are looked at together: a single batch says little."""
+    invalid_share: float = 0.3
+    failed_share: float = 0.1
+    cut_share: float = 0.5
+    """Of the completions that were cut off at the longest length there may be."""
+    kl: float = 1.0
+    yes_share: float = 0.03
+    """The least share of *yes*, and of *no*."""
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One trouble in one line."""
+
+    name: str
+    """What it is counted as."""
+    seen: str
+    helps: str
+
+    def __str__(self) -> str:
+        return f"{self.seen}: {self.helps}"
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One logged line, and the steps that it is the mean of."""
+
+    steps: int
+    metrics: Mapping[str, Any]
+
+
+class _Window:
+    """The lines of the last steps."""
+
+    def __init__(self, steps: int) -> None:
+        self._wanted = steps
+        self._spans: deque[_Span] = deque()
+
+    def add(self, span: _Span) -> None:
+        """Takes a line, and lets go of those that the window no longer needs."""
+        self._spans.append(span)
+        while self.steps - self._spans[0].steps >= self._wanted:
+            self._spans.popleft()
+
+    @property
+    def steps(self) -> int:
+        """Steps that the lines cover."""
+        return sum(span.steps for span in self._spans)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are enough of them to judge by."""
+        return self.steps >= self._wanted
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a metric over the steps that have it; None where none has."""
+        found = [(span.steps, span.metrics.get(name)) for span in self._spans]
+        known = [(steps, value) for steps, value in found if value is not None]
+        covered = sum(steps for steps, _ in known)
+        return sum(steps * value for steps, value in known) / covered if covered else None
+
+    def most_of(self, prefix: str) -> str | None:
+        """The metric with this prefix that most belongs to, without the prefix.
+
+        A line that lacks it had none of it: a code is reported once it was met.
+        """
+        sums: dict[str, float] = {}
+        for span in self._spans:
+            for name, value in span.metrics.items():
+                if name.startswith(prefix):
+                    sums[name] = sums.get(name, 0.0) + span.steps * (value or 0.0)
+        return max(sorted(sums), key=lambda name: sums[name])[len(prefix) :] if sums else None
+
+
+class HealthWatch:
+    """Looks at the metrics of a run, line by line.
+
+    >>> watch = HealthWatch(HealthBounds(window=2))
+    >>> [str(hint) for hint in watch.look(1, {"outcomes/yes": 0.0})]
+    []
+    >>> watch.look(2, {"outcomes/yes": 0.01})[0].seen
+    "0.5% of the last 2 steps' decisions are yes"
+    >>> watch.look(3, {"outcomes/yes": 0.0}), watch.episodes
+    ([], {'one_answer': 1})
+
+    Args:
+        bounds: From where on something is trouble.
+    """
+
+    def __init__(self, bounds: HealthBounds) -> None:
+        self._bounds = bounds
+        self._window = _Window(bounds.window)
+        self._last_step = 0
+        self._open: set[str] = set()
+        self._episodes: Counter[str] = Counter()
+
+    @property
+    def episodes(self) -> dict[str, int]:
+        """How often each trouble began."""
+        return dict(self._episodes)
+
+    def begin(self, step: int) -> None:
+        """Says where a run begins: after so many steps, where it goes on from a checkpoint."""
+        self._last_step = step
+
+    def look(self, step: int, metrics: Mapping[str, Any]) -> list[Hint]:
+        """Takes a line of metrics; tells what began to go wrong.
+
+        Args:
+            step: Optimizer steps done.
+            metrics: The means over the steps since the line before; None is not known.
+        """
+        self._window.add(_Span(max(1, step - self._last_step), metrics))
+        self._last_step = step
+        if not self._window.is_full:
+            return []
+        found = [hint for detect in _DETECTORS if (hint := detect(self._window, self._bounds))]
+        begun = [hint for hint in found if hint.name not in self._open]
+        self._open = {hint.name for hint in found}
+        self._episodes.update(hint.name for hint in begun)
+        return begun
+
+
+def _cut_off(window: _Window, bounds: HealthBounds) -> Hint | None:
+    share = window.mean("completions/clipped_ratio")
+    if share is None or share <= bounds.cut_share:
+        return None
+    return Hint(
+        "cut_off",
+        f"{share:.0%} of the last {window.steps} steps' answers were cut off at max_new_tokens",
+        "raise max_new_tokens (and max_seq_length with it) so that an answer fits, with the "
+        "reasoning before it; or teach the model to end its answers (greenfork train sft)",
+    )
+
+
+def _invalid(window: _Window, bounds: HealthBounds) -> Hint | None:
+    share = window.mean("outcomes/invalid")
+    if share is None or share <= bounds.invalid_share or _cut_off(window, bounds):
+        return None
+    return Hint(
+        "invalid",
+        f"{share:.0%} of the last {window.steps} steps' answers are invalid, most of them "
+        f"{window.most_of('invalid/')!r}",
+        "teach the form of the answer first (greenfork train sft), or set prompt_examples: true, "
+        "a lower learning_rate, or a higher format_weight",
+    )
+
+
+def _failed(window: _Window, bounds: HealthBounds) -> Hint | None:
+    share = window.mean("outcomes/failed")
+    if share is None or share <= bounds.failed_share:
+        return None
+    return Hint(
+        "failing_rewards",
+        f"{share:.0%} of the last {window.steps} steps' rewards failed, most of them with "
+        f"{window.most_of('failed/')!r}",
+        "look at the reward service's log; start more workers, or raise reward_timeout_s",
+    )
+
+
+def _no_variance(window: _Window, bounds: HealthBounds) -> Hint | None:
+    share = window.mean("outcomes/zero_variance_groups")
+    if share is None or share < 1 or _cut_off(window, bounds):
+        return None
+    return Hint(
+        "no_variance",
+        f"in the last {window.steps} steps no group of answers had different rewards: nothing is "
+        "learnt",
+        "raise temperature or num_generations, train on harder states (curriculum: true), or stop: "
+        "the model may be as certain as it gets",
+    )
+
+
+def _drift(window: _Window, bounds: HealthBounds) -> Hint | None:
+    kl = window.mean("kl")
+    if kl is None or kl <= bounds.kl:
+        return None
+    return Hint(
+        "kl",
+        f"the KL to the start is {kl:.2f} over the last {window.steps} steps, above {bounds.kl:g}",
+        "lower learning_rate, raise kl_coeff, or set adaptive_kl: true",
+    )
+
+
+def _one_answer(window: _Window, bounds: HealthBounds) -> Hint | None:
+    share = window.mean("outcomes/yes")
+    if share is None or bounds.yes_share <= share <= 1 - bounds.yes_share:
+        return None
+    return Hint(
+        "one_answer",
+        f"{share:.1%} of the last {window.steps} steps' decisions are yes",
+        "the policy has collapsed to one answer; go back to an earlier checkpoint with a lower "
+        "learning_rate or a higher kl_coeff, or start from a model that can read the state "
+        "(greenfork train sft)",
+    )
+
+
+_DETECTORS: tuple[Callable[[_Window, HealthBounds], Hint | None], ...] = (
+    _failed,
+    _cut_off,
+    _invalid,
+    _one_answer,
+    _no_variance,
+    _drift,
+)
+"""What is worse stands first: it usually explains what follows."""

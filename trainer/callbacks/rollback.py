@@ -1,0 +1,90 @@
+"""A checkpoint of the state before a step that could not be made.
+
+Weights, optimizer and schedule are untouched then, but the completions of the step were drawn
+already. The generators of random numbers are put back to where they were, so that a resumed run
+draws the same ones.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from trainer.runs.checkpoints import flaw_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from trl import GRPOTrainer
+
+__all__ = ["RewindCallback"]
+
+
+@dataclass(frozen=True)
+class _Generators:
+    """The states of all generators that training draws from."""
+
+    python: Any
+    numpy: Any
+    torch: "Tensor"
+    cuda: "list[Tensor]"
+
+    @classmethod
+    def now(cls) -> "_Generators":
+        """Their states at this moment."""
+        import numpy as np
+        import torch
+
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        numpy_state = np.random.get_state()
+        return cls(random.getstate(), numpy_state, torch.get_rng_state(), cuda)
+
+    def restore(self) -> None:
+        """Puts them back."""
+        import numpy as np
+        import torch
+
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.torch)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+
+
+class RewindCallback(TrainerCallback):
+    """Remembers the random state after each step, where a checkpoint would be made."""
+
+    def __init__(self) -> None:
+        self._generators: _Generators | None = None
+        self._is_saved = False
+        """Whether the step has a checkpoint, which is not to be written again."""
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Takes note that there is one."""
+        self._is_saved = True
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Takes the states."""
+        self._generators = _Generators.now()
+        self._is_saved = False
+
+    def save(self, trainer: "GRPOTrainer") -> Path | None:
+        """Makes a checkpoint of the last step that was made; all ranks are to call this.
+
+        Returns:
+            Its folder; None where this process made no step: what it began with is still there.
+        """
+        if self._generators is None:
+            return None
+        folder = Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}"
+        if self._is_saved and flaw_of(folder) is None:
+            return folder
+        self._generators.restore()
+        trainer._save_checkpoint(trainer.model, trial=None)
+        trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
+        return folder

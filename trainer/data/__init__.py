@@ -1,0 +1,1 @@
+"""Prompts to train on, out of files of several kinds."""

@@ -1,0 +1,286 @@
+"""Prompts to train on, out of files of several kinds.
+
+Owns the reading of rows and the names that other datasets use for our columns. Does not know
+states or simulations: whether a state can be scored is the reward service's to say.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from shared.dataset import DatasetLayout, Manifest, Message
+from shared.decisions import Extend
+from shared.errors import DatasetError
+from shared.language.completions import render_completion
+from shared.language.prompts import PromptForm, in_words
+from trainer.data.rows import as_messages, as_table, check_difficulty, check_row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = [
+    "REQUIRED_COLUMNS",
+    "as_asked",
+    "as_messages",
+    "check_difficulties",
+    "dataset_files",
+    "load_grpo_dataset",
+    "prompt_extend_s",
+    "read_records",
+    "read_rows",
+    "with_examples",
+    "worded",
+]
+
+REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
+"""What a row must have to be scored; all other columns are kept as they are."""
+
+_SUFFIXES = (".json", ".jsonl", ".parquet")
+_RENAMED = {
+    "current_green_elapsed": "elapsed_green_s",
+    "min_green": "min_green_s",
+    "max_green": "max_green_s",
+    "tl_id": "tls_id",
+}
+_KINDS_WITH_YES = {"extend", "plan"}
+_EXAMPLES = [
+    {"role": "user", "content": '{"phases":{"0":{"queued":9},"2":{"queued":1}},"current_phase":0}'},
+    {"role": "assistant", "content": render_completion(Extend(extend=True))},
+    {"role": "user", "content": '{"phases":{"0":{"queued":1},"2":{"queued":9}},"current_phase":0}'},
+    {"role": "assistant", "content": render_completion(Extend(extend=False))},
+]
+"""The smallest states in which each answer is plainly right."""
+
+
+def load_grpo_dataset(path: str | Path) -> "Dataset":
+    """Reads the rows to train on: ``prompt`` as messages, and every other column.
+
+    Args:
+        path: A JSON, JSONL or Parquet file; a dataset folder as ``greenfork dataset build`` makes
+            it (its ``train`` rows); or a folder that holds any of these, at any depth.
+
+    Raises:
+        DatasetError: Nothing is there, a file is not what its name says, or a row lacks a column;
+            the message names the file, the row and the column.
+    """
+    rows = []
+    for file in dataset_files(path):
+        found = list(read_rows(file))
+        if not found:
+            raise DatasetError(f"{file} has no rows: build them, or leave the file out")
+        rows += found
+    return as_table(rows)
+
+
+def prompt_extend_s(path: str | Path) -> int | None:
+    """The seconds that a *yes* adds according to the prompts; None where no file records them.
+
+    They are recorded in the manifest beside a file of rows. Rows without a *yes*, such as those of
+    *phase* decisions, say nothing about it.
+
+    Args:
+        path: As in :func:`load_grpo_dataset`.
+
+    Raises:
+        DatasetError: Nothing is there, a manifest is none, or two files say different seconds.
+    """
+    said = {
+        file: _manifest(file).build.extend_s
+        for file in dataset_files(path)
+        if _manifest_file(file).is_file() and _asks_for_yes(file)
+    }
+    if len(set(said.values())) > 1:
+        each = ", ".join(f"{file} {seconds}" for file, seconds in said.items())
+        raise DatasetError(
+            f"the prompts in {path} say different seconds that a yes adds: {each}. Train on them "
+            "apart, or build them again with one --extend-seconds"
+        )
+    return next(iter(said.values()), None)
+
+
+def _manifest_file(rows: Path) -> Path:
+    return DatasetLayout(rows.parent).manifest
+
+
+def _manifest(rows: Path) -> Manifest:
+    file = _manifest_file(rows)
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as exc:
+        raise DatasetError(f"{file} is not a dataset's manifest: {exc}") from exc
+
+
+def _asks_for_yes(rows: Path) -> bool:
+    return any(row["decision_kind"] in _KINDS_WITH_YES for row in read_rows(rows))
+
+
+def as_asked(dataset: "Dataset", form: PromptForm, has_examples: bool) -> "Dataset":
+    """The rows with the prompts that a model gets; examples only stand before the dataset's JSON.
+
+    Raises:
+        DatasetError: A prompt cannot be said in words.
+    """
+    if form == "words":
+        return worded(dataset)
+    return with_examples(dataset) if has_examples else dataset
+
+
+def worded(dataset: "Dataset") -> "Dataset":
+    """Says each row's state in words; see :func:`shared.language.prompts.in_words`.
+
+    Raises:
+        DatasetError: A row asks for something else than *extend*, or its prompt is not ours.
+    """
+    from datasets import Dataset
+
+    rows = dataset.to_list()
+    for row in rows:
+        told = in_words([Message.model_validate(message) for message in row["prompt"]])
+        row["prompt"] = [message.model_dump() for message in told]
+    return Dataset.from_list(rows)
+
+
+def with_examples(dataset: "Dataset") -> "Dataset":
+    """Puts two answered examples before each prompt's last message, as turns of the conversation.
+
+    A turn of the conversation shows a small chat model the form of an answer far better than a
+    description in the system message does; the figures are in ``docs/training.md``.
+    """
+    from datasets import Dataset
+
+    rows = dataset.to_list()
+    for row in rows:
+        row["prompt"] = [*row["prompt"][:-1], *_EXAMPLES, row["prompt"][-1]]
+    return Dataset.from_list(rows)
+
+
+def dataset_files(path: str | Path) -> list[Path]:
+    """The files to read, in a stable order; see :func:`load_grpo_dataset`.
+
+    Raises:
+        DatasetError: Nothing is there, or nothing that can be read.
+    """
+    root = Path(path)
+    if not str(path) or not root.exists():
+        raise DatasetError(f"no dataset at {str(path)!r}: give a file or a folder (dataset_path)")
+    if root.is_file():
+        if root.suffix not in _SUFFIXES:
+            raise DatasetError(f"{root} is none of {', '.join(_SUFFIXES)}")
+        return [root]
+    if own := _train_file(root):
+        return [own]
+    found = [file for folder in _folders(root) for file in _folder_files(folder)]
+    if not found:
+        raise DatasetError(
+            f"the folder {root} holds no dataset: neither train.jsonl, train.parquet, "
+            f"grpo_dataset.json, nor another {', '.join(_SUFFIXES)} file"
+        )
+    return found
+
+
+def _train_file(folder: Path) -> Path | None:
+    jsonl = DatasetLayout(folder).rows("train")
+    return next((f for f in (jsonl, jsonl.with_suffix(".parquet")) if f.is_file()), None)
+
+
+def _folders(root: Path) -> list[Path]:
+    """``root`` and the folders in it; a dataset's own sub-folders (states, scenario) are not."""
+    inside: list[Path] = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+        inside += [folder] if _train_file(folder) else _folders(folder)
+    return [root, *inside]
+
+
+def _folder_files(folder: Path) -> list[Path]:
+    """What to read in one folder: its training rows if it is a dataset, else all that fits."""
+    if own := _train_file(folder):
+        return [own]
+    if (named := folder / "grpo_dataset.json").is_file():
+        return [named]
+    skip = {"manifest.json", "eval.jsonl", "eval.parquet"}
+    return sorted(f for f in folder.iterdir() if f.suffix in _SUFFIXES and f.name not in skip)
+
+
+def read_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one JSON, JSONL or Parquet file, with our column names; all columns are kept.
+
+    Raises:
+        DatasetError: The file cannot be read, or a row lacks a column.
+    """
+    for number, record in enumerate(read_records(file), start=1):
+        yield _row(record, f"{file}, row {number}")
+
+
+def check_difficulties(path: str | Path) -> None:
+    """Checks that every row can be sorted from easy to hard.
+
+    Raises:
+        DatasetError: One cannot; the message names the file, the row and the column.
+    """
+    for file in dataset_files(path):
+        for number, row in enumerate(read_rows(file), start=1):
+            check_difficulty(row, f"{file}, row {number}")
+
+
+def read_records(file: Path) -> list[Any]:
+    """What a JSON, JSONL or Parquet file holds, row by row, unchecked.
+
+    Raises:
+        DatasetError: The file cannot be read.
+    """
+    try:
+        return _read(file)
+    except UnicodeDecodeError as exc:
+        line = exc.object[: exc.start].count(b"\n") + 1
+        raise DatasetError(
+            f"{file} is not a {file.suffix[1:]} dataset: line {line}, byte "
+            f"{exc.object[exc.start]:#04x} is not UTF-8; save the file as UTF-8"
+        ) from exc
+    except RecursionError as exc:
+        raise DatasetError(f"{file} is nested too deeply") from exc
+    except (OSError, ValueError, TypeError, NotImplementedError) as exc:
+        raise DatasetError(f"{file} is not a {file.suffix[1:]} dataset: {exc}") from exc
+
+
+def _read(file: Path) -> list[Any]:
+    if file.suffix == ".parquet":
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.read_table(file)
+        records: list[Any] = table.to_pylist()
+        return records
+    text = file.read_bytes().decode("utf-8-sig")
+    if file.suffix == ".jsonl":
+        lines = enumerate(text.split("\n"), start=1)
+        return [_parsed(line, number) for number, line in lines if line.strip()]
+    value = json.loads(text)
+    if isinstance(value, dict):
+        value = value.get("data", value)
+    if not isinstance(value, list):
+        raise ValueError("expected a list of rows")  # noqa: TRY004 - reported as DatasetError
+    return value
+
+
+def _parsed(line: str, number: int) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(line)
+    except ValueError as exc:
+        raise ValueError(f"line {number}: {exc}") from exc
+
+
+def _row(record: object, where: str) -> dict[str, Any]:
+    """One row with our column names, or an error that says what it lacks."""
+    if not isinstance(record, dict):
+        raise DatasetError(f"{where}: expected an object, got {type(record).__name__}")
+    row = {_RENAMED.get(str(name), str(name)): value for name, value in record.items()}
+    if "state_file" in row:
+        row.setdefault("state_id", Path(str(row["state_file"])).stem)
+        row.setdefault("decision_kind", "extend")
+    if missing := [name for name in REQUIRED_COLUMNS if row.get(name) is None]:
+        raise DatasetError(f"{where}: missing column(s) {', '.join(missing)}")
+    row["prompt"] = as_messages(row["prompt"], where)
+    check_row(row, where)
+    return row

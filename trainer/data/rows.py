@@ -1,0 +1,182 @@
+"""What a row of a training dataset has to be, and which of its columns a trainer would misread.
+
+Every row is looked at before anything is loaded: what is wrong in the thousandth would otherwise
+end a run at its hundredth step. Does not know files; :mod:`trainer.data.prompts` reads them.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import structlog
+
+from shared.decisions import DecisionKind
+from shared.errors import DatasetError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["as_messages", "as_table", "check_difficulty", "check_row", "without_reserved"]
+
+_KINDS: tuple[str, ...] = get_args(DecisionKind)
+_ROLES = ("system", "user", "assistant")
+_MAX_ID_CHARS = 200
+_TEXTS = ("scenario", "problem_file")
+_RESERVED = (
+    *("prompts", "completion", "completions", "completion_ids", "image", "images", "tools"),
+    *("chat_template_kwargs", "environment", "environments", "trainer_state", "log_extra"),
+    *("log_metric", "curriculum_domain", "curriculum_level"),
+)
+"""Columns to which TRL, or a run of ours, gives a meaning of its own."""
+
+log = structlog.get_logger(__name__)
+
+
+def check_row(row: Mapping[str, Any], where: str) -> None:
+    """Checks the columns that training reads; others may hold anything.
+
+    Args:
+        row: With our column names, none of the required ones missing.
+        where: The row, for the message of an error.
+
+    Raises:
+        DatasetError: A value is of another type than its column's, or is none of those it knows.
+    """
+    for name in ("state_id", "tls_id"):
+        _check_id(row[name], f"{where}: {name}")
+    if row["decision_kind"] not in _KINDS:
+        raise DatasetError(
+            f"{where}: decision_kind is {_shown(row['decision_kind'])}; it is one of "
+            f"{', '.join(_KINDS)}"
+        )
+    for name in _TEXTS:
+        if not isinstance(value := row.get(name), str | None):
+            raise DatasetError(f"{where}: {name} must be text, not {_shown(value)}")
+    outcomes = row.get("outcomes")
+    is_list = isinstance(outcomes, list) and all(isinstance(one, Mapping) for one in outcomes)
+    if outcomes is not None and not is_list:
+        raise DatasetError(f"{where}: outcomes must be a list of objects, not {_shown(outcomes)}")
+
+
+def check_difficulty(row: Mapping[str, Any], where: str) -> None:
+    """Checks that rows can be sorted from easy to hard; else any name of a difficulty is as good.
+
+    Raises:
+        DatasetError: The column holds something, and no number.
+    """
+    difficulty = row.get("difficulty")
+    is_number = isinstance(difficulty, int | float) and not isinstance(difficulty, bool)
+    if difficulty is not None and not (is_number and math.isfinite(difficulty)):
+        raise DatasetError(
+            f"{where}: difficulty must be a number, not {_shown(difficulty)}; without the column "
+            "it is computed from the prompt"
+        )
+
+
+def _check_id(value: object, where: str) -> None:
+    if not isinstance(value, str):
+        raise DatasetError(f"{where} must be text, not {_shown(value)}; write it in quotes")
+    if not value.strip() or len(value) > _MAX_ID_CHARS or not _is_unicode(value):
+        raise DatasetError(f"{where} is no id: {_shown(value)}")
+
+
+def as_messages(prompt: object, where: str) -> list[dict[str, str]]:
+    """A prompt as messages; a plain string is one user message.
+
+    Args:
+        prompt: What a row holds.
+        where: The row, for the message of an error.
+
+    Raises:
+        DatasetError: It is neither, or nothing is said in it.
+    """
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    if not isinstance(messages, list) or not messages:
+        raise DatasetError(
+            f"{where}: prompt must be a text or a list of {{role, content}} messages, not "
+            f"{_shown(prompt)}"
+        )
+    found = [_message(one, f"{where}: prompt, message {n}") for n, one in enumerate(messages, 1)]
+    if not found[-1]["content"].strip():
+        raise DatasetError(f"{where}: prompt ends with a message that says nothing")
+    return found
+
+
+def _message(message: object, where: str) -> dict[str, str]:
+    if not isinstance(message, Mapping):
+        raise DatasetError(f"{where} must be {{role, content}}, not {_shown(message)}")
+    role, content = message.get("role"), message.get("content")
+    if role not in _ROLES:
+        hint = "; write system" if role == "developer" else ""
+        raise DatasetError(
+            f"{where}: role is {_shown(role)}; it is one of {', '.join(_ROLES)}{hint}"
+        )
+    if not isinstance(content, str):
+        raise DatasetError(
+            f"{where}: content must be text, not {_shown(content)}; parts of a content are joined "
+            "to one text"
+        )
+    if not _is_unicode(content):
+        raise DatasetError(f"{where}: content holds half a surrogate pair, which is no text")
+    return {"role": role, "content": content}
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> "Dataset":
+    """Rows as a table, each with the columns of all.
+
+    A column of ours or of others whose values make no column of one type is kept as JSON texts.
+
+    Raises:
+        DatasetError: A column that training reads is such a one.
+    """
+    from datasets import Dataset
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    for name, values in columns.items():
+        if (reason := _untypable(values)) is None:
+            continue
+        if name in ("prompt", "outcomes"):
+            raise DatasetError(f"the column {name} holds values of several types: {reason}")
+        log.warning("a column is kept as JSON, for its values are not of one type", column=name)
+        columns[name] = [None if value is None else _json(value) for value in values]
+    return Dataset.from_dict(columns)
+
+
+def _untypable(values: Sequence[object]) -> str | None:
+    """Why values are no column of a table; None where they are one."""
+    import pyarrow as pa
+
+    try:
+        pa.array(values)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as exc:
+        lines = str(exc).splitlines()
+        return lines[0] if lines else type(exc).__name__
+    return None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=str)
+
+
+def without_reserved(dataset: "Dataset") -> "Dataset":
+    """The rows without columns that TRL would take for something else; says which they are."""
+    found = [name for name in dataset.column_names if name in _RESERVED]
+    if not found:
+        return dataset
+    log.warning("columns are left out, for the trainer uses their names itself", columns=found)
+    return dataset.remove_columns(found)

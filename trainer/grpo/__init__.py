@@ -1,0 +1,1 @@
+"""GRPO through a reward URL."""

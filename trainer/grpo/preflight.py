@@ -1,0 +1,218 @@
+"""Everything that can be found wrong before a model is loaded."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import SecretStr
+
+from reward_client import RetryPolicy, RewardClient
+from shared.decisions import Extend
+from shared.errors import ConfigError, ServiceRefused, ServiceUnreachable
+from shared.rewards import RewardSpec
+from shared.wire.info import ServiceInfo
+from shared.wire.scoring import ScoreItem
+from trainer.curriculum.plan import batch_shape, check_curriculum
+from trainer.data.prompts import (
+    REQUIRED_COLUMNS,
+    as_asked,
+    check_difficulties,
+    load_grpo_dataset,
+    prompt_extend_s,
+)
+from trainer.data.rows import without_reserved
+from trainer.grpo.config import GRPOTrainingConfig
+from trainer.models.loading import Hardware, check_model, pick_hardware
+from trainer.runs.origin import check_origin
+from trainer.runs.resumption import RunRecord, applied_changes, check_resumed, may_model_differ
+from trainer.runs.startup import check_report_to, checkpoint_of, warn_of_warmup
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["Preflight", "check_run", "connect"]
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "queue": (-inf, 0),
+    "queue_gain": (-1, 1),
+    "wait": (-inf, 0),
+    "pressure": (-inf, 0),
+    "speed": (0, inf),
+}
+"""The least and the greatest that a reward can be."""
+
+_MAX_LISTED_STATES = 50_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a run needs, checked."""
+
+    dataset: "Dataset"
+    hardware: Hardware
+    service: ServiceInfo
+    checkpoint: Path | None
+    """What to go on from."""
+    record: RunRecord
+    """What checkpoints say of the run."""
+    applied: frozenset[str] = frozenset()
+    """Settings whose new values are applied to what the checkpoint holds."""
+
+
+def check_run(config: GRPOTrainingConfig) -> Preflight:
+    """Checks paths, hardware and the reward service.
+
+    Raises:
+        DatasetError: The dataset is missing or is none.
+        ModelError: The model is missing.
+        ConfigError: Settings do not fit the machine, the dataset, the checkpoint, or each other: a
+            batch, say, that cannot hold equally many samples of every domain of a curriculum.
+        ServiceUnreachable: Nothing answers at the reward URL.
+        ServiceRefused: Something answers, but will not score the dataset's states.
+    """
+    check_report_to(config.report_to)
+    check_model(config.model_path)
+    checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
+    if checkpoint is not None:
+        check_origin(checkpoint, config, may_differ=may_model_differ(config.resume_changes))
+    _check_invalid_reward(config)
+    dataset = without_reserved(load_grpo_dataset(config.dataset_path))
+    _say_fidelity(config, dataset)
+    record, applied = _recorded(config, dataset), frozenset[str]()
+    if checkpoint is not None:
+        check_resumed(checkpoint, record, config.resume_changes)
+        applied = applied_changes(RunRecord.read(checkpoint), record)
+    _check_extend_seconds(config)
+    if config.curriculum:
+        check_difficulties(config.dataset_path)
+        check_curriculum(config, dataset)
+    warn_of_warmup(_steps(config, len(dataset)), config.warmup_steps)
+    hardware = pick_hardware(config)
+    service = asyncio.run(_check_service(config, dataset))
+    prompts = as_asked(dataset, config.prompt_form, config.prompt_examples)
+    return Preflight(prompts, hardware, service, checkpoint, record, applied)
+
+
+def connect(config: GRPOTrainingConfig) -> RewardClient:
+    """A client of the reward service. Connects when it is first used."""
+    key = SecretStr(config.reward_api_key) if config.reward_api_key else None
+    return RewardClient(config.reward_url, key, retry=RetryPolicy(retries=config.reward_retries))
+
+
+def _recorded(config: GRPOTrainingConfig, dataset: "Dataset") -> RunRecord:
+    columns = zip(*(dataset[name] for name in REQUIRED_COLUMNS), strict=True)
+    return RunRecord.of(config.to_dict(), columns)
+
+
+def _steps(config: GRPOTrainingConfig, rows: int) -> int:
+    """Optimizer steps of a run, if all prompts fit."""
+    a_pass = max(1, rows // max(1, batch_shape(config).prompts)) * config.num_iterations
+    return config.max_steps or ceil(config.num_train_epochs * a_pass)
+
+
+def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
+    """Says where an answer that cannot be read may be worth more than most decisions."""
+    if _least(config.reward) < config.invalid_reward and not config.invalid_as_worst:
+        log.warning(
+            "invalid answers may get more than decisions do; set invalid_as_worst: true",
+            reward_name=config.reward_name,
+            invalid_reward=config.invalid_reward,
+        )
+
+
+def _say_fidelity(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
+    """Says where rewards are not shown to be those of the user's own simulation."""
+    named = "fidelity" in dataset.column_names
+    found = Counter((each or "bundle") for each in dataset["fidelity"]) if named else Counter()
+    found["bundle"] += len(dataset) - found.total()
+    others = {kind: count for kind, count in found.items() if count and kind != "own"}
+    if others:
+        log.warning(
+            "rewards are not shown to be those of your own simulation; build the dataset again, or "
+            "run greenfork dataset verify DATASET --config YOUR.sumocfg",
+            dataset=config.dataset_path,
+            rows=len(dataset),
+            **others,
+        )
+    elif config.reward.seeds:
+        log.warning(
+            "rewards under other seeds than the run's are of simulations that nobody has compared "
+            'with your own: they say "fidelity": "unchecked"',
+            seeds=list(config.reward.seeds),
+        )
+
+
+def _least(reward: RewardSpec) -> float:
+    """What no decision's reward is below; a negative weight turns the range of its term round.
+
+    >>> _least(RewardSpec(name="sum", terms={"queue_gain": 2, "queue": -1}))
+    -2.0
+    """
+    if reward.terms is None:
+        return _RANGES[reward.name][0]
+    ends = (weight * _RANGES[name][weight < 0] for name, weight in reward.terms.items() if weight)
+    return float(sum(ends))
+
+
+def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
+    said = prompt_extend_s(config.dataset_path)
+    if said is not None and said != config.extend_seconds:
+        raise ConfigError(
+            f"extend_seconds is {config.extend_seconds}, but the prompts of "
+            f"{config.dataset_path} say {said}; set extend_seconds: {said}"
+        )
+
+
+async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> ServiceInfo:
+    """Asks who answers, whether it scores a state of this dataset, and whether it has them all."""
+    row = dataset[0]
+    item = ScoreItem(
+        state_id=row["state_id"],
+        tls_id=row["tls_id"],
+        decision=Extend(extend=False),
+    )
+    async with connect(config) as client:
+        try:
+            info = await client.info()
+            response = await client.score([item], config.reward, config.reward_timeout_s)
+            unknown = await _unknown_states(client, info, dataset["state_id"])
+        except ServiceUnreachable as exc:
+            raise ServiceUnreachable(
+                f"{exc.message}. Start the reward service (greenfork serve --dataset …) or set "
+                "reward_url",
+                exc.code,
+            ) from exc
+    result = response.results[0]
+    if result.status == "failed":
+        reason = f"{result.error.code}: {result.error.message}" if result.error else "no reason"
+        raise ServiceRefused(
+            f"{config.reward_url} could not score the dataset's first row ({reason})"
+        )
+    if unknown:
+        raise ServiceRefused(
+            f"{config.reward_url} does not serve {len(unknown)} of the dataset's states, the first "
+            f"is {unknown[0]!r}; serve the dataset that the rows are of",
+            "unknown_state",
+        )
+    return info
+
+
+async def _unknown_states(
+    client: RewardClient, info: ServiceInfo, wanted: Sequence[str]
+) -> list[str]:
+    """States of the dataset that the service does not have; none where that is not to be known."""
+    if info.states > _MAX_LISTED_STATES:
+        log.info("states are not looked up one by one: there are many", states=info.states)
+        return []
+    try:
+        served = {record.state_id for record in await client.states()}
+    except ServiceRefused:  # another service of the same contract need not list them
+        return []
+    return [state for state in dict.fromkeys(wanted) if state not in served]

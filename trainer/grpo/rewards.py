@@ -1,0 +1,180 @@
+"""The reward functions of a GRPO run, as TRL calls them: the form of the answer, and the traffic.
+
+Both are views of one scored batch. A completion whose traffic reward could not be computed is None
+in *both*: only then does TRL give it no advantage and leave it out of its group's mean.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from shared.decisions import DecisionKind
+from trainer.grpo.format_reward import format_reward
+from trainer.grpo.regret import KnownRegrets
+from trainer.grpo.scoring import REWARD_BOUND, BatchScorer, Completions, ScoredBatch
+from trainer.runs.run_stats import BatchCounts, zero_variance_share
+
+__all__ = [
+    "BatchMetrics",
+    "FormatReward",
+    "RewardWeights",
+    "TrafficReward",
+    "batch_of",
+]
+
+
+_CLAMPED = (
+    "rewards were clamped to the bound: groups of them are equal and teach nothing; give "
+    "reward_terms smaller weights, or take another reward"
+)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """How the reward functions are added up, and what is compared."""
+
+    format_weight: float
+    traffic_weight: float
+    group_size: int
+    """Completions a prompt."""
+
+
+class BatchMetrics(Protocol):
+    """More metrics of a batch: of a curriculum, :class:`trainer.curriculum.telemetry`."""
+
+    def of(self, totals: Sequence[float | None], columns: Mapping[str, Any]) -> Mapping[str, float]:
+        """The metrics by name, of the weighted rewards and what TRL hands over beside."""
+
+
+def _log_nothing(name: str, value: float) -> None:
+    """Where nobody listens."""
+
+
+class FormatReward:
+    """Strict JSON, ``extend`` one of yes and no: see :func:`format_reward`.
+
+    Args:
+        scorer: Tells which completions failed.
+    """
+
+    __name__ = "format"
+
+    def __init__(self, scorer: BatchScorer) -> None:
+        self._scorer = scorer
+
+    async def __call__(
+        self,
+        *,
+        completions: Sequence[Any],
+        state_id: Sequence[str],
+        tls_id: Sequence[str],
+        decision_kind: Sequence[DecisionKind],
+        **_: object,
+    ) -> list[float | None]:
+        """One reward a completion; None where its traffic reward failed."""
+        batch = batch_of(completions, state_id, tls_id, decision_kind, self._scorer.opened)
+        scored = await self._scorer.scored(completions, batch)
+        return _format_rewards(batch, scored)
+
+
+class TrafficReward:
+    """The simulated traffic after the decision, through the reward URL; counts the batch.
+
+    Args:
+        scorer: Calls the service.
+        weights: For the share of groups whose total reward does not vary.
+        more: What else is to be measured of each batch.
+    """
+
+    __name__ = "traffic"
+
+    def __init__(
+        self, scorer: BatchScorer, weights: RewardWeights, more: BatchMetrics | None = None
+    ) -> None:
+        self._scorer = scorer
+        self._weights = weights
+        self._more = more
+        self._regrets = KnownRegrets()
+
+    async def __call__(
+        self,
+        *,
+        completions: Sequence[Any],
+        state_id: Sequence[str],
+        tls_id: Sequence[str],
+        decision_kind: Sequence[DecisionKind],
+        outcomes: Sequence[Any] | None = None,
+        log_metric: Callable[[str, float], None] = _log_nothing,
+        **columns: object,
+    ) -> list[float | None]:
+        """One reward a completion; None where it failed."""
+        batch = batch_of(completions, state_id, tls_id, decision_kind, self._scorer.opened)
+        scored = await self._scorer.scored(completions, batch)
+        stats = self._scorer.stats
+        totals = self._totals(batch, scored)
+        counts = self._counts(batch, scored, totals, outcomes or [None] * len(scored))
+        if counts.clamped and not stats.clamped:
+            log.warning(_CLAMPED, rewards=counts.clamped, bound=REWARD_BOUND)
+        stats.add(counts, [one.status == "failed" for one in scored])
+        more = {} if self._more is None else self._more.of(totals, columns)
+        for name, value in (stats.metrics() | dict(more)).items():
+            log_metric(name, value)
+        return [one.reward for one in scored]
+
+    def _totals(self, batch: Completions, scored: Sequence[ScoredBatch]) -> list[float | None]:
+        return [
+            None
+            if form is None or one.reward is None
+            else self._weights.format_weight * form + self._weights.traffic_weight * one.reward
+            for form, one in zip(_format_rewards(batch, scored), scored, strict=True)
+        ]
+
+    def _counts(
+        self,
+        batch: Completions,
+        scored: Sequence[ScoredBatch],
+        totals: Sequence[float | None],
+        outcomes: Sequence[Any],
+    ) -> BatchCounts:
+        present = [total for total in totals if total is not None]
+        keys = list(zip(batch.state_ids, batch.tls_ids, batch.kinds, strict=True))
+        return BatchCounts(
+            items=len(scored),
+            invalid=Counter(one.code or "invalid" for one in scored if one.status == "invalid"),
+            failed=Counter(one.code or "failed" for one in scored if one.status == "failed"),
+            cached=sum(one.is_cached for one in scored),
+            clamped=sum(one.is_clamped for one in scored),
+            yes=sum(one.is_yes is True for one in scored),
+            decided=sum(one.is_yes is not None for one in scored),
+            zero_variance=zero_variance_share(keys, totals, self._weights.group_size),
+            reward=sum(present) / len(present) if present else None,
+            regret_veh=self._regrets.mean(keys, outcomes, [one.decision for one in scored]),
+        )
+
+
+def _format_rewards(batch: Completions, scored: Sequence[ScoredBatch]) -> list[float | None]:
+    return [
+        None if one.status == "failed" else format_reward(text, kind, batch.opened)
+        for text, kind, one in zip(batch.texts, batch.kinds, scored, strict=True)
+    ]
+
+
+def batch_of(
+    completions: Sequence[Any],
+    state_id: Sequence[str],
+    tls_id: Sequence[str],
+    decision_kind: Sequence[DecisionKind],
+    opened: str = "",
+) -> Completions:
+    """Completions as TRL gives them, with the columns of their rows that scoring needs."""
+    return Completions(_texts(completions), state_id, tls_id, decision_kind, opened)
+
+
+def _texts(completions: Sequence[Any]) -> list[str]:
+    """The texts of completions, which TRL gives as messages where prompts are messages."""
+    return [c if isinstance(c, str) else c[-1]["content"] or "" for c in completions]

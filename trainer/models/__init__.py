@@ -1,0 +1,1 @@
+"""Language models: where they are, how they are loaded, and what is put on top of them."""

@@ -1,0 +1,116 @@
+"""Which model a checkpoint goes on from, so that it is not put on top of another one.
+
+Every checkpoint holds ``origin.json``. Models are told apart by their weights, not by their path: a
+run may be moved to another machine.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.errors import ConfigError
+from shared.model import WireModel
+from trainer.models.adapters import fingerprint
+from trainer.models.loading import model_folder
+from trainer.settings import ModelSettings
+
+__all__ = ["ModelOrigin", "check_origin", "fingerprint"]
+
+_FILE = "origin.json"
+_SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
+
+
+class ModelOrigin(WireModel):
+    """What a run started from, and what it trains of it."""
+
+    model_path: str
+    fingerprint: str
+    lora_rank: int
+    lora_alpha: int
+
+    @classmethod
+    def of(cls, config: ModelSettings) -> "ModelOrigin":
+        """That of a run with these settings."""
+        return cls(
+            model_path=config.model_path,
+            fingerprint=fingerprint(model_folder(config.model_path)),
+            lora_rank=config.lora_rank,
+            lora_alpha=config.lora_alpha,
+        )
+
+    def write(self, checkpoint: Path) -> None:
+        """Puts it into a checkpoint's folder."""
+        (checkpoint / _FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+
+def check_origin(checkpoint: Path, config: ModelSettings, may_differ: bool = False) -> None:
+    """Checks that a checkpoint goes on from the model that is to be trained.
+
+    Args:
+        checkpoint: What a run goes on from.
+        config: Its settings.
+        may_differ: Whether the model may be another one; what is trained of it may not.
+
+    Raises:
+        ConfigError: It goes on from another one, or trains something else of it; both are named.
+    """
+    try:
+        origin = ModelOrigin.model_validate_json((checkpoint / _FILE).read_bytes())
+    except (OSError, ValidationError):
+        _check_foreign(checkpoint, config, may_differ)
+        return
+    own = ModelOrigin.of(config)
+    if origin.fingerprint != own.fingerprint and not may_differ:
+        raise _another(checkpoint, origin.model_path, config)
+    _check_rank(checkpoint, origin.lora_rank, config)
+    if config.lora_rank and origin.lora_alpha != config.lora_alpha:
+        raise ConfigError(
+            f"the adapter in {checkpoint} has lora_alpha {origin.lora_alpha}, the settings say "
+            f"{config.lora_alpha}; set lora_alpha: {origin.lora_alpha}, or start anew"
+        )
+
+
+def _check_foreign(checkpoint: Path, config: ModelSettings, may_differ: bool) -> None:
+    """The same for a checkpoint without that file, by what every checkpoint holds."""
+    adapter = _read(checkpoint / "adapter_config.json")
+    _check_rank(checkpoint, int(adapter.get("r", 0)), config)
+    if may_differ:
+        return
+    folder = model_folder(config.model_path)
+    base = Path(str(_read(folder / "adapter_config.json").get("base_model_name_or_path", folder)))
+    if adapter:
+        theirs = str(adapter.get("base_model_name_or_path"))
+        if Path(theirs).resolve() != base.resolve():
+            raise _another(checkpoint, theirs, config)
+        return
+    found, wanted = _read(checkpoint / "config.json"), _read(base / "config.json")
+    if [found.get(name) for name in _SHAPE] != [wanted.get(name) for name in _SHAPE]:
+        shape = ", ".join(f"{name} {found.get(name)}" for name in _SHAPE)
+        raise _another(checkpoint, f"one with {shape}", config)
+
+
+def _check_rank(checkpoint: Path, rank: int, config: ModelSettings) -> None:
+    if rank != config.lora_rank:
+        has = f"an adapter of rank {rank}" if rank else "all weights, no adapter"
+        raise ConfigError(
+            f"{checkpoint} holds {has}, but lora_rank is {config.lora_rank}; set lora_rank: {rank},"
+            " or start anew"
+        )
+
+
+def _another(checkpoint: Path, theirs: str, config: ModelSettings) -> ConfigError:
+    return ConfigError(
+        f"resume_from_checkpoint: {checkpoint} goes on from the model {theirs!r}, but model_path "
+        f"is {config.model_path!r}, another model; set model_path to the first, start anew, or go "
+        "on all the same with --set 'resume_changes=[model_path]'"
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,69 @@
+"""The check at the end of a supervised run: does the model answer in the right form?
+
+The model that was saved is loaded again and answers prompts of rows that it was not taught.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.decisions import Decision, Extend
+from trainer.evaluation.answers import Generation, ModelPolicy
+from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.points import DecisionPoint
+from trainer.evaluation.worth import Valued, Worth, stored_worth
+from trainer.sft.report import FormCheck
+
+__all__ = ["check_format", "summed_up"]
+
+
+def check_format(
+    model: Path, points: Sequence[DecisionPoint], generation: Generation
+) -> FormCheck | None:
+    """The form of a model's greedy answers; None without points.
+
+    Args:
+        model: A folder with a model or an adapter.
+        points: Rows that were not trained on.
+        generation: How it answers.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    if not points:
+        return None
+    judged = [Judged(point, _worth(point)) for point in points]
+    answers = ModelPolicy(str(model), generation).choose(judged, lambda *_: None)
+    return summed_up(judged, [choices[0] for choices in answers])
+
+
+def summed_up(judged: Sequence[Judged], choices: Sequence[Choice]) -> FormCheck:
+    """Shares of what was answered; at least one answer.
+
+    Args:
+        judged: Where, and what is known of the decisions there.
+        choices: One answer each, in order.
+    """
+    extends = [c.decision.extend for c in choices if isinstance(c.decision, Extend)]
+    agreed = [
+        choice.decision is not None and _is_best(one.worth, choice.decision)
+        for one, choice in zip(judged, choices, strict=True)
+        if one.worth.decisions
+    ]
+    return FormCheck(
+        rows=len(choices),
+        strict_share=sum(choice.is_strict is True for choice in choices) / len(choices),
+        invalid=dict(Counter(c.code or "invalid" for c in choices if c.decision is None)),
+        agreement=sum(agreed) / len(agreed) if agreed else None,
+        yes_share=sum(extends) / len(extends) if extends else None,
+    )
+
+
+def _worth(point: DecisionPoint) -> Worth:
+    known = stored_worth(point.outcomes, "queue") if point.outcomes else None
+    return known or Worth(())
+
+
+def _is_best(worth: Worth, decision: Decision) -> bool:
+    found: Valued | None = worth.find(decision)
+    return found is not None and worth.regret(found) <= 0
