@@ -6,27 +6,55 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from shared.decisions import Extend
 from shared.rewards import Metrics
 from sim_workers.pool.rollouts import RolloutTask
+from tests.integration.reward_server.serving import served
 from tests.integration.sim_workers.rolling import make_worker, run_task
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_example_is_true(tmp_path: Path) -> None:
-    """The state is in the dataset that is named, and both answers queue as many as is printed."""
-    readme = (ROOT / "README.md").read_text()
-    command = re.search(r"`greenfork (dataset build scenarios/crossing[^`]*)`", readme)
-    shown = re.findall(r'"metrics": \{"queue_veh": ([\d.]+)', readme)
-    (state_id,) = set(re.findall(r'"state_id": "([^"]+)"', readme))
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The configuration of the README's command, and the dataset that the command builds."""
+    command = re.search(r"`greenfork (dataset build scenarios/crossing[^`]*)`", README)
     assert command is not None
     config, *options = shlex.split(command[1])[2:]
-    out = tmp_path / "crossing"
+    out = tmp_path_factory.mktemp("readme") / "crossing"
     options[options.index("--out") + 1] = str(out)
     arguments = ["dataset", "build", str(ROOT / config), *options]
     subprocess.run([sys.executable, "-m", "greenfork", *arguments], cwd=ROOT, check=True)
+    return ROOT / config, out
+
+
+def test_snippet_prints_what_is_shown(crossing: tuple[Path, Path], tmp_path: Path) -> None:
+    """The first example in Python, run against a service as it is started there."""
+    shown = re.search(r"^```python score\n(.*?)^```\n\n```\n(.*?)^```$", README, re.S | re.M)
+    assert shown is not None
+    code, printed = shown.groups()
+    with served(crossing[1], data_dir=tmp_path) as url:
+        run = subprocess.run(
+            [sys.executable, "-c", code.replace("http://127.0.0.1:8000", url)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    assert run.stdout == printed
+
+
+def test_example_is_true(crossing: tuple[Path, Path]) -> None:
+    """The state is in the dataset that is named, and both answers queue as many as is printed."""
+    config, out = crossing
+    shown = re.findall(r'"metrics": \{"queue_veh": ([\d.]+)', README)
+    (state_id,) = set(re.findall(r'"state_id": "([^"]+)"', README))
     worker = make_worker()
     try:
         tasks = [RolloutTask.of(state_id, "c", Extend(extend=yes), 60) for yes in (True, False)]
@@ -35,7 +63,7 @@ def test_example_is_true(tmp_path: Path) -> None:
         worker.close()
     assert all(isinstance(outcome, Metrics) for outcome in outcomes)
     assert [repr(o.queue_veh) for o in outcomes if isinstance(o, Metrics)] == shown
-    assert [repr(_plain_queue(ROOT / config, yes)) for yes in (True, False)] == shown
+    assert [repr(_plain_queue(config, yes)) for yes in (True, False)] == shown
 
 
 def _plain_queue(config: Path, yes: bool) -> float:
