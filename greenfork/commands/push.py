@@ -28,7 +28,7 @@ greenfork push datasets/my-city --url https://rewards.example --json
 
 _AT_A_TIME = 2
 _GREEN_LIMITS_S = (5.0, 60.0)
-"""What a service gives the signals of uploads; see :mod:`sim_workers.scenarios.inspection`."""
+"""What a service gives the signals of uploads; see :mod:`sim_workers.datasets.inspection`."""
 
 
 @dataclass(frozen=True)

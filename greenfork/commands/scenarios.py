@@ -54,7 +54,7 @@ def check(
     Second by second, every vehicle, person and signal, in all digits; nothing is built. The exit
     status is 1 if they differ, and the first difference is named.
     """
-    from sim_workers.scenarios.inspection import check_scenario
+    from sim_workers.datasets.inspection import check_scenario
     from sim_workers.scenarios.resco import locate_scenario
 
     path = locate_scenario(config)
@@ -111,7 +111,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show a scenario's signals and phases, and the options that would be left out."""
-    from sim_workers.scenarios.inspection import inspect_scenario
+    from sim_workers.datasets.inspection import inspect_scenario
     from sim_workers.scenarios.resco import locate_scenario
 
     scenario, signals = inspect_scenario(locate_scenario(config))

@@ -21,8 +21,8 @@ from sim_workers.datasets.build_plan import BuildOptions, Run, Slot
 from sim_workers.datasets.journal import JournalEntry, Journal, write_safely
 from sim_workers.engine.messages import Advance, Describe, Described, Observe, Observed, Ready, Replay
 from sim_workers.engine.fork_client import SimulationHandle, ForkServer
-from sim_workers.states.proof import ProofPoint, Proof, decision_points
-from sim_workers.states.restoration import FoundState, Restoration, Restorer
+from sim_workers.datasets.proof import ProofPoint, Proof, decision_points
+from sim_workers.datasets.restoration import FoundState, Restoration, Restorer
 from sim_workers.states.simulation_spec import SimulationSpec
 from sim_workers.scenarios.scenario import Scenario
 from sim_workers.datasets.signal_choice import SignalChoice, choose_signals

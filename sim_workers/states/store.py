@@ -25,9 +25,9 @@ from shared.signals import Signal
 from shared.wire.states import StateRecord, StateView
 from sim_workers.engine.version import sumo_version
 from sim_workers.scenarios.scenario import check_served, make_scenario_id, read_files
+from sim_workers.states.foreign_states import refuse_harm
 from sim_workers.states.state_file import check_version
 from sim_workers.states.unread_demand import Demand
-from sim_workers.uploads.foreign_states import refuse_harm
 
 __all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest", "read_states"]
 

@@ -20,7 +20,7 @@ from xml.parsers import expat
 
 from shared.errors import ScenarioError
 
-__all__ = ["ArchiveLimits", "check_name", "check_unpacked", "gunzip", "most_bytes", "unpack"]
+__all__ = ["ArchiveLimits", "check_name", "check_unpacked", "most_bytes", "unpack"]
 
 _CHUNK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -76,24 +76,6 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> 
             _unpack_zip(archive, gate)
         else:
             raise ScenarioError("this is neither a zip nor a tar.gz", "bad_archive")
-
-
-def gunzip(content: bytes, max_bytes: int) -> bytes:
-    """Unpacks a whole gzip file.
-
-    Raises:
-        ScenarioError: ``bad_archive``: it is damaged; ``too_large``.
-    """
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacker.decompress(content, max_bytes + 1)
-    except zlib.error as exc:
-        raise ScenarioError(f"this is not a whole gzip file: {exc}", "bad_archive") from exc
-    if len(unpacked) > max_bytes:
-        raise ScenarioError(f"it unpacks to more than {max_bytes} bytes", "too_large")
-    if not unpacker.eof or unpacker.unused_data:
-        raise ScenarioError("this is not one whole gzip file", "bad_archive")
-    return unpacked
 
 
 def check_unpacked(folder: Path, archive_bytes: int, limits: ArchiveLimits | None = None) -> None:

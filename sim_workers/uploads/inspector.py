@@ -30,19 +30,19 @@ from shared.errors import (
 )
 from shared.model import WireModel
 from shared.wire.states import StateRecord
+from sim_workers.datasets.inspection import signals_of
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Observe, Observed
 from sim_workers.engine.version import program_version, simulator, sumo_version
 from sim_workers.sandbox.confinement import confine_reader, write_only
 from sim_workers.sandbox.isolation import limit
-from sim_workers.scenarios.inspection import signals_of
 from sim_workers.scenarios.scenario import Scenario, load_bundle, load_scenario
+from sim_workers.states.foreign_states import read_foreign_state
 from sim_workers.states.simulation_spec import SimulationSpec
 from sim_workers.states.state_file import make_state_id
 from sim_workers.states.store import read_manifest
 from sim_workers.states.unread_demand import Demand
 from sim_workers.uploads.archives import check_unpacked, most_bytes, unpack
-from sim_workers.uploads.foreign_states import read_foreign_state
 from sim_workers.uploads.storage import run_name, uploaded_manifest
 
 __all__ = ["IntakeAnswer", "IntakeRequest", "main"]

@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -34,21 +35,37 @@ NEVER = {
 """What these packages may not import, not even inside a function."""
 
 ALONE = {
-    "ray": {"sim_workers/pool/pool.py", "sim_workers/pool/actor.py"},
-    "libsumo": {"sim_workers/engine/simulation.py", "sim_workers/engine/readings.py"},
-    "traci": {"sim_workers/verification/reference_simulation.py"},
+    "ray": "sim_workers/pool",
+    "libsumo": "sim_workers/engine",
+    "traci": "sim_workers/verification",
 }
-"""The only modules that may import what everybody else must do without."""
+"""The only rooms that may import what everybody else must do without."""
+
+ROOMS = {
+    "sim_workers": (
+        *("sandbox", "scenarios", "engine", "states", "pool"),
+        *("verification", "datasets", "uploads", "plans"),
+    ),
+}
+"""The rooms of a package: each may import those before it."""
+
+MOST_MODULES = 12
+"""In a room, beside its ``__init__``; ``greenfork/commands`` has one for each verb."""
 
 
 @dataclass(frozen=True)
 class _Import:
-    """One import of a top-level package."""
+    """One imported module."""
 
-    name: str
+    module: str
     line: int
     is_lazy: bool
     """Inside a function, or for the type checker only."""
+
+    @property
+    def name(self) -> str:
+        """The package."""
+        return self.module.partition(".")[0]
 
 
 def _modules(*packages: str) -> list[str]:
@@ -71,7 +88,7 @@ def _imports(module: str) -> list[_Import]:
 def _imports_below(node: ast.AST, is_lazy: bool) -> Iterator[_Import]:
     for child in ast.iter_child_nodes(node):
         for name in _imported(child):
-            yield _Import(name.partition(".")[0], child.lineno, is_lazy)  # type: ignore[attr-defined]
+            yield _Import(name, child.lineno, is_lazy)  # type: ignore[attr-defined]
         makes_lazy = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         yield from _imports_below(child, is_lazy or makes_lazy or _is_for_typing(child))
 
@@ -139,12 +156,40 @@ def test_package_never_imports(package: str) -> None:
 
 
 @pytest.mark.parametrize("library", ALONE)
-def test_library_is_imported_in_few_places(library: str) -> None:
-    """Ray stays in the pool and the actor, libsumo in the engine, TraCI in the independent path."""
-    modules = [module for module in _modules(*PACKAGES) if module not in ALONE[library]]
-    assert _offences(modules, {library}) == []
-    for module in ALONE[library]:
-        assert library in {found.name for found in _imports(module)}
+def test_library_is_imported_in_one_room(library: str) -> None:
+    """Ray stays in the pool, libsumo in the engine, TraCI in the independent path."""
+    inside = _modules(ALONE[library])
+    outside = [module for module in _modules(*PACKAGES) if module not in inside]
+    assert _offences(outside, {library}) == []
+    assert library in {found.name for module in inside for found in _imports(module)}
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_one_way(package: str) -> None:
+    """A room knows those before it, and none of those behind."""
+    rooms = ROOMS[package]
+    assert {
+        path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").exists()
+    } == (set(rooms))
+    for number, room in enumerate(rooms):
+        behind = {f"{package}.{later}" for later in rooms[number + 1 :]}
+        offences = [
+            f"{module}:{found.line} imports {found.module}"
+            for module in _modules(f"{package}/{room}")
+            for found in _imports(module)
+            if ".".join(found.module.split(".")[:2]) in behind
+        ]
+        assert offences == []
+
+
+def test_rooms_are_small() -> None:
+    """Who looks for something sees all names of a folder at once."""
+    packages = ("shared", "sim_workers", "reward_server", "trainer")
+    rooms = Counter(module.rpartition("/")[0] for module in _modules(*packages))
+    modules = {
+        room: count - (ROOT / room / "__init__.py").exists() for room, count in rooms.items()
+    }
+    assert {room: count for room, count in modules.items() if count > MOST_MODULES} == {}
 
 
 def test_command_line_imports_what_is_heavy_where_it_is_used() -> None:

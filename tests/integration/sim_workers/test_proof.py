@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.proof import Proof, decision_points
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import (
     Advance,
@@ -17,7 +18,6 @@ from sim_workers.engine.messages import (
     Save,
 )
 from sim_workers.scenarios.scenario import CONFIG_NAME, load_scenario
-from sim_workers.states.proof import Proof, decision_points
 from sim_workers.states.state_file import normalise_state
 from sim_workers.states.unread_demand import Demand
 from tests.integration.conftest import OWN

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ScenarioError
-from sim_workers.uploads.archives import ArchiveLimits, check_name, check_unpacked, gunzip, unpack
+from sim_workers.states.foreign_states import gunzip
+from sim_workers.uploads.archives import ArchiveLimits, check_name, check_unpacked, unpack
 
 Files = list[tuple[str, bytes]]
 SMALL = ArchiveLimits(entries=10, file_bytes=10_000, total_bytes=40_000)

@@ -15,7 +15,7 @@ from shared.errors import HolderLost, RolloutCrashed, RolloutError, RolloutRejec
 from shared.wire.states import Restore
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Open, Ready, Replay
-from sim_workers.states.proof import Proof
+from sim_workers.datasets.proof import Proof
 from sim_workers.states.simulation_spec import SimulationSpec
 
 __all__ = ["FoundState", "Restoration", "Restorer"]

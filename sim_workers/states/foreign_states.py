@@ -7,6 +7,7 @@ look for patterns, might stumble over. What can be known of one that is harmless
 
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -20,9 +21,8 @@ from sim_workers.engine.version import sumo_version
 from sim_workers.scenarios.files import is_file_attribute, is_output_parameter
 from sim_workers.scenarios.input_filter import filter_input
 from sim_workers.states.state_file import check_version, normalise_state
-from sim_workers.uploads.archives import gunzip
 
-__all__ = ["ForeignState", "read_foreign_state"]
+__all__ = ["ForeignState", "gunzip", "read_foreign_state", "refuse_harm"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _DECLARATION = re.compile(rb"<\?xml [^<>]*\?>")
@@ -191,3 +191,21 @@ def _refuse_harmful(element: Element) -> None:
         raise StateFileError(
             f"the state file makes a vehicle write files ({key}); save it without that"
         )
+
+
+def gunzip(content: bytes, max_bytes: int) -> bytes:
+    """Unpacks a whole gzip file.
+
+    Raises:
+        ScenarioError: ``bad_archive``: it is damaged; ``too_large``.
+    """
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(content, max_bytes + 1)
+    except zlib.error as exc:
+        raise ScenarioError(f"this is not a whole gzip file: {exc}", "bad_archive") from exc
+    if len(unpacked) > max_bytes:
+        raise ScenarioError(f"it unpacks to more than {max_bytes} bytes", "too_large")
+    if not unpacker.eof or unpacker.unused_data:
+        raise ScenarioError("this is not one whole gzip file", "bad_archive")
+    return unpacked

@@ -7,8 +7,8 @@ import pytest
 from shared.errors import StateFileError
 from shared.signals import SignalState
 from sim_workers.engine.version import sumo_version
+from sim_workers.states.foreign_states import ForeignState, read_foreign_state
 from sim_workers.states.state_file import normalise_state
-from sim_workers.uploads.foreign_states import ForeignState, read_foreign_state
 
 _BODY = """\
     <route id="ns" state="1" edges="n s"/>
