@@ -1,5 +1,6 @@
-"""Real datasets, built once a session with real SUMO."""
+"""Real datasets, built once per session with real SUMO, whichever test process asks first."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from sim_workers.datasets.build_plan import BuildOptions
 from sim_workers.datasets.builder import build_dataset
@@ -41,18 +43,29 @@ def read_rows(dataset: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def dataset_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Builds the dataset of a scenario, with outcomes, the first time it is asked for."""
+def dataset_of(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Path]:
+    """Builds the dataset of a scenario, with outcomes, the first time it is asked for.
+
+    Test processes that run side by side share the datasets, so nobody may change one.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = (own if worker_id == "master" else own.parent) / "datasets"
+    shared.mkdir(exist_ok=True)
 
     @cache
     def build(reference: str) -> Path:
-        if reference == WITHOUT_END:
-            config = _without_end(tmp_path_factory.mktemp("endless"))
-        else:
-            config = OWN.get(reference) or locate_scenario(reference)
-        out = tmp_path_factory.mktemp("datasets") / config.stem
-        options = BuildOptions(seeds=(7,), states=STATES, with_outcomes=True)
-        build_dataset(config, out, options)
+        folder = shared / hashlib.sha256(reference.encode()).hexdigest()[:8]
+        with FileLock(f"{folder}.lock"):
+            folder.mkdir(exist_ok=True)
+            if reference == WITHOUT_END:
+                config = _without_end(folder)
+            else:
+                config = OWN.get(reference) or locate_scenario(reference)
+            out = folder / "dataset" / config.stem
+            if not out.exists():
+                build_dataset(
+                    config, out, BuildOptions(seeds=(7,), states=STATES, with_outcomes=True)
+                )
         return out
 
     return build
