@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
+PACKAGES := shared sim_workers reward_server reward_client trainer greenfork
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --durations 10
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
@@ -42,11 +44,11 @@ format: setup ## Mend style and formatting
 typecheck: setup ## mypy, strict
 	$(BIN)/mypy
 
-unit: setup ## Fast tests: no Ray, no SUMO, no socket
-	$(BIN)/pytest tests/unit shared reward_client reward_server/scoring/admission.py reward_server/storage/stats.py reward_server/storage/urls.py shared/reward_formulas.py sim_workers/states/state_file.py trainer
+unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's examples
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit $(PACKAGES) --ignore=reward_server/storage/migrations
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
-	$(BIN)/pytest --randomly-dont-reorganize tests/integration
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/integration
 
 e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
 	deploy/e2e.sh

@@ -107,7 +107,7 @@ def _record(
     scenario: Scenario, run: SimulationRef, time_s: float, signals: dict[str, SignalState]
 ) -> StateRecord:
     return StateRecord(
-        state_id=f"{scenario.name}@{time_s:g}-000000000000",
+        state_id=f"{scenario.name}@{time_s:g}-{(run.actions_sha256 or '0' * 64)[:12]}",
         scenario_id=scenario.scenario_id,
         time_s=time_s,
         seed=_SEED,

@@ -23,7 +23,7 @@ from tests.integration.sim_workers.process_tree import (
 )
 
 _GRID = OWN["grid2x2"]
-_STATES = 16
+_STATES = 10
 _OPTIONS = BuildOptions(
     seeds=(7, 8),
     policy=PolicySpec(name="random"),
@@ -100,10 +100,10 @@ def test_killed_build_goes_on_to_the_same_bytes(
 ) -> None:
     """Twice killed with SIGKILL in the middle, with one and with two runs at a time."""
     out = tmp_path / "out"
-    for states in (2, 9):
+    for states in (2, 6):
         _interrupt(out, signal.SIGKILL, states, "--workers", workers)
     left = _kept(out)
-    assert 9 <= left < _STATES
+    assert 6 <= left < _STATES
     said = _finish(out, "--workers", workers)
     assert f"Resuming: {left} of {_STATES} states are there" in said
     assert _files(out) == undisturbed
@@ -127,7 +127,7 @@ def test_half_a_line_and_a_lost_file_do_no_harm(
 ) -> None:
     """As after a power cut: a journal ends anywhere, a state file is empty."""
     out = tmp_path / "out"
-    _interrupt(out, signal.SIGKILL, 6, "--workers", "2")
+    _interrupt(out, signal.SIGKILL, 4, "--workers", "2")
     journals = sorted((build_directory_of(out) / "journals").glob("*.jsonl"))
     with journals[0].open("ab") as journal:
         journal.write(b'{"slot":3,"rec')

@@ -24,9 +24,9 @@ from tests.integration.sim_workers.variants import VARIANTS
 
 SMALL = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, with_outcomes=True)
 CITIES = {
-    "cologne1": replace(SMALL, states=6, warmup_s=300),
+    "cologne1": replace(SMALL, states=3, warmup_s=300),
     "cologne3": replace(SMALL, states=3, warmup_s=300),
-    "ingolstadt1": replace(SMALL, states=6, warmup_s=300),
+    "ingolstadt1": replace(SMALL, states=3, warmup_s=300),
     "grid4x4": replace(SMALL, states=1, warmup_s=300),
     "arterial4x4": replace(SMALL, states=1, warmup_s=600),
 }

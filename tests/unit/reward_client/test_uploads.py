@@ -67,7 +67,7 @@ async def test_scenario_is_put() -> None:
     assert dict(nameless.url.params) == {}
 
 
-@pytest.mark.parametrize("content", [b"<snapshot/>", gzip.compress(b"<snapshot/>")])
+@pytest.mark.parametrize("content", [b"<snapshot/>", gzip.compress(b"<snapshot/>", mtime=0)])
 async def test_state_is_put_gzipped_once(content: bytes) -> None:
     """With what nobody can see in it."""
     service = Service(refusal(404, "unknown_scenario"))
