@@ -1,6 +1,7 @@
-"""Items read, checked and cut into the pieces of a job, all or nothing.
+"""Items read, checked and cut into the chunks of a job, all or nothing.
 
-The body is on disk and so is what comes of it; in memory is one line, and one piece, at a time.
+The body is on disk and so is what comes of it; in memory is one line, and one chunk, at a time.
+
 """
 
 import hashlib
@@ -10,8 +11,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from reward_server.http.reading.documents import read_model
-from reward_server.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, pack
-from reward_server.jobs.store import Chunk
+from reward_server.jobs.store import CHUNK_BYTES, CHUNK_ITEMS, Chunk, pack
 from shared.errors import InvalidRequest, RequestError
 from shared.wire.jobs import JobSpec
 from shared.wire.scoring import ScoreItem
@@ -30,7 +30,7 @@ Check = Callable[[ScoreItem], None]
 
 @dataclass(frozen=True)
 class Cut:
-    """Items cut into pieces, in a file."""
+    """Items cut into chunks, in a file."""
 
     spec: JobSpec
     items: int
@@ -38,10 +38,10 @@ class Cut:
     """Of the spec and the items, however they were written down."""
     file: IO[bytes]
     size_bytes: int = 0
-    """Of the pieces."""
+    """Of the chunks."""
 
     def chunks(self) -> Iterator[Chunk]:
-        """The pieces, in order."""
+        """The chunks, in order."""
         self.file.seek(0)
         number = 0
         while head := self.file.read(_HEAD.size):
@@ -51,13 +51,13 @@ class Cut:
 
 
 class Chunker:
-    """Checks items and cuts them into pieces.
+    """Checks items and cuts them into chunks.
 
     Args:
-        file: Where the pieces go; empty.
+        file: Where the chunks go; empty.
         check: What is known here.
         max_items: How many there may be.
-        piece_items: Items of every piece but the last; fewer where the reward has seeds, for an
+        piece_items: Items of every chunk but the last; fewer where the reward has seeds, for an
             item then is as many rollouts.
     """
 
@@ -73,7 +73,7 @@ class Chunker:
         self._line_bytes = 0
 
     def cut(self, spec: JobSpec, items: Iterable[tuple[str, ScoreItem]]) -> Cut:
-        """All of the pieces.
+        """All of the chunks.
 
         Args:
             spec: What is asked for every item; goes into the digest.

@@ -1,4 +1,4 @@
-"""What is told of a job while it goes on: its results, in order, and its progress."""
+"""What followers of a job receive: its results, in order, and its progress."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 import structlog
 from sse_starlette import ServerSentEvent
 
-from reward_server.jobs.notifications import JobNotifier
 from reward_server.jobs.records import Job
-from reward_server.jobs.runner import JobRunner
+from reward_server.jobs.runner import JobNotifier, JobRunner
 from reward_server.jobs.store import JobStore
 from shared.errors import LedgerError
 from shared.wire.jobs import JobView
@@ -76,7 +75,7 @@ class JobFollower:
             await self._notifier.wait(ticket, _LOOK_AGAIN_S)
 
     async def _lines(self, job_id: str, number: int, is_patient: bool) -> list[bytes] | None:
-        """The results of a piece; None where there are none, or just now nobody knows."""
+        """The results of a chunk; None where there are none, or just now nobody knows."""
         try:
             return await self._store.results(job_id, number)
         except LedgerError as exc:

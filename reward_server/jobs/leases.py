@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Update, func, select, update
 
 from reward_server.event_loop import TimeSlice
-from reward_server.jobs.chunks import pack, unpack
 from reward_server.jobs.records import Job, database_clock, read_job
+from reward_server.jobs.store import pack, unpack
 from reward_server.storage.database import Database
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.errors import ErrorInfo
@@ -101,7 +101,7 @@ class JobLeases:
         await self._change(update(JOBS).where(self._is_own).values(owner=None, lease_until=None))
 
     async def unfinished_chunks(self, job_id: str) -> list[int]:
-        """The numbers of the pieces that have no results, in order."""
+        """The numbers of the chunks that have no results, in order."""
         query = (
             select(JOB_CHUNKS.c.number)
             .where(JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.results.is_(None))
@@ -111,7 +111,7 @@ class JobLeases:
             return list((await connection.execute(query)).scalars())
 
     async def items(self, job_id: str, number: int) -> tuple[ScoreItem, ...]:
-        """The items of a piece; none where the piece is gone."""
+        """The items of a chunk; none where the chunk is gone."""
         query = select(JOB_CHUNKS.c["items"]).where(
             JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.number == number
         )
@@ -126,12 +126,12 @@ class JobLeases:
     async def finish_chunk(
         self, job_id: str, number: int, results: list[bytes], counts: Counts
     ) -> Job | None:
-        """Records a piece's results and the job's progress, both or neither.
+        """Records a chunk's results and the job's progress, both or neither.
 
         Doing it twice is harmless.
 
         Returns:
-            The job as it is then, finished with its last piece; None where it is another's.
+            The job as it is then, finished with its last chunk; None where it is another's.
         """
         packed = await asyncio.to_thread(pack, results)
 

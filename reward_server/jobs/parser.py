@@ -1,4 +1,4 @@
-"""Taking jobs in: from a body in any of its forms to items in pieces, on disk meanwhile."""
+"""Taking jobs in: from a body in any of its forms to items in chunks, on disk meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable
@@ -65,7 +65,7 @@ class Intake:
         spec: JobSpec,
         files: ExitStack,
     ) -> Cut:
-        """The items of a body, cut into pieces, in a file that is closed with ``files``.
+        """The items of a body, cut into chunks, in a file that is closed with ``files``.
 
         Callers take turns, so that none has to wait for all that another has sent.
         """

@@ -1,4 +1,4 @@
-"""Works on the jobs that this gateway has, a few pieces at a time, until they are done.
+"""Works on the jobs that this gateway has, a few chunks at a time, until they are done.
 
 Jobs do not pass the admission of HTTP: they are bounded here. Whose rollouts come first is decided
 where all rollouts wait, by the flow of each; a job's has little weight beside its caller's calls.
@@ -8,16 +8,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import structlog
 
 from reward_server.event_loop import TimeSlice
 from reward_server.jobs.leases import JobLeases
-from reward_server.jobs.notifications import JobNotifier
 from reward_server.jobs.records import Job
-from reward_server.jobs.retries import JobRetries
-from reward_server.jobs.round_robin import LeasedChunk, RoundRobin
-from reward_server.jobs.throughput import ThroughputMeter
+from reward_server.jobs.scheduler import JobRetries, LeasedChunk, RoundRobin, ThroughputMeter
 from reward_server.scoring.response_cache import Answer
 from reward_server.scoring.scorer import ScoredRequest
 from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
@@ -25,19 +23,19 @@ from shared.wire.jobs import JobResult
 from shared.wire.scoring import Counts, ScoreRequest, ScoreResult
 from sim_workers.pool.fair_queue import Flow
 
-__all__ = ["JobRunner", "Scoring"]
+__all__ = ["JobNotifier", "JobRunner", "Scoring"]
 
 _LANES = 2
-"""Pieces under way at a time."""
+"""Chunks under way at a time."""
 _BEAT_S = 5.0
 """How often the gateway says that it lives, and looks for jobs that others left."""
 _CHUNK_TIMEOUT_S = 3600.0
-"""Nobody waits for a piece; what hangs is ended by the rollouts' own limit."""
+"""Nobody waits for a chunk; what hangs is ended by the rollouts' own limit."""
 _LOG = structlog.get_logger("reward_server")
 
 
 class Scoring(Protocol):
-    """What scores a piece: :meth:`reward_server.scoring.scorer.Scorer.score`."""
+    """What scores a chunk: :meth:`reward_server.scoring.scorer.Scorer.score`."""
 
     async def __call__(
         self, request: ScoreRequest, flow: Flow, request_id: str = ""
@@ -45,12 +43,51 @@ class Scoring(Protocol):
         """Scores a request."""
 
 
+class JobNotifier:
+    """News of jobs. What happens in other gateways is not heard of: look again from time to time.
+
+    A ticket is taken before looking, so that nothing is missed between looking and waiting.
+    """
+
+    def __init__(self) -> None:
+        self._tickets: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        self.is_closed = False
+        """Whether the gateway ends, and everybody should go."""
+
+    def ticket(self, job_id: str) -> asyncio.Event:
+        """Set when something happens to the job from now on."""
+        ticket = self._tickets.get(job_id)
+        if ticket is None:
+            ticket = self._tickets[job_id] = asyncio.Event()
+        return ticket
+
+    def tell(self, job_id: str) -> None:
+        """Something has happened to a job."""
+        ticket = self._tickets.pop(job_id, None)
+        if ticket is not None:
+            ticket.set()
+
+    def close(self) -> None:
+        """Sends everybody away."""
+        self.is_closed = True
+        for job_id in list(self._tickets):
+            self.tell(job_id)
+
+    async def wait(self, ticket: asyncio.Event, patience_s: float) -> None:
+        """Returns when something has happened, or after a while."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await ticket.wait()
+        except TimeoutError:
+            return
+
+
 class JobRunner:
     """Works on jobs from :meth:`start` to :meth:`close`.
 
     Args:
         leases: The jobs that this gateway has, or may take.
-        score: Scores a piece.
+        score: Scores a chunk.
         changes: Told of progress.
         observe: Given all that was scored, for the metrics.
         retries: What is tried again, and when.
@@ -183,7 +220,7 @@ class JobRunner:
         task.add_done_callback(forget)
 
     async def _work(self, chunk: LeasedChunk) -> None:
-        """One turn of a piece: the job's boundary, where whatever goes wrong is classified."""
+        """One turn of a chunk: the job's boundary, where whatever goes wrong is classified."""
         job_id = chunk.owned.job.job_id
         try:
             await self._advance(chunk)
@@ -198,10 +235,10 @@ class JobRunner:
             await self._fail(chunk, ErrorInfo(code="internal", message=words, retryable=False))
 
     async def _advance(self, chunk: LeasedChunk) -> None:
-        """Scores what is open, and records the piece when nothing is.
+        """Scores what is open, and records the chunk when nothing is.
 
         Raises:
-            GreenforkError: The piece as a whole could not be scored, or recorded.
+            GreenforkError: The chunk as a whole could not be scored, or recorded.
         """
         job = chunk.owned.job
         if not chunk.items:
@@ -262,7 +299,7 @@ class JobRunner:
                 self._end(job)
 
     def _rest(self, chunk: LeasedChunk, code: str) -> None:
-        """Lets a piece have another turn after a while, and others meanwhile."""
+        """Lets a chunk have another turn after a while, and others meanwhile."""
         if self._retries.is_outage(code):
             chunk.outages += 1
             delay_s = self._retries.delay_s(chunk.outages - 1)

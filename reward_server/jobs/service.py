@@ -14,10 +14,9 @@ from reward_server.jobs.chunker import Cut
 from reward_server.jobs.events import JobFollower
 from reward_server.jobs.housekeeping import Housekeeping
 from reward_server.jobs.leases import JobLeases
-from reward_server.jobs.notifications import JobNotifier
 from reward_server.jobs.parser import BodyForm, Intake, JobLimits
 from reward_server.jobs.records import Job
-from reward_server.jobs.runner import JobRunner
+from reward_server.jobs.runner import JobNotifier, JobRunner
 from reward_server.jobs.store import RESULT_BYTES, Chunk, JobStore, NewJob
 from reward_server.observability.metrics import Telemetry
 from reward_server.scoring.scorer import ScoredRequest, Scorer

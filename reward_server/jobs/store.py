@@ -4,18 +4,50 @@ Who works on a job is :mod:`reward_server.jobs.leases`.
 """
 
 import secrets
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
-from reward_server.jobs.chunks import unpack
 from reward_server.jobs.records import VISIBLE, Job, database_clock, read_job
 from reward_server.storage.database import Database
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.wire.jobs import JobSpec
 
-__all__ = ["RESULT_BYTES", "Chunk", "JobStore", "JobTotals", "NewJob"]
+__all__ = [
+    "CHUNK_BYTES",
+    "CHUNK_ITEMS",
+    "RESULT_BYTES",
+    "Chunk",
+    "JobStore",
+    "JobTotals",
+    "NewJob",
+    "pack",
+    "unpack",
+]
+
+CHUNK_ITEMS = 256
+"""Items of a chunk, at most. Results are recorded, and told, a chunk at a time."""
+CHUNK_BYTES = 500_000
+"""A chunk ends with the item that brings it to so many bytes: it is read in one stretch."""
+
+_FAST = 1
+
+
+def pack(lines: Sequence[bytes]) -> bytes:
+    """JSON lines, compressed.
+
+    >>> unpack(pack([b"{}", b"[]"]))
+    [b'{}', b'[]']
+    """
+    return zlib.compress(b"\n".join(lines), _FAST)
+
+
+def unpack(packed: bytes) -> list[bytes]:
+    """The lines again, without their ends."""
+    return zlib.decompress(packed).split(b"\n")
+
 
 _STORING_LEASE_S = 30.0
 """For how long nothing of a job may be stored before it counts as given up."""
@@ -56,7 +88,7 @@ class JobTotals:
 
 
 class JobStore:
-    """Jobs and their pieces."""
+    """Jobs and their chunks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -93,7 +125,7 @@ class JobStore:
             return read_job((await connection.execute(select(JOBS).where(is_same))).one()), False
 
     async def add(self, job_id: str, chunks: Sequence[Chunk]) -> None:
-        """Stores some of a job's pieces."""
+        """Stores some of a job's chunks."""
         rows = [
             {
                 "job_id": job_id,
@@ -183,7 +215,7 @@ class JobStore:
             return int(await connection.scalar(query) or 0)
 
     async def locate(self, job_id: str, offset: int) -> tuple[int, int]:
-        """In which piece an item is, and how many items of that piece come before it."""
+        """In which chunk an item is, and how many items of that chunk come before it."""
         sizes = select(JOB_CHUNKS.c.number, JOB_CHUNKS.c.items_count)
         query = sizes.where(JOB_CHUNKS.c.job_id == job_id).order_by(JOB_CHUNKS.c.number)
         async with self._database.read() as connection:
@@ -194,7 +226,7 @@ class JobStore:
         return 0, 0
 
     async def results(self, job_id: str, number: int) -> list[bytes] | None:
-        """The lines of one piece's results; None where there are none (yet)."""
+        """The lines of one chunk's results; None where there are none (yet)."""
         query = select(JOB_CHUNKS.c.results).where(_is_chunk(job_id, number))
         async with self._database.read() as connection:
             packed = await connection.scalar(query)

@@ -35,7 +35,7 @@ __all__ = [
 Form = Literal["score", "job", "openrlhf", "slime", "nemo_gym"]
 
 CHUNK_BYTES = 2**17
-"""Of items that are read at once; an item that is longer is a piece by itself."""
+"""Of items that are read at once; an item that is longer is a chunk by itself."""
 _LIGHT_BYTES = 4 * 2**20
 _LIGHT_MARKS = 16_000
 """Commas, colons and opening brackets: no more values than these can be in a document. So many are

@@ -112,7 +112,7 @@ class BodyReader:
 async def _ask(
     process: asyncio.subprocess.Process, request: ReadingRequest, body: bytes
 ) -> Document:
-    """Sends a body, and puts together what comes back: a piece at a time."""
+    """Sends a body, and puts together what comes back: a chunk at a time."""
     source, sink = process.stdout, process.stdin
     assert source is not None, "both are pipes"  # noqa: S101
     assert sink is not None, "both are pipes"  # noqa: S101

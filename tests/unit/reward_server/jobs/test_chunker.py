@@ -7,7 +7,7 @@ import pytest
 
 from reward_server.http.reading.documents import read_document
 from reward_server.jobs.chunker import Chunker, Cut, read_lines
-from reward_server.jobs.chunks import unpack
+from reward_server.jobs.store import unpack
 from shared.errors import InvalidRequest, MalformedRequest, RequestError, UnknownState
 from shared.rewards import RewardSpec
 from shared.wire.jobs import JobSpec
@@ -46,7 +46,7 @@ def test_pieces_hold_the_items_in_order() -> None:
 
 
 def test_seeds_make_pieces_smaller() -> None:
-    """An item under three seeds is three rollouts and more; a piece has one item at least."""
+    """An item under three seeds is three rollouts and more; a chunk has one item at least."""
     for seeds, chunks in (((1, 2), 4), ((1, 2, 3), 4), (tuple(range(9)), 4), (None, 2)):
         spec = JobSpec(reward=RewardSpec(name="queue", seeds=seeds))
         found = cut((("", item) for item in make_items(4)), spec)
@@ -115,7 +115,7 @@ def test_json_body_is_refused_as_everywhere() -> None:
 
 
 def test_long_items_make_short_pieces() -> None:
-    """A piece is read in one stretch, however long its items are."""
+    """A chunk is read in one stretch, however long its items are."""
     item = '{"state_id": "s", "tls_id": "C", "decision_kind": "extend", "completion": "%s"}'
     chunks = list(cut_lines((item % ("x" * 256_000) + "\n") * 6).chunks())
     assert [chunk.items_count for chunk in chunks] == [2, 2, 2]

@@ -1,4 +1,4 @@
-"""Jobs in a small world: a real database, made-up rollouts, pieces of two items, no waiting."""
+"""Jobs in a small world: a real database, made-up rollouts, chunks of two items, no waiting."""
 
 import asyncio
 import tempfile
@@ -10,10 +10,9 @@ from sqlalchemy import URL
 from reward_server.auth.callers import Caller
 from reward_server.jobs.chunker import Chunker
 from reward_server.jobs.leases import JobLeases
-from reward_server.jobs.notifications import JobNotifier
 from reward_server.jobs.records import Job
-from reward_server.jobs.retries import JobRetries
-from reward_server.jobs.runner import JobRunner
+from reward_server.jobs.runner import JobNotifier, JobRunner
+from reward_server.jobs.scheduler import JobRetries
 from reward_server.jobs.store import JobStore, NewJob
 from reward_server.services import Services
 from reward_server.settings import load_settings

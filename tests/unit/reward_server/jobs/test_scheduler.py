@@ -1,8 +1,8 @@
-"""When a piece is tried again."""
+"""When a chunk is tried again."""
 
 import pytest
 
-from reward_server.jobs.retries import JobRetries
+from reward_server.jobs.scheduler import JobRetries
 from reward_server.scoring.response_cache import Answer
 from shared.errors import ErrorInfo
 from shared.wire.scoring import ScoreResult
