@@ -34,18 +34,21 @@ commands = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-commands.add_typer(scenarios.app, name="scenarios")
-commands.add_typer(dataset.app, name="dataset")
-commands.add_typer(train.app, name="train")
-commands.add_typer(keys.app, name="keys")
-commands.add_typer(jobs.app, name="jobs")
-commands.add_typer(ledger.app, name="ledger")
-commands.command(epilog=serve.EXAMPLE)(serve.serve)
-commands.command(epilog=score.EXAMPLE)(score.score)
-commands.command(epilog=outcomes.EXAMPLE)(outcomes.outcomes)
-commands.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-commands.command(epilog=push.EXAMPLE)(push.push)
-commands.command(epilog=demo.EXAMPLE)(demo.demo)
+_SCORE, _DATA = "Serve and score", "Data"
+_TRAIN, _OPERATE = "Train and evaluate", "Operate"
+
+commands.command(epilog=serve.EXAMPLE, rich_help_panel=_SCORE)(serve.serve)
+commands.command(epilog=score.EXAMPLE, rich_help_panel=_SCORE)(score.score)
+commands.command(epilog=outcomes.EXAMPLE, rich_help_panel=_SCORE)(outcomes.outcomes)
+commands.add_typer(scenarios.app, name="scenarios", rich_help_panel=_DATA)
+commands.add_typer(dataset.app, name="dataset", rich_help_panel=_DATA)
+commands.command(epilog=push.EXAMPLE, rich_help_panel=_DATA)(push.push)
+commands.add_typer(train.app, name="train", rich_help_panel=_TRAIN)
+commands.command(epilog=evaluate.EXAMPLES, rich_help_panel=_TRAIN)(evaluate.evaluate)
+commands.command(epilog=demo.EXAMPLE, rich_help_panel=_TRAIN)(demo.demo)
+commands.add_typer(jobs.app, name="jobs", rich_help_panel=_OPERATE)
+commands.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)
+commands.add_typer(ledger.app, name="ledger", rich_help_panel=_OPERATE)
 
 
 def _print_version(is_asked: bool) -> None:
