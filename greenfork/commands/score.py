@@ -1,8 +1,7 @@
 """``greenfork score``: score a file of decisions at a reward URL."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -177,7 +176,7 @@ def score(
         is_optional=job is None and total is not None,
     )
     with (
-        _written_atomically(output) as sink,
+        _written(output) as sink,
         _progress(total, is_hidden=as_json) as (progress, bar),
     ):
         out = _Out(sink, progress, bar)
@@ -286,25 +285,21 @@ def _count_lines(path: Path) -> int:
 
 
 @contextmanager
-def _written_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its place only when it is complete.
+def _written(path: Path) -> Iterator[IO[bytes]]:
+    """The output, which takes its place only when it is complete.
 
     Raises:
         InputError: It cannot be written there.
     """
     from shared.errors import InputError
+    from shared.files import written_atomically
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        sink = part.open("wb")
-    except OSError as exc:
-        raise InputError(f"cannot write {path}: {exc.strerror}") from exc
-    try:
-        with sink:
-            yield sink
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        try:
+            sink = stack.enter_context(written_atomically(path))
+        except OSError as exc:
+            raise InputError(f"cannot write {path}: {exc.strerror}") from exc
+        yield sink
 
 
 @contextmanager

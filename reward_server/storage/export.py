@@ -5,13 +5,11 @@ Columns: ``key``, ``state_id``, ``tls_id``, ``decision`` (JSON by signal; null: 
 ``created_at``.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
@@ -21,6 +19,7 @@ from sqlalchemy import URL, Connection, CursorResult, Row, func, select
 from reward_server.storage.reading import Selection, open_to_read
 from reward_server.storage.tables import OUTCOMES
 from shared.errors import InputError, LedgerError
+from shared.files import written_atomically
 from shared.rewards import Metrics
 
 __all__ = ["COLUMNS", "Progress", "export_outcomes"]
@@ -60,10 +59,10 @@ def export_outcomes(
         LedgerError: The ledger cannot be read, or an outcome in it is damaged.
     """
     done = 0
-    with open_to_read(url) as connection, _written_atomically(output) as path:
+    with open_to_read(url) as connection, _written(output) as sink:
         total = _count(connection, selection)
         with (
-            ParquetWriter(path, COLUMNS, compression="zstd") as writer,
+            ParquetWriter(sink, COLUMNS, compression="zstd") as writer,
             _select(connection, selection) as result,
         ):
             for rows in result.partitions():
@@ -102,28 +101,14 @@ def _metrics(row: Row[Any]) -> Metrics:
 
 
 @contextmanager
-def _written_atomically(output: Path) -> Iterator[Path]:
-    """A file beside the output, which takes its place where nothing was raised.
+def _written(output: Path) -> Iterator[IO[bytes]]:
+    """The output, which takes its place where nothing was raised.
 
     Raises:
         InputError: It cannot be written.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-        os.close(handle)
-    except OSError as exc:
-        raise InputError(f"cannot write {output}: {exc.strerror}", "not_writable") from exc
-    path = Path(name)
-    try:
-        yield path
-        path.chmod(0o666 & ~_umask())
-        path.replace(output)
+        with written_atomically(output) as sink:
+            yield sink
     except OSError as exc:
         raise InputError(f"cannot write {output}: {exc.strerror or exc}", "not_writable") from exc
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    os.umask(mask := os.umask(0o077))
-    return mask

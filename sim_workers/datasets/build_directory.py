@@ -5,9 +5,9 @@ with, and where journals lie. A dataset appears in its place whole, or not at al
 """
 
 import errno
-import fcntl
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +16,9 @@ from pydantic import JsonValue, ValidationError
 
 from shared.dataset import DatasetLayout
 from shared.errors import DatasetError
+from shared.files import locked, write_atomically
 from shared.model import WireModel
-from sim_workers.datasets.journal import Journal, write_safely
+from sim_workers.datasets.journal import Journal
 
 __all__ = ["BuildPlan", "BuildDirectory", "build_directory_of"]
 
@@ -76,18 +77,18 @@ class BuildDirectory:
         self._restart = restart
         self._root = build_directory_of(out)
         self._journals = self._root / "journals"
-        self._lock = -1
+        self._lock = ExitStack()
         self._is_finished = False
         self.layout = DatasetLayout(self._root / "dataset")
 
     def __enter__(self) -> Self:
         try:
             self._root.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self._locked()
+            self._take_lock()
             try:
                 self._prepare()
             except BaseException:
-                os.close(self._lock)
+                self._lock.close()
                 raise
         except OSError as exc:
             message = f"cannot write to {self._out.parent}: {exc.strerror}"
@@ -103,7 +104,7 @@ class BuildDirectory:
         is_done = self._is_finished or not self._has_states()
         if is_done:
             shutil.rmtree(self._root, ignore_errors=True)
-        os.close(self._lock)
+        self._lock.close()
         if isinstance(error, OSError) and error.errno in _FULL:
             hint = "" if is_done else "; with more room the same command goes on from there"
             message = f"cannot write to {self._root}: {error.strerror}{hint}"
@@ -125,21 +126,19 @@ class BuildDirectory:
         self.layout.root.replace(self._out)
         self._is_finished = True
 
-    def _locked(self) -> int:
-        """A lock on the folder that holds while the process lives, whatever ends it."""
+    def _take_lock(self) -> None:
+        """Takes the folder's lock, which holds while the process lives, whatever ends it."""
         while True:
             self._root.mkdir(exist_ok=True)
-            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                folder = self._lock.enter_context(locked(self._root, waits=False))
             except BlockingIOError as exc:
-                os.close(folder)
                 raise DatasetError(
                     f"another process is building {self._out} just now", "build_running"
                 ) from exc
             if _is_at(folder, self._root):
-                return folder
-            os.close(folder)  # whoever had it has just removed it
+                return
+            self._lock.close()  # whoever had it has just removed it
 
     def _prepare(self) -> None:
         plan = self._root / "plan.json"
@@ -150,7 +149,7 @@ class BuildDirectory:
             self._compare(plan)
         self._journals.mkdir(exist_ok=True)
         self.layout.states.mkdir(parents=True, exist_ok=True)
-        write_safely(plan, self._plan.model_dump_json().encode(), self.draft("plan"))
+        write_atomically(plan, self._plan.model_dump_json().encode(), self.draft("plan"))
 
     def _compare(self, path: Path) -> None:
         try:

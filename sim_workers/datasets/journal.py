@@ -15,7 +15,7 @@ from shared.dataset import Action, DatasetLayout, Row
 from shared.model import WireModel
 from shared.wire.states import StateRecord
 
-__all__ = ["JournalEntry", "Journal", "write_safely"]
+__all__ = ["Journal", "JournalEntry"]
 
 
 class JournalEntry(WireModel):
@@ -84,18 +84,3 @@ class Journal:
         except OSError:
             return False
         return state_id.endswith(f"-{hashlib.sha256(content).hexdigest()[:12]}")
-
-
-def write_safely(path: Path, content: bytes, draft: Path) -> None:
-    """Writes a file so that it is there whole or not at all, even after a power cut.
-
-    Args:
-        path: The file.
-        content: What is to be in it.
-        draft: A path on the same file system that nobody else writes to.
-    """
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -14,11 +14,12 @@ from threading import Event
 
 from shared.dataset import Action, Row
 from shared.decisions import DecisionKind
+from shared.files import write_atomically
 from shared.language.prompts import build_prompt, difficulty
 from shared.signals import Signal
 from shared.wire.states import StateRecord
 from sim_workers.datasets.build_plan import BuildOptions, Run, Slot
-from sim_workers.datasets.journal import JournalEntry, Journal, write_safely
+from sim_workers.datasets.journal import Journal, JournalEntry
 from sim_workers.engine.messages import Advance, Describe, Described, Observe, Observed, Ready, Replay
 from sim_workers.engine.fork_client import SimulationHandle, ForkServer
 from sim_workers.datasets.proof import ProofPoint, Proof, decision_points
@@ -201,7 +202,7 @@ class RunBuilder:
     ) -> FoundState:
         saved = self._files.save(live, self._draft("live"))
         path = self._place.layout.state_file(saved.state_id).resolve()
-        write_safely(path, saved.content, self._draft("state"))
+        write_atomically(path, saved.content, self._draft("state"))
         proof = Proof.of(live, points, self._options)
         return FoundState(
             saved.state_id, path, saved.read, saved.digest, seen.time_s, actions, proof

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from shared.candidates import PlanRow
 from shared.dataset import Row
 from shared.errors import ConfigError
+from shared.files import write_atomically
 
 __all__ = ["PlanFile"]
 
@@ -59,9 +59,7 @@ class PlanFile:
         """
         found = {_place(row): row for row in self._left()}
         rows = [found[place] for row in order if (place := _place(row)) in found]
-        draft = self._part.with_suffix(f".{os.getpid()}")
-        draft.write_text("".join(f"{_line(row)}\n" for row in rows), encoding="utf-8")
-        draft.replace(self._path)
+        write_atomically(self._path, (f"{_line(row)}\n".encode() for row in rows))
         self._part.unlink()
         return len(rows)
 

@@ -11,14 +11,10 @@ Nothing is ever changed in place: a folder or a file appears under its name when
 that whoever reads, and whatever is killed, sees all of it or nothing. Several processes may write.
 """
 
-import fcntl
-import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
+from shared.files import locked, sync, sync_tree, write_atomically
 from shared.signals import Signal
 from shared.wire.states import StateRecord
 from sim_workers.engine.version import program_version, simulator
@@ -65,14 +61,14 @@ def uploaded_manifest(scenario: Scenario, signals: dict[str, Signal]) -> Manifes
 
 def place_scenario(draft: Path, target: Path) -> bool:
     """Moves a finished folder to its place; False where another one was there already."""
-    _sync_tree(draft)
+    sync_tree(draft)
     try:
         draft.rename(target)
     except OSError:  # a folder that is not empty is not replaced
         if not DatasetLayout(target).manifest.is_file():
             raise
         return False
-    _sync(target.parent)
+    sync(target.parent)
     return True
 
 
@@ -88,17 +84,18 @@ def place_state(draft: Path, record: StateRecord, root: Path) -> StateRecord:
         What the index has now: where the state was there already, what it had.
     """
     layout = DatasetLayout(root)
-    with _locked(layout.states):
+    with locked(layout.states):
         lines = layout.index.read_bytes()
         for known in map(StateRecord.model_validate_json, lines.splitlines()):
             if known.state_id == record.state_id:
                 return known
         manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
-        _write(layout.manifest, _with_run(manifest, record).model_dump_json(indent=2) + "\n")
-        _sync(draft)
+        changed = _with_run(manifest, record).model_dump_json(indent=2)
+        write_atomically(layout.manifest, f"{changed}\n".encode())
+        sync(draft)
         draft.rename(layout.state_file(record.state_id))
         line = record.model_dump_json(exclude_none=True)
-        _write(layout.index, lines.decode() + line + "\n")
+        write_atomically(layout.index, [lines, line.encode(), b"\n"])
         return record
 
 
@@ -121,35 +118,3 @@ def _run(seed: int, scale: float, begin_s: float, end_s: float) -> SimulationRef
         scale=scale,
         fidelity="unchecked",
     )
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    draft.write_text(text)
-    _sync(draft)
-    draft.rename(path)
-    _sync(path.parent)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds a folder's lock, which ends with the process that has it, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in (*folder.rglob("*"), folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,15 +6,15 @@ whole; rows first, so that whatever interrupts this, nothing says more than its 
 """
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.dataset import DatasetLayout
 from shared.decisions import DecisionKind
+from shared.files import write_atomically
 from shared.wire.states import Restore
 
-__all__ = ["promote", "rewrite_lines", "write_whole"]
+__all__ = ["promote", "rewrite_lines"]
 
 
 def promote(
@@ -45,22 +45,7 @@ def promote(
 def rewrite_lines(path: Path, changes: Mapping[str, Mapping[str, object]]) -> None:
     """Changes fields of the lines about some states, by state."""
     lines = path.read_bytes().splitlines(keepends=True)
-    write_whole(path, (_changed(line, changes) for line in lines))
-
-
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Writes a file anew: beside the old one, whose place it takes when it is whole."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as sink:
-            sink.writelines(parts)
-            sink.flush()
-            os.fsync(sink.fileno())
-        part.chmod(path.stat().st_mode)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    write_atomically(path, (_changed(line, changes) for line in lines))
 
 
 def _changed(line: bytes, changes: Mapping[str, Mapping[str, object]]) -> bytes:
@@ -71,11 +56,3 @@ def _changed(line: bytes, changes: Mapping[str, Mapping[str, object]]) -> bytes:
         return line
     fields |= changes[fields["state_id"]]
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

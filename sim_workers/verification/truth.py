@@ -16,11 +16,12 @@ from pydantic import ValidationError
 
 from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
 from shared.errors import DatasetError
+from shared.files import write_atomically
 from shared.wire.states import Fidelity
 from sim_workers.scenarios.files import silenced
 from sim_workers.scenarios.scenario import Original, load_scenario, read_files, write_files
 from sim_workers.verification.fidelity import Comparison, Sides, compare
-from sim_workers.verification.promotion import rewrite_lines, write_whole
+from sim_workers.verification.promotion import rewrite_lines
 
 __all__ = ["Truth", "compare_runs", "mark_own", "truth_of"]
 
@@ -126,7 +127,7 @@ def mark_own(root: Path, manifest: Manifest, compared: Mapping[str, Comparison])
         if path.is_file():
             rewrite_lines(path, states)
     marked = manifest.model_copy(update={"simulations": runs, "simulation": first})
-    write_whole(layout.manifest, [(marked.model_dump_json(indent=2) + "\n").encode()])
+    write_atomically(layout.manifest, f"{marked.model_dump_json(indent=2)}\n".encode())
 
 
 def _begin_s(manifest: Manifest, config: Path) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from shared.dataset import Action, DatasetLayout
 from shared.signals import SignalState
 from shared.wire.states import StateRecord
-from sim_workers.datasets.journal import JournalEntry, Journal, write_safely
+from sim_workers.datasets.journal import Journal, JournalEntry
 from sim_workers.engine.version import simulator
 
 
@@ -23,7 +23,7 @@ def layout(tmp_path: Path) -> DatasetLayout:
 def _entry(layout: DatasetLayout, slot: int) -> JournalEntry:
     content = f"state {slot}".encode()
     state_id = f"town@{slot}-{hashlib.sha256(content).hexdigest()[:12]}"
-    write_safely(layout.state_file(state_id), content, layout.root / "draft")
+    layout.state_file(state_id).write_bytes(content)
     record = StateRecord(
         state_id=state_id,
         scenario_id="town-0",
@@ -86,12 +86,3 @@ def test_states_without_their_file_are_made_again(damage: str, layout: DatasetLa
         file.write_bytes(b"half")
     assert Journal(path, layout).recover() == entries[:1]
     assert path.read_bytes().count(b"\n") == 1
-
-
-def test_files_appear_whole(tmp_path: Path) -> None:
-    """The draft is gone, and what was there before is replaced."""
-    path, draft = tmp_path / "file", tmp_path / "draft"
-    for content in (b"one", b"two"):
-        write_safely(path, content, draft)
-        assert path.read_bytes() == content
-        assert not draft.exists()

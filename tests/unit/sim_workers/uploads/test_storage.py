@@ -113,13 +113,14 @@ def test_kill_at_any_moment_leaves_nothing_half(
         done += 1
         if done > step // 2 and step % 2 == 0:
             raise KeyboardInterrupt
-        moved = rename(self, target)
+        moved = replace(self, target)
         if done > step // 2:
             raise KeyboardInterrupt
         return moved
 
-    rename = Path.rename
-    monkeypatch.setattr(Path, "rename", die)
+    replace = Path.replace
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(Path, name, die)
     try:
         place_state(make_draft(uploads), record, root)
     except KeyboardInterrupt:
