@@ -57,8 +57,8 @@ from sim_workers.engine.messages import (
     Replay,
     Reply,
     Request,
-    RolledOut,
     Rollout,
+    RolloutOutcome,
     Save,
     Seen,
     Spawn,
@@ -200,7 +200,7 @@ class _SimulationServer:
                 self._drop_spare()
                 self._before_rollout()
                 metrics, trace = simulation.roll_out(request)
-                return RolledOut(metrics=metrics, trace=trace)
+                return RolloutOutcome(metrics=metrics, trace=trace)
             case Spawn() | Cancel():
                 raise AssertionError("these are not answered")
 
@@ -358,14 +358,14 @@ def _rehearse(simulation: Simulation, data: bytes) -> None:
     rollout = decode_request(data)
     if isinstance(rollout, Rollout):
         with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
-            _encode(RolledOut(metrics=simulation.look(rollout.observe)))
+            _encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
 
 
-def _rolled_out(simulation: Simulation, signal_decisions: Connection) -> RolledOut:
+def _rolled_out(simulation: Simulation, signal_decisions: Connection) -> RolloutOutcome:
     rollout = decode_request(signal_decisions.recv_bytes())
     assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
     metrics, trace = simulation.roll_out(rollout)
-    return RolledOut(metrics=metrics, trace=trace)
+    return RolloutOutcome(metrics=metrics, trace=trace)
 
 
 def _report(writer: Connection, work: Callable[[], Reply]) -> NoReturn:

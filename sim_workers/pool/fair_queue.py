@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Generic, TypeVar
 
-__all__ = ["Flow", "FlowQueue", "Purpose"]
+__all__ = ["Flow", "FlowQueue", "PoolStats"]
 
 _Piece = TypeVar("_Piece")
 
@@ -29,17 +29,27 @@ class Flow:
     """More than 0."""
     is_bulk: bool = False
     """Whether it goes through much work once, so that what it asks for is seldom asked again."""
+    is_urgent: bool = False
+    """Whether it goes before all that waits, as a probe of the service must."""
 
 
 @dataclass(frozen=True)
-class Purpose:
-    """What a rollout is wanted for."""
+class PoolStats:
+    """A glance at the pool."""
 
-    flow: Flow = Flow("")
-    request_id: str = ""
-    """The request that asked first, for the logs of every process that takes part."""
-    is_urgent: bool = False
-    """Whether it goes before all that waits, as a probe of the service must."""
+    workers: int
+    """Those that are alive."""
+    busy: int
+    queued: int
+    """Rollouts that wait for a worker."""
+    oldest_s: float
+    """Seconds for which the oldest of them has been waiting; 0 where none waits."""
+    holder_starts: int
+    """Processes that restored a state, since the start."""
+    workers_lost: int
+    """Workers that died, since the start."""
+    retried: int
+    """Rollouts sent again because their worker was lost, since the start."""
 
 
 class FlowQueue(Generic[_Piece]):
@@ -73,12 +83,11 @@ class FlowQueue(Generic[_Piece]):
                 yield from group
 
     def put(self, flow: Flow, key: str, piece: _Piece) -> None:
-        """Adds a piece at the end of its group."""
-        self._groups.setdefault(flow, OrderedDict()).setdefault(key, []).append(piece)
-
-    def put_first(self, key: str, piece: _Piece) -> None:
-        """Adds a piece that goes before everything else."""
-        self._urgent.append((key, piece))
+        """Adds a piece at the end of its group; one that is urgent goes before everything else."""
+        if flow.is_urgent:
+            self._urgent.append((key, piece))
+        else:
+            self._groups.setdefault(flow, OrderedDict()).setdefault(key, []).append(piece)
 
     def remove(self, flow: Flow, key: str, piece: _Piece) -> bool:
         """Takes a piece out; False where it does not wait (any more)."""
