@@ -271,8 +271,7 @@ class RolloutOutcome(WireModel):
     metrics: Metrics | None = None
     """With the series."""
     trace: str | None = None
-    """SHA-256 over the vehicles' ways; see
-    :func:`sim_workers.engine.simulation.Simulation.roll_out`."""
+    """That of a :class:`sim_workers.engine.readings.WayTrace`, where it was asked for."""
     error: ErrorInfo | None = None
     opened: int = 0
     """Simulations that its worker opened for it."""
