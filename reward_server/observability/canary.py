@@ -74,20 +74,20 @@ class Canary:
             raise NotReady(verdict.problem, verdict.code)
 
     async def _try(self) -> _Verdict:
-        singers = (state for state in self._store if _signals(state))
-        state = min(singers, key=lambda state: state.record.time_s, default=None)
+        candidates = (state for state in self._store if _signals(state))
+        state = min(candidates, key=lambda state: state.record.time_s, default=None)
         if state is None:
             return _Verdict(self._clock(), "no state is served")
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._sing(state)
+                await self._roll_out(state)
         except TimeoutError:
-            return _Verdict(self._clock(), f"the canary was not done in {_TIMEOUT_S:g} s")
+            return _Verdict(self._clock(), f"the canary did not finish within {_TIMEOUT_S:g} s")
         except GreenforkError as exc:
             return _Verdict(self._clock(), exc.message, exc.code)
         return _Verdict(self._clock(), None)
 
-    async def _sing(self, state: StoredState) -> None:
+    async def _roll_out(self, state: StoredState) -> None:
         """Rolls the program left alone out: from the state's file, and once along its run."""
         record, signal = state.record, _signals(state)[0]
         end_s = state.manifest.scenario.end_s
@@ -113,8 +113,8 @@ class Canary:
             await self._ledger.record(key, rollout, metrics, simulator)
         elif recorded != metrics:
             raise NotReady(
-                f"state {rollout.state_id} gives another outcome than the one on record: "
-                "no reward of this service can be trusted",
+                f"state {rollout.state_id} gives an outcome other than the recorded one: no "
+                "reward of this service can be trusted",
                 "canary_differs",
             )
 

@@ -136,7 +136,7 @@ class OutcomeExplorer:
             results.append(plan.result(found, with_series=False))
             await time_slice.taken()
         if all(one.error and one.error.code == DeadlineExceeded.code for one in results):
-            raise DeadlineExceeded(f"no outcome was there within timeout_s = {query.timeout_s:g}")
+            raise DeadlineExceeded(f"no outcome was ready within timeout_s = {query.timeout_s:g}")
         outcomes = _ranked(choice.decisions, results)
         ways = {plan.restore for plan in plans}
         response = OutcomesResponse(
@@ -173,7 +173,7 @@ def _only_signal(state: StoredState, query: OutcomesQuery) -> str:
             "nothing_to_decide",
         )
     raise InvalidRequest(
-        f"say which signal, with tls_id; these can be decided: {', '.join(decidable)}",
+        f"specify the signal with tls_id; these can be decided: {', '.join(decidable)}",
         "tls_id_needed",
     )
 

@@ -122,7 +122,7 @@ class Scorer:
             known |= computed
         answers = tuple([known[key] for key in keys])
         if all(answer.code == DeadlineExceeded.code for answer in answers):
-            raise DeadlineExceeded(f"no item was done within timeout_s = {request.timeout_s:g}")
+            raise DeadlineExceeded(f"no item finished within timeout_s = {request.timeout_s:g}")
         return ScoredRequest(request, answers, outcomes, hot_hits, self._simulator)
 
     async def _compute(

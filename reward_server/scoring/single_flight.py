@@ -253,7 +253,7 @@ _STARTED_TOGETHER = 64
 _LATE = RolloutOutcome.failed(
     DeadlineExceeded("the request's timeout_s passed before the rollout was done")
 )
-_ENDED = RolloutOutcome.failed(WorkerLost("the gateway ended the rollout", "rollout_ended"))
+_ENDED = RolloutOutcome.failed(WorkerLost("the gateway cancelled the rollout", "rollout_ended"))
 _LOG = structlog.get_logger("reward_server")
 
 

@@ -84,7 +84,7 @@ class Coalescer(Generic[_Item, _Result]):
             _refuse(batch, error)
 
 
-_BROKEN_OFF = LedgerError("the database work was broken off")
+_BROKEN_OFF = LedgerError("the database work was cancelled")
 
 
 def _refuse(

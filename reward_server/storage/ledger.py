@@ -111,5 +111,5 @@ class Ledger:
             return Metrics.model_validate_json(text)
         except ValidationError as exc:
             raise LedgerError(
-                f"the database {self._database.name} holds an outcome that is damaged: {exc}"
+                f"the database {self._database.name} contains a damaged outcome: {exc}"
             ) from exc

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 __all__ = ["Flow", "FlowQueue", "PoolStats"]
 
-_Piece = TypeVar("_Piece")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,20 @@ class PoolStats:
     """Rollouts sent again because their worker was lost, since the start."""
 
 
-class FlowQueue(Generic[_Piece]):
-    """Pieces of work in groups of equal keys, handed out a batch of one group at a time.
+class FlowQueue(Generic[_Item]):
+    """Items of work in groups of equal keys, handed out a batch of one group at a time.
 
     The flow that has got the least for its weight comes first; within a flow, groups come in the
-    order of their first piece. What is urgent comes before all.
+    order of their first item. What is urgent comes before all.
 
     Args:
-        cost: How much work a piece is.
+        cost: How much work an item is.
     """
 
-    def __init__(self, cost: Callable[[_Piece], float] = lambda piece: 1.0) -> None:
+    def __init__(self, cost: Callable[[_Item], float] = lambda item: 1.0) -> None:
         self._cost = cost
-        self._groups: dict[Flow, OrderedDict[str, list[_Piece]]] = {}
-        self._urgent: list[tuple[str, _Piece]] = []
+        self._groups: dict[Flow, OrderedDict[str, list[_Item]]] = {}
+        self._urgent: list[tuple[str, _Item]] = []
         self._now = 0.0
         self._tags: dict[Flow, float] = {}
         """When a flow's next batch is due, in work done a unit of weight. Also of flows that have
@@ -76,40 +76,40 @@ class FlowQueue(Generic[_Piece]):
             len(group) for groups in self._groups.values() for group in groups.values()
         )
 
-    def __iter__(self) -> Iterator[_Piece]:
-        yield from (piece for _, piece in self._urgent)
+    def __iter__(self) -> Iterator[_Item]:
+        yield from (item for _, item in self._urgent)
         for groups in self._groups.values():
             for group in groups.values():
                 yield from group
 
-    def put(self, flow: Flow, key: str, piece: _Piece) -> None:
-        """Adds a piece at the end of its group; one that is urgent goes before everything else."""
+    def put(self, flow: Flow, key: str, item: _Item) -> None:
+        """Adds an item at the end of its group; one that is urgent goes before everything else."""
         if flow.is_urgent:
-            self._urgent.append((key, piece))
+            self._urgent.append((key, item))
         else:
-            self._groups.setdefault(flow, OrderedDict()).setdefault(key, []).append(piece)
+            self._groups.setdefault(flow, OrderedDict()).setdefault(key, []).append(item)
 
-    def remove(self, flow: Flow, key: str, piece: _Piece) -> bool:
-        """Takes a piece out; False where it does not wait (any more)."""
-        if (key, piece) in self._urgent:
-            self._urgent.remove((key, piece))
+    def remove(self, flow: Flow, key: str, item: _Item) -> bool:
+        """Takes an item out; False where it does not wait (any more)."""
+        if (key, item) in self._urgent:
+            self._urgent.remove((key, item))
             return True
         group = self._groups[flow].get(key, []) if flow in self._groups else []
-        if piece not in group:
+        if item not in group:
             return False
-        group.remove(piece)
+        group.remove(item)
         self._drop_if_empty(flow, key)
         return True
 
-    def take(self, limit: float) -> tuple[str, list[_Piece]] | None:
+    def take(self, limit: float) -> tuple[str, list[_Item]] | None:
         """The next batch and its key; None where nothing waits.
 
         Args:
-            limit: The work that a batch may be; a piece that is more is a batch of its own.
+            limit: The work that a batch may be; an item that is more is a batch of its own.
         """
         if self._urgent:
-            key, piece = self._urgent.pop(0)
-            return key, [piece]
+            key, item = self._urgent.pop(0)
+            return key, [item]
         if not self._groups:
             return None
         flow = min(self._groups, key=self._due)

@@ -99,7 +99,7 @@ class _Worker:
 
 
 class RolloutPool:
-    """Runs rollouts on Ray actors. Everything happens on one event loop."""
+    """Runs rollouts on Ray actors, one per CPU. Everything happens on one event loop."""
 
     def __init__(self, store: StateStore, settings: PoolSettings) -> None:
         self._store = store
@@ -258,7 +258,7 @@ class RolloutPool:
                 for pending in batch:
                     pending.sent_s = sent_s
                 return list(outcomes)
-        raise RolloutError("the worker did not take the state's files")
+        raise RolloutError("the worker did not accept the state's files")
 
     def _retry(self, pending: _Pending) -> None:
         pending.attempts += 1

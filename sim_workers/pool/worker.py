@@ -264,8 +264,8 @@ def _compare(holder: SimulationHandle, digest: str, what: str, left_s: _Clock) -
     if holder.call(Look(), Seen, left_s()).digest != digest:
         holder.kill()
         raise RolloutRejected(
-            f"{what} is not what it was where the dataset was built: SUMO computes another "
-            "simulation on this machine, or in this environment, so nothing is scored on it",
+            f"{what} differs from the dataset's build: SUMO computes another simulation on this "
+            "machine or in this environment, so nothing is scored on it",
             "environment_differs",
         )
 
@@ -323,7 +323,7 @@ class _Cancellations:
     def check(self, ticket: int) -> None:
         """Raises RolloutError, ``cancelled``, if nobody waits for the ticket."""
         if ticket in self._tickets:
-            raise RolloutError("nobody waits for the rollout any more", "cancelled")
+            raise RolloutError("nothing is waiting for the rollout any more", "cancelled")
 
     @contextmanager
     def noticed_by(self, holder: SimulationHandle, rollout: Rollout) -> Iterator[None]:

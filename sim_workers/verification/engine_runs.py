@@ -54,7 +54,7 @@ class EngineRuns:
         sent = rollout.model_copy(update={"source": _source(state), "limit_s": _LIMIT_S})
         found = worker.run([sent]) or worker.run([sent], files_of(state, sent))
         if not found:
-            raise RolloutRejected(f"state {sent.state_id} could not be brought back")
+            raise RolloutRejected(f"state {sent.state_id} could not be restored")
         return found[0].unwrap()
 
 
