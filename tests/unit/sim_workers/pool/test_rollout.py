@@ -56,8 +56,8 @@ def test_what_was_compared_starts_from_the_file(
         {"horizon_s": 61},
         {"decisions": {"c": Extend(extend=True, extend_s=10)}},
         {"decisions": {"c": NextPhase(next_phase=0, green_s=20)}},
-        {"decisions": {"b": _YES}},
-        {"decisions": {"b": _YES, "c": _YES}},
+        {"decisions": {"d": _YES}},
+        {"decisions": {"c": _YES, "d": _YES}},
         {"follow_up": "max_pressure"},
     ],
 )
@@ -66,16 +66,16 @@ def test_what_was_not_is_replayed_from_the_begin(
 ) -> None:
     """So that it is exact all the same, with an anchor or without."""
     asked: dict[str, Any] = {"decisions": {"c": _YES}, "horizon_s": 60} | changes
-    state = _with_b(state)
+    state = _with_d(state)
     for each in (state, _changed(state, restore="replay", anchor=state.record.state_id)):
         assert _way(each, make_rollout(each, **asked)) == ("begin", "replay")
 
 
-def _with_b(state: StoredState) -> StoredState:
-    """Signal b is like c, but nothing was proven of it."""
-    signals = state.manifest.signals | {"b": state.signal("c")}
+def _with_d(state: StoredState) -> StoredState:
+    """Signal d is like c, but nothing was proven of it."""
+    signals = state.manifest.signals | {"d": state.signal("c")}
     manifest = state.manifest.model_copy(update={"signals": signals})
-    shown = state.record.signals | {"b": state.record.signals["c"]}
+    shown = state.record.signals | {"d": state.record.signals["c"]}
     return dataclasses.replace(_changed(state, signals=shown), manifest=manifest)
 
 
