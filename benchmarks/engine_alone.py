@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shared.errors import ErrorInfo
 from shared.language.completions import parse_completion
-from sim_workers.pool.rollouts import RolloutTask
-from sim_workers.pool.sources import source_of
+from sim_workers.pool.rollout import files_of, make_rollout
 from sim_workers.pool.worker import StateWorker, WorkerLimits
-from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
 from sim_workers.states.store import StateStore, StoredState
 
 __all__ = ["engine_alone_s"]
@@ -57,14 +54,12 @@ def _roll_out_all(
 def _roll_out(
     engine: StateWorker, state: StoredState, completions: Sequence[str], horizon_s: int
 ) -> None:
-    tasks = [
-        RolloutTask.of(state.record.state_id, tls_id, decision, horizon_s)
+    rollouts = [
+        make_rollout(state, {tls_id: decision}, horizon_s).model_copy(update={"limit_s": 600})
         for tls_id in sorted(state.record.signals)[:1]
         for decision in (None, *(parse_completion(text, "extend") for text in completions))
     ]
-    ref = ref_of(state, source_of(state, tasks[0]))
-    rollouts = [worker_rollout(state, task, 600) for task in tasks]
-    outcomes = engine.run(ref, rollouts, bundle_of(state, ref)) or ()
-    failures = [o.result for o in outcomes if isinstance(o.result, ErrorInfo)]
+    outcomes = engine.run(rollouts, files_of(state, rollouts[0])) or ()
+    failures = [outcome.error for outcome in outcomes if outcome.error]
     assert outcomes, "the engine was given the files"  # noqa: S101
     assert not failures, failures  # noqa: S101

@@ -20,11 +20,10 @@ from typing import Any
 
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
-from shared.rewards import Metrics
+from sim_workers.engine.messages import Rollout
 from sim_workers.pool.pool import PoolSettings, RolloutPool
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.rollout import files_of, make_rollout
 from sim_workers.pool.worker import StateWorker, WorkerLimits
-from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
 from sim_workers.states.store import StateStore
 
 __all__ = ["WAYS", "Case", "Measured", "serve_way", "sumo_binary"]
@@ -171,23 +170,19 @@ class Held(Way):
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
-        self._store = StateStore.open([case.dataset])
+        store = StateStore.open([case.dataset])
         self._worker = StateWorker(WorkerLimits(60, 8, 4000))
-        self._task = _task(case)
-        state = self._store.get(case.state_id)
-        self._ref = ref_of(state, "file")
-        self._rollouts = [worker_rollout(state, self._task, 60)]
-        self._worker.run(self._ref, [], bundle_of(state, self._ref))
+        self._rollout = _rollout(case, store)
+        files = files_of(store.get(case.state_id), self._rollout)
+        self._worker.run([self._rollout], files)
 
     def rollout(self) -> Measured:
         """One rollout by the worker, which is in this process."""
         start_s = time.perf_counter()
-        outcomes = self._worker.run(self._ref, self._rollouts, None)
+        outcomes = self._worker.run([self._rollout])
         wall_ms = (time.perf_counter() - start_s) * 1000
         assert outcomes is not None, "the worker was given the files"  # noqa: S101
-        metrics = outcomes[0].result
-        assert isinstance(metrics, Metrics), metrics  # noqa: S101
-        return Measured(wall_ms, sum(metrics.series or ()))
+        return Measured(wall_ms, sum(outcomes[0].unwrap().series or ()))
 
     def close(self) -> None:
         """Ends the holder."""
@@ -201,14 +196,14 @@ class Forked(Way):
         super().__init__(case)
         self._loop = asyncio.new_event_loop()
         store = StateStore.open([case.dataset])
+        self._rollout = _rollout(case, store)
         self._pool = RolloutPool(store, PoolSettings(1, None, 60, 8, 4000))
         self._loop.run_until_complete(self._start())
 
     def rollout(self) -> Measured:
-        """One task to the pool and back."""
-        task = _task(self.case)
+        """One rollout to the pool and back."""
         start_s = time.perf_counter()
-        metrics = self._loop.run_until_complete(self._pool.run(task, 60)).metrics
+        metrics = self._loop.run_until_complete(self._pool.run(self._rollout)).unwrap()
         return Measured((time.perf_counter() - start_s) * 1000, sum(metrics.series or ()))
 
     def close(self) -> None:
@@ -232,8 +227,10 @@ WAYS: dict[str, type[Way]] = {
 }
 
 
-def _task(case: Case) -> RolloutTask:
-    return RolloutTask.of(case.state_id, case.tls_id, Extend(extend=True), case.horizon_s)
+def _rollout(case: Case, store: StateStore) -> Rollout:
+    decisions = {case.tls_id: Extend(extend=True)}
+    rollout = make_rollout(store.get(case.state_id), decisions, case.horizon_s)
+    return rollout.model_copy(update={"limit_s": 60, "source": "file"})
 
 
 def decide_and_step(sumo: Any, case: Case) -> int:  # noqa: ANN401  traci and libsumo alike

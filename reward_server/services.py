@@ -15,13 +15,11 @@ from reward_server.jobs.service import BulkJobs
 from reward_server.observability.canary import Canary
 from reward_server.observability.metrics import Telemetry
 from reward_server.observability.tracing import Tracing
-from reward_server.runner import RolloutRunner
 from reward_server.scoring.admission import Admission
-from reward_server.scoring.new_states import NewStates
 from reward_server.scoring.outcomes import OutcomeExplorer
 from reward_server.scoring.response_cache import ResponseCache
-from reward_server.scoring.scorer import Scorer
-from reward_server.scoring.single_flight import SingleFlight
+from reward_server.scoring.scorer import NewStates, Scorer
+from reward_server.scoring.single_flight import RolloutRunner, SingleFlight
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from reward_server.storage.disk import Disk
@@ -84,11 +82,12 @@ class Services:
         room = UploadLimits(settings.max_upload_storage_mb << 20, settings.max_uploaded_states)
         quota = UploadQuota(settings.uploads_dir, room, disk)
         telemetry.registry.register(quota)
-        scorer = Scorer(store, single_flight, sumo, hot)
+        new_states = NewStates(store)
+        scorer = Scorer(store, new_states, single_flight, sumo, hot)
         return cls(
             settings=settings,
             store=store,
-            new_states=NewStates(store),
+            new_states=new_states,
             database=database,
             authenticator=ApiKeyAuthenticator(
                 KeyStore(database), settings.api_key, Closure(settings.data_dir)

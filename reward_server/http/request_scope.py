@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reward_server.auth.callers import Caller
 from reward_server.http.problems import INTERNAL, respond
 from reward_server.observability.metrics import Telemetry
-from reward_server.scoring.single_flight import Fetched
 from shared.errors import ClientGone
 from shared.wire.scoring import Counts
+from sim_workers.engine.messages import RolloutOutcome
 
 __all__ = ["RequestNotes", "RequestScope", "notes_of", "while_connected"]
 
@@ -41,14 +41,17 @@ class RequestNotes:
     fields: dict[str, object] = field(default_factory=dict)
     """What the route adds: counts, seconds."""
 
-    def add_counts(self, counts: Counts, fetched: Fetched, scoring_s: float) -> None:
+    def add_counts(
+        self, counts: Counts, outcomes: Mapping[str, RolloutOutcome], scoring_s: float
+    ) -> None:
         """Adds what became of the request's items, and what that took, seconds."""
+        found = outcomes.values()
         self.fields.update(
             counts.model_dump(),
-            ledger_hits=fetched.ledger_hits,
-            joins=fetched.joins,
-            queued_s=round(fetched.queued_s, 4),
-            simulated_s=round(fetched.simulated_s, 4),
+            ledger_hits=sum(outcome.is_recorded for outcome in found),
+            joins=sum(outcome.is_joined for outcome in found),
+            queued_s=round(max((outcome.waited_s for outcome in found), default=0.0), 4),
+            simulated_s=round(sum(outcome.ran_s for outcome in found), 4),
             scoring_s=round(scoring_s, 4),
         )
 
@@ -74,7 +77,7 @@ async def while_connected(request: Request, work: Coroutine[None, None, _Result]
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientGone("the caller went away before the answer")
+            raise ClientGone("the caller disconnected before the response")
         return task.result()
     finally:
         gone.cancel()

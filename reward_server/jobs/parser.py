@@ -10,7 +10,7 @@ from reward_server.http.reading.reader import BodyReader
 from reward_server.http.slots import FairSlots
 from reward_server.jobs.bodies import Bodies, disk_error
 from reward_server.jobs.chunker import Chunker, Cut, read_lines
-from reward_server.scoring.candidates import check_signal
+from reward_server.scoring.rollout_plan import check_signal
 from shared.errors import BodyTooLarge
 from shared.wire.jobs import JobSpec
 from shared.wire.scoring import ScoreItem

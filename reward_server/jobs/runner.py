@@ -266,7 +266,7 @@ class JobRunner:
             answers = [_failed(exc)] * len(positions)
         else:
             self._observe(scored)
-            chunk.rollouts += scored.fetched.rollouts
+            chunk.rollouts += scored.counts.rollouts
             answers = list(scored.answers)
         codes = set()
         for position, answer in zip(positions, answers, strict=True):
@@ -283,7 +283,7 @@ class JobRunner:
         for item, answer in pairs:
             lines.append(JobResult.of(answer.result(item.id)).model_dump_json().encode())
             await time_slice.taken()
-        counts = _counts(answers, chunk.rollouts)
+        counts = Counts.of(answers, chunk.rollouts)
         job_id = chunk.owned.job.job_id
         async with self._recording:
             job = await self._leases.finish_chunk(job_id, chunk.number, lines, counts)
@@ -348,14 +348,3 @@ class JobRunner:
 
 def _failed(error: GreenforkError) -> Answer:
     return Answer.of(ScoreResult(id=None, status="failed", reward=None, error=ErrorInfo.of(error)))
-
-
-def _counts(answers: list[Answer], rollouts: int) -> Counts:
-    statuses = [answer.status for answer in answers]
-    return Counts(
-        scored=statuses.count("scored"),
-        invalid=statuses.count("invalid"),
-        failed=statuses.count("failed"),
-        cached=sum(answer.is_cached for answer in answers),
-        rollouts=rollouts,
-    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from reward_server.jobs.records import Job
 from reward_server.scoring.response_cache import Answer
-from shared.errors import ErrorInfo, LedgerError, NotReady
+from shared.errors import LedgerError, NotReady
 from shared.wire.scoring import ScoreItem
 
 __all__ = ["JobRetries", "LeasedChunk", "OwnedJob", "RoundRobin", "ThroughputMeter"]
@@ -185,7 +185,7 @@ class JobRetries:
             answer: What became of an item.
             attempts: How often it has been tried again.
         """
-        if answer.status != "failed" or not _is_retryable(answer.result(None).error):
+        if not answer.is_retryable:
             return True
         return not self.is_outage(answer.code) and attempts >= self.limit
 
@@ -193,7 +193,3 @@ class JobRetries:
     def is_outage(code: str) -> bool:
         """Whether the service, not the item, is the reason: that is waited for without end."""
         return code in _OUTAGES
-
-
-def _is_retryable(error: ErrorInfo | None) -> bool:
-    return error is not None and error.retryable

@@ -91,7 +91,7 @@ class BulkJobs:
 
         def observe(scored: ScoredRequest) -> None:
             telemetry.count_scored(scored.request, scored.answers)
-            telemetry.count_fetched(scored.fetched, scored.hot_hits)
+            telemetry.count_fetched(scored.outcomes, scored.hot_hits)
 
         leases = JobLeases(database, uuid.uuid4().hex, _LEASE_S)
         runner = JobRunner(leases, scorer.score, changes, observe)

@@ -6,21 +6,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reward_server.runner import RolloutRunner
 from reward_server.scoring.rollout_plan import outcome_key
-from reward_server.scoring.single_flight import check_finite
-from reward_server.storage.ledger import Ledger, LedgerEntry
+from reward_server.scoring.single_flight import RolloutRunner, check_finite
+from reward_server.storage.ledger import Ledger
 from shared.errors import GreenforkError, NotReady
 from shared.wire.states import Simulator
-from sim_workers.pool.fair_queue import Flow, Purpose
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.fair_queue import Flow
+from sim_workers.pool.rollout import make_rollout
 from sim_workers.states.store import StateStore, StoredState
 
 __all__ = ["Canary"]
 
 _HORIZON_S = 10
 _TIMEOUT_S = 20.0
-_PURPOSE = Purpose(Flow("canary"), "canary", is_urgent=True)
+_FLOW = Flow("canary", is_urgent=True)
 
 
 @dataclass(frozen=True)
@@ -75,46 +74,47 @@ class Canary:
             raise NotReady(verdict.problem, verdict.code)
 
     async def _try(self) -> _Verdict:
-        singers = (state for state in self._store if _signals(state))
-        state = min(singers, key=lambda state: state.record.time_s, default=None)
+        candidates = (state for state in self._store if _signals(state))
+        state = min(candidates, key=lambda state: state.record.time_s, default=None)
         if state is None:
             return _Verdict(self._clock(), "no state is served")
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._sing(state)
+                await self._roll_out(state)
         except TimeoutError:
-            return _Verdict(self._clock(), f"the canary was not done in {_TIMEOUT_S:g} s")
+            return _Verdict(self._clock(), f"the canary did not finish within {_TIMEOUT_S:g} s")
         except GreenforkError as exc:
             return _Verdict(self._clock(), exc.message, exc.code)
         return _Verdict(self._clock(), None)
 
-    async def _sing(self, state: StoredState) -> None:
+    async def _roll_out(self, state: StoredState) -> None:
         """Rolls the program left alone out: from the state's file, and once along its run."""
         record, signal = state.record, _signals(state)[0]
         end_s = state.manifest.scenario.end_s
         room_s = None if end_s is None else math.floor(end_s - record.time_s)
         short_s = _HORIZON_S if room_s is None else max(1, min(_HORIZON_S, room_s))
-        await self._compare(RolloutTask.of(record.state_id, signal, None, short_s), state)
+        await self._compare(state, signal, short_s)
         unproven_s = record.verified_s + 1
         if not self._has_replayed and (room_s is None or unproven_s <= room_s):
-            task = RolloutTask.of(record.state_id, signal, None, unproven_s)
-            await self._compare(task, state)
+            await self._compare(state, signal, unproven_s)
             self._has_replayed = True
 
-    async def _compare(self, task: RolloutTask, state: StoredState) -> None:
+    async def _compare(self, state: StoredState, signal: str, horizon_s: int) -> None:
         """Rolls out and compares with the record."""
-        key = outcome_key(task, state, self._simulator.version)
-        rolled = await self._runner.run(task, _TIMEOUT_S, _PURPOSE)
-        metrics = rolled.metrics
+        rollout = make_rollout(state, {signal: None}, horizon_s).model_copy(
+            update={"limit_s": _TIMEOUT_S, "request_id": "canary"}
+        )
+        key = outcome_key(rollout, state, self._simulator.version)
+        metrics = (await self._runner.run(rollout, _FLOW)).unwrap()
         check_finite(metrics)
         recorded = (await self._ledger.get_many([key])).get(key)
         if recorded is None:
             simulator = f"{self._simulator.name} {self._simulator.version}"
-            await self._ledger.put_many([LedgerEntry(key, task, metrics, simulator)])
+            await self._ledger.record(key, rollout, metrics, simulator)
         elif recorded != metrics:
             raise NotReady(
-                f"state {task.state_id} gives another outcome than the one on record: "
-                "no reward of this service can be trusted",
+                f"state {rollout.state_id} gives an outcome other than the recorded one: no "
+                "reward of this service can be trusted",
                 "canary_differs",
             )
 

@@ -1,20 +1,19 @@
 """What the gateway counts, for Prometheus. Each app has a registry of its own."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Counting
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from reward_server.runner import RolloutRunner
 from reward_server.scoring.admission import Admission
 from reward_server.scoring.response_cache import Answer, ResponseCache
-from reward_server.scoring.single_flight import Fetched
+from reward_server.scoring.single_flight import RolloutRunner
 from shared.wire.outcomes import RankedOutcome
 from shared.wire.scoring import ScoreRequest, Status
-from sim_workers.pool.rollouts import Rolled, RolloutTask
+from sim_workers.engine.messages import RolloutOutcome
 
 __all__ = ["Telemetry"]
 
@@ -72,17 +71,18 @@ class Telemetry:
         """Counts what became of the decisions of a state."""
         self._count_results(Counter((o.status, o.error.code if o.error else "") for o in outcomes))
 
-    def count_fetched(self, fetched: Fetched, hot_hits: int = 0) -> None:
-        """Counts what answering took."""
-        self._rollouts.inc(fetched.rollouts)
-        self._hits.inc(fetched.ledger_hits)
-        self._joins.inc(fetched.joins)
+    def count_fetched(self, outcomes: Mapping[str, RolloutOutcome], hot_hits: int = 0) -> None:
+        """Counts what answering a request took."""
+        found = outcomes.values()
+        self._rollouts.inc(sum(outcome.is_started for outcome in found))
+        self._hits.inc(sum(outcome.is_recorded for outcome in found))
+        self._joins.inc(sum(outcome.is_joined for outcome in found))
         self._hot_hits.inc(hot_hits)
 
-    def observe_rollout(self, _task: RolloutTask, rolled: Rolled) -> None:
+    def observe_rollout(self, outcome: RolloutOutcome) -> None:
         """Counts a rollout's time; not whose scenario it was: anybody may read the page."""
-        self._rollout_seconds.observe(rolled.ran_s)
-        self._queue_seconds.observe(rolled.waited_s)
+        self._rollout_seconds.observe(outcome.ran_s)
+        self._queue_seconds.observe(outcome.waited_s)
 
     def count_refusal(self, code: str) -> None:
         """Counts a request that was refused as a whole."""

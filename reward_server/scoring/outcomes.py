@@ -1,31 +1,27 @@
 """Every legal decision at a signal, rolled out and ranked."""
 
 import asyncio
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reward_server.event_loop import TimeSlice
-from reward_server.scoring.candidates import check_signal
-from reward_server.scoring.rewards import ComputedReward, compute_reward
-from reward_server.scoring.rollout_plan import RolloutPlan, plan_rollouts, reference_of
-from reward_server.scoring.single_flight import Fetched, SingleFlight
-from reward_server.scoring.single_flight import RolloutOutcome as FetchedOutcome
-from shared.decisions import Decision, Extend
-from shared.errors import (
-    DeadlineExceeded,
-    ErrorInfo,
-    GreenforkError,
-    InvalidDecision,
-    InvalidRequest,
+from reward_server.scoring.rollout_plan import (
+    RolloutPlan,
+    check_signal,
+    plan_rollouts,
+    shown_metrics,
 )
+from reward_server.scoring.single_flight import SingleFlight
+from shared.decisions import Decision, Extend
+from shared.errors import DeadlineExceeded, InvalidDecision, InvalidRequest
 from shared.legality import check_legality, legal_decisions
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse, RankedOutcome, ReferenceOutcome
-from shared.wire.scoring import Counts
-from shared.wire.states import Restore, Simulator
-from sim_workers.pool.fair_queue import Purpose
-from sim_workers.pool.rollouts import RolloutTask
-from sim_workers.pool.sources import fidelity_of, restore_of
+from shared.wire.scoring import Counts, ScoreResult
+from shared.wire.states import Simulator
+from sim_workers.engine.messages import RolloutOutcome
+from sim_workers.pool.fair_queue import Flow
 from sim_workers.states.store import StateStore, StoredState
 
 __all__ = ["Choice", "Explored", "OutcomeExplorer", "Standing", "standings"]
@@ -54,7 +50,8 @@ class Explored:
     """The response, and what it took."""
 
     response: OutcomesResponse
-    fetched: Fetched
+    outcomes: Mapping[str, RolloutOutcome]
+    """Of the rollouts, by key."""
 
 
 def standings(rewards: Sequence[float]) -> list[Standing]:
@@ -111,28 +108,37 @@ class OutcomeExplorer:
             )
         return Choice(state, tls_id, decisions)
 
-    async def explore(self, choice: Choice, query: OutcomesQuery, purpose: Purpose) -> Explored:
+    async def explore(
+        self, choice: Choice, query: OutcomesQuery, flow: Flow, request_id: str
+    ) -> Explored:
         """The outcome of every decision, the best first, and of the program left alone.
 
         Cancelling the call ends the work.
+
+        Args:
+            choice: What can be decided.
+            query: What is asked of it.
+            flow: Whose share of the workers it takes.
+            request_id: For the logs.
 
         Raises:
             DeadlineExceeded: Not one decision's outcome was there in time.
         """
         deadline = asyncio.get_running_loop().time() + query.timeout_s
-        works, time_slice = [], TimeSlice()
+        reference, plans, time_slice = self._plan(choice, None, query), [], TimeSlice()
         for decision in choice.decisions:
-            works.append(self._work(choice, decision, query))
+            plans.append(self._plan(choice, decision, query))
             await time_slice.taken()
-        reference = self._work(choice, None, query)
-        tasks = {key: task for work in (*works, reference) for key, task in work.tasks().items()}
-        fetched = await self._single_flight.fetch(tasks, deadline, purpose)
-        rewards, spec = [], query.spec()
-        for work in works:
-            rewards.append(compute_reward(work, spec, fetched.outcomes))
+        rollouts = {key: one for plan in (*plans, reference) for key, one in plan.rollouts.items()}
+        found = await self._single_flight.fetch(rollouts, deadline, flow, request_id)
+        results = []
+        for plan in plans:
+            results.append(plan.result(found, with_series=False))
             await time_slice.taken()
-        _refuse_if_all_late(rewards, query.timeout_s)
-        outcomes = _ranked(choice.decisions, rewards)
+        if all(one.error and one.error.code == DeadlineExceeded.code for one in results):
+            raise DeadlineExceeded(f"no outcome was ready within timeout_s = {query.timeout_s:g}")
+        outcomes = _ranked(choice.decisions, results)
+        ways = {plan.restore for plan in plans}
         response = OutcomesResponse(
             state_id=choice.state.record.state_id,
             tls_id=choice.tls_id,
@@ -140,34 +146,18 @@ class OutcomeExplorer:
             reward=query.spec(),
             best=outcomes[0].decision if outcomes[0].status == "scored" else None,
             outcomes=outcomes,
-            reference=_reference(reference, query, fetched.outcomes),
-            restore=self._restore(choice, query),
-            fidelity=fidelity_of(choice.state, _task(choice, None, query)),
-            counts=Counts.of(outcomes, fetched.rollouts),
+            reference=_reference(reference, found),
+            restore=next(way for way in ("unverified", "replay", "state") if way in ways),
+            fidelity=reference.fidelity or "bundle",
+            counts=Counts.of(outcomes, sum(one.is_started for one in found.values())),
             simulator=self._simulator,
         )
-        return Explored(response, fetched)
+        return Explored(response, found)
 
-    def _work(self, choice: Choice, decision: Decision | None, query: OutcomesQuery) -> RolloutPlan:
+    def _plan(self, choice: Choice, decision: Decision | None, query: OutcomesQuery) -> RolloutPlan:
         """The rollouts of a decision, or of the program left alone."""
-        task = _task(choice, decision, query)
-        return plan_rollouts(task, choice.state, query.spec(), self._simulator.version)
-
-    def _restore(self, choice: Choice, query: OutcomesQuery) -> Restore:
-        """The way back that all outcomes share, or the longest of them."""
-        ways = {restore_of(choice.state, _task(choice, d, query)) for d in choice.decisions}
-        return next(way for way in ("unverified", "replay", "state") if way in ways)
-
-
-def _task(choice: Choice, decision: Decision | None, query: OutcomesQuery) -> RolloutTask:
-    task = RolloutTask(
-        state_id=choice.state.record.state_id,
-        observe=(choice.tls_id,),
-        decisions=() if decision is None else ((choice.tls_id, decision),),
-        horizon_s=query.horizon_s,
-        follow_up=query.follow_up,
-    )
-    return reference_of(task) if decision is None else task
+        decisions = {choice.tls_id: decision}
+        return plan_rollouts(choice.state, decisions, query.spec(), self._simulator.version)
 
 
 def _only_signal(state: StoredState, query: OutcomesQuery) -> str:
@@ -183,7 +173,7 @@ def _only_signal(state: StoredState, query: OutcomesQuery) -> str:
             "nothing_to_decide",
         )
     raise InvalidRequest(
-        f"say which signal, with tls_id; these can be decided: {', '.join(decidable)}",
+        f"specify the signal with tls_id; these can be decided: {', '.join(decidable)}",
         "tls_id_needed",
     )
 
@@ -194,58 +184,33 @@ def _legal(state: StoredState, tls_id: str, query: OutcomesQuery) -> tuple[Decis
 
 
 def _ranked(
-    decisions: Sequence[Decision], rewards: Sequence[ComputedReward | GreenforkError]
+    decisions: Sequence[Decision], results: Sequence[ScoreResult]
 ) -> tuple[RankedOutcome, ...]:
-    pairs = list(zip(decisions, rewards, strict=True))
-    scored = [(d, a) for d, a in pairs if isinstance(a, ComputedReward)]
-    places = standings([computed.reward for _, computed in scored])
-    outcomes = [
-        _scored(decision, computed, place)
-        for (decision, computed), place in zip(scored, places, strict=True)
-    ]
-    failed = [_failed(d, a) for d, a in pairs if not isinstance(a, ComputedReward)]
-    return (*sorted(outcomes, key=lambda outcome: outcome.rank or 0), *failed)
-
-
-def _scored(decision: Decision, computed: ComputedReward, place: Standing) -> RankedOutcome:
-    return RankedOutcome(
-        decision=decision,
-        status="scored",
-        reward=computed.reward,
-        regret=place.regret,
-        rank=place.rank,
-        metrics=computed.shown_metrics(with_series=False),
-        cached=computed.is_cached,
-    )
-
-
-def _failed(decision: Decision, error: GreenforkError) -> RankedOutcome:
-    return RankedOutcome(
-        decision=decision,
-        status="failed",
-        reward=None,
-        regret=None,
-        rank=None,
-        error=ErrorInfo.of(error),
-    )
-
-
-def _reference(
-    work: RolloutPlan, query: OutcomesQuery, outcomes: Mapping[str, FetchedOutcome]
-) -> ReferenceOutcome:
-    """The program left alone; its metrics even where no reward can be made of them."""
-    computed = compute_reward(work, query.spec(), outcomes)
-    if isinstance(computed, ComputedReward):
-        return ReferenceOutcome(
-            reward=computed.reward, metrics=computed.shown_metrics(with_series=False)
+    """The best first; equals in their order; those without a reward last."""
+    places = iter(standings([one.reward for one in results if one.reward is not None]))
+    outcomes = []
+    for decision, result in zip(decisions, results, strict=True):
+        place = None if result.reward is None else next(places)
+        outcomes.append(
+            RankedOutcome(
+                decision=decision,
+                status="failed" if place is None else "scored",
+                reward=result.reward,
+                regret=place.regret if place else None,
+                rank=place.rank if place else None,
+                metrics=result.metrics,
+                cached=result.cached,
+                error=result.error,
+            )
         )
-    metrics = outcomes[work.seeds[0].own.key].metrics
-    shown = metrics.model_copy(update={"series": None}) if metrics else None
-    return ReferenceOutcome(reward=None, metrics=shown, error=ErrorInfo.of(computed))
+    return tuple(sorted(outcomes, key=lambda outcome: outcome.rank or math.inf))
 
 
-def _refuse_if_all_late(
-    rewards: Sequence[ComputedReward | GreenforkError], timeout_s: float
-) -> None:
-    if all(isinstance(computed, DeadlineExceeded) for computed in rewards):
-        raise DeadlineExceeded(f"no outcome was there within timeout_s = {timeout_s:g}")
+def _reference(plan: RolloutPlan, outcomes: Mapping[str, RolloutOutcome]) -> ReferenceOutcome:
+    """The program left alone; its metrics even where no reward can be made of them."""
+    result, metrics = plan.result(outcomes, with_series=False), outcomes[plan.pairs[0][0]].metrics
+    return ReferenceOutcome(
+        reward=result.reward,
+        metrics=shown_metrics(metrics, with_series=False) if metrics else None,
+        error=result.error,
+    )

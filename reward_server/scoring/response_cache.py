@@ -32,16 +32,24 @@ class Answer:
     status: Status
     code: str
     """Of the error; empty without one."""
+    is_retryable: bool
+    """Whether sending the item again can help."""
     reward: float | None
-    is_cached: bool
+    cached: bool
 
     @classmethod
     def of(cls, result: ScoreResult) -> Self:
         """The answer that a result is."""
         anonymous = result if result.id is None else result.model_copy(update={"id": None})
         text = anonymous.model_dump_json().encode()
-        code = result.error.code if result.error else ""
-        return cls(text[len(_NO_ID) :], result.status, code, result.reward, result.cached)
+        return cls(
+            text=text[len(_NO_ID) :],
+            status=result.status,
+            code=result.error.code if result.error else "",
+            is_retryable=result.error is not None and result.error.retryable,
+            reward=result.reward,
+            cached=result.cached,
+        )
 
     def json(self, item_id: str | int | None) -> bytes:
         """The result of an item, byte for byte as :class:`ScoreResult` would be written."""

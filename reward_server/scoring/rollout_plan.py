@@ -1,100 +1,217 @@
-"""The rollouts that a reward is made of, and the keys under which their outcomes are remembered."""
+"""What an item asks for: the rollouts behind one reward, and what their outcomes make of it."""
 
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from shared.reward_formulas import needs_reference
-from shared.rewards import RewardSpec
-from sim_workers.pool.rollouts import RolloutTask
-from sim_workers.pool.sources import fidelity_of, source_of
-from sim_workers.states.store import StoredState
+from shared.decisions import Decision
+from shared.errors import ErrorInfo, InvalidDecision, RolloutError, UnknownSignal
+from shared.language.completions import parse_completion
+from shared.legality import check_legality
+from shared.rewards import (
+    Metrics,
+    RewardSpec,
+    mean_metrics,
+    mean_reward,
+    needs_reference,
+    reward_of,
+)
+from shared.wire.scoring import ScoreItem, ScoreResult, SeedReward
+from shared.wire.states import Fidelity, Restore
+from sim_workers.engine.messages import Rollout, RolloutOutcome
+from sim_workers.pool.rollout import fidelity_of, make_rollout, restore_of, rollout_digest
+from sim_workers.states.store import StateStore, StoredState
 
-__all__ = ["KeyedTask", "RolloutPlan", "SeedPlan", "outcome_key", "plan_rollouts", "reference_of"]
-
-
-@dataclass(frozen=True)
-class KeyedTask:
-    """A rollout and the key of its outcome."""
-
-    key: str
-    task: RolloutTask
-
-
-@dataclass(frozen=True)
-class SeedPlan:
-    """What the reward under one seed is made of."""
-
-    seed: int | None
-    """None: the simulation's randomness goes on as it would have."""
-    own: KeyedTask
-    reference: KeyedTask | None
-    """The program left alone, where the reward compares with it."""
-
-    def chunks(self) -> tuple[KeyedTask, ...]:
-        """The rollouts."""
-        return (self.own,) if self.reference is None else (self.own, self.reference)
+__all__ = [
+    "RolloutPlan",
+    "check_signal",
+    "outcome_key",
+    "plan_item",
+    "plan_rollouts",
+    "shown_metrics",
+]
 
 
 @dataclass(frozen=True)
 class RolloutPlan:
-    """What one reward is made of: something for every seed."""
+    """The rollouts that one reward is made of; none where decisions may not be carried out."""
 
-    seeds: tuple[SeedPlan, ...]
+    reward: RewardSpec
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
+    """By the keys under which their outcomes are remembered."""
+    pairs: tuple[tuple[str, str | None], ...] = ()
+    """For each seed the key of the decisions' rollout; and that of its reference, the program left
+    alone, where the reward compares with it."""
+    restore: Restore | None = None
+    """How the state is brought back; None where nothing is rolled out."""
+    fidelity: Fidelity | None = None
+    """What is simulated; None where nothing is."""
+    decision: Decision | None = None
+    """As it was understood, where it is one."""
+    decisions: dict[str, Decision] | None = None
+    """By signal, where the item held several."""
+    error: ErrorInfo | None = None
+    """Why they may not be carried out."""
 
-    def tasks(self) -> dict[str, RolloutTask]:
-        """Tasks by key."""
-        return {chunk.key: chunk.task for one in self.seeds for chunk in one.chunks()}
+    def result(self, outcomes: Mapping[str, RolloutOutcome], with_series: bool) -> ScoreResult:
+        """What became of the item, whoever asked.
+
+        There is never a mean over fewer seeds than were asked for.
+
+        Args:
+            outcomes: By key, at least those of the rollouts.
+            with_series: Whether the metrics hold the queue after each second.
+        """
+        if self.error is not None:
+            return self._without_reward(self.error)
+        found = [outcomes[key] for key in self.rollouts]
+        failure = next((outcome.error for outcome in found if outcome.error), None)
+        if failure is not None:
+            return self._without_reward(failure)
+        own = [outcomes[key].unwrap() for key, _ in self.pairs]
+        references = [None if key is None else outcomes[key].unwrap() for _, key in self.pairs]
+        try:
+            pairs = zip(own, references, strict=True)
+            rewards = [reward_of(self.reward, metrics, other) for metrics, other in pairs]
+            mean, stderr = mean_reward(rewards)
+        except RolloutError as exc:
+            return self._without_reward(ErrorInfo.of(exc))
+        return ScoreResult(
+            id=None,
+            status="scored",
+            reward=mean,
+            reward_stderr=stderr,
+            seeds=self._by_seed(rewards),
+            decision=self.decision,
+            decisions=self.decisions,
+            metrics=shown_metrics(mean_metrics(own), with_series),
+            cached=all(outcome.is_recorded for outcome in found),
+            restore=self.restore,
+            fidelity=self.fidelity,
+        )
+
+    def _without_reward(self, error: ErrorInfo) -> ScoreResult:
+        """The result of what is invalid, or could not be computed."""
+        is_invalid = error is self.error
+        return ScoreResult(
+            id=None,
+            status="invalid" if is_invalid else "failed",
+            reward=self.reward.invalid_reward if is_invalid else None,
+            decision=self.decision,
+            decisions=self.decisions,
+            restore=self.restore,
+            fidelity=self.fidelity,
+            error=error,
+        )
+
+    def _by_seed(self, rewards: list[float]) -> tuple[SeedReward, ...] | None:
+        if self.reward.seeds is None:
+            return None
+        pairs = zip(self.reward.seeds, rewards, strict=True)
+        return tuple(SeedReward(seed=seed, reward=reward) for seed, reward in pairs)
+
+
+def plan_item(
+    item: ScoreItem, reward: RewardSpec, store: StateStore, sumo_version: str
+) -> RolloutPlan:
+    """Finds the state and the signals of an item, and reads and checks its decisions.
+
+    Raises:
+        UnknownState: No such state is served.
+        UnknownSignal: The state has no such signal.
+    """
+    state, tls_ids = store.get(item.state_id), item.tls_ids()
+    for tls_id in tls_ids:
+        check_signal(state, tls_id)
+    decisions: Mapping[str, Decision] = {}
+    error = None
+    try:
+        decisions = _decisions(item)
+        for tls_id in tls_ids:
+            check_legality(decisions[tls_id], state.signal(tls_id), state.record.signals[tls_id])
+    except InvalidDecision as exc:
+        error = ErrorInfo.of(exc)
+    decision = decisions.get(item.tls_id) if item.tls_id is not None else None
+    if error is not None:
+        return RolloutPlan(reward, decision=decision, decisions=item.decisions, error=error)
+    plan = plan_rollouts(state, decisions, reward, sumo_version)
+    return dataclasses.replace(plan, decision=decision, decisions=item.decisions)
 
 
 def plan_rollouts(
-    decided: RolloutTask, state: StoredState, reward: RewardSpec, sumo_version: str
+    state: StoredState,
+    decisions: Mapping[str, Decision | None],
+    reward: RewardSpec,
+    sumo_version: str,
 ) -> RolloutPlan:
     """The rollouts behind the reward of decisions.
 
     Args:
-        decided: The decisions' rollout, without a seed.
-        state: The state it starts from.
+        state: Where they are made.
+        decisions: By signal that is watched; None leaves a signal alone.
         reward: Which reward, and under which seeds.
         sumo_version: Version of the simulator that computes the outcomes.
     """
+    rollouts: dict[str, Rollout] = {}
 
-    def keyed(task: RolloutTask, seed: int | None) -> KeyedTask:
-        seeded = dataclasses.replace(task, reseed=seed)
-        return KeyedTask(outcome_key(seeded, state, sumo_version), seeded)
+    def add(decided: Mapping[str, Decision | None], seed: int | None) -> str:
+        rollout = make_rollout(state, decided, reward.horizon_s, reward.follow_up, seed)
+        key = outcome_key(rollout, state, sumo_version)
+        rollouts[key] = rollout
+        return key
 
-    reference = reference_of(decided) if needs_reference(reward) else None
-    return RolloutPlan(
-        tuple(
-            SeedPlan(seed, keyed(decided, seed), keyed(reference, seed) if reference else None)
-            for seed in reward.seeds or (None,)
-        )
+    alone = dict.fromkeys(decisions) if needs_reference(reward) else None
+    pairs = tuple(
+        (add(decisions, seed), None if alone is None else add(alone, seed))
+        for seed in reward.seeds or (None,)
     )
+    first = rollouts[pairs[0][0]]
+    return RolloutPlan(reward, rollouts, pairs, restore_of(state, first), fidelity_of(state, first))
 
 
-def reference_of(task: RolloutTask) -> RolloutTask:
-    """The same rollout with every program left alone, whoever follows the decision up."""
-    return dataclasses.replace(task, decisions=(), follow_up="program")
+def shown_metrics(metrics: Metrics, with_series: bool) -> Metrics:
+    """The metrics, without the series unless it was asked for."""
+    return metrics if with_series else metrics.model_copy(update={"series": None})
 
 
-def outcome_key(task: RolloutTask, state: StoredState, sumo_version: str) -> str:
+def check_signal(state: StoredState, tls_id: str) -> None:
+    """Returns if decisions at a signal can be judged in a state.
+
+    Raises:
+        UnknownSignal: The network has no such signal, or the state says nothing of it.
+    """
+    state.signal(tls_id)
+    if tls_id not in state.record.signals:
+        raise UnknownSignal(f"state {state.record.state_id} has no record of signal {tls_id!r}")
+
+
+def outcome_key(rollout: Rollout, state: StoredState, sumo_version: str) -> str:
     """The key of an outcome in the ledger: 64 hex digits.
 
     A state's id is the digest of its file. Neither the network, nor the demand to come, nor the
     green limits are in that file, nor whether the rollout starts from it or from a replay. A
     ledger outlives the datasets, so its keys name them too.
     """
-    record, signals = state.record, state.manifest.signals
-    source = source_of(state, task)
-    tls_ids = sorted({*task.observe, *(tls_id for tls_id, _ in task.decisions)})
-    fidelity = fidelity_of(state, task)
+    record, signals, source = state.record, state.manifest.signals, rollout.source
+    fidelity = fidelity_of(state, rollout)
     identity: list[object] = [
-        task.key(sumo_version),
+        rollout_digest(rollout, sumo_version),
         [record.scenario_id, record.seed, record.scale],
         [source, record.anchor if source == "anchor" else None],
-        [[tls, signals[tls].min_green_s, signals[tls].max_green_s] for tls in tls_ids],
+        [[tls, signals[tls].min_green_s, signals[tls].max_green_s] for tls in rollout.observe],
     ]
     if fidelity != "bundle":  # which is all that ledgers of version 0.1 hold
         identity.append(fidelity)
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _decisions(item: ScoreItem) -> Mapping[str, Decision]:
+    if item.decisions is not None:
+        return item.decisions
+    assert item.tls_id is not None, "the schema asks for it"  # noqa: S101
+    if item.completion is None or item.decision_kind is None:
+        assert item.decision is not None, "the schema asks for one of the three"  # noqa: S101
+        return {item.tls_id: item.decision}
+    return {item.tls_id: parse_completion(item.completion, item.decision_kind)}

@@ -1,14 +1,11 @@
 """Scoring a request: items in, results out, in the same order."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from reward_server.event_loop import TimeSlice
-from reward_server.scoring.candidates import Candidate, read_item
-from reward_server.scoring.new_states import NewStates
 from reward_server.scoring.response_cache import (
     Answer,
     AnswerKey,
@@ -16,16 +13,19 @@ from reward_server.scoring.response_cache import (
     answer_key,
     terms_of,
 )
-from reward_server.scoring.rewards import ComputedReward, compute_reward
-from reward_server.scoring.rollout_plan import RolloutPlan, plan_rollouts
-from reward_server.scoring.single_flight import Fetched, SingleFlight
-from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
-from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
+from reward_server.scoring.rollout_plan import plan_item
+from reward_server.scoring.single_flight import SingleFlight
+from shared.errors import DeadlineExceeded
+from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse
 from shared.wire.states import Simulator
-from sim_workers.pool.fair_queue import Flow, Purpose
+from sim_workers.engine.messages import RolloutOutcome
+from sim_workers.pool.fair_queue import Flow
 from sim_workers.states.store import StateStore
 
-__all__ = ["ScoredRequest", "Scorer"]
+__all__ = ["Computed", "NewStates", "ScoredRequest", "Scorer"]
+
+Computed = tuple[dict[AnswerKey, Answer], dict[str, RolloutOutcome]]
+"""Answers that were not in memory, and the outcomes behind them, by key."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class ScoredRequest:
 
     request: ScoreRequest
     answers: tuple[Answer, ...]
-    fetched: Fetched
+    outcomes: Mapping[str, RolloutOutcome]
+    """Behind those answers that were not in memory, by key."""
     hot_hits: int
     """Items that were answered from memory."""
     simulator: Simulator
@@ -42,14 +43,7 @@ class ScoredRequest:
     @cached_property
     def counts(self) -> Counts:
         """A summary."""
-        statuses = Counter(answer.status for answer in self.answers)
-        return Counts(
-            scored=statuses["scored"],
-            invalid=statuses["invalid"],
-            failed=statuses["failed"],
-            cached=sum(answer.is_cached for answer in self.answers),
-            rollouts=self.fetched.rollouts,
-        )
+        return Counts.of(self.answers, sum(o.is_started for o in self.outcomes.values()))
 
     @cached_property
     def response(self) -> ScoreResponse:
@@ -75,6 +69,7 @@ class Scorer:
 
     Args:
         store: The states that can be scored on.
+        new_states: Makes the store know those that have come since.
         single_flight: Where outcomes come from.
         simulator: The program that computes them.
         hot: Answers that need not be made again.
@@ -83,36 +78,31 @@ class Scorer:
     def __init__(
         self,
         store: StateStore,
+        new_states: "NewStates",
         single_flight: SingleFlight,
         simulator: Simulator,
         hot: ResponseCache,
     ) -> None:
         self._store = store
+        self._new_states = new_states
         self._single_flight = single_flight
         self._simulator = simulator
         self._hot = hot
-        self._new_states = NewStates(store)
 
-    async def recall(self, request: ScoreRequest) -> ScoredRequest | None:
-        """The answers to a request, if every one is in memory."""
-        terms, time_slice = terms_of(request), TimeSlice()
-        answers: list[Answer] = []
-        for item in request.items:
-            answer = self._hot.get(answer_key(terms, item))
-            if answer is None:
-                return None
-            answers.append(answer)
-            if item.decisions is not None:
-                await time_slice.taken()
-        return ScoredRequest(request, tuple(answers), Fetched(), len(answers), self._simulator)
-
-    async def score(self, request: ScoreRequest, flow: Flow, request_id: str = "") -> ScoredRequest:
+    async def score(
+        self,
+        request: ScoreRequest,
+        flow: Flow,
+        request_id: str = "",
+        around: Callable[[Coroutine[None, None, Computed]], Awaitable[Computed]] | None = None,
+    ) -> ScoredRequest:
         """Scores every item, or says of it why not. Cancelling the call ends the work.
 
         Args:
             request: What to score.
             flow: Whose share of the workers it takes.
             request_id: For the logs of every process that takes part.
+            around: Awaits the work where there is any: where not all answers are in memory.
 
         Raises:
             UnknownState: An item names a state that is not served.
@@ -120,124 +110,77 @@ class Scorer:
             DeadlineExceeded: Not one item was done in time.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout_s
-        terms = terms_of(request)
-        keys = await self._keys(terms, request.items)
+        keys = await _keys(request)
         known = {key: answer for key in keys if (answer := self._hot.get(key))}
-        missing = {
-            key: item for key, item in zip(keys, request.items, strict=True) if key not in known
-        }
-        fetched, hot_hits = Fetched(), sum(key in known for key in keys)
+        pairs = zip(keys, request.items, strict=True)
+        missing = {key: item for key, item in pairs if key not in known}
+        outcomes: dict[str, RolloutOutcome] = {}
+        hot_hits = sum(key in known for key in keys)
         if missing:
-            await self._new_states.meet(item.state_id for item in missing.values())
-            purpose = Purpose(flow, request_id)
-            computed, fetched = await self._compute(request, missing, deadline, purpose)
+            work = self._compute(request, missing, deadline, flow, request_id)
+            computed, outcomes = await (around(work) if around else work)
             known |= computed
-        answers = tuple(known[key] for key in keys)
-        _refuse_if_all_late(answers, request.timeout_s)
-        return ScoredRequest(request, answers, fetched, hot_hits, self._simulator)
+        answers = tuple([known[key] for key in keys])
+        if all(answer.code == DeadlineExceeded.code for answer in answers):
+            raise DeadlineExceeded(f"no item finished within timeout_s = {request.timeout_s:g}")
+        return ScoredRequest(request, answers, outcomes, hot_hits, self._simulator)
 
     async def _compute(
         self,
         request: ScoreRequest,
         items: Mapping[AnswerKey, ScoreItem],
         deadline: float,
-        purpose: Purpose,
-    ) -> tuple[dict[AnswerKey, Answer], Fetched]:
+        flow: Flow,
+        request_id: str,
+    ) -> Computed:
         """The answers that are not in memory, which they are afterwards."""
-        candidates, works = await self._read(request, items.values())
-        tasks = {key: task for work in works if work for key, task in work.tasks().items()}
-        fetched = await self._single_flight.fetch(tasks, deadline, purpose)
+        await self._new_states.meet(item.state_id for item in items.values())
+        plans, time_slice = [], TimeSlice()
+        for item in items.values():
+            plans.append(plan_item(item, request.reward, self._store, self._simulator.version))
+            await time_slice.taken()
+        rollouts = {key: rollout for plan in plans for key, rollout in plan.rollouts.items()}
+        outcomes = await self._single_flight.fetch(rollouts, deadline, flow, request_id)
         answers: dict[AnswerKey, Answer] = {}
-        time_slice = TimeSlice()
-        for key, candidate, work in zip(items, candidates, works, strict=True):
-            result = _result(request, candidate, work, fetched)
+        for key, plan in zip(items, plans, strict=True):
+            result = plan.result(outcomes, request.series)
             answers[key] = Answer.of(result)
             if result.status != "failed":
-                known = Answer.of(_known_from_now_on(result))
-                self._hot.put(key, known, is_seldom_asked=purpose.flow.is_bulk)
+                known = result.model_copy(update={"cached": result.status == "scored"})
+                self._hot.put(key, Answer.of(known), is_seldom_asked=flow.is_bulk)
             await time_slice.taken()
-        return answers, fetched
+        return answers, outcomes
 
-    async def _keys(self, terms: str, items: Iterable[ScoreItem]) -> list[AnswerKey]:
-        keys, time_slice = [], TimeSlice()
-        for item in items:
-            keys.append(answer_key(terms, item))
+
+class NewStates:
+    """Makes a store know what has come since, where a state is asked for that it does not know.
+
+    A state may have been uploaded to another gateway of this data directory. Reading the indices of
+    uploads may take seconds: it is done in a thread, once for all who ask meanwhile.
+
+    Args:
+        store: The states.
+    """
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self._looking: asyncio.Task[None] | None = None
+
+    async def meet(self, state_ids: Iterable[str]) -> None:
+        """Returns when the store knows the states, or there are none such."""
+        if all(self._store.knows(state_id) for state_id in state_ids):
+            return
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(asyncio.to_thread(self._store.look_again))
+        await asyncio.shield(self._looking)
+
+
+async def _keys(request: ScoreRequest) -> list[AnswerKey]:
+    """The keys of a request's answers; those of many decisions take long to write down."""
+    terms, time_slice = terms_of(request), TimeSlice()
+    keys = []
+    for item in request.items:
+        keys.append(answer_key(terms, item))
+        if item.decisions is not None:
             await time_slice.taken()
-        return keys
-
-    async def _read(
-        self, request: ScoreRequest, items: Iterable[ScoreItem]
-    ) -> tuple[list[Candidate], list[RolloutPlan | None]]:
-        """What items ask for, and the rollouts of the legal ones."""
-        candidates: list[Candidate] = []
-        works: list[RolloutPlan | None] = []
-        time_slice = TimeSlice()
-        for item in items:
-            candidate = read_item(item, self._store)
-            candidates.append(candidate)
-            works.append(self._work(request, candidate))
-            await time_slice.taken()
-        return candidates, works
-
-    def _work(self, request: ScoreRequest, candidate: Candidate) -> RolloutPlan | None:
-        """The rollouts of a legal candidate; None of another."""
-        if candidate.error is not None:
-            return None
-        task = candidate.task(request.reward)
-        return plan_rollouts(task, candidate.state, request.reward, self._simulator.version)
-
-
-def _result(
-    request: ScoreRequest, candidate: Candidate, work: RolloutPlan | None, fetched: Fetched
-) -> ScoreResult:
-    if candidate.error is not None:
-        return _without_reward(request, candidate, candidate.error)
-    assert work is not None, "a legal candidate has work"  # noqa: S101
-    computed = compute_reward(work, request.reward, fetched.outcomes)
-    if isinstance(computed, ComputedReward):
-        return _scored(request, candidate, computed)
-    return _without_reward(request, candidate, computed)
-
-
-def _scored(request: ScoreRequest, candidate: Candidate, computed: ComputedReward) -> ScoreResult:
-    return ScoreResult(
-        id=None,
-        status="scored",
-        reward=computed.reward,
-        reward_stderr=computed.stderr,
-        seeds=computed.seeds,
-        decision=candidate.decision,
-        decisions=candidate.item.decisions,
-        metrics=computed.shown_metrics(request.series),
-        cached=computed.is_cached,
-        restore=candidate.restore(request.reward),
-        fidelity=candidate.fidelity(request.reward),
-    )
-
-
-def _without_reward(
-    request: ScoreRequest, candidate: Candidate, error: GreenforkError
-) -> ScoreResult:
-    """An invalid item's result, or that of an item that could not be computed."""
-    is_invalid = error is candidate.error
-    return ScoreResult(
-        id=None,
-        status="invalid" if is_invalid else "failed",
-        reward=request.reward.invalid_reward if is_invalid else None,
-        decision=candidate.decision,
-        decisions=candidate.item.decisions,
-        restore=candidate.restore(request.reward),
-        fidelity=candidate.fidelity(request.reward),
-        error=ErrorInfo.of(error),
-    )
-
-
-def _known_from_now_on(result: ScoreResult) -> ScoreResult:
-    """The result as it will be told the next time."""
-    is_scored = result.status == "scored"
-    return result.model_copy(update={"cached": True}) if is_scored else result
-
-
-def _refuse_if_all_late(answers: Sequence[Answer], timeout_s: float) -> None:
-    if all(answer.code == DeadlineExceeded.code for answer in answers):
-        raise DeadlineExceeded(f"no item was done within timeout_s = {timeout_s:g}")
+    return keys

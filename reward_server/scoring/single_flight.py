@@ -1,87 +1,63 @@
 """Equal work once: what several callers want is looked up, rolled out and recorded one time.
 
-A *flight* is a piece of work on its way. Whoever wants the same joins it instead of starting
-another, be it in the same request or in a concurrent one. A flight lands with an outcome, or ends
-when nobody waits for it any more.
+A *call* is a rollout that somebody waits for. Whoever wants the same joins it instead of starting
+another, be it in the same request or in a concurrent one. A call ends with an outcome, or when
+nobody waits for it any more.
 """
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
-from opentelemetry.trace import NoOpTracer, Tracer
+from opentelemetry.trace import NoOpTracer, Status, StatusCode, Tracer
 
-from reward_server.runner import RolloutRunner
-from reward_server.storage.ledger import Ledger, LedgerEntry
-from reward_server.storage.recorder import Recorder
-from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
+from reward_server.storage.ledger import Ledger
+from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError, RolloutError, WorkerLost
 from shared.rewards import Metrics
-from sim_workers.pool.fair_queue import Purpose
-from sim_workers.pool.rollouts import Rolled, RolloutTask
+from sim_workers.engine.messages import Rollout, RolloutOutcome
+from sim_workers.pool.fair_queue import Flow, PoolStats
 
-__all__ = ["Fetched", "RolloutOutcome", "SingleFlight", "check_finite"]
+__all__ = ["RolloutRunner", "SingleFlight", "check_finite"]
 
 _NO_TRACER = NoOpTracer()
 
 
-@dataclass(frozen=True)
-class RolloutOutcome:
-    """Metrics, or why there are none."""
+class RolloutRunner(Protocol):
+    """What the gateway needs of whoever computes rollouts. The pool of the workers is one such."""
 
-    metrics: Metrics | None = None
-    error: GreenforkError | None = None
-    is_recorded: bool = False
-    """Whether the ledger knew it before."""
+    async def run(self, rollout: Rollout, flow: Flow) -> RolloutOutcome:
+        """What becomes of a rollout, by its limit; waiting counts. Cancelling ends the work."""
 
+    def promote(self, rollouts: Set[Rollout], flow: Flow) -> None:
+        """Lets those of the rollouts that still wait count for another flow, of more weight."""
 
-@dataclass
-class Fetched:
-    """What one request got."""
-
-    outcomes: dict[str, RolloutOutcome] = field(default_factory=dict)
-    """By key."""
-    rollouts: int = 0
-    """Rollouts that were started for this request."""
-    joins: int = 0
-    """Pieces of work that another request had begun."""
-    queued_s: float = 0.0
-    """The longest that one of those rollouts waited for a worker, wall-clock seconds."""
-    simulated_s: float = 0.0
-    """What workers spent on them, wall-clock seconds."""
-
-    @property
-    def ledger_hits(self) -> int:
-        """Outcomes that the ledger knew."""
-        return sum(outcome.is_recorded for outcome in self.outcomes.values())
-
-    def note(self, rolled: Rolled) -> None:
-        """Adds what one rollout took."""
-        self.queued_s = max(self.queued_s, rolled.waited_s)
-        self.simulated_s += rolled.ran_s
+    def stats(self) -> PoolStats:
+        """What the runner is doing."""
 
 
 @dataclass(eq=False)
 class _Call:
-    """A piece of work on its way, for as long as somebody waits for it."""
+    """A rollout that somebody waits for."""
 
     key: str
-    task: RolloutTask
-    landed: asyncio.Future[RolloutOutcome]
+    rollout: Rollout
+    done: asyncio.Future[RolloutOutcome]
     deadline: float
-    purpose: Purpose
+    flow: Flow
     waiters: int = 0
     work: asyncio.Task[None] | None = None
     """What computes it, once it is known that it must be computed."""
 
 
 class SingleFlight:
-    """Looks work up in the ledger and has the rest rolled out.
+    """Looks rollouts up in the ledger and has the rest computed.
 
-    Deadlines are times of the running loop's clock. Work that nobody waits for any more, because
-    all deadlines have passed or all callers have gone, is ended.
+    Deadlines are times of the running loop's clock. What nobody waits for any more, because all
+    deadlines have passed or all callers have gone, is ended.
 
     Args:
         runner: Computes what the ledger does not know.
@@ -96,12 +72,11 @@ class SingleFlight:
         runner: RolloutRunner,
         ledger: Ledger,
         simulator: str,
-        observe: Callable[[RolloutTask, Rolled], None] = lambda task, rolled: None,
+        observe: Callable[[RolloutOutcome], None] = lambda outcome: None,
         tracer: Tracer = _NO_TRACER,
     ) -> None:
         self._runner = runner
         self._ledger = ledger
-        self._recorder = Recorder(ledger)
         self._simulator = simulator
         self._observe = observe
         self._tracer = tracer
@@ -109,127 +84,136 @@ class SingleFlight:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def fetch(
-        self, work: Mapping[str, RolloutTask], deadline: float, purpose: Purpose
-    ) -> Fetched:
-        """The outcomes of the work, each one by ``deadline`` at the latest.
+        self, rollouts: Mapping[str, Rollout], deadline: float, flow: Flow, request_id: str = ""
+    ) -> dict[str, RolloutOutcome]:
+        """What becomes of rollouts, each one by ``deadline`` at the latest.
 
         Args:
-            work: Tasks by key.
+            rollouts: By key.
             deadline: When what is not done counts as :class:`DeadlineExceeded`.
-            purpose: What it is wanted for.
+            flow: Whose share of the workers they take.
+            request_id: Who asks, for the logs.
         """
-        fetched = Fetched()
-        joined = {key: self._calls[key] for key in work if key in self._calls}
-        fetched.joins = len(joined)
-        self._promote(joined.values(), purpose)
-        own = self._start({k: work[k] for k in work if k not in joined}, deadline, purpose, fetched)
+        joined = {key: self._calls[key] for key in rollouts if key in self._calls}
+        self._promote(joined.values(), flow)
+        named = {"request_id": request_id}
+        new = {k: r.model_copy(update=named) for k, r in rollouts.items() if k not in joined}
+        own = self._start(new, deadline, flow)
         with self._waiting_for([*own.values(), *joined.values()]):
-            rejoined = [self._join(key, joined[key], deadline, purpose, fetched) for key in joined]
-            await asyncio.gather(_landed(own.values(), deadline), *rejoined)
-        fetched.outcomes |= {key: _outcome(call) for key, call in own.items()}
-        return fetched
+            joins = [self._join(call, deadline, flow, request_id) for call in joined.values()]
+            own_done = _all_done(own.values(), deadline)
+            _, shared = await asyncio.gather(own_done, asyncio.gather(*joins))
+        outcomes = {key: _outcome(call) for key, call in own.items()}
+        return outcomes | dict(zip(joined, shared, strict=True))
 
     async def close(self) -> None:
-        """Ends what is on its way; whoever waits for it is told so."""
+        """Ends what is under way; whoever waits for it is told so."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._recorder.close()
         for call in list(self._calls.values()):
-            self._land(call, _ENDED)
+            self._finish(call, _ENDED)
 
     async def _join(
-        self, key: str, call: _Call, deadline: float, purpose: Purpose, fetched: Fetched
-    ) -> None:
-        """Waits for another request's flight; begins again where only its deadline ended it."""
-        await _landed([call], deadline)
-        outcome = _outcome(call)
+        self, call: _Call, deadline: float, flow: Flow, request_id: str
+    ) -> RolloutOutcome:
+        """Waits for another request's call; begins again where only its deadline ended it."""
+        await _all_done([call], deadline)
+        outcome, is_started = _outcome(call), False
         has_time_left = asyncio.get_running_loop().time() < deadline
-        if has_time_left and isinstance(outcome.error, DeadlineExceeded):
-            again = await self.fetch({key: call.task}, deadline, purpose)
-            fetched.rollouts += again.rollouts
-            outcome = again.outcomes[key]
-        fetched.outcomes[key] = outcome
+        if has_time_left and outcome.error and outcome.error.code == DeadlineExceeded.code:
+            again = await self.fetch({call.key: call.rollout}, deadline, flow, request_id)
+            outcome = again[call.key]
+            is_started = outcome.is_started
+        others = {"is_joined": True, "is_started": is_started, "waited_s": 0.0, "ran_s": 0.0}
+        return outcome.model_copy(update=others)
 
-    def _promote(self, joined: Iterable[_Call], purpose: Purpose) -> None:
+    def _promote(self, joined: Iterable[_Call], flow: Flow) -> None:
         """Lets what a lighter flow has begun, as a bulk job is, have the turn of this one."""
-        lighter = [f for f in joined if f.purpose.flow.weight < purpose.flow.weight]
+        lighter = [call for call in joined if call.flow.weight < flow.weight]
         for call in lighter:
-            call.purpose = purpose
+            call.flow = flow
         if lighter:
-            self._runner.promote({call.task for call in lighter}, purpose.flow)
+            self._runner.promote({call.rollout for call in lighter}, flow)
 
     def _start(
-        self,
-        work: Mapping[str, RolloutTask],
-        deadline: float,
-        purpose: Purpose,
-        fetched: Fetched,
+        self, rollouts: Mapping[str, Rollout], deadline: float, flow: Flow
     ) -> dict[str, _Call]:
-        """Begins flights."""
-        if not work:
+        if not rollouts:
             return {}
         loop = asyncio.get_running_loop()
         own = {
-            key: _Call(key, task, loop.create_future(), deadline, purpose)
-            for key, task in work.items()
+            key: _Call(key, rollout, loop.create_future(), deadline, flow)
+            for key, rollout in rollouts.items()
         }
         self._calls |= own
-        self._spawn(self._look_up(own, fetched))
+        self._spawn(self._look_up(own))
         return own
 
-    async def _look_up(self, own: Mapping[str, _Call], fetched: Fetched) -> None:
+    async def _look_up(self, own: Mapping[str, _Call]) -> None:
         known: dict[str, Metrics] = {}
         failure: RolloutOutcome | None = _ENDED
         try:
             known = await self._ledger.get_many(list(own))
             failure = None
         except GreenforkError as exc:
-            failure = RolloutOutcome(error=exc)
+            failure = RolloutOutcome.failed(exc)
         finally:
             for call in own.values() if failure else ():
-                self._land(call, failure or _ENDED)
+                self._finish(call, failure or _ENDED)
         if failure:
             return
         for number, (key, call) in enumerate(own.items()):
-            if number % _BEGUN_TOGETHER == _BEGUN_TOGETHER - 1:
+            if number % _STARTED_TOGETHER == _STARTED_TOGETHER - 1:
                 await asyncio.sleep(0)
             if key in known:
-                self._land(call, RolloutOutcome(known[key], is_recorded=True))
+                self._finish(call, RolloutOutcome(metrics=known[key], is_recorded=True))
             elif call.waiters == 0:
-                self._land(call, _LATE)
+                self._finish(call, _LATE)
             else:
-                fetched.rollouts += 1
-                call.work = self._spawn(self._run(call, fetched))
+                call.work = self._spawn(self._run(call))
 
-    async def _run(self, call: _Call, fetched: Fetched) -> None:
+    async def _run(self, call: _Call) -> None:
         outcome = _ENDED
         try:
-            outcome = await self._roll_out(call, fetched)
+            outcome = await self._roll_out(call)
         finally:
-            self._land(call, outcome)
+            self._finish(call, outcome)
 
-    async def _roll_out(self, call: _Call, fetched: Fetched) -> RolloutOutcome:
-        task = call.task
-        timeout_s = call.deadline - asyncio.get_running_loop().time()
+    async def _roll_out(self, call: _Call) -> RolloutOutcome:
+        outcome = await self._traced(call)
+        if outcome.error is not None:
+            return outcome
+        self._observe(outcome)
         try:
-            async with asyncio.timeout_at(call.deadline):
-                rolled = await self._traced(call, timeout_s)
-            fetched.note(rolled)
-            self._observe(task, rolled)
-            check_finite(rolled.metrics)
-            await self._recorder.record(
-                LedgerEntry(call.key, task, rolled.metrics, self._simulator)
-            )
-        except TimeoutError:
-            return _LATE
+            metrics = outcome.unwrap()
+            check_finite(metrics)
+            await self._ledger.record(call.key, call.rollout, metrics, self._simulator)
         except GreenforkError as exc:
-            return RolloutOutcome(error=exc)
-        return RolloutOutcome(rolled.metrics)
+            return outcome.model_copy(update={"metrics": None, "error": ErrorInfo.of(exc)})
+        return outcome
+
+    async def _traced(self, call: _Call) -> RolloutOutcome:
+        """What becomes of a rollout, as a span of the request that asked first."""
+        left_s = call.deadline - asyncio.get_running_loop().time()
+        rollout = call.rollout = call.rollout.model_copy(update={"limit_s": left_s})
+        about: dict[str, str | int] = {
+            "greenfork.state_id": rollout.state_id,
+            "greenfork.horizon_s": rollout.horizon_s,
+            "greenfork.request_id": rollout.request_id,
+        }
+        with self._tracer.start_as_current_span("rollout", attributes=about) as span:
+            outcome = await self._runner.run(rollout, call.flow)
+            if outcome.error is not None:
+                span.set_status(Status(StatusCode.ERROR, outcome.error.message))
+            else:
+                span.set_attribute("greenfork.queued_s", outcome.waited_s)
+                span.set_attribute("greenfork.simulated_s", outcome.ran_s)
+        return outcome
 
     @contextmanager
     def _waiting_for(self, calls: Sequence[_Call]) -> Iterator[None]:
-        """Somebody waits for the flights meanwhile; those that nobody waits for afterwards end."""
+        """Somebody waits for the calls meanwhile; those that nobody waits for afterwards end."""
         for call in calls:
             call.waiters += 1
         try:
@@ -237,33 +221,19 @@ class SingleFlight:
         finally:
             for call in calls:
                 call.waiters -= 1
-                if call.waiters == 0 and call.work is not None and not call.landed.done():
+                if call.waiters == 0 and call.work is not None and not call.done.done():
                     call.work.cancel()
                     self._drop(call)
 
     def _drop(self, call: _Call) -> None:
-        """From now on, whoever wants the same begins another flight."""
+        """From now on, whoever wants the same starts another call."""
         if self._calls.get(call.key) is call:
             del self._calls[call.key]
 
-    def _land(self, call: _Call, outcome: RolloutOutcome) -> None:
+    def _finish(self, call: _Call, outcome: RolloutOutcome) -> None:
         self._drop(call)
-        if not call.landed.done():
-            call.landed.set_result(outcome)
-
-    async def _traced(self, call: _Call, timeout_s: float) -> Rolled:
-        """The rollout, as a span of the request that asked first."""
-        task, purpose = call.task, call.purpose
-        about: dict[str, str | int] = {
-            "greenfork.state_id": task.state_id,
-            "greenfork.horizon_s": task.horizon_s,
-            "greenfork.request_id": purpose.request_id,
-        }
-        with self._tracer.start_as_current_span("rollout", attributes=about) as span:
-            rolled = await self._runner.run(task, timeout_s, purpose)
-            span.set_attribute("greenfork.queued_s", rolled.waited_s)
-            span.set_attribute("greenfork.simulated_s", rolled.ran_s)
-        return rolled
+        if not call.done.done():
+            call.done.set_result(outcome)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -278,12 +248,12 @@ class SingleFlight:
             _LOG.error("unexpected", exc_info=error)
 
 
-_BEGUN_TOGETHER = 64
-"""Rollouts that are begun before others have their turn on the loop."""
-_LATE = RolloutOutcome(
-    error=DeadlineExceeded("the request's timeout_s passed before the rollout was done")
+_STARTED_TOGETHER = 64
+"""Rollouts that are started before others have their turn on the loop."""
+_LATE = RolloutOutcome.failed(
+    DeadlineExceeded("the request's timeout_s passed before the rollout was done")
 )
-_ENDED = RolloutOutcome(error=WorkerLost("the gateway ended the rollout", "rollout_ended"))
+_ENDED = RolloutOutcome.failed(WorkerLost("the gateway cancelled the rollout", "rollout_ended"))
 _LOG = structlog.get_logger("reward_server")
 
 
@@ -298,12 +268,14 @@ def check_finite(metrics: Metrics) -> None:
             raise RolloutError(f"the rollout's {name} is {value}", "not_finite")
 
 
-async def _landed(calls: Iterable[_Call], deadline: float) -> None:
-    """Returns when all have landed, or at the deadline."""
-    pending = {call.landed for call in calls if not call.landed.done()}
+async def _all_done(calls: Iterable[_Call], deadline: float) -> None:
+    """Returns when all have an outcome, or at the deadline."""
+    pending = {call.done for call in calls if not call.done.done()}
     if pending:
         await asyncio.wait(pending, timeout=max(0, deadline - asyncio.get_running_loop().time()))
 
 
 def _outcome(call: _Call) -> RolloutOutcome:
-    return call.landed.result() if call.landed.done() else _LATE
+    """That of whoever started the call."""
+    outcome = call.done.result() if call.done.done() else _LATE
+    return outcome if call.work is None else outcome.model_copy(update={"is_started": True})

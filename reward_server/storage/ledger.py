@@ -6,7 +6,6 @@ without harm, so both are done again where the connection was lost on the way.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -14,26 +13,15 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from reward_server.event_loop import TimeSlice
+from reward_server.storage.coalescer import BATCH_ITEMS, Coalescer
 from reward_server.storage.database import Database
-from reward_server.storage.lookups import Lookups
 from reward_server.storage.tables import OUTCOMES
 from shared.errors import LedgerError
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Rollout
+from sim_workers.pool.rollout import decisions_text
 
-__all__ = ["Ledger", "LedgerEntry"]
-
-
-@dataclass(frozen=True)
-class LedgerEntry:
-    """An outcome to be recorded."""
-
-    key: str
-    task: RolloutTask
-    metrics: Metrics
-    """With the series."""
-    simulator: str
-    """``sumo 1.28.0``."""
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -47,10 +35,12 @@ class Ledger:
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
-        self._lookups = Lookups(self._find)
+        self._lookups = Coalescer(self._find)
+        self._recordings = Coalescer(self._insert)
 
     async def close(self) -> None:
-        """Returns when no look-up is under way."""
+        """Returns when nothing is looked up or written any more."""
+        await self._recordings.close()
         await self._lookups.close()
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Metrics]:
@@ -61,31 +51,43 @@ class Ledger:
         """
         known: dict[str, Metrics] = {}
         time_slice = TimeSlice()
-        for key, text in (await self._lookups.find(keys)).items():
-            known[key] = self._metrics(text)
-            await time_slice.taken()
+        for start in range(0, len(keys), BATCH_ITEMS):
+            part = keys[start : start + BATCH_ITEMS]
+            found = await self._lookups.submit(part)
+            for key in part:
+                if key in found:
+                    known[key] = self._metrics(found[key])
+                    await time_slice.taken()
         return known
 
-    async def put_many(self, entries: Sequence[LedgerEntry]) -> None:
-        """Records outcomes, in one transaction. What is known already stays as it is.
+    async def record(self, key: str, rollout: Rollout, metrics: Metrics, simulator: str) -> None:
+        """Returns when an outcome is on record. What is known already stays as it is.
+
+        Args:
+            key: Under which it will be found.
+            rollout: What was rolled out, for people who read the ledger.
+            metrics: With the series.
+            simulator: ``sumo 1.28.0``.
 
         Raises:
-            LedgerError: The database cannot be written. Nothing is recorded, or all is.
+            LedgerError: The database cannot be written.
         """
-        if not entries:
-            return
-        # Two gateways that record the same outcomes in different orders would wait for each other.
-        rows = sorted((self._row(entry) for entry in entries), key=itemgetter("key"))
-
-        async def insert() -> None:
-            async with self._database.begin() as connection:
-                await connection.execute(self._database.insert_new(OUTCOMES), rows)
-
-        await self._database.retried(insert)
+        row = {
+            "key": key,
+            "state_id": rollout.state_id,
+            "tls_id": ",".join(rollout.observe),
+            "decision": decisions_text(rollout),
+            "horizon_s": rollout.horizon_s,
+            "simulator": simulator,
+            "metrics": metrics.model_dump_json(),
+            "created_at": self._clock(),
+        }
+        await self._recordings.submit([row])
 
     async def _find(self, keys: Sequence[str]) -> dict[str, str]:
         """Recorded metrics by key, as text."""
-        query = select(OUTCOMES.c.key, OUTCOMES.c.metrics).where(OUTCOMES.c.key.in_(keys))
+        wanted = list(dict.fromkeys(keys))
+        query = select(OUTCOMES.c.key, OUTCOMES.c.metrics).where(OUTCOMES.c.key.in_(wanted))
 
         async def look() -> dict[str, str]:
             async with self._database.read() as connection:
@@ -93,23 +95,21 @@ class Ledger:
 
         return await self._database.retried(look)
 
+    async def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Writes rows in one transaction: all of them, or none."""
+        # Two gateways that record the same outcomes in different orders would wait for each other.
+        ordered = sorted(rows, key=itemgetter("key"))
+
+        async def insert() -> None:
+            async with self._database.begin() as connection:
+                await connection.execute(self._database.insert_new(OUTCOMES), ordered)
+
+        await self._database.retried(insert)
+
     def _metrics(self, text: str) -> Metrics:
         try:
             return Metrics.model_validate_json(text)
         except ValidationError as exc:
             raise LedgerError(
-                f"the database {self._database.name} holds an outcome that is damaged: {exc}"
+                f"the database {self._database.name} contains a damaged outcome: {exc}"
             ) from exc
-
-    def _row(self, entry: LedgerEntry) -> dict[str, Any]:
-        task = entry.task
-        return {
-            "key": entry.key,
-            "state_id": task.state_id,
-            "tls_id": ",".join(task.observe),
-            "decision": task.decisions_text(),
-            "horizon_s": task.horizon_s,
-            "simulator": entry.simulator,
-            "metrics": entry.metrics.model_dump_json(),
-            "created_at": self._clock(),
-        }

@@ -33,7 +33,7 @@ class BuildPlan(WireModel):
     """Version of the program."""
     sumo: str
     engine: int
-    """Revision of the engine; see :data:`sim_workers.pool.rollouts.ENGINE_REVISION`."""
+    """Revision of the engine; see :data:`sim_workers.pool.rollout.ENGINE_REVISION`."""
     options: dict[str, JsonValue]
     """The options, by name."""
 

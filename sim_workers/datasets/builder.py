@@ -23,7 +23,7 @@ from sim_workers.datasets.build_plan import BuildOptions, Execution, Progress, R
 from sim_workers.datasets.writer import DatasetWriter, RunEntries
 from sim_workers.verification.fidelity import Comparison, Sides, compare
 from sim_workers.engine.fork_client import ForkServer
-from sim_workers.pool.rollouts import ENGINE_REVISION
+from sim_workers.pool.rollout import ENGINE_REVISION
 from sim_workers.datasets.run_builder import BuiltRun, RunBuilder
 from sim_workers.scenarios.scenario import DEFAULT_SEED, Scenario, load_scenario, write_files
 from sim_workers.states.unread_demand import Demand

@@ -10,7 +10,7 @@ from shared.legality import is_decision_point, legal_decisions
 from shared.signals import Signal, SignalState
 from sim_workers.datasets.build_plan import BuildOptions
 from sim_workers.engine.fork_client import SimulationHandle
-from sim_workers.engine.messages import Observed, RolledOut, Rollout, SignalDecision
+from sim_workers.engine.messages import Observed, Rollout, RolloutOutcome, SignalDecision
 
 __all__ = ["Proof", "ProofPoint", "decision_points"]
 
@@ -50,7 +50,7 @@ class Proof:
     is compared; and the signals left alone as well, for that is what ``queue_gain`` compares with.
     """
 
-    shown: tuple[tuple[Rollout, RolledOut], ...]
+    shown: tuple[tuple[Rollout, RolloutOutcome], ...]
 
     @classmethod
     def of(
@@ -64,7 +64,7 @@ class Proof:
             options: The horizon, and how long is compared.
         """
         rollouts = _rollouts(points, options)
-        return cls(tuple((each, live.call(each, RolledOut, _LIMIT_S)) for each in rollouts))
+        return cls(tuple((each, live.call(each, RolloutOutcome, _LIMIT_S)) for each in rollouts))
 
     def holds_for(self, restored: SimulationHandle) -> bool:
         """Whether a restored simulation moves every vehicle as the live one did.
@@ -75,7 +75,7 @@ class Proof:
         *others, (last, last_seen) = self.shown
         spent = last.model_copy(update={"in_place": True})
         return all(
-            restored.call(each, RolledOut, _LIMIT_S) == seen
+            restored.call(each, RolloutOutcome, _LIMIT_S) == seen
             for each, seen in [*others, (spent, last_seen)]
         )
 
@@ -84,7 +84,7 @@ class Proof:
         return tuple(
             Outcome(
                 decision=order.decision,
-                metrics=seen.metrics.model_copy(update={"series": None}),
+                metrics=seen.unwrap().model_copy(update={"series": None}),
             )
             for rollout, seen in self.shown
             for order in rollout.signal_decisions

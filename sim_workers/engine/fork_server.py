@@ -16,10 +16,8 @@ opening a small simulation does. A holder whose peer goes away exits, and takes 
 
 import array
 import contextlib
-import ctypes
 import faulthandler
 import gc
-import mmap
 import os
 import signal
 import socket
@@ -43,6 +41,13 @@ from shared.errors import (
     RolloutRejected,
     RolloutTimeout,
 )
+from sim_workers.engine.fork_memory import (
+    SimulationMemory,
+    detach,
+    die_with_parent,
+    files_being_read,
+    own_bytes,
+)
 from sim_workers.engine.messages import (
     Advance,
     Cancel,
@@ -57,8 +62,8 @@ from sim_workers.engine.messages import (
     Replay,
     Reply,
     Request,
-    RolledOut,
     Rollout,
+    RolloutOutcome,
     Save,
     Seen,
     Spawn,
@@ -67,8 +72,6 @@ from sim_workers.engine.messages import (
     Watched,
     decode_request,
 )
-from sim_workers.engine.open_files import detach, files_being_read
-from sim_workers.engine.prefault import SimulationMemory
 from sim_workers.engine.readings import moment, moment_digest
 from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
 from sim_workers.sandbox.confinement import before_stepping, libraries, read_only
@@ -76,13 +79,11 @@ from sim_workers.sandbox.isolation import limit_memory, use_memory_reserve
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 _ROLLOUT_FACTOR = 2
 _ROLLOUT_EXTRA_BYTES = 1 << 30
 """A rollout may take so many times the memory of the simulation that it begins from, and this."""
 _LIMITED = 2
 """Argument that bounds memory."""
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def main() -> None:
             pid = os.fork()
             if pid == 0:
                 control.close()
-                _die_with_parent()
+                die_with_parent()
                 _become_holder(*received, Simulation(), SimulationMemory())
             for descriptor in received:
                 os.close(descriptor)
@@ -129,10 +130,6 @@ def _become_holder(
         traceback.print_exc()
     finally:
         os._exit(0)
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _SimulationServer:
@@ -199,8 +196,7 @@ class _SimulationServer:
             case Rollout():
                 self._drop_spare()
                 self._before_rollout()
-                metrics, trace = simulation.roll_out(request)
-                return RolledOut(metrics=metrics, trace=trace)
+                return simulation.roll_out(request)
             case Spawn() | Cancel():
                 raise AssertionError("these are not answered")
 
@@ -251,7 +247,7 @@ class _SimulationServer:
         yield
         self._reading = files_being_read()
         self._memory.end()
-        self._rollout_bytes = _ROLLOUT_FACTOR * _own_bytes() + _ROLLOUT_EXTRA_BYTES
+        self._rollout_bytes = _ROLLOUT_FACTOR * own_bytes() + _ROLLOUT_EXTRA_BYTES
         gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
 
     def _spawn(self) -> None:
@@ -274,38 +270,41 @@ class _SimulationServer:
         """
         child = self._spare or self._fork()
         self._spare = None
-        child.signal_decisions.send_bytes(data)
+        child.requests.send_bytes(data)
         if not rollout.is_last:
             self._spare = self._fork(rehearsal=data)
-        with child.signal_decisions, child.replies:
+        with child.requests, child.replies:
             self._peer.send_bytes(self._await(child, rollout))
 
     def _fork(self, rehearsal: bytes | None = None) -> "_Child":
         """A child that waits for its rollout, having prepared for one like ``rehearsal``."""
-        signal_decisions, our_signal_decisions = Pipe(duplex=False)
+        requests, our_requests = Pipe(duplex=False)
         our_replies, replies = Pipe(duplex=False)
         pid = os.fork()
         if pid == 0:
             gc.disable()
-            _die_with_parent()
+            die_with_parent()
             self._peer.close()
-            our_signal_decisions.close()
+            our_requests.close()
             our_replies.close()
             detach(self._reading)
             self._before_rollout()
             if rehearsal is not None:
                 self._memory.make_own()
                 _rehearse(self._simulation, rehearsal)
-            _report(replies, partial(_rolled_out, self._simulation, signal_decisions))
-        signal_decisions.close()
+            try:
+                replies.send_bytes(_reply_of(partial(_rolled_out, self._simulation, requests)))
+            finally:
+                os._exit(0)
+        requests.close()
         replies.close()
-        return _Child(pid, our_signal_decisions, our_replies)
+        return _Child(pid, our_requests, our_replies)
 
     def _drop_spare(self) -> None:
         """Ends the child that was forked from a moment which is about to pass."""
         if self._spare is not None:
             os.kill(self._spare.pid, signal.SIGKILL)
-            self._spare.signal_decisions.close()
+            self._spare.requests.close()
             self._spare.replies.close()
             self._spare = None
 
@@ -319,16 +318,16 @@ class _SimulationServer:
                 try:
                     return child.replies.recv_bytes()
                 except EOFError:
-                    words = "the rollout's process died without a word"
+                    words = "the rollout's process died without a message"
                     return self._failed(RolloutCrashed(words), rollout)
             if self._peer in ready and not self._is_cancelled(rollout):
                 continue
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)
             if self._peer in ready:
-                error = RolloutError("nobody waits for the rollout any more", "cancelled")
+                error = RolloutError("nothing is waiting for the rollout any more", "cancelled")
             else:
-                words = f"the rollout took longer than {rollout.limit_s:g} s and was ended"
+                words = f"the rollout took longer than {rollout.limit_s:g} s and was stopped"
                 error = RolloutTimeout(words)
             return self._failed(error, rollout)
 
@@ -349,7 +348,7 @@ class _Child:
     """A process that does one rollout."""
 
     pid: int
-    signal_decisions: Connection
+    requests: Connection
     replies: Connection
 
 
@@ -358,22 +357,13 @@ def _rehearse(simulation: Simulation, data: bytes) -> None:
     rollout = decode_request(data)
     if isinstance(rollout, Rollout):
         with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
-            _encode(RolledOut(metrics=simulation.look(rollout.observe)))
+            _encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
 
 
-def _rolled_out(simulation: Simulation, signal_decisions: Connection) -> RolledOut:
-    rollout = decode_request(signal_decisions.recv_bytes())
+def _rolled_out(simulation: Simulation, requests: Connection) -> RolloutOutcome:
+    rollout = decode_request(requests.recv_bytes())
     assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
-    metrics, trace = simulation.roll_out(rollout)
-    return RolledOut(metrics=metrics, trace=trace)
-
-
-def _report(writer: Connection, work: Callable[[], Reply]) -> NoReturn:
-    """Ends a child with the reply of its work."""
-    try:
-        writer.send_bytes(_reply_of(work))
-    finally:
-        os._exit(0)
+    return simulation.roll_out(rollout)
 
 
 def _reply_of(work: Callable[[], Reply]) -> bytes:
@@ -389,19 +379,13 @@ def _reply_of(work: Callable[[], Reply]) -> bytes:
 def _classified(exc: Exception) -> GreenforkError:
     if any(isinstance(e, MemoryError) or "bad_alloc" in str(e) for e in (exc, exc.__cause__)):
         use_memory_reserve()
-        words = f"the simulation takes more memory than it may, {_own_bytes() >> 20} MiB"
+        words = f"the simulation exceeds its memory limit of {own_bytes() >> 20} MiB"
         return OutOfMemory(words)
     if isinstance(exc, GreenforkError):
         return exc
     if isinstance(exc, SUMO_ERRORS):
         return RolloutRejected(f"SUMO refused: {exc}")
     return RolloutError(f"{type(exc).__name__}: {exc}")
-
-
-def _own_bytes() -> int:
-    """Memory of this process that ``RLIMIT_DATA`` counts."""
-    pages = Path("/proc/self/statm").read_text().split()[5]
-    return int(pages) * mmap.PAGESIZE
 
 
 def _encode(reply: Reply) -> bytes:

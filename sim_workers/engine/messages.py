@@ -4,13 +4,13 @@ Messages travel as JSON over a :class:`multiprocessing.connection.Connection`, w
 with its length. JSON keeps floats to the last bit.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
 from shared.dataset import Action
 from shared.decisions import Decision
-from shared.errors import ErrorInfo
+from shared.errors import ErrorInfo, GreenforkError
 from shared.language.prompts import LaneCounts
 from shared.model import WireModel
 from shared.rewards import FollowUp, Metrics
@@ -31,11 +31,12 @@ __all__ = [
     "Replay",
     "Reply",
     "Request",
-    "RolledOut",
     "Rollout",
+    "RolloutOutcome",
     "Save",
     "Seen",
     "SignalDecision",
+    "Source",
     "Spawn",
     "Spawned",
     "Watch",
@@ -161,19 +162,34 @@ class SignalDecision(WireModel):
     max_green_s: float
 
 
+Source = Literal["file", "anchor", "begin"]
+"""What a simulation is opened from: a state's own file, that of an earlier state and a replay from
+there, or the begin of its run and a replay."""
+
+
 class Rollout(WireModel):
-    """Fork; in the child carry out the decisions, step the horizon, report."""
+    """What is rolled out, the same from the gateway's plan to the process that does it.
+
+    The plan says what and from where; what is needed on the way only, limits and names, is added by
+    whoever sends it on. A holder forks; the child carries the decisions out, steps and reports.
+    """
 
     verb: Literal["rollout"] = "rollout"
+    state_id: str = ""
+    """The stored state that it starts from; empty where a live simulation is rolled out."""
+    source: Source = "file"
+    reseed: int | None = None
+    """Re-seeds the randomness at the moment of the decision; None continues it."""
     signal_decisions: tuple[SignalDecision, ...]
-    """Empty: every signal is left alone."""
+    """In the order of the signals' ids. Empty: every signal is left alone."""
     observe: tuple[str, ...]
-    """The signals whose lanes are sampled."""
+    """The signals whose lanes are sampled, in the order of their ids."""
     horizon_s: int
+    """Simulated seconds."""
     follow_up: FollowUp = "program"
     """Who runs the decided signals afterwards."""
-    limit_s: float
-    """Wall-clock seconds after which the child is killed."""
+    limit_s: float = 0
+    """Wall-clock seconds until nobody waits for it any more; the child is killed then."""
     in_place: bool = False
     """Without a fork, in the holder itself, which is spent afterwards."""
     is_last: bool = False
@@ -183,7 +199,14 @@ class Rollout(WireModel):
     ticket: int = 0
     """By which :class:`Cancel` names it."""
     request_id: str = ""
-    """The request that asked first, for the log."""
+    """The request that asked first, for the logs of every process that takes part."""
+
+    @property
+    def simulation(self) -> str:
+        """Equal for rollouts that are forks of one simulation; safe in a file name."""
+        source = "" if self.source == "file" else f"-{self.source}"
+        seed = "" if self.reseed is None else f"-seed{self.reseed}"
+        return f"{self.state_id}{source}{seed}"
 
 
 class Cancel(WireModel):
@@ -238,14 +261,46 @@ class Observed(WireModel):
     """By signal and green phase, for the signals asked for."""
 
 
-class RolledOut(WireModel):
-    """What a rollout showed."""
+class RolloutOutcome(WireModel):
+    """What became of a rollout, the same from the process that did it back to the gateway.
+
+    Metrics, or why there are none. Whoever passes it on adds what it knows.
+    """
 
     verb: Literal["rolled_out"] = "rolled_out"
-    metrics: Metrics
+    metrics: Metrics | None = None
+    """With the series."""
     trace: str | None = None
-    """SHA-256 over the vehicles' ways; see
-    :func:`sim_workers.engine.simulation.Simulation.roll_out`."""
+    """That of a :class:`sim_workers.engine.readings.WayTrace`, where it was asked for."""
+    error: ErrorInfo | None = None
+    opened: int = 0
+    """Simulations that its worker opened for it."""
+    waited_s: float = 0
+    """Wall-clock seconds until a worker began with it."""
+    ran_s: float = 0
+    """Wall-clock seconds of the worker, the opening of a simulation included."""
+    is_recorded: bool = False
+    """Whether the ledger knew it before."""
+    is_started: bool = False
+    """Whether it was started for the request that gets it."""
+    is_joined: bool = False
+    """Whether another request had begun it."""
+
+    @classmethod
+    def failed(cls, error: GreenforkError) -> Self:
+        """That of a rollout without metrics."""
+        return cls(error=ErrorInfo.of(error))
+
+    def unwrap(self) -> Metrics:
+        """The metrics.
+
+        Raises:
+            GreenforkError: There are none; the class is that of the error's code.
+        """
+        if self.error is not None:
+            raise self.error.to_error()
+        assert self.metrics is not None, "an outcome has metrics or an error"  # noqa: S101
+        return self.metrics
 
 
 class Failed(WireModel):
@@ -258,7 +313,7 @@ class Failed(WireModel):
 Request = (
     Open | Describe | Advance | Replay | Observe | Watch | Look | Save | Rollout | Cancel | Spawn
 )
-Reply = Ready | Spawned | Described | Observed | Watched | Seen | RolledOut | Failed
+Reply = Ready | Spawned | Described | Observed | Watched | Seen | RolloutOutcome | Failed
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])

@@ -20,7 +20,7 @@ from shared.language.prompts import LaneCounts
 from shared.legality import is_decision_point
 from shared.rewards import Metrics
 from shared.signals import Program, Signal, SignalState
-from sim_workers.engine.messages import Open, Rollout, SignalDecision
+from sim_workers.engine.messages import Open, Rollout, RolloutOutcome, SignalDecision
 from sim_workers.engine.metrics import MetricsRecorder, PassedVehicles
 from sim_workers.engine.policies import PolicySpec, choose
 from sim_workers.engine.readings import (
@@ -33,14 +33,7 @@ from sim_workers.engine.readings import (
     signal_state,
     traffic_lights,
 )
-from sim_workers.engine.signal_control import (
-    Command,
-    GreenLimits,
-    MaxPressure,
-    SignalController,
-    SignalObservation,
-    controller_of,
-)
+from sim_workers.engine.signal_control import Command, SignalView, commands_of
 from sim_workers.scenarios.scenario import sumo_arguments
 
 __all__ = ["SUMO_ERRORS", "Simulation"]
@@ -184,12 +177,8 @@ class Simulation:
         recorder.add(lanes.sample())
         return recorder.metrics()
 
-    def roll_out(self, rollout: Rollout) -> tuple[Metrics, str | None]:
+    def roll_out(self, rollout: Rollout) -> RolloutOutcome:
         """Carries the decisions out, steps the horizon and samples after each second.
-
-        Returns:
-            The metrics, and the digest of a :class:`~sim_workers.engine.readings.WayTrace` if one
-            was asked for.
 
         Raises:
             TraCIException: The network has no such traffic light.
@@ -199,7 +188,7 @@ class Simulation:
         trace = WayTrace() if rollout.trace_s is not None else None
         is_followed = rollout.follow_up == "max_pressure"
         controls = [
-            _SignalControl(order, self.time_s, is_followed) for order in rollout.signal_decisions
+            _SignalControl(one, self.time_s, is_followed) for one in rollout.signal_decisions
         ]
         start_s = self.time_s
         for second in range(1, max(rollout.horizon_s, rollout.trace_s or 0) + 1):
@@ -208,7 +197,8 @@ class Simulation:
                 recorder.add(lanes.sample())
             if trace is not None:
                 trace.add()
-        return recorder.metrics(), None if trace is None else trace.hexdigest()
+        digest = None if trace is None else trace.hexdigest()
+        return RolloutOutcome(metrics=recorder.metrics(), trace=digest)
 
     def _step_to(self, to_s: float) -> None:
         """Steps, second by second where somebody watches."""
@@ -258,45 +248,40 @@ def _allocate(options: Mapping[int, int]) -> None:
 
 
 class _SignalControl:
-    """A signal under a driver: keeps its clock and passes commands on.
+    """A signal under a decision: keeps its clock and passes commands on.
 
     Args:
-        order: The decision.
+        decided: The decision.
         time_s: The moment of the state, seconds.
         is_followed: Whether max-pressure takes over after the decision.
     """
 
-    def __init__(self, order: SignalDecision, time_s: float, is_followed: bool) -> None:
-        self._tls_id = order.tls_id
-        self._program_id = libsumo.trafficlight.getProgram(order.tls_id)
-        self._program: Program = programs_of(order.tls_id)[self._program_id]
-        self._limits = GreenLimits(order.min_green_s, order.max_green_s)
-        self._controller: SignalController = controller_of(
-            order.decision, self._program, self._limits
+    def __init__(self, decided: SignalDecision, time_s: float, is_followed: bool) -> None:
+        self._tls_id = decided.tls_id
+        self._program_id = libsumo.trafficlight.getProgram(decided.tls_id)
+        program: Program = programs_of(decided.tls_id)[self._program_id]
+        self._view = SignalView(
+            program,
+            decided.min_green_s,
+            decided.max_green_s,
+            lambda: pressures(program),
+            libsumo.trafficlight.getPhase(decided.tls_id),
         )
-        self._is_followed = is_followed
-        self._phase: int = libsumo.trafficlight.getPhase(order.tls_id)
-        self._shown_since_s = time_s - order.elapsed_s
-
-    @property
-    def is_silent(self) -> bool:
+        self._shown_since_s = time_s - decided.elapsed_s
+        self._commands = commands_of(self._view, decided.decision, is_followed)
+        self.is_silent = False
         """Whether no further command can come."""
-        return self._controller.is_silent and not self._is_followed
 
     def before_step(self, time_s: float) -> None:
         """Tells the signal what is due now."""
-        if self._is_followed and self._controller.is_over(time_s):
-            self._controller, self._is_followed = MaxPressure(self._program, self._limits), False
-        observation = SignalObservation(
-            time_s=time_s,
-            phase=self._phase,
-            elapsed_s=time_s - self._shown_since_s,
-            switch_s=libsumo.trafficlight.getNextSwitch(self._tls_id),
-            pressures=lambda: pressures(self._program),
-        )
-        command = self._controller.command(observation)
-        if command is not None:
-            self._obey(command, time_s)
+        view = self._view
+        view.time_s, view.elapsed_s = time_s, time_s - self._shown_since_s
+        view.switch_s = libsumo.trafficlight.getNextSwitch(self._tls_id)
+        for command in self._commands:
+            if command is None:
+                return
+            self._obey(command)
+        self.is_silent = True
 
     def after_step(self, before_s: float) -> None:
         """Notes whether the step that began at ``before_s`` began with another phase.
@@ -311,13 +296,13 @@ class _SignalControl:
                 "program_switched",
             )
         phase = libsumo.trafficlight.getPhase(self._tls_id)
-        if phase != self._phase:
-            self._phase, self._shown_since_s = phase, before_s
+        if phase != self._view.phase:
+            self._view.phase, self._shown_since_s = phase, before_s
 
-    def _obey(self, command: Command, time_s: float) -> None:
+    def _obey(self, command: Command) -> None:
         if command.phase is not None:
             libsumo.trafficlight.setPhase(self._tls_id, command.phase)
-            self._phase, self._shown_since_s = command.phase, time_s
+            self._view.phase, self._shown_since_s = command.phase, self._view.time_s
         libsumo.trafficlight.setPhaseDuration(self._tls_id, command.remaining_s)
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from shared.dataset import Row
 from shared.decisions import Plan
 from shared.legality import check_legality
-from shared.reward_formulas import needs_reference, reward_of
-from shared.rewards import Metrics, RewardSpec
+from shared.rewards import Metrics, RewardSpec, needs_reference, reward_of
 from sim_workers.pool.pool import RolloutPool
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.rollout import make_rollout
 from sim_workers.states.store import StateStore
 
 __all__ = ["PoolPlanScorer"]
@@ -60,5 +59,7 @@ class PoolPlanScorer:
 
     async def _rolled(self, row: Row, plan: Plan | None) -> Metrics:
         self.rollouts += 1
-        task = RolloutTask.of(row.state_id, row.tls_id, plan, self._reward.horizon_s)
-        return (await self._pool.run(task, self._timeout_s)).metrics
+        state, horizon_s = self._store.get(row.state_id), self._reward.horizon_s
+        rollout = make_rollout(state, {row.tls_id: plan}, horizon_s)
+        outcome = await self._pool.run(rollout.model_copy(update={"limit_s": self._timeout_s}))
+        return outcome.unwrap()

@@ -29,7 +29,7 @@ class _Checkpoint:
 
 
 class CheckpointCache:
-    """The rungs of any number of runs, the least recently used of which are let go.
+    """The checkpoints of any number of runs; the least recently used are let go.
 
     Args:
         fork_server: Starts the simulations.
@@ -43,7 +43,7 @@ class CheckpointCache:
 
     @property
     def memory_mb(self) -> float:
-        """The rungs' own memory, as measured when each was made, MB."""
+        """The checkpoints' own memory, as measured when each was made, MB."""
         return sum(checkpoint.memory_mb for checkpoint in self._checkpoints.values())
 
     def fork_at(self, run: str, begin: Open, replay: Replay, left_s: _Clock) -> SimulationHandle:
@@ -102,7 +102,7 @@ class CheckpointCache:
     ) -> SimulationHandle:
         """A fork of a checkpoint, replayed further.
 
-        If time runs out, what was climbed so far stays, and the next climb goes on from there.
+        If time runs out, the checkpoints so far stay, and the next fork goes on from there.
         """
         self._checkpoints.move_to_end((run, from_s))
         try:

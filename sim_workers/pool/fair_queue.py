@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Generic, TypeVar
 
-__all__ = ["Flow", "FlowQueue", "Purpose"]
+__all__ = ["Flow", "FlowQueue", "PoolStats"]
 
-_Piece = TypeVar("_Piece")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -29,33 +29,43 @@ class Flow:
     """More than 0."""
     is_bulk: bool = False
     """Whether it goes through much work once, so that what it asks for is seldom asked again."""
-
-
-@dataclass(frozen=True)
-class Purpose:
-    """What a rollout is wanted for."""
-
-    flow: Flow = Flow("")
-    request_id: str = ""
-    """The request that asked first, for the logs of every process that takes part."""
     is_urgent: bool = False
     """Whether it goes before all that waits, as a probe of the service must."""
 
 
-class FlowQueue(Generic[_Piece]):
-    """Pieces of work in groups of equal keys, handed out a batch of one group at a time.
+@dataclass(frozen=True)
+class PoolStats:
+    """A glance at the pool."""
+
+    workers: int
+    """Those that are alive."""
+    busy: int
+    queued: int
+    """Rollouts that wait for a worker."""
+    oldest_s: float
+    """Seconds for which the oldest of them has been waiting; 0 where none waits."""
+    holder_starts: int
+    """Processes that restored a state, since the start."""
+    workers_lost: int
+    """Workers that died, since the start."""
+    retried: int
+    """Rollouts sent again because their worker was lost, since the start."""
+
+
+class FlowQueue(Generic[_Item]):
+    """Items of work in groups of equal keys, handed out a batch of one group at a time.
 
     The flow that has got the least for its weight comes first; within a flow, groups come in the
-    order of their first piece. What is urgent comes before all.
+    order of their first item. What is urgent comes before all.
 
     Args:
-        cost: How much work a piece is.
+        cost: How much work an item is.
     """
 
-    def __init__(self, cost: Callable[[_Piece], float] = lambda piece: 1.0) -> None:
+    def __init__(self, cost: Callable[[_Item], float] = lambda item: 1.0) -> None:
         self._cost = cost
-        self._groups: dict[Flow, OrderedDict[str, list[_Piece]]] = {}
-        self._urgent: list[tuple[str, _Piece]] = []
+        self._groups: dict[Flow, OrderedDict[str, list[_Item]]] = {}
+        self._urgent: list[tuple[str, _Item]] = []
         self._now = 0.0
         self._tags: dict[Flow, float] = {}
         """When a flow's next batch is due, in work done a unit of weight. Also of flows that have
@@ -66,41 +76,40 @@ class FlowQueue(Generic[_Piece]):
             len(group) for groups in self._groups.values() for group in groups.values()
         )
 
-    def __iter__(self) -> Iterator[_Piece]:
-        yield from (piece for _, piece in self._urgent)
+    def __iter__(self) -> Iterator[_Item]:
+        yield from (item for _, item in self._urgent)
         for groups in self._groups.values():
             for group in groups.values():
                 yield from group
 
-    def put(self, flow: Flow, key: str, piece: _Piece) -> None:
-        """Adds a piece at the end of its group."""
-        self._groups.setdefault(flow, OrderedDict()).setdefault(key, []).append(piece)
+    def put(self, flow: Flow, key: str, item: _Item) -> None:
+        """Adds an item at the end of its group; one that is urgent goes before everything else."""
+        if flow.is_urgent:
+            self._urgent.append((key, item))
+        else:
+            self._groups.setdefault(flow, OrderedDict()).setdefault(key, []).append(item)
 
-    def put_first(self, key: str, piece: _Piece) -> None:
-        """Adds a piece that goes before everything else."""
-        self._urgent.append((key, piece))
-
-    def remove(self, flow: Flow, key: str, piece: _Piece) -> bool:
-        """Takes a piece out; False where it does not wait (any more)."""
-        if (key, piece) in self._urgent:
-            self._urgent.remove((key, piece))
+    def remove(self, flow: Flow, key: str, item: _Item) -> bool:
+        """Takes an item out; False where it does not wait (any more)."""
+        if (key, item) in self._urgent:
+            self._urgent.remove((key, item))
             return True
         group = self._groups[flow].get(key, []) if flow in self._groups else []
-        if piece not in group:
+        if item not in group:
             return False
-        group.remove(piece)
+        group.remove(item)
         self._drop_if_empty(flow, key)
         return True
 
-    def take(self, limit: float) -> tuple[str, list[_Piece]] | None:
+    def take(self, limit: float) -> tuple[str, list[_Item]] | None:
         """The next batch and its key; None where nothing waits.
 
         Args:
-            limit: The work that a batch may be; a piece that is more is a batch of its own.
+            limit: The work that a batch may be; an item that is more is a batch of its own.
         """
         if self._urgent:
-            key, piece = self._urgent.pop(0)
-            return key, [piece]
+            key, item = self._urgent.pop(0)
+            return key, [item]
         if not self._groups:
             return None
         flow = min(self._groups, key=self._due)

@@ -12,7 +12,7 @@ import itertools
 import os
 import time
 from collections.abc import Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -20,23 +20,15 @@ import structlog
 from ray._private import ray_constants
 from ray.exceptions import RayError
 
-from shared.errors import (
-    DeadlineExceeded,
-    ErrorInfo,
-    GreenforkError,
-    RolloutError,
-    WorkerLost,
-)
+from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
+from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.actor import start_actor
-from sim_workers.pool.fair_queue import Flow, FlowQueue, Purpose
-from sim_workers.pool.rollouts import Rolled, RolloutTask
-from sim_workers.pool.sources import check_end, source_of
-from sim_workers.pool.worker import StateRef, WorkerLimits, WorkerOutcome
-from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
+from sim_workers.pool.fair_queue import Flow, FlowQueue, PoolStats
+from sim_workers.pool.rollout import check_end, files_of
+from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StateStore, StoredState
 
-__all__ = ["PoolSettings", "PoolStats", "RolloutPool"]
+__all__ = ["PoolSettings", "RolloutPool"]
 
 _MAX_BATCH = 8.0
 """Rollouts of a minute and less that one call to a worker holds: few, so that nobody waits long for
@@ -47,7 +39,9 @@ _FAREWELL_S = 5.0
 _LOOPBACK = "127.0.0.1"
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
-_ANY_PURPOSE = Purpose()
+_THREADS = 2
+"""Of an actor: one runs a batch, the other one can cancel."""
+_NOBODY = Flow("")
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +51,7 @@ class PoolSettings:
     """How many workers, where, and what each may use."""
 
     workers: int | None
-    """None: one a CPU."""
+    """None: one per CPU."""
     ray_address: str | None
     """None: start Ray in this process's tree."""
     rollout_timeout_s: float
@@ -65,32 +59,15 @@ class PoolSettings:
     max_holder_memory_mb: int
 
 
-@dataclass(frozen=True)
-class PoolStats:
-    """A glance at the pool."""
-
-    workers: int
-    busy: int
-    queued: int
-    """Rollouts that wait for a worker."""
-    oldest_s: float
-    """Seconds for which the oldest of them has been waiting; 0 where none waits."""
-    holder_starts: int
-    workers_lost: int
-    retried: int
-    """Rollouts sent again because their worker was lost."""
-
-
 @dataclass(eq=False)
 class _Pending:
     """A rollout that waits, or is under way."""
 
-    task: RolloutTask
+    rollout: Rollout
     state: StoredState
-    ref: StateRef
+    flow: Flow
     deadline_s: float
-    purpose: Purpose
-    done: asyncio.Future[Rolled]
+    done: asyncio.Future[RolloutOutcome]
     ticket: int
     since_s: float
     worker: "_Worker | None" = None
@@ -98,9 +75,15 @@ class _Pending:
     sent_s: float = 0.0
     attempts: int = 0
 
+    def settle(self, outcome: RolloutOutcome) -> None:
+        """Answers whoever waits for it."""
+        if not self.done.done():
+            waited_s = self.sent_s - self.since_s + outcome.waited_s if self.sent_s else 0.0
+            self.done.set_result(outcome.model_copy(update={"waited_s": waited_s}))
+
 
 def _cost(pending: _Pending) -> float:
-    return max(1.0, pending.task.horizon_s / 60)
+    return max(1.0, pending.rollout.horizon_s / 60)
 
 
 @dataclass(eq=False)
@@ -109,15 +92,14 @@ class _Worker:
 
     actor: Any
     simulations: set[str] = field(default_factory=set)
-    """Keys of the simulations it was sent; it may have let some go."""
+    """Those that it was sent; it may have let some go."""
     scenarios: set[str] = field(default_factory=set)
-    holder_starts: int = 0
     batch: list[_Pending] = field(default_factory=list)
     """What it is at."""
 
 
 class RolloutPool:
-    """Runs rollouts on Ray actors. Everything happens on one event loop."""
+    """Runs rollouts on Ray actors, one per CPU. Everything happens on one event loop."""
 
     def __init__(self, store: StateStore, settings: PoolSettings) -> None:
         self._store = store
@@ -130,7 +112,7 @@ class RolloutPool:
         self._tickets = itertools.count(1)
         self._jobs: set[asyncio.Task[None]] = set()
         self._starting = 0
-        self._lost = self._retried = self._past_starts = 0
+        self._lost = self._retried = self._holder_starts = 0
         self._is_dispatch_due = False
 
     async def start(self) -> None:
@@ -161,67 +143,53 @@ class RolloutPool:
             busy=sum(bool(worker.batch) for worker in self._workers),
             queued=len(self._queue),
             oldest_s=max((now_s - pending.since_s for pending in self._queue), default=0.0),
-            holder_starts=self._past_starts + sum(w.holder_starts for w in self._workers),
+            holder_starts=self._holder_starts,
             workers_lost=self._lost,
             retried=self._retried,
         )
 
-    async def run(
-        self, task: RolloutTask, timeout_s: float, purpose: Purpose = _ANY_PURPOSE
-    ) -> Rolled:
-        """The outcome of a rollout. Cancelling the call ends the work.
+    async def run(self, rollout: Rollout, flow: Flow = _NOBODY) -> RolloutOutcome:
+        """What becomes of a rollout by its limit. Cancelling the call ends the work.
 
         Args:
-            task: What to roll out.
-            timeout_s: Wall-clock seconds until the caller's deadline, which ends the work.
-            purpose: Whose share of the workers it takes.
-
-        Raises:
-            UnknownState: The store has no such state.
-            UnknownSignal: The state has no such signal.
-            RolloutRejected: ``beyond_end``: its scenario's configuration ends before the horizon.
-            RolloutError: It could not be computed; the class says why.
+            rollout: What to roll out.
+            flow: Whose share of the workers it takes.
         """
-        state = self._store.get(task.state_id)
-        check_end(state, task.horizon_s)
-        for tls_id in task.observe:
-            state.signal(tls_id)
-        pending = _Pending(
-            task,
-            state,
-            ref_of(state, source_of(state, task), task.reseed),
-            deadline_s=time.monotonic() + timeout_s,
-            purpose=purpose,
-            done=asyncio.get_running_loop().create_future(),
-            ticket=next(self._tickets),
-            since_s=time.monotonic(),
-        )
+        try:
+            state = self._store.get(rollout.state_id)
+            check_end(state, rollout.horizon_s)
+            for tls_id in rollout.observe:
+                state.signal(tls_id)
+        except GreenforkError as exc:
+            return RolloutOutcome.failed(exc)
+        now_s, ticket = time.monotonic(), next(self._tickets)
+        done: asyncio.Future[RolloutOutcome] = asyncio.get_running_loop().create_future()
+        pending = _Pending(rollout, state, flow, now_s + rollout.limit_s, done, ticket, now_s)
         self._enqueue(pending)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await pending.done
-        except TimeoutError as exc:
-            raise DeadlineExceeded(f"no answer within {timeout_s:g} s") from exc
+            async with asyncio.timeout(rollout.limit_s):
+                return await done
+        except TimeoutError:
+            return RolloutOutcome.failed(
+                DeadlineExceeded(f"no answer within {rollout.limit_s:g} s")
+            )
         finally:
             self._forget(pending)
 
-    def promote(self, tasks: Set[RolloutTask], flow: Flow) -> None:
+    def promote(self, rollouts: Set[Rollout], flow: Flow) -> None:
         """Lets rollouts that still wait count for a flow of more weight, which wants them too."""
-        for pending in [p for p in self._queue if p.task in tasks]:
-            if flow.weight > pending.purpose.flow.weight and self._dequeue(pending):
-                pending.purpose = replace(pending.purpose, flow=flow)
+        for pending in [p for p in self._queue if p.rollout in rollouts]:
+            if flow.weight > pending.flow.weight and self._dequeue(pending):
+                pending.flow = flow
                 self._enqueue(pending)
 
     def _enqueue(self, pending: _Pending) -> None:
         pending.worker = None
-        if pending.purpose.is_urgent:
-            self._queue.put_first(pending.ref.key, pending)
-        else:
-            self._queue.put(pending.purpose.flow, pending.ref.key, pending)
+        self._queue.put(pending.flow, pending.rollout.simulation, pending)
         self._dispatch_soon()
 
     def _dequeue(self, pending: _Pending) -> bool:
-        return self._queue.remove(pending.purpose.flow, pending.ref.key, pending)
+        return self._queue.remove(pending.flow, pending.rollout.simulation, pending)
 
     def _forget(self, pending: _Pending) -> None:
         """Ends a rollout that nobody waits for, wherever it is."""
@@ -259,42 +227,44 @@ class RolloutPool:
                 self._retry(pending)
         except GreenforkError as exc:
             for pending in batch:
-                _settle(pending, ErrorInfo.of(exc))
+                pending.settle(RolloutOutcome.failed(exc))
         else:
+            self._holder_starts += sum(outcome.opened for outcome in outcomes)
             for pending, outcome in zip(batch, outcomes, strict=True):
-                _settle(pending, outcome)
+                pending.settle(outcome)
         finally:
             worker.batch = []
             self._dispatch_soon()
 
-    async def _send(self, worker: _Worker, batch: list[_Pending]) -> list[WorkerOutcome]:
+    async def _send(self, worker: _Worker, batch: list[_Pending]) -> list[RolloutOutcome]:
         """Sends a batch of one simulation, with the files if the worker lacks them."""
-        state, ref = batch[0].state, batch[0].ref
-        is_known = ref.key in worker.simulations
-        for bundle_is_needed in (False, True) if is_known else (True,):
-            bundle = None
-            if bundle_is_needed:
-                has_scenario = ref.scenario_id in worker.scenarios
-                bundle = await asyncio.to_thread(bundle_of, state, ref, not has_scenario)
+        state, first = batch[0].state, batch[0].rollout
+        scenario_id = state.record.scenario_id
+        is_known = first.simulation in worker.simulations
+        for files_are_needed in (False, True) if is_known else (True,):
+            files = None
+            if files_are_needed:
+                with_scenario = scenario_id not in worker.scenarios
+                files = await asyncio.to_thread(files_of, state, first, with_scenario)
             sent_s = time.monotonic()
             rollouts = [
-                worker_rollout(state, p.task, p.deadline_s - sent_s, p.ticket, p.purpose.request_id)
+                p.rollout.model_copy(update={"limit_s": p.deadline_s - sent_s, "ticket": p.ticket})
                 for p in batch
             ]
-            outcomes, worker.holder_starts = await worker.actor.run.remote(ref, rollouts, bundle)
+            outcomes = await worker.actor.run.remote(rollouts, files)
             if outcomes is not None:
-                worker.simulations.add(ref.key)
-                worker.scenarios.add(ref.scenario_id)
+                worker.simulations.add(first.simulation)
+                worker.scenarios.add(scenario_id)
                 for pending in batch:
                     pending.sent_s = sent_s
                 return list(outcomes)
-        raise RolloutError("the worker did not take the state's files")
+        raise RolloutError("the worker did not accept the state's files")
 
     def _retry(self, pending: _Pending) -> None:
         pending.attempts += 1
         if pending.attempts >= _MAX_ATTEMPTS:
             words = f"{_MAX_ATTEMPTS} workers died during this rollout"
-            _settle(pending, ErrorInfo.of(WorkerLost(words)))
+            pending.settle(RolloutOutcome.failed(WorkerLost(words)))
         elif not pending.done.done():
             self._retried += 1
             self._enqueue(pending)
@@ -303,7 +273,6 @@ class RolloutPool:
         if worker in self._workers:
             self._workers.remove(worker)
             self._lost += 1
-            self._past_starts += worker.holder_starts
             _log.warning("worker_lost", reason=str(exc).splitlines()[0])
             with contextlib.suppress(RayError):
                 ray.kill(worker.actor)  # it may be unreachable only: never two answers from it
@@ -327,15 +296,16 @@ class RolloutPool:
     async def _start_worker(self) -> None:
         """Waits, for as long as it takes, until Ray has a CPU for another worker."""
         try:
-            actor = start_actor(self._limits)
-            hello = await actor.hello.remote()
-            if hello.sumo_version != sumo_version():
-                _log.error("worker_of_other_version", sumo_version=hello.sumo_version)
+            options = {"num_cpus": 1, "max_restarts": 0, "max_concurrency": _THREADS}
+            actor = ray.remote(**options)(StateWorker).remote(self._limits)
+            pid, version = await actor.hello.remote()
+            if version != sumo_version():
+                _log.error("worker_of_other_version", sumo_version=version)
                 ray.kill(actor)
                 await asyncio.sleep(_SUPERVISE_EVERY_S)
                 return
             self._workers.append(_Worker(actor))
-            _log.info("worker_started", pid=hello.pid, workers=len(self._workers))
+            _log.info("worker_started", pid=pid, workers=len(self._workers))
             self._dispatch_soon()
         except RayError as exc:
             _log.warning("worker_not_started", reason=str(exc).splitlines()[0])
@@ -365,14 +335,3 @@ def _start_ray(settings: PoolSettings) -> None:
         object_store_memory=_OBJECT_STORE_BYTES,
         _node_ip_address=_LOOPBACK,
     )
-
-
-def _settle(pending: _Pending, outcome: WorkerOutcome | ErrorInfo) -> None:
-    if pending.done.done():
-        return
-    result = outcome.result if isinstance(outcome, WorkerOutcome) else outcome
-    if isinstance(result, ErrorInfo):
-        pending.done.set_exception(result.to_error())
-    elif isinstance(outcome, WorkerOutcome):
-        waited_s = pending.sent_s - pending.since_s + outcome.waited_s
-        pending.done.set_result(Rolled(result, waited_s, outcome.ran_s))

@@ -1,6 +1,6 @@
 """What one worker does: hold simulations of states and fork rollouts off them.
 
-Knows nothing of Ray; :mod:`sim_workers.pool.actor` puts it into an actor.
+Knows nothing of Ray; :mod:`sim_workers.pool.pool` makes an actor of it.
 """
 
 import os
@@ -9,32 +9,30 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
-from shared.dataset import Action
 from shared.errors import (
     DeadlineExceeded,
-    ErrorInfo,
     GreenforkError,
     HolderLost,
+    RolloutError,
     RolloutRejected,
     RolloutTimeout,
 )
-from shared.rewards import FollowUp, Metrics
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
-from sim_workers.engine.messages import Look, Open, Replay, RolledOut, Rollout, Seen, SignalDecision
-from sim_workers.pool.cancellations import Cancellations
+from sim_workers.engine.messages import Look, Open, Rollout, RolloutOutcome, Seen
+from sim_workers.engine.version import sumo_version
 from sim_workers.pool.checkpoints import CheckpointCache
-from sim_workers.pool.sources import Source
+from sim_workers.pool.rollout import StateFiles
 from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
-from sim_workers.states.state_file import without_rng
 from sim_workers.states.unread_demand import RESTORE_CONFIG_NAME, Demand
 
-__all__ = ["Bundle", "StateRef", "StateWorker", "WorkerLimits", "WorkerOutcome", "WorkerRollout"]
+__all__ = ["StateWorker", "WorkerLimits"]
 
 _log = structlog.get_logger(__name__)
 _Clock = Callable[[], float]
@@ -59,87 +57,8 @@ class WorkerLimits:
     """Bound on the sum of the holders' own memory, as measured when each was opened, MB."""
 
 
-@dataclass(frozen=True)
-class StateRef:
-    """Which simulation to hold."""
-
-    state_id: str
-    scenario_id: str
-    seed: int
-    scale: float
-    time_s: float
-    run: str
-    """Equal for states of the same run."""
-    source: Source
-    """What is opened: the state's own file, or a replay from its anchor or from the run's begin."""
-    reseed: int | None = None
-    """Continue the file under this seed instead, with every random generator started anew."""
-    digest: str | None = None
-    """Of where everything was, 16 hex digits, for a replay to be compared with."""
-
-    @property
-    def key(self) -> str:
-        """Equal for equal simulations; safe in a file name."""
-        source = "" if self.source == "file" else f"-{self.source}"
-        seed = "" if self.reseed is None else f"-seed{self.reseed}"
-        return f"{self.state_id}{source}{seed}"
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The files behind a state, for a worker that does not share a disk with the gateway."""
-
-    state: bytes | None
-    """The file to load: the state's, or its anchor's; None begins the run."""
-    read: Mapping[str, int] | None
-    """How far the run had read its demand then; see :class:`shared.wire.states.StateRecord`."""
-    actions: tuple[Action, ...]
-    """What a replay repeats."""
-    scenario: Mapping[str, bytes] | None
-    """By file name; None where the worker has the scenario already."""
-    landmark: "Landmark | None" = None
-    """By which a simulation of the run is recognised, where it may be another one here."""
-
-
-@dataclass(frozen=True)
-class Landmark:
-    """A moment of a run."""
-
-    time_s: float
-    digest: str
-    """Of where everything is, 16 hex digits."""
-    actions: tuple[Action, ...]
-    """What the run's policy did before."""
-
-
-@dataclass(frozen=True)
-class WorkerRollout:
-    """One rollout as a worker gets it."""
-
-    signal_decisions: tuple[SignalDecision, ...]
-    observe: tuple[str, ...]
-    horizon_s: int
-    follow_up: FollowUp
-    remaining_s: float
-    """Wall-clock seconds until the caller's deadline, when the batch is sent."""
-    ticket: int
-    """By which it can be cancelled."""
-    request_id: str
-    """The request that asked first, for the logs."""
-
-
-@dataclass(frozen=True)
-class WorkerOutcome:
-    """What became of one rollout of a batch."""
-
-    result: Metrics | ErrorInfo
-    waited_s: float
-    """Wall-clock seconds since the batch came, until its turn."""
-    ran_s: float
-
-
 class StateWorker:
-    """Scores batches of rollouts, each batch of one state.
+    """Scores batches of rollouts, each batch of one simulation.
 
     One thread runs and closes; another one may :meth:`cancel` meanwhile.
 
@@ -157,21 +76,31 @@ class StateWorker:
         self._sources: dict[str, _Source] = {}
         self._holders: OrderedDict[str, _Held] = OrderedDict()
         self._recognised: set[str] = set()
-        self._cancelled = Cancellations()
+        self._cancelled = _Cancellations()
         self._turn = threading.Lock()
         self.holder_starts = 0
 
+    def hello(self) -> tuple[int, str]:
+        """Its process id and version of SUMO, once it is there."""
+        return os.getpid(), sumo_version()
+
     def run(
-        self, ref: StateRef, rollouts: Sequence[WorkerRollout], bundle: Bundle | None
-    ) -> list[WorkerOutcome] | None:
-        """The outcome of each rollout, in order; None if the files are needed and not given."""
-        started_s = time.monotonic()
+        self, rollouts: Sequence[Rollout], files: StateFiles | None = None
+    ) -> list[RolloutOutcome] | None:
+        """The outcome of each rollout, in order; None if the files are needed and not given.
+
+        Args:
+            rollouts: Forks of one simulation, at least one. Their limits count from now.
+            files: What it is opened from.
+        """
+        started_s, simulation = time.monotonic(), rollouts[0].simulation
         with self._turn, self._cancelled.forgotten_afterwards():
-            if bundle is not None:
-                self._unpack(ref, bundle)
-            if ref.key not in self._sources or not self._scenario_folder(ref).exists():
+            if files is not None:
+                self._unpack(simulation, files)
+            source = self._sources.get(simulation)
+            if source is None or not source.scenario.exists():
                 return None
-            return [self._outcome(ref, rollout, started_s) for rollout in rollouts]
+            return [self._outcome(rollout, started_s) for rollout in rollouts]
 
     def cancel(self, tickets: Sequence[int]) -> None:
         """Ends those rollouts, of the batch that runs or is about to; the others go on."""
@@ -187,103 +116,91 @@ class StateWorker:
             self._fork_server.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _outcome(self, ref: StateRef, rollout: WorkerRollout, started_s: float) -> WorkerOutcome:
-        begun_s = time.monotonic()
-        result: Metrics | ErrorInfo
+    def _outcome(self, rollout: Rollout, started_s: float) -> RolloutOutcome:
+        begun_s, starts = time.monotonic(), self.holder_starts
         try:
-            result = self._try_twice(ref, rollout, started_s + rollout.remaining_s)
+            outcome = self._try_twice(rollout, started_s + rollout.limit_s)
         except GreenforkError as exc:
-            result = ErrorInfo.of(exc)
-            words = {"state_id": ref.state_id, "code": exc.code, "reason": exc.message}
+            outcome = RolloutOutcome.failed(exc)
+            words = {"state_id": rollout.state_id, "code": exc.code, "reason": exc.message}
             _log.warning("rollout_failed", request_id=rollout.request_id, **words)
-        return WorkerOutcome(result, begun_s - started_s, time.monotonic() - begun_s)
+        took = {"waited_s": begun_s - started_s, "ran_s": time.monotonic() - begun_s}
+        return outcome.model_copy(update={**took, "opened": self.holder_starts - starts})
 
-    def _try_twice(self, ref: StateRef, rollout: WorkerRollout, deadline_s: float) -> Metrics:
+    def _try_twice(self, rollout: Rollout, deadline_s: float) -> RolloutOutcome:
         try:
-            return self._roll_out(ref, rollout, deadline_s)
+            return self._roll_out(rollout, deadline_s)
         except HolderLost:
-            self._drop(ref.key)
-        try:
-            return self._roll_out(ref, rollout, deadline_s)
-        except HolderLost:
-            self._drop(ref.key)
-            raise
+            return self._roll_out(rollout, deadline_s)
 
-    def _roll_out(self, ref: StateRef, rollout: WorkerRollout, deadline_s: float) -> Metrics:
+    def _roll_out(self, rollout: Rollout, deadline_s: float) -> RolloutOutcome:
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded("the deadline passed before the rollout could start")
         self._cancelled.check(rollout.ticket)
-        holder = self._hold(ref, left_s)
-        limit_s = min(deadline_s - time.monotonic(), self._limits.rollout_timeout_s)
-        request = Rollout(
-            signal_decisions=rollout.signal_decisions,
-            observe=rollout.observe,
-            horizon_s=rollout.horizon_s,
-            follow_up=rollout.follow_up,
-            limit_s=max(0.0, limit_s),
-            ticket=rollout.ticket,
-            request_id=rollout.request_id,
-        )
         try:
-            with self._cancelled.noticed_by(holder, request):
-                return holder.receive(RolledOut, request.limit_s + _GRACE_S).metrics
+            holder = self._hold(rollout, left_s)
+            left_s = max(0.0, deadline_s - time.monotonic())
+            limit_s = min(left_s, self._limits.rollout_timeout_s)
+            with self._cancelled.noticed_by(
+                holder, rollout.model_copy(update={"limit_s": limit_s})
+            ):
+                return holder.receive(RolloutOutcome, limit_s + _GRACE_S)
+        except HolderLost:
+            self._drop(rollout.simulation)
+            raise
         except RolloutTimeout as exc:
             if time.monotonic() >= deadline_s:
                 raise DeadlineExceeded("the deadline passed during the rollout") from exc
             raise
 
-    def _hold(self, ref: StateRef, limit_s: float) -> SimulationHandle:
-        """The holder of a state, opened if there is none."""
-        if ref.key in self._holders:
-            self._holders.move_to_end(ref.key)
-            return self._holders[ref.key].holder
+    def _hold(self, rollout: Rollout, limit_s: float) -> SimulationHandle:
+        """The holder of a simulation, opened if there is none."""
+        key = rollout.simulation
+        if key in self._holders:
+            self._holders.move_to_end(key)
+            return self._holders[key].holder
         self.holder_starts += 1
         until_s = time.monotonic() + limit_s
-        holder = self._open(ref, lambda: max(0.0, until_s - time.monotonic()))
-        self._holders[ref.key] = _Held(holder, _PROCESSES * holder.own_memory_mb())
+        holder = self._open(rollout, lambda: max(0.0, until_s - time.monotonic()))
+        self._holders[key] = _Held(holder, _PROCESSES * holder.own_memory_mb())
         self._shrink()
         return holder
 
-    def _open(self, ref: StateRef, left_s: _Clock) -> SimulationHandle:
-        source = self._sources[ref.key]
-        if source.landmark is not None:
-            self._recognise(ref, source.landmark, left_s)
-        holder = self._open_source(ref, source, left_s)
-        if ref.digest is not None:
-            _compare(holder, ref.digest, f"state {ref.state_id}", left_s)
-        return holder
-
-    def _open_source(self, ref: StateRef, source: "_Source", left_s: _Clock) -> SimulationHandle:
+    def _open(self, rollout: Rollout, left_s: _Clock) -> SimulationHandle:
+        source = self._sources[rollout.simulation]
+        files, replay = source.files, source.files.replay
+        if files.landmark is not None and files.run not in self._recognised:
+            self._recognise(source, left_s)
         request = Open(
             config=str(source.config),
-            seed=ref.seed if ref.reseed is None else ref.reseed,
-            scale=ref.scale,
+            seed=files.seed if rollout.reseed is None else rollout.reseed,
+            scale=files.scale,
             state_file=None if source.file is None else str(source.file),
-            reads=(str(self._scenario_folder(ref)),),
+            reads=(str(source.scenario),),
+            replay=None if source.file is None else replay,
         )
-        if ref.source == "file":
-            return self._fork_server.open(request, left_s())
-        replay = Replay(to_s=ref.time_s, actions=source.actions)
-        if ref.source == "anchor":
-            return self._fork_server.open(request.model_copy(update={"replay": replay}), left_s())
-        return self._checkpoints.fork_at(ref.run, request, replay, left_s)
+        if source.file is None and replay is not None:
+            holder = self._checkpoints.fork_at(files.run, request, replay, left_s)
+        else:
+            holder = self._fork_server.open(request, left_s())
+        if files.digest is not None:
+            _compare(holder, files.digest, f"state {rollout.state_id}", left_s)
+        return holder
 
-    def _recognise(self, ref: StateRef, landmark: Landmark, left_s: _Clock) -> None:
+    def _recognise(self, source: "_Source", left_s: _Clock) -> None:
         """Makes sure, once, that a run is here what it was where it was built.
 
         Raises:
             RolloutRejected: ``environment_differs``: it is not.
         """
-        if ref.run in self._recognised:
-            return
-        config = str(self._scenario_folder(ref) / CONFIG_NAME)
-        begin = Open(config=config, seed=ref.seed, scale=ref.scale)
-        replay = Replay(to_s=landmark.time_s, actions=landmark.actions)
-        holder = self._checkpoints.fork_at(ref.run, begin, replay, left_s)
-        _compare(holder, landmark.digest, f"the run at {landmark.time_s:g} s", left_s)
+        files, landmark = source.files, source.files.landmark
+        assert landmark is not None, "asked only where there is one"  # noqa: S101
+        begin = Open(config=str(source.scenario / CONFIG_NAME), seed=files.seed, scale=files.scale)
+        holder = self._checkpoints.fork_at(files.run, begin, landmark, left_s)
+        _compare(holder, files.landmark_digest, f"the run at {landmark.to_s:g} s", left_s)
         holder.close()
-        self._recognised.add(ref.run)
+        self._recognised.add(files.run)
 
     def _shrink(self) -> None:
         """Lets the least recently used holders go until the limits are kept."""
@@ -306,29 +223,27 @@ class StateWorker:
         if held is not None:
             held.holder.kill()
 
-    def _unpack(self, ref: StateRef, bundle: Bundle) -> None:
-        folder = self._scenario_folder(ref)
-        if bundle.scenario is not None and not folder.exists():
-            write_files(folder, bundle.scenario)
-        if not folder.exists():
+    def _unpack(self, simulation: str, files: StateFiles) -> None:
+        scenario = self._folder / files.scenario_id
+        if files.scenario is not None and not scenario.exists():
+            write_files(scenario, files.scenario)
+        if not scenario.exists():
             return  # the caller is asked for all of it
-        file, config = None, folder / CONFIG_NAME
-        if bundle.state is not None:
-            self._forget(ref.key)
-            own = self._folder / f"{ref.key}.state"
+        file, config = None, scenario / CONFIG_NAME
+        if files.state is not None:
+            self._forget(simulation)
+            own = self._folder / f"{simulation}.state"
             own.mkdir()
             file = own / "state.xml"
-            file.write_bytes(bundle.state if ref.reseed is None else without_rng(bundle.state))
-            config = _restoring(folder, own, bundle.read)
-        self._sources[ref.key] = _Source(config, file, bundle.actions, bundle.landmark)
+            file.write_bytes(files.state)
+            config = _restoring(scenario, own, files.read)
+        kept = replace(files, state=None, scenario=None)
+        self._sources[simulation] = _Source(kept, scenario, config, file)
 
     def _forget(self, key: str) -> None:
         source = self._sources.pop(key, None)
         if source is not None and source.file is not None:
             shutil.rmtree(source.file.parent, ignore_errors=True)
-
-    def _scenario_folder(self, ref: StateRef) -> Path:
-        return self._folder / ref.scenario_id
 
 
 def _restoring(scenario: Path, folder: Path, read: Mapping[str, int] | None) -> Path:
@@ -349,8 +264,8 @@ def _compare(holder: SimulationHandle, digest: str, what: str, left_s: _Clock) -
     if holder.call(Look(), Seen, left_s()).digest != digest:
         holder.kill()
         raise RolloutRejected(
-            f"{what} is not what it was where the dataset was built: SUMO computes another "
-            "simulation on this machine, or in this environment, so nothing is scored on it",
+            f"{what} differs from the dataset's build: SUMO computes another simulation on this "
+            "machine or in this environment, so nothing is scored on it",
             "environment_differs",
         )
 
@@ -367,13 +282,58 @@ def _sweep() -> None:
 class _Source:
     """What a holder is opened from."""
 
+    files: StateFiles
+    """Without their contents, which are on the disk."""
+    scenario: Path
     config: Path
     file: Path | None
-    actions: tuple[Action, ...]
-    landmark: Landmark | None
 
 
 @dataclass(frozen=True)
 class _Held:
     holder: SimulationHandle
     memory_mb: float
+
+
+class _Cancellations:
+    """Tickets that nobody waits for any more, as one thread tells the other one that runs them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tickets: set[int] = set()
+        self._running: tuple[int, SimulationHandle] | None = None
+
+    def add(self, tickets: Sequence[int]) -> None:
+        """Notes the tickets, and ends the rollout under way if it is one of them."""
+        with self._lock:
+            self._tickets.update(tickets)
+            if self._running is not None and self._running[0] in self._tickets:
+                ticket, holder = self._running
+                holder.cancel(ticket)
+
+    @contextmanager
+    def forgotten_afterwards(self) -> Iterator[None]:
+        """Around a batch: the next one has other tickets."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tickets.clear()
+
+    def check(self, ticket: int) -> None:
+        """Raises RolloutError, ``cancelled``, if nobody waits for the ticket."""
+        if ticket in self._tickets:
+            raise RolloutError("nothing is waiting for the rollout any more", "cancelled")
+
+    @contextmanager
+    def noticed_by(self, holder: SimulationHandle, rollout: Rollout) -> Iterator[None]:
+        """Sends a rollout; while its reply is waited for, it can be cancelled."""
+        with self._lock:
+            self.check(rollout.ticket)
+            holder.send(rollout)
+            self._running = (rollout.ticket, holder)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running = None

@@ -5,11 +5,10 @@ from typing import Literal, Self
 
 from shared.errors import ErrorInfo, GreenforkError, RolloutRejected
 from shared.rewards import Metrics
+from sim_workers.engine.messages import Rollout, Source
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.rollouts import RolloutTask
-from sim_workers.pool.sources import Source
+from sim_workers.pool.rollout import files_of
 from sim_workers.pool.worker import StateWorker, WorkerLimits
-from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
 from sim_workers.states.store import StoredState
 
 __all__ = ["EngineRuns", "Way"]
@@ -40,24 +39,23 @@ class EngineRuns:
         for worker in self._workers.values():
             worker.close()
 
-    def roll_out(self, state: StoredState, task: RolloutTask, way: Way) -> Metrics | ErrorInfo:
-        """The metrics of a task, its state brought back in the given way."""
+    def roll_out(self, state: StoredState, rollout: Rollout, way: Way) -> Metrics | ErrorInfo:
+        """The metrics of a rollout, its state brought back in the given way."""
         try:
-            return self._roll_out(_brought_back(state, way), task, way)
+            return self._roll_out(_brought_back(state, way), rollout, way)
         except GreenforkError as exc:
             return ErrorInfo.of(exc)
 
-    def _roll_out(self, state: StoredState, task: RolloutTask, way: Way) -> Metrics | ErrorInfo:
+    def _roll_out(self, state: StoredState, rollout: Rollout, way: Way) -> Metrics:
         worker = self._workers.get(way)
         if worker is None:
             limits = WorkerLimits(_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB)
             worker = self._workers[way] = StateWorker(limits)
-        ref = ref_of(state, _source(state))
-        rollouts = [worker_rollout(state, task, _LIMIT_S)]
-        found = worker.run(ref, rollouts, None) or worker.run(ref, rollouts, bundle_of(state, ref))
+        sent = rollout.model_copy(update={"source": _source(state), "limit_s": _LIMIT_S})
+        found = worker.run([sent]) or worker.run([sent], files_of(state, sent))
         if not found:
-            raise RolloutRejected(f"state {task.state_id} could not be brought back")
-        return found[0].result
+            raise RolloutRejected(f"state {sent.state_id} could not be restored")
+        return found[0].unwrap()
 
 
 def _source(state: StoredState) -> Source:

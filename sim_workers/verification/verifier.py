@@ -29,7 +29,7 @@ from shared.errors import DatasetError, ErrorInfo, GreenforkError, RolloutError
 from shared.legality import legal_decisions
 from shared.rewards import Metrics
 from shared.wire.states import Restore
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.rollout import make_rollout
 from sim_workers.sandbox.confinement import own_loopback, probe
 from sim_workers.states.store import StateStore, StoredState, read_manifest
 from sim_workers.verification.comparison import (
@@ -96,10 +96,6 @@ class _Case:
         if self.decision is None:
             return Place(self.row.state_id, self.row.tls_id, "left alone")
         return Place.of(self.row, self.decision)
-
-    def task(self) -> RolloutTask:
-        horizon_s = self.episode.horizon_s
-        return RolloutTask.of(self.row.state_id, self.row.tls_id, self.decision, horizon_s)
 
 
 @dataclass(frozen=True)
@@ -334,8 +330,9 @@ def _judge(case: _Case, true: Played, engine: EngineRuns, with_engine: bool) -> 
     elif with_engine or case.stored is None:
         ways = (record.restore,)
     compared: dict[Way, tuple[Difference, ...] | ErrorInfo] = {}
+    rollout = make_rollout(case.state, {row.tls_id: case.decision}, case.episode.horizon_s)
     for way in ways:
-        found = engine.roll_out(case.state, case.task(), way)
+        found = engine.roll_out(case.state, rollout, way)
         compared[way] = (
             found
             if isinstance(found, ErrorInfo)

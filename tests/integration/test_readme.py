@@ -10,9 +10,8 @@ import pytest
 
 from shared.decisions import Extend
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
 from tests.integration.reward_server.serving import served
-from tests.integration.sim_workers.rolling import make_worker, run_task
+from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 
 ROOT = Path(__file__).parents[2]
@@ -57,8 +56,10 @@ def test_example_is_true(crossing: tuple[Path, Path]) -> None:
     (state_id,) = set(re.findall(r'"state_id": "([^"]+)"', README))
     worker = make_worker()
     try:
-        tasks = [RolloutTask.of(state_id, "c", Extend(extend=yes), 60) for yes in (True, False)]
-        outcomes = [run_task(worker, out, task) for task in tasks]
+        outcomes = [
+            run_rollout(worker, out, rollout_in(out, state_id, "c", Extend(extend=yes)))
+            for yes in (True, False)
+        ]
     finally:
         worker.close()
     assert all(isinstance(outcome, Metrics) for outcome in outcomes)

@@ -1,7 +1,7 @@
 """What each legal decision at a decision point is worth: rewards, queues, and regrets.
 
-Owns the regret. Rewards come from stored metrics where these are enough, by the formulae of the
-workers; the rest is asked of the reward service, in :mod:`trainer.evaluation.service`.
+Owns the regret. Rewards come from stored metrics where these are enough, by the formulae of
+:mod:`shared.rewards`; the rest is asked of the service, in :mod:`trainer.evaluation.service`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from shared.dataset import Outcome
 from shared.decisions import Decision, canonical
-from shared.rewards import Metrics, TermName
+from shared.errors import RolloutError
+from shared.rewards import Metrics, TermName, term_of
 
 __all__ = ["Valued", "Worth", "stored_reward", "stored_worth"]
 
@@ -88,21 +89,15 @@ def stored_worth(outcomes: Sequence[Outcome], reward: TermName) -> Worth | None:
 def stored_reward(name: TermName, metrics: Metrics) -> float | None:
     """The reward of one rollout, where nothing but its metrics is needed.
 
-    The formulae are the service's (``docs/rewards.md``). ``queue_gain`` compares with the program
-    left alone, which datasets do not store: None. So is ``speed`` where no vehicle was ever there.
+    ``queue_gain`` compares with the program left alone, which datasets do not store: None. So is
+    ``speed`` where no vehicle was ever there.
 
     >>> metrics = Metrics(queue_veh=2.5, queue_veh_max=4, wait_s=9, throughput_veh=3,
     ...     pressure_veh=-2, network_queue_veh=3)
     >>> [stored_reward(name, metrics) for name in ("queue", "wait", "pressure", "speed")]
     [-2.5, -9.0, -2.0, None]
     """
-    match name:
-        case "queue":
-            return 0.0 - metrics.queue_veh
-        case "wait":
-            return 0.0 - metrics.wait_s
-        case "pressure":
-            return 0.0 - abs(metrics.pressure_veh)
-        case "speed":
-            return metrics.speed_mps
-    return None
+    try:
+        return term_of(name, metrics, None)
+    except (RolloutError, ValueError):
+        return None

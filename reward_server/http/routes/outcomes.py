@@ -15,7 +15,6 @@ from reward_server.http.routes.states import StateIdPath
 from reward_server.services import ServicesDep
 from shared.errors import InvalidRequest
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
-from sim_workers.pool.fair_queue import Purpose
 
 __all__ = ["router"]
 
@@ -53,10 +52,10 @@ async def outcomes(
     caller, notes = caller_of(request), notes_of(request)
     notes.fields.update(items=load, reward=query.reward, horizon_s=query.horizon_s)
     begin_s = perf_counter()
-    purpose = Purpose(caller.calls(), notes.request_id)
     with services.admission.admitted(caller, load):
-        explored = await while_connected(request, services.explorer.explore(choice, query, purpose))
+        work = services.explorer.explore(choice, query, caller.calls(), notes.request_id)
+        explored = await while_connected(request, work)
     services.telemetry.count_outcomes(explored.response.outcomes)
-    services.telemetry.count_fetched(explored.fetched)
-    notes.add_counts(explored.response.counts, explored.fetched, perf_counter() - begin_s)
+    services.telemetry.count_fetched(explored.outcomes)
+    notes.add_counts(explored.response.counts, explored.outcomes, perf_counter() - begin_s)
     return Response(explored.response.model_dump_json(), media_type="application/json")

@@ -1,5 +1,6 @@
 """Scoring as every route does it: admitted, bounded by the caller's patience, counted, noted."""
 
+from functools import partial
 from time import perf_counter
 
 from fastapi import Request
@@ -38,11 +39,9 @@ async def scored_for(request: Request, services: Services, body: ScoreRequest) -
     )
     begin_s = perf_counter()
     with services.admission.admitted(caller, load):
-        scored = await services.scorer.recall(body)
-        if scored is None:
-            work = services.scorer.score(body, caller.calls(), notes.request_id)
-            scored = await while_connected(request, work)
+        around = partial(while_connected, request)
+        scored = await services.scorer.score(body, caller.calls(), notes.request_id, around)
     services.telemetry.count_scored(body, scored.answers)
-    services.telemetry.count_fetched(scored.fetched, scored.hot_hits)
-    notes.add_counts(scored.counts, scored.fetched, perf_counter() - begin_s)
+    services.telemetry.count_fetched(scored.outcomes, scored.hot_hits)
+    notes.add_counts(scored.counts, scored.outcomes, perf_counter() - begin_s)
     return scored

@@ -6,20 +6,20 @@ from contextlib import asynccontextmanager, contextmanager
 
 from sqlalchemy import Connection, Engine, event
 
+from reward_server.storage.coalescer import BATCH_ITEMS
 from reward_server.storage.database import Database
-from reward_server.storage.ledger import Ledger, LedgerEntry
-from reward_server.storage.lookups import KEYS_A_QUERY
+from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import parse_database_url
 from shared.decisions import Extend
-from sim_workers.pool.rollouts import RolloutTask
-from tests.unit.reward_server.world import GREEN, make_metrics
+from sim_workers.pool.rollout import make_rollout
+from tests.unit.reward_server.world import GREEN, Recorded, make_metrics, make_state, record_all
 
-TASK = RolloutTask.of(GREEN, "C", Extend(extend=True), 60)
+ROLLOUT = make_rollout(make_state(GREEN), {"C": Extend(extend=True)}, 60)
 
 
-def entry(key: str, queue_veh: float = 0.1) -> LedgerEntry:
+def outcome(key: str, queue_veh: float = 0.1) -> Recorded:
     """An outcome under any key."""
-    return LedgerEntry(key, TASK, make_metrics(queue_veh), "sumo 1.28.0")
+    return key, ROLLOUT, make_metrics(queue_veh), "sumo 1.28.0"
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ def counted_queries() -> Iterator[list[str]]:
 async def test_outcomes_survive_reopening_to_the_last_bit(database_url: str) -> None:
     """Floats come back as they were, with the series."""
     async with opened(database_url) as ledger:
-        await ledger.put_many([entry("a", 0.1 + 0.2)])
+        await record_all(ledger, [outcome("a", 0.1 + 0.2)])
     async with opened(database_url) as reopened:
         assert await reopened.get_many(["a", "b"]) == {"a": make_metrics(0.1 + 0.2)}
 
@@ -62,8 +62,8 @@ async def test_outcomes_survive_reopening_to_the_last_bit(database_url: str) -> 
 async def test_first_outcome_stands(database_url: str) -> None:
     """What is on record is never changed."""
     async with opened(database_url) as ledger:
-        await ledger.put_many([entry("a", 1.0), entry("b", 1.0), entry("a", 3.0)])
-        await ledger.put_many([entry("a", 2.0), entry("c", 2.0)])
+        await record_all(ledger, [outcome("a", 1.0), outcome("b", 1.0), outcome("a", 3.0)])
+        await record_all(ledger, [outcome("a", 2.0), outcome("c", 2.0)])
         found = await ledger.get_many(["a", "b", "c"])
     assert [found[key].queue_veh for key in "abc"] == [1.0, 1.0, 2.0]
 
@@ -71,7 +71,7 @@ async def test_first_outcome_stands(database_url: str) -> None:
 async def test_many_keys_are_looked_up_at_once(database_url: str) -> None:
     """More than a database takes in one query."""
     async with opened(database_url) as ledger:
-        await ledger.put_many([entry(str(i)) for i in range(1200)])
+        await record_all(ledger, [outcome(str(i)) for i in range(1200)])
         found = await ledger.get_many([str(i) for i in range(1300)])
     assert len(found) == 1200
 
@@ -79,7 +79,7 @@ async def test_many_keys_are_looked_up_at_once(database_url: str) -> None:
 async def test_nothing_is_asked_for_nothing(database_url: str) -> None:
     """Empty batches are fine."""
     async with opened(database_url) as ledger:
-        await ledger.put_many([])
+        await record_all(ledger, [])
         with counted_queries() as queries:
             assert await ledger.get_many([]) == {}
     assert queries == []
@@ -88,22 +88,22 @@ async def test_nothing_is_asked_for_nothing(database_url: str) -> None:
 async def test_many_small_look_ups_are_few_queries(database_url: str) -> None:
     """Hundreds of requests at a time wait for one query, and share the next."""
     async with opened(database_url) as ledger:
-        await ledger.put_many([entry(str(i), i) for i in range(300)])
+        await record_all(ledger, [outcome(str(i), i) for i in range(300)])
         with counted_queries() as queries:
             found = await asyncio.gather(*(ledger.get_many([str(i), "none"]) for i in range(300)))
     assert found == [{str(i): make_metrics(i)} for i in range(300)]
-    assert len(queries) <= 2 + 600 // KEYS_A_QUERY
+    assert len(queries) <= 2 + 600 // BATCH_ITEMS
 
 
 async def test_gateways_share_one_database(database_url: str) -> None:
     """What one has recorded, the other knows at once; recording the same at once harms neither."""
     keys = [str(i) for i in range(300)]
     async with opened(database_url) as one, opened(database_url) as other:
-        await one.put_many([entry("first", 7.0)])
+        await record_all(one, [outcome("first", 7.0)])
         assert (await other.get_many(["first"]))["first"].queue_veh == 7.0
         for turn in range(5):
-            entries = [entry(f"{turn}-{key}") for key in keys]
-            await asyncio.gather(one.put_many(entries), other.put_many(entries[::-1]))
-            asked = [e.key for e in entries]
+            outcomes = [outcome(f"{turn}-{key}") for key in keys]
+            await asyncio.gather(record_all(one, outcomes), record_all(other, outcomes[::-1]))
+            asked = [key for key, *_ in outcomes]
             assert await one.get_many(asked) == await other.get_many(asked)
             assert len(await one.get_many(asked)) == len(keys)

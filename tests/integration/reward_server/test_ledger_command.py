@@ -13,12 +13,13 @@ from pyarrow.parquet import ParquetFile, read_table
 from greenfork.main import app
 from reward_server.storage import export
 from reward_server.storage.database import Database
-from reward_server.storage.ledger import Ledger, LedgerEntry
+from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import parse_database_url
 from shared.decisions import Extend
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
-from tests.unit.reward_server.world import make_metrics
+from sim_workers.engine.messages import Rollout, SignalDecision
+from sim_workers.pool.rollout import decisions_text
+from tests.unit.reward_server.world import Recorded, make_metrics, record_all
 
 STATES = ("crossing@300-b9c873928f38", "crossing@360-aaaaaaaaaaaa", "Crossing@1-bbbbbbbbbbbb")
 AWKWARD = Metrics(
@@ -33,24 +34,34 @@ AWKWARD = Metrics(
 )
 
 
-def entries(number: int) -> list[LedgerEntry]:
+YES = SignalDecision(
+    tls_id="C", decision=Extend(extend=True), elapsed_s=12, min_green_s=5, max_green_s=60
+)
+
+
+def entries(number: int) -> list[Recorded]:
     """Outcomes of several states."""
     made = []
     for i in range(number):
-        task = RolloutTask.of(STATES[i % 3], "C", Extend(extend=True) if i else None, 60)
+        rollout = Rollout(
+            state_id=STATES[i % 3],
+            signal_decisions=(YES,) if i else (),
+            observe=("C",),
+            horizon_s=60,
+        )
         metrics = make_metrics(i / 7) if i else AWKWARD
-        made.append(LedgerEntry(f"{i:06d}", task, metrics, f"sumo 1.{28 + i % 2}.0"))
+        made.append((f"{i:06d}", rollout, metrics, f"sumo 1.{28 + i % 2}.0"))
     return made
 
 
 async def greenfork_beside_a_gateway(
-    url: str, recorded: Sequence[LedgerEntry], *arguments: str
+    url: str, recorded: Sequence[Recorded], *arguments: str
 ) -> int | str | None:
     """Runs a command on a ledger that is open; gives its exit status."""
     database = Database(parse_database_url(url))
     await database.start()
     ledger = Ledger(database, clock=lambda: 1_750_000_000.25)
-    await ledger.put_many(recorded)
+    await record_all(ledger, recorded)
     try:
         return await asyncio.to_thread(greenfork, *arguments, "--database-url", url)
     finally:
@@ -83,18 +94,19 @@ async def test_export_is_the_ledger_row_for_row(
     assert is_alone(output)
     assert ParquetFile(output).num_row_groups == 3
     for row, entry in zip(read_table(output).to_pylist(), recorded, strict=True):
-        metrics = entry.metrics.model_dump()
+        key, rollout, shown, simulator = entry
+        metrics = shown.model_dump()
         assert row.pop("created_at") == datetime.fromtimestamp(1_750_000_000.25, UTC)
         assert {name: row.pop(name) for name in metrics} == metrics | {
             "series": None if metrics["series"] is None else list(metrics["series"])
         }
         assert row == {
-            "key": entry.key,
-            "state_id": entry.task.state_id,
+            "key": key,
+            "state_id": rollout.state_id,
             "tls_id": "C",
-            "decision": entry.task.decisions_text(),
+            "decision": decisions_text(rollout),
             "horizon_s": 60,
-            "simulator": entry.simulator,
+            "simulator": simulator,
         }
 
 
@@ -165,7 +177,7 @@ async def test_file_is_overwritten_only_if_asked_for_and_when_complete(
     output.write_text("precious")
     arguments = ["ledger", "export", "--output", str(output), "--database-url", database_url]
     wrong = AWKWARD.model_copy(update={"queue_veh": None})
-    damaged = LedgerEntry("zz", entries(1)[0].task, wrong, "sumo")
+    damaged = ("zz", entries(1)[0][1], wrong, "sumo")
     assert await greenfork_beside_a_gateway(database_url, entries(3), *arguments) == 2
     assert "--force" in capsys.readouterr().err
     recorded = [*entries(3), damaged]

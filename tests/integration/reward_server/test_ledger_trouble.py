@@ -16,14 +16,15 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, insert, select
 
 from reward_server.storage import sqlite
+from reward_server.storage.coalescer import BATCH_ITEMS
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.storage.tables import OUTCOMES
 from reward_server.storage.urls import parse_database_url
 from shared.errors import ConfigError, LedgerError
 from tests.integration.reward_server.postgres import PostgresServer
-from tests.integration.reward_server.test_ledger import entry, opened
-from tests.unit.reward_server.world import make_metrics
+from tests.integration.reward_server.test_ledger import opened, outcome
+from tests.unit.reward_server.world import make_metrics, record_all
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Load:
     async def _turn(self) -> None:
         number = next(self.numbers)
         keys = {f"{number}-{i}": number + i / 7 for i in range(5)}
-        await self.ledger.put_many([entry(key, queue) for key, queue in keys.items()])
+        await record_all(self.ledger, [outcome(key, queue) for key, queue in keys.items()])
         self.acknowledged |= keys
         asked = {*keys, *list(self.acknowledged)[:50]}
         found = await self.ledger.get_many([*asked, f"never {number}"])
@@ -82,10 +83,10 @@ async def test_killed_server_loses_and_changes_nothing(postgres: PostgresServer)
 async def test_quick_restart_is_not_noticed(postgres: PostgresServer) -> None:
     """Connections that a restart has broken are replaced before anything is asked on them."""
     async with opened(postgres.new_database()) as ledger:
-        await ledger.put_many([entry("a")])
+        await record_all(ledger, [outcome("a")])
         await asyncio.to_thread(postgres.restart, "immediate")
         assert list(await ledger.get_many(["a"])) == ["a"]
-        await ledger.put_many([entry("b")])
+        await record_all(ledger, [outcome("b")])
 
 
 @pytest.mark.parametrize("statement", ["SELECT outcomes", "INSERT INTO outcomes"])
@@ -147,15 +148,15 @@ async def test_locked_file_is_an_error_until_it_is_unlocked(
     monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_MS", 200)
     path = tmp_path / "ledger.sqlite"
     async with opened(f"sqlite:///{path}") as ledger:
-        await ledger.put_many([entry("a")])
+        await record_all(ledger, [outcome("a")])
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            writing = asyncio.create_task(ledger.put_many([entry("b")]))
+            writing = asyncio.create_task(record_all(ledger, [outcome("b")]))
             assert await _turns_until(writing) > 20, "the event loop must not wait"
             with pytest.raises(LedgerError, match="locked"):
                 await writing
             assert list(await ledger.get_many(["a", "b"])) == ["a"]
-        await ledger.put_many([entry("b")])
+        await record_all(ledger, [outcome("b")])
         assert sorted(await ledger.get_many(["a", "b"])) == ["a", "b"]
 
 
@@ -163,16 +164,16 @@ async def test_full_disk_is_an_error_until_there_is_room(tmp_path: Path) -> None
     """What was recorded before can still be read."""
     path = tmp_path / "ledger.sqlite"
     async with opened(f"sqlite:///{path}") as ledger:
-        await ledger.put_many([entry("a")])
+        await record_all(ledger, [outcome("a")])
         written = (tmp_path / "ledger.sqlite-wal").stat().st_size
-        many = [entry(str(i)) for i in range(1000)]
+        many = [outcome(str(i)) for i in range(BATCH_ITEMS)]
         with _no_file_beyond(written + 50_000):
             for _ in range(2):
                 with pytest.raises(LedgerError, match=r"disk|full"):
-                    await ledger.put_many(many)
-            assert list(await ledger.get_many(["a", "0", "999"])) == ["a"]
-        await ledger.put_many(many)
-        assert len(await ledger.get_many([e.key for e in many])) == 1000
+                    await record_all(ledger, many)
+            assert list(await ledger.get_many(["a", "0", "499"])) == ["a"]
+        await record_all(ledger, many)
+        assert len(await ledger.get_many([key for key, *_ in many])) == BATCH_ITEMS
 
 
 async def test_damaged_file_is_an_error(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ async def test_damaged_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     keys = [str(i) for i in range(500)]
     async with opened(f"sqlite:///{path}") as ledger:
-        await ledger.put_many([entry(key) for key in keys])
+        await record_all(ledger, [outcome(key) for key in keys])
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xa5" * (path.stat().st_size - 4096))
@@ -208,7 +209,7 @@ async def test_server_that_cannot_be_reached_is_told_without_the_password(url: s
 
 
 async def _put_and_get(ledger: Ledger, key: str) -> None:
-    await ledger.put_many([entry(key)])
+    await record_all(ledger, [outcome(key)])
     assert list(await ledger.get_many([key])) == [key]
 
 

@@ -21,8 +21,7 @@ import httpx
 import pytest
 
 from shared.dataset import Row
-from shared.reward_formulas import reward_of
-from shared.rewards import RewardSpec
+from shared.rewards import RewardSpec, reward_of
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.serving import served
 

@@ -14,8 +14,7 @@ import psutil
 
 from shared.dataset import Row
 from shared.decisions import Extend
-from shared.reward_formulas import reward_of
-from shared.rewards import RewardSpec
+from shared.rewards import RewardSpec, reward_of
 from tests.integration.conftest import read_rows
 from tests.integration.reward_server.serving import GREENFORK, served
 

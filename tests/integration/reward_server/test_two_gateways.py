@@ -17,8 +17,7 @@ from reward_server.storage.database import Database
 from reward_server.storage.urls import parse_database_url
 from shared.dataset import Row
 from shared.errors import ConfigError
-from shared.reward_formulas import reward_of
-from shared.rewards import RewardSpec
+from shared.rewards import RewardSpec, reward_of
 from tests.integration.conftest import read_rows
 from tests.integration.reward_server.postgres import PostgresServer
 from tests.integration.reward_server.serving import served

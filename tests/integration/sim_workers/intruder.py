@@ -29,8 +29,8 @@ from sim_workers.engine.messages import (
     Described,
     Open,
     Ready,
-    RolledOut,
     Rollout,
+    RolloutOutcome,
 )
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -180,7 +180,7 @@ def _ask(holder: SimulationHandle) -> dict[str, Any]:
     describe = Describe(min_green_s=5, max_green_s=60)
     rollout = Rollout(signal_decisions=(), observe=(), horizon_s=1, limit_s=_LIMIT_S)
     reports = _reported(lambda: holder.call(describe, Described, _LIMIT_S))
-    reports |= _reported(lambda: holder.call(rollout, RolledOut, _LIMIT_S))
+    reports |= _reported(lambda: holder.call(rollout, RolloutOutcome, _LIMIT_S))
     holder.call(Advance(to_s=1), Ready, _LIMIT_S)
     moved = _reported(lambda: holder.call(describe, Described, _LIMIT_S))
     return reports | {"moved": moved["holder"]}

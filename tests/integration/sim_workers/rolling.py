@@ -5,10 +5,9 @@ from pathlib import Path
 from shared.decisions import Decision, Extend
 from shared.errors import ErrorInfo
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
-from sim_workers.pool.sources import Source, source_of
+from sim_workers.engine.messages import Rollout
+from sim_workers.pool.rollout import files_of, make_rollout
 from sim_workers.pool.worker import StateWorker, WorkerLimits
-from sim_workers.pool.worker_inputs import bundle_of, ref_of, worker_rollout
 from sim_workers.states.store import StateStore
 
 ENDLESS_S = 10_000_000
@@ -18,6 +17,13 @@ ENDLESS_S = 10_000_000
 def make_worker(rollout_timeout_s: float = 300, max_holders: int = 4) -> StateWorker:
     """A worker with room for a few small holders."""
     return StateWorker(WorkerLimits(rollout_timeout_s, max_holders, max_holder_memory_mb=4000))
+
+
+def rollout_in(
+    dataset: Path, state_id: str, tls_id: str, decision: Decision | None, horizon_s: int = 60
+) -> Rollout:
+    """The rollout of a decision at one signal, or of the program left alone."""
+    return make_rollout(StateStore.open([dataset]).get(state_id), {tls_id: decision}, horizon_s)
 
 
 def roll_out(
@@ -30,21 +36,17 @@ def roll_out(
     remaining_s: float = 300,
 ) -> Metrics | ErrorInfo:
     """The outcome of one rollout at signal c from the state's file, which is sent along."""
-    task = RolloutTask.of(state_id, "c", decision, horizon_s)
-    return run_task(worker, dataset, task, remaining_s, "file")
+    rollout = rollout_in(dataset, state_id, "c", decision, horizon_s)
+    from_file = rollout.model_copy(update={"source": "file"})
+    return run_rollout(worker, dataset, from_file, remaining_s)
 
 
-def run_task(
-    worker: StateWorker,
-    dataset: Path,
-    task: RolloutTask,
-    remaining_s: float = 300,
-    source: Source | None = None,
+def run_rollout(
+    worker: StateWorker, dataset: Path, rollout: Rollout, remaining_s: float = 300
 ) -> Metrics | ErrorInfo:
-    """The outcome of any task, the files sent along; by default from where it is exact."""
-    state = StateStore.open([dataset]).get(task.state_id)
-    ref = ref_of(state, source or source_of(state, task), task.reseed)
-    rollouts = [worker_rollout(state, task, remaining_s)]
-    outcomes = worker.run(ref, rollouts, bundle_of(state, ref))
+    """The outcome of any rollout, the files sent along."""
+    state = StateStore.open([dataset]).get(rollout.state_id)
+    limited = rollout.model_copy(update={"limit_s": remaining_s})
+    outcomes = worker.run([limited], files_of(state, limited))
     assert outcomes is not None
-    return outcomes[0].result
+    return outcomes[0].error or outcomes[0].unwrap()

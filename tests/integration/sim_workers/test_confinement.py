@@ -20,7 +20,7 @@ import pytest
 
 from shared.errors import OutOfMemory
 from sim_workers.engine.fork_client import ForkServer
-from sim_workers.engine.messages import Advance, Open, Ready, RolledOut, Rollout, Save
+from sim_workers.engine.messages import Advance, Open, Ready, Rollout, RolloutOutcome, Save
 from sim_workers.engine.version import sumo_version
 from sim_workers.sandbox.confinement import confined_program, environment, probe, python_command
 from sim_workers.uploads.inspector import IntakeAnswer, IntakeRequest
@@ -321,10 +321,10 @@ def test_rollout_without_bounds_ends_with_a_code(tmp_path: Path) -> None:
     rollout = Rollout(signal_decisions=(), observe=(), horizon_s=40, limit_s=_LIMIT_S)
     with ForkServer(max_memory_bytes=480 << 20) as fork_server, fork_server.open(wanted) as holder:
         with pytest.raises(OutOfMemory) as refused:
-            holder.call(rollout, RolledOut, 2 * _LIMIT_S)
+            holder.call(rollout, RolloutOutcome, 2 * _LIMIT_S)
         assert not refused.value.retryable
         short = rollout.model_copy(update={"horizon_s": 2})
-        assert holder.call(short, RolledOut, _LIMIT_S).metrics.network_queue_veh == 0
+        assert holder.call(short, RolloutOutcome, _LIMIT_S).unwrap().network_queue_veh == 0
 
 
 def test_rollouts_are_bounded_by_what_they_begin_from(reports: _Reports) -> None:

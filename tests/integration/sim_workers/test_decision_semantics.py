@@ -18,9 +18,10 @@ from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Pla
 from shared.errors import ErrorInfo
 from shared.legality import check_legality
 from shared.signals import Program, Signal, SignalState
+from sim_workers.engine.messages import Rollout
 from sim_workers.engine.policies import PolicySpec
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.rollout import make_rollout
 from sim_workers.states.store import StateStore, StoredState
 from sim_workers.verification.engine_runs import EngineRuns
 from sim_workers.verification.reference_control import Greens
@@ -58,8 +59,8 @@ class World:
         """Ends what simulates."""
         self._engine.__exit__(None, None, None)
 
-    def play(self, state: StoredState, task: RolloutTask) -> Played:
-        """What plain SUMO shows of a task."""
+    def play(self, state: StoredState, rollout: Rollout) -> Played:
+        """What plain SUMO shows of a rollout."""
         run, signals = state.manifest.simulation, state.manifest.signals
         episode = Episode(
             folder=state.layout.root,
@@ -67,21 +68,19 @@ class World:
             environment={},
             actions=None if run.actions is None else state.layout.root / run.actions,
             moment_s=state.record.time_s,
-            decisions=task.decisions,
+            decisions=tuple((one.tls_id, one.decision) for one in rollout.signal_decisions),
             greens={t: Greens(s.min_green_s, s.max_green_s) for t, s in signals.items()},
-            observe=task.observe,
-            horizon_s=task.horizon_s,
+            observe=rollout.observe,
+            horizon_s=rollout.horizon_s,
         )
         return play(self._sumo, episode)
 
     def check(self, state: StoredState, decisions: dict[str, Decision]) -> Played:
-        """Plays a task both ways, expects the same of both, and returns it."""
-        observe = tuple(sorted(decisions)) or (min(state.manifest.signals),)
-        task = RolloutTask(
-            state.record.state_id, observe, tuple(sorted(decisions.items())), HORIZON_S
-        )
-        played = self.play(state, task)
-        rolled_out = self._engine.roll_out(state, task, "replay")
+        """Plays decisions both ways, expects the same of both, and returns it."""
+        alone: dict[str, Decision | None] = {min(state.manifest.signals): None}
+        rollout = make_rollout(state, decisions or alone, HORIZON_S)
+        played = self.play(state, rollout)
+        rolled_out = self._engine.roll_out(state, rollout, "replay")
         assert not isinstance(rolled_out, ErrorInfo), rolled_out
         assert played.signals == state.record.signals
         assert rolled_out == played.metrics, (state.record.state_id, decisions)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from shared.decisions import Extend
+from sim_workers.engine.messages import Rollout
 from sim_workers.pool.pool import PoolSettings, RolloutPool
-from sim_workers.pool.rollouts import RolloutTask
 from sim_workers.states.store import StateStore
 from tests.integration.conftest import CITIES, OWN, read_rows
+from tests.integration.sim_workers.rolling import rollout_in
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 
 _REPEATS = 100
@@ -48,14 +49,15 @@ def _gap(row: dict[str, Any]) -> float:
     return float(abs(yes - no))
 
 
-async def _score_all(folder: Path, workers: int, tasks: list[RolloutTask]) -> list[str]:
+async def _score_all(folder: Path, workers: int, rollouts: list[Rollout]) -> list[str]:
     pool = RolloutPool(StateStore.open([folder]), PoolSettings(workers, None, 30, 8, 2000))
     await pool.start()
     try:
-        outcomes = await asyncio.gather(*(pool.run(task, 300) for task in tasks))
+        limited = [each.model_copy(update={"limit_s": 300}) for each in rollouts]
+        outcomes = await asyncio.gather(*map(pool.run, limited))
     finally:
         await pool.close()
-    return [outcome.metrics.model_dump_json() for outcome in outcomes]
+    return [outcome.unwrap().model_dump_json() for outcome in outcomes]
 
 
 @pytest.mark.parametrize("scenario", CITIES)
@@ -63,18 +65,18 @@ def test_one_item_has_one_value(scenario: str, dataset_of: Callable[[str], Path]
     """The same items, 100 times in random order, by one and by two workers, give one value each."""
     folder = dataset_of(scenario)
     row = max(read_rows(folder), key=_gap)
-    tasks = [
-        RolloutTask.of(row["state_id"], row["tls_id"], Extend(extend=extend), 60)
+    rollouts = [
+        rollout_in(folder, row["state_id"], row["tls_id"], Extend(extend=extend))
         for extend in (True, False)
     ]
-    seen: dict[RolloutTask, set[str]] = {task: set() for task in tasks}
+    seen: dict[Rollout, set[str]] = {rollout: set() for rollout in rollouts}
     for workers in (1, 2):
-        shuffled = tasks * _REPEATS
+        shuffled = rollouts * _REPEATS
         random.Random(workers).shuffle(shuffled)
         scored = asyncio.run(_score_all(folder, workers, shuffled))
-        for task, value in zip(shuffled, scored, strict=True):
-            seen[task].add(value)
-    yes, no = (seen[task] for task in tasks)
+        for rollout, value in zip(shuffled, scored, strict=True):
+            seen[rollout].add(value)
+    yes, no = (seen[rollout] for rollout in rollouts)
     assert len(yes) == len(no) == 1
     assert yes != no
 
@@ -87,11 +89,14 @@ def test_the_pool_gives_the_outcomes_of_the_live_simulation(
     folder = dataset_of(scenario)
     rows = read_rows(folder)
     pairs = [
-        (RolloutTask.of(row["state_id"], row["tls_id"], Extend(**outcome["decision"]), 60), outcome)
+        (
+            rollout_in(folder, row["state_id"], row["tls_id"], Extend(**outcome["decision"])),
+            outcome,
+        )
         for row in rows
         for outcome in row["outcomes"]
     ]
-    values = asyncio.run(_score_all(folder, 2, [task for task, _ in pairs]))
+    values = asyncio.run(_score_all(folder, 2, [rollout for rollout, _ in pairs]))
     for value, (_, outcome) in zip(values, pairs, strict=True):
         metrics = json.loads(value)
         del metrics["series"]

@@ -14,9 +14,7 @@ from shared.errors import ErrorInfo, HolderLost, RolloutRejected
 from shared.rewards import Metrics
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Observe, Observed, Open, Rollout
-from sim_workers.pool.rollouts import RolloutTask
 from sim_workers.pool.worker import StateWorker
-from sim_workers.pool.worker_inputs import bundle_of, ref_of
 from sim_workers.scenarios.scenario import CONFIG_NAME
 from sim_workers.states.store import StateStore
 from tests.integration.sim_workers.process_tree import (
@@ -32,7 +30,8 @@ from tests.integration.sim_workers.rolling import (
     ENDLESS_S,
     make_worker,
     roll_out,
-    run_task,
+    rollout_in,
+    run_rollout,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -193,10 +192,8 @@ def test_holders_let_go_end_and_are_reaped(dataset: Path, state_ids: list[str]) 
         wait_for(lambda: len(children(fork_server)) == 2, "the third holder to end")
         assert first in children(fork_server)
         assert worker.holder_starts == 3
-        second = StateStore.open([dataset]).get(state_ids[1])
-        ref = ref_of(second, "file")
-        assert worker.run(ref, [], None) is None
-        assert worker.run(ref, [], bundle_of(second, ref)) == []
+        second = rollout_in(dataset, state_ids[1], "c", None)
+        assert worker.run([second]) is None, "its files are gone, too"
     finally:
         worker.close()
     assert not is_alive(first)
@@ -262,10 +259,10 @@ def test_killed_checkpoint_changes_no_value(
     worker: StateWorker, dataset: Path, state_ids: list[str]
 ) -> None:
     """A replay whose simulations on the way were killed starts again from the run's begin."""
-    tasks = [RolloutTask.of(state_id, "c", None, LONG_S) for state_id in state_ids[-2:]]
-    expected = [run_task(worker, dataset, task) for task in tasks]
+    rollouts = [rollout_in(dataset, state_id, "c", None, LONG_S) for state_id in state_ids[-2:]]
+    expected = [run_rollout(worker, dataset, rollout) for rollout in rollouts]
     _kill_all(descendants(fork_server_of(os.getpid())))
-    assert [run_task(worker, dataset, task) for task in tasks] == expected
+    assert [run_rollout(worker, dataset, rollout) for rollout in rollouts] == expected
     assert all(isinstance(outcome, Metrics) for outcome in expected)
 
 
@@ -273,7 +270,7 @@ def test_signal_that_the_network_lacks(
     worker: StateWorker, dataset: Path, state_ids: list[str]
 ) -> None:
     """SUMO refuses it by its name."""
-    outcome = run_task(worker, dataset, RolloutTask.of(state_ids[0], "north", None, 60))
+    outcome = run_rollout(worker, dataset, rollout_in(dataset, state_ids[0], "north", None))
     assert _code(outcome) == "rollout_rejected"
     assert isinstance(outcome, ErrorInfo)
     assert "'north'" in outcome.message

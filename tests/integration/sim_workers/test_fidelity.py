@@ -12,7 +12,6 @@ from shared.decisions import Extend
 from shared.errors import ErrorInfo, FidelityError
 from sim_workers.datasets.build_plan import BuildOptions, Execution
 from sim_workers.datasets.builder import build_dataset
-from sim_workers.pool.rollouts import RolloutTask
 from sim_workers.scenarios import scenario as scenarios
 from sim_workers.scenarios.options import is_kept, is_left_out
 from sim_workers.scenarios.resco import locate_scenario
@@ -22,7 +21,7 @@ from sim_workers.verification.fidelity import Sides, compare
 from sim_workers.verification.verifier import VerifyOptions, verify_dataset
 from tests.integration.conftest import OWN, read_rows
 from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
-from tests.integration.sim_workers.rolling import make_worker, run_task
+from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 
 OLD = Path(__file__).parent / "data" / "crossing-of-0.1"
 TINY = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, with_outcomes=True)
@@ -110,8 +109,7 @@ def test_a_dataset_of_version_0_1_still_works(old: Path) -> None:
     worker = make_worker()
     try:
         decision = Extend.model_validate(outcome["decision"])
-        task = RolloutTask.of(row["state_id"], "c", decision, 60)
-        found = run_task(worker, old, task)
+        found = run_rollout(worker, old, rollout_in(old, row["state_id"], "c", decision))
     finally:
         worker.close()
     assert not isinstance(found, ErrorInfo)
@@ -145,7 +143,7 @@ def test_dependence_on_addresses_is_noted_and_workers_look_for_it(
     assert run.fidelity == "own"
     assert run.sensitivity is not None
     row = read_rows(out)[0]
-    task = RolloutTask.of(row["state_id"], row["tls_id"], None, 10)
+    rollout = rollout_in(out, row["state_id"], row["tls_id"], None, 10)
     other = run.sensitivity.model_copy(update={"digest": "0" * 16})
     changed = run.model_copy(update={"sensitivity": other})
     layout.manifest.write_text(
@@ -153,12 +151,12 @@ def test_dependence_on_addresses_is_noted_and_workers_look_for_it(
     )
     worker = make_worker()
     try:
-        assert not isinstance(run_task(worker, dataset_of("resco:cologne1"), task), ErrorInfo)
+        assert not isinstance(run_rollout(worker, dataset_of("resco:cologne1"), rollout), ErrorInfo)
     finally:
         worker.close()
     worker = make_worker()
     try:
-        refused = run_task(worker, out, task)
+        refused = run_rollout(worker, out, rollout)
     finally:
         worker.close()
     assert isinstance(refused, ErrorInfo)

@@ -17,8 +17,8 @@ from sim_workers.engine.messages import (
     Open,
     Ready,
     Replay,
-    RolledOut,
     Rollout,
+    RolloutOutcome,
     SignalDecision,
 )
 from sim_workers.engine.policies import PolicySpec
@@ -73,12 +73,12 @@ def _open(fork_server: ForkServer, config: Path) -> SimulationHandle:
     return fork_server.open(Open(config=str(config), seed=_SEED))
 
 
-def _ahead(holder: SimulationHandle, seconds: int = 60) -> RolledOut:
+def _ahead(holder: SimulationHandle, seconds: int = 60) -> RolloutOutcome:
     """What the next seconds bring, and a digest of everybody's way."""
     rollout = Rollout(
         signal_decisions=(), observe=("c",), horizon_s=seconds, trace_s=seconds, limit_s=_LIMIT_S
     )
-    return holder.call(rollout, RolledOut, _LIMIT_S)
+    return holder.call(rollout, RolloutOutcome, _LIMIT_S)
 
 
 def test_forks_do_not_disturb_the_simulation(fork_server: ForkServer, large_demand: Path) -> None:
@@ -89,7 +89,7 @@ def test_forks_do_not_disturb_the_simulation(fork_server: ForkServer, large_dema
             _ahead(forked, 200)
         alone.call(Advance(to_s=900), Ready, _LIMIT_S)
         assert _ahead(forked) == _ahead(alone)
-        assert _ahead(alone).metrics.queue_veh > 0
+        assert _ahead(alone).unwrap().queue_veh > 0
 
 
 def test_child_that_was_kept_ready_does_not_outlive_its_moment(
@@ -116,7 +116,7 @@ def test_spawned_simulation_is_its_own(fork_server: ForkServer, config: Path) ->
             parent.call(Advance(to_s=360), Ready, _LIMIT_S)
             assert _ahead(child) == _ahead(parent) != here
             parent.kill()
-            assert _ahead(child).metrics.queue_veh >= 0
+            assert _ahead(child).unwrap().queue_veh >= 0
 
 
 @pytest.mark.parametrize("times_s", [(1100.0, 400.0, 750.0), (400.0, 1000.0, 1000.0)])
@@ -175,9 +175,9 @@ def test_decision_about_a_program_that_is_switched_away(
     cycle = Cycle(greens=(CycleGreen(phase=0, green_s=30), CycleGreen(phase=2, green_s=30)))
     with _open(fork_server, config) as holder:
         holder.call(Advance(to_s=100), Ready, _LIMIT_S)
-        assert holder.call(_decided(Extend(extend=True)), RolledOut, _LIMIT_S)
+        assert holder.call(_decided(Extend(extend=True)), RolloutOutcome, _LIMIT_S)
         with pytest.raises(RolloutError, match="changed from program 'day'") as refused:
-            holder.call(_decided(cycle), RolledOut, _LIMIT_S)
+            holder.call(_decided(cycle), RolloutOutcome, _LIMIT_S)
         assert refused.value.code == "program_switched"
 
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,12 +13,11 @@ import pytest
 from shared.decisions import Extend
 from shared.rewards import Metrics
 from sim_workers.engine.fork_client import ForkServer
-from sim_workers.engine.messages import Open, RolledOut, Rollout, SignalDecision
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Open, Rollout, RolloutOutcome, SignalDecision
 from sim_workers.scenarios.scenario import CONFIG_NAME
 from sim_workers.states.store import StateStore
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
-from tests.integration.sim_workers.rolling import make_worker, run_task
+from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 
 ROOT = Path(__file__).parents[3]
 _LIMIT_S = 60.0
@@ -27,7 +25,7 @@ _LIMIT_S = 60.0
 
 def _ours(request: Open, rollout: Rollout) -> dict[str, Any]:
     with ForkServer() as fork_server, fork_server.open(request) as holder:
-        return holder.call(rollout, RolledOut, _LIMIT_S).metrics.model_dump(mode="json")
+        return holder.call(rollout, RolloutOutcome, _LIMIT_S).unwrap().model_dump(mode="json")
 
 
 def _recounted(request: Open, rollout: Rollout) -> dict[str, Any]:
@@ -104,11 +102,12 @@ def test_another_seed_continues_the_file_without_its_generators(
         state_file=str(tmp_path / "state.xml"),
         reads=(str(folder / "scenario"),),
     )
-    task = RolloutTask.of(row["state_id"], row["tls_id"], None, 60)
+    rollout = rollout_in(folder, row["state_id"], row["tls_id"], None)
     worker = make_worker()
     try:
-        own = run_task(worker, folder, task)
-        seeded = run_task(worker, folder, replace(task, reseed=99))
+        own = run_rollout(worker, folder, rollout)
+        other = rollout.model_copy(update={"reseed": 99, "source": "file"})
+        seeded = run_rollout(worker, folder, other)
     finally:
         worker.close()
     assert isinstance(seeded, Metrics)

@@ -13,10 +13,11 @@ import pytest_asyncio
 
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
-from shared.errors import GreenforkError, UnknownSignal, UnknownState
+from shared.errors import ErrorInfo
 from shared.rewards import Metrics
+from sim_workers.engine.messages import Rollout
 from sim_workers.pool.pool import PoolSettings, RolloutPool
-from sim_workers.pool.rollouts import Rolled, RolloutTask
+from sim_workers.pool.rollout import make_rollout
 from sim_workers.states.store import StateStore
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.sim_workers.process_tree import (
@@ -26,6 +27,7 @@ from tests.integration.sim_workers.process_tree import (
     is_alive,
     wait_for,
 )
+from tests.integration.sim_workers.rolling import rollout_in
 from tests.unit.sim_workers.handmade_datasets import replace_state
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -77,32 +79,36 @@ async def pool(folders: list[Path]) -> AsyncIterator[RolloutPool]:
     await pool.close()
 
 
-def _task(state_id: str, tls_id: str = "c", horizon_s: int = 60) -> RolloutTask:
-    return RolloutTask.of(state_id, tls_id, Extend(extend=True), horizon_s)
+def _rollout(
+    pool: RolloutPool, state_id: str, horizon_s: int = 60, limit_s: float = LIMIT_S
+) -> Rollout:
+    rollout = make_rollout(pool._store.get(state_id), {"c": Extend(extend=True)}, horizon_s)
+    return rollout.model_copy(update={"limit_s": limit_s})
 
 
-async def _failure(pool: RolloutPool, state_id: str) -> GreenforkError:
-    with pytest.raises(GreenforkError) as caught:
-        await pool.run(_task(state_id), LIMIT_S)
-    return caught.value
+async def _failure(pool: RolloutPool, rollout: Rollout) -> ErrorInfo:
+    outcome = await pool.run(rollout)
+    assert outcome.error is not None
+    return outcome.error
 
 
 async def _actors(pool: RolloutPool) -> list[int]:
     """The process ids of the workers, once there are two."""
     await asyncio.to_thread(wait_for, lambda: pool.stats().workers == 2, "two workers", LIMIT_S)
     hellos = [worker.actor.hello.remote() for worker in pool._workers]
-    return [hello.pid for hello in await asyncio.gather(*hellos)]
+    return [pid for pid, _ in await asyncio.gather(*hellos)]
 
 
-def _expected(folder: Path) -> dict[RolloutTask, Metrics]:
+def _expected(folder: Path) -> dict[Rollout, Metrics]:
     """What the live simulation showed when the dataset was built."""
-    return {
-        RolloutTask.of(row["state_id"], row["tls_id"], Extend(**outcome["decision"]), 60): Metrics(
-            **outcome["metrics"]
-        )
-        for row in read_rows(folder)
-        for outcome in row["outcomes"]
-    }
+    expected = {}
+    for row in read_rows(folder):
+        for outcome in row["outcomes"]:
+            decision = Extend(**outcome["decision"])
+            rollout = rollout_in(folder, row["state_id"], row["tls_id"], decision)
+            limited = rollout.model_copy(update={"limit_s": LIMIT_S})
+            expected[limited] = Metrics(**outcome["metrics"])
+    return expected
 
 
 def _busy_actor(actors: list[int]) -> int | None:
@@ -122,20 +128,20 @@ async def test_killed_actor_changes_no_value(
     states = StateStore.open(folders)
     damaged = {_ids(folders[0])[index] for index in (CHANGED, GONE)}
     expected = {
-        task: metrics
-        for task, metrics in _expected(dataset_of(WITHOUT_END)).items()
-        if task.state_id in known - damaged and states.get(task.state_id)
+        rollout: metrics
+        for rollout, metrics in _expected(dataset_of(WITHOUT_END)).items()
+        if rollout.state_id in known - damaged and states.get(rollout.state_id)
     }
     actors, before = await _actors(pool), pool.stats()
-    tasks = list(expected) * 10
-    runs = [asyncio.create_task(pool.run(task, LIMIT_S)) for task in tasks]
+    rollouts = list(expected) * 10
+    runs = [asyncio.create_task(pool.run(rollout)) for rollout in rollouts]
     victim = await asyncio.to_thread(wait_for, lambda: _busy_actor(actors), "a rollout")
     assert victim is not None
     family = descendants(victim)
     os.kill(victim, signal.SIGKILL)
     scored = await asyncio.gather(*runs)
-    for task, rolled in zip(tasks, scored, strict=True):
-        assert rolled.metrics.model_copy(update={"series": None}) == expected[task]
+    for rollout, outcome in zip(rollouts, scored, strict=True):
+        assert outcome.unwrap().model_copy(update={"series": None}) == expected[rollout]
     after = pool.stats()
     assert after.workers_lost == before.workers_lost + 1
     assert after.retried > before.retried
@@ -156,7 +162,7 @@ async def test_damaged_state_fails_with_its_code(
     index: int, code: str, pool: RolloutPool, folders: list[Path]
 ) -> None:
     """The message says what is wrong with the file; nothing of it reaches SUMO."""
-    error = await _failure(pool, _ids(folders[0])[index])
+    error = await _failure(pool, _rollout(pool, _ids(folders[0])[index]))
     assert error.code == code
     assert not error.retryable
 
@@ -165,7 +171,7 @@ async def test_state_without_its_scenario_fails_at_once(
     pool: RolloutPool, folders: list[Path]
 ) -> None:
     """Not at the deadline: the folder that cannot be read is named."""
-    error = await _failure(pool, _ids(folders[1])[0])
+    error = await _failure(pool, _rollout(pool, _ids(folders[1])[0]))
     assert error.code == "not_a_dataset"
     assert "scenario" in error.message
 
@@ -174,30 +180,28 @@ async def test_unknown_signal_harms_no_other_rollout(
     pool: RolloutPool, folders: list[Path]
 ) -> None:
     """Items of one state travel together; the one that is wrong fails alone."""
-    state_id = _ids(folders[0])[GOOD]
-    good, bad = await asyncio.gather(
-        pool.run(_task(state_id), LIMIT_S),
-        pool.run(_task(state_id, tls_id="north"), LIMIT_S),
-        return_exceptions=True,
-    )
-    assert isinstance(good, Rolled)
-    assert isinstance(bad, UnknownSignal)
+    rollout = _rollout(pool, _ids(folders[0])[GOOD])
+    unknown = rollout.model_copy(update={"observe": ("north",)})
+    good, bad = await asyncio.gather(pool.run(rollout), _failure(pool, unknown))
+    assert good.metrics is not None
+    assert bad.code == "unknown_signal"
 
 
 async def test_unknown_state_is_refused_at_once(pool: RolloutPool) -> None:
     """It is not queued."""
-    with pytest.raises(UnknownState):
-        await pool.run(_task("crossing@1-ffffffffffff"), LIMIT_S)
+    unknown = Rollout(
+        state_id="crossing@1-ffffffffffff", signal_decisions=(), observe=("c",), horizon_s=60
+    )
+    assert (await _failure(pool, unknown)).code == "unknown_state"
     assert pool.stats().queued == 0
 
 
 async def test_deadline_is_kept(pool: RolloutPool, folders: list[Path]) -> None:
     """A rollout that takes too long ends as such, and the next one is scored."""
     state_id = _ids(folders[0])[GOOD]
-    with pytest.raises(GreenforkError) as caught:
-        await pool.run(_task(state_id, horizon_s=10_000_000), 0.5)
-    assert caught.value.code == "deadline_exceeded"
-    assert (await pool.run(_task(state_id), LIMIT_S)).ran_s > 0
+    endless = _rollout(pool, state_id, horizon_s=10_000_000, limit_s=0.5)
+    assert (await _failure(pool, endless)).code == "deadline_exceeded"
+    assert (await pool.run(_rollout(pool, state_id))).ran_s > 0
 
 
 async def test_cancelled_rollout_ends_in_its_process(
@@ -205,19 +209,20 @@ async def test_cancelled_rollout_ends_in_its_process(
 ) -> None:
     """What nobody waits for stops using a CPU, at once, and harms neither peer nor next."""
     state_id = _ids(folders[0])[GOOD]
-    expected, lost = await pool.run(_task(state_id), LIMIT_S), pool.stats().workers_lost
+    rollout = _rollout(pool, state_id)
+    expected, lost = await pool.run(rollout), pool.stats().workers_lost
     endless = [
-        asyncio.create_task(pool.run(_task(state_id, horizon_s=10_000_000 + n), 600))
+        asyncio.create_task(pool.run(_rollout(pool, state_id, 10_000_000 + n, limit_s=600)))
         for n in range(2)
     ]
     await asyncio.to_thread(wait_for, lambda: pool.stats().busy, "a rollout")
     await asyncio.sleep(0.3)  # the rollout itself is under way, not only on its way
-    beside = asyncio.create_task(pool.run(_task(state_id), LIMIT_S))
+    beside = asyncio.create_task(pool.run(_rollout(pool, state_id)))
     for run in endless:
         run.cancel()
     await asyncio.gather(*endless, return_exceptions=True)
     assert (await beside).metrics == expected.metrics
-    assert (await pool.run(_task(state_id), LIMIT_S)).metrics == expected.metrics
+    assert (await pool.run(_rollout(pool, state_id))).metrics == expected.metrics
     await asyncio.to_thread(wait_for, lambda: not pool.stats().busy, "idle workers")
     assert pool.stats().workers_lost == lost
 
@@ -227,7 +232,7 @@ async def test_cancelled_before_its_turn_is_not_begun(
 ) -> None:
     """It only leaves the queue."""
     state_id = _ids(folders[0])[GOOD]
-    runs = [asyncio.create_task(pool.run(_task(state_id), LIMIT_S)) for _ in range(100)]
+    runs = [asyncio.create_task(pool.run(_rollout(pool, state_id))) for _ in range(100)]
     await asyncio.sleep(0)
     for run in runs[1:]:
         run.cancel()

@@ -92,7 +92,7 @@ async def test_deadlines_and_waits_in_a_world_of_jumps(gateway: Gateway) -> None
     yes, no = ({"decision": {"kind": "extend", "extend": value}} for value in (True, False))
     waiting = asyncio.create_task(gateway.score(yes, no, timeout_s=600))
     await gateway.runner.has_begun(2)
-    assert all(590 < timeout_s <= 600 for timeout_s in gateway.runner.timeouts_s)
+    assert all(590 < limit_s <= 600 for limit_s in gateway.runner.limits_s)
     refused = await gateway.score(yes)
     assert refused.status_code == 503
     assert 1 <= int(refused.headers["retry-after"]) <= 60

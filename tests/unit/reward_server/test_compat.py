@@ -15,7 +15,7 @@ import pytest
 from reward_server.http.routes.compat import BODIES
 from shared.errors import RolloutRejected, WorkerLost
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Rollout
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.test_http import assert_problem
 from tests.unit.reward_server.world import GREEN, YELLOW, says_no
@@ -89,11 +89,11 @@ async def answer(gateway: Gateway, path: str, body: object, **terms: object) -> 
     return found
 
 
-def lose(*, if_no: bool = True, error: Exception | None = None) -> Callable[[RolloutTask], None]:
+def lose(*, if_no: bool = True, error: Exception | None = None) -> Callable[[Rollout], None]:
     """Has rollouts fail: those of a no, or of everything that is decided."""
 
-    def fail(task: RolloutTask) -> Metrics | None:
-        if task.decisions and (says_no(task) or not if_no):
+    def fail(rollout: Rollout) -> Metrics | None:
+        if rollout.signal_decisions and (says_no(rollout) or not if_no):
             raise error or WorkerLost("the worker died")
         return None
 
@@ -163,7 +163,7 @@ class TestOpenRLHF:
         assert "worker_lost (1)" in problem["detail"]
         assert problem["retryable"]
         assert int(response.headers["retry-after"]) > 0
-        gateway.runner.fail = lambda task: None
+        gateway.runner.fail = lambda rollout: None
         info = await answer(gateway, "/compat/openrlhf", body)
         assert info["rewards"] == [GAIN_YES, GAIN_NO, GAIN_YES]
         assert info["extra_logs"]["cached"] == [1.0, 0.0, 1.0]
@@ -185,7 +185,7 @@ class TestSlime:
         assert reward["reward"] == GAIN_YES
         assert (reward["status"], reward["error_code"], reward["cached"]) == ("scored", None, False)
         assert reward["metrics"]["queue_veh"] == QUEUE_YES
-        assert {task.horizon_s for task in gateway.runner.runs} == {30}
+        assert {rollout.horizon_s for rollout in gateway.runner.runs} == {30}
 
     async def test_metadata_where_there_is_no_label(self, gateway: Gateway) -> None:
         """For custom functions that send it."""

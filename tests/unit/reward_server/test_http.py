@@ -12,7 +12,7 @@ from reward_server.auth.callers import ANYONE
 from shared.errors import HolderLost, LedgerError, RolloutCrashed
 from shared.rewards import Metrics
 from shared.wire.scoring import ScoreResponse
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Rollout
 from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import (
@@ -187,10 +187,10 @@ async def test_ledger_that_fails_to_write_fails_items(
 ) -> None:
     """Nobody is told a number that is not on record."""
 
-    async def broken(entries: object) -> None:
+    async def broken(*_: object) -> None:
         raise LedgerError("disk full")
 
-    monkeypatch.setattr(gateway.ledger, "put_many", broken)
+    monkeypatch.setattr(gateway.ledger, "record", broken)
     (result,) = (await gateway.scored(YES))["results"]
     assert (result["status"], result["reward"]) == ("failed", None)
 
@@ -200,7 +200,7 @@ async def test_unexpected_error_is_a_problem_without_internals(
 ) -> None:
     """The caller gets an id to ask about, the log the error."""
 
-    async def broken(request: object) -> None:
+    async def broken(*_: object) -> None:
         raise KeyError("secret place")
 
     monkeypatch.setattr(gateway.services.scorer, "score", broken)
@@ -213,9 +213,9 @@ async def test_unexpected_error_is_a_problem_without_internals(
 
 
 async def test_bug_in_the_runner_fails_items_and_does_not_hang(gateway: Gateway) -> None:
-    """Even an error that nobody planned for lands the flight."""
+    """Even an error that nobody planned for ends the call."""
 
-    def bug(task: RolloutTask) -> Metrics | None:
+    def bug(rollout: Rollout) -> Metrics | None:
         raise ZeroDivisionError
 
     gateway.runner.fail = bug
@@ -332,8 +332,8 @@ async def test_info_says_versions_and_limits(open_gateway: OpenGateway) -> None:
 async def test_metrics_count_what_happened(gateway: Gateway) -> None:
     """Items by status and code, rollouts, hits, and the runner's own numbers."""
 
-    def crash_no(task: RolloutTask) -> Metrics | None:
-        if says_no(task):
+    def crash_no(rollout: Rollout) -> Metrics | None:
+        if says_no(rollout):
             raise RolloutCrashed("gone")
         return None
 
@@ -374,14 +374,14 @@ async def test_ready_rolls_out_once_for_many_probes(gateway: Gateway) -> None:
     """The verdict stands for a while; the first one includes a rollout along the run."""
     for _ in range(5):
         assert (await gateway.http.get("/readyz")).status_code == 200
-    assert sorted(task.horizon_s for task in gateway.runner.runs) == [10, 61]
+    assert sorted(rollout.horizon_s for rollout in gateway.runner.runs) == [10, 61]
     assert set(gateway.runner.runs.values()) == {1}
 
 
 async def test_not_ready_where_the_canary_fails(gateway: Gateway) -> None:
     """The problem says why."""
 
-    def lose(task: RolloutTask) -> Metrics | None:
+    def lose(rollout: Rollout) -> Metrics | None:
         raise HolderLost("died twice")
 
     gateway.runner.fail = lose
@@ -392,7 +392,7 @@ async def test_not_ready_where_the_canary_differs(open_gateway: OpenGateway) -> 
     """A service that gives another number than before must not be used."""
     assert (await (await open_gateway()).http.get("/readyz")).status_code == 200
     other = await open_gateway()
-    other.runner.fail = lambda task: make_metrics(5.0000001)
+    other.runner.fail = lambda rollout: make_metrics(5.0000001)
     assert_problem(await other.http.get("/readyz"), 503, "canary_differs")
 
 

@@ -41,9 +41,9 @@ async def test_decisions_at_several_signals_are_one_rollout(grid: Gateway) -> No
     """Carried out and watched together, in the order of the signals' ids."""
     body = await post(grid, {"id": 1, "decisions": {"A1": NO, "A0": YES}}, reward={"name": "queue"})
     (result,) = body["results"]
-    (task,) = grid.runner.runs
-    assert task.observe == ("A0", "A1")
-    assert [tls_id for tls_id, _ in task.decisions] == ["A0", "A1"]
+    (rollout,) = grid.runner.runs
+    assert rollout.observe == ("A0", "A1")
+    assert [one.tls_id for one in rollout.signal_decisions] == ["A0", "A1"]
     assert (result["reward"], result["id"]) == (-11.0, 1)
     assert (result["decision"], result["decisions"]) == (None, {"A0": YES, "A1": NO})
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import DeadlineExceeded, RolloutRejected, WorkerLost
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Rollout
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import (
     GREEN,
@@ -126,8 +126,8 @@ async def test_series_only_if_asked_for(gateway: Gateway) -> None:
 async def test_failure_fails_only_its_items(gateway: Gateway) -> None:
     """A lost rollout is null with a code; the others keep their numbers."""
 
-    def lose_no(task: RolloutTask) -> Metrics | None:
-        if says_no(task):
+    def lose_no(rollout: Rollout) -> Metrics | None:
+        if says_no(rollout):
             raise WorkerLost("gone")
         return None
 
@@ -143,8 +143,8 @@ async def test_failure_fails_only_its_items(gateway: Gateway) -> None:
 async def test_lost_reference_fails_what_compares_with_it(gateway: Gateway) -> None:
     """No reward is made up without its reference."""
 
-    def lose_reference(task: RolloutTask) -> Metrics | None:
-        if not task.decisions:
+    def lose_reference(rollout: Rollout) -> Metrics | None:
+        if not rollout.signal_decisions:
             raise RolloutRejected("no")
         return None
 
@@ -157,12 +157,12 @@ async def test_lost_reference_fails_what_compares_with_it(gateway: Gateway) -> N
 async def test_failure_is_not_remembered(gateway: Gateway) -> None:
     """The same item is scored when it is sent again."""
 
-    def lose(task: RolloutTask) -> Metrics | None:
+    def lose(rollout: Rollout) -> Metrics | None:
         raise WorkerLost("gone")
 
     gateway.runner.fail = lose
     assert (await gateway.scored(YES))["counts"]["failed"] == 1
-    gateway.runner.fail = lambda task: None
+    gateway.runner.fail = lambda rollout: None
     assert (await gateway.scored(YES))["counts"]["scored"] == 1
 
 
@@ -172,12 +172,12 @@ async def test_number_that_is_none_fails_and_is_not_recorded(
 ) -> None:
     """Neither NaN nor infinity reaches a caller or the ledger."""
     bad = make_metrics(0).model_copy(update={"queue_veh": queue_veh})
-    gateway.runner.fail = lambda task: bad
+    gateway.runner.fail = lambda rollout: bad
     response = await gateway.score(YES)
     (result,) = response.json()["results"]
     assert (result["reward"], result["error"]["code"]) == (None, "not_finite")
     assert "NaN" not in response.text
-    gateway.runner.fail = lambda task: None
+    gateway.runner.fail = lambda rollout: None
     assert (await gateway.scored(YES))["counts"]["cached"] == 0
 
 
@@ -225,10 +225,10 @@ async def test_deadline_ends_the_rollout(gateway: Gateway, monkeypatch: pytest.M
     await hurried
     await gateway.services.single_flight.close()
     assert gateway.runner.ended == 2
-    assert max(gateway.runner.timeouts_s) <= 60
+    assert max(gateway.runner.limits_s) <= 60
 
 
-async def test_longer_deadline_outlives_the_flight_it_joined(
+async def test_longer_deadline_outlives_the_call_it_joined(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever joined a hurried caller's rollout has it begun again."""
@@ -247,7 +247,7 @@ async def test_longer_deadline_outlives_the_flight_it_joined(
 async def test_runner_that_gives_up_early_is_not_asked_for_ever(gateway: Gateway) -> None:
     """A deadline error of the runner itself is the answer."""
 
-    def late(task: RolloutTask) -> Metrics | None:
+    def late(rollout: Rollout) -> Metrics | None:
         raise DeadlineExceeded("no")
 
     gateway.runner.fail = late

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import RolloutCrashed
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Rollout
 from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import GREEN, make_metrics, make_state, queue_of, says_no
@@ -17,9 +17,9 @@ YES: dict[str, Any] = {"decision": {"kind": "extend", "extend": True}}
 NO: dict[str, Any] = {"decision": {"kind": "extend", "extend": False}}
 
 
-def moving(task: RolloutTask) -> Metrics:
+def moving(rollout: Rollout) -> Metrics:
     """The fake runner's metrics, of vehicles that move."""
-    return make_metrics(queue_of(task), speed_mps=6.5)
+    return make_metrics(queue_of(rollout), speed_mps=6.5)
 
 
 def of(**reward: Any) -> dict[str, Any]:  # noqa: ANN401  JSON values
@@ -133,8 +133,8 @@ async def test_series_stands_under_one_seed_only(gateway: Gateway) -> None:
 async def test_one_lost_seed_fails_the_item(gateway: Gateway) -> None:
     """There is never a mean over fewer seeds than were asked for; the others are kept."""
 
-    def lose_second(task: RolloutTask) -> Metrics | None:
-        if task.reseed == 2 and says_no(task):
+    def lose_second(rollout: Rollout) -> Metrics | None:
+        if rollout.reseed == 2 and says_no(rollout):
             raise RolloutCrashed("gone")
         return None
 
@@ -144,7 +144,7 @@ async def test_one_lost_seed_fails_the_item(gateway: Gateway) -> None:
     assert (good["status"], bad["status"]) == ("scored", "failed")
     assert (bad["reward"], bad["seeds"], bad["metrics"]) == (None, None, None)
     assert bad["error"]["code"] == "rollout_crashed"
-    gateway.runner.fail = lambda task: None
+    gateway.runner.fail = lambda rollout: None
     again = await gateway.scored(NO, **of(name="queue", seeds=[1, 2]))
     assert (again["counts"]["scored"], again["counts"]["rollouts"]) == (1, 1)
 
@@ -183,7 +183,7 @@ async def test_follow_up_is_passed_on_and_not_to_the_reference(gateway: Gateway)
     """Max-pressure control takes a vehicle off the queue of 2; the reference stays at 5."""
     (result,) = (await gateway.scored(YES, **of(follow_up="max_pressure")))["results"]
     assert result["reward"] == 4 / 7
-    follow_ups = {bool(t.decisions): t.follow_up for t in gateway.runner.runs}
+    follow_ups = {bool(t.signal_decisions): t.follow_up for t in gateway.runner.runs}
     assert follow_ups == {True: "max_pressure", False: "program"}
     body = await gateway.scored(YES)
     assert (body["results"][0]["reward"], body["counts"]["rollouts"]) == (3 / 8, 1)

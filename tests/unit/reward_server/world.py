@@ -2,21 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
 import pytest
 
+from reward_server.storage.ledger import Ledger
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
+from shared.errors import DeadlineExceeded, GreenforkError
 from shared.rewards import Metrics
 from shared.signals import Phase, Program, Signal, SignalState
 from shared.wire.states import Simulator, StateRecord
+from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.fair_queue import Flow, Purpose
-from sim_workers.pool.rollouts import Rolled, RolloutTask
+from sim_workers.pool.fair_queue import Flow, PoolStats
 from sim_workers.states.store import StateStore, StoredState
 
 SIGNAL = Signal(
@@ -119,15 +121,16 @@ def make_metrics(queue_veh: float, speed_mps: float | None = None) -> Metrics:
     )
 
 
-def queue_of(task: RolloutTask) -> float:
+def queue_of(rollout: Rollout) -> float:
     """The queue that the fake runner gives: 5 left alone, 2 after a yes, 9 after a no.
 
     Decisions at several signals add up, a seed adds itself, and max-pressure control takes 1 away.
     """
-    if not task.decisions:
-        return 5.0 + (task.reseed or 0)
-    followed = 1.0 if task.follow_up == "max_pressure" else 0.0
-    return sum(_queue(decision) for _, decision in task.decisions) + (task.reseed or 0) - followed
+    if not rollout.signal_decisions:
+        return 5.0 + (rollout.reseed or 0)
+    followed = 1.0 if rollout.follow_up == "max_pressure" else 0.0
+    decided = sum(_queue(one.decision) for one in rollout.signal_decisions)
+    return decided + (rollout.reseed or 0) - followed
 
 
 def _queue(decision: Decision) -> float:
@@ -143,22 +146,22 @@ def _queue(decision: Decision) -> float:
     assert_never(decision)
 
 
-def says_no(task: RolloutTask) -> bool:
+def says_no(rollout: Rollout) -> bool:
     """Whether the decision, or one of them, is a no."""
-    return any(isinstance(d, Extend) and not d.extend for _, d in task.decisions)
+    decisions = (one.decision for one in rollout.signal_decisions)
+    return any(isinstance(d, Extend) and not d.extend for d in decisions)
 
 
-@dataclass
-class Stats:
-    """Counts that the fake runner shows."""
+Recorded = tuple[str, Rollout, Metrics, str]
+"""An outcome as :meth:`reward_server.storage.ledger.Ledger.record` takes it."""
 
-    workers: int = 2
-    busy: int = 1
-    queued: int = 3
-    oldest_s: float = 1.5
-    holder_starts: int = 4
-    workers_lost: int = 5
-    retried: int = 6
+
+async def record_all(ledger: Ledger, outcomes: Iterable[Recorded]) -> None:
+    """Records outcomes together; raises what went wrong with any, when all is over."""
+    records = (ledger.record(*outcome) for outcome in outcomes)
+    for error in await asyncio.gather(*records, return_exceptions=True):
+        if error is not None:
+            raise error
 
 
 def let_time_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -172,14 +175,17 @@ def let_time_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 class FakeRunner:
     """Answers at once, unless ``gate`` is closed; ``fail`` may raise or change the answer."""
 
-    fail: Callable[[RolloutTask], Metrics | None] = lambda task: None
+    fail: Callable[[Rollout], Metrics | None] = lambda rollout: None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    runs: Counter[RolloutTask] = field(default_factory=Counter)
-    timeouts_s: list[float] = field(default_factory=list)
-    purposes: list[Purpose] = field(default_factory=list)
-    promoted: dict[RolloutTask, Flow] = field(default_factory=dict)
+    runs: Counter[Rollout] = field(default_factory=Counter)
+    """As :func:`sim_workers.pool.rollout.make_rollout` makes them."""
+    limits_s: list[float] = field(default_factory=list)
+    flows: list[tuple[Flow, str]] = field(default_factory=list)
+    """Whose turn each took, and the id of the request."""
+    promoted: dict[str, Flow] = field(default_factory=dict)
+    """By the id of the request that asked first."""
     ended: int = 0
-    """Rollouts that were cancelled."""
+    """Rollouts that were cancelled, or ran into their limit."""
 
     _begun: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -191,24 +197,43 @@ class FakeRunner:
         async with asyncio.timeout(20), self._begun:
             await self._begun.wait_for(lambda: self.runs.total() >= runs)
 
-    async def run(self, task: RolloutTask, timeout_s: float, purpose: Purpose) -> Rolled:
+    async def run(self, rollout: Rollout, flow: Flow) -> RolloutOutcome:
         """One rollout."""
-        self.runs[task] += 1
-        self.purposes.append(purpose)
-        self.timeouts_s.append(timeout_s)
+        asked = rollout.model_copy(update={"limit_s": 0, "request_id": ""})
+        self.runs[asked] += 1
+        self.flows.append((flow, rollout.request_id))
+        self.limits_s.append(rollout.limit_s)
         async with self._begun:
             self._begun.notify_all()
+        try:
+            async with asyncio.timeout(rollout.limit_s):
+                await self._opened()
+            metrics = self.fail(asked) or make_metrics(queue_of(asked))
+        except TimeoutError:
+            return RolloutOutcome.failed(DeadlineExceeded("late"))
+        except GreenforkError as exc:
+            return RolloutOutcome.failed(exc)
+        return RolloutOutcome(metrics=metrics, waited_s=0.25, ran_s=0.5)
+
+    async def _opened(self) -> None:
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
             self.ended += 1
             raise
-        return Rolled(self.fail(task) or make_metrics(queue_of(task)), waited_s=0.25, ran_s=0.5)
 
-    def promote(self, tasks: Set[RolloutTask], flow: Flow) -> None:
+    def promote(self, rollouts: Set[Rollout], flow: Flow) -> None:
         """Remembers which flow wanted more of a hurry."""
-        self.promoted |= dict.fromkeys(tasks, flow)
+        self.promoted |= {rollout.request_id: flow for rollout in rollouts}
 
-    def stats(self) -> Stats:
+    def stats(self) -> PoolStats:
         """Counts."""
-        return Stats()
+        return PoolStats(
+            workers=2,
+            busy=1,
+            queued=3,
+            oldest_s=1.5,
+            holder_starts=4,
+            workers_lost=5,
+            retried=6,
+        )

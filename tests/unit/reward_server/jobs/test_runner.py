@@ -16,9 +16,10 @@ from shared.errors import LedgerError, RolloutRejected, UnknownState, WorkerLost
 from shared.rewards import Metrics
 from shared.wire.jobs import JobResult
 from shared.wire.scoring import Counts, ScoreItem
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Rollout
+from sim_workers.pool.rollout import decisions_text, make_rollout
 from tests.unit.reward_server.jobs.workshop import ANN, BOB, Workshop, make_items
-from tests.unit.reward_server.world import GREEN, YELLOW
+from tests.unit.reward_server.world import GREEN, YELLOW, make_state
 
 Open = Callable[..., Awaitable[Workshop]]
 
@@ -46,8 +47,8 @@ async def test_results_stand_in_the_order_of_the_items(opened: Open) -> None:
         ScoreItem(id=None, state_id=YELLOW, tls_id="C", decision=Extend(extend=True)),
     ]
 
-    def refuse(task: RolloutTask) -> Metrics | None:
-        if task == task_of(items[3]):
+    def refuse(rollout: Rollout) -> Metrics | None:
+        if rollout == rollout_of(items[3]):
             raise RolloutRejected("refused")
         return None
 
@@ -64,7 +65,7 @@ async def test_results_stand_in_the_order_of_the_items(opened: Open) -> None:
     assert all("cached" not in line for line in lines)
     assert (job.counts.scored, job.counts.invalid, job.counts.failed) == (4, 2, 1)
     assert (job.status, job.done, job.counts.rollouts) == ("done", 7, 5)
-    assert {p.flow for p in shop.rollouts.purposes} == {ANN.jobs()}
+    assert {flow for flow, _ in shop.rollouts.flows} == {ANN.jobs()}
 
 
 @pytest.mark.parametrize("moment", [1, 2, 4, 9, 16, 23])
@@ -87,9 +88,9 @@ async def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     await second.runner.start()
     job = await second.finished(job_id)
     assert (job.status, job.counts.scored) == ("done", 24)
-    rolled_out = {task.decisions_text() for task in second.rollouts.runs}
+    rolled_out = {decisions_text(rollout) for rollout in second.rollouts.runs}
     assert not known & rolled_out
-    assert known | rolled_out == {task.decisions_text() for task in map(task_of, items)}
+    assert known | rolled_out == {decisions_text(rollout_of(item)) for item in items}
     undisturbed = await Workshop(sqlite_url(tmp_path / "other.sqlite")).open()
     await undisturbed.runner.start()
     same_id = await undisturbed.send(items)
@@ -137,7 +138,7 @@ async def test_another_gateway_takes_over_when_the_lease_has_run_out(opened: Ope
 async def test_outage_of_the_database_is_waited_for_without_end(opened: Open) -> None:
     """However often it is tried: nothing fails, and delays grow up to their limit."""
     shop = await opened()
-    broken = 12
+    broken = 24
 
     async def break_off(*_: object) -> None:
         nonlocal broken
@@ -145,17 +146,17 @@ async def test_outage_of_the_database_is_waited_for_without_end(opened: Open) ->
             broken -= 1
             raise LedgerError("the disk is full")
 
-    put, finish = shop.services.ledger.put_many, shop.leases.finish_chunk
+    put, finish = shop.services.ledger.record, shop.leases.finish_chunk
 
-    async def put_many(entries: Any) -> None:  # noqa: ANN401
+    async def record(*outcome: Any) -> None:  # noqa: ANN401
         await break_off()
-        await put(entries)
+        await put(*outcome)
 
     async def finish_chunk(*args: Any) -> Any:  # noqa: ANN401
         await break_off()
         return await finish(*args)
 
-    shop.services.ledger.put_many = put_many  # type: ignore[method-assign]
+    shop.services.ledger.record = record  # type: ignore[assignment, method-assign]
     shop.leases.finish_chunk = finish_chunk  # type: ignore[assignment, method-assign]
     await shop.runner.start()
     job = await shop.finished(await shop.send(make_items(2)))
@@ -168,10 +169,10 @@ async def test_outage_of_the_database_is_waited_for_without_end(opened: Open) ->
 async def test_items_that_fail_are_tried_again_so_often(opened: Open) -> None:
     """Five times, later and later; then the failure stands, and nothing else is touched."""
     shop = await opened()
-    unlucky = task_of(make_items(1)[0])
+    unlucky = rollout_of(make_items(1)[0])
 
-    def fail(task: RolloutTask) -> None:
-        if task == unlucky:
+    def fail(rollout: Rollout) -> None:
+        if rollout == unlucky:
             raise WorkerLost("gone")
 
     shop.rollouts.fail = fail
@@ -189,11 +190,11 @@ async def test_items_that_fail_are_tried_again_so_often(opened: Open) -> None:
 async def test_others_work_while_a_piece_waits(opened: Open) -> None:
     """A job whose workers crash holds nobody up."""
     shop = await opened()
-    unlucky = {task_of(item) for item in make_items(4)}
+    unlucky = {rollout_of(item) for item in make_items(4)}
     is_calm = asyncio.Event()
 
-    def fail(task: RolloutTask) -> None:
-        if task in unlucky and not is_calm.is_set():
+    def fail(rollout: Rollout) -> None:
+        if rollout in unlucky and not is_calm.is_set():
             raise WorkerLost("gone")
 
     shop.rollouts.fail = fail
@@ -264,16 +265,16 @@ async def test_fault_of_ours_fails_the_job_and_not_the_runner(
     assert (await shop.finished(await shop.send(make_items(2)))).status == "done"
 
 
-def task_of(item: ScoreItem) -> RolloutTask:
+def rollout_of(item: ScoreItem) -> Rollout:
     """The rollout of an item."""
     assert item.decision is not None
-    return RolloutTask.of(item.state_id, "C", item.decision, 60)
+    return make_rollout(make_state(item.state_id), {"C": item.decision}, 60)
 
 
-def closing_the_gate(shop: Workshop, runs: int) -> Callable[[RolloutTask], None]:
+def closing_the_gate(shop: Workshop, runs: int) -> Callable[[Rollout], None]:
     """Lets so many rollouts through."""
 
-    def close(_task: RolloutTask) -> None:
+    def close(_rollout: Rollout) -> None:
         if shop.rollouts.runs.total() >= runs:
             shop.rollouts.gate.clear()
 

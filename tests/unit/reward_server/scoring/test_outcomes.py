@@ -13,7 +13,7 @@ from reward_server.scoring.outcomes import standings
 from shared.errors import RolloutCrashed
 from shared.legality import legal_decisions
 from shared.rewards import Metrics
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.engine.messages import Rollout
 from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import (
@@ -89,7 +89,7 @@ async def test_every_legal_decision_is_there(gateway: Gateway, kind: Any) -> Non
 
 async def test_equal_rewards_share_a_rank(gateway: Gateway) -> None:
     """In the order in which decisions are enumerated; the first of them is named the best."""
-    gateway.runner.fail = lambda task: make_metrics(1.0)
+    gateway.runner.fail = lambda rollout: make_metrics(1.0)
     body = await explored(gateway, kind="plan")
     assert {outcome["rank"] for outcome in body["outcomes"]} == {1}
     assert body["best"]["steps"] == [{"extend": True}] * 3
@@ -122,15 +122,15 @@ async def test_reference_is_rolled_out_under_every_reward(gateway: Gateway, rewa
     body = await explored(gateway, reward=reward, horizon_s=30, follow_up="max_pressure")
     expected = {"queue": -5.0, "wait": -3.5, "pressure": -0.5}[reward]
     assert body["reference"]["reward"] == expected
-    assert {task.horizon_s for task in gateway.runner.runs} == {30}
-    assert {t.follow_up for t in gateway.runner.runs if t.decisions} == {"max_pressure"}
+    assert {rollout.horizon_s for rollout in gateway.runner.runs} == {30}
+    assert {t.follow_up for t in gateway.runner.runs if t.signal_decisions} == {"max_pressure"}
 
 
 async def test_failure_is_listed_last_and_not_ranked(gateway: Gateway) -> None:
     """The others are ranked without it."""
 
-    def lose_no(task: RolloutTask) -> Metrics | None:
-        if says_no(task):
+    def lose_no(rollout: Rollout) -> Metrics | None:
+        if says_no(rollout):
             raise RolloutCrashed("gone")
         return None
 

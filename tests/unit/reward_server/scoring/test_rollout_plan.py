@@ -1,19 +1,29 @@
 """Which rollouts a reward is made of, and under which keys they are remembered."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from reward_server.scoring.rollout_plan import outcome_key, plan_rollouts, reference_of
-from shared.decisions import Extend
+from reward_server.scoring.rollout_plan import outcome_key, plan_rollouts
+from shared.decisions import Decision, Extend
 from shared.rewards import RewardSpec
-from sim_workers.pool.rollouts import RolloutTask
+from sim_workers.pool.rollout import make_rollout
 from sim_workers.states.store import StoredState
-from tests.unit.reward_server.world import GREEN, GRID, make_grid, make_manifest, make_state
+from tests.unit.reward_server.world import GREEN, make_grid, make_manifest, make_state
 
-TASK = RolloutTask.of(GREEN, "C", Extend(extend=True), 60)
-JOINT = RolloutTask(GRID, ("A0", "A1"), (("A0", Extend(extend=True)),), 60)
+DECISIONS = {"C": Extend(extend=True)}
+JOINT = {"A0": Extend(extend=True), "A1": None}
+
+
+def key_of(
+    state: StoredState,
+    version: str = "1",
+    decisions: Mapping[str, Decision | None] = DECISIONS,
+) -> str:
+    """The key of decisions in a state."""
+    return outcome_key(make_rollout(state, decisions, 60), state, version)
 
 
 def changed(state: StoredState, **fields: Any) -> StoredState:  # noqa: ANN401
@@ -33,16 +43,16 @@ def test_keys_tell_apart_what_gives_other_outcomes() -> None:
         changed(state, restore="replay"),
         changed(state, restore="replay", anchor="crossing@1-eeeeeeeeeeee"),
     ]
-    keys = {outcome_key(TASK, state, version) for state in states for version in ("1", "2")}
+    keys = {key_of(state, version) for state in states for version in ("1", "2")}
     assert len(keys) == 2 * len(states)
-    assert outcome_key(TASK, make_state(GREEN), "1") in keys
+    assert key_of(make_state(GREEN)) in keys
 
 
 def test_what_is_only_said_of_a_state_leaves_its_keys_alone() -> None:
     """The same file is rolled out, whether or not anybody noted where everything was."""
     state = make_state(GREEN)
     again = changed(state, digest="0123456789abcdef")
-    assert outcome_key(TASK, again, "1") == outcome_key(TASK, state, "1")
+    assert key_of(again) == key_of(state)
 
 
 def test_fidelity_is_part_of_a_key() -> None:
@@ -54,7 +64,7 @@ def test_fidelity_is_part_of_a_key() -> None:
     for other in (run, own, run.model_copy(update={"fidelity": "unchecked"})):
         runs = (other.model_copy(update={"run": state.record.run}),)
         manifest = state.manifest.model_copy(update={"simulations": runs})
-        keys.add(outcome_key(TASK, dataclasses.replace(state, manifest=manifest), "1"))
+        keys.add(key_of(dataclasses.replace(state, manifest=manifest)))
     assert len(keys) == 3
 
 
@@ -67,7 +77,7 @@ def test_green_limits_of_every_observed_signal_count(tls_id: str) -> None:
     other = dataclasses.replace(
         grid, manifest=grid.manifest.model_copy(update={"signals": signals})
     )
-    assert outcome_key(JOINT, other, "1") != outcome_key(JOINT, grid, "1")
+    assert key_of(other, decisions=JOINT) != key_of(grid, decisions=JOINT)
 
 
 def test_green_limits_of_other_signals_do_not() -> None:
@@ -78,13 +88,15 @@ def test_green_limits_of_other_signals_do_not() -> None:
     other = dataclasses.replace(
         grid, manifest=grid.manifest.model_copy(update={"signals": signals})
     )
-    assert outcome_key(JOINT, other, "1") == outcome_key(JOINT, grid, "1")
+    assert key_of(other, decisions=JOINT) == key_of(grid, decisions=JOINT)
 
 
 def test_reference_leaves_every_program_alone() -> None:
     """Also where somebody follows the decisions up; the same signals are watched."""
-    followed = dataclasses.replace(JOINT, follow_up="max_pressure")
-    assert reference_of(followed) == RolloutTask(GRID, ("A0", "A1"), (), 60)
+    plan = plan_rollouts(make_grid(), JOINT, RewardSpec(follow_up="max_pressure"), "1")
+    _, reference = plan.rollouts.values()
+    assert (reference.observe, reference.signal_decisions) == (("A0", "A1"), ())
+    assert reference.follow_up == "program"
 
 
 @pytest.mark.parametrize(
@@ -103,5 +115,6 @@ def test_reference_leaves_every_program_alone() -> None:
 )
 def test_rollouts_of_a_reward(reward: RewardSpec, rollouts: list[tuple[bool, int | None]]) -> None:
     """One a seed, and with each its reference, of the same seed, where the reward compares."""
-    work = plan_rollouts(TASK, make_state(GREEN), reward, "1")
-    assert [(bool(t.decisions), t.reseed) for t in work.tasks().values()] == rollouts
+    plan = plan_rollouts(make_state(GREEN), DECISIONS, reward, "1")
+    planned = plan.rollouts.values()
+    assert [(bool(each.signal_decisions), each.reseed) for each in planned] == rollouts

@@ -10,13 +10,13 @@ from reward_server.scoring.single_flight import SingleFlight
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import sqlite_url
-from sim_workers.pool.fair_queue import Flow, Purpose
-from sim_workers.pool.rollouts import RolloutTask
-from tests.unit.reward_server.world import GREEN, FakeRunner, let_time_pass
+from sim_workers.engine.messages import RolloutOutcome
+from sim_workers.pool.fair_queue import Flow
+from sim_workers.pool.rollout import make_rollout
+from tests.unit.reward_server.world import GREEN, FakeRunner, let_time_pass, make_state
 
-TASK = RolloutTask.of(GREEN, "C", None, 30)
-TRAINER = Purpose(Flow("trainer", 1.0), "request-1")
-JOB = Purpose(Flow("trainer/jobs", 0.1), "job-1")
+ROLLOUT = make_rollout(make_state(GREEN), {"C": None}, 30)
+TRAINER, JOB = Flow("trainer", 1.0), Flow("trainer/jobs", 0.1)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def runner() -> FakeRunner:
 
 @pytest.fixture
 async def single_flight(runner: FakeRunner, ledger: Ledger) -> AsyncIterator[SingleFlight]:
-    """Flights on both."""
+    """What is tested, on both."""
     single_flight = SingleFlight(runner, ledger, "sumo 1.28.0")
     yield single_flight
     await single_flight.close()
@@ -51,9 +51,11 @@ def in_s(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-def asked(single_flight: SingleFlight, purpose: Purpose = TRAINER) -> "asyncio.Task[object]":
+def asked(
+    single_flight: SingleFlight, flow: Flow = TRAINER
+) -> "asyncio.Task[dict[str, RolloutOutcome]]":
     """Somebody who waits."""
-    return asyncio.create_task(single_flight.fetch({"key": TASK}, in_s(60), purpose))
+    return asyncio.create_task(single_flight.fetch({"key": ROLLOUT}, in_s(60), flow, flow.name))
 
 
 async def test_work_ends_when_the_last_one_leaves(
@@ -75,10 +77,10 @@ async def test_work_ends_at_the_deadline_of_the_last_one(
     single_flight: SingleFlight, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deadline does not only answer; the rollout ends."""
-    waiting = asyncio.create_task(single_flight.fetch({"key": TASK}, in_s(60), TRAINER))
+    waiting = asked(single_flight)
     await runner.has_begun(1)
     let_time_pass(monkeypatch, 61)
-    error = (await waiting).outcomes["key"].error
+    error = (await waiting)["key"].error
     assert error is not None
     await asyncio.sleep(0)
     assert (error.code, runner.ended) == ("deadline_exceeded", 1)
@@ -92,10 +94,10 @@ async def test_who_comes_after_the_end_begins_anew(
     await runner.has_begun(1)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    again = asyncio.create_task(single_flight.fetch({"key": TASK}, in_s(60), TRAINER))
+    again = asked(single_flight)
     await runner.has_begun(2)
     runner.gate.set()
-    assert (await again).outcomes["key"].metrics is not None
+    assert (await again)["key"].metrics is not None
 
 
 async def test_what_nobody_waits_for_after_the_lookup_is_not_begun(
@@ -121,14 +123,30 @@ async def test_a_trainer_lends_its_turn_to_a_job(
     await asyncio.sleep(0.01)
     late_job = asked(single_flight, JOB)
     await asyncio.sleep(0.01)
-    assert runner.promoted == {TASK: TRAINER.flow}
+    assert runner.promoted == {JOB.name: TRAINER}
     runner.gate.set()
     await asyncio.gather(job, trainer, late_job)
     assert runner.runs.total() == 1
+
+
+async def test_outcome_says_where_it_came_from(
+    single_flight: SingleFlight, runner: FakeRunner
+) -> None:
+    """Started for the first, joined by the second, and on record for the third."""
+    first = asked(single_flight)
+    await runner.has_begun(1)
+    second = asked(single_flight, JOB)
+    await asyncio.sleep(0)
+    runner.gate.set()
+    found = [(await task)["key"] for task in (first, second)]
+    found.append((await asked(single_flight))["key"])
+    came_from = [(o.is_started, o.is_joined, o.is_recorded) for o in found]
+    assert came_from == [(True, False, False), (False, True, False), (False, False, True)]
+    assert [outcome.ran_s for outcome in found] == [0.5, 0, 0]
 
 
 async def test_purpose_travels(single_flight: SingleFlight, runner: FakeRunner) -> None:
     """Whose turn it is, and which request asked, is known to the runner."""
     runner.gate.set()
     await asked(single_flight, TRAINER)
-    assert runner.purposes == [TRAINER]
+    assert runner.flows == [(TRAINER, TRAINER.name)]

@@ -9,19 +9,26 @@ from pathlib import Path
 import pytest
 
 from reward_server.storage.database import Database
-from reward_server.storage.ledger import Ledger, LedgerEntry
+from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import sqlite_url
-from shared.decisions import Extend, NextPhase
+from shared.decisions import Decision, Extend, NextPhase
 from shared.errors import LedgerError
-from sim_workers.pool.rollouts import RolloutTask
-from tests.unit.reward_server.world import GREEN, GRID, make_metrics
+from sim_workers.pool.rollout import make_rollout
+from tests.unit.reward_server.world import (
+    GREEN,
+    Recorded,
+    make_grid,
+    make_metrics,
+    make_state,
+    record_all,
+)
 
-TASK = RolloutTask.of(GREEN, "C", Extend(extend=True), 60)
+ROLLOUT = make_rollout(make_state(GREEN), {"C": Extend(extend=True)}, 60)
 
 
-def entry(key: str, queue_veh: float = 0.1) -> LedgerEntry:
+def outcome(key: str, queue_veh: float = 0.1) -> Recorded:
     """An outcome under any key."""
-    return LedgerEntry(key, TASK, make_metrics(queue_veh), "sumo 1.28.0")
+    return key, ROLLOUT, make_metrics(queue_veh), "sumo 1.28.0"
 
 
 @asynccontextmanager
@@ -41,7 +48,7 @@ async def test_outcomes_survive_reopening_to_the_last_bit(tmp_path: Path) -> Non
     """Floats come back as they were, with the series."""
     path = tmp_path / "new" / "ledger.sqlite"
     async with ledger_in(path) as ledger:
-        await ledger.put_many([entry("a", 0.1 + 0.2)])
+        await record_all(ledger, [outcome("a", 0.1 + 0.2)])
     async with ledger_in(path) as reopened:
         assert await reopened.get_many(["a", "b"]) == {"a": make_metrics(0.1 + 0.2)}
 
@@ -50,7 +57,7 @@ async def test_damaged_outcome_is_an_error_to_those_who_ask_for_it(tmp_path: Pat
     """It is neither a miss nor a number, and no harm to others."""
     path = tmp_path / "ledger.sqlite"
     async with ledger_in(path) as ledger:
-        await ledger.put_many([entry("a"), entry("b")])
+        await record_all(ledger, [outcome("a"), outcome("b")])
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE outcomes SET metrics = '{}' WHERE key = 'a'")
         with pytest.raises(LedgerError, match="damaged"):
@@ -67,15 +74,15 @@ async def test_closed_ledger_is_an_error() -> None:
 async def test_rows_can_be_read_by_people(tmp_path: Path) -> None:
     """Signals and decisions stand there as text, whatever the key."""
     path = tmp_path / "ledger.sqlite"
-    decisions = (("A0", Extend(extend=False)), ("A1", NextPhase(next_phase=2, green_s=20)))
-    joint = RolloutTask(GRID, ("A0", "A1"), decisions, 60)
-    reference = RolloutTask(GRID, ("A0", "A1"), (), 60)
-    rows = [
-        LedgerEntry(key, task, make_metrics(1), "sumo")
-        for key, task in (("a", joint), ("b", reference))
-    ]
+    decisions: dict[str, Decision] = {
+        "A1": NextPhase(next_phase=2, green_s=20),
+        "A0": Extend(extend=False),
+    }
+    joint = make_rollout(make_grid(), decisions, 60)
+    reference = make_rollout(make_grid(), dict.fromkeys(decisions), 60)
     async with ledger_in(path) as ledger:
-        await ledger.put_many(rows)
+        await ledger.record("a", joint, make_metrics(1), "sumo")
+        await ledger.record("b", reference, make_metrics(1), "sumo")
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT tls_id, decision FROM outcomes ORDER BY key").fetchall()
     assert [tls_id for tls_id, _ in found] == ["A0,A1", "A0,A1"]

@@ -16,8 +16,8 @@ from sim_workers.engine.messages import (
     Ready,
     Replay,
     Request,
-    RolledOut,
     Rollout,
+    RolloutOutcome,
     Save,
     Seen,
 )
@@ -38,7 +38,7 @@ _METRICS = Metrics(
     pressure_veh=0,
     network_queue_veh=0,
 )
-_EXACT, _OTHER = (RolledOut(metrics=_METRICS, trace=trace) for trace in ("exact", "other"))
+_EXACT, _OTHER = (RolloutOutcome(metrics=_METRICS, trace=trace) for trace in ("exact", "other"))
 
 
 class _World:

@@ -1,5 +1,7 @@
 """What a signal shows second by second under each kind of decision, on a program made up here."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from shared.decisions import (
@@ -13,14 +15,14 @@ from shared.decisions import (
 )
 from shared.signals import Phase, Program
 from sim_workers.engine.signal_control import (
-    GreenLimits,
-    MaxPressure,
-    SignalController,
-    SignalObservation,
-    controller_of,
+    Command,
+    Control,
+    SignalView,
+    carry_out,
+    commands_of,
+    max_pressure,
 )
 
-_LIMITS = GreenLimits(min_s=5, max_s=60)
 _PROGRAM = Program(
     program_id="0",
     kind="static",
@@ -37,36 +39,36 @@ _PROGRAM = Program(
 """Greens 0, 3 and 5; an all-red second after the first."""
 
 
-def _shown(
-    controller: SignalController,
-    seconds: int,
-    *,
-    phase: int = 0,
-    elapsed_s: float = 6,
-    pressures: dict[int, int] | None = None,
-) -> list[int]:
+def _view(
+    pressures: Mapping[int, int] | None = None, phase: int = 0, program: Program = _PROGRAM
+) -> SignalView:
+    """A signal whose greens last from 5 to 60 s."""
+    return SignalView(program, 5, 60, lambda: pressures or {}, phase)
+
+
+def _shown(view: SignalView, decided: Control, seconds: int, elapsed_s: float = 6) -> list[int]:
     """The phase in each second: SUMO's part of it, for a program with fixed durations."""
-    since_s, switch_s = -elapsed_s, _PROGRAM.phases[phase].duration_s - elapsed_s
+    since_s = -elapsed_s
+    view.switch_s = _PROGRAM.phases[view.phase].duration_s - elapsed_s
     shown = []
     for time_s in range(seconds):
-        observation = SignalObservation(
-            time_s, phase, time_s - since_s, switch_s, lambda: pressures or {}
-        )
-        command = controller.command(observation)
-        if command is not None:
+        view.time_s, view.elapsed_s = time_s, time_s - since_s
+        for command in decided:
+            if command is None:
+                break
             if command.phase is not None:
-                phase, since_s = command.phase, time_s
-            switch_s = time_s + command.remaining_s
-        if switch_s <= time_s:
-            phase, since_s = _PROGRAM.successor(phase), time_s
-            switch_s = time_s + _PROGRAM.phases[phase].duration_s
-        shown.append(phase)
+                view.phase, since_s = command.phase, time_s
+            view.switch_s = time_s + command.remaining_s
+        if view.switch_s <= time_s:
+            view.phase, since_s = _PROGRAM.successor(view.phase), time_s
+            view.switch_s = time_s + _PROGRAM.phases[view.phase].duration_s
+        shown.append(view.phase)
     return shown
 
 
 def _under(decision: Decision, seconds: int, phase: int = 0, elapsed_s: float = 6) -> list[int]:
-    controller = controller_of(decision, _PROGRAM, _LIMITS)
-    return _shown(controller, seconds, phase=phase, elapsed_s=elapsed_s)
+    view = _view(phase=phase)
+    return _shown(view, carry_out(view, decision), seconds, elapsed_s)
 
 
 def _plan(*steps: bool, extend_s: int = 5) -> Plan:
@@ -115,10 +117,9 @@ def test_phase_is_entered_from_a_green_without_clearance() -> None:
         kind="static",
         phases=tuple(Phase(duration_s=9, state=state) for state in ("Grr", "rGr", "rrG")),
     )
-    controller = controller_of(NextPhase(next_phase=2, green_s=7), program, _LIMITS)
-    command = controller.command(SignalObservation(0, 0, 6, 3, dict))
-    assert command is not None
-    assert (command.phase, command.remaining_s) == (2, 7)
+    view = _view(program=program)
+    view.elapsed_s, view.switch_s = 6, 3
+    assert list(carry_out(view, NextPhase(next_phase=2, green_s=7))) == [Command(7, 2)]
 
 
 def test_plan_passes_over_moments_that_are_no_decision_points() -> None:
@@ -139,18 +140,23 @@ def test_plan_ends_a_green_at_its_maximum() -> None:
     assert shown == [0] * 7 + [1] * 2 + [2] + [3] * 2
 
 
-@pytest.mark.parametrize("decision", [Extend(extend=True), _cycle(p0=4, p3=4, p5=4), _plan(True)])
-def test_driver_is_over_when_its_last_green_is(decision: Decision) -> None:
-    """So that who follows takes over then and not before."""
-    over = [time_s for time_s in range(60) if _is_over_at(decision, time_s)]
-    assert 0 not in over
-    assert over == list(range(over[0], 60))
-
-
-def _is_over_at(decision: Decision, seconds: int) -> bool:
-    controller = controller_of(decision, _PROGRAM, _LIMITS)
-    _shown(controller, seconds)
-    return controller.is_over(seconds)
+@pytest.mark.parametrize(
+    ("decision", "over_s"),
+    [
+        (Extend(extend=True), 5),
+        (NextPhase(next_phase=5, green_s=9), 12),
+        (_cycle(p0=5, p3=5, p5=5), 27),
+        (_plan(True, True), 10),
+    ],
+)
+def test_max_pressure_takes_over_when_the_last_green_is_over(
+    decision: Decision, over_s: int
+) -> None:
+    """Then, and not before: it keeps the green that the program would end just then."""
+    expected = _under(decision, over_s)
+    view = _view({0: 1, 3: 1, 5: 1})
+    shown = _shown(view, commands_of(view, decision, is_followed=True), over_s + 8)
+    assert shown == expected + [expected[-1]] * 8
 
 
 @pytest.mark.parametrize(
@@ -164,5 +170,5 @@ def test_max_pressure_keeps_the_green_with_most(
     pressures: dict[int, int], expected: list[int]
 ) -> None:
     """Every five seconds, at decision points only."""
-    controller = MaxPressure(_PROGRAM, _LIMITS)
-    assert _shown(controller, 12, pressures=pressures) == expected
+    view = _view(pressures)
+    assert _shown(view, max_pressure(view), 12) == expected

@@ -117,7 +117,7 @@ class TestOrder:
         """A probe does not wait behind a job."""
         queue: FlowQueue[str] = FlowQueue()
         fill(queue, TRAINER, 3)
-        queue.put_first("canary", "probe")
+        queue.put(Flow("canary", is_urgent=True), "canary", "probe")
 
         assert queue.take(8) == ("canary", ["probe"])
 

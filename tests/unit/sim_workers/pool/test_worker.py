@@ -1,34 +1,38 @@
 """Which simulations a worker holds and lets go. The fork server is a fake."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.dataset import Action
-from shared.errors import ErrorInfo, HolderLost, RolloutRejected, RolloutTimeout
+from shared.errors import HolderLost, RolloutRejected, RolloutTimeout
 from shared.rewards import Metrics
-from sim_workers.engine.messages import Look, Open, Ready, Replay, RolledOut, Rollout, Seen
-from sim_workers.pool import worker as worker_module
-from sim_workers.pool.sources import Source
-from sim_workers.pool.worker import (
-    Bundle,
-    Landmark,
-    StateRef,
-    StateWorker,
-    WorkerLimits,
-    WorkerOutcome,
-    WorkerRollout,
+from sim_workers.engine.messages import (
+    Look,
+    Open,
+    Ready,
+    Replay,
+    Rollout,
+    RolloutOutcome,
+    Seen,
+    Source,
 )
+from sim_workers.pool import worker as worker_module
+from sim_workers.pool.rollout import StateFiles
+from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.unread_demand import RESTORE_CONFIG_NAME
 
 _CONFIG = b'<configuration><net-file value="n"/></configuration>'
 _FILES = {"scenario.sumocfg": _CONFIG}
-_BUNDLE = Bundle(b"<snapshot/>", {}, (), _FILES)
+_OF_A_FILE = StateFiles("town", _FILES, "run", 1, 1.0, state=b"<snapshot/>", read={})
 _DIGEST = "0123456789abcdef"
-_LANDMARK = Landmark(120, _DIGEST, (Action(time_s=5, tls_id="c", remaining_s=1),))
+_REPLAYED = StateFiles(
+    "town", _FILES, "run", 1, 1.0, replay=Replay(to_s=600), digest=_DIGEST, read={}
+)
+_LANDMARK = Replay(to_s=120, actions=(Action(time_s=5, tls_id="c", remaining_s=1),))
 
 
 @dataclass
@@ -66,14 +70,14 @@ class _SimulationServer:
     def cancel(self, ticket: int) -> None:
         self._world.cancelled.append(ticket)
 
-    def receive(self, reply: type[RolledOut], limit_s: float) -> RolledOut:
+    def receive(self, reply: type[RolloutOutcome], limit_s: float) -> RolloutOutcome:
         if self._world.while_running:
             self._world.while_running(self._request.ticket)
         error = self._world.answers.pop(0) if self._world.answers else None
         if error is not None:
             raise error
         assert limit_s > self._request.limit_s
-        return RolledOut(metrics=_metrics(self._request.horizon_s))
+        return RolloutOutcome(metrics=_metrics(self._request.horizon_s))
 
     def call(self, request: Look | Replay, reply: type[Any], limit_s: float) -> Seen | Ready:
         assert limit_s > 0
@@ -147,42 +151,40 @@ def worker(world: _World) -> Iterator[StateWorker]:
     worker.close()
 
 
-def _ref(name: str, source: Source = "file", digest: str | None = None) -> StateRef:
-    return StateRef(name, "town", 1, 1.0, 600, "run", source, digest=digest)
+def _rollout(
+    name: str, horizon_s: int = 10, limit_s: float = 100, ticket: int = 0, source: Source = "file"
+) -> Rollout:
+    return Rollout(
+        state_id=name,
+        source=source,
+        signal_decisions=(),
+        observe=("c",),
+        horizon_s=horizon_s,
+        limit_s=limit_s,
+        ticket=ticket,
+    )
 
 
-def _rollout(horizon_s: int = 10, remaining_s: float = 100, ticket: int = 0) -> WorkerRollout:
-    return WorkerRollout((), ("c",), horizon_s, "program", remaining_s, ticket, "request")
+def _run(worker: StateWorker, *rollouts: Rollout) -> list[Metrics | str]:
+    return _results(worker.run(rollouts, _OF_A_FILE))
 
 
-_ROLLOUT = _rollout()
-
-
-def _run(worker: StateWorker, name: str, *rollouts: WorkerRollout) -> list[Metrics | ErrorInfo]:
-    outcomes = worker.run(_ref(name), rollouts or (_ROLLOUT,), _BUNDLE)
-    return _results(outcomes)
-
-
-def _results(outcomes: Sequence[WorkerOutcome] | None) -> list[Metrics | ErrorInfo]:
+def _results(outcomes: Sequence[RolloutOutcome] | None) -> list[Metrics | str]:
+    """The metrics of each, or the error's code."""
     assert outcomes is not None
-    return [outcome.result for outcome in outcomes]
-
-
-def _code(outcome: Metrics | ErrorInfo) -> str:
-    assert isinstance(outcome, ErrorInfo)
-    return outcome.code
+    return [one.error.code if one.error else one.unwrap() for one in outcomes]
 
 
 def test_files_are_asked_for_when_they_are_not_there(worker: StateWorker, world: _World) -> None:
     """A state that the worker never had cannot be opened: the answer is None, not an error."""
-    assert worker.run(_ref("a"), [_ROLLOUT], None) is None
+    assert worker.run([_rollout("a")]) is None
     assert world.opened == []
 
 
 def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
     """Later batches find its holder, and need no files."""
-    _run(worker, "a")
-    again = worker.run(_ref("a"), [_ROLLOUT, _ROLLOUT], None)
+    _run(worker, _rollout("a"))
+    again = worker.run([_rollout("a")] * 2)
     assert _results(again) == [_metrics(10), _metrics(10)]
     assert world.opened == ["a"]
     assert worker.holder_starts == 1
@@ -190,52 +192,52 @@ def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
 
 def test_scenario_is_sent_once(worker: StateWorker) -> None:
     """A second state of a scenario comes without the scenario's files."""
-    _run(worker, "a")
-    outcomes = worker.run(_ref("b"), [_ROLLOUT], Bundle(b"<snapshot/>", {}, (), None))
+    _run(worker, _rollout("a"))
+    outcomes = worker.run([_rollout("b")], replace(_OF_A_FILE, scenario=None))
     assert _results(outcomes) == [_metrics(10)]
 
 
 def test_state_without_its_scenario_is_not_enough(worker: StateWorker) -> None:
     """The scenario's files are needed, too."""
-    assert worker.run(_ref("a"), [_ROLLOUT], Bundle(b"<snapshot/>", {}, (), None)) is None
+    assert worker.run([_rollout("a")], replace(_OF_A_FILE, scenario=None)) is None
 
 
 def test_outcomes_stand_in_the_order_of_the_rollouts(worker: StateWorker) -> None:
     """One outcome a rollout, in order."""
-    rollouts = [_rollout(horizon_s) for horizon_s in (3, 1, 2)]
-    assert _run(worker, "a", *rollouts) == [_metrics(3), _metrics(1), _metrics(2)]
+    rollouts = [_rollout("a", horizon_s) for horizon_s in (3, 1, 2)]
+    assert _run(worker, *rollouts) == [_metrics(3), _metrics(1), _metrics(2)]
 
 
 def test_least_recently_used_holder_goes_first(worker: StateWorker, world: _World) -> None:
     """Beyond the number of holders, the one that was asked longest ago is let go."""
     for name in ("a", "b", "a", "c"):
-        _run(worker, name)
+        _run(worker, _rollout(name))
     assert world.living == ["a", "c"]
-    assert worker.run(_ref("b"), [_ROLLOUT], None) is None
-    assert worker.run(_ref("a"), [_ROLLOUT], None) is not None
+    assert worker.run([_rollout("b")]) is None
+    assert worker.run([_rollout("a")]) is not None
     assert world.opened == ["a", "b", "c"]
 
 
 def test_holders_are_let_go_until_memory_suffices(worker: StateWorker, world: _World) -> None:
     """Beyond the memory, old holders go even though their number is allowed."""
     world.memory_mb = {"a": 6, "b": 5}
-    _run(worker, "a")
-    _run(worker, "b")
+    _run(worker, _rollout("a"))
+    _run(worker, _rollout("b"))
     assert world.living == ["b"]
 
 
 def test_holder_larger_than_all_memory_is_kept_alone(worker: StateWorker, world: _World) -> None:
     """A state that exceeds the bound by itself is still scored."""
     world.memory_mb = {"b": 99}
-    _run(worker, "a")
-    assert _run(worker, "b") == [_metrics(10)]
+    _run(worker, _rollout("a"))
+    assert _run(worker, _rollout("b")) == [_metrics(10)]
     assert world.living == ["b"]
 
 
 def test_holder_that_dies_is_rebuilt(worker: StateWorker, world: _World) -> None:
     """The rollout is run again on a new holder, and nobody notices."""
     world.answers = [HolderLost("gone")]
-    assert _run(worker, "a") == [_metrics(10)]
+    assert _run(worker, _rollout("a")) == [_metrics(10)]
     assert world.opened == ["a", "a"]
     assert world.living == ["a"]
 
@@ -243,8 +245,8 @@ def test_holder_that_dies_is_rebuilt(worker: StateWorker, world: _World) -> None
 def test_holder_that_dies_twice_is_reported(worker: StateWorker, world: _World) -> None:
     """The rollout fails with ``holder_lost``; the next one gets a new holder."""
     world.answers = [HolderLost("gone"), HolderLost("gone again")]
-    first, second = _run(worker, "a", _ROLLOUT, _ROLLOUT)
-    assert _code(first) == "holder_lost"
+    first, second = _run(worker, _rollout("a"), _rollout("a"))
+    assert first == "holder_lost"
     assert second == _metrics(10)
     assert world.opened == ["a", "a", "a"]
 
@@ -252,8 +254,8 @@ def test_holder_that_dies_twice_is_reported(worker: StateWorker, world: _World) 
 def test_refusal_fails_one_rollout_only(worker: StateWorker, world: _World) -> None:
     """What SUMO refuses is not tried again, and the others are scored."""
     world.answers = [RolloutRejected("no")]
-    first, second = _run(worker, "a", _ROLLOUT, _ROLLOUT)
-    assert _code(first) == "rollout_rejected"
+    first, second = _run(worker, _rollout("a"), _rollout("a"))
+    assert first == "rollout_rejected"
     assert second == _metrics(10)
     assert world.opened == ["a"]
 
@@ -261,14 +263,13 @@ def test_refusal_fails_one_rollout_only(worker: StateWorker, world: _World) -> N
 def test_own_limit_and_callers_deadline_are_told_apart(worker: StateWorker, world: _World) -> None:
     """A rollout that was ended before the deadline ran into the worker's own limit."""
     world.answers = [RolloutTimeout("slow")]
-    assert _code(_run(worker, "a")[0]) == "rollout_timeout"
+    assert _run(worker, _rollout("a"))[0] == "rollout_timeout"
 
 
 def test_rollout_past_its_deadline_does_not_start(worker: StateWorker, world: _World) -> None:
     """Nothing is opened for a caller who has gone."""
-    late = _rollout(remaining_s=-1)
-    outcomes = _run(worker, "a", late, _ROLLOUT)
-    assert _code(outcomes[0]) == "deadline_exceeded"
+    outcomes = _run(worker, _rollout("a", limit_s=-1), _rollout("a"))
+    assert outcomes[0] == "deadline_exceeded"
     assert outcomes[1] == _metrics(10)
     assert world.opened == ["a"]
 
@@ -276,7 +277,7 @@ def test_rollout_past_its_deadline_does_not_start(worker: StateWorker, world: _W
 def test_closing_removes_everything(world: _World, tmp_path: Path) -> None:
     """No holder and no file is left."""
     worker = StateWorker(WorkerLimits(30, 2, 10))
-    _run(worker, "a")
+    _run(worker, _rollout("a"))
     assert list(tmp_path.iterdir())
     worker.close()
     assert list(tmp_path.iterdir()) == []
@@ -303,34 +304,35 @@ def test_cancelled_before_its_turn_is_not_begun(worker: StateWorker, world: _Wor
     sent: list[int] = []
     world.when_sent = sent.append
     worker.cancel([2])
-    first, second, third = _run(worker, "a", *(_rollout(ticket=n) for n in (1, 2, 3)))
-    assert (sent, _code(second)) == ([1, 3], "cancelled")
+    first, second, third = _run(worker, *(_rollout("a", ticket=n) for n in (1, 2, 3)))
+    assert (sent, second) == ([1, 3], "cancelled")
     assert first == third == _metrics(10)
 
 
 def test_cancelled_while_it_runs_is_ended(worker: StateWorker, world: _World) -> None:
     """The holder that is at it is told, and of no other rollout."""
     world.while_running = lambda _: worker.cancel([7, 9])
-    _run(worker, "a", _rollout(ticket=7), _rollout(ticket=8))
+    _run(worker, _rollout("a", ticket=7), _rollout("a", ticket=8))
     assert world.cancelled == [7]
 
 
 def test_cancellations_are_forgotten_with_their_batch(worker: StateWorker) -> None:
     """A ticket means nothing to the next batch."""
     worker.cancel([1])
-    assert _code(_run(worker, "a", _rollout(ticket=1))[0]) == "cancelled"
-    assert _run(worker, "a", _rollout(ticket=1)) == [_metrics(10)]
+    assert _run(worker, _rollout("a", ticket=1)) == ["cancelled"]
+    assert _run(worker, _rollout("a", ticket=1)) == [_metrics(10)]
 
 
-def _first(worker: StateWorker, ref: StateRef, bundle: Bundle) -> Metrics | ErrorInfo:
-    (result,) = _results(worker.run(ref, [_ROLLOUT], bundle))
-    return result
+def _first(worker: StateWorker, rollout: Rollout, files: StateFiles) -> RolloutOutcome:
+    outcomes = worker.run([rollout], files)
+    assert outcomes is not None
+    return outcomes[0]
 
 
 def test_replayed_state_is_recognised(worker: StateWorker, world: _World) -> None:
     """It comes to where it was when the dataset was built, and is scored."""
-    bundle = Bundle(None, None, (), _FILES)
-    assert _first(worker, _ref("a", "begin", _DIGEST), bundle) == _metrics(10)
+    found = _first(worker, _rollout("a", source="begin"), _REPLAYED)
+    assert (found.metrics, found.opened) == (_metrics(10), 1)
     assert world.replays[-1].to_s == 600
 
 
@@ -340,12 +342,11 @@ def test_replay_to_another_state_is_refused(
 ) -> None:
     """SUMO computes another simulation here: no number of it is given, and no holder is kept."""
     world.digest = "f" * 16
-    state = None if source == "begin" else b"<snapshot/>"
-    bundle = Bundle(state, {}, (), _FILES)
-    result = _first(worker, _ref("a", source, _DIGEST), bundle)
-    assert _code(result) == "environment_differs"
-    assert isinstance(result, ErrorInfo)
-    assert "state a" in result.message
+    files = replace(_REPLAYED, state=None if source == "begin" else b"<snapshot/>")
+    error = _first(worker, _rollout("a", source=source), files).error
+    assert error is not None
+    assert error.code == "environment_differs"
+    assert "state a" in error.message
     assert world.living == checkpoints
 
 
@@ -353,24 +354,25 @@ def test_run_that_depends_on_its_environment_is_recognised_once(
     worker: StateWorker, world: _World
 ) -> None:
     """By a moment of it, before the first of its states is scored; for later ones that holds."""
-    bundle = Bundle(b"<snapshot/>", {}, (), _FILES, _LANDMARK)
-    assert _first(worker, _ref("a"), bundle) == _metrics(10)
+    files = replace(_OF_A_FILE, landmark=_LANDMARK, landmark_digest=_DIGEST)
+    assert _first(worker, _rollout("a"), files).metrics == _metrics(10)
     assert world.opened == ["begin", "a"]
-    assert world.replays[-1] == Replay(to_s=120, actions=_LANDMARK.actions)
-    assert _first(worker, _ref("b"), bundle) == _metrics(10)
+    assert world.replays[-1] == _LANDMARK
+    assert _first(worker, _rollout("b"), files).metrics == _metrics(10)
     assert world.opened == ["begin", "a", "b"]
 
 
 def test_run_that_is_another_one_here_is_refused(worker: StateWorker, world: _World) -> None:
     """Even a state whose file would continue; and it is looked at again the next time."""
     world.digest = "f" * 16
-    bundle = Bundle(b"<snapshot/>", {}, (), _FILES, _LANDMARK)
+    files = replace(_OF_A_FILE, landmark=_LANDMARK, landmark_digest=_DIGEST)
     for _ in range(2):
-        result = _first(worker, _ref("a"), bundle)
-        assert _code(result) == "environment_differs"
+        error = _first(worker, _rollout("a"), files).error
+        assert error is not None
+        assert error.code == "environment_differs"
     assert "a" not in world.opened
     world.digest = _DIGEST
-    assert _first(worker, _ref("a"), bundle) == _metrics(10)
+    assert _first(worker, _rollout("a"), files).metrics == _metrics(10)
 
 
 @pytest.mark.parametrize(
@@ -390,5 +392,5 @@ def test_state_is_continued_with_what_its_run_had_not_read(
     world: _World,
 ) -> None:
     """Or as plain SUMO does where nobody knows; old datasets have a configuration for that."""
-    _first(worker, _ref("a"), Bundle(b"<snapshot/>", read, (), _FILES | more))
+    _first(worker, _rollout("a"), replace(_OF_A_FILE, read=read, scenario=_FILES | more))
     assert world.configs == [config]

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from shared.dataset import Outcome
 from shared.decisions import Extend, NextPhase
-from shared.reward_formulas import reward_of
-from shared.rewards import Metrics, RewardSpec, TermName
+from shared.rewards import Metrics, RewardSpec, TermName, reward_of
 from tests.unit.trainer.evaluation.small_dataset import metrics
 from trainer.evaluation.worth import Valued, Worth, stored_reward, stored_worth
 

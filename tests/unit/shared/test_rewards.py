@@ -9,7 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.errors import RolloutError
-from shared.reward_formulas import (
+from shared.rewards import (
+    Metrics,
+    RewardSpec,
+    TermName,
     mean_metrics,
     mean_reward,
     needs_reference,
@@ -21,7 +24,6 @@ from shared.reward_formulas import (
     wait,
     weighted_sum,
 )
-from shared.rewards import Metrics, RewardSpec, TermName
 
 _QUEUES = st.floats(0, 1e6, allow_nan=False)
 _NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)

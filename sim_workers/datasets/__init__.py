@@ -1,0 +1,1 @@
+"""Building datasets: runs are simulated, decision points kept, restores proven."""

@@ -1,0 +1,243 @@
+"""Rollouts of stored states: what each starts from, the files behind that, and its digest.
+
+A rollout starts from its state's file, from the anchor of the state, or from the begin of its run,
+so that it is exact. A file or an anchor is used for what was compared when the state was saved:
+every legal decision of one kind at its decided signals, and all signals left alone, over so many
+seconds. For anything else, longer horizons, other kinds, joint decisions, follow-up policies, the
+run is replayed from its begin, which is exact whatever is decided afterwards.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.decisions import Decision, canonical
+from shared.errors import RolloutRejected
+from shared.legality import legal_decisions
+from shared.rewards import FollowUp
+from shared.wire.states import Fidelity, Restore
+from sim_workers.engine.messages import Replay, Rollout, SignalDecision, Source
+from sim_workers.states.state_file import without_rng
+from sim_workers.states.store import StoredState
+
+__all__ = [
+    "ENGINE_REVISION",
+    "StateFiles",
+    "check_end",
+    "decisions_text",
+    "fidelity_of",
+    "files_of",
+    "make_rollout",
+    "restore_of",
+    "rollout_digest",
+]
+
+ENGINE_REVISION = 4
+"""Raised whenever the same rollout would yield other metrics; old outcomes are then not found."""
+
+
+@dataclass(frozen=True)
+class StateFiles:
+    """All that a worker needs to open a simulation, for it shares no disk with the gateway."""
+
+    scenario_id: str
+    scenario: Mapping[str, bytes] | None
+    """By file name; None where the worker has the scenario already."""
+    run: str
+    """Equal for states of the same run."""
+    seed: int
+    """The run's."""
+    scale: float
+    state: bytes | None = None
+    """The file to load: the state's, or its anchor's; None begins the run."""
+    read: Mapping[str, int] | None = None
+    """How far the run had read its demand then; see :class:`shared.wire.states.StateRecord`."""
+    replay: Replay | None = None
+    """From there to the state; None where the file is the state's own."""
+    digest: str | None = None
+    """Of where everything is after the replay, 16 hex digits; None: nobody knows."""
+    landmark: Replay | None = None
+    """To a moment by which the run is recognised, where it may be another one on other machines."""
+    landmark_digest: str = ""
+    """Of where everything is then."""
+
+
+def make_rollout(
+    state: StoredState,
+    decisions: Mapping[str, Decision | None],
+    horizon_s: int,
+    follow_up: FollowUp = "program",
+    reseed: int | None = None,
+) -> Rollout:
+    """The rollout of decisions, from where it is exact.
+
+    Args:
+        state: Where it starts.
+        decisions: By signal that is watched; None leaves a signal alone.
+        horizon_s: Simulated seconds.
+        follow_up: Who runs the decided signals afterwards.
+        reseed: Re-seeds the randomness at the moment of the decision; None continues it.
+
+    Raises:
+        UnknownSignal: The state has no such signal.
+    """
+    decided = tuple(
+        _signal_decision(state, tls_id, decision)
+        for tls_id, decision in sorted(decisions.items())
+        if decision is not None
+    )
+    record, source = state.record, _source(state, decided, horizon_s, follow_up)
+    if reseed is not None or record.restore == "unverified":
+        source = "file"
+    return Rollout(
+        state_id=record.state_id,
+        source=source,
+        reseed=reseed,
+        signal_decisions=decided,
+        observe=tuple(sorted(decisions)),
+        horizon_s=horizon_s,
+        follow_up=follow_up if decided else "program",
+    )
+
+
+def _signal_decision(state: StoredState, tls_id: str, decision: Decision) -> SignalDecision:
+    signal = state.signal(tls_id)
+    return SignalDecision(
+        tls_id=tls_id,
+        decision=decision,
+        elapsed_s=state.record.signals[tls_id].elapsed_s,
+        min_green_s=signal.min_green_s,
+        max_green_s=signal.max_green_s,
+    )
+
+
+def _source(
+    state: StoredState, decided: Sequence[SignalDecision], horizon_s: int, follow_up: FollowUp
+) -> Source:
+    if not _is_proven(state, decided, horizon_s, follow_up):
+        return "begin"
+    if state.record.restore == "state":
+        return "file"
+    return "begin" if state.record.anchor is None else "anchor"
+
+
+def _is_proven(
+    state: StoredState, decided: Sequence[SignalDecision], horizon_s: int, follow_up: FollowUp
+) -> bool:
+    """Whether just this was compared when the state was saved."""
+    if horizon_s > state.record.verified_s or len(decided) > 1:
+        return False
+    if not decided:
+        return True
+    tls_id, decision = decided[0].tls_id, decided[0].decision
+    kind = state.record.proven.get(tls_id)
+    if follow_up != "program" or kind != decision.kind:
+        return False
+    signal, shown = state.signal(tls_id), state.record.signals[tls_id]
+    compared = legal_decisions(kind, signal, shown, state.manifest.build.extend_s)
+    return canonical(decision) in map(canonical, compared)
+
+
+def restore_of(state: StoredState, rollout: Rollout) -> Restore:
+    """What may be said of the rollout's metrics.
+
+    With another seed there is no uninterrupted simulation to be equal to; what is continued then is
+    the file, which for a replayed state is not quite the moment that it was saved at.
+    """
+    restore = state.record.restore
+    if restore == "unverified" or (restore == "replay" and rollout.reseed is not None):
+        return "unverified"
+    return "state" if rollout.source == "file" else "replay"
+
+
+def fidelity_of(state: StoredState, rollout: Rollout) -> Fidelity:
+    """Whether the rollout's metrics are those of the user's own simulation."""
+    if state.record.restore == "unverified" or rollout.reseed is not None:
+        return "unchecked"
+    run = state.simulation()
+    if run.fidelity != "own":
+        return run.fidelity
+    end_s = state.record.time_s + rollout.horizon_s
+    return "own" if run.compared_to_s is not None and end_s <= run.compared_to_s else "unchecked"
+
+
+def check_end(state: StoredState, horizon_s: int) -> None:
+    """Passes where the configuration goes on for so long after a state.
+
+    Raises:
+        RolloutRejected: ``beyond_end``: nobody can say what would be true then.
+    """
+    end_s = state.manifest.scenario.end_s
+    if end_s is not None and state.record.time_s + horizon_s > end_s:
+        raise RolloutRejected(
+            f"the scenario's configuration ends at {end_s:g} s, and {horizon_s} s after state "
+            f"{state.record.state_id} is past that end: request a horizon of at most "
+            f"{max(0, math.floor(end_s - state.record.time_s))} s",
+            "beyond_end",
+        )
+
+
+def files_of(state: StoredState, rollout: Rollout, with_scenario: bool = True) -> StateFiles:
+    """The files behind a rollout, read from disk and checked against their digests.
+
+    Raises:
+        StateFileError: A file was changed, or another version of SUMO wrote it.
+        DatasetError: A file cannot be read.
+    """
+    record, sensitivity = state.record, state.simulation().sensitivity
+    scenario = state.read_scenario() if with_scenario else None
+    start = replay = landmark = None
+    if rollout.source != "begin":
+        start = state.anchor() if rollout.source == "anchor" else state
+    content = None if start is None else start.read()
+    if content is not None and rollout.reseed is not None:
+        content = without_rng(content)
+    if rollout.source != "file":
+        actions = state.actions(None if start is None else start.record.time_s)
+        replay = Replay(to_s=record.time_s, actions=actions)
+    if sensitivity is not None:
+        actions = state.actions(to_s=sensitivity.time_s)
+        landmark = Replay(to_s=sensitivity.time_s, actions=actions)
+    return StateFiles(
+        scenario_id=record.scenario_id,
+        scenario=scenario,
+        run=state.run_key(),
+        seed=record.seed,
+        scale=record.scale,
+        state=content,
+        read=None if start is None else start.record.read,
+        replay=replay,
+        digest=None if replay is None else record.digest,
+        landmark=landmark,
+        landmark_digest=sensitivity.digest if sensitivity is not None else "",
+    )
+
+
+def decisions_text(rollout: Rollout) -> str | None:
+    """The decisions as one JSON text by signal; None where nothing is decided."""
+    if not rollout.signal_decisions:
+        return None
+    texts = {one.tls_id: json.loads(canonical(one.decision)) for one in rollout.signal_decisions}
+    return json.dumps(texts)
+
+
+def rollout_digest(rollout: Rollout, sumo_version: str) -> str:
+    """The SHA-256 that equal work shares, for ever: 64 hex digits.
+
+    Args:
+        rollout: What is rolled out; how it is restored is not part of it.
+        sumo_version: Version of the simulator that computes the outcome.
+    """
+    identity = [
+        rollout.state_id,
+        rollout.observe,
+        decisions_text(rollout),
+        rollout.horizon_s,
+        rollout.follow_up,
+        rollout.reseed,
+        sumo_version,
+        ENGINE_REVISION,
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
