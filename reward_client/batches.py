@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.errors import ErrorInfo, ServiceError
+from shared.errors import ServiceError
 from shared.rewards import RewardSpec
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
 

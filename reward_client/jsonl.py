@@ -11,14 +11,9 @@ from pydantic import ValidationError
 
 from reward_client.batches import Terms
 from reward_client.client import RewardClient
-from shared.errors import (
-    ErrorInfo,
-    GreenforkError,
-    MalformedRequest,
-    ServiceRefused,
-    ServiceUnreachable,
-)
+from shared.errors import GreenforkError, MalformedRequest, ServiceRefused, ServiceUnreachable
 from shared.validation import request_error
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreResult
 
 __all__ = ["OF_ONE_ITEM", "Batch", "Line", "LineScorer", "read_lines"]

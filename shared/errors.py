@@ -47,52 +47,18 @@ Each carries a stable ``code``, an ``http_status`` and whether a retry can help.
 positional, so that every error pickles across processes.
 """
 
-from typing import ClassVar, Self
-
-from shared.model import WireModel
+from typing import ClassVar
 
 __all__ = [
-    "BodyTooLarge",
-    "BodyTooSlow",
-    "ClientGone",
-    "ConfigError",
-    "ConflictingState",
-    "DatasetError",
-    "DeadlineExceeded",
-    "ErrorInfo",
-    "Forbidden",
-    "GreenforkError",
-    "HolderLost",
-    "IdempotencyConflict",
-    "InputError",
-    "InvalidDecision",
-    "InvalidRequest",
-    "LedgerError",
-    "MalformedRequest",
-    "ModelError",
-    "NotReady",
-    "OutOfMemory",
-    "Overloaded",
-    "RequestError",
-    "RewardsMissing",
-    "RolloutCrashed",
-    "RolloutError",
-    "RolloutRejected",
-    "RolloutTimeout",
-    "ScenarioError",
-    "ServiceError",
-    "ServiceFault",
-    "ServiceRefused",
-    "ServiceUnreachable",
-    "StateFileError",
-    "StorageFull",
-    "TrainingStopped",
-    "Unauthorized",
-    "UnknownJob",
-    "UnknownScenario",
-    "UnknownSignal",
-    "UnknownState",
-    "WorkerLost",
+    *("BodyTooLarge", "BodyTooSlow", "ClientGone", "ConfigError", "ConflictingState"),
+    *("DatasetError", "DeadlineExceeded", "Forbidden", "GreenforkError", "HolderLost"),
+    *("IdempotencyConflict", "InputError", "InvalidDecision", "InvalidRequest"),
+    *("LedgerError", "MalformedRequest", "ModelError", "NotReady", "OutOfMemory"),
+    *("Overloaded", "RequestError", "RewardsMissing", "RolloutCrashed", "RolloutError"),
+    *("RolloutRejected", "RolloutTimeout", "ScenarioError", "ServiceError", "ServiceFault"),
+    *("ServiceRefused", "ServiceUnreachable", "StateFileError", "StorageFull"),
+    *("TrainingStopped", "Unauthorized", "UnknownJob", "UnknownScenario", "UnknownSignal"),
+    *("UnknownState", "WorkerLost"),
 ]
 
 
@@ -404,37 +370,3 @@ class TrainingStopped(GreenforkError):
     """A training run that was going wrong ended itself and says why."""
 
     code = "training_stopped"
-
-
-class ErrorInfo(WireModel):
-    """An error as it stands in a result or a problem document."""
-
-    code: str
-    """Stable, machine-readable: ``below_min_green``, ``worker_lost``."""
-    message: str
-    """What happened, for people."""
-    retryable: bool
-    """Whether sending the same item again can help."""
-
-    @classmethod
-    def of(cls, error: GreenforkError) -> Self:
-        """Describes ``error`` for the wire."""
-        return cls(code=error.code, message=error.message, retryable=error.retryable)
-
-    def to_error(self) -> GreenforkError:
-        """The error again, as the class that has this code, or its nearest known ancestor."""
-        kind = _by_code(GreenforkError).get(self.code)
-        if kind is not None:
-            return kind(self.message)
-        return (_RetryableRolloutError if self.retryable else RolloutError)(self.message, self.code)
-
-
-class _RetryableRolloutError(RolloutError):
-    retryable = True
-
-
-def _by_code(root: type[GreenforkError]) -> dict[str, type[GreenforkError]]:
-    found = {root.code: root}
-    for kind in root.__subclasses__():
-        found |= {code: k for code, k in _by_code(kind).items() if code not in found}
-    return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from reward_client.jobs import JobClient
     from reward_client.jsonl import Batch
-    from shared.errors import ErrorInfo
+    from shared.wire.error_info import ErrorInfo
     from shared.wire.jobs import JobResult, JobSpec, JobView
     from shared.wire.scoring import ScoreResult
 

@@ -16,7 +16,7 @@ from reward_server.jobs.records import Job, database_clock, read_job
 from reward_server.jobs.store import pack, unpack
 from reward_server.storage.database import Database
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
-from shared.errors import ErrorInfo
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, ScoreItem
 
 __all__ = ["JobLeases"]

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Float, Row, cast, extract, func
 
 from reward_server.auth.callers import Caller
 from reward_server.storage.database import Dialect
-from shared.errors import ErrorInfo
+from shared.wire.error_info import ErrorInfo
 from shared.wire.jobs import JobSpec, JobView
 from shared.wire.scoring import Counts
 from sim_workers.pool.fair_queue import Flow

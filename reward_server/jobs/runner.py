@@ -18,7 +18,8 @@ from reward_server.jobs.records import Job
 from reward_server.jobs.scheduler import JobRetries, LeasedChunk, RoundRobin, ThroughputMeter
 from reward_server.scoring.response_cache import Answer
 from reward_server.scoring.scorer import ScoredRequest
-from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError
+from shared.errors import DeadlineExceeded, GreenforkError
+from shared.wire.error_info import ErrorInfo
 from shared.wire.jobs import JobResult
 from shared.wire.scoring import Counts, ScoreRequest, ScoreResult
 from sim_workers.pool.fair_queue import Flow

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.decisions import Decision
-from shared.errors import ErrorInfo, InvalidDecision, RolloutError, UnknownSignal
+from shared.errors import InvalidDecision, RolloutError, UnknownSignal
 from shared.language.completions import parse_completion
 from shared.legality import check_legality
 from shared.rewards import (
@@ -18,6 +18,7 @@ from shared.rewards import (
     needs_reference,
     reward_of,
 )
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreResult, SeedReward
 from shared.wire.states import Fidelity, Restore
 from sim_workers.engine.messages import Rollout, RolloutOutcome

@@ -16,8 +16,9 @@ import structlog
 from opentelemetry.trace import NoOpTracer, Status, StatusCode, Tracer
 
 from reward_server.storage.ledger import Ledger
-from shared.errors import DeadlineExceeded, ErrorInfo, GreenforkError, RolloutError, WorkerLost
+from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
 from shared.rewards import Metrics
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.pool.fair_queue import Flow, PoolStats
 

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Literal, Self
 
 from shared.decisions import Decision
-from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import Metrics, RewardSpec
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, ScoreResult, SeedReward, Status
 from shared.wire.states import Fidelity, Restore
 

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from shared.decisions import MAX_GREEN_S, Decision, DecisionKind
-from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import FollowUp, Metrics, RewardSpec, TermName
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, TlsId
 from shared.wire.states import Fidelity, Restore, Simulator
 

@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Protocol, Self
 from pydantic import FailFast, Field, model_validator
 
 from shared.decisions import Decision, DecisionKind
-from shared.errors import ErrorInfo
 from shared.language.completions import MAX_SENT_CHARS
 from shared.language.surrogates import CompletionsModel, CompletionText
 from shared.model import WireModel
 from shared.rewards import Metrics, RewardSpec
+from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Fidelity, Restore, Simulator
 
 __all__ = [

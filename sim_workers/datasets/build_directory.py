@@ -20,7 +20,7 @@ from shared.files import locked, write_atomically
 from shared.model import WireModel
 from sim_workers.datasets.journal import Journal
 
-__all__ = ["BuildPlan", "BuildDirectory", "build_directory_of"]
+__all__ = ["BuildDirectory", "BuildPlan", "build_directory_of"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 

@@ -1,8 +1,8 @@
 """Building a dataset: run a scenario, keep its decision points, prove how each is restored.
 
-The runs of a dataset are built side by side (:mod:`sim_workers.datasets.run_builder`) in a folder beside it
-(:mod:`sim_workers.datasets.build_directory`), and what they found is put together at the end, in the order of the
-runs (:mod:`sim_workers.datasets.writer`).
+The runs of a dataset are built side by side (:mod:`sim_workers.datasets.run_builder`) in a folder
+beside it (:mod:`sim_workers.datasets.build_directory`), and what they found is put together at the
+end, in the order of the runs (:mod:`sim_workers.datasets.writer`).
 """
 
 import os
@@ -19,16 +19,16 @@ from pydantic import TypeAdapter
 from shared.dataset import Manifest
 from shared.errors import DatasetError
 from shared.wire.states import StateRecord
+from sim_workers.datasets.build_directory import BuildDirectory, BuildPlan
 from sim_workers.datasets.build_plan import BuildOptions, Execution, Progress, Run, plan_runs
-from sim_workers.datasets.writer import DatasetWriter, RunEntries
-from sim_workers.verification.fidelity import Comparison, Sides, compare
-from sim_workers.engine.fork_client import ForkServer
-from sim_workers.pool.rollout import ENGINE_REVISION
 from sim_workers.datasets.run_builder import BuiltRun, RunBuilder
+from sim_workers.datasets.writer import DatasetWriter, RunEntries
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.version import program_version, sumo_version
+from sim_workers.pool.rollout import ENGINE_REVISION
 from sim_workers.scenarios.scenario import DEFAULT_SEED, Scenario, load_scenario, write_files
 from sim_workers.states.unread_demand import Demand
-from sim_workers.engine.version import program_version, sumo_version
-from sim_workers.datasets.build_directory import BuildPlan, BuildDirectory
+from sim_workers.verification.fidelity import Comparison, Sides, compare
 
 __all__ = ["build_dataset"]
 

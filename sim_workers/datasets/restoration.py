@@ -13,9 +13,9 @@ from typing import Self
 from shared.dataset import Action
 from shared.errors import HolderLost, RolloutCrashed, RolloutError, RolloutRejected
 from shared.wire.states import Restore
+from sim_workers.datasets.proof import Proof
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Open, Ready, Replay
-from sim_workers.datasets.proof import Proof
 from sim_workers.states.simulation_spec import SimulationSpec
 
 __all__ = ["FoundState", "Restoration", "Restorer"]

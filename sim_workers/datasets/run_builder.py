@@ -18,19 +18,27 @@ from shared.files import write_atomically
 from shared.language.prompts import build_prompt, difficulty
 from shared.signals import Signal
 from shared.wire.states import StateRecord
+from sim_workers.datasets.build_directory import BuildDirectory
 from sim_workers.datasets.build_plan import BuildOptions, Run, Slot
 from sim_workers.datasets.journal import Journal, JournalEntry
-from sim_workers.engine.messages import Advance, Describe, Described, Observe, Observed, Ready, Replay
-from sim_workers.engine.fork_client import SimulationHandle, ForkServer
-from sim_workers.datasets.proof import ProofPoint, Proof, decision_points
+from sim_workers.datasets.proof import Proof, ProofPoint, decision_points
 from sim_workers.datasets.restoration import FoundState, Restoration, Restorer
-from sim_workers.states.simulation_spec import SimulationSpec
-from sim_workers.scenarios.scenario import Scenario
 from sim_workers.datasets.signal_choice import SignalChoice, choose_signals
 from sim_workers.datasets.stored_actions import check_stored
-from sim_workers.states.unread_demand import Demand
+from sim_workers.engine.fork_client import ForkServer, SimulationHandle
+from sim_workers.engine.messages import (
+    Advance,
+    Describe,
+    Described,
+    Observe,
+    Observed,
+    Ready,
+    Replay,
+)
 from sim_workers.engine.version import simulator
-from sim_workers.datasets.build_directory import BuildDirectory
+from sim_workers.scenarios.scenario import Scenario
+from sim_workers.states.simulation_spec import SimulationSpec
+from sim_workers.states.unread_demand import Demand
 
 __all__ = ["BuiltRun", "RunBuilder"]
 
@@ -101,7 +109,7 @@ class RunBuilder:
 
         Args:
             fork_server: For the live simulation.
-            checking_nursery: For the simulations that it is compared with.
+            checking_fork_server: For the simulations that it is compared with.
 
         Raises:
             GreenforkError: The signals leave nothing to build, or a simulation failed.
@@ -128,7 +136,9 @@ class RunBuilder:
         check_stored(options.policy, signals.keys(), self._scenario.begin_s)
         return BuiltRun(signals, choice)
 
-    def _resume(self, live: SimulationHandle, restorer: Restorer, done: Sequence[JournalEntry]) -> None:
+    def _resume(
+        self, live: SimulationHandle, restorer: Restorer, done: Sequence[JournalEntry]
+    ) -> None:
         """Brings the live simulation to where the journal ends."""
         for entry in done:
             restorer.take_actions(entry.actions)
@@ -214,7 +224,9 @@ class RunBuilder:
         restoration = restorer.restoration(moment.found)
         record = self._record(moment, restoration)
         rows = tuple(self._row(moment, point, restoration) for point in moment.points)
-        entry = JournalEntry(slot=moment.slot, record=record, rows=rows, actions=moment.found.actions)
+        entry = JournalEntry(
+            slot=moment.slot, record=record, rows=rows, actions=moment.found.actions
+        )
         self._journal.append(entry)
         self._on_slot(record)
 

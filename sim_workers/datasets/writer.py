@@ -21,10 +21,10 @@ from shared.dataset import (
 )
 from shared.signals import Signal
 from sim_workers.datasets.build_plan import BuildOptions, Run
-from sim_workers.verification.fidelity import Comparison
 from sim_workers.datasets.journal import JournalEntry
-from sim_workers.scenarios.scenario import CONFIG_NAME, Scenario, sumo_arguments
 from sim_workers.engine.version import program_version, simulator
+from sim_workers.scenarios.scenario import CONFIG_NAME, Scenario, sumo_arguments
+from sim_workers.verification.fidelity import Comparison
 
 __all__ = ["DatasetWriter", "RunEntries"]
 

@@ -33,7 +33,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from shared.errors import (
-    ErrorInfo,
     GreenforkError,
     OutOfMemory,
     RolloutCrashed,
@@ -41,6 +40,7 @@ from shared.errors import (
     RolloutRejected,
     RolloutTimeout,
 )
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.fork_memory import (
     SimulationMemory,
     detach,

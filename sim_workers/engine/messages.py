@@ -10,11 +10,12 @@ from pydantic import Field, TypeAdapter
 
 from shared.dataset import Action
 from shared.decisions import Decision
-from shared.errors import ErrorInfo, GreenforkError
+from shared.errors import GreenforkError
 from shared.language.prompts import LaneCounts
 from shared.model import WireModel
 from shared.rewards import FollowUp, Metrics
 from shared.signals import Signal, SignalState
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.policies import PolicySpec
 
 __all__ = [

@@ -11,16 +11,10 @@ from dataclasses import dataclass
 from shared.candidates import PlanRow, ScoredDecision
 from shared.dataset import Row
 from shared.decisions import MAX_PLAN_STEPS, Plan, PlanStep
-from shared.errors import (
-    ConfigError,
-    ErrorInfo,
-    InputError,
-    InvalidDecision,
-    RequestError,
-    RolloutError,
-)
+from shared.errors import ConfigError, InputError, InvalidDecision, RequestError, RolloutError
 from shared.language.prompts import plan_prompt
 from shared.rewards import RewardSpec
+from shared.wire.error_info import ErrorInfo
 
 __all__ = ["FailedRow", "PlanScorer", "SearchOptions", "search_plans", "search_row"]
 

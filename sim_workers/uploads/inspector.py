@@ -20,7 +20,6 @@ from pydantic import Field
 
 from shared.dataset import DatasetLayout, Manifest
 from shared.errors import (
-    ErrorInfo,
     GreenforkError,
     OutOfMemory,
     RolloutError,
@@ -29,6 +28,7 @@ from shared.errors import (
     StateFileError,
 )
 from shared.model import WireModel
+from shared.wire.error_info import ErrorInfo
 from shared.wire.states import StateRecord
 from sim_workers.datasets.inspection import signals_of
 from sim_workers.engine.fork_client import ForkServer

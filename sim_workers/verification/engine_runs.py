@@ -3,8 +3,9 @@
 from types import TracebackType
 from typing import Literal, Self
 
-from shared.errors import ErrorInfo, GreenforkError, RolloutRejected
+from shared.errors import GreenforkError, RolloutRejected
 from shared.rewards import Metrics
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.messages import Rollout, Source
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.rollout import files_of

@@ -25,9 +25,10 @@ from pydantic import ValidationError
 
 from shared.dataset import DatasetLayout, Row, SimulationRef
 from shared.decisions import Decision, DecisionKind
-from shared.errors import DatasetError, ErrorInfo, GreenforkError, RolloutError
+from shared.errors import DatasetError, GreenforkError, RolloutError
 from shared.legality import legal_decisions
 from shared.rewards import Metrics
+from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Restore
 from sim_workers.pool.rollout import make_rollout
 from sim_workers.sandbox.confinement import own_loopback, probe

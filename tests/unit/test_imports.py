@@ -210,8 +210,20 @@ def _exports(module: str) -> list[str] | None:
                 ast.Assign(targets=[ast.Name(id="__all__")], value=value)
                 | ast.AnnAssign(target=ast.Name(id="__all__"), value=ast.expr() as value)
             ):
-                return list(ast.literal_eval(value))
+                return _strings(value)
     return None
+
+
+def _strings(value: ast.expr) -> list[str]:
+    """Those of a list, ``*("a", "b")`` in it included."""
+    assert isinstance(value, ast.List | ast.Tuple)
+    found: list[str] = []
+    for each in value.elts:
+        if isinstance(each, ast.Starred):
+            found += _strings(each.value)
+        else:
+            found.append(str(ast.literal_eval(each)))
+    return found
 
 
 def _names(module: str) -> set[str]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reward_client import RewardClient
-from shared.errors import ConfigError, DatasetError, ErrorInfo, ServiceRefused
+from shared.errors import ConfigError, DatasetError, ServiceRefused
 from shared.rewards import TermName
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreResult
 from trainer.evaluation.answers import Generation, ModelPolicy
 from trainer.evaluation.baselines import Baseline, BaselineName, applicable

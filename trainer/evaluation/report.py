@@ -5,9 +5,9 @@ from typing import Self
 
 from pydantic import Field
 
-from shared.errors import ErrorInfo
 from shared.model import WireModel
 from shared.rewards import TermName
+from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Fidelity
 from trainer.evaluation.bootstrap import LEVEL, Bootstrap
 from trainer.evaluation.comparison import PairedComparison

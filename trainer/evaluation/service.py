@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 from reward_client import RewardClient
 from shared.decisions import Decision
-from shared.errors import ErrorInfo, ServiceRefused
+from shared.errors import ServiceRefused
 from shared.rewards import RewardSpec, TermName
+from shared.wire.error_info import ErrorInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
 from shared.wire.scoring import ScoreItem, ScoreResult
 from trainer.evaluation.choices import Progress

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from shared.errors import ErrorInfo, InvalidRequest, RewardsMissing
+from shared.errors import InvalidRequest, RewardsMissing
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreResult
 
 __all__ = ["rewards_of"]

@@ -3,9 +3,9 @@
 from fastapi.openapi.models import Example
 
 from shared.decisions import Extend, NextPhase
-from shared.errors import ErrorInfo
 from shared.rewards import Metrics, RewardSpec
 from shared.signals import Phase, Program, Signal, SignalState
+from shared.wire.error_info import ErrorInfo
 from shared.wire.info import Health, Limits, ServiceInfo, Versions
 from shared.wire.outcomes import OutcomesResponse, RankedOutcome, ReferenceOutcome
 from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult

@@ -9,7 +9,7 @@ import pytest
 
 from greenfork.main import app
 from shared.decisions import Plan
-from shared.errors import ErrorInfo
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, running
 from trainer.offline.candidates import load_candidates

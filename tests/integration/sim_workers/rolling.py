@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from shared.decisions import Decision, Extend
-from shared.errors import ErrorInfo
 from shared.rewards import Metrics
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.messages import Rollout
 from sim_workers.pool.rollout import files_of, make_rollout
 from sim_workers.pool.worker import StateWorker, WorkerLimits

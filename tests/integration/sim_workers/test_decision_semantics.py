@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Plan, PlanStep
-from shared.errors import ErrorInfo
 from shared.legality import check_legality
 from shared.signals import Program, Signal, SignalState
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.messages import Rollout
 from sim_workers.engine.policies import PolicySpec
 from sim_workers.engine.version import sumo_version

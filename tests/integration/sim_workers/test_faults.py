@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import ErrorInfo, HolderLost, RolloutRejected
+from shared.errors import HolderLost, RolloutRejected
 from shared.rewards import Metrics
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Observe, Observed, Open, Rollout
 from sim_workers.pool.worker import StateWorker

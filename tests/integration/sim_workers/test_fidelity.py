@@ -9,7 +9,8 @@ import pytest
 
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
-from shared.errors import ErrorInfo, FidelityError
+from shared.errors import FidelityError
+from shared.wire.error_info import ErrorInfo
 from sim_workers.datasets.build_plan import BuildOptions, Execution
 from sim_workers.datasets.builder import build_dataset
 from sim_workers.scenarios import scenario as scenarios

@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
-from shared.errors import ErrorInfo
 from shared.rewards import Metrics
+from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.messages import Rollout
 from sim_workers.pool.pool import PoolSettings, RolloutPool
 from sim_workers.pool.rollout import make_rollout

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from shared.decisions import Extend
-from shared.errors import ErrorInfo, InvalidDecision
+from shared.errors import InvalidDecision
 from shared.language.completions import parse_completion
 from shared.model import WireModel
+from shared.wire.error_info import ErrorInfo
 from shared.wire.info import Limits, ServiceInfo, Versions
 from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from reward_client import ClientOptions, RetryPolicy, RewardClient
-from shared.errors import ErrorInfo, GreenforkError, TrainingStopped
+from shared.errors import GreenforkError, TrainingStopped
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from tests.integration.trainer.small_service import Reply, SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo

@@ -10,10 +10,8 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from shared.errors import (
-    ErrorInfo,
-    TrainingStopped,
-)
+from shared.errors import TrainingStopped
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, failing, running, yes_is_better
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset

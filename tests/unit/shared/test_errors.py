@@ -4,7 +4,8 @@ import pickle
 
 import pytest
 
-from shared.errors import ErrorInfo, GreenforkError, Overloaded, RolloutError, WorkerLost
+from shared.errors import GreenforkError, Overloaded, RolloutError, WorkerLost
+from shared.wire.error_info import ErrorInfo
 from shared.wire.problems import Problem
 from shared.wire.scoring import Counts, ScoreResult
 

@@ -4,7 +4,7 @@ import pytest
 
 from reward_server.jobs.scheduler import JobRetries
 from reward_server.scoring.response_cache import Answer
-from shared.errors import ErrorInfo
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreResult
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from reward_server.scoring.response_cache import Answer, ResponseCache, answer_key, terms_of
 from shared.decisions import Extend
-from shared.errors import ErrorInfo
 from shared.rewards import RewardSpec
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.unit.reward_server.conftest import Gateway
 from tests.unit.reward_server.world import GREEN, make_metrics

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import DatasetError
-from sim_workers.datasets.build_directory import BuildPlan, BuildDirectory, build_directory_of
+from sim_workers.datasets.build_directory import BuildDirectory, BuildPlan, build_directory_of
 
 _PLAN = BuildPlan(
     scenario_id="town-0", greenfork="1", sumo="1", engine=1, options={"states": 3, "kind": "extend"}

@@ -9,6 +9,8 @@ import pytest
 from shared.dataset import Action
 from shared.errors import HolderLost, RolloutError, RolloutRejected
 from shared.rewards import Metrics
+from sim_workers.datasets.proof import Proof
+from sim_workers.datasets.restoration import FoundState, Restoration, Restorer
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import (
     Look,
@@ -22,8 +24,6 @@ from sim_workers.engine.messages import (
     Seen,
 )
 from sim_workers.scenarios.scenario import CONFIG_NAME
-from sim_workers.datasets.proof import Proof
-from sim_workers.datasets.restoration import FoundState, Restoration, Restorer
 from sim_workers.states.simulation_spec import SimulationSpec
 from sim_workers.states.state_file import make_state_id
 from sim_workers.states.unread_demand import RESTORE_CONFIG_NAME, Demand

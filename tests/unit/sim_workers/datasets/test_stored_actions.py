@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError
-from sim_workers.engine.policies import choose
 from sim_workers.datasets.stored_actions import check_stored, read_stored_policy
+from sim_workers.engine.policies import choose
 
 
 def _file(folder: Path, *lines: str) -> Path:

@@ -6,7 +6,8 @@ import httpx
 
 from reward_client import RetryPolicy, RewardClient
 from shared.decisions import Decision, Extend
-from shared.errors import ErrorInfo, UnknownState
+from shared.errors import UnknownState
+from shared.wire.error_info import ErrorInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse, RankedOutcome, ReferenceOutcome
 from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from shared.wire.scoring import Counts, ScoreRequest, ScoreResponse, ScoreResult

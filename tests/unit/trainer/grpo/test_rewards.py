@@ -10,10 +10,11 @@ from structlog.testing import capture_logs
 from transformers import TrainerState
 
 from shared.decisions import Extend
-from shared.errors import ErrorInfo, InvalidDecision, ServiceError, ServiceRefused
+from shared.errors import InvalidDecision, ServiceError, ServiceRefused
 from shared.errors import ServiceUnreachable as Unreachable
 from shared.language.completions import parse_completion
 from shared.rewards import RewardSpec
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
 from trainer.grpo.config import GRPOTrainingConfig

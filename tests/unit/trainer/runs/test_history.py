@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from trainer.runs.history import MetricsFile, read_metrics
 from trainer.grpo.plots import plot_rewards
 from trainer.grpo.report import Course, RunFiles, TrainingReport
+from trainer.runs.history import MetricsFile, read_metrics
 from trainer.runs.run_stats import FailureLimit, RunStats
 
 
