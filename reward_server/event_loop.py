@@ -14,7 +14,7 @@ _STRETCH_S = 0.01
 
 
 class TimeSlice:
-    """Lets others have the loop, where it was held for a while.
+    """Yields to the event loop once a time slice is used up.
 
     Args:
         stretch_s: For how long work goes on before it is interrupted.

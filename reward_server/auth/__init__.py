@@ -1,1 +1,1 @@
-"""Who may come in, and what each may do: API keys, scopes, the gate before every route."""
+"""Authentication and authorisation: API keys, scopes, and the middleware in front of every route."""

@@ -1,4 +1,4 @@
-"""Who holds a key: looked up in the database, remembered for a few seconds."""
+"""Resolves API keys to callers, with a cache of a few seconds."""
 
 import time
 from collections import OrderedDict
@@ -33,7 +33,7 @@ class KeyRecords(Protocol):
 
 
 class ApiKeyAuthenticator:
-    """Tells who a caller is by the key that it sends.
+    """Identifies a caller by its API key.
 
     Args:
         records: Where keys are looked up.

@@ -18,7 +18,7 @@ JOB_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who was let in."""
+    """An authenticated caller."""
 
     name: str
     """The name of the API key; ``anyone`` where none is asked for."""

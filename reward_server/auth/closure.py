@@ -1,4 +1,4 @@
-"""That a service has had keys, remembered beside its database.
+"""Records outside the database that a service has ever had API keys.
 
 A database may be lost, emptied, or taken from elsewhere. A service that had keys once must not let
 everybody in then: this file in the data directory says so, whatever the database says.

@@ -1,4 +1,4 @@
-"""API keys: how they look, and what is kept of them. Where they are kept: ``key_store``."""
+"""The format of API keys, and what is stored of them. Where they are stored: ``key_store``."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""The gate: nobody's body is read, and no route entered, before the caller is known.
+"""Authenticates every request before its body is read or a route is entered.
 
 What a key is and who holds it is :mod:`reward_server.auth.authenticator`.
 """

@@ -1,4 +1,4 @@
-"""Where a request comes from: the other end of the line, or who a known proxy says it is."""
+"""A request's client address: the peer, or the one that a trusted proxy reports."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The limits on requests' bodies: how large one may be, all of them together, and how slow."""
+"""Limits on request bodies: the size of each, the total size, and the minimum rate."""
 
 import asyncio
 import random

@@ -45,7 +45,7 @@ _NO_LINE_FREE = Problem(
 
 
 class Lines:
-    """Counts connections, of all and by address.
+    """Counts open connections, in total and per address.
 
     Args:
         limit: How many there may be.
@@ -72,7 +72,7 @@ class Lines:
 
 
 class CallerConnection(HttpToolsProtocol):
-    """A connection that ends when its caller says nothing of a request, or too much."""
+    """A connection that is closed when its request head is too slow or too large."""
 
     patience_s: float
     """Seconds for which the head of a request may take, and what is sent may wait to be taken."""

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its one line in the log, its time, and the last catch."""
+"""Per-request context: id, canonical log line, timing, and the last-resort error handler."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ _LOG = structlog.get_logger("reward_server")
 
 @dataclass
 class RequestNotes:
-    """What is said of one request in the log."""
+    """Fields of a request's canonical log line."""
 
     request_id: str
     route: str = ""

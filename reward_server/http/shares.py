@@ -1,4 +1,4 @@
-"""Room that callers share: what one has under way, counted by its key and by its address.
+"""Per-caller limits on work in progress, by key and by address.
 
 The bound is that of :mod:`reward_server.scoring.admission`: nobody gets all of the room, whoever
 comes next finds some, and needs no share for its first request.

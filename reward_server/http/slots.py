@@ -9,7 +9,7 @@ __all__ = ["FairSlots"]
 
 
 class FairSlots:
-    """So many may work at a time, and fewer of one caller; those who wait take turns by caller.
+    """A semaphore with a lower limit per caller; waiters are served round-robin by caller.
 
     Args:
         slots: How many there are.

@@ -1,1 +1,1 @@
-"""Bulk jobs: whole files of decisions, scored chunk by chunk, that outlive the gateway."""
+"""Bulk jobs: whole files of decisions, scored in chunks, that survive gateway restarts."""

@@ -1,4 +1,4 @@
-"""What followers of a job receive: its results, in order, and its progress."""
+"""Streams a running job's results, in order, and its progress."""
 
 import asyncio
 from collections.abc import AsyncIterator

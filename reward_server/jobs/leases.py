@@ -1,4 +1,4 @@
-"""Who works on which job: a gateway has a job for as long as it says in time that it lives.
+"""Leases on jobs: a gateway owns a job for as long as it renews its lease in time.
 
 Times are the database's, so that a gateway whose clock jumps neither loses a job nor takes one.
 A gateway that lost a job without noticing does no harm: what it computes is what the other one

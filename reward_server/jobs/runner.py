@@ -45,7 +45,7 @@ class Scoring(Protocol):
 
 
 class JobNotifier:
-    """News of jobs. What happens in other gateways is not heard of: look again from time to time.
+    """Notifies followers of changes to a job in this gateway; poll for changes made by others.
 
     A ticket is taken before looking, so that nothing is missed between looking and waiting.
     """

@@ -124,7 +124,7 @@ _WINDOW_S = 30.0
 
 
 class ThroughputMeter:
-    """Items a second over the last half minute.
+    """Items per second over the last half minute.
 
     Args:
         clock: Seconds, never going back.
@@ -143,7 +143,7 @@ class ThroughputMeter:
 
     @property
     def items_per_s(self) -> float | None:
-        """Items a second; None before the first were done."""
+        """Items per second; None before the first were done."""
         begin_s = self._done[0][0]
         items = sum(count for _, count in self._done) - self._done[0][1]
         elapsed_s = self._clock() - begin_s

@@ -1,4 +1,4 @@
-"""Readiness: one state is really scored, and must give the number it gave before."""
+"""Readiness check: scores one state and compares the result with its earlier value."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Bounded admission: what does not fit is refused at once, with an honest time to come back.
+"""Bounded admission: excess load is refused at once, with a ``Retry-After`` estimate.
 
 The bound is shared by dynamic thresholds: a caller may have as many items under way as there is
 room left then, times a factor. Alone it gets nearly all of it; whoever comes next finds room, and

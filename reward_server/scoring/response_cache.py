@@ -1,4 +1,4 @@
-"""Results as they are told, and the tier of them that is kept in memory.
+"""Serialised results, and the in-memory cache of them.
 
 A result is written as JSON once. What is asked for again, by whatever request, is answered with
 the same text; only the caller's own ``id`` is put in front.
@@ -63,7 +63,7 @@ class Answer:
 
 
 class ResponseCache:
-    """The answers that were asked for last. What falls out is in the ledger still.
+    """LRU cache of serialised results; evicted ones are still in the ledger.
 
     Args:
         max_bytes: Memory that it may take, about; 0 keeps nothing.

@@ -28,7 +28,7 @@ _NO_TRACER = NoOpTracer()
 
 
 class RolloutRunner(Protocol):
-    """What the gateway needs of whoever computes rollouts. The pool of the workers is one such."""
+    """What the gateway needs from a component that computes rollouts, such as the worker pool."""
 
     async def run(self, rollout: Rollout, flow: Flow) -> RolloutOutcome:
         """What becomes of a rollout, by its limit; waiting counts. Cancelling ends the work."""

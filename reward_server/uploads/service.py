@@ -55,7 +55,7 @@ class _StagedUpload:
 
 
 class UploadService:
-    """Takes scenarios and states in, two at a time, and one of a caller.
+    """Accepts uploads of scenarios and states, two at a time and one per caller.
 
     Args:
         folder: Where they are kept; made when the first one comes.

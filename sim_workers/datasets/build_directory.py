@@ -1,4 +1,4 @@
-"""Where a build lies until it is finished: beside its dataset, under a name that stays the same.
+"""The working directory of an unfinished build, next to its dataset and with a stable name.
 
 Owns the lock against two builders, the plan that tells whether an interrupted build may be gone on
 with, and where journals lie. A dataset appears in its place whole, or not at all.

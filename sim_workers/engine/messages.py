@@ -125,7 +125,7 @@ class Watched(WireModel):
 
 
 class Look(WireModel):
-    """Tell of everything that moves where it is now."""
+    """Report the position of every moving object."""
 
     verb: Literal["look"] = "look"
     in_full: bool = False
@@ -133,7 +133,7 @@ class Look(WireModel):
 
 
 class Seen(WireModel):
-    """Where everything is, in all digits."""
+    """Positions at full precision."""
 
     verb: Literal["seen"] = "seen"
     things: dict[str, str] = Field(default_factory=dict)

@@ -165,7 +165,7 @@ def moment_digest() -> str:
 
 
 class WayTrace:
-    """A digest of everybody's way, to compare two simulations by.
+    """A digest of every vehicle's path, for comparing two simulations.
 
     Takes in who departed and arrived in every second, and every fifth second of each vehicle its
     lane, position, speed and the time it has waited. Positions and speeds are compared to the last

@@ -1,4 +1,4 @@
-"""Taking away from processes what they never need: the network, capabilities, files without end.
+"""Drops what a process never needs: network access, capabilities, unlimited file sizes.
 
 SUMO reads files that strangers may have written. Whatever such a file might make it do, it cannot
 talk to anybody, fill the disk with one file, leave memory dumps, or gain rights.

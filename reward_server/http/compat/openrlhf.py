@@ -72,7 +72,7 @@ class ExtraLogs(WireModel):
 
 
 class OpenRLHFAnswer(WireModel):
-    """One reward a row."""
+    """One reward per row."""
 
     rewards: tuple[float, ...]
     scores: tuple[float, ...]
