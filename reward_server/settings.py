@@ -138,9 +138,9 @@ class ServerSettings(ProcessSettings):
         if self.api_key is not None and not self.api_key.get_secret_value():
             raise ValueError("api_key is empty")
         if self.max_pending_items < self.max_items:
-            raise ValueError("max_pending_items must not be below max_items")
+            raise ValueError("max_pending_items must be at least max_items")
         if self.max_pending_bytes < self.max_body_bytes:
-            raise ValueError("max_pending_bytes must not be below max_body_bytes")
+            raise ValueError("max_pending_bytes must be at least max_body_bytes")
         return self
 
     @property

@@ -74,7 +74,7 @@ async def while_connected(request: Request, work: Coroutine[None, None, _Result]
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientGone("the caller went away before the answer")
+            raise ClientGone("the caller disconnected before the response")
         return task.result()
     finally:
         gone.cancel()

@@ -83,7 +83,7 @@ class Canary:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._sing(state)
         except TimeoutError:
-            return _Verdict(self._clock(), f"the canary was not done in {_TIMEOUT_S:g} s")
+            return _Verdict(self._clock(), f"the canary did not finish within {_TIMEOUT_S:g} s")
         except GreenforkError as exc:
             return _Verdict(self._clock(), exc.message, exc.code)
         return _Verdict(self._clock(), None)
@@ -113,8 +113,8 @@ class Canary:
             await self._ledger.put_many([LedgerEntry(key, task, metrics, simulator)])
         elif recorded != metrics:
             raise NotReady(
-                f"state {task.state_id} gives another outcome than the one on record: "
-                "no reward of this service can be trusted",
+                f"state {task.state_id} gives an outcome other than the recorded one: no reward "
+                "of this service can be trusted",
                 "canary_differs",
             )
 

@@ -88,7 +88,7 @@ def check_signal(state: StoredState, tls_id: str) -> None:
     """
     state.signal(tls_id)
     if tls_id not in state.record.signals:
-        raise UnknownSignal(f"state {state.record.state_id} says nothing of signal {tls_id!r}")
+        raise UnknownSignal(f"state {state.record.state_id} has no record of signal {tls_id!r}")
 
 
 def _decisions(item: ScoreItem) -> Mapping[str, Decision]:

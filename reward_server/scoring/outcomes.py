@@ -183,7 +183,7 @@ def _only_signal(state: StoredState, query: OutcomesQuery) -> str:
             "nothing_to_decide",
         )
     raise InvalidRequest(
-        f"say which signal, with tls_id; these can be decided: {', '.join(decidable)}",
+        f"specify the signal with tls_id; these can be decided: {', '.join(decidable)}",
         "tls_id_needed",
     )
 
@@ -248,4 +248,4 @@ def _refuse_if_all_late(
     rewards: Sequence[ComputedReward | GreenforkError], timeout_s: float
 ) -> None:
     if all(isinstance(computed, DeadlineExceeded) for computed in rewards):
-        raise DeadlineExceeded(f"no outcome was there within timeout_s = {timeout_s:g}")
+        raise DeadlineExceeded(f"no outcome was ready within timeout_s = {timeout_s:g}")

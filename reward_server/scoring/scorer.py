@@ -240,4 +240,4 @@ def _known_from_now_on(result: ScoreResult) -> ScoreResult:
 
 def _refuse_if_all_late(answers: Sequence[Answer], timeout_s: float) -> None:
     if all(answer.code == DeadlineExceeded.code for answer in answers):
-        raise DeadlineExceeded(f"no item was done within timeout_s = {timeout_s:g}")
+        raise DeadlineExceeded(f"no item finished within timeout_s = {timeout_s:g}")

@@ -283,7 +283,7 @@ _BEGUN_TOGETHER = 64
 _LATE = RolloutOutcome(
     error=DeadlineExceeded("the request's timeout_s passed before the rollout was done")
 )
-_ENDED = RolloutOutcome(error=WorkerLost("the gateway ended the rollout", "rollout_ended"))
+_ENDED = RolloutOutcome(error=WorkerLost("the gateway cancelled the rollout", "rollout_ended"))
 _LOG = structlog.get_logger("reward_server")
 
 

@@ -98,7 +98,7 @@ class Ledger:
             return Metrics.model_validate_json(text)
         except ValidationError as exc:
             raise LedgerError(
-                f"the database {self._database.name} holds an outcome that is damaged: {exc}"
+                f"the database {self._database.name} contains a damaged outcome: {exc}"
             ) from exc
 
     def _row(self, entry: LedgerEntry) -> dict[str, Any]:

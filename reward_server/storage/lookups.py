@@ -92,7 +92,7 @@ class Lookups:
                 _answer(waiting.found, found, error)
 
 
-_BROKEN_OFF = LedgerError("the look-up was broken off")
+_BROKEN_OFF = LedgerError("the lookup was cancelled")
 
 
 def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:

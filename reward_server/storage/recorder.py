@@ -61,7 +61,7 @@ class Recorder:
             _tell(batch, error)
 
 
-_BROKEN_OFF = LedgerError("the recording was broken off")
+_BROKEN_OFF = LedgerError("the recording was cancelled")
 
 
 def _tell(batch: Iterable[_Waiting], error: LedgerError | None) -> None:

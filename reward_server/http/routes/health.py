@@ -20,7 +20,7 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     summary="Able to score?",
-    response_description="A state was just scored, and gave the number it always gave.",
+    response_description="A state was just scored and gave the same number as before.",
     responses=documented(503),
 )
 async def readyz(services: ServicesDep) -> Health:

@@ -57,7 +57,7 @@ _KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key with the same content is the same job.",
+    "description": "The same key with the same content returns the same job.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
 }
 _LOCATION = {"Location": {"description": "The job.", "schema": {"type": "string"}}}
@@ -69,9 +69,12 @@ JobId = Annotated[str, Path(max_length=64, examples=[_JOB_ID])]
     summary="Score a whole file",
     status_code=202,
     response_model=JobView,
-    response_description="The job, which goes on whatever becomes of the connection.",
+    response_description="The job, which continues even if the connection closes.",
     responses={
-        200: {"model": JobView, "description": "The job that was sent under this key before."},
+        200: {
+            "model": JobView,
+            "description": "The job that was submitted earlier under this key.",
+        },
         202: {"headers": _LOCATION},
         **documented(400, 401, 403, 404, 408, 409, 413, 422, 503, 507),
     },
@@ -83,7 +86,7 @@ async def submit(
     spec: Annotated[
         str | None,
         Query(
-            description="With a file: the reward and whether to have the series, as JSON.",
+            description="With a file: the reward, and whether to include the series, as JSON.",
             examples=['{"reward": {"name": "queue", "horizon_s": 30}, "series": false}'],
         ),
     ] = None,
@@ -111,14 +114,14 @@ async def submit(
 @router.get(
     "/v1/jobs",
     summary="List your jobs",
-    response_description="One page of the caller's jobs, the newest first.",
+    response_description="One page of the caller's jobs, newest first.",
     responses=documented(401, 403, 422, 503),
 )
 async def list_jobs(
     request: Request,
     services: ServicesDep,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Jobs a page.")] = 100,
-    offset: Annotated[int, Query(ge=0, le=2**31, description="Jobs to pass over.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Jobs per page.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="Jobs to skip.")] = 0,
 ) -> JobPage:
     """The caller's own jobs; finished ones are kept for a while."""
     return await services.jobs.page(caller_of(request), limit, offset)
@@ -127,7 +130,7 @@ async def list_jobs(
 @router.get(
     "/v1/jobs/{job_id}",
     summary="Show a job",
-    response_description="How far it is.",
+    response_description="The job's progress.",
     responses=documented(401, 403, 404, 422, 503),
 )
 async def show(request: Request, services: ServicesDep, job_id: JobId) -> JobView:
@@ -139,7 +142,7 @@ async def show(request: Request, services: ServicesDep, job_id: JobId) -> JobVie
     "/v1/jobs/{job_id}/results",
     summary="Read a job's results",
     response_class=StreamingResponse,
-    response_description="One JSON object a line, in the order of the items.",
+    response_description="One JSON object per line, in the order of the items.",
     responses={
         200: {"content": {_LINES: {"schema": {"type": "string"}}}},
         **documented(401, 403, 404, 422, 503),
@@ -149,8 +152,8 @@ async def results(
     request: Request,
     services: ServicesDep,
     job_id: JobId,
-    follow: Annotated[bool, Query(description="Wait for those that are not there yet.")] = False,
-    offset: Annotated[int, Query(ge=0, le=2**31, description="Results to pass over.")] = 0,
+    follow: Annotated[bool, Query(description="Wait for results that are not ready yet.")] = False,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="Results to skip.")] = 0,
 ) -> StreamingResponse:
     """The same bytes for the same items, however often the job was interrupted.
 
@@ -166,8 +169,8 @@ async def results(
     "/v1/jobs/{job_id}/events",
     summary="Follow a job",
     response_class=EventSourceResponse,
-    response_description="Server-sent events: `progress`, and in the end `done`, `failed` or "
-    "`cancelled`, each with the job as JSON.",
+    response_description="Server-sent events: `progress`, then `done`, `failed` or `cancelled`, "
+    "each with the job as JSON.",
     responses={
         200: {"content": {"text/event-stream": {"schema": {}}}},
         **documented(401, 403, 404, 422, 503),
@@ -184,7 +187,7 @@ async def events(request: Request, services: ServicesDep, job_id: JobId) -> Even
     summary="Cancel and delete a job",
     status_code=204,
     response_class=Response,
-    response_description="It is gone, with its results.",
+    response_description="The job and its results are deleted.",
     responses=documented(401, 403, 404, 422, 503),
 )
 async def delete(request: Request, services: ServicesDep, job_id: JobId) -> Response:
@@ -203,7 +206,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         async for part in request.stream():
             yield part
     except ClientDisconnect as exc:
-        raise ClientGone("the caller went away before all of the job was sent") from exc
+        raise ClientGone("the caller disconnected before the whole job was sent") from exc
 
 
 def _form(request: Request) -> BodyForm:
@@ -220,7 +223,7 @@ def _spec(text: str | None, form: BodyForm) -> JobSpec:
     if text is None:
         return JobSpec()
     if form == "json":
-        raise InvalidRequest("spec: it goes with a file; a JSON body holds the reward itself")
+        raise InvalidRequest("spec: only used with a file; a JSON body contains the reward itself")
     try:
         return read_model(JobSpec, text.encode())
     except RequestError as exc:

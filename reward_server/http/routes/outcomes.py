@@ -24,8 +24,8 @@ router = APIRouter(tags=["states"], dependencies=[requires("score")])
 
 @router.get(
     "/v1/states/{state_id}/outcomes",
-    summary="Roll every legal decision out",
-    response_description="Every legal decision of one kind, the best first.",
+    summary="Roll out every legal decision",
+    response_description="Every legal decision of one kind, best first.",
     response_model=OutcomesResponse,
     responses=documented(401, 403, 404, 422, 503, 504),
 )
@@ -46,8 +46,8 @@ async def outcomes(
     load, limit = len(choice.decisions), services.settings.max_items
     if load > limit:
         raise InvalidRequest(
-            f"kind: {load} decisions of kind {query.kind} are legal here, more than the "
-            f"{limit} items that one request may hold",
+            f"kind: {load} decisions of kind {query.kind} are legal here, more than the limit of "
+            f"{limit} items per request",
             "too_many_items",
         )
     caller, notes = caller_of(request), notes_of(request)

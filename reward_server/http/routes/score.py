@@ -36,7 +36,7 @@ _DOCUMENTED = {
     "/v1/score",
     summary="Score decisions",
     response_model=ScoreResponse,
-    response_description="One result an item, in the order of the items.",
+    response_description="One result per item, in the order of the items.",
     responses=documented(400, 401, 403, 404, 408, 413, 422, 503, 504),
     openapi_extra=_DOCUMENTED,
 )

@@ -35,8 +35,8 @@ async def list_states(
         str | None,
         Query(max_length=200, description="A scenario's id, or its name.", examples=["crossing"]),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="States a page.")] = 100,
-    offset: Annotated[int, Query(ge=0, le=2**31, description="States to pass over.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="States per page.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="States to skip.")] = 0,
 ) -> StreamingResponse:
     """The states that can be scored on, all or those of one scenario."""
     records = await asyncio.to_thread(_records, services.store, scenario)

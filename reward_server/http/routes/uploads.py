@@ -33,7 +33,7 @@ _STATE_REFUSALS = documented(401, 403, 404, 408, 409, 413, 422, 503, 507)
 @router.put(
     "/v1/scenarios",
     summary="Upload a scenario",
-    response_description="It was uploaded before.",
+    response_description="The scenario already exists.",
     responses={201: {"model": ScenarioView, "description": "It is new."}, **_REFUSALS},
     openapi_extra={"requestBody": _BINARY | {"required": True}},
 )
@@ -45,8 +45,8 @@ async def put_scenario(
         str | None,
         Query(
             max_length=100,
-            description="For the `scenario/` folder of a dataset, which is uploaded as it is: the "
-            "scenario's name.",
+            description="Name of the scenario, if the archive is the `scenario/` folder of a "
+            "dataset, which is used as is.",
         ),
     ] = None,
 ) -> ScenarioView:
@@ -64,7 +64,7 @@ async def put_scenario(
 @router.put(
     "/v1/states",
     summary="Upload a state",
-    response_description="It was known before.",
+    response_description="The state already exists.",
     responses={201: {"model": StateView, "description": "It is new."}, **_STATE_REFUSALS},
     openapi_extra={"requestBody": _BINARY | {"required": True}},
 )
@@ -105,4 +105,4 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
             if chunk:
                 yield chunk
     except ClientDisconnect as exc:
-        raise ClientGone("the caller went away before all of the upload was sent") from exc
+        raise ClientGone("the caller disconnected before the whole upload was sent") from exc
