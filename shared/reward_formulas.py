@@ -197,7 +197,7 @@ def mean_reward(rewards: Sequence[float]) -> tuple[float, float | None]:
             return mean, None
         return mean, statistics.stdev(rewards) / math.sqrt(len(rewards))
     except OverflowError as exc:
-        raise RolloutError("the rewards under the seeds are too far apart", "not_finite") from exc
+        raise RolloutError("the rewards of the seeds are too far apart", "not_finite") from exc
 
 
 def mean_metrics(runs: Sequence[Metrics]) -> Metrics:

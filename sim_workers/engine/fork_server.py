@@ -319,16 +319,16 @@ class _SimulationServer:
                 try:
                     return child.replies.recv_bytes()
                 except EOFError:
-                    words = "the rollout's process died without a word"
+                    words = "the rollout's process died without a message"
                     return self._failed(RolloutCrashed(words), rollout)
             if self._peer in ready and not self._is_cancelled(rollout):
                 continue
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)
             if self._peer in ready:
-                error = RolloutError("nobody waits for the rollout any more", "cancelled")
+                error = RolloutError("nothing is waiting for the rollout any more", "cancelled")
             else:
-                words = f"the rollout took longer than {rollout.limit_s:g} s and was ended"
+                words = f"the rollout took longer than {rollout.limit_s:g} s and was stopped"
                 error = RolloutTimeout(words)
             return self._failed(error, rollout)
 
@@ -389,7 +389,7 @@ def _reply_of(work: Callable[[], Reply]) -> bytes:
 def _classified(exc: Exception) -> GreenforkError:
     if any(isinstance(e, MemoryError) or "bad_alloc" in str(e) for e in (exc, exc.__cause__)):
         use_memory_reserve()
-        words = f"the simulation takes more memory than it may, {_own_bytes() >> 20} MiB"
+        words = f"the simulation exceeds its memory limit of {_own_bytes() >> 20} MiB"
         return OutOfMemory(words)
     if isinstance(exc, GreenforkError):
         return exc

@@ -39,7 +39,7 @@ class Cancellations:
     def check(self, ticket: int) -> None:
         """Raises RolloutError, ``cancelled``, if nobody waits for the ticket."""
         if ticket in self._tickets:
-            raise RolloutError("nobody waits for the rollout any more", "cancelled")
+            raise RolloutError("nothing is waiting for the rollout any more", "cancelled")
 
     @contextmanager
     def noticed_by(self, holder: SimulationHandle, request: Rollout) -> Iterator[None]:

@@ -288,7 +288,7 @@ class RolloutPool:
                 for pending in batch:
                     pending.sent_s = sent_s
                 return list(outcomes)
-        raise RolloutError("the worker did not take the state's files")
+        raise RolloutError("the worker did not accept the state's files")
 
     def _retry(self, pending: _Pending) -> None:
         pending.attempts += 1

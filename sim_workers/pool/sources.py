@@ -66,7 +66,7 @@ def check_end(state: StoredState, horizon_s: int) -> None:
     if end_s is not None and state.record.time_s + horizon_s > end_s:
         raise RolloutRejected(
             f"the scenario's configuration ends at {end_s:g} s, and {horizon_s} s after state "
-            f"{state.record.state_id} there is none any more: ask for at most "
+            f"{state.record.state_id} is past that end: request a horizon of at most "
             f"{max(0, math.floor(end_s - state.record.time_s))} s",
             "beyond_end",
         )

@@ -349,8 +349,8 @@ def _compare(holder: SimulationHandle, digest: str, what: str, left_s: _Clock) -
     if holder.call(Look(), Seen, left_s()).digest != digest:
         holder.kill()
         raise RolloutRejected(
-            f"{what} is not what it was where the dataset was built: SUMO computes another "
-            "simulation on this machine, or in this environment, so nothing is scored on it",
+            f"{what} differs from the dataset's build: SUMO computes another simulation on this "
+            "machine or in this environment, so nothing is scored on it",
             "environment_differs",
         )
 

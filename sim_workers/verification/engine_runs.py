@@ -56,7 +56,7 @@ class EngineRuns:
         rollouts = [worker_rollout(state, task, _LIMIT_S)]
         found = worker.run(ref, rollouts, None) or worker.run(ref, rollouts, bundle_of(state, ref))
         if not found:
-            raise RolloutRejected(f"state {task.state_id} could not be brought back")
+            raise RolloutRejected(f"state {task.state_id} could not be restored")
         return found[0].result
 
 
