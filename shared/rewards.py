@@ -1,4 +1,7 @@
-"""Which reward is asked for, and the metrics it is made of. The formulae are in the workers."""
+"""Which reward is asked for, and the metrics it is made of.
+
+The formulae are in :mod:`shared.reward_formulas`.
+"""
 
 from typing import Literal, Self, get_args
 

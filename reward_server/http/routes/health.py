@@ -13,7 +13,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/healthz", summary="Alive?", response_description="The process answers.")
 async def healthz() -> Health:
-    """Says that the process answers, and nothing of whether it can score."""
+    """Says that the process responds, not whether it can score."""
     return Health(status="ok")
 
 
@@ -24,9 +24,9 @@ async def healthz() -> Health:
     responses=documented(503),
 )
 async def readyz(services: ServicesDep) -> Health:
-    """Rolls a canary state out and compares it with its recorded outcome.
+    """Rolls out a canary state and compares it with its recorded outcome.
 
-    The verdict stands for a few seconds, so that probes do not load the workers.
+    The verdict is reused for a few seconds, so that probes do not load the workers.
     """
     await services.canary.check()
     return Health(status="ok")

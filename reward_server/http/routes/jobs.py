@@ -91,10 +91,11 @@ async def submit(
         ),
     ] = None,
 ) -> Response:
-    """Takes a file of decisions and scores it bit by bit, also across restarts of the service.
+    """Scores a file of decisions in the background, across restarts of the service.
 
-    All of it is taken or nothing: the first line that is no item is named. A job has a small share
-    of the workers beside its caller's other requests, and all that nobody else wants.
+    The file is accepted as a whole or not at all: an error names the first line that is not an
+    item. A job gets a small share of the workers next to its caller's other requests, and all
+    workers that are otherwise idle.
     """
     form = _form(request)
     terms = _spec(spec, form)
@@ -123,7 +124,7 @@ async def list_jobs(
     limit: Annotated[int, Query(ge=1, le=1000, description="Jobs per page.")] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31, description="Jobs to skip.")] = 0,
 ) -> JobPage:
-    """The caller's own jobs; finished ones are kept for a while."""
+    """Lists the caller's own jobs; finished ones are kept for a limited time."""
     return await services.jobs.page(caller_of(request), limit, offset)
 
 
@@ -134,7 +135,7 @@ async def list_jobs(
     responses=documented(401, 403, 404, 422, 503),
 )
 async def show(request: Request, services: ServicesDep, job_id: JobId) -> JobView:
-    """Its status, counts, rate and the time that is left."""
+    """Shows a job's status, counts, rate and remaining time."""
     return await services.jobs.view(caller_of(request), job_id)
 
 
@@ -155,10 +156,10 @@ async def results(
     follow: Annotated[bool, Query(description="Wait for results that are not ready yet.")] = False,
     offset: Annotated[int, Query(ge=0, le=2**31, description="Results to skip.")] = 0,
 ) -> StreamingResponse:
-    """The same bytes for the same items, however often the job was interrupted.
+    """Returns the same bytes for the same items, however often the job was interrupted.
 
-    Fewer lines than items: the job is not done, or failed, or the connection broke; look at the job
-    and ask again with `offset`.
+    If there are fewer lines than items, the job is unfinished or failed, or the connection broke:
+    check the job and request the rest with `offset`.
     """
     job = await services.jobs.find(caller_of(request), job_id)
     lines = services.jobs.follower.results(job, offset, follow)
@@ -177,7 +178,7 @@ async def results(
     },
 )
 async def events(request: Request, services: ServicesDep, job_id: JobId) -> EventSourceResponse:
-    """An event whenever something has changed, at most two a second."""
+    """Sends an event whenever something has changed, at most two per second."""
     job = await services.jobs.find(caller_of(request), job_id)
     return EventSourceResponse(services.jobs.follower.events(job))
 
@@ -191,7 +192,7 @@ async def events(request: Request, services: ServicesDep, job_id: JobId) -> Even
     responses=documented(401, 403, 404, 422, 503),
 )
 async def delete(request: Request, services: ServicesDep, job_id: JobId) -> Response:
-    """Ends it where it runs. What it has rolled out stays in the ledger."""
+    """Cancels the job if it is running. Its finished rollouts stay in the ledger."""
     await services.jobs.delete(caller_of(request), job_id)
     return Response(status_code=204)
 

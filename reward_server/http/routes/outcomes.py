@@ -35,10 +35,10 @@ async def outcomes(
     state_id: StateIdPath,
     query: Annotated[OutcomesQuery, Query()],
 ) -> Response:
-    """What each decision leads to, and how much worse it is than the best one.
+    """Returns what each decision leads to, and how much worse it is than the best one.
 
-    The outcomes are those that scoring gives and keeps. One that could not be computed is `failed`
-    with `reward: null`; the others are ranked without it.
+    Outcomes are those of scoring, and are stored the same way. One that could not be computed is
+    `failed` with `reward: null`; the others are ranked without it.
     """
     await services.new_states.meet([state_id])
     # Every signal's decisions may have to be counted: in a thread, so that others have their turns.

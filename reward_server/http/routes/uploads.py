@@ -50,10 +50,10 @@ async def put_scenario(
         ),
     ] = None,
 ) -> ScenarioView:
-    """Takes a zip or tar.gz with one `.sumocfg` and the files that it needs.
+    """Accepts a zip or tar.gz with one `.sumocfg` and the files that it needs.
 
-    Options that write, listen or are not known to be harmless are left out, and listed. The same
-    content is the same scenario, so that repeating it is harmless.
+    Options that write files, open sockets or are not known to be harmless are left out and listed.
+    The same content is the same scenario, so repeating an upload is harmless.
     """
     view = await services.uploads.take_scenario(_body(request), name, caller_of(request).name)
     notes_of(request).fields.update(scenario_id=view.scenario_id, created=view.created)
@@ -80,10 +80,10 @@ async def put_state(
         float, Query(gt=0, le=1000, description="SUMO's `--scale` of that run.")
     ] = 1.0,
 ) -> StateView:
-    """Takes a state that SUMO of the service's version saved, as XML or gzipped XML.
+    """Accepts a state saved by the service's version of SUMO, as XML or gzipped XML.
 
-    Its time and its signals are read from it. Nothing is proven of it: every result on it says
-    `"restore": "unverified"`.
+    Its time and signals are read from it. It is not proven to restore exactly: every result for it
+    says `"restore": "unverified"`.
     """
     origin = StateOrigin(scenario, seed, scale)
     view, created = await services.uploads.take_state(
