@@ -63,13 +63,11 @@ def _print_version(is_asked: bool) -> None:
 def _root(
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-        typer.Option(
-            help="The least that is logged.", envvar="GREENFORK_LOG_LEVEL", case_sensitive=False
-        ),
+        typer.Option(help="Minimum log level.", envvar="GREENFORK_LOG_LEVEL", case_sensitive=False),
     ] = "INFO",
     _debug: Annotated[
         bool,
-        typer.Option("--debug", help="Show tracebacks; may stand behind the command, too."),
+        typer.Option("--debug", help="Show tracebacks; also accepted after the command."),
     ] = False,
     _version: Annotated[
         bool,

@@ -34,14 +34,12 @@ def explained(error: BaseException) -> Trouble:
                 return _with_notes(found, error)
     package = next(reversed(_modules(error)), "").partition(".")[0]
     where = f" in {package}" if package else ""
-    return _with_notes(
-        Trouble(f"something failed{where} that should not: {_said(error)}", "internal"), error
-    )
+    return _with_notes(Trouble(f"unexpected error{where}: {_said(error)}", "internal"), error)
 
 
 def _with_notes(trouble: Trouble, error: BaseException) -> Trouble:
     notes = [one.rstrip(".") for one in getattr(error, "__notes__", ())]
-    parts = [trouble.message.rstrip("."), *notes, "--debug shows where"]
+    parts = [trouble.message.rstrip("."), *notes, "--debug shows the traceback"]
     return Trouble(". ".join(parts), trouble.code, trouble.status)
 
 
@@ -88,8 +86,8 @@ def _of_memory(error: BaseException) -> Trouble | None:
     if not is_it:
         return None
     return Trouble(
-        "there is not enough memory: lower batch_size, max_seq_length or max_new_tokens, and raise "
-        "gradient_accumulation_steps in turn",
+        "out of memory: lower batch_size, max_seq_length or max_new_tokens, and raise "
+        "gradient_accumulation_steps to compensate",
         "out_of_memory",
     )
 
@@ -103,19 +101,19 @@ def _of_full_disk(error: BaseException) -> Trouble | None:
     if not is_full and not any(text in str(error) for text in _FULL_TEXTS):
         return None
     name = getattr(error, "filename", None)
-    where = f" while {name} was written" if name else ""
-    return Trouble(f"the disk is full{where}: make room", "disk_full")
+    where = f" while writing {name}" if name else ""
+    return Trouble(f"the disk is full{where}: free some space", "disk_full")
 
 
 _WAYS = {
-    errno.EACCES: "the user who runs this may not",
-    errno.EPERM: "the user who runs this may not",
-    errno.EROFS: "it is on a file system that is read-only",
-    errno.ENOENT: "it is not there",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "it is on a read-only file system",
+    errno.ENOENT: "it does not exist",
     errno.EISDIR: "it is a folder",
-    errno.ENOTDIR: "a part of its path is a file",
+    errno.ENOTDIR: "part of its path is a file",
     errno.ENAMETOOLONG: "its name is too long",
-    errno.EFBIG: "it may not be so large; raise ulimit -f",
+    errno.EFBIG: "it would exceed the file size limit; raise ulimit -f",
     errno.EMFILE: "too many files are open; raise ulimit -n",
     errno.EADDRINUSE: "the address is in use; choose another port",
 }
@@ -147,8 +145,7 @@ def _of_packages(error: BaseException) -> Trouble | None:
         return Trouble(said, "missing_package", status=2)
     if isinstance(error, ImportError):
         return Trouble(
-            f"a package cannot be loaded ({_said(error)}): install the versions that greenfork "
-            "names, see constraints.txt",
+            f"a package cannot be loaded ({_said(error)}): install the versions in constraints.txt",
             "missing_package",
             status=2,
         )
@@ -170,7 +167,7 @@ def _of_tables(error: BaseException) -> Trouble | None:
     if not _is_a(error, "pyarrow.ArrowException", "datasets.DatasetsError"):
         return None
     return Trouble(
-        f"the rows do not make a table ({_said(error)}): each column wants values of one type",
+        f"the rows do not make a table ({_said(error)}): the values of a column must have one type",
         "not_a_dataset",
         status=2,
     )
@@ -180,7 +177,7 @@ def _of_wandb(error: BaseException) -> Trouble | None:
     if (type(error).__module__ or "").partition(".")[0] != "wandb":
         return None
     return Trouble(
-        f"wandb refuses ({_said(error)}): run wandb login, or set WANDB_MODE=offline, or "
+        f"wandb failed ({_said(error)}): run wandb login, or set WANDB_MODE=offline or "
         "report_to: none",
         "tracker",
         status=2,
@@ -192,8 +189,8 @@ def _of_weights(error: BaseException) -> Trouble | None:
     if not is_torn and "PytorchStreamReader failed" not in str(error):
         return None
     return Trouble(
-        f"a file of weights or of a checkpoint is cut off, or is none ({_said(error)}): copy it "
-        "again, or go on from an earlier checkpoint",
+        f"a weights or checkpoint file is truncated or invalid ({_said(error)}): copy it "
+        "again, or resume from an earlier checkpoint",
         "torn_file",
         status=2,
     )
@@ -203,7 +200,7 @@ def _of_tokenizers(error: BaseException) -> Trouble | None:
     if not any("tokeniz" in module for module in _modules(error)):
         return None
     return Trouble(
-        f"the model's tokenizer cannot be used ({_said(error)}): its folder wants tokenizer.json "
+        f"the model's tokenizer cannot be used ({_said(error)}): its folder needs tokenizer.json "
         "and tokenizer_config.json",
         "tokenizer",
         status=2,

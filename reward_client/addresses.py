@@ -38,16 +38,16 @@ def check_url(url: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConfigError(f"{shown!r} is not a reward URL{_cure(url, '')}")
     if parsed.port is not None and not 0 < parsed.port < 65_536:
-        raise ConfigError(f"{shown!r}: there is no port {parsed.port}")
+        raise ConfigError(f"{shown!r}: no such port: {parsed.port}")
     if parsed.userinfo or "@" in parsed.netloc.decode("ascii", "replace"):
         raise ConfigError(
-            f"the reward URL {shown} has a name or a key in it, which would end up in logs: leave "
-            "it out, and give the service's key by GREENFORK_API_KEY"
+            f"the reward URL {shown} contains a user name or key, which would end up in logs: "
+            "remove it, and set the API key as GREENFORK_API_KEY"
         )
     if parsed.query or parsed.fragment:
         raise ConfigError(
-            f"the reward URL {shown} has something after ? or #, which no reward service reads: "
-            "leave it out; a key is given by GREENFORK_API_KEY"
+            f"the reward URL {shown} has a ? or # part, which the service ignores: remove it; set "
+            "an API key as GREENFORK_API_KEY"
         )
     if end := _ENDPOINT.search(parsed.path.rstrip("/")):
         raise ConfigError(
@@ -67,8 +67,8 @@ def _cure(url: str, said: str) -> str:
     if host.count(":") > 1 and not host.startswith("["):
         address, _, port = host.rpartition(":")
         if _is_ip(address) and not host.endswith("::" + port):
-            return f"; an IPv6 address stands in brackets: {scheme}://[{address}]:{port}"
-        return f"; an IPv6 address stands in brackets: {scheme}://[::1]:8000"
+            return f"; put IPv6 addresses in brackets: {scheme}://[{address}]:{port}"
+        return f"; put IPv6 addresses in brackets: {scheme}://[::1]:8000"
     reason = "" if "@" in url else f": {said}" if said else ""
     return f"{reason}; it looks like {_EXAMPLE}"
 
@@ -103,8 +103,8 @@ def check_key(key: SecretStr | None) -> str | None:
         return None
     if not _KEY.fullmatch(value):
         raise ConfigError(
-            "the service's API key holds blanks, line breaks or other characters that no key has; "
-            "give it as the service printed it"
+            "the API key contains spaces, line breaks or other invalid characters; pass it "
+            "exactly as the service printed it"
         )
     return value
 
@@ -180,25 +180,25 @@ def _transport(url: httpx.URL, has_key: bool, limits: httpx.Limits) -> httpx.Asy
     proxy = proxy_of(url)
     if proxy is not None and url.scheme == "http" and has_key:
         raise ConfigError(
-            f"the API key would go to the proxy {without_secrets(proxy)} in the clear: give the "
-            f"reward URL as https://…, or set NO_PROXY={url.host}"
+            f"the API key would be sent to the proxy {without_secrets(proxy)} unencrypted: use an "
+            f"https:// reward URL, or set NO_PROXY={url.host}"
         )
     try:
         verify = httpx.create_ssl_context()
     except (OSError, ssl.SSLError) as exc:
         raise ConfigError(
-            f"SSL_CERT_FILE or SSL_CERT_DIR names no readable certificates ({exc}): give it a PEM "
-            "file"
+            f"SSL_CERT_FILE or SSL_CERT_DIR names no readable certificates ({exc}): set it to a "
+            "PEM file"
         ) from exc
     try:
         return httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy)
     except ImportError as exc:
         raise ConfigError(
-            f"the proxy {without_secrets(str(proxy))} speaks SOCKS, which needs a package: pip "
-            f"install 'httpx[socks]'; or go around it with NO_PROXY={url.host}"
+            f"the proxy {without_secrets(str(proxy))} is a SOCKS proxy, which needs a package: "
+            f"pip install 'httpx[socks]'; or bypass it with NO_PROXY={url.host}"
         ) from exc
     except (ValueError, httpx.InvalidURL) as exc:
         raise ConfigError(
-            f"{without_secrets(str(proxy))!r}, which HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names, "
-            f"is no proxy: give it as http://host:port, or set NO_PROXY={url.host}"
+            f"{without_secrets(str(proxy))!r} (from HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) is not "
+            f"a proxy URL: write it as http://host:port, or set NO_PROXY={url.host}"
         ) from exc

@@ -102,7 +102,9 @@ class SyncRewardClient:
         try:
             return future.result()
         except CancelledError as exc:
-            raise ServiceUnreachable(f"the client of {self.url} was closed meanwhile") from exc
+            raise ServiceUnreachable(
+                f"the client of {self.url} was closed during the call"
+            ) from exc
         except BaseException:
             future.cancel()  # an interrupt here ends the request there
             raise
@@ -122,7 +124,7 @@ class SyncRewardClient:
                 self._thread.start()
             elif self._pid != os.getpid():
                 raise ConfigError(
-                    "this client was used before the process was forked; make one in each process"
+                    "this client was used before the process forked; create one in each process"
                 )
             return self._loop
 

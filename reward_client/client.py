@@ -287,7 +287,7 @@ class RewardClient:
         answer = _parsed(response, ScoreResponse)
         if len(answer.results) != len(items):
             raise ServiceRefused(
-                f"{request.url} gave {len(answer.results)} results for {len(items)} items",
+                f"{request.url} returned {len(answer.results)} results for {len(items)} items",
                 "bad_answer",
             )
         return answer, attempt
@@ -348,8 +348,8 @@ def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
         return kind.model_validate_json(response.content, extra="ignore")  # a later version's
     except ValidationError as exc:
         raise ServiceRefused(
-            f"{response.request.url} answered something that is no {kind.__name__}; "
-            "is this a Greenfork reward service, of this version?",
+            f"{response.request.url} returned something other than a {kind.__name__}; is this a "
+            "Greenfork reward service of this version?",
             "bad_answer",
         ) from exc
 

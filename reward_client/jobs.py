@@ -211,7 +211,7 @@ class JobClient:
                 response = await self._send("GET", f"/v1/jobs/{job_id}", self._patience)
                 if _is_complete(_parsed(response, JobView), offset):
                     return
-                error = ServiceUnreachable("the service ended the results before their time")
+                error = ServiceUnreachable("the service ended the results prematurely")
             await self._wait(self._patience, max(attempt, 0), error)
             attempt += 1
 
@@ -281,7 +281,9 @@ def _result(line: bytes) -> JobResult:
     try:
         return JobResult.model_validate_json(line, extra="ignore")
     except ValidationError as exc:
-        raise ServiceRefused("the service gave a line that is no result", "bad_answer") from exc
+        raise ServiceRefused(
+            "the service returned a line that is not a result", "bad_answer"
+        ) from exc
 
 
 def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
@@ -289,7 +291,7 @@ def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
         return kind.model_validate_json(response.content, extra="ignore")
     except ValidationError as exc:
         raise ServiceRefused(
-            f"{response.request.url} answered something that is no {kind.__name__}; "
-            "is this a Greenfork reward service, of this version?",
+            f"{response.request.url} returned something other than a {kind.__name__}; is this a "
+            "Greenfork reward service of this version?",
             "bad_answer",
         ) from exc

@@ -128,14 +128,14 @@ def _tls_cure(error: ssl.SSLError, said: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message or said
         if "mismatch" in reason or "not valid for" in reason:
-            return f"its certificate is for another name ({reason}); use the name that it is for"
+            return f"its certificate is for another name ({reason}); use that name in the URL"
         return (
             f"its certificate is not trusted ({reason}); set SSL_CERT_FILE to a PEM file with "
-            "that certificate, or with the authority that signed it"
+            "that certificate or its issuing authority"
         )
     if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-        return "it does not speak TLS; write http:// in place of https://"
-    return f"no TLS connection can be made: {said}"
+        return "it does not speak TLS; use http:// instead of https://"
+    return f"the TLS connection failed: {said}"
 
 
 def refusal_of(response: httpx.Response) -> ServiceError:
@@ -153,7 +153,7 @@ def refusal_of(response: httpx.Response) -> ServiceError:
         return ServiceUnreachable(message, code)
     if status == BodyTooLarge.http_status and not problem:
         message += (
-            "; what stands before the service takes no request of "
+            "; a proxy in front of the service rejects requests of "
             f"{request.headers.get('content-length', 'that many')} bytes: raise its limit (nginx: "
             "client_max_body_size)"
         )
@@ -171,9 +171,9 @@ def _elsewhere(response: httpx.Response) -> str:
     asked = response.request.url.path.rstrip("/")
     base = target.rstrip("/").removesuffix("/" + asked.rpartition("/v1/")[2]).removesuffix("/v1")
     if "://" not in target:
-        return f"it redirects to {target!r}; redirects are not followed, give the URL as it is"
+        return f"it redirects to {target!r}; redirects are not followed; use the final URL"
     if base == target.rstrip("/"):
-        return f"it redirects to {target}; is this the reward service, or a page to log in at?"
+        return f"it redirects to {target}; is this the reward service, or a login page?"
     return f"it redirects to {target}; redirects are not followed: set the reward URL to {base}"
 
 
@@ -183,7 +183,7 @@ def _by_way_of(request: httpx.Request) -> str:
     if proxy is None:
         return ""
     shown = without_secrets(proxy)
-    return f" (by way of the proxy {shown}; NO_PROXY={request.url.host} goes around it)"
+    return f" (through the proxy {shown}; NO_PROXY={request.url.host} bypasses it)"
 
 
 def _without_key(text: str, request: httpx.Request) -> str:

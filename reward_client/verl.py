@@ -117,7 +117,11 @@ def _terms(terms: dict[str, object]) -> VerlTerms:
 
 def _score(result: ScoreResult) -> VerlScore:
     if result.reward is None:
-        raise result.error.to_error() if result.error else WorkerLost("there is no reward")
+        raise (
+            result.error.to_error()
+            if result.error
+            else WorkerLost("the service returned no reward")
+        )
     invalid, cached = float(result.status == "invalid"), float(result.cached)
     return {"score": result.reward, "invalid": invalid, "cached": cached}
 

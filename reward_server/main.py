@@ -35,7 +35,9 @@ __all__ = ["serve"]
 _LOG = structlog.get_logger(__name__)
 _GRACE_S = 10
 _OTHER_DESCRIPTORS = 1024
-_KEYS_LOST = "nobody is let in; bring the database back, or make a key with `greenfork keys create`"
+_KEYS_LOST = (
+    "all requests are refused; restore the database, or create a key with `greenfork keys create`"
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -52,7 +54,9 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
         DatasetError: A folder holds no dataset.
     """
     if not settings.datasets:
-        raise ConfigError("no dataset to serve: give --dataset DIR, or GREENFORK_SERVER_DATASETS")
+        raise ConfigError(
+            "no dataset to serve: pass --dataset DIR, or set GREENFORK_SERVER_DATASETS"
+        )
     await refuse_exposure(settings)
     await asyncio.to_thread(_keep_to_itself, settings.data_dir)
     uploaded = UploadedStates(settings.uploads_dir)
@@ -120,7 +124,7 @@ class _Gateway:
         gc.freeze()  # what was imported is not gone through again: that takes a tenth of a second
         self._signals.server = server = _Server(config, services.jobs.hang_up)
         set_tcp_user_timeout(listener, self._settings.body_timeout_s)
-        self._announce(f"answering at {_url(listener)}, starting workers")
+        self._announce(f"listening at {_url(listener)}, starting workers")
         greeting = asyncio.create_task(self._greet(services, listener))
         try:
             await server.serve(sockets=[listener])
@@ -223,7 +227,7 @@ def _keep_to_itself(data_dir: Path) -> None:
             for path in data_dir.glob("ledger.sqlite*"):
                 path.chmod(0o600)
     except OSError as exc:
-        raise ConfigError(f"cannot make {data_dir}: {exc.strerror}") from exc
+        raise ConfigError(f"cannot create {data_dir}: {exc.strerror}") from exc
 
 
 def _say_what_is_confined() -> None:

@@ -33,83 +33,93 @@ class ServerSettings(ProcessSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
-    """Address to listen on. Any other than loopback needs an API key, or ``allow_keyless``."""
+    """Address to listen on. Any address other than loopback needs an API key, or
+    ``allow_keyless``."""
     port: int = Field(default=8000, ge=0, le=65535)
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 picks a free one."""
     datasets: Annotated[tuple[Path, ...], NoDecode] = ()
-    """Datasets, or folders of datasets, whose states are served; in the environment separated as in
-    PATH. There must be one."""
+    """Datasets, or folders of datasets, whose states are served, separated in the environment as in
+    PATH. At least one is required."""
     data_dir: Path = Path("greenfork-data")
-    """Folder of the ledger and of uploads; made where it is missing."""
+    """Folder of the ledger and of uploads; created if it is missing."""
     database_url: SecretStr | None = None
-    """The database of the ledger, keys and jobs, ``sqlite:///FILE`` or ``postgresql://…``; unset,
-    ``ledger.sqlite`` in the data directory."""
+    """Database of the ledger, keys and jobs, ``sqlite:///FILE`` or
+    ``postgresql://USER:PASSWORD@HOST/NAME``; unset, ``ledger.sqlite`` in the data directory."""
     workers: int | None = Field(default=None, ge=1)
-    """Simulation workers; unset, one a CPU of the cluster."""
+    """Simulation workers; unset, one per CPU of the cluster."""
     ray_address: str | None = None
-    """An existing Ray cluster; unset, the gateway starts its own and ends it with itself."""
+    """Address of an existing Ray cluster; unset, the gateway starts its own and stops it on
+    exit."""
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
-    """Bytes of one request's body; a larger one is answered 413."""
+    """Maximum size of a request body, bytes; a larger one is answered 413."""
     max_items: int = Field(default=2048, ge=1)
-    """Items in one request; more are answered 422."""
+    """Maximum number of items per request; more are answered 422."""
     max_pending_items: int = Field(default=20_000, ge=1)
-    """Items of all requests under way; a request that does not fit is answered 503."""
+    """Maximum number of items of all requests in progress; a request that does not fit is answered
+    503."""
     max_pending_bytes: int = Field(default=512 * 2**20, ge=1024)
-    """Bytes of all requests' bodies under way; a request that does not fit is answered 503."""
+    """Maximum size of the bodies of all requests in progress, bytes; a request that does not fit is
+    answered 503."""
     body_timeout_s: float = Field(default=60.0, gt=0)
-    """Seconds that the head of a request may take, and for which a caller may send nothing more of
-    a body that is not complete, or take nothing of an answer."""
+    """Seconds that the head of a request may take, and for which a caller may send nothing of an
+    incomplete body or read nothing of a response."""
     min_body_rate: float = Field(default=1024.0, gt=0)
-    """Bytes a second that a body must come at on the whole, and an answer must be taken at, after
-    the first ``body_timeout_s``; a slower caller is given up."""
+    """Minimum average rate, bytes per second, at which a body must arrive and a response be read
+    after the first ``body_timeout_s``; slower callers are disconnected."""
     max_connections: int = Field(default=1024, ge=1)
-    """Connections at a time, eight ninths of them from one address; more are answered 503."""
+    """Maximum number of connections, up to eight ninths of them from one address; more are answered
+    503."""
     max_streamed: int = Field(default=16, ge=1)
-    """Uploads and jobs that come in, or are looked through, at a time; half of them of one key or
-    address; more are answered 503."""
+    """Maximum number of uploads and jobs being received or inspected, up to half of them from one
+    key or address; more are answered 503."""
     max_upload_bytes: int = Field(default=256 * 2**20, ge=1024)
-    """Bytes of one uploaded scenario or state, as it is sent; a larger one is answered 413."""
+    """Maximum size of an uploaded scenario or state as sent, bytes; a larger one is answered
+    413."""
     hot_memory_mb: int = Field(default=256, ge=0)
-    """Memory for answers that can be given again without the ledger, MiB; 0 keeps none."""
+    """Memory of the response cache, MiB; 0 disables it."""
     max_job_bytes: int = Field(default=2**30, ge=1024)
-    """Bytes of a bulk job's body, unpacked; a larger one is answered 413."""
+    """Maximum size of a bulk job's body, unpacked, bytes; a larger one is answered 413."""
     max_job_storage_mb: int = Field(default=4096, ge=1)
-    """Room that one caller's jobs and their results may take in the database, finished ones too,
-    MiB; a job that does not fit is answered 507."""
+    """Database storage for one caller's jobs and results, including finished ones, MiB; a job that
+    does not fit is answered 507."""
     max_upload_storage_mb: int = Field(default=8192, ge=1)
-    """Room that uploaded scenarios and states may take in the data directory, MiB, half of it of
+    """Storage for uploaded scenarios and states in the data directory, MiB, up to half of it for
     one caller; what does not fit is answered 507."""
     max_uploaded_states: int = Field(default=100_000, ge=1)
-    """Uploaded states, half of them of one caller; one more is answered 507."""
+    """Maximum number of uploaded states, up to half of them from one caller; one more is answered
+    507."""
     min_free_disk_mb: int = Field(default=256, ge=0)
-    """Room on the disk of the data directory that uploads and jobs leave to the ledger, MiB."""
+    """Free space on the disk of the data directory that uploads and jobs leave for the ledger,
+    MiB."""
     max_job_items: int = Field(default=1_000_000, ge=1)
-    """Items of one bulk job; more are answered 422."""
+    """Maximum number of items of a bulk job; more are answered 422."""
     max_jobs: int = Field(default=100, ge=1)
-    """Unfinished bulk jobs of one caller; one more is answered 503."""
+    """Maximum number of unfinished bulk jobs per caller; one more is answered 503."""
     job_retention_days: float = Field(default=30.0, gt=0)
     """Days for which finished bulk jobs and their results are kept."""
     rollout_timeout_s: float = Field(default=60.0, gt=0)
-    """Seconds after which a single rollout is ended and counts as failed."""
+    """Seconds after which a single rollout is stopped and fails."""
     max_holders: int = Field(default=16, ge=1)
-    """Restored states that one worker keeps at a time."""
+    """Maximum number of restored states that one worker keeps."""
     max_holder_memory_mb: int = Field(default=4096, ge=64)
-    """Memory of the restored states that one worker keeps, MiB."""
+    """Maximum memory of the restored states that one worker keeps, MiB."""
     otlp_endpoint: str | None = None
-    """URL of a collector that takes OpenTelemetry traces over HTTP, ``http://127.0.0.1:4318``;
-    unset, there are none."""
+    """URL of an OpenTelemetry collector that accepts traces over HTTP, ``http://127.0.0.1:4318``;
+    unset, no traces are sent."""
     api_key: SecretStr | None = None
-    """A key with every scope, for the operator and for making a start; unset, only the keys of
-    ``greenfork keys`` open, and where there are none either, anyone who reaches the port may."""
+    """A key with every scope, for the operator and for setup. Unset, only keys made with
+    ``greenfork keys`` are accepted; if there are none either, anyone who reaches the port has
+    access."""
     allow_keyless: bool = False
-    """Listen on any address without an API key: where something else keeps strangers out."""
+    """Listen on any address without an API key, if access is restricted by other means."""
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("localhost", "127.0.0.1", "::1")
-    """Names under which a service without keys may be asked, and whose pages may use it; separated
-    by commas. Addresses in numbers may always be asked. With keys, it holds for what needs none."""
+    """Host names under which a service without keys answers, and whose web pages may use it,
+    separated by commas. Numeric addresses are always allowed. With keys, this applies to requests
+    that need none."""
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
-    """Addresses or networks of proxies, separated by commas: from these alone ``X-Forwarded-For``
-    is believed, by which callers are told apart."""
+    """Addresses or networks of proxies, separated by commas: ``X-Forwarded-For``, by which callers
+    are told apart, is trusted only from these."""
 
     @field_validator("allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
@@ -138,9 +148,9 @@ class ServerSettings(ProcessSettings):
         if self.api_key is not None and not self.api_key.get_secret_value():
             raise ValueError("api_key is empty")
         if self.max_pending_items < self.max_items:
-            raise ValueError("max_pending_items must not be below max_items")
+            raise ValueError("max_pending_items must be at least max_items")
         if self.max_pending_bytes < self.max_body_bytes:
-            raise ValueError("max_pending_bytes must not be below max_body_bytes")
+            raise ValueError("max_pending_bytes must be at least max_body_bytes")
         return self
 
     @property

@@ -37,5 +37,5 @@ class PlanRow(Row):
     @model_validator(mode="after")
     def _as_many(self) -> Self:
         if not len(self.id_list) == len(self.score_list) == len(self.candidates):
-            raise ValueError("id_list, score_list and candidates are not of one length")
+            raise ValueError("id_list, score_list and candidates differ in length")
         return self

@@ -17,31 +17,32 @@
     │   ├── IdempotencyConflict 409, the key was used for something else
     │   ├── BodyTooLarge       413
     │   ├── InvalidRequest     422
-    │   └── ClientGone         499, nobody is there to be answered
+    │   └── ClientGone         499, the caller disconnected
     ├── InputError             a file or path that a command was given is unusable
     │   ├── ScenarioError
     │   ├── StateFileError
     │   ├── DatasetError
     │   ├── ModelError
-    │   └── ConfigError
+    │   ├── ConfigError
+    │   └── FidelityError
     ├── RolloutError           one rollout could not be computed
-    │   ├── RolloutRejected    SUMO refused it; the same again would be refused again
-    │   ├── OutOfMemory        it takes more memory than it may
+    │   ├── RolloutRejected    SUMO refused it; a retry would be refused, too
+    │   ├── OutOfMemory        it exceeds its memory limit
     │   ├── RolloutCrashed     its process died: out of memory, or a fault in SUMO
     │   ├── RolloutTimeout     its own time limit ended it
     │   ├── HolderLost         the process that holds the state died, twice
     │   ├── WorkerLost         the worker died, and so did the ones it was retried on
     │   └── DeadlineExceeded   the caller's deadline ended it (504 where nothing was done in time)
-    ├── Overloaded             503, ask again after Retry-After
+    ├── Overloaded             503, retry after Retry-After
     ├── NotReady               503, nothing to score on yet
-    ├── RewardsMissing         503, a protocol that must have every reward lacks one
+    ├── RewardsMissing         503, a protocol that requires every reward lacks one
     ├── LedgerError            503, outcomes cannot be looked up or recorded
-    ├── StorageFull            507, there is no room for what should be kept
-    ├── ServiceError           what a client met at the reward URL
+    ├── StorageFull            507, the quota or the disk is full
+    ├── ServiceError           a client's error at the reward URL
     │   ├── ServiceUnreachable
     │   └── ServiceRefused
     │       └── ServiceFault   a 500, twice
-    └── TrainingStopped        a run that was going wrong and ended itself
+    └── TrainingStopped        a run that was failing and stopped itself
 
 Each carries a stable ``code``, an ``http_status`` and whether a retry can help. Arguments are
 positional, so that every error pickles across processes.
@@ -115,7 +116,7 @@ class Unauthorized(RequestError):
 
 
 class Forbidden(RequestError):
-    """The API key is valid, but has not the scope that this needs."""
+    """The API key is valid, but lacks the required scope."""
 
     code = "forbidden"
     http_status = 403
@@ -150,7 +151,7 @@ class IdempotencyConflict(RequestError):
 
 
 class BodyTooSlow(RequestError):
-    """The body did not come in time."""
+    """The body did not arrive in time."""
 
     code = "body_too_slow"
     http_status = 408
@@ -179,14 +180,14 @@ class BodyTooLarge(RequestError):
 
 
 class InvalidRequest(RequestError):
-    """The body is JSON, but not a request."""
+    """The body is JSON, but not a valid request."""
 
     code = "invalid_request"
     http_status = 422
 
 
 class ClientGone(RequestError):
-    """The caller closed the connection before the answer. Told to nobody; it is in the log."""
+    """The caller closed the connection before the response. It appears only in the log."""
 
     code = "client_gone"
     http_status = 499
@@ -230,7 +231,7 @@ class ConfigError(InputError):
 
 
 class FidelityError(InputError):
-    """What would be run is another simulation than the user's own."""
+    """What would be run differs from the user's own simulation."""
 
     code = "other_simulation"
 
@@ -242,19 +243,19 @@ class RolloutError(GreenforkError):
 
 
 class RolloutRejected(RolloutError):
-    """SUMO refused the state, the scenario or a call; the same again would be refused again."""
+    """SUMO refused the state, the scenario or a call; a retry would be refused, too."""
 
     code = "rollout_rejected"
 
 
 class OutOfMemory(RolloutError):
-    """The simulation takes more memory than it may; the same again would, too."""
+    """The simulation exceeds its memory limit; a retry would, too."""
 
     code = "out_of_memory"
 
 
 class RolloutCrashed(RolloutError):
-    """The rollout's process died without a word: out of memory, or a fault in SUMO."""
+    """The rollout's process died without a message: out of memory, or a fault in SUMO."""
 
     code = "rollout_crashed"
     retryable = True
@@ -333,14 +334,14 @@ class LedgerError(GreenforkError):
 
 
 class StorageFull(GreenforkError):
-    """What should be kept does not fit into the caller's quota, or on the disk."""
+    """What should be stored does not fit into the caller's quota or on the disk."""
 
     code = "storage_full"
     http_status = 507
 
 
 class ServiceError(GreenforkError):
-    """What a client met at the reward URL."""
+    """A client's error at the reward URL."""
 
     code = "service_error"
     http_status = 502
@@ -354,19 +355,19 @@ class ServiceUnreachable(ServiceError):
 
 
 class ServiceRefused(ServiceError):
-    """The reward service answered with a problem that a retry cannot help."""
+    """The reward service answered with a problem that a retry cannot fix."""
 
     code = "service_refused"
 
 
 class ServiceFault(ServiceRefused):
-    """The service failed at a request, with a 500; it was asked once more, and failed again."""
+    """The service answered a request with a 500, twice."""
 
     code = "service_failed"
     retryable = True
 
 
 class TrainingStopped(GreenforkError):
-    """A training run that was going wrong ended itself and says why."""
+    """A training run that was failing stopped itself and says why."""
 
     code = "training_stopped"

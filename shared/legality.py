@@ -146,14 +146,13 @@ def _check_cycle(cycle: Cycle, signal: Signal, greens: Sequence[int]) -> None:
     missing = [phase for phase in greens if phase not in given]
     if missing:
         raise InvalidDecision(
-            f"signal {signal.tls_id} needs its green phases {_listed(missing)} "
-            "in the cycle as well",
+            f"the cycle of signal {signal.tls_id} lacks the green phases {_listed(missing)}",
             "missing_phase",
         )
     if given != list(greens):
         raise InvalidDecision(
-            f"the green phases of signal {signal.tls_id} are in the order {_listed(given)}, "
-            f"and its program has {_listed(greens)}",
+            f"the green phases of signal {signal.tls_id} are in the order {_listed(given)}; its "
+            f"program's order is {_listed(greens)}",
             "wrong_order",
         )
     for green in cycle.greens:

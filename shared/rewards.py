@@ -66,12 +66,12 @@ class RewardSpec(WireModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.name == "sum") != (self.terms is not None):
-            raise ValueError('terms belong to the reward "sum", which needs them')
+            raise ValueError('terms are required with the reward "sum" and not allowed with others')
         if self.seeds is not None:
             if len(set(self.seeds)) < len(self.seeds):
-                raise ValueError("seeds holds a number twice")
+                raise ValueError("seeds contains a number twice")
             if not all(0 <= seed < 2**31 for seed in self.seeds):
-                raise ValueError("seeds are from 0 to 2147483647")
+                raise ValueError("seeds must be from 0 to 2147483647")
         return self
 
 

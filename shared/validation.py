@@ -42,9 +42,7 @@ def validation_error(error: ValidationError) -> RequestError:
     """
     count = error.error_count()
     if count > _MAX_TOLD:
-        return InvalidRequest(
-            f"{count} things are wrong with it; most likely it holds keys that are not known here"
-        )
+        return InvalidRequest(f"{count} errors; most likely it contains unknown keys")
     return request_error(error.errors())
 
 

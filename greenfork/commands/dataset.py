@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Make datasets of decision points.", no_args_is_help=True)
+app = typer.Typer(
+    help="Build, verify and inspect datasets of decision points.", no_args_is_help=True
+)
 
 
 @app.callback()
 def _group() -> None:
-    """Make datasets of decision points."""
+    """Build, verify and inspect datasets of decision points."""
 
 
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
@@ -73,70 +75,79 @@ class KindChoice(StrEnum):
 @app.command(epilog=_EXAMPLES)
 def build(
     config: Annotated[
-        str, typer.Argument(help="A .sumocfg, or resco:NAME for a network of sumo-rl.")
+        str, typer.Argument(help="A .sumocfg, or resco:NAME for a network from sumo-rl.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder to make; must not hold anything yet.")],
+    out: Annotated[Path, typer.Option(help="Folder to create; must be empty or missing.")],
     seed: Annotated[
         list[int] | None,
         typer.Option(
-            min=0, help="SUMO's seed; repeatable, a run each. Default: the configuration's."
+            min=0, help="SUMO's seed; repeatable, one run each. Default: the configuration's."
         ),
     ] = None,
     scale: Annotated[
         list[float] | None,
-        typer.Option(help="SUMO's --scale, for all demand; repeatable, a run each. Default: 1."),
+        typer.Option(help="SUMO's --scale, for all demand; repeatable, one run each. Default: 1."),
     ] = None,
     states: Annotated[
-        int | None, typer.Option(min=1, help="States at most, in all runs. Default: 100.")
+        int | None,
+        typer.Option(min=1, help="Maximum number of states over all runs. Default: 100."),
     ] = None,
     tls: Annotated[
         list[str] | None,
-        typer.Option(help="A signal to decide; repeatable. Default: all that have a choice."),
+        typer.Option(help="Signal to decide; repeatable. Default: all with a choice."),
     ] = None,
     kind: Annotated[
-        KindChoice, typer.Option(help="What the rows ask for.", case_sensitive=False)
+        KindChoice,
+        typer.Option(help="Kind of decision that the rows ask for.", case_sensitive=False),
     ] = KindChoice.EXTEND,
     policy: Annotated[
         PolicyChoice,
-        typer.Option(help="Who runs the signals while states are collected.", case_sensitive=False),
+        typer.Option(
+            help="Policy that controls the signals while states are collected.",
+            case_sensitive=False,
+        ),
     ] = PolicyChoice.PROGRAM,
     epsilon: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of that policy's decisions made by coin.")
+        float, typer.Option(min=0, max=1, help="Random-action probability of that policy.")
     ] = 0,
     actions: Annotated[
         Path | None,
         typer.Option(
             help="JSON lines of time_s, tls_id and extend (true or false): decisions to carry out "
-            "in the place of a policy's."
+            "instead of a policy's."
         ),
     ] = None,
     every: Annotated[
         float | None, typer.Option(min=1, help="Seconds between states. Default: evenly spread.")
     ] = None,
-    warmup: Annotated[float, typer.Option(min=0, help="Seconds before the first state.")] = 300,
+    warmup: Annotated[
+        float, typer.Option(min=0, help="Simulated seconds before the first state.")
+    ] = 300,
     begin: Annotated[
-        float | None, typer.Option(min=0, help="Begin, seconds. Default: the configuration's.")
+        float | None,
+        typer.Option(min=0, help="Begin of the runs, seconds. Default: the configuration's."),
     ] = None,
     end: Annotated[
         float | None,
         typer.Option(
-            min=0, help="End, seconds. Default: the configuration's, or an hour after begin."
+            min=0,
+            help="End of the runs, seconds. Default: the configuration's, or an hour after begin.",
         ),
     ] = None,
-    min_green: Annotated[float, typer.Option(min=0, help="Shortest green, seconds.")] = 5,
-    max_green: Annotated[float, typer.Option(min=1, help="Longest green, seconds.")] = 60,
+    min_green: Annotated[float, typer.Option(min=0, help="Minimum green, seconds.")] = 5,
+    max_green: Annotated[float, typer.Option(min=1, help="Maximum green, seconds.")] = 60,
     extend_seconds: Annotated[
-        int, typer.Option(min=1, max=3600, help="Seconds that a yes adds.")
+        int, typer.Option(min=1, max=3600, help="Seconds added by a yes.")
     ] = 5,
     horizon: Annotated[
-        int, typer.Option(min=1, max=3600, help="Seconds that outcomes are rolled out.")
+        int, typer.Option(min=1, max=3600, help="Length of the rollouts behind outcomes, seconds.")
     ] = 60,
     only_replays: Annotated[
         bool,
         typer.Option(
             "--only-replays",
-            help="Prove no state files: every state is brought back along its run, and the build "
-            "takes less than half the time.",
+            help="Skip proving state files: every state is restored by replaying its run, and the "
+            "build takes less than half the time.",
         ),
     ] = False,
     outcomes: Annotated[
@@ -144,33 +155,35 @@ def build(
     ] = False,
     eval_share: Annotated[
         float,
-        typer.Option(min=0, max=0.9, help="Share of each run's states held out, the last in time."),
+        typer.Option(
+            min=0, max=0.9, help="Share of each run's states to hold out, the last in time."
+        ),
     ] = 0.1,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs simulated at the same time. Default: the CPUs.")
+        int | None, typer.Option(min=1, help="Runs to simulate in parallel. Default: one per CPU.")
     ] = None,
     allow_deviation: Annotated[
         bool,
         typer.Option(
             "--allow-deviation",
-            help="Go on where what is built is another simulation than the configuration's own. "
+            help="Continue even if what is built differs from the configuration's own simulation. "
             'Every result then says "fidelity": "bundle".',
         ),
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away what an interrupted build has left.")
+        bool, typer.Option("--restart", help="Discard the progress of an interrupted build.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
-    """Run a scenario and save its decision points, each proven to be brought back exactly.
+    """Run a scenario and save its decision points, each proven to restore exactly.
 
     A decision point is a moment at which a signal shows a green that has lasted at least its
     minimum and not yet its maximum.
 
-    Beside the build plain SUMO runs the configuration itself, untouched, and the two are compared
-    second by second. Where they differ the build is refused, and the first difference named.
+    During the build, plain SUMO runs the untouched configuration, and the two are compared second
+    by second. If they differ, the build is refused and the first difference is reported.
 
-    A build that was interrupted goes on where it was when the same command is given again.
+    To resume an interrupted build, run the same command again.
     """
     from shared.errors import ConfigError
     from sim_workers.datasets.build_plan import BuildOptions, Execution
@@ -183,7 +196,7 @@ def build(
     if any(factor <= 0 for factor in scale or ()):
         raise ConfigError("--scale must be above 0")
     if actions is not None and policy is not PolicyChoice.PROGRAM:
-        raise ConfigError("--actions take the place of a policy: give one of --actions, --policy")
+        raise ConfigError("--actions replaces the policy: give only one of --actions and --policy")
     options = BuildOptions(
         seeds=tuple(seed or ()),
         scales=tuple(scale or (1.0,)),
@@ -229,7 +242,7 @@ def _build_with_progress(
         raise
     except BaseException:
         if bar.states:
-            say(f"{bar.states} states are kept; the same command goes on from there", err=True)
+            say(f"{bar.states} states are kept; run the same command again to resume", err=True)
         raise
 
 
@@ -261,7 +274,7 @@ class _Bar:
         """Draws how far a build is."""
         if built.states == built.resumed > 0 and not self.states:
             self._progress.console.print(
-                f"Resuming: {built.resumed} of {built.slots} states are there"
+                f"Resuming: {built.resumed} of {built.slots} states are done"
             )
         self.states = built.states
         found = f"{built.states} states: {built.from_file} from file"
@@ -283,7 +296,7 @@ def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) 
         if run.deviation is not None:
             table.add_row("  deviates", f"{run.run}: {run.deviation}")
         if run.sensitivity is not None:
-            said = f"{run.run}: from {run.sensitivity.time_s:g} s on; workers make sure of it"
+            said = f"{run.run}: from {run.sensitivity.time_s:g} s on; workers check for it"
             table.add_row("  depends on addresses", said)
     table.add_row("teleporting", _teleporting(manifest.scenario.time_to_teleport_s))
     table.add_row("states", str(report.states))
@@ -314,8 +327,8 @@ def _compared(manifest: "Manifest", comparisons: "Sequence[Comparison]") -> str:
     seconds = sum((run.compared_to_s or run.begin_s) - run.begin_s for run in manifest.simulations)
     took_s = sum(comparison.wall_s for comparison in comparisons)
     return (
-        f"your configuration: {own} of {runs} runs the same, second by second "
-        f"({seconds:g} s simulated, in {took_s:.1f} s)"
+        f"your configuration: {own} of {runs} runs identical, second by second "
+        f"({seconds:g} simulated seconds, in {took_s:.1f} s)"
     )
 
 

@@ -17,15 +17,15 @@ def difficulty(
     dataset: Annotated[
         Path,
         typer.Argument(
-            help="A dataset's folder, a folder of several, a file of rows, or *.pddl problems."
+            help="A dataset folder, a folder of several, a file of rows, or *.pddl problems."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the buckets as JSON.")] = False,
 ) -> None:
-    """Print the buckets that a training run with a curriculum makes of a dataset.
+    """Print the difficulty buckets that a curriculum makes of a dataset.
 
     Each scenario is a domain. Its samples are easy up to the 40th percentile of their difficulties,
-    medium up to the 80th, and hard above. How the difficulty is computed is in docs/training.md.
+    medium up to the 80th, and hard above. docs/training.md says how difficulty is computed.
     """
     from trainer.curriculum import buckets_of
     from trainer.curriculum.sources import samples_under
@@ -81,6 +81,8 @@ def _show(dataset: Path, buckets: "tuple[DomainBuckets, ...]", samples: "list[Sa
     console = screen()
     console.print(table)
     if unreadable := sum(bucket.unreadable for bucket in buckets):
-        console.print(f"{unreadable} without a readable difficulty count as easy")
+        console.print(f"{unreadable} samples without a readable difficulty count as easy")
     if len(buckets) > 1:
-        console.print(f"The prompts of a training step must be a multiple of {len(buckets)}")
+        console.print(
+            f"The number of prompts per training step must be a multiple of {len(buckets)}"
+        )

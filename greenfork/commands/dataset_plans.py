@@ -67,43 +67,48 @@ class _Source:
 
 
 def plans(
-    dataset: Annotated[Path, typer.Argument(help="A dataset's folder.")],
-    out: Annotated[Path, typer.Option(help="JSON lines to write, a decision point each.")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    out: Annotated[
+        Path, typer.Option(help="JSON lines file to write, one decision point per line.")
+    ],
     split: Annotated[
-        SplitChoice, typer.Option(help="Which rows.", case_sensitive=False)
+        SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)
     ] = SplitChoice.TRAIN,
     states: Annotated[
-        int | None, typer.Option(min=1, help="Rows at most, evenly spread. Default: all.")
+        int | None, typer.Option(min=1, help="Maximum number of rows, evenly spread. Default: all.")
     ] = None,
     beam: Annotated[
-        int, typer.Option(min=2, help="Plans kept at each depth, and candidates a row.")
+        int, typer.Option(min=2, help="Plans kept at each depth, and candidates per row.")
     ] = 5,
-    depth: Annotated[int, typer.Option(min=1, help="Decisions of a plan.")] = 3,
+    depth: Annotated[int, typer.Option(min=1, help="Decisions per plan.")] = 3,
     reward: Annotated[
-        RewardChoice, typer.Option(help="What plans are compared by.", case_sensitive=False)
+        RewardChoice, typer.Option(help="Reward by which plans are compared.", case_sensitive=False)
     ] = RewardChoice.QUEUE_GAIN,
     horizon: Annotated[
         int | None,
-        typer.Option(min=1, max=3600, help="Seconds rolled out. Default: the dataset's own."),
+        typer.Option(min=1, max=3600, help="Rollout length, seconds. Default: the dataset's."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="A reward service. Default: simulate in this process.")
+        str | None, typer.Option(help="Reward service URL. Default: simulate in this process.")
     ] = None,
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+        typer.Option(
+            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Simulations at once, without --url. Default: CPUs.")
+        int | None,
+        typer.Option(min=1, help="Parallel simulations without --url. Default: one per CPU."),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a batch may take.")] = 300,
+    timeout: Annotated[float, typer.Option(min=1, help="Timeout per batch, seconds.")] = 300,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Search the best plans of yes and no at each decision point; every reward is a rollout.
+    """Search for the best yes/no plans at each decision point; every reward is a rollout.
 
-    Each row holds its candidates as id_list and score_list, and as decisions with rewards. Rows
-    with a plan that fails are left out and listed, and the exit status is 1. A command that was
-    interrupted goes on where it was when it is given again.
+    Each row contains its candidates as id_list and score_list, and as decisions with rewards. Rows
+    with a plan that fails are left out and listed, and the exit status is 1. To resume an
+    interrupted command, run it again.
     """
     from pydantic import SecretStr
 
@@ -144,9 +149,9 @@ def _rows(dataset: Path, split: SplitChoice, count: int | None) -> "list[Row]":
     try:
         rows = [Row.model_validate_json(line) for line in path.read_bytes().splitlines()]
     except (OSError, ValidationError) as exc:
-        raise DatasetError(f"{path} does not hold a dataset's rows: {exc}") from exc
+        raise DatasetError(f"{path} does not contain a dataset's rows: {exc}") from exc
     if not rows:
-        raise DatasetError(f"{path} holds no row")
+        raise DatasetError(f"{path} contains no rows")
     count = min(count or len(rows), len(rows))
     return [rows[position * len(rows) // count] for position in range(count)]
 
@@ -254,7 +259,7 @@ def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -
         where = f"{one.state_id}, signal {one.tls_id}"
         say(f"{where}: {one.error.message} [{one.error.code}]", err=True)
     if len(failed) > _MAX_LISTED:
-        say(f"and {len(failed) - _MAX_LISTED} more that failed", err=True)
+        say(f"and {len(failed) - _MAX_LISTED} more failures", err=True)
     if written:
         say(f"Next: greenfork train offline --beam-data {out}")
 
@@ -278,7 +283,7 @@ def _progress(total: int, done: int) -> "Iterator[Callable[[], None]]":
         TimeRemainingColumn(),
     )
     if done:
-        console.print(f"Resuming: {done} of {total} decision points are there")
+        console.print(f"Resuming: {done} of {total} decision points are done")
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:

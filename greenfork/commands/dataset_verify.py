@@ -23,35 +23,37 @@ _MAX_LISTED = 20
 
 
 def verify(
-    dataset: Annotated[Path, typer.Argument(help="The dataset's folder.")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Rows to verify, at random. Default: all.")
+        int | None, typer.Option(min=1, help="Number of random rows to verify. Default: all.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of that choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of that choice.")] = 0,
     config: Annotated[
         Path | None,
         typer.Option(
-            help="The .sumocfg that it was built from. Default: the original that it keeps."
+            help="The .sumocfg it was built from. Default: the original kept in the dataset."
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Simulations at once. Default: one a core.")
+        int | None, typer.Option(min=1, help="Parallel simulations. Default: one per core.")
     ] = None,
     engine: Annotated[
         bool,
-        typer.Option("--engine", help="Also roll out, as serving does, what has stored outcomes."),
+        typer.Option(
+            "--engine", help="Also roll out, as the service does, rows with stored outcomes."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Compute stored outcomes again, each by a plain SUMO from the begin of its run.
+    """Recompute stored outcomes with plain SUMO, each from the begin of its run.
 
     SUMO runs the configuration that the dataset was built from, untouched, in a copy of its files.
-    A dataset of version 0.1 keeps no original: name it with --config, and if everything is the
-    same, the dataset is marked as the user's own simulation.
+    A dataset of version 0.1 keeps no original: pass it as --config. If everything is the same, the
+    dataset is then marked as the user's own simulation.
 
-    Every metric must be the same to the last bit. Without stored outcomes, those that serving would
-    give are compared. States that are unverified and turn out to be exact are marked as such. The
-    exit status is 1 if anything differs or could not be checked.
+    Every metric must match to the last bit. Without stored outcomes, those that the service would
+    give are compared. Unverified states that turn out to be exact are marked as such. The exit
+    status is 1 if anything differs or could not be checked.
     """
     from sim_workers.verification.verifier import VerifyOptions, verify_dataset
 
@@ -140,9 +142,9 @@ def _show(dataset: Path, report: "Verification") -> None:
     table = Table(title=f"Dataset {dataset}", show_header=False, title_justify="left")
     table.add_row("rows", f"{report.rows} ({modes})" if modes else "0")
     against = {"own": "the user's own configuration", "bundle": "the dataset's own files"}
-    table.add_row("played in", against.get(report.against, report.against))
+    table.add_row("compared with", against.get(report.against, report.against))
     for run, found in report.compared.items():
-        table.add_row(f"run {run} beside the original", found)
+        table.add_row(f"run {run} against the original", found)
     table.add_row("decisions checked", str(report.decisions))
     table.add_row("exact", str(report.exact))
     table.add_row("different", str(report.different))
@@ -154,7 +156,7 @@ def _show(dataset: Path, report: "Verification") -> None:
     for state_id, reason in report.unverified.items():
         table.add_row("stays unverified", f"{state_id}: {reason}")
     rate = report.decisions / report.wall_s if report.wall_s > 0 else 0
-    table.add_row("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions a second")
+    table.add_row("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions per second")
     console = screen()
     console.print(table)
     if report.differences:
@@ -162,12 +164,12 @@ def _show(dataset: Path, report: "Verification") -> None:
     _say_rest(len(report.differences), "differences")
     if report.against != "own":
         say(
-            "This dataset keeps no original, so that only its own files could be played, which may "
-            "be another simulation than yours: give --config YOUR.sumocfg",
+            "This dataset keeps no original, so only its own files could be run. They may differ "
+            "from your simulation: pass --config YOUR.sumocfg",
             err=True,
         )
     if not report.without_network:
-        say("SUMO could have used the network: none of its own is to be had here", err=True)
+        say("SUMO could have used the network: it cannot be isolated from it here", err=True)
     for unchecked in report.unchecked[:_MAX_LISTED]:
         say(f"not checked: {_said(unchecked.place)}: {unchecked.reason}", err=True)
     _say_rest(len(report.unchecked), "things that were not checked")

@@ -68,28 +68,26 @@ class _Places:
 
 def demo(
     scenario: Annotated[
-        str, typer.Option(help="A .sumocfg, or resco:NAME for a network of sumo-rl.")
+        str, typer.Option(help="A .sumocfg, or resco:NAME for a network from sumo-rl.")
     ] = "resco:cologne1",
-    out: Annotated[Path, typer.Option(help="Folder for everything; emptied first.")] = Path(
-        "runs/demo"
-    ),
+    out: Annotated[Path, typer.Option(help="Output folder; emptied first.")] = Path("runs/demo"),
     states: Annotated[int, typer.Option(min=4, help="States to train on.")] = 240,
     held_out: Annotated[
-        int, typer.Option(min=4, help="States of other runs, to see what was learned.")
+        int, typer.Option(min=4, help="States of other runs, to evaluate on.")
     ] = 120,
-    config: Annotated[str, typer.Option(help="Training settings: a preset or file.")] = "small",
+    config: Annotated[str, typer.Option(help="Training settings: a preset or a file.")] = "small",
     model_path: Annotated[
         str | None,
-        typer.Option(help="A folder with a model. Default: a small one is made and taught first."),
+        typer.Option(help="Folder with a model. Default: create a small one and train it first."),
     ] = None,
-    lessons: Annotated[int, typer.Option(min=1, help="Lessons that it is taught.")] = 10_000,
+    lessons: Annotated[int, typer.Option(min=1, help="Lessons for the small model.")] = 10_000,
     max_steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 80,
 ) -> None:
     """Build a dataset, serve it, score decisions, train through the reward URL, evaluate."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     places = _Places(out)
     _prepare(places)
-    _step(1, "Build a dataset of decision points, and another one of other runs to evaluate on")
+    _step(1, "Build a dataset of decision points, and one of other runs to evaluate on")
     _build(places, scenario, states, held_out)
     _step(2, "Start the reward service: gateway, embedded Ray, SQLite ledger")
     url = f"http://127.0.0.1:{free_port()}"
@@ -100,11 +98,11 @@ def demo(
         _step(3, "Score a file of offline decisions, twice: the second time is from the ledger")
         _write_decisions(places)
         scored = [_score(places, url) for _ in range(2)]
-        _step(4, "Make a small language model, and teach it to read a junction's state")
+        _step(4, "Create a small language model, and teach it to read a junction's state")
         start = model_path or _teach(places, lessons)
-        _step(5, "Train it by GRPO through the reward URL")
+        _step(5, "Train it with GRPO through the reward URL")
         trained = _train(places, url, config, start, max_steps)
-    _step(6, "Evaluate it on the runs it has not seen, before and after")
+    _step(6, "Evaluate it on unseen runs, before and after")
     _evaluate(places, start, _result(trained))
     print_done(_console, scored, trained)
     print_rewards(_console, trained)
@@ -116,7 +114,7 @@ def _prepare(places: _Places) -> None:
 
     marker = places.root / ".greenfork-demo"
     if places.root.exists() and any(places.root.iterdir()) and not marker.exists():
-        raise InputError(f"{places.root} is not from a demo; choose another --out")
+        raise InputError(f"{places.root} was not created by the demo; choose another --out")
     shutil.rmtree(places.root, ignore_errors=True)
     places.root.mkdir(parents=True)
     marker.touch()

@@ -53,14 +53,14 @@ def _await_ready(server: "subprocess.Popen[bytes]", url: str, log: Path, console
     from shared.errors import NotReady
 
     deadline_s = time.monotonic() + _READY_LIMIT_S
-    with console.status("waiting until a first state is scored (GET /readyz)"):
+    with console.status("waiting for the first state to be scored (GET /readyz)"):
         while time.monotonic() < deadline_s and server.poll() is None:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{url}/readyz", timeout=10, trust_env=False).is_success:
-                    console.print(f"ready at {url}; its API is described at {url}/docs")
+                    console.print(f"ready at {url}; API documentation at {url}/docs")
                     return
             time.sleep(0.2)
-    raise NotReady(f"the service did not become ready; its log is {log}")
+    raise NotReady(f"the service did not become ready; see its log, {log}")
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

@@ -23,9 +23,9 @@ def print_done(console: Console, scored: list[dict[str, Any]], trained: dict[str
     """
     table = Table(title="What was scored", title_justify="left")
     table.add_column("")
-    for column in ("items", "invalid", "failed", "cached", "rollouts", "a second"):
+    for column in ("items", "invalid", "failed", "cached", "rollouts", "per second"):
         table.add_column(column, justify="right")
-    for name, summary in zip(("offline", "once more"), scored, strict=True):
+    for name, summary in zip(("offline", "repeated"), scored, strict=True):
         lines = summary["lines"]
         shares = [summary[key] / lines for key in ("invalid", "failed", "cached")]
         table.add_row(
@@ -47,7 +47,7 @@ def print_done(console: Console, scored: list[dict[str, Any]], trained: dict[str
     console.print(table)
     console.print(
         "rollouts: simulations run, references included; the rest came from the ledger\n"
-        "a second: items, as seen by the one who waits for them",
+        "per second: items, as seen by the caller",
         style="dim",
     )
 
@@ -86,7 +86,7 @@ def _course(values: Sequence[float]) -> str:
 
 def print_files(console: Console, places: dict[str, Path | str | None]) -> None:
     """Where everything is; what there is not is left out."""
-    table = Table(title="Where it is", title_justify="left", show_header=False)
+    table = Table(title="Files", title_justify="left", show_header=False)
     for name, place in places.items():
         if place is not None:
             table.add_row(name, str(place))

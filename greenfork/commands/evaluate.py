@@ -79,101 +79,107 @@ class PromptFormChoice(StrEnum):
 
 def evaluate(
     dataset: Annotated[
-        list[Path], typer.Option(help="A dataset folder, best with --outcomes; repeatable.")
+        list[Path], typer.Option(help="Dataset folder, preferably with --outcomes; repeatable.")
     ],
     split: Annotated[
-        SplitChoice, typer.Option(help="Which rows of it.", case_sensitive=False)
+        SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)
     ] = SplitChoice.EVAL,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="A folder with a model or an adapter, or smollm2-135m; repeatable."),
+        typer.Option(help="Folder with a model or adapter, or smollm2-135m; repeatable."),
     ] = None,
     baseline: Annotated[
         list[BaselineChoice] | None,
         typer.Option(
-            help="A policy without a model; repeatable. Default: all, where there is no --model.",
+            help="Policy without a model; repeatable. Default without --model: all.",
             case_sensitive=False,
         ),
     ] = None,
     reward: Annotated[
-        RewardChoice, typer.Option(help="What decisions are judged by.", case_sensitive=False)
+        RewardChoice,
+        typer.Option(help="Reward that decisions are judged by.", case_sensitive=False),
     ] = RewardChoice.QUEUE,
     horizon: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=3600, help="Seconds they are judged over. Default: the datasets' own."
-        ),
+        typer.Option(min=1, max=3600, help="Seconds to judge them over. Default: the datasets'."),
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option(help="A reward service, asked where the rows do not say enough."),
+        typer.Option(help="Reward service URL, used when stored outcomes are not sufficient."),
     ] = None,
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+        typer.Option(
+            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
+        ),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(min=0, max=10, help="Of the models; 0 takes the likeliest token.")
+        float,
+        typer.Option(min=0, max=10, help="Sampling temperature; 0 takes the likeliest token."),
     ] = 0,
     samples: Annotated[
-        int, typer.Option(min=1, max=256, help="Answers a prompt; several need a temperature.")
+        int,
+        typer.Option(min=1, max=256, help="Answers per prompt; more than one needs a temperature."),
     ] = 1,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, tokens.")] = 50,
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts answered at a time.")] = 32,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum answer length, tokens.")] = 50,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = 32,
     prompt_examples: Annotated[
         bool,
         typer.Option(
-            "--prompt-examples", help="Put two answered examples before the question, as training."
+            "--prompt-examples",
+            help="Put two answered examples before the question, as in training.",
         ),
     ] = False,
     base: Annotated[
         str | None,
-        typer.Option(help="The model under adapters, if it is not where it was any more."),
+        typer.Option(help="Base model of the adapters, if it has moved."),
     ] = None,
     prompt_form: Annotated[
         PromptFormChoice,
-        typer.Option(help="How prompts say the state, as in training.", case_sensitive=False),
+        typer.Option(help="Prompt format, as in training.", case_sensitive=False),
     ] = PromptFormChoice.JSON,
     max_points: Annotated[
-        int | None, typer.Option(min=1, help="Decision points at most, evenly spread.")
+        int | None, typer.Option(min=1, help="Maximum number of decision points, evenly spread.")
     ] = None,
     min_gap: Annotated[
         float,
-        typer.Option(
-            min=0, help="A point is clear where queues differ by more vehicles than this."
-        ),
+        typer.Option(min=0, help="A point is clear if queues differ by more vehicles than this."),
     ] = 0.1,
     resamples: Annotated[
-        int, typer.Option(min=100, help="Times that runs are resampled for the intervals.")
+        int, typer.Option(min=100, help="Bootstrap resamples of the runs, for the intervals.")
     ] = 2000,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the resampling, of sampled answers, and of random.")
+        int, typer.Option(min=0, help="Seed of the resampling, of sampled answers and of random.")
     ] = 0,
     against: Annotated[
         str | None,
-        typer.Option(help="One of the policies, by its name or path: compare the others with it."),
+        typer.Option(help="Compare the other policies with this one, given by name or path."),
     ] = None,
     by: Annotated[
         list[GroupChoice] | None,
-        typer.Option(help="Show groups of points, too; repeatable.", case_sensitive=False),
+        typer.Option(help="Also show groups of points; repeatable.", case_sensitive=False),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the policies into this PNG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a plot of the policies to this PNG file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare decisions with the best known ones, on held-out decision points.
 
-    Regret is what a decision loses against the best: 0 of the oracle. Intervals are over simulation
-    runs. Where rollouts failed, their points are listed and the exit status is 1.
+    Regret is what a decision loses against the best one; the oracle's is 0. Intervals are over
+    simulation runs. If rollouts fail, their points are listed and the exit status is 1.
     """
     from shared.errors import ConfigError
     from trainer.evaluation import Bootstrap, EvaluationPlan, Generation
 
     if samples > 1 and temperature == 0:
-        raise ConfigError("--samples above 1 are all the same without a --temperature above 0")
+        raise ConfigError(
+            "--samples above 1 needs a --temperature above 0; otherwise all samples are the same"
+        )
     if prompt_examples and prompt_form is PromptFormChoice.WORDS:
-        raise ConfigError("--prompt-examples are in JSON, and so is what they are put before")
+        raise ConfigError("--prompt-examples are in JSON and need --prompt-form json")
     if plot is not None and plot.suffix != ".png":
-        raise ConfigError(f"--plot {plot}: the picture is a PNG, name it so")
+        raise ConfigError(f"--plot {plot}: the plot is a PNG; use a name that ends in .png")
     plan = EvaluationPlan(
         datasets=tuple(dataset),
         split=split.value,

@@ -151,7 +151,7 @@ def _remarks(evaluation: "Evaluation") -> list[str]:
     remarks = []
     if evaluation.runs < 2:
         remarks.append(
-            "No intervals: all points are from one simulation run. Evaluate on several: more "
+            "No intervals: all points are from one simulation run. Evaluate on several runs: more "
             "--seed or --scale in greenfork dataset build, or more --dataset here."
         )
     else:
@@ -166,8 +166,8 @@ def _remarks(evaluation: "Evaluation") -> list[str]:
     others = {kind: count for kind, count in evaluation.fidelity.items() if kind != "own"}
     for kind, count in sorted(others.items()):
         remarks.append(
-            f"{count} of {evaluation.points} points are {kind}: nobody has shown that they are of "
-            "the user's own simulation (greenfork dataset verify --config YOUR.sumocfg)."
+            f"{count} of {evaluation.points} points are {kind}: they have not been shown to be "
+            "from the user's own simulation (greenfork dataset verify --config YOUR.sumocfg)."
         )
     for one in evaluation.policies:
         remarks += _reasons(one.policy, one.overall)

@@ -20,11 +20,11 @@ __all__ = ["app"]
 
 app = typer.Typer(help="List, show and cancel bulk jobs.", no_args_is_help=True)
 
-_Url = Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")]
-_JobId = Annotated[str, typer.Argument(help="The job's id.")]
+_Url = Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")]
+_JobId = Annotated[str, typer.Argument(help="Job id.")]
 _ApiKey = Annotated[
     str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 _Answer = TypeVar("_Answer")
@@ -33,11 +33,11 @@ _Answer = TypeVar("_Answer")
 @app.command("list", epilog="Example: greenfork jobs list --url http://127.0.0.1:8000")
 def list_jobs(
     url: _Url,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of jobs.")] = 20,
     api_key: _ApiKey = None,
     as_json: _AsJson = False,
 ) -> None:
-    """List your jobs, the newest first; times are UTC."""
+    """List your jobs, newest first; times are UTC."""
     page = _asked(url, api_key, lambda jobs: jobs.jobs(limit))
     if as_json:
         print_json([job.model_dump(mode="json") for job in page.jobs])
@@ -94,7 +94,7 @@ def _duration(seconds: float) -> str:
 
 @app.command(epilog="Example: greenfork jobs show 5b0e… --url http://127.0.0.1:8000")
 def show(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = False) -> None:
-    """Show how far a job is."""
+    """Show the progress of a job."""
     job = _asked(url, api_key, lambda jobs: jobs.job(job_id))
     if as_json:
         print_json(job.model_dump(mode="json"))
@@ -104,7 +104,7 @@ def show(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = 
     done, failed, rate, left = _progress(job)
     table = Table(title=job.id, show_header=False)
     rows = {"status": job.status, "done": done, "invalid": str(job.counts.invalid)}
-    rows |= {"failed": failed, "rollouts": str(job.counts.rollouts), "items a second": rate}
+    rows |= {"failed": failed, "rollouts": str(job.counts.rollouts), "items per second": rate}
     rows |= {"time left": left, "reward": job.reward.model_dump_json(exclude_none=True)}
     rows |= {"error": job.error.message} if job.error else {}
     for name, value in rows.items():
@@ -114,7 +114,7 @@ def show(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = 
 
 @app.command(epilog="Example: greenfork jobs cancel 5b0e… --url http://127.0.0.1:8000")
 def cancel(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = False) -> None:
-    """End a job where it runs, and delete it with its results."""
+    """Cancel a job and delete it with its results."""
     _asked(url, api_key, lambda jobs: jobs.delete(job_id))
     if as_json:
         print_json({"id": job_id, "cancelled": True})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Make, list and revoke the API keys of a reward service.", no_args_is_help=True
+    help="Create, list and revoke the API keys of a reward service.", no_args_is_help=True
 )
 
 _DataDir = Annotated[
@@ -24,8 +24,8 @@ _DataDir = Annotated[
 _DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        help="The service's database, where it is not in the data directory; one with a password "
-        "is better given as GREENFORK_SERVER_DATABASE_URL."
+        help="The service's database, if it is not in the data directory. If the URL contains a "
+        "password, set GREENFORK_SERVER_DATABASE_URL instead."
     ),
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -34,17 +34,19 @@ _Done = TypeVar("_Done")
 
 @app.command(epilog="Example: greenfork keys create trainer-7 --scope score --scope upload")
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is; stands in logs. Unique for ever.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the caller, shown in logs; cannot be reused.")
+    ],
     scope: Annotated[
         list[str] | None,
         typer.Option(help="score, upload or admin; repeatable. Default: score."),
     ] = None,
-    weight: Annotated[float, typer.Option(help="Share of the workers beside other callers.")] = 1.0,
+    weight: Annotated[float, typer.Option(help="Relative share of the workers.")] = 1.0,
     data_dir: _DataDir = None,
     database_url: _DatabaseUrl = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Make a key and print it. It is not kept: this is the only time that it can be read.
+    """Create a key and print it. It is not stored, so this is the only time it is shown.
 
     Callers send it as a bearer token; the clients read it from GREENFORK_API_KEY.
     """
@@ -54,14 +56,14 @@ def create(
         print_json({"name": name, "key": made.secret, "scopes": scopes, "weight": weight})
         return
     say(made.secret)
-    say("Keep it: it is not stored here, and cannot be shown again.", err=True)
+    say("Save this key: it is not stored here and cannot be shown again.", err=True)
 
 
 @app.command("list", epilog="Example: greenfork keys list --data-dir greenfork-data")
 def list_keys(
     data_dir: _DataDir = None, database_url: _DatabaseUrl = None, as_json: _AsJson = False
 ) -> None:
-    """List the keys: names, scopes, weights, but nothing that opens."""
+    """List the keys: names, scopes and weights, but not the secrets."""
     from datetime import UTC, datetime
 
     from rich.table import Table
@@ -87,7 +89,7 @@ def list_keys(
     if as_json:
         print_json(rows)
         return
-    table = Table("name", "key", "scopes", "weight", "made", "revoked")
+    table = Table("name", "key", "scopes", "weight", "created", "revoked")
     for key in keys:
         scopes = ", ".join(sorted(key.scopes))
         days = [(shown(at) or "")[:10] for at in (key.created_at, key.revoked_at)]
@@ -97,17 +99,17 @@ def list_keys(
 
 @app.command(epilog="Example: greenfork keys revoke trainer-7")
 def revoke(
-    name: Annotated[str, typer.Argument(help="The name it was made under.")],
+    name: Annotated[str, typer.Argument(help="Name of the key.")],
     data_dir: _DataDir = None,
     database_url: _DatabaseUrl = None,
     as_json: _AsJson = False,
 ) -> None:
-    """End a key's validity. Running services refuse it within five seconds."""
+    """Revoke a key. Running services refuse it within five seconds."""
     is_new = _with_keys(data_dir, database_url, lambda keys: keys.revoke(name))
     if as_json:
         print_json({"name": name, "revoked": is_new})
     else:
-        say(f"{name}: revoked" if is_new else f"{name}: was revoked before")
+        say(f"{name}: revoked" if is_new else f"{name}: was already revoked")
 
 
 def _with_keys(

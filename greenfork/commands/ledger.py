@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Export and count what the ledger holds; gateways may run meanwhile.",
+    help="Export and count the outcomes in the ledger; gateways may keep running.",
     no_args_is_help=True,
 )
 
@@ -33,12 +33,12 @@ _STATS_EXAMPLE = "Example: greenfork ledger stats --data-dir greenfork-data"
 
 _DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of the ledger, as of greenfork serve. Default: greenfork-data."),
+    typer.Option(help="Folder of the ledger, as for greenfork serve. Default: greenfork-data."),
 ]
 _DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        help="Where the ledger is, as of greenfork serve: sqlite:///FILE or "
+        help="URL of the ledger, as for greenfork serve: sqlite:///FILE or "
         "postgresql://USER@HOST/NAME. Default: GREENFORK_SERVER_DATABASE_URL, or ledger.sqlite in "
         "the data directory."
     ),
@@ -56,10 +56,10 @@ def export(
     state: Annotated[
         str | None, typer.Option(help="Only outcomes of this state, by its id.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Write outcomes to a Parquet file, one a row, in the order of their keys.
+    """Write outcomes to a Parquet file, one per row, in the order of their keys.
 
     Columns: key, state_id, tls_id, decision (JSON), horizon_s, simulator, every metric, created_at.
     """
@@ -69,7 +69,7 @@ def export(
     from shared.errors import InputError
 
     if output.exists() and not force:
-        raise InputError(f"{output} exists already: give --force to overwrite it", "exists")
+        raise InputError(f"{output} already exists; pass --force to overwrite it", "exists")
     url = _url(data_dir, database_url)
     with _progress() as advance:
         number = export_outcomes(url, output, Selection(scenario, state), advance)

@@ -17,29 +17,31 @@ EXAMPLE = "Example: greenfork outcomes --url http://127.0.0.1:8000 crossing@300-
 
 
 def outcomes(
-    state_id: Annotated[str, typer.Argument(help="The state, as GET /v1/states names it.")],
-    url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
+    state_id: Annotated[str, typer.Argument(help="State id, as listed by GET /v1/states.")],
+    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
     tls: Annotated[
         str | None,
-        typer.Option(help="The signal; may be left out where one only can be decided."),
+        typer.Option(help="The signal; optional if only one can be decided."),
     ] = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
     reward: Annotated[
         str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")
     ] = "queue_gain",
-    horizon: Annotated[int, typer.Option(help="Seconds that are rolled out.")] = 60,
+    horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
     follow_up: Annotated[
-        str, typer.Option(help="Who runs the signal afterwards: program or max_pressure.")
+        str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
     ] = "program",
-    extend: Annotated[int, typer.Option(help="Seconds that a yes adds.")] = 5,
-    timeout: Annotated[float, typer.Option(help="Seconds that the request may take.")] = 120,
+    extend: Annotated[int, typer.Option(help="Seconds added by a yes.")] = 5,
+    timeout: Annotated[float, typer.Option(help="Request timeout, seconds.")] = 120,
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+        typer.Option(
+            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's response.")] = False,
 ) -> None:
-    """Roll every legal decision in a state out, and rank them.
+    """Roll out and rank every legal decision in a state.
 
     A decision that fails is listed with its reason; the exit status is then 1.
     """
@@ -108,7 +110,7 @@ def _print_table(answer: "OutcomesResponse") -> None:
     left_alone = answer.reference
     said = left_alone.error.code if left_alone.error else _number(left_alone.reward)
     table.add_section()
-    table.add_row("program left alone", said, "", "", _queue(left_alone.metrics))
+    table.add_row("no intervention", said, "", "", _queue(left_alone.metrics))
     screen().print(table)
 
 

@@ -56,20 +56,20 @@ class _Pushed:
 
 
 def push(
-    path: Annotated[Path, typer.Argument(help="A .sumocfg, or the folder of a dataset.")],
-    url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
+    path: Annotated[Path, typer.Argument(help="A .sumocfg, or a dataset folder.")],
+    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="GREENFORK_API_KEY", help="A key with the scope upload."),
+        typer.Option(envvar="GREENFORK_API_KEY", help="API key with the scope upload."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was pushed as JSON.")] = False,
 ) -> None:
     """Upload a scenario, or the scenario and all states of a dataset, to a reward service.
 
-    A scenario is pushed as a dataset would have it: without what writes or listens, and with the
-    files it needs from wherever they are. States keep their ids. The service cannot know that they
-    are exact, so every reward on one says "unverified"; serve the dataset itself where that
-    matters. Repeating a push is harmless.
+    A scenario is pushed as a dataset would contain it: with all the files it needs, and without
+    options that write files or open sockets. States keep their ids. The service cannot know that
+    they are exact, so every reward for them says "unverified"; if that matters, serve the dataset
+    itself. Repeating a push is harmless.
     """
     import asyncio
 
@@ -114,8 +114,8 @@ def _read_dataset(root: Path) -> _Cargo:
     limits = {(signal.min_green_s, signal.max_green_s) for signal in manifest.signals.values()}
     if limits - {_GREEN_LIMITS_S}:
         raise DatasetError(
-            f"{root} has other green limits than the {_GREEN_LIMITS_S[0]:g} and "
-            f"{_GREEN_LIMITS_S[1]:g} s that uploads have: decisions would mean something else",
+            f"{root} has green limits other than the {_GREEN_LIMITS_S[0]:g} and "
+            f"{_GREEN_LIMITS_S[1]:g} s of uploads, so decisions would have another meaning",
             "other_green_limits",
         )
     states = tuple(StateStore.open([root]))
@@ -124,7 +124,7 @@ def _read_dataset(root: Path) -> _Cargo:
     elif layout.scenario.is_dir():
         files = read_files(layout.scenario)
     else:
-        raise DatasetError(f"{layout.scenario} is not there")
+        raise DatasetError(f"{layout.scenario} does not exist")
     return _Cargo(manifest.scenario.name, files, states)
 
 
@@ -203,12 +203,12 @@ class _Bar:
 
 
 def _print(pushed: _Pushed) -> None:
-    was = "new there" if pushed.created else "was there before"
+    was = "uploaded" if pushed.created else "already on the service"
     say(f"{pushed.scenario_id}: {was}")
     for restore, count in sorted(pushed.restores().items()):
         means = {
-            "unverified": "nothing is proven of them there, and every reward on them says so",
-            "state": "served from a dataset there, and proven",
-            "replay": "served from a dataset there, by replaying their run",
+            "unverified": "not proven exact on the service; every reward for them says so",
+            "state": "served from a dataset, and proven exact",
+            "replay": "served from a dataset, by replaying their run",
         }
         say(f"{count} states are {restore}: {means[restore]}")

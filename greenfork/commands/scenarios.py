@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List scenarios and look into them.", no_args_is_help=True)
+app = typer.Typer(help="List, inspect and check scenarios.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -45,14 +45,14 @@ def check(
     ] = None,
     end: Annotated[
         float | None,
-        typer.Option(help="Compare up to here, seconds. Default: its end, or an hour."),
+        typer.Option(help="Compare up to this time, seconds. Default: its end, or an hour."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Compare what would be run here with plain SUMO of your own configuration.
+    """Compare what would be run here with plain SUMO on your own configuration.
 
-    Second by second, every vehicle, person and signal, in all digits; nothing is built. The exit
-    status is 1 if they differ, and the first difference is named.
+    Compares every vehicle, person and signal, second by second, in all digits; nothing is built.
+    If they differ, the first difference is reported and the exit status is 1.
     """
     from sim_workers.datasets.inspection import check_scenario
     from sim_workers.scenarios.resco import locate_scenario
@@ -95,8 +95,8 @@ def _show_check(
     console.print(f"{scenario.scenario_id}: {said}", highlight=False, markup=False)
     if comparison.sensitivity is not None:
         console.print(
-            f"From {comparison.sensitivity.time_s:g} s on it depends on the order of addresses in "
-            "memory, as SUMO itself does; workers make sure that theirs is the same.",
+            f"From {comparison.sensitivity.time_s:g} s on, SUMO's result depends on the order of "
+            "addresses in memory; workers check that theirs is the same.",
             highlight=False,
         )
     teleport_s = scenario.time_to_teleport_s

@@ -103,47 +103,49 @@ class _Out:
 
 
 def score(
-    url: Annotated[str, typer.Option(help="The reward service, http://127.0.0.1:8000.")],
+    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
     source: Annotated[
-        Path, typer.Option("--input", help="JSON lines, one item each, or a .parquet file.")
+        Path, typer.Option("--input", help="JSON lines, one item per line, or a .parquet file.")
     ],
-    output: Annotated[Path, typer.Option(help="Results, one a line of the input.")],
+    output: Annotated[Path, typer.Option(help="Results file, one line per line of the input.")],
     reward: Annotated[
         str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
     ] = "queue_gain",
     term: Annotated[
         list[str] | None,
-        typer.Option(help="A term of a sum, queue_gain=1.0; may be given several times."),
+        typer.Option(help="Term of a sum, queue_gain=1.0; repeatable."),
     ] = None,
-    horizon: Annotated[int, typer.Option(help="Seconds that are rolled out.")] = 60,
+    horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
     follow_up: Annotated[
-        str, typer.Option(help="Who runs the signals afterwards: program or max_pressure.")
+        str, typer.Option(help="What controls the signals afterwards: program or max_pressure.")
     ] = "program",
     seed: Annotated[
         list[int] | None,
-        typer.Option(help="Re-seed with this; given several times, the mean over the seeds."),
+        typer.Option(help="Reseed with this; repeatable, for the mean over the seeds."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = 120,
+    timeout: Annotated[float, typer.Option(help="Timeout per request, seconds.")] = 120,
     series: Annotated[
-        bool, typer.Option("--series", help="Have the queue after each second, too.")
+        bool, typer.Option("--series", help="Include the per-second series.")
     ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Lines that are sent together.")] = 512,
+    batch_size: Annotated[int, typer.Option(min=1, help="Lines per request.")] = 512,
     job: Annotated[
         bool | None,
         typer.Option(
-            help="Send the file once, as a job that goes on when this command ends and that the "
-            "same command takes up again. By default where it has more than 2000 lines."
+            help="Send the file once, as a job that continues if this command ends; the same "
+            "command resumes it. Default: if the file has more than 2000 lines."
         ),
     ] = None,
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="GREENFORK_API_KEY", help="The service's API key, if it has one."),
+        typer.Option(
+            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Score decisions, a JSON object a line: state_id, tls_id, and a decision or a completion.
+    """Score decisions, one JSON object per line: state_id, tls_id, and a decision or completion.
 
-    A line may hold decisions at several signals instead: state_id, and decisions by signal.
+    Alternatively, a line has decisions at several signals: state_id, and decisions by signal.
     Lines that fail are null in the output, with a reason; the exit status is then 1.
     """
     import asyncio
@@ -206,7 +208,7 @@ def _is_job(source: Path, total: int | None, is_wanted: bool | None) -> bool:
     from shared.errors import InputError
 
     if total is None and is_wanted is False:
-        raise InputError(f"{source} is scored as a job only: leave --no-job out", "job_needed")
+        raise InputError(f"{source} can only be scored as a job: remove --no-job", "job_needed")
     return total is None or (total > _JOB_LINES if is_wanted is None else is_wanted)
 
 
@@ -247,9 +249,11 @@ def _weights(terms: Sequence[str]) -> dict[str, float]:
         try:
             value = float(weight)
         except ValueError as exc:
-            raise InputError(f"--term {term}: write queue_gain=1.0", "bad_term") from exc
+            raise InputError(
+                f"--term {term}: expected a form such as queue_gain=1.0", "bad_term"
+            ) from exc
         if name in weights:
-            raise InputError(f"--term {name} is there twice", "bad_term")
+            raise InputError(f"--term {name} is given twice", "bad_term")
         weights[name] = value
     return weights
 
@@ -280,7 +284,7 @@ def _count_lines(path: Path) -> int:
     except OSError as exc:
         raise InputError(f"cannot read {path}: {exc.strerror}") from exc
     if count == 0:
-        raise InputError(f"{path} holds no line; each should be an item as JSON", "empty_file")
+        raise InputError(f"{path} is empty; expected one JSON item per line", "empty_file")
     return count
 
 
@@ -353,7 +357,7 @@ def _print_table(summary: _Summary, output: Path) -> None:
         ("cached", str(summary.cached)),
         ("rollouts", str(summary.rollouts)),
         ("mean reward", "-" if mean is None else f"{mean:.4f}"),
-        ("items a second", f"{summary.items_per_s:.1f}"),
+        ("items per second", f"{summary.items_per_s:.1f}"),
     ):
         table.add_row(name, value)
     screen().print(table)

@@ -144,12 +144,12 @@ def _left_behind(order: JobOrder, job_id: str | None) -> str:
     """
     if job_id is None:
         return (
-            "the service may have the job; the same command takes it up again, "
-            f"`greenfork jobs list --url {order.url}` shows it"
+            "the service may have the job; run the same command again to resume it, or "
+            f"`greenfork jobs list --url {order.url}` to look for it"
         )
     return (
-        "the service goes on with the job; the same command takes it up again, "
-        f"`greenfork jobs cancel {job_id} --url {order.url}` ends it"
+        "the job continues on the service; run the same command again to resume it, or "
+        f"`greenfork jobs cancel {job_id} --url {order.url}` to cancel it"
     )
 
 

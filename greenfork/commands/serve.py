@@ -13,16 +13,16 @@ EXAMPLE = "Example: greenfork serve --dataset datasets/crossing --port 8000"
 def serve(
     dataset: Annotated[
         list[Path] | None,
-        typer.Option(help="A dataset, or a folder of datasets, to serve; repeatable."),
+        typer.Option(help="Dataset, or folder of datasets, to serve; repeatable."),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: 8000.")
+        int | None, typer.Option(help="Port to listen on; 0 picks a free one. Default: 8000.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Simulation workers. Default: one a CPU.")
+        int | None, typer.Option(help="Simulation workers. Default: one per CPU.")
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the ledger. Default: greenfork-data.")
@@ -30,13 +30,14 @@ def serve(
     database_url: Annotated[
         str | None,
         typer.Option(
-            help="Where the ledger is: sqlite:///FILE or postgresql://USER@HOST/NAME. One with a "
-            "password is better given as GREENFORK_SERVER_DATABASE_URL, which others cannot see. "
+            help="URL of the ledger: sqlite:///FILE or postgresql://USER@HOST/NAME. If it has a "
+            "password, set GREENFORK_SERVER_DATABASE_URL instead, which other users cannot see. "
             "Default: ledger.sqlite in the data directory."
         ),
     ] = None,
     ray_address: Annotated[
-        str | None, typer.Option(help="An existing Ray cluster. Default: start Ray here.")
+        str | None,
+        typer.Option(help="Address of an existing Ray cluster. Default: start Ray locally."),
     ] = None,
     allow_keyless: Annotated[
         bool | None,
@@ -44,11 +45,11 @@ def serve(
             "--allow-keyless", help="Listen on any address without GREENFORK_SERVER_API_KEY."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say what happens as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print status as JSON.")] = False,
 ) -> None:
     """Serve the states of datasets: score decisions over HTTP until interrupted.
 
-    Every option has a setting GREENFORK_SERVER_… in the environment; the command line wins.
+    Each option can be set in the environment as GREENFORK_SERVER_…; the command line wins.
     """
     import asyncio
 

@@ -18,7 +18,7 @@ def print_warnings(console: "Console", comparisons: "Iterable[Comparison]") -> N
     warnings = next((each.warnings for each in comparisons), ())
     if not warnings:
         return
-    console.print("SUMO warns of your configuration:", highlight=False)
+    console.print("SUMO warnings about your configuration:", highlight=False)
     for warning in warnings[:_MAX_SHOWN]:
         console.print(f"  {warning}", highlight=False, markup=False)
     if len(warnings) > _MAX_SHOWN:

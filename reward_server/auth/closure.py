@@ -10,8 +10,8 @@ __all__ = ["Closure"]
 
 _NAME = "keys-needed"
 _TEXT = """\
-This service has had API keys, so it lets nobody in without one, whatever its database holds.
-Remove this file, with the gateway stopped, only if everybody who reaches it may use it.
+This service has had API keys, so it refuses every request without one, whatever its database says.
+Remove this file, with the gateway stopped, only if everyone who can reach the service may use it.
 """
 
 

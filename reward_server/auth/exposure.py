@@ -26,9 +26,9 @@ async def refuse_exposure(settings: ServerSettings) -> None:
     if await _has_keys(settings.database()):
         return
     raise ConfigError(
-        f"host (GREENFORK_SERVER_HOST): {settings.host} can be reached from elsewhere: make a key "
-        "with `greenfork keys create`, set GREENFORK_SERVER_API_KEY, or give --allow-keyless where "
-        "something else keeps strangers out"
+        f"host (GREENFORK_SERVER_HOST): {settings.host} can be reached from other machines: "
+        "create a key with `greenfork keys create`, set GREENFORK_SERVER_API_KEY, or pass "
+        "--allow-keyless if access is restricted by other means"
     )
 
 

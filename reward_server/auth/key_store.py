@@ -59,7 +59,7 @@ class KeyStore:
             is_new = await connection.scalar(new_id) is not None
         if not is_new:
             raise ConfigError(
-                f"there is or was a key named {name!r}; take another name", "name_taken"
+                f"a key named {name!r} exists or existed; choose another name", "name_taken"
             )
         return key
 
@@ -117,17 +117,17 @@ class KeyStore:
 def _checked(name: str, scopes: Iterable[str], weight: float) -> frozenset[Scope]:
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{name!r} cannot name a key: take up to 64 letters, digits, '.', '_' and '-'"
+            f"{name!r} is not a valid key name: use up to 64 letters, digits, '.', '_' and '-'"
         )
     if name in _RESERVED:
-        raise ConfigError(f"{name!r} is no name for a key: the service uses it itself")
+        raise ConfigError(f"{name!r} cannot name a key: the service reserves it")
     if not 0 < weight <= _MAX_WEIGHT:
-        raise ConfigError(f"weight: {weight:g} is not above 0 and at most {_MAX_WEIGHT:g}")
+        raise ConfigError(f"weight: {weight:g} must be above 0 and at most {_MAX_WEIGHT:g}")
     given = frozenset(scopes)
     unknown = sorted(given - SCOPES)
     if unknown or not given:
-        what = f"unknown {', '.join(unknown)}" if unknown else "a key needs one at least"
-        raise ConfigError(f"scope: {what}; there are {', '.join(sorted(SCOPES))}")
+        what = f"unknown {', '.join(unknown)}" if unknown else "a key needs at least one"
+        raise ConfigError(f"scope: {what}; available: {', '.join(sorted(SCOPES))}")
     return frozenset(scope for scope in SCOPES if scope in given)
 
 

@@ -31,7 +31,7 @@ _MAX_PARAMETERS = 100
 BEARER = HTTPBearer(
     scheme_name="ApiKey",
     auto_error=False,
-    description="An API key, `gfk_…`. Needed where the service has keys; each has scopes.",
+    description="An API key, `gfk_…`. Required if the service has keys; each key has scopes.",
 )
 
 
@@ -112,7 +112,8 @@ def check_scope(request: Request, *needed: Scope) -> None:
     if caller.scopes.isdisjoint(needed):
         has = " and ".join(sorted(caller.scopes))
         raise Forbidden(
-            f"this needs a key with the scope {' or '.join(needed)}; {caller.name}'s has {has}"
+            f"the key of {caller.name} has the scope {has}, but lacks the required scope "
+            f"{' or '.join(needed)}"
         )
 
 

@@ -16,7 +16,7 @@ from shared.errors import Forbidden
 
 __all__ = ["Origins", "host_of"]
 
-_WAY_OUT = "name it in GREENFORK_SERVER_ALLOWED_HOSTS, or make a key with `greenfork keys create`"
+_WAY_OUT = "add it to GREENFORK_SERVER_ALLOWED_HOSTS, or create a key with `greenfork keys create`"
 
 
 class Origins:
@@ -40,19 +40,21 @@ class Origins:
             name = host_of(f"//{host}")
             if len(hosts) > 1 or name is None or not (name in self._names or _is_address(name)):
                 raise Forbidden(
-                    f"without a key this service is not to be asked as {host[:100]!r}: {_WAY_OUT}",
+                    "without a key, this service does not answer to the host name "
+                    f"{host[:100]!r}: {_WAY_OUT}",
                     "host_not_allowed",
                 )
         is_same = [f"http://{host}" for host in hosts]
         for origin in headers.getlist("origin"):
             if host_of(origin) not in self._names and origin not in is_same:
                 raise Forbidden(
-                    f"without a key no page of {origin[:100]!r} may use this service: {_WAY_OUT}",
+                    f"without a key, pages of {origin[:100]!r} may not use this service: "
+                    f"{_WAY_OUT}",
                     "origin_not_allowed",
                 )
         if headers.get("sec-fetch-site") == "cross-site":
             raise Forbidden(
-                f"without a key no page of another site may use this service: {_WAY_OUT}",
+                f"without a key, pages of other sites may not use this service: {_WAY_OUT}",
                 "origin_not_allowed",
             )
 

@@ -36,9 +36,9 @@ __all__ = ["create_app"]
 
 _DESCRIPTION = """\
 Exact rewards for traffic-signal decisions: the simulation is forked at the moment of the decision,
-and the queues are watched. The same state and decision give the same number to the last bit.
+and the queues are measured. The same state and decision give the same number to the last bit.
 
-Every 4xx and 5xx answer is a problem document (RFC 9457) with a stable `code`.
+Every 4xx and 5xx response is a problem document (RFC 9457) with a stable `code`.
 """
 
 

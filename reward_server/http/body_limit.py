@@ -93,8 +93,8 @@ class BodyLimit:
     def _check_streams(self, owners: tuple[str, ...]) -> None:
         if not self._streams.has_room(owners, 1):
             raise Overloaded(
-                f"{self._streams.total} uploads are under way, and no more of yours may be; ask "
-                "again later",
+                f"{self._streams.total} uploads are in progress, and your limit is reached; retry "
+                "later",
                 None,
                 _STREAM_RETRY_AFTER_S,
             )
@@ -105,8 +105,8 @@ class BodyLimit:
             return
         if not self._held.has_room(owners, new_bytes, mine=body.held_bytes):
             raise Overloaded(
-                "the bodies of the requests under way take all the memory there is for them, or "
-                "for yours; ask again later",
+                "request bodies in progress use all the memory reserved for them, or your share "
+                "of it; retry later",
                 None,
                 self._rand(*_RETRY_AFTER_S),
             )
@@ -171,10 +171,10 @@ class _Body:
     def _too_slow(self) -> str:
         limits = self._limits
         if not limits.min_bytes_per_s:
-            return f"nothing of the body came for {limits.timeout_s:g} s"
+            return f"no part of the body arrived for {limits.timeout_s:g} s"
         return (
-            f"nothing of the body came for {limits.timeout_s:g} s, or less than "
-            f"{limits.min_bytes_per_s:g} bytes a second on the whole; send it faster, or in parts"
+            f"no part of the body arrived for {limits.timeout_s:g} s, or it averaged less than "
+            f"{limits.min_bytes_per_s:g} bytes per second; send it faster or in parts"
         )
 
     def _check(self, size: int) -> None:

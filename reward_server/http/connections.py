@@ -30,15 +30,15 @@ connection could reach the caller before the answer does (RFC 9112, 9.6)."""
 _HEAD_TOO_LARGE = Problem(
     title="Head too large",
     status=431,
-    detail=f"what is no content of the request has more than {_MAX_HEAD_BYTES} bytes, or more than "
-    f"{_MAX_HEADERS} lines",
+    detail=f"the request's headers and framing have more than {_MAX_HEAD_BYTES} bytes, or more "
+    f"than {_MAX_HEADERS} lines",
     code="head_too_large",
     retryable=False,
 )
 _NO_LINE_FREE = Problem(
     title="Overloaded",
     status=503,
-    detail="there are too many connections, or too many from your address; close some",
+    detail="too many connections, in total or from your address; close some",
     code="overloaded",
     retryable=True,
 )

@@ -23,7 +23,7 @@ _RETRY_AFTER_S = 5
 INTERNAL = Problem(
     title="Internal error",
     status=500,
-    detail="the service failed; its log has the details under this request's X-Request-ID",
+    detail="internal error; the service's log has the details under this request's X-Request-ID",
     code="internal",
     retryable=False,
 )
@@ -31,27 +31,31 @@ INTERNAL = Problem(
 _SAYINGS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
-    403: "The API key has not the scope that this needs.",
-    404: "What is named is not known here; the detail says what.",
-    408: "Nothing of the body came for too long.",
-    409: "It contradicts what is known here; the detail says how.",
+    403: "The API key lacks the required scope.",
+    404: "Something named in the request does not exist; the detail says what.",
+    408: "The body arrived too slowly.",
+    409: "The request conflicts with existing data; the detail says how.",
     413: "The body is larger than the service accepts.",
-    422: "The body is JSON, but not a request; the detail says which item and field.",
-    503: "Too busy, or not ready; `Retry-After` says when to ask again.",
-    507: "There is no room for what should be kept; delete jobs, or ask the operator.",
-    504: "Not one item was done within `timeout_s`.",
+    422: "The body is JSON, but not a valid request; the detail names the item and field.",
+    503: "Too busy, or not ready; `Retry-After` says when to retry.",
+    507: "Storage is full; delete jobs, or ask the operator.",
+    504: "No item finished within `timeout_s`.",
 }
 _EXAMPLES = {
     400: ("Malformed request", "malformed_json", "not JSON: Expecting value"),
     401: ("Unauthorized", "unauthorized", "send the API key as a bearer token"),
-    403: ("Forbidden", "forbidden", "this needs a key with the scope 'score'; ann's has upload"),
+    403: (
+        "Forbidden",
+        "forbidden",
+        "the key of ann has the scope upload, but lacks the required scope score",
+    ),
     404: ("Unknown state", "unknown_state", "no state 'crossing@900-0a1b2c3d4e5f' is known here"),
-    408: ("Body too slow", "body_too_slow", "nothing of the body came for 60 s"),
+    408: ("Body too slow", "body_too_slow", "no part of the body arrived for 60 s"),
     409: (
         "Conflicting state",
         "conflicting_state",
-        "crossing@900-0a1b2c3d4e5f is known here already, as a state of crossing-0a1b2c3d4e5f with "
-        "seed 7 and scale 1",
+        "crossing@900-0a1b2c3d4e5f already exists, as a state of crossing-0a1b2c3d4e5f with seed "
+        "7 and scale 1",
     ),
     413: ("Body too large", "body_too_large", "the body is larger than 16777216 bytes"),
     422: (
@@ -59,9 +63,18 @@ _EXAMPLES = {
         "unknown_decision_kind",
         "items[0].decision.kind: Input should be 'extend', not \"hold\"",
     ),
-    503: ("Overloaded", "overloaded", "20000 items are under way and at most 20000 may be"),
-    507: ("Storage full", "storage_full", "your jobs have 4096 MiB, and no more may be kept"),
-    504: ("Deadline exceeded", "deadline_exceeded", "no item was done within timeout_s = 30"),
+    503: (
+        "Overloaded",
+        "overloaded",
+        "20000 items are in progress, 20000 of them yours; the limit is 20000; retry later",
+    ),
+    507: (
+        "Storage full",
+        "storage_full",
+        "your jobs take 4096 MiB, this one takes 1 more, and "
+        "the limit is 4096; delete finished jobs",
+    ),
+    504: ("Deadline exceeded", "deadline_exceeded", "no item finished within timeout_s = 30"),
 }
 
 
@@ -74,7 +87,9 @@ def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
         return respond_error(error)
 
     async def gone(request: Request, error: Exception) -> Response:
-        return await own(request, ClientGone("the caller went away before the end of its request"))
+        return await own(
+            request, ClientGone("the caller disconnected before the end of its request")
+        )
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101

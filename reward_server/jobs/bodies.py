@@ -102,6 +102,8 @@ def disk_error(error: OSError) -> LedgerError:
 
 def _refusal(status: int, said: bytes) -> InvalidRequest:
     if status != REFUSED:  # killed, or out of memory where Python could not say so any more
-        return InvalidRequest("the Parquet file cannot be read, or needs too much memory for it")
+        return InvalidRequest(
+            "the Parquet file cannot be read, or reading it needs too much memory"
+        )
     reason: dict[str, str] = json.loads(said.splitlines()[-1])
     return InvalidRequest(reason["message"], reason["code"])

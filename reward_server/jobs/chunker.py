@@ -105,7 +105,7 @@ class Chunker:
         self._items += 1
         if self._items > self._max_items:
             raise InvalidRequest(
-                f"there are more items than the {self._max_items} that one job may hold",
+                f"there are more items than the limit of {self._max_items} per job",
                 "too_many_items",
             )
         try:
@@ -135,7 +135,7 @@ def read_lines(file: IO[bytes]) -> Iterator[tuple[str, ScoreItem]]:
 
 def _read_item(place: str, text: bytes) -> ScoreItem:
     if sum(text.count(mark) for mark in (b",", b":", b"{", b"[")) > _MAX_MARKS:
-        raise InvalidRequest(f"{place}: it holds more values than an item can have")
+        raise InvalidRequest(f"{place}: it contains more values than an item can have")
     try:
         return read_model(ScoreItem, text)
     except RequestError as exc:

@@ -82,11 +82,11 @@ def _refuse_unsuitable(table: parquet.ParquetFile, max_rows: int, max_bytes: int
     """Looks at what the file says of itself before anything is unpacked."""
     unknown = [name for name in table.schema_arrow.names if name not in ScoreItem.model_fields]
     if unknown:
-        raise InvalidRequest(f"items have no {unknown[0]}: leave that column out")
+        raise InvalidRequest(f"items have no field {unknown[0]}: remove that column")
     metadata = table.metadata
     if metadata.num_rows > max_rows:
         raise InvalidRequest(
-            f"there are more items than the {max_rows} that one job may hold", "too_many_items"
+            f"there are more items than the limit of {max_rows} per job", "too_many_items"
         )
     groups = range(metadata.num_row_groups)
     if sum(metadata.row_group(group).total_byte_size for group in groups) > max_bytes:

@@ -96,7 +96,7 @@ class Intake:
         document = await asyncio.to_thread(file.read, limit + 1)
         if len(document) > limit:
             raise BodyTooLarge(
-                f"one JSON document may have {limit} bytes; send a line an item "
+                f"a JSON document may have at most {limit} bytes; send one item per line "
                 "(application/x-ndjson), or Parquet"
             )
         terms = (await self._reader.read("job", document, caller)).terms

@@ -232,7 +232,7 @@ class JobRunner:
                 await self._fail(chunk, ErrorInfo.of(exc))
         except Exception as exc:  # noqa: BLE001
             _LOG.error("unexpected", job_id=job_id, exc_info=exc)
-            words = "the service failed; its log has the details under this job's id"
+            words = "internal error; the service's log has the details under this job's id"
             await self._fail(chunk, ErrorInfo(code="internal", message=words, retryable=False))
 
     async def _advance(self, chunk: LeasedChunk) -> None:

@@ -214,7 +214,8 @@ class BulkJobs:
         unfinished = await self._store.unfinished(caller.name)
         if unfinished >= self._limits.max_jobs:
             raise Overloaded(
-                f"{unfinished} of your jobs are not finished, and no more may be",
+                f"you have {unfinished} unfinished jobs, which is the limit; retry when one is "
+                "done",
                 "too_many_jobs",
                 _TOO_MANY_RETRY_AFTER_S,
             )
@@ -226,8 +227,9 @@ class BulkJobs:
         stored_bytes = await self._store.stored_bytes(caller.name)
         if stored_bytes + size_bytes > self._limits.max_stored_bytes:
             raise StorageFull(
-                f"your jobs take {stored_bytes >> 20} MiB, this one takes {size_bytes >> 20} more, "
-                f"and all may take {self._limits.max_stored_bytes >> 20}; delete finished ones",
+                f"your jobs take {stored_bytes >> 20} MiB, this one takes {size_bytes >> 20} "
+                f"more, and the limit is {self._limits.max_stored_bytes >> 20}; delete finished "
+                "jobs",
                 "too_many_job_bytes",
             )
 
@@ -252,8 +254,10 @@ def _same(known: Job, cut: Cut) -> Job:
     """The job that was sent before, if what is sent now is the same."""
     if known.digest != cut.digest:
         raise IdempotencyConflict(
-            "the Idempotency-Key was used for other items, or another spec; take a new one"
+            "the Idempotency-Key was already used for other items or another spec; use a new one"
         )
     if known.status == "storing":
-        raise Overloaded("the same job is being stored just now", None, _STORING_RETRY_AFTER_S)
+        raise Overloaded(
+            "the same job is being stored right now; retry later", None, _STORING_RETRY_AFTER_S
+        )
     return known

@@ -30,7 +30,7 @@ class Telemetry:
             "items", "Items answered, by status and error code.", "status", "code"
         )
         self._rollouts = self._counter("rollouts", "Rollouts started.")
-        self._hot_hits = self._counter("hot_hits", "Items answered from memory.")
+        self._hot_hits = self._counter("hot_hits", "Items answered from the response cache.")
         self._hits = self._counter("ledger_hits", "Outcomes found in the ledger.")
         self._joins = self._counter(
             "single_flight_joins", "Outcomes that another request was already waiting for."
@@ -44,7 +44,7 @@ class Telemetry:
         )
         self._seconds = self._histogram(
             "request_seconds",
-            "Seconds from a request's head to the end of its answer.",
+            "Seconds from a request's head to the end of the response.",
             ("route", "status"),
         )
         self._rollout_seconds = self._histogram(
@@ -53,10 +53,10 @@ class Telemetry:
         self._queue_seconds = self._histogram(
             "rollout_queue_seconds", "Seconds that rollouts waited for a worker.", ()
         )
-        self._gauge("pending_items", "Items of all requests under way.").set_function(
+        self._gauge("pending_items", "Items of all requests in progress.").set_function(
             lambda: admission.pending_items
         )
-        self._gauge("hot_bytes", "Memory of the answers kept in memory.").set_function(
+        self._gauge("hot_bytes", "Memory of the response cache, bytes.").set_function(
             lambda: hot.size_bytes
         )
 
@@ -128,17 +128,19 @@ class _RunnerCollector(Collector):
         """The runner's numbers as they are now."""
         stats = self._runner.stats()
         yield GaugeMetricFamily("greenfork_pool_workers", "Workers alive.", stats.workers)
-        yield GaugeMetricFamily("greenfork_pool_busy", "Rollouts under way.", stats.busy)
+        yield GaugeMetricFamily("greenfork_pool_busy", "Rollouts in progress.", stats.busy)
         yield GaugeMetricFamily("greenfork_pool_queued", "Rollouts waiting.", stats.queued)
         yield GaugeMetricFamily(
-            "greenfork_pool_oldest_seconds", "Seconds that the oldest waits.", stats.oldest_s
+            "greenfork_pool_oldest_seconds",
+            "Seconds that the oldest rollout has been waiting.",
+            stats.oldest_s,
         )
         yield CounterMetricFamily(
             "greenfork_holder_starts", "Processes that restored a state.", stats.holder_starts
         )
         yield CounterMetricFamily("greenfork_workers_lost", "Workers died.", stats.workers_lost)
         yield CounterMetricFamily(
-            "greenfork_rollouts_retried", "Rollouts given to another worker.", stats.retried
+            "greenfork_rollouts_retried", "Rollouts retried on another worker.", stats.retried
         )
 
 

@@ -98,8 +98,8 @@ class Admission:
         excess = excess_items(own, self._total, items, self._limit, caller.weight)
         if excess > 0:
             raise Overloaded(
-                f"{self._total} items are under way, {own} of them yours, and at most "
-                f"{self._limit} may be; ask again later",
+                f"{self._total} items are in progress, {own} of them yours; the limit is "
+                f"{self._limit}; retry later",
                 None,
                 retry_after_s(excess, self._items_per_s(), self._rand()),
             )

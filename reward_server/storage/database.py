@@ -178,7 +178,7 @@ class Database:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)  # SQLite gives what it makes beside it the same mode
         except OSError as exc:
-            raise ConfigError(f"cannot make {path}: {exc.strerror}") from exc
+            raise ConfigError(f"cannot create {path}: {exc.strerror}") from exc
 
     def _open(self) -> AsyncEngine:
         if self.dialect == "postgresql":
@@ -215,7 +215,7 @@ class Database:
 
 _WAYS_OUT: dict[Dialect, str] = {
     "sqlite": "choose another --data-dir, or --database-url",
-    "postgresql": "check that the server runs, and GREENFORK_SERVER_DATABASE_URL",
+    "postgresql": "check GREENFORK_SERVER_DATABASE_URL, and that the server is running",
 }
 
 

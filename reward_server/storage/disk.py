@@ -50,7 +50,7 @@ class Disk:
         """
         if size > self.free_bytes:
             raise StorageFull(
-                "the disk of the service is nearly full, and what is left is kept for its ledger; "
-                "ask the operator",
+                "the service's disk is nearly full, and the rest is reserved for its ledger; ask "
+                "the operator",
                 "disk_full",
             )

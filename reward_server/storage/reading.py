@@ -73,4 +73,4 @@ def _engine(url: URL) -> Engine:
 
 
 def _missing(url: URL) -> str:
-    return f"there is no ledger in {display_name(url)}: give --data-dir, or --database-url"
+    return f"there is no ledger in {display_name(url)}: pass --data-dir or --database-url"

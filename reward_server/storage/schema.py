@@ -57,7 +57,7 @@ def check_revision(connection: Connection) -> None:
     for revision in MigrationContext.configure(connection).get_current_heads():
         if revision not in known:
             raise ConfigError(
-                f"the database is of revision {revision}, this program knows none after "
+                f"the database has revision {revision}, but this release knows none after "
                 f"{max(known)}: use the newer release that wrote it, or choose another database"
             )
 
@@ -83,7 +83,7 @@ def _is_released_ledger(connection: Connection) -> bool:
     has_outcomes = tables.has_table("outcomes")
     if version not in (0, _RELEASED_VERSION) or (has_outcomes and version == 0):
         raise ConfigError(
-            "the database holds tables that this program did not write: choose another data "
-            "directory, or another database"
+            "the database contains tables that Greenfork did not create: choose another data "
+            "directory or another database"
         )
     return has_outcomes

@@ -26,7 +26,7 @@ _LIBPQ: dict[str, str] = {
 }
 """A server that vanishes without a word is noticed after fifteen seconds."""
 
-_WAY_OUT = "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+_WAY_OUT = "use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 def parse_database_url(text: str) -> URL:
@@ -45,7 +45,7 @@ def parse_database_url(text: str) -> URL:
         raise ConfigError(f"the database URL cannot be read: {_WAY_OUT}") from None
     driver = _DRIVERS.get(url.drivername)
     if driver is None:
-        raise ConfigError(f"the database URL names a kind that cannot be used: {_WAY_OUT}")
+        raise ConfigError(f"the database URL names an unsupported kind of database: {_WAY_OUT}")
     if not url.database or url.database == ":memory:":
         raise ConfigError(f"the database URL names no database: {_WAY_OUT}")
     if driver.startswith("sqlite") and url.query:

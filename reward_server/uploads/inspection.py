@@ -37,7 +37,7 @@ async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
         async with asyncio.timeout(timeout_s):
             said, _ = await process.communicate(request.model_dump_json().encode())
     except TimeoutError as exc:
-        words = f"the upload was not looked through in {timeout_s:g} s"
+        words = f"the upload could not be inspected within {timeout_s:g} s"
         raise InvalidRequest(words, "too_much_work") from exc
     finally:
         await _end(process)
@@ -46,8 +46,8 @@ async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
     except ValidationError as exc:
         _LOG.warning("intake_died", status=process.returncode)
         words = (
-            f"the process that looked at the upload has ended {_ending(process.returncode)}; most "
-            "likely the upload takes too much memory, or makes SUMO fail"
+            f"the process that inspected the upload ended {_ending(process.returncode)}; the "
+            "upload probably takes too much memory or makes SUMO fail"
         )
         raise InvalidRequest(words, "too_much_work") from exc
     if answer.error is not None:

@@ -102,7 +102,9 @@ class UploadQuota(Collector):
         limit.add_metric([], self._limits.max_bytes)
         states = GaugeMetricFamily("greenfork_uploaded_states", "Uploaded states.")
         states.add_metric([], self._states.total())
-        most = GaugeMetricFamily("greenfork_uploaded_states_limit", "How many there may be.")
+        most = GaugeMetricFamily(
+            "greenfork_uploaded_states_limit", "Maximum number of uploaded states."
+        )
         most.add_metric([], self._limits.max_states)
         free = GaugeMetricFamily(
             "greenfork_disk_free_bytes", "Bytes that uploads and jobs may still take on the disk."
@@ -124,8 +126,8 @@ def _check_half(
     own, total = used[caller] + more, used.total() + more
     if total > limit or own > limit / 2:
         raise StorageFull(
-            f"{used[caller]} {what} are yours, {used.total()} are there, and {more} more do not "
-            f"fit: there may be {limit}, half of them of one caller; ask the operator",
+            f"you have {used[caller]} {what} of {used.total()} in total, and {more} more do not "
+            f"fit: the limit is {limit}, half of it per caller; ask the operator",
             code,
         )
 

@@ -169,7 +169,7 @@ class UploadService:
         is_id = _SCENARIO_ID.fullmatch(scenario_id) is not None
         if not is_id or not DatasetLayout(root).manifest.is_file():
             raise UnknownScenario(
-                f"no scenario {scenario_id[:120]!r} was uploaded here; PUT /v1/scenarios first"
+                f"no scenario {scenario_id[:120]!r} was uploaded; PUT /v1/scenarios first"
             )
         return root
 
@@ -210,7 +210,7 @@ def _refuse_conflict(known: StateRecord, given: StateRecord) -> None:
     """A state is named by its id alone: it cannot be one of two scenarios, or of two runs."""
     if _origin(known) != _origin(given):
         raise ConflictingState(
-            f"{known.state_id} is known here already, as a state of {known.scenario_id} with seed "
+            f"{known.state_id} already exists, as a state of {known.scenario_id} with seed "
             f"{known.seed} and scale {known.scale:g}"
         )
 

@@ -53,9 +53,9 @@ class Situation(WireModel):
             return cls.model_validate(label)
         except ValidationError as exc:
             is_whole = exc.error_count() == 1 and not exc.errors()[0]["loc"]
-            reason = "is no JSON object" if is_whole else validation_error(exc).message
+            reason = "is not a JSON object" if is_whole else validation_error(exc).message
             raise InvalidRequest(
-                f"{place}: {reason}; it must hold state_id, tls_id and decision_kind",
+                f"{place}: {reason}; expected state_id, tls_id and decision_kind",
                 "invalid_label",
             ) from exc
 

@@ -234,8 +234,8 @@ def in_words(prompt: Sequence[Message]) -> tuple[Message, Message]:
     begin, _, rest = prompt[0].content.partition(_SITUATION)
     if begin or not rest.startswith(_QUESTIONS["extend"].partition("{")[0]):
         raise _unreadable(
-            "its first message does not ask whether a green should go on, and nothing else is "
-            "asked in words; set prompt_form: json"
+            "its first message does not ask whether to extend a green, the only question in "
+            "words; set prompt_form: json"
         )
     counts, shown = junction.phases, junction.current_phase
     told = {phase: _counted(phase, counts[phase]) for phase in counts}

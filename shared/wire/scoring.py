@@ -60,16 +60,18 @@ class ScoreItem(CompletionsModel):
     def _one_way_to_say_it(self) -> Self:
         ways = (self.decision, self.completion, self.decisions)
         if sum(way is not None for way in ways) != 1:
-            raise ValueError("give one of decision, completion and decisions")
+            raise ValueError("specify exactly one of decision, completion and decisions")
         if self.decisions is not None:
             if self.tls_id is not None:
-                raise ValueError("tls_id does not go with decisions, which name their signals")
+                raise ValueError("tls_id is not allowed with decisions, which name their signals")
             if self.decision_kind is not None:
-                raise ValueError("decision_kind does not go with decisions, which name their kinds")
+                raise ValueError(
+                    "decision_kind is not allowed with decisions, which name their kinds"
+                )
         elif self.tls_id is None:
-            raise ValueError("a decision or a completion needs its tls_id")
+            raise ValueError("a decision or a completion needs a tls_id")
         if self.completion is not None and self.decision_kind is None:
-            raise ValueError("a completion needs its decision_kind")
+            raise ValueError("a completion needs a decision_kind")
         if self.decision is not None and self.decision_kind not in (None, self.decision.kind):
             raise ValueError("decision_kind differs from the kind of the decision")
         return self

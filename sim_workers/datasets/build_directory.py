@@ -106,7 +106,9 @@ class BuildDirectory:
             shutil.rmtree(self._root, ignore_errors=True)
         self._lock.close()
         if isinstance(error, OSError) and error.errno in _FULL:
-            hint = "" if is_done else "; with more room the same command goes on from there"
+            hint = (
+                "" if is_done else ("; free some space, then run the same command again to resume")
+            )
             message = f"cannot write to {self._root}: {error.strerror}{hint}"
             raise DatasetError(message, "not_writable") from error
 
@@ -134,7 +136,7 @@ class BuildDirectory:
                 folder = self._lock.enter_context(locked(self._root, waits=False))
             except BlockingIOError as exc:
                 raise DatasetError(
-                    f"another process is building {self._out} just now", "build_running"
+                    f"another process is building {self._out} right now", "build_running"
                 ) from exc
             if _is_at(folder, self._root):
                 return
@@ -160,9 +162,8 @@ class BuildDirectory:
             differences = self._plan.differences(begun)
         if differences:
             raise DatasetError(
-                f"another build of {self._out} was begun and not finished, and differs in "
-                f"{', '.join(differences)}; repeat its command to go on with it, or give --restart "
-                "to throw it away and begin anew",
+                f"an unfinished build of {self._out} differs in {', '.join(differences)}; repeat "
+                "its command to resume it, or pass --restart to discard it and start again",
                 "other_build",
             )
 

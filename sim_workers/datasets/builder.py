@@ -71,7 +71,7 @@ def build_dataset(
         RolloutError: A simulation failed; ``not_reproducible`` where it does not repeat itself.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(f"{out} exists already; choose another folder", "dataset_exists")
+        raise DatasetError(f"{out} already exists; choose another folder", "dataset_exists")
     scenario = load_scenario(config, options.begin_s)
     end_s = _end_s(scenario, options)
     seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
@@ -113,8 +113,8 @@ def _end_s(scenario: Scenario, options: BuildOptions) -> float:
     wanted_s, end_s = options.end_s, scenario.end_s
     if wanted_s is not None and end_s is not None and wanted_s > end_s:
         raise DatasetError(
-            f"the configuration ends at {end_s:g} s, so that nobody can say what would be true at "
-            f"{wanted_s:g} s; choose an earlier end, or change the configuration's",
+            f"the configuration ends at {end_s:g} s, so the truth at {wanted_s:g} s is undefined; "
+            "choose an earlier end, or change the configuration's",
             "beyond_end",
         )
     if wanted_s is not None:
@@ -134,7 +134,7 @@ def _why_nothing(network: BuiltRun, options: BuildOptions) -> str:
     said = "no signal was seen with a green between its minimum and its maximum"
     if greens and max(greens) <= options.min_green_s:
         return f"{said}; lower min_green_s below {max(greens):g}, the longest green"
-    return f"{said}; look at more states or at another time"
+    return f"{said}; collect more states, or at another time"
 
 
 def _plan(scenario: Scenario, options: BuildOptions) -> BuildPlan:

@@ -144,8 +144,8 @@ class Restorer:
         again = self._files.save(self._shadow, self._draft)
         if again.state_id != found.state_id:
             raise RolloutError(
-                f"the run with seed {self._files.seed} does not repeat itself: simulated again, "
-                f"it comes to {again.state_id} instead of {found.state_id}",
+                f"the run with seed {self._files.seed} is not reproducible: a second run reaches "
+                f"{again.state_id} instead of {found.state_id}",
                 "not_reproducible",
             )
 

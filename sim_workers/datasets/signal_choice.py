@@ -35,7 +35,9 @@ def choose_signals(
         UnknownSignal: One that was asked for is not in the network.
     """
     if not signals:
-        raise ScenarioError("the network has no traffic light, so nothing to decide", "no_signal")
+        raise ScenarioError(
+            "the network has no traffic light, so there is nothing to decide", "no_signal"
+        )
     for tls_id in tls_ids:
         if tls_id not in signals:
             raise UnknownSignal(

@@ -63,14 +63,14 @@ def read_stored_policy(path: Path, extend_s: int, epsilon: float = 0.0) -> Polic
         except ValidationError as exc:
             raise _bad_line(path, number, _first_problem(exc)) from exc
         if line.decision is not None and line.is_extended and line.decision.extend_s != extend_s:
-            said = f"a yes adds {extend_s} s here, not {line.decision.extend_s}"
+            said = f"a yes adds {extend_s} s in this build, not {line.decision.extend_s}"
             raise _bad_line(path, number, said)
         if line.time_s in stored.setdefault(line.tls_id, {}):
-            said = f"there is a decision at {line.tls_id} at {line.time_s:g} s already"
+            said = f"there is already a decision at {line.tls_id} at {line.time_s:g} s"
             raise _bad_line(path, number, said)
         stored[line.tls_id][line.time_s] = line.is_extended
     if not stored:
-        raise ConfigError(f"{path} holds no action", _CODE)
+        raise ConfigError(f"{path} contains no actions", _CODE)
     return PolicySpec(name="stored", epsilon=epsilon, extend_s=extend_s, stored=stored)
 
 

@@ -250,8 +250,8 @@ class SimulationHandle:
         words = (said[: fault.start()] if fault else said).strip()
         if fault is None:
             return f": {words}" if words else ""
-        last = f"; its last words: {words.splitlines()[-1]}" if words else ""
-        return f": SUMO was ended by {_SIGNALS.get(fault[1], fault[1])}{last}"
+        last = f"; its last output: {words.splitlines()[-1]}" if words else ""
+        return f": SUMO was killed by {_SIGNALS.get(fault[1], fault[1])}{last}"
 
     def said(self, max_bytes: int) -> str:
         """The end of what SUMO printed, so many bytes at most."""

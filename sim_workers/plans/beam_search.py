@@ -41,13 +41,13 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if self.beam < 2 or not 1 <= self.depth <= MAX_PLAN_STEPS:
             raise ConfigError(
-                f"beam must be 2 or more, depth from 1 to {MAX_PLAN_STEPS}; "
-                f"they are {self.beam} and {self.depth}"
+                f"beam must be at least 2, and depth from 1 to {MAX_PLAN_STEPS}; got {self.beam} "
+                f"and {self.depth}"
             )
         if self.depth * self.extend_s > self.reward.horizon_s:
             raise ConfigError(
-                f"{self.depth} decisions, {self.extend_s} s apart, outlast the horizon of "
-                f"{self.reward.horizon_s} s that they are judged over"
+                f"{self.depth} decisions, {self.extend_s} s apart, take longer than the horizon "
+                f"of {self.reward.horizon_s} s over which they are judged"
             )
 
 

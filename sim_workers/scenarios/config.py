@@ -46,7 +46,7 @@ def read_configuration(path: Path, environment: Mapping[str, str] | None = None)
     if not path.is_file():
         raise ScenarioError(f"{path} does not exist", "scenario_not_found")
     if path.stat().st_size > _MAX_BYTES:
-        raise ScenarioError(f"{path} is no SUMO configuration: it is too large for one", "bad_xml")
+        raise ScenarioError(f"{path} is not a SUMO configuration: it is too large", "bad_xml")
     reader = _Reader(path)
     variables: dict[str, str] = {}
     options = dict(reader.options)
@@ -58,7 +58,7 @@ def read_configuration(path: Path, environment: Mapping[str, str] | None = None)
             raise ScenarioError(
                 f"{path} is not a SUMO configuration{_advice(reader.root)}", "bad_xml"
             )
-        raise ScenarioError(f"{path} names no net-file")
+        raise ScenarioError(f"{path} does not name a net-file")
     for name, value in options.items():
         if _CONTROL.search(value):
             raise ScenarioError(f"{path}: option {name} has the unusable value {value!r}")
@@ -83,7 +83,7 @@ def seconds_of(config: Path, option: str, value: str) -> float:
         for part, factor in zip(reversed(parts), (1, 60, 3600, 86400), strict=False):
             seconds += float(part) * factor
     except ValueError as exc:
-        raise ScenarioError(f"{config}: {option} is no number: {value!r}") from exc
+        raise ScenarioError(f"{config}: {option} is not a number: {value!r}") from exc
     return seconds
 
 
@@ -146,9 +146,9 @@ def _substituted(
     def found(match: re.Match[str]) -> str:
         name = match[1]
         if name in _UNREPEATABLE:
-            said = f"${{{name}}} is another each time, so that the run could not be repeated"
+            said = "${{name}} differs from run to run, so the run could not be repeated"
         elif environment is None:
-            said = f"${{{name}}} would tell what the environment of this machine holds"
+            said = "${{name}} would reveal the environment of this machine"
         elif name not in environment:
             said = f"${{{name}}} is not set; set it"
         else:

@@ -134,7 +134,7 @@ def _unpacked(path: Path, content: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
             content = packed.read(_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as exc:
-        raise ScenarioError(f"{path} is not a whole gzip file: {exc}", "bad_xml") from exc
+        raise ScenarioError(f"{path} is not a complete gzip file: {exc}", "bad_xml") from exc
     if len(content) > _MAX_BYTES:
         raise ScenarioError(f"{path} unpacks to more than {_MAX_BYTES} bytes", "too_large")
     return content
@@ -163,7 +163,7 @@ class _Scan:
         try:
             self._parser.Parse(content, True)
         except (expat.ExpatError, ValueError, LookupError) as exc:
-            raise ScenarioError(f"{path} is not XML that can be used: {exc}", "bad_xml") from exc
+            raise ScenarioError(f"{path} is not usable XML: {exc}", "bad_xml") from exc
 
     def rewritten(self) -> bytes:
         """The content with every output going nowhere."""
@@ -226,5 +226,5 @@ class _Scan:
 
     def _refuse_doctype(self, *_: object) -> None:
         raise ScenarioError(
-            f"{self._path} declares a document type, which may hide what it holds", "bad_xml"
+            f"{self._path} declares a document type, which may hide its content", "bad_xml"
         )

@@ -185,9 +185,7 @@ class _Filter:
                 parser.Parse(self._content[at : at + _PIECE_BYTES], False)
             parser.Parse(b"", True)
         except (expat.ExpatError, LookupError, ValueError) as exc:
-            raise ScenarioError(
-                f"{self._name} is no XML that can be used: {exc}", "bad_xml"
-            ) from exc
+            raise ScenarioError(f"{self._name} is not usable XML: {exc}", "bad_xml") from exc
         content = b"".join(self._pieces())
         return Filtered(content, tuple(self._replaced), tuple(self._references))
 
@@ -204,7 +202,7 @@ class _Filter:
             self._refuse("bad_xml", f"it is XML {version} in {encoding}; write it as UTF-8")
 
     def _define(self, *_: object) -> None:
-        self._refuse("bad_xml", "it has a document type; take <!DOCTYPE …> out")
+        self._refuse("bad_xml", "it has a document type; remove <!DOCTYPE …>")
 
     def _start(self, element: str, given: list[str]) -> None:
         attributes = dict(zip(given[::2], given[1::2], strict=True))
@@ -217,7 +215,9 @@ class _Filter:
             return
         known = known_attributes().get(element)
         if known is None:
-            self._refuse("unknown_element", f"nobody has judged what SUMO makes of <{element}>")
+            self._refuse(
+                "unknown_element", f"the effect of <{element}> in SUMO has not been reviewed"
+            )
         if element == "param":
             self._take_parameter(attributes)
         else:
@@ -253,7 +253,7 @@ class _Filter:
             elif attribute == REFERENCES.get(element):
                 self._refer(element, attribute, value)
             elif attribute not in known and not _is_harmless_anywhere(attribute):
-                words = f"nobody has judged what SUMO makes of {attribute!r} in <{element}>"
+                words = f"the effect of {attribute!r} in <{element}> in SUMO has not been reviewed"
                 self._refuse("unknown_attribute", words)
 
     def _take_parameter(self, attributes: dict[str, str]) -> None:
@@ -277,7 +277,7 @@ class _Filter:
         elif key not in _PROGRAM_KEYS and not _PROGRAM_KEY_PATTERN.fullmatch(key):
             self._refuse(
                 "unknown_parameter",
-                f"nobody has judged what SUMO makes of <param> {key!r} in <tlLogic>",
+                f"the effect of <param> {key!r} in <tlLogic> in SUMO has not been reviewed",
             )
 
     def _take_device_key(self, owner: str, key: str, value: str) -> None:
@@ -294,7 +294,8 @@ class _Filter:
         if not value.strip() or _ELSEWHERE.search(value):
             self._refuse(
                 "outside_bundle",
-                f"<{element} {attribute}> names {value!r}; name a file beside it, by its path",
+                f"<{element} {attribute}> names {value!r}; use the relative path of a file next "
+                "to it",
             )
         self._references.append(Reference(self._line, element, attribute, value))
 

@@ -88,7 +88,7 @@ def _tree(path: Path, within: Path | None) -> dict[Path, InputFile]:
         if within is not None and not path.resolve().is_relative_to(within.resolve()):
             raise ScenarioError(f"{path} is not in the bundle", "outside_bundle")
         if path in above or len(above) > _MAX_DEPTH or next(budget, None) is None:
-            raise ScenarioError(f"{path} includes files without end", "unsupported_input")
+            raise ScenarioError(f"{path} includes files in an endless loop", "unsupported_input")
         if path not in found:
             found[path] = read_input(path, within is not None) if is_xml else _plain(path)
         for name, is_markup in found[path].references:

@@ -30,7 +30,7 @@ def locate_scenario(reference: str) -> Path:
         )
     if name not in networks:
         raise ScenarioError(
-            f"no RESCO network {name!r}; there are {', '.join(networks)}", "scenario_not_found"
+            f"no RESCO network {name!r}; available: {', '.join(networks)}", "scenario_not_found"
         )
     return networks[name]
 

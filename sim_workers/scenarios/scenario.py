@@ -187,18 +187,18 @@ def load_bundle(folder: Path, name: str) -> Scenario:
         ScenarioError: ``bad_bundle``, or as :func:`load_scenario`.
     """
     if _UNSAFE_NAME.search(name) or name != _name(Path(name)):
-        raise ScenarioError(f"{name!r} cannot be the name of a scenario", "bad_bundle")
+        raise ScenarioError(f"{name!r} is not a valid scenario name", "bad_bundle")
     found = load_scenario(folder / CONFIG_NAME, within=folder)
     files = read_files(folder)
     if found.files.keys() != files.keys():
         raise ScenarioError(
-            "the bundle's files are not those that it names; was it made by another version? "
-            "Push the original configuration",
+            "the bundle's files do not match its list; was it made by another version? Push the "
+            "original configuration",
             "bad_bundle",
         )
     for each, content in sorted(files.items()):
         if found.files[each] != content:
-            raise ScenarioError(f"{each} is not as a bundle has it", "bad_bundle")
+            raise ScenarioError(f"{each} does not have the form of a bundle's file", "bad_bundle")
     return Scenario(
         name=name,
         files=files,
@@ -237,7 +237,7 @@ def _check_configuration(found: Configuration) -> None:
         is_silent = value == NOWHERE and (option in OUTPUT_OPTIONS or option in _SILENT)
         if not (option in FILE_OPTIONS or is_kept(option) or is_silent):
             raise ScenarioError(
-                f"{found.path.name}: option {option} does not belong into a dataset",
+                f"{found.path.name}: option {option} does not belong in a dataset",
                 "unsupported_input",
             )
 

@@ -122,10 +122,12 @@ def _checked_head(content: bytes) -> bytes:
     head, body = content[:begin], content[begin:]
     declared = _DECLARATION.match(head)
     if declared and b"encoding" in declared[0] and not _UTF8.search(declared[0]):
-        raise StateFileError("the state file is not in UTF-8")
+        raise StateFileError("the state file is not UTF-8")
     for mark in _ALONE:
         if mark in body or (mark.startswith(b"<!D") and mark in head):
-            raise StateFileError(f"the state file holds {mark.decode()}, which SUMO never writes")
+            raise StateFileError(
+                f"the state file contains {mark.decode()}, which SUMO never writes"
+            )
     return b'<?xml version="1.0" encoding="UTF-8"?>\n\n' + body
 
 
@@ -155,7 +157,7 @@ class _Reader:
                 if open_elements:
                     open_elements[-1].remove(element)
         except (ParseError, LookupError, ValueError) as exc:
-            raise StateFileError(f"the state file is not XML that can be used: {exc}") from exc
+            raise StateFileError(f"the state file is not usable XML: {exc}") from exc
         return ForeignState(
             content=content,
             time_s=self._time_s,
@@ -166,10 +168,10 @@ class _Reader:
         _refuse_harmful(element)
         if depth == 0:
             if element.tag != "snapshot":
-                raise StateFileError("this is not a SUMO state file: its root is no <snapshot>")
+                raise StateFileError("this is not a SUMO state file: its root is not <snapshot>")
             self._time_s = float(element.get("time", "nan"))
             if not math.isfinite(self._time_s):
-                raise StateFileError("the state file names no time")
+                raise StateFileError("the state file does not name its time")
         elif element.tag == "tlLogic":
             key = (element.get("id", ""), element.get("programID", ""))
             shown_s = float(element.get("duration", "nan")) / _MS
@@ -178,7 +180,7 @@ class _Reader:
         elif element.tag == "rngState":
             self._rng_states += 1
             if self._rng_states > 1:
-                raise StateFileError("the state file holds two <rngState>")
+                raise StateFileError("the state file contains two <rngState>")
 
 
 def _refuse_harmful(element: Element) -> None:
@@ -203,9 +205,9 @@ def gunzip(content: bytes, max_bytes: int) -> bytes:
     try:
         unpacked = unpacker.decompress(content, max_bytes + 1)
     except zlib.error as exc:
-        raise ScenarioError(f"this is not a whole gzip file: {exc}", "bad_archive") from exc
+        raise ScenarioError(f"this is not a complete gzip file: {exc}", "bad_archive") from exc
     if len(unpacked) > max_bytes:
         raise ScenarioError(f"it unpacks to more than {max_bytes} bytes", "too_large")
     if not unpacker.eof or unpacker.unused_data:
-        raise ScenarioError("this is not one whole gzip file", "bad_archive")
+        raise ScenarioError("this is not a single complete gzip file", "bad_archive")
     return unpacked

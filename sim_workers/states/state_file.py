@@ -47,8 +47,8 @@ def check_version(content: bytes, sumo_version: str) -> None:
     found = _snapshot(content)[0]
     if found != sumo_version:
         raise StateFileError(
-            f"the state was saved by SUMO {found}, this is SUMO {sumo_version}; "
-            "build the dataset again with this version",
+            f"the state was saved by SUMO {found}, but this is SUMO {sumo_version}; rebuild the "
+            "dataset with this version",
             "state_of_other_version",
         )
 

@@ -83,7 +83,7 @@ class StoredState:
         if state_id not in self.siblings:
             raise DatasetError(
                 f"{self.layout.index}: state {self.record.state_id} is replayed from {state_id}, "
-                "which is not there",
+                "which is missing",
                 "damaged_dataset",
             )
         return StoredState(self.siblings[state_id], self.manifest, self.layout, self.siblings)
@@ -126,8 +126,8 @@ class StoredState:
             if simulation.run == self.record.run:
                 return simulation
         raise DatasetError(
-            f"{self.layout.manifest} knows no run {self.record.run!r}, which state "
-            f"{self.record.state_id} was saved from",
+            f"{self.layout.manifest} does not list the run {self.record.run!r}, from which state "
+            f"{self.record.state_id} was saved",
             "damaged_dataset",
         )
 
@@ -220,8 +220,9 @@ class StateStore:
             known = self._states.setdefault(state.record.state_id, state)
             if not known.is_same_as(state):
                 raise DatasetError(
-                    f"{known.layout.root} and {state.layout.root} both hold state "
-                    f"{state.record.state_id}, with other signals or scenarios; serve one of them",
+                    f"{known.layout.root} and {state.layout.root} both contain state "
+                    f"{state.record.state_id}, with different signals or scenarios; serve only "
+                    "one of them",
                     "conflicting_state",
                 )
 
@@ -305,7 +306,7 @@ def find_datasets(folder: Path) -> list[Path]:
         return [folder]
     below = sorted(p for p in folder.iterdir() if DatasetLayout(p).manifest.is_file())
     if not below:
-        raise DatasetError(f"{folder} holds no dataset: there is no manifest.json")
+        raise DatasetError(f"{folder} does not contain a dataset: there is no manifest.json")
     return below
 
 

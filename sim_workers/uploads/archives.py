@@ -75,7 +75,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> 
         elif magic == _ZIP_MAGIC:
             _unpack_zip(archive, gate)
         else:
-            raise ScenarioError("this is neither a zip nor a tar.gz", "bad_archive")
+            raise ScenarioError("this is neither a zip nor a tar.gz file", "bad_archive")
 
 
 def check_unpacked(folder: Path, archive_bytes: int, limits: ArchiveLimits | None = None) -> None:
@@ -141,8 +141,8 @@ class _Budget:
         self._bytes += size
         if self._bytes > self.most:
             raise ScenarioError(
-                f"more than {self.most} bytes come out of the archive, with the gzips in it and "
-                "each file counted as often as it is included",
+                f"the archive unpacks to more than {self.most} bytes, counting gzips in it "
+                "unpacked and each file once per include",
                 "too_large",
             )
 
@@ -184,7 +184,9 @@ class _Weighing:
         if path not in self._sizes:  # it is missing, which is said where it is read
             return 0
         if depth > _MAX_DEPTH:
-            raise ScenarioError(f"{path.name} includes files without end", "unsupported_input")
+            raise ScenarioError(
+                f"{path.name} includes files in an endless loop", "unsupported_input"
+            )
         if path not in self._read:
             total = self._sizes[path]
             for other in self._includes[path]:
@@ -323,9 +325,11 @@ def _errors_named() -> Iterator[None]:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as exc:
         if _OUT_OF_MEMORY in str(exc):
-            raise ScenarioError("it takes more memory than an upload may", "too_large") from exc
+            raise ScenarioError(
+                "it takes more memory than an upload is allowed", "too_large"
+            ) from exc
         raise ScenarioError(f"the archive is damaged: {exc}", "bad_archive") from exc
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
-        raise ScenarioError("two entries of the archive have one name", "bad_archive") from exc
+        raise ScenarioError("two entries of the archive have the same name", "bad_archive") from exc
     except (NotImplementedError, RuntimeError, OSError) as exc:
         raise ScenarioError(f"the archive cannot be unpacked: {exc}", "bad_archive") from exc

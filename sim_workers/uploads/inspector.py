@@ -118,11 +118,11 @@ def _answer(request: IntakeRequest, take: Callable[[], IntakeAnswer]) -> IntakeA
     except RolloutRejected as exc:
         error = ScenarioError(exc.message, "sumo_refused")
     except RolloutError as exc:
-        error = ScenarioError(f"SUMO did not survive it: {exc.message}", "sumo_refused")
+        error = ScenarioError(f"SUMO crashed on it: {exc.message}", "sumo_refused")
     except GreenforkError as exc:
         error = exc
     except (MemoryError, RecursionError):
-        error = ScenarioError("it takes more memory than an upload may", "too_large")
+        error = ScenarioError("it takes more memory than an upload is allowed", "too_large")
     message = error.message.replace(f"{request.folder}/unpacked/", "")
     message = message.replace(f"{request.folder}/", "")
     return IntakeAnswer(error=ErrorInfo.of(type(error)(message, error.code)))
@@ -144,7 +144,7 @@ def _take_scenario(request: IntakeRequest, fork_server: ForkServer) -> IntakeAns
     if len(text) > _MAX_MANIFEST_CHARS:
         raise ScenarioError(
             f"its signals have more than {_MAX_MANIFEST_CHARS} characters of programs and lanes; "
-            "cut the network to the signals that are decided",
+            "reduce the network to the signals to decide",
             "too_large",
         )
     layout.manifest.write_text(text)
@@ -158,9 +158,7 @@ def _read_scenario(folder: Path, name: str | None) -> Scenario:
     configs = sorted(path for path in folder.rglob("*.sumocfg") if path.is_file())
     if len(configs) != 1:
         found = ", ".join(str(path.relative_to(folder)) for path in configs[:5]) or "none"
-        raise ScenarioError(
-            f"there must be one .sumocfg in it, and there is {found}", "bad_archive"
-        )
+        raise ScenarioError(f"it must contain exactly one .sumocfg; found {found}", "bad_archive")
     return load_scenario(configs[0], within=folder)
 
 
@@ -182,7 +180,9 @@ def _take_state(request: IntakeRequest, fork_server: ForkServer) -> IntakeAnswer
     ):
         seen = holder.call(Observe(tls_ids=()), Observed, _LIMIT_S)
     if abs(seen.time_s - state.time_s) > _EQUAL_S:
-        raise StateFileError(f"SUMO takes it for {seen.time_s:g} s, it says {state.time_s:g} s")
+        raise StateFileError(
+            f"its time is {state.time_s:g} s, but SUMO loads it as {seen.time_s:g} s"
+        )
     record = _record(request, manifest, seen.time_s, content, read)
     signals = state.signal_states(seen.signals)
     draft.rename(request.folder / f"{record.state_id}.xml")

@@ -73,10 +73,10 @@ class Difference:
     def cause(self) -> str:
         """What is likely behind it."""
         if self.own is None or self.ours is None:
-            return "demand was read or drawn otherwise"
+            return "demand was read or drawn differently"
         if self.thing.startswith("signal"):
-            return "the signals run other programs"
-        return "something was drawn, or is configured, otherwise"
+            return "the signals run different programs"
+        return "something was drawn or configured differently"
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class Comparison:
         """
         if self.difference is not None:
             raise FidelityError(
-                "what would be run here is another simulation than the user's own: "
-                f"{self.difference}. Give --allow-deviation to go on in spite of it: every result "
-                'then says "fidelity": "bundle"'
+                "what would be run here differs from the user's own simulation: "
+                f"{self.difference}. Pass --allow-deviation to continue anyway; every result then "
+                'says "fidelity": "bundle"'
             )
 
 

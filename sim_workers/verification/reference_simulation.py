@@ -82,7 +82,7 @@ def play(sumo: Path, episode: Episode) -> Played:
         with _started(sumo, episode) as simulation:
             return _play(simulation, episode)
     except FatalTraCIError as exc:
-        raise RolloutCrashed(f"sumo ended before its time: {exc}") from exc
+        raise RolloutCrashed(f"sumo ended prematurely: {exc}") from exc
     except TraCIException as exc:
         raise RolloutRejected(f"sumo refuses: {exc}") from exc
 
@@ -103,7 +103,7 @@ def _started(sumo: Path, episode: Episode) -> Iterator[Any]:
             try:
                 yield connection
                 if own.has_ended:  # then it was the process of another episode that answered
-                    raise RolloutCrashed(f"sumo ended before its time: {own.last_words()}")
+                    raise RolloutCrashed(f"sumo ended prematurely: {own.last_words()}")
             finally:
                 with contextlib.suppress(FatalTraCIError):
                     connection.close(wait=False)

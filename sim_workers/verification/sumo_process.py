@@ -35,12 +35,12 @@ def find_sumo(version: str) -> Path:
         raise InputError(f"the traci package is not installed: {_INSTALL}", "sumo_missing")
     program = next((path for path in _candidates() if path.is_file()), None)
     if program is None:
-        raise InputError(f"there is no sumo program here: {_INSTALL}", "sumo_missing")
+        raise InputError(f"there is no sumo program on this machine: {_INSTALL}", "sumo_missing")
     found = _version_of(program)
     if found != version:
         raise InputError(
             f"the dataset was made by SUMO {version}, {program} is SUMO {found or 'unknown'}; "
-            f"install the same: pip install eclipse-sumo=={version}",
+            f"install the same version: pip install eclipse-sumo=={version}",
             "sumo_of_other_version",
         )
     return program

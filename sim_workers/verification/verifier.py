@@ -231,7 +231,9 @@ def _unplayable(pairs: Iterable[tuple[StoredState, Row]]) -> Iterator[Unchecked]
     for state, row in pairs:
         version = state.record.simulator.version
         if _run_of(state) is None:
-            yield Unchecked(Place.of(row), f"the dataset knows no run {state.record.run!r}")
+            yield Unchecked(
+                Place.of(row), f"the dataset does not list the run {state.record.run!r}"
+            )
         elif version != state.manifest.simulator.version:
             yield Unchecked(Place.of(row), f"the state was saved by SUMO {version}")
 
@@ -287,7 +289,7 @@ def _play(
             try:
                 verdict = _judge(case, future.result(), engine, options.with_engine)
             except BrokenProcessPool as exc:
-                raise RolloutError("a process that plays episodes was ended") from exc
+                raise RolloutError("a process that replays episodes was killed") from exc
             except GreenforkError as exc:
                 verdict = _Verdict(case, (), {}, f"{exc.message} [{exc.code}]")
             verdicts[playing[future]] = verdict
@@ -387,7 +389,7 @@ def _left_unverified(
     for state, row in pairs:
         if state.record.restore == "unverified" and row.state_id not in promoted:
             if row.state_id not in ways:
-                left[row.state_id] = "nothing of it could be played"
+                left[row.state_id] = "none of it could be replayed"
             elif ways[row.state_id] is None:
                 left[row.state_id] = "neither its file nor a replay of its run is exact"
             else:

@@ -102,8 +102,8 @@ def _completion(query: str, prompt: str, row: int) -> str:
     begin = query.find(prompt)
     if begin < 0:
         raise InvalidRequest(
-            f"query[{row}] does not hold prompts[{row}], so nobody knows where the completion "
-            "begins; was the prompt cut to fit the model's length?",
+            f"query[{row}] does not contain prompts[{row}], so it is unclear where the completion "
+            "begins; was the prompt truncated to the model's length?",
             "prompt_not_in_query",
         )
     return opened_by(prompt) + query[begin + len(prompt) :]

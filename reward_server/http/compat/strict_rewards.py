@@ -26,7 +26,7 @@ def rewards_of(results: Sequence[ScoreResult]) -> list[float]:
 
 
 def _failure(result: ScoreResult) -> ErrorInfo:
-    assert result.error is not None, "what failed says why"  # noqa: S101
+    assert result.error is not None, "each failure states its reason"  # noqa: S101
     return result.error
 
 

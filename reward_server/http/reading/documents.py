@@ -110,7 +110,7 @@ def refuse_too_many(items: int, terms: ScoreRequest | JobSpec | None, limit: int
         seeds = load // items
         times = f" times {seeds} seeds" if seeds > 1 else ""
         raise InvalidRequest(
-            f"items: {items}{times} are more than the {limit} that one request may hold",
+            f"items: {items}{times} exceed the limit of {limit} per request",
             "too_many_items",
         )
 

@@ -49,7 +49,7 @@ def main(source: IO[bytes], sink: IO[bytes]) -> None:
         except RequestError as exc:
             _refuse(exc, sink)
         except (MemoryError, RecursionError):
-            words = "the body takes too much memory to read; send less at a time"
+            words = "reading the body takes too much memory; send fewer items per request"
             _refuse(InvalidRequest(words, "too_large"), sink)
         sink.flush()
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _STAYING_KIB:

@@ -78,12 +78,15 @@ class BodyReader:
                 document = await _ask(process, request, body)
         except TimeoutError as exc:
             await _end(process)
-            words = f"the body was not read in {self._patience_s:g} s; send less at a time"
+            words = (
+                f"the body could not be read within {self._patience_s:g} s; send fewer items "
+                "per request"
+            )
             raise InvalidRequest(words, "too_large") from exc
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
             await _end(process)
             _LOG.warning("reader_died", status=process.returncode)
-            words = "the body takes too much memory to read; send less at a time"
+            words = "reading the body takes too much memory; send fewer items per request"
             raise InvalidRequest(words, "too_large") from exc
         except InvalidRequest:
             self._idle.append(process)

@@ -57,7 +57,7 @@ async def openrlhf(
     terms: Terms,
     services: ServicesDep,
 ) -> Response:
-    """For `--reward.remote_url`. All rewards, or an error: never a number in a reward's place."""
+    """For `--reward.remote_url`. Returns all rewards or an error, never a placeholder."""
     document = await _read(request, services, "openrlhf", terms)
     scored = await scored_for(request, services, terms.request(document.items))
     return _json(OpenRLHFAnswer.of(scored.response.results))
@@ -75,7 +75,7 @@ async def slime(
     terms: Terms,
     services: ServicesDep,
 ) -> Response:
-    """For `--rm-type remote_rm --rm-url … --reward-key reward`. A reward, or an error."""
+    """For `--rm-type remote_rm --rm-url … --reward-key reward`. Returns a reward or an error."""
     document = await _read(request, services, "slime", terms)
     scored = await scored_for(request, services, terms.request(document.items))
     return _json(SlimeAnswer.of(scored.response.results[0]))
@@ -93,7 +93,7 @@ async def nemo_gym(
     terms: Terms,
     services: ServicesDep,
 ) -> Response:
-    """What a resources server's `/verify` is. The request again with a reward, or an error."""
+    """For a resources server's `/verify`. Returns the request with a reward, or an error."""
     document = await _read(request, services, "nemo_gym", terms)
     scored = await scored_for(request, services, terms.request(document.items))
     answer = VerifyAnswer.of(scored.response.results[0])

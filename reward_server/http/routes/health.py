@@ -13,20 +13,20 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/healthz", summary="Alive?", response_description="The process answers.")
 async def healthz() -> Health:
-    """Says that the process answers, and nothing of whether it can score."""
+    """Says that the process responds, not whether it can score."""
     return Health(status="ok")
 
 
 @router.get(
     "/readyz",
     summary="Able to score?",
-    response_description="A state was just scored, and gave the number it always gave.",
+    response_description="A state was just scored and gave the same number as before.",
     responses=documented(503),
 )
 async def readyz(services: ServicesDep) -> Health:
-    """Rolls a canary state out and compares it with its recorded outcome.
+    """Rolls out a canary state and compares it with its recorded outcome.
 
-    The verdict stands for a few seconds, so that probes do not load the workers.
+    The verdict is reused for a few seconds, so that probes do not load the workers.
     """
     await services.canary.check()
     return Health(status="ok")

@@ -24,7 +24,7 @@ router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload"
     responses=documented(401, 403),
 )
 async def info(services: ServicesDep) -> ServiceInfo:
-    """The versions that decide what a reward is, what one request may hold, how much is served."""
+    """Returns the versions that determine rewards, the request limits, and what is served."""
     settings = services.settings
     active = await asyncio.to_thread(probe)
     return ServiceInfo(

@@ -57,7 +57,7 @@ _KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key with the same content is the same job.",
+    "description": "The same key with the same content returns the same job.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
 }
 _LOCATION = {"Location": {"description": "The job.", "schema": {"type": "string"}}}
@@ -69,9 +69,12 @@ JobId = Annotated[str, Path(max_length=64, examples=[_JOB_ID])]
     summary="Score a whole file",
     status_code=202,
     response_model=JobView,
-    response_description="The job, which goes on whatever becomes of the connection.",
+    response_description="The job, which continues even if the connection closes.",
     responses={
-        200: {"model": JobView, "description": "The job that was sent under this key before."},
+        200: {
+            "model": JobView,
+            "description": "The job that was submitted earlier under this key.",
+        },
         202: {"headers": _LOCATION},
         **documented(400, 401, 403, 404, 408, 409, 413, 422, 503, 507),
     },
@@ -83,15 +86,16 @@ async def submit(
     spec: Annotated[
         str | None,
         Query(
-            description="With a file: the reward and whether to have the series, as JSON.",
+            description="With a file: the reward, and whether to include the series, as JSON.",
             examples=['{"reward": {"name": "queue", "horizon_s": 30}, "series": false}'],
         ),
     ] = None,
 ) -> Response:
-    """Takes a file of decisions and scores it bit by bit, also across restarts of the service.
+    """Scores a file of decisions in the background, across restarts of the service.
 
-    All of it is taken or nothing: the first line that is no item is named. A job has a small share
-    of the workers beside its caller's other requests, and all that nobody else wants.
+    The file is accepted as a whole or not at all: an error names the first line that is not an
+    item. A job gets a small share of the workers next to its caller's other requests, and all
+    workers that are otherwise idle.
     """
     form = _form(request)
     terms = _spec(spec, form)
@@ -111,27 +115,27 @@ async def submit(
 @router.get(
     "/v1/jobs",
     summary="List your jobs",
-    response_description="One page of the caller's jobs, the newest first.",
+    response_description="One page of the caller's jobs, newest first.",
     responses=documented(401, 403, 422, 503),
 )
 async def list_jobs(
     request: Request,
     services: ServicesDep,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Jobs a page.")] = 100,
-    offset: Annotated[int, Query(ge=0, le=2**31, description="Jobs to pass over.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Jobs per page.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="Jobs to skip.")] = 0,
 ) -> JobPage:
-    """The caller's own jobs; finished ones are kept for a while."""
+    """Lists the caller's own jobs; finished ones are kept for a limited time."""
     return await services.jobs.page(caller_of(request), limit, offset)
 
 
 @router.get(
     "/v1/jobs/{job_id}",
     summary="Show a job",
-    response_description="How far it is.",
+    response_description="The job's progress.",
     responses=documented(401, 403, 404, 422, 503),
 )
 async def show(request: Request, services: ServicesDep, job_id: JobId) -> JobView:
-    """Its status, counts, rate and the time that is left."""
+    """Shows a job's status, counts, rate and remaining time."""
     return await services.jobs.view(caller_of(request), job_id)
 
 
@@ -139,7 +143,7 @@ async def show(request: Request, services: ServicesDep, job_id: JobId) -> JobVie
     "/v1/jobs/{job_id}/results",
     summary="Read a job's results",
     response_class=StreamingResponse,
-    response_description="One JSON object a line, in the order of the items.",
+    response_description="One JSON object per line, in the order of the items.",
     responses={
         200: {"content": {_LINES: {"schema": {"type": "string"}}}},
         **documented(401, 403, 404, 422, 503),
@@ -149,13 +153,13 @@ async def results(
     request: Request,
     services: ServicesDep,
     job_id: JobId,
-    follow: Annotated[bool, Query(description="Wait for those that are not there yet.")] = False,
-    offset: Annotated[int, Query(ge=0, le=2**31, description="Results to pass over.")] = 0,
+    follow: Annotated[bool, Query(description="Wait for results that are not ready yet.")] = False,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="Results to skip.")] = 0,
 ) -> StreamingResponse:
-    """The same bytes for the same items, however often the job was interrupted.
+    """Returns the same bytes for the same items, however often the job was interrupted.
 
-    Fewer lines than items: the job is not done, or failed, or the connection broke; look at the job
-    and ask again with `offset`.
+    If there are fewer lines than items, the job is unfinished or failed, or the connection broke:
+    check the job and request the rest with `offset`.
     """
     job = await services.jobs.find(caller_of(request), job_id)
     lines = services.jobs.follower.results(job, offset, follow)
@@ -166,15 +170,15 @@ async def results(
     "/v1/jobs/{job_id}/events",
     summary="Follow a job",
     response_class=EventSourceResponse,
-    response_description="Server-sent events: `progress`, and in the end `done`, `failed` or "
-    "`cancelled`, each with the job as JSON.",
+    response_description="Server-sent events: `progress`, then `done`, `failed` or `cancelled`, "
+    "each with the job as JSON.",
     responses={
         200: {"content": {"text/event-stream": {"schema": {}}}},
         **documented(401, 403, 404, 422, 503),
     },
 )
 async def events(request: Request, services: ServicesDep, job_id: JobId) -> EventSourceResponse:
-    """An event whenever something has changed, at most two a second."""
+    """Sends an event whenever something has changed, at most two per second."""
     job = await services.jobs.find(caller_of(request), job_id)
     return EventSourceResponse(services.jobs.follower.events(job))
 
@@ -184,11 +188,11 @@ async def events(request: Request, services: ServicesDep, job_id: JobId) -> Even
     summary="Cancel and delete a job",
     status_code=204,
     response_class=Response,
-    response_description="It is gone, with its results.",
+    response_description="The job and its results are deleted.",
     responses=documented(401, 403, 404, 422, 503),
 )
 async def delete(request: Request, services: ServicesDep, job_id: JobId) -> Response:
-    """Ends it where it runs. What it has rolled out stays in the ledger."""
+    """Cancels the job if it is running. Its finished rollouts stay in the ledger."""
     await services.jobs.delete(caller_of(request), job_id)
     return Response(status_code=204)
 
@@ -203,7 +207,7 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
         async for part in request.stream():
             yield part
     except ClientDisconnect as exc:
-        raise ClientGone("the caller went away before all of the job was sent") from exc
+        raise ClientGone("the caller disconnected before the whole job was sent") from exc
 
 
 def _form(request: Request) -> BodyForm:
@@ -220,7 +224,7 @@ def _spec(text: str | None, form: BodyForm) -> JobSpec:
     if text is None:
         return JobSpec()
     if form == "json":
-        raise InvalidRequest("spec: it goes with a file; a JSON body holds the reward itself")
+        raise InvalidRequest("spec: only used with a file; a JSON body contains the reward itself")
     try:
         return read_model(JobSpec, text.encode())
     except RequestError as exc:

@@ -23,8 +23,8 @@ router = APIRouter(tags=["states"], dependencies=[requires("score")])
 
 @router.get(
     "/v1/states/{state_id}/outcomes",
-    summary="Roll every legal decision out",
-    response_description="Every legal decision of one kind, the best first.",
+    summary="Roll out every legal decision",
+    response_description="Every legal decision of one kind, best first.",
     response_model=OutcomesResponse,
     responses=documented(401, 403, 404, 422, 503, 504),
 )
@@ -34,10 +34,10 @@ async def outcomes(
     state_id: StateIdPath,
     query: Annotated[OutcomesQuery, Query()],
 ) -> Response:
-    """What each decision leads to, and how much worse it is than the best one.
+    """Returns what each decision leads to, and how much worse it is than the best one.
 
-    The outcomes are those that scoring gives and keeps. One that could not be computed is `failed`
-    with `reward: null`; the others are ranked without it.
+    Outcomes are those of scoring, and are stored the same way. One that could not be computed is
+    `failed` with `reward: null`; the others are ranked without it.
     """
     await services.new_states.meet([state_id])
     # Every signal's decisions may have to be counted: in a thread, so that others have their turns.
@@ -45,8 +45,8 @@ async def outcomes(
     load, limit = len(choice.decisions), services.settings.max_items
     if load > limit:
         raise InvalidRequest(
-            f"kind: {load} decisions of kind {query.kind} are legal here, more than the "
-            f"{limit} items that one request may hold",
+            f"kind: {load} decisions of kind {query.kind} are legal here, more than the limit of "
+            f"{limit} items per request",
             "too_many_items",
         )
     caller, notes = caller_of(request), notes_of(request)

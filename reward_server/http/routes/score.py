@@ -36,14 +36,14 @@ _DOCUMENTED = {
     "/v1/score",
     summary="Score decisions",
     response_model=ScoreResponse,
-    response_description="One result an item, in the order of the items.",
+    response_description="One result per item, in the order of the items.",
     responses=documented(400, 401, 403, 404, 408, 413, 422, 503, 504),
     openapi_extra=_DOCUMENTED,
 )
 async def score(request: Request) -> Response:
-    """Rolls every decision out from its state and says how good it was.
+    """Rolls out every decision from its state and returns its reward.
 
-    Sending the same again is harmless and cheap: outcomes are kept, and equal work is done once.
+    Repeating a request is harmless and cheap: outcomes are stored, and equal work is done once.
     An item that could not be scored is `failed` with `reward: null` and never a number; one whose
     decision breaks a rule is `invalid` with the `invalid_reward`.
     """

@@ -35,10 +35,10 @@ async def list_states(
         str | None,
         Query(max_length=200, description="A scenario's id, or its name.", examples=["crossing"]),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="States a page.")] = 100,
-    offset: Annotated[int, Query(ge=0, le=2**31, description="States to pass over.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="States per page.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="States to skip.")] = 0,
 ) -> StreamingResponse:
-    """The states that can be scored on, all or those of one scenario."""
+    """Lists the states that can be scored, all or those of one scenario."""
     records = await asyncio.to_thread(_records, services.store, scenario)
     page = records[offset : offset + limit]
     return StreamingResponse(_told(page, len(records), limit, offset), media_type=_JSON)
@@ -73,7 +73,7 @@ async def _told(
     responses=documented(401, 403, 404, 422),
 )
 async def show_state(services: ServicesDep, state_id: StateIdPath) -> Response:
-    """What is known of a state: signals, programs, phases, elapsed green, how it is restored."""
+    """Describes a state: signals, programs, phases, elapsed green, how it is restored."""
     await services.new_states.meet([state_id])
     view = services.store.get(state_id).view()
     return Response(view.model_dump_json(), media_type=_JSON)

@@ -33,7 +33,7 @@ _STATE_REFUSALS = documented(401, 403, 404, 408, 409, 413, 422, 503, 507)
 @router.put(
     "/v1/scenarios",
     summary="Upload a scenario",
-    response_description="It was uploaded before.",
+    response_description="The scenario already exists.",
     responses={201: {"model": ScenarioView, "description": "It is new."}, **_REFUSALS},
     openapi_extra={"requestBody": _BINARY | {"required": True}},
 )
@@ -45,15 +45,15 @@ async def put_scenario(
         str | None,
         Query(
             max_length=100,
-            description="For the `scenario/` folder of a dataset, which is uploaded as it is: the "
-            "scenario's name.",
+            description="Name of the scenario, if the archive is the `scenario/` folder of a "
+            "dataset, which is used as is.",
         ),
     ] = None,
 ) -> ScenarioView:
-    """Takes a zip or tar.gz with one `.sumocfg` and the files that it needs.
+    """Accepts a zip or tar.gz with one `.sumocfg` and the files that it needs.
 
-    Options that write, listen or are not known to be harmless are left out, and listed. The same
-    content is the same scenario, so that repeating it is harmless.
+    Options that write files, open sockets or are not known to be harmless are left out and listed.
+    The same content is the same scenario, so repeating an upload is harmless.
     """
     view = await services.uploads.take_scenario(_body(request), name, caller_of(request).name)
     notes_of(request).fields.update(scenario_id=view.scenario_id, created=view.created)
@@ -64,7 +64,7 @@ async def put_scenario(
 @router.put(
     "/v1/states",
     summary="Upload a state",
-    response_description="It was known before.",
+    response_description="The state already exists.",
     responses={201: {"model": StateView, "description": "It is new."}, **_STATE_REFUSALS},
     openapi_extra={"requestBody": _BINARY | {"required": True}},
 )
@@ -80,10 +80,10 @@ async def put_state(
         float, Query(gt=0, le=1000, description="SUMO's `--scale` of that run.")
     ] = 1.0,
 ) -> StateView:
-    """Takes a state that SUMO of the service's version saved, as XML or gzipped XML.
+    """Accepts a state saved by the service's version of SUMO, as XML or gzipped XML.
 
-    Its time and its signals are read from it. Nothing is proven of it: every result on it says
-    `"restore": "unverified"`.
+    Its time and signals are read from it. It is not proven to restore exactly: every result for it
+    says `"restore": "unverified"`.
     """
     origin = StateOrigin(scenario, seed, scale)
     view, created = await services.uploads.take_state(
@@ -105,4 +105,4 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
             if chunk:
                 yield chunk
     except ClientDisconnect as exc:
-        raise ClientGone("the caller went away before all of the upload was sent") from exc
+        raise ClientGone("the caller disconnected before the whole upload was sent") from exc

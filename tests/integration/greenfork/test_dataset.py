@@ -195,7 +195,7 @@ def test_time_that_leaves_no_decision_point(greenfork: _Command, tmp_path: Path)
     ("options", "said"),
     [
         (("--scale", "0"), "--scale must be above 0"),
-        (("--actions", "a.jsonl", "--policy", "random"), "one of --actions, --policy"),
+        (("--actions", "a.jsonl", "--policy", "random"), "one of --actions and --policy"),
         (("--actions", "nowhere.jsonl"), "nowhere.jsonl"),
     ],
 )

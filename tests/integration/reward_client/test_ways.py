@@ -137,6 +137,6 @@ async def test_tls_to_a_service_without_is_named() -> None:
     """The cure is one letter."""
     async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n", end=b"\x16") as (port, _):
         client = RewardClient(f"https://127.0.0.1:{port}", retry=ONCE)
-        with pytest.raises(ServiceRefused, match="write http://"):
+        with pytest.raises(ServiceRefused, match="use http://"):
             await client.info()
         await client.aclose()

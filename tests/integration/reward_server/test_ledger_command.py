@@ -165,7 +165,7 @@ def test_where_no_ledger_is_none_is_made(
     output = str(tmp_path / "out.parquet")
     for arguments in (["stats"], ["export", "--output", output]):
         assert greenfork("ledger", *arguments, "--database-url", database_url) == 2
-        assert "give --data-dir, or --database-url" in capsys.readouterr().err
+        assert "pass --data-dir or --database-url" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -224,4 +224,4 @@ def test_outcomes_from_the_command_line(service: Service) -> None:
     assert json.loads(as_json.stdout)["best"] == service.outcomes(row)["best"]
     table = subprocess.run(command, capture_output=True, check=True, text=True)
     assert "regret" in table.stdout
-    assert "program left alone" in table.stdout
+    assert "no intervention" in table.stdout

@@ -104,7 +104,7 @@ async def test_tables_of_others_are_refused(database_url: str) -> None:
     """A database that happens to have our table's name is not ours."""
     with connected(database_url) as connection:
         connection.execute(text("CREATE TABLE outcomes (number INTEGER)"))
-    with pytest.raises(ConfigError, match="did not write"):
+    with pytest.raises(ConfigError, match="did not create"):
         await start(database_url)
 
 

@@ -105,7 +105,7 @@ def test_killed_build_goes_on_to_the_same_bytes(
     left = _kept(out)
     assert 6 <= left < _STATES
     said = _finish(out, "--workers", workers)
-    assert f"Resuming: {left} of {_STATES} states are there" in said
+    assert f"Resuming: {left} of {_STATES} states are done" in said
     assert _files(out) == undisturbed
     assert list(tmp_path.iterdir()) == [out]
 
@@ -116,7 +116,7 @@ def test_interrupted_build_says_that_it_can_go_on(
     """Ctrl-C ends it tidily: no process, no traceback."""
     out = tmp_path / "out"
     said = _interrupt(out, signal.SIGINT, 3)
-    assert "states are kept; the same command goes on from there" in said
+    assert "states are kept; run the same command again to resume" in said
     assert "Traceback" not in said
     _finish(out)
     assert _files(out) == undisturbed

@@ -83,9 +83,9 @@ def _wrap(inner: Exception) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("make", "code", "said"),
     [
-        (lambda: _fill("x"), "disk_full", "make room"),
+        (lambda: _fill("x"), "disk_full", "free some"),
         (_wrap(OSError(errno.ENOSPC, "No space", "/runs/a/model")), "disk_full", "/runs/a/model"),
-        (_wrap(RuntimeError("PytorchStreamWriter failed writing file")), "disk_full", "make room"),
+        (_wrap(RuntimeError("PytorchStreamWriter failed writing file")), "disk_full", "free some"),
         (_refuse_template, "chat_template", "turns must alternate"),
         (_mix_types, "not_a_dataset", "one type"),
         (_read_torn_weights, "torn_file", "earlier checkpoint"),
@@ -95,7 +95,7 @@ def _wrap(inner: Exception) -> Callable[[], None]:
         (lambda: importlib.import_module("nowhere_at_all"), "missing_package", "pip install now"),
         (_wrap(ModuleNotFoundError("no", name="trl.x")), "missing_package", r"greenfork\[train\]"),
         (_wrap(ImportError("cannot import name")), "missing_package", "constraints"),
-        (lambda: Path("/nowhere/x").read_bytes(), "file_error", "/nowhere/x.*not there"),
+        (lambda: Path("/nowhere/x").read_bytes(), "file_error", "/nowhere/x.*does not exist"),
         (lambda: Path("/").read_bytes(), "file_error", "a folder"),
         (_wrap(MemoryError()), "out_of_memory", "batch_size"),
         (_wrap(RuntimeError("CUDA out of memory. Tried")), "out_of_memory", "batch_size"),
@@ -134,9 +134,7 @@ def test_traceback_is_for_those_who_ask(place: int, capsys: pytest.CaptureFixtur
         assert ended.value.code == 1
         *traceback, line = capsys.readouterr().err.splitlines()
         assert bool(traceback) is debugging
-        assert line.startswith(
-            "greenfork: something failed in tests that should not: LookupError: the "
-        )
+        assert line.startswith("greenfork: unexpected error in tests: LookupError: the ")
         assert "\x1b" not in line
 
 

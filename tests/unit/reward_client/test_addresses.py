@@ -41,8 +41,8 @@ def test_url_is_kept_with_its_prefix(given: str, base: str) -> None:
         ("box:8000", "write http://box:8000"),
         ("10.0.0.7:8000/rewards", "write http://10.0.0.7:8000/rewards"),
         ("http://fd00::7:8000", r"http://\[fd00::7\]:8000"),
-        ("http://box:99999", "no port 99999"),
-        ("http://box:0", "no port 0"),
+        ("http://box:99999", "no such port: 99999"),
+        ("http://box:0", "no such port: 0"),
         ("http://box/v1/score", "ends before '/v1/score'"),
         ("https://box/here/v1", "ends before '/v1'"),
         ("http:///x", "looks like http://127"),
@@ -137,7 +137,7 @@ async def test_key_never_goes_to_a_proxy_in_the_clear(
     """Over https it goes through a tunnel; without a key there is nothing to lose."""
     monkeypatch.setenv(name, "http://me:hunter2@proxy:3128")
     monkeypatch.setenv("https_proxy", "http://me:hunter2@proxy:3128")
-    with pytest.raises(ConfigError, match=r"proxy:3128 in the clear.*NO_PROXY=box") as caught:
+    with pytest.raises(ConfigError, match=r"proxy:3128 unencrypted.*NO_PROXY=box") as caught:
         open_http("http://box:8000", SecretStr("s3cret"), WAIT, LIMITS)
     assert "s3cret" not in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -146,7 +146,7 @@ async def test_key_never_goes_to_a_proxy_in_the_clear(
 
 
 @pytest.mark.parametrize(
-    ("proxy", "said"), [("socks5://p:1", r"httpx\[socks\]"), ("gopher://p", "is no proxy")]
+    ("proxy", "said"), [("socks5://p:1", r"httpx\[socks\]"), ("gopher://p", "is not a proxy")]
 )
 async def test_proxy_that_cannot_be_used_is_named(
     monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
@@ -187,7 +187,7 @@ async def test_key_that_an_answer_holds_is_not_repeated(answer: httpx.Response) 
     ("target", "said"),
     [
         ("https://box/rewards/v1/info", "set the reward URL to https://box/rewards$"),
-        ("https://login.example/?next=x", "a page to log in at"),
+        ("https://login.example/?next=x", "a login page"),
         ("/v1/info/", "redirects are not followed"),
     ],
 )

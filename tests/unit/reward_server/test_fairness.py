@@ -192,7 +192,7 @@ async def test_body_of_a_byte_now_and_then_is_given_up(monkeypatch: pytest.Monke
 
     await BodyLimit(_read, limits)(_scope("ann", path="/x"), came(400, 40.0), _never_send)
     now_s[0] = 0.0
-    with pytest.raises(BodyTooSlow, match="bytes a second"):
+    with pytest.raises(BodyTooSlow, match="bytes per second"):
         await BodyLimit(_read, limits)(_scope("ann", path="/x"), came(1, 40.0), _never_send)
     assert now_s[0] <= 120
 

@@ -76,11 +76,11 @@ async def test_illegal_decision_among_others_makes_the_item_invalid(grid: Gatewa
 @pytest.mark.parametrize(
     ("item", "said"),
     [
-        ({"tls_id": "A0", "decisions": {"A0": YES}}, "tls_id does not go with decisions"),
-        ({"decision": YES}, "needs its tls_id"),
-        ({"decision_kind": "extend", "completion": "x"}, "needs its tls_id"),
-        ({"decisions": {"A0": YES}, "decision": NO}, "give one of"),
-        ({"decisions": {"A0": YES}, "decision_kind": "extend"}, "decision_kind does not go"),
+        ({"tls_id": "A0", "decisions": {"A0": YES}}, "tls_id is not allowed with decisions"),
+        ({"decision": YES}, "needs a tls_id"),
+        ({"decision_kind": "extend", "completion": "x"}, "needs a tls_id"),
+        ({"decisions": {"A0": YES}, "decision": NO}, "exactly one of"),
+        ({"decisions": {"A0": YES}, "decision_kind": "extend"}, "decision_kind is not allowed"),
         ({"decisions": {}}, "at least 1 item"),
         ({"decisions": {f"s{i}": YES for i in range(65)}}, "at most 64 items"),
     ],

@@ -124,10 +124,10 @@ def test_current_green_may_end_up_too_short() -> None:
             "phase 0 of signal C would be green for 70 s (10 s so far and 60 s more), "
             "more than its max_green_s of 60 s",
         ),
-        (cycle((0, 20)), "signal C needs its green phases 2, 4 in the cycle as well"),
+        (cycle((0, 20)), "the cycle of signal C lacks the green phases 2, 4"),
         (
             cycle((0, 20), (4, 20), (2, 20)),
-            "the green phases of signal C are in the order 0, 4, 2, and its program has 0, 2, 4",
+            "the green phases of signal C are in the order 0, 4, 2; its program's order is 0, 2, 4",
         ),
         (
             cycle((0, 20), (0, 20), (2, 20), (4, 20)),

@@ -50,12 +50,12 @@ def one_failed(request: httpx.Request) -> httpx.Response:
 def test_table_says_what_each_decision_leads_to(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the program left alone below it."""
+    """With the baseline, no intervention, below it."""
     assert run(explored) == 0
     said = capsys.readouterr().out
     assert "yes, 5 s more" in said
     assert "1.0000" in said
-    assert "program left alone" in said
+    assert "no intervention" in said
 
 
 def test_json_is_the_answer(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -216,6 +216,6 @@ def test_interrupted_command_says_what_became_of_its_job(
     assert run(LINE * 2001, service) == 130
     told = capsys.readouterr().err
     assert said in told
-    assert "the same command takes it up again" in told
+    assert "run the same command again" in told
     assert len(service.jobs) == 1
     assert [file.name for file in Path().iterdir()] == ["in.jsonl"]

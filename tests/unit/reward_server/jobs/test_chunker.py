@@ -82,7 +82,7 @@ def test_digest_is_of_what_is_asked_not_of_how() -> None:
         (LINE.replace("true", '"si"'), "invalid_request", "line 3: decision.extend"),
         (LINE.replace('"s"', '"gone"'), "unknown_state", "line 3: no state 'gone'"),
         ("\x00", "malformed_json", "line 3: not JSON"),
-        ('{"a":' + "[0," * 40_000, "invalid_request", "line 3: it holds more values"),
+        ('{"a":' + "[0," * 40_000, "invalid_request", "line 3: it contains more values"),
         ('"' + "x" * (4 * 2**20) + '"', "invalid_request", "line 3 is longer than"),
     ],
 )
@@ -98,7 +98,7 @@ def test_first_bad_line_is_named(text: str, code: str, words: str) -> None:
 def test_too_many_and_none_at_all() -> None:
     """Neither is a job."""
     assert cut_lines(f"{LINE}\n" * 5, max_items=5).items == 5
-    with pytest.raises(InvalidRequest, match="more items than the 5") as refused:
+    with pytest.raises(InvalidRequest, match="more items than the limit of 5 per job") as refused:
         cut_lines(f"{LINE}\n" * 6, max_items=5)
     assert refused.value.code == "too_many_items"
     for text in ("", "\n\n"):

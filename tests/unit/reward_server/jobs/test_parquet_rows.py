@@ -50,8 +50,8 @@ def test_decisions_at_several_signals_may_be_a_map() -> None:
 @pytest.mark.parametrize(
     ("columns", "limits", "words"),
     [
-        ({"state_id": ["s"], "prompt": ["p"]}, {}, "items have no prompt"),
-        ({"state_id": ["s"] * 101}, {}, "more items than the 100"),
+        ({"state_id": ["s"], "prompt": ["p"]}, {}, "items have no field prompt"),
+        ({"state_id": ["s"] * 101}, {}, "more items than the limit of 100 per job"),
         ({"state_id": [str(i) * 9 for i in range(90)]}, {"max_bytes": 500}, "larger than 500"),
         ({"state_id": [b"s"]}, {}, "line 1: .*bytes"),
         ({"id": [float("nan")]}, {}, "line 1"),

@@ -214,6 +214,6 @@ def test_a_state_in_words_may_have_nothing_red() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in _KINDS if kind != "extend"])
 def test_other_decisions_are_not_asked_for_in_words(kind: DecisionKind) -> None:
     """They need the bounds of the green, which words leave out."""
-    with pytest.raises(DatasetError, match="whether a green should go on") as refused:
+    with pytest.raises(DatasetError, match="whether to extend a green") as refused:
         in_words(build_prompt(kind, _SIGNAL, _STATE, _COUNTS, extend_s=5))
     assert refused.value.code == "unreadable_prompt"

@@ -121,7 +121,7 @@ def test_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     """What was written before is there when there is room again."""
     out = tmp_path / "out"
     _interrupt(out)
-    with pytest.raises(DatasetError, match="No space left on device; with more room") as caught:
+    with pytest.raises(DatasetError, match="No space left on device; free some space") as caught:
         _write_to_a_full_disk(out)
     assert caught.value.code == "not_writable"
     with BuildDirectory(out, _PLAN, restart=False) as place:

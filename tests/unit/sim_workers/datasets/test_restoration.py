@@ -185,7 +185,7 @@ def test_a_run_that_does_not_repeat_itself_is_an_error(tmp_path: Path) -> None:
     world = _World(lambda request: False, repeats=False)
     with (
         _restorer(world, tmp_path) as restorer,
-        pytest.raises(RolloutError, match="seed 7 does not repeat itself") as caught,
+        pytest.raises(RolloutError, match="seed 7 is not reproducible") as caught,
     ):
         restorer.restoration(_found(100))
     assert caught.value.code == "not_reproducible"

@@ -42,9 +42,9 @@ def test_both_forms_are_read(tmp_path: Path) -> None:
         ('{"time_s": 5, "tls_id": "c", "decision": {"kind": "phase"}}', "decision"),
         (
             '{"time_s": 5, "tls_id": "c", "decision": {"extend": true, "extend_s": 7}}',
-            "adds 5 s here, not 7",
+            "adds 5 s in this build, not 7",
         ),
-        ('{"time_s": 0, "tls_id": "c", "extend": false}', "decision at c at 0 s already"),
+        ('{"time_s": 0, "tls_id": "c", "extend": false}', "already a decision at c at 0 s"),
     ],
 )
 def test_bad_line_is_named_by_its_number(line: str, problem: str, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_one_id_with_two_meanings_is_refused(tmp_path: Path) -> None:
     write_dataset(tmp_path / "b")
     manifest = DatasetLayout(tmp_path / "b").manifest
     manifest.write_text(manifest.read_text().replace('"max_green_s":60', '"max_green_s":90'))
-    with pytest.raises(DatasetError, match="both hold state") as caught:
+    with pytest.raises(DatasetError, match="both contain state") as caught:
         StateStore.open([tmp_path])
     assert caught.value.code == "conflicting_state"
 

@@ -304,7 +304,7 @@ def test_include_bomb_is_counted_not_read(
 ) -> None:
     """A file counts as often as it is included, however its name is written."""
     bomb = _folder(tmp_path, **_bomb(encoding, quote))
-    with pytest.raises(ScenarioError, match="as often as it is included") as caught:
+    with pytest.raises(ScenarioError, match="once per include") as caught:
         check_unpacked(bomb, 4000)
     assert caught.value.code == "too_large"
 
@@ -313,7 +313,7 @@ def test_gzip_in_an_archive_is_counted_unpacked(tmp_path: Path) -> None:
     """All gzips together, and against the bytes that were sent."""
     packed = gzip.compress(b"<add>" + b" " * 9_000_000 + b"</add>")
     check_unpacked(_folder(tmp_path, a__add__xml=packed), 9000)
-    with pytest.raises(ScenarioError, match="come out of the archive") as caught:
+    with pytest.raises(ScenarioError, match="the archive unpacks to more than") as caught:
         check_unpacked(_folder(tmp_path, b__add__xml=packed), 9000)
     assert caught.value.code == "too_large"
 
@@ -324,7 +324,7 @@ def test_files_that_include_each_other_without_end_are_refused(tmp_path: Path) -
         "a__xml": b'<add><include href="b.xml"/></add>',
         "b__xml": b'<x><rerouter file="a.xml"/></x>',
     }
-    with pytest.raises(ScenarioError, match="includes files without end"):
+    with pytest.raises(ScenarioError, match="in an endless loop"):
         check_unpacked(_folder(tmp_path, **ring), 4000)
 
 

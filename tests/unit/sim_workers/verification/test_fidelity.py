@@ -31,9 +31,9 @@ def test_log_without_warnings_has_none() -> None:
 @pytest.mark.parametrize(
     ("thing", "own", "ours", "cause"),
     [
-        ("vehicle a", "('e_0', 5.0, 1.0)", None, "demand was read or drawn otherwise"),
-        ("person p", None, "('e', 5.0)", "demand was read or drawn otherwise"),
-        ("signal c", "GGrr", "rrGG", "the signals run other programs"),
+        ("vehicle a", "('e_0', 5.0, 1.0)", None, "demand was read or drawn differently"),
+        ("person p", None, "('e', 5.0)", "demand was read or drawn differently"),
+        ("signal c", "GGrr", "rrGG", "the signals run different programs"),
         ("vehicle a", "('e_0', 5.0, 1.0)", "('e_0', 5.5, 1.0)", "something was drawn"),
     ],
 )

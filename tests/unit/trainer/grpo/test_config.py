@@ -131,7 +131,7 @@ def test_out_of_range(name: str, value: object) -> None:
         ({"format_weight": 0, "tsc_weight": 0}, "nothing to learn"),
         ({"reward_name": "sum"}, "reward_terms belong to reward_name: sum, which needs them"),
         ({"reward_terms": {"queue": 1}}, "reward_terms belong to reward_name: sum"),
-        ({"reward_seeds": [3, 3]}, "^reward_seeds holds a number twice"),
+        ({"reward_seeds": [3, 3]}, "^reward_seeds contains a number twice"),
         ({"max_new_tokens": 64, "max_seq_length": 64}, "smaller than max_seq_length"),
         ({"adaptive_kl": True, "kl_coeff": 0}, "begin between .*0.001.* it is 0"),
         ({"adaptive_kl": True, "kl_coeff": 11}, "begin between .*10.0.* it is 11"),
