@@ -1,6 +1,6 @@
 """``python -m benchmarks.gateway``: scoring over HTTP, beside what HTTP and the engine cost alone.
 
-*Cached*: items a second of a gateway that knows the answers, beside those of a bare FastAPI and
+*Cached*: items per second of a gateway that knows the answers, beside those of a bare FastAPI and
 pydantic application that reads the same body and sends it back. Both run as one process; the load
 comes from one connection at a time over a raw socket, so that the client costs next to nothing. The
 two are measured in turns.
@@ -217,7 +217,7 @@ def _print(found: dict[str, Any]) -> None:
         title=f"{found['network']}: scoring over HTTP, {found['workers']} workers",
         title_justify="left",
     )
-    for column in ("cached, batch", "items a second", "bare echo", "ratio"):
+    for column in ("cached, batch", "items per second", "bare echo", "ratio"):
         table.add_column(column, justify="right")
     for row in found["cached"]:
         table.add_row(

@@ -1,6 +1,6 @@
 """Six ways to roll a decision out from a saved state, each behind one method.
 
-A way runs in a process of its own (libsumo is one simulation a process) and answers requests over
+A way runs in a process of its own (libsumo is one simulation per process) and answers requests over
 a pipe: some rollouts in a row, the wall time of each in ms, and the queue each saw.
 """
 

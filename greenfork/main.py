@@ -1,4 +1,4 @@
-"""The ``greenfork`` command: one verb a module, and the one place where errors end.
+"""The ``greenfork`` command: one verb per module, and the one place where errors end.
 
 Modules of verbs import what is heavy inside their functions, so that ``--help`` is instant.
 """

@@ -46,7 +46,7 @@ class ClientOptions:
 
     max_items_per_request: int = 512
     """Larger batches are cut into requests of this many items; of fewer where the reward has seeds,
-    for an item then counts once a seed."""
+    for an item then counts once per seed."""
     max_request_bytes: int = 4 * 2**20
     """And of no more bytes, unless it is a single item. Where a service, or what stands before it,
     answers 413 to fewer, they are cut in halves until it takes them."""

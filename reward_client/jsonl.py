@@ -51,7 +51,7 @@ class Batch:
 
     lines: Sequence[Line]
     results: Sequence[ScoreResult]
-    """One a line."""
+    """One per line."""
     rollouts: int
 
 

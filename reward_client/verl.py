@@ -89,7 +89,7 @@ def compute_score_batched(
     """The rewards of a batch, for the reward manager ``batch`` of verl's earlier versions.
 
     Args:
-        data_sources: As in :func:`compute_score`, one a completion, and so are the others.
+        data_sources: As in :func:`compute_score`, one per completion, and so are the others.
         solution_strs: The completions.
         ground_truths: What their prompts were about.
         extra_infos: Not looked at.
@@ -129,7 +129,7 @@ def _score(result: ScoreResult) -> VerlScore:
 _Loop = asyncio.AbstractEventLoop
 _Shared = tuple[RewardClient, asyncio.Semaphore]
 _CLIENTS: WeakKeyDictionary[_Loop, dict[str, _Shared]] = WeakKeyDictionary()
-"""One client a loop and URL: verl calls a bare function, once a completion."""
+"""One client per loop and URL: verl calls a bare function, once per completion."""
 
 
 def _shared(loop: _Loop, url: str) -> _Shared:

@@ -252,7 +252,7 @@ def mean_reward(rewards: Sequence[float]) -> tuple[float, float | None]:
     once: neither depends on the order, and the mean of equals is what they are.
 
     Args:
-        rewards: One a seed, at least one.
+        rewards: One per seed, at least one.
 
     Returns:
         The mean; and the standard error, None for a single seed.
@@ -281,7 +281,7 @@ def mean_metrics(runs: Sequence[Metrics]) -> Metrics:
     for a mean over fewer runs would be of other traffic. There is no mean series.
 
     Args:
-        runs: One a seed, at least one.
+        runs: One per seed, at least one.
     """
     if len(runs) == 1:
         return runs[0]

@@ -1,4 +1,4 @@
-"""The base of the settings classes: one a process, frozen, unknown keys refused."""
+"""The base of the settings classes: one per process, frozen, unknown keys refused."""
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 

@@ -1,1 +1,1 @@
-"""The commands of ``greenfork``, one verb a file."""
+"""The commands of ``greenfork``, one verb per file."""

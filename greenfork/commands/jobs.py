@@ -123,7 +123,7 @@ def cancel(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson 
 
 
 def _progress(job: "JobView") -> tuple[str, str, str, str]:
-    """Items done, items failed, items a second, time left."""
+    """Items done, items failed, items per second, time left."""
     rate = "-" if job.items_per_s is None else f"{job.items_per_s:.1f}"
     left = "-" if job.eta_s is None else f"{job.eta_s:.0f} s"
     return f"{job.done}/{job.items}", str(job.counts.failed), rate, left

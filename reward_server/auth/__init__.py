@@ -1,1 +1,1 @@
-"""Authentication and authorisation: API keys, scopes, and the middleware in front of every route."""
+"""Authentication and authorisation: API keys, scopes, and the middleware before every route."""

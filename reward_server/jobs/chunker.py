@@ -120,7 +120,7 @@ class Chunker:
 
 
 def read_lines(file: IO[bytes]) -> Iterator[tuple[str, ScoreItem]]:
-    """The items of a file with one a line; empty lines are passed over.
+    """The items of a file with one per line; empty lines are passed over.
 
     Raises:
         InvalidRequest: A line is no item; its number, from 1, is named.

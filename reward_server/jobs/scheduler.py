@@ -54,7 +54,7 @@ class OwnedJob:
 
 
 class RoundRobin:
-    """The jobs of a gateway, one a caller.
+    """The jobs of a gateway, one per caller.
 
     Args:
         begun_a_job: How many chunks of a job may be begun and not finished.

@@ -71,7 +71,7 @@ class Execution:
     """How to build; has no influence on what is built."""
 
     workers: int | None = None
-    """Runs that are simulated at the same time; None means one a CPU."""
+    """Runs that are simulated at the same time; None means one per CPU."""
     restart: bool = False
     """Throw away what an interrupted build has left, instead of going on from there."""
     allow_deviation: bool = False

@@ -5,7 +5,7 @@
     actor, or builder                   owns sim_workers.engine.fork_client
       └─ fork server                    this module's main: libsumo imported, nothing started
            └─ holder, one a simulation  SUMO started, at its begin or from a state
-                └─ rollout, one a candidate   waits, decides, steps, reports, exits
+                └─ rollout, one per candidate   waits, decides, steps, reports, exits
 
 A holder may be asked to spawn another one, at the moment where its simulation is.
 

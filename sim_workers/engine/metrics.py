@@ -31,7 +31,7 @@ class Sample:
 
 
 class MetricsRecorder:
-    """Collects samples, one a second, into the metrics of a rollout.
+    """Collects samples, one per second, into the metrics of a rollout.
 
     Args:
         before: Ids of the vehicles on incoming lanes before the first step.

@@ -1,6 +1,6 @@
 """SUMO itself, in this process: starting, stepping, deciding, saving.
 
-libsumo holds one simulation a process; :class:`Simulation` is that one. Everything here is single
+libsumo holds one simulation per process; :class:`Simulation` is that one. Everything here is single
 threaded, so that a simulation can be forked at any moment. What is read of the simulation is in
 :mod:`sim_workers.engine.readings`.
 """

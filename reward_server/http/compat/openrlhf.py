@@ -63,7 +63,7 @@ class OpenRLHFRequest(CompletionsModel):
 
 
 class ExtraLogs(WireModel):
-    """What OpenRLHF averages and logs: numbers, one a row."""
+    """What OpenRLHF averages and logs: numbers, one per row."""
 
     invalid: tuple[float, ...]
     """1 where no legal decision could be read."""

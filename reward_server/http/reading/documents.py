@@ -116,7 +116,7 @@ def refuse_too_many(items: int, terms: ScoreRequest | JobSpec | None, limit: int
 
 
 def load_of(items: int, terms: ScoreRequest | JobSpec | None) -> int:
-    """How many items a request counts for: each once a seed."""
+    """How many items a request counts as: each once per seed."""
     return items * len((terms.reward.seeds if terms else None) or (None,))
 
 

@@ -137,7 +137,7 @@ def undisturbed(url: Url, source: Path) -> tuple[list[tuple[float, str, JobView]
 def test_events_come_from_the_beginning_to_the_end(
     undisturbed: tuple[list[tuple[float, str, JobView]], bytes], source: Path
 ) -> None:
-    """Progress that only grows, at most two a second, then the end; results match the items."""
+    """Progress that only grows, at most two per second, then the end; results match the items."""
     events, results = undisturbed
     assert {kind for _, kind, _ in events[:-1]} == {"progress"}
     assert len(events) > 2

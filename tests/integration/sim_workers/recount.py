@@ -1,6 +1,6 @@
 """The metrics of a rollout, written out again on libsumo alone: no fork, none of our code.
 
-A module of its own because libsumo holds one simulation a process:
+A module of its own because libsumo holds one simulation per process:
 ``python -m tests.integration.sim_workers.recount CONFIG SEED STATE TLS REMAINING HORIZON``, where
 STATE and REMAINING may be ``-``. Prints the metrics as JSON.
 """

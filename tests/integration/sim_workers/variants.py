@@ -162,12 +162,12 @@ def _late_begin(folder: Path) -> Path:
 
 
 def _half_second_steps(folder: Path) -> Path:
-    """Two steps a second, moved ballistically."""
+    """Two steps per second, moved ballistically."""
     return with_demand(folder, CROSSING, **{"step-length": "0.5", "step-method.ballistic": "true"})
 
 
 def _tenth_second_steps(folder: Path) -> Path:
-    """Ten steps a second, drivers who act once a second."""
+    """Ten steps per second, drivers who act once per second."""
     return with_demand(folder, CROSSING, **{"step-length": ".1", "default.action-step-length": "1"})
 
 

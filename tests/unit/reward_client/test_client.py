@@ -116,7 +116,7 @@ async def test_large_batches_are_cut_and_put_together_in_order() -> None:
 
 
 async def test_seeds_make_requests_smaller() -> None:
-    """The service counts an item once a seed, and so does the client; one item is the least."""
+    """The service counts an item once per seed, and so does the client; one item is the least."""
     for seeds, sizes in (((1, 2), [2, 3, 3]), (tuple(range(9)), [1] * 8)):
         service = Service()
         async with client_of(service, Waits(), size=6) as client:

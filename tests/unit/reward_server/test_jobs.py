@@ -40,7 +40,7 @@ async def working(gateway: Gateway) -> AsyncIterator[Gateway]:
 
 
 def body_of(items: list[ScoreItem]) -> str:
-    """Items, one a line."""
+    """Items, one per line."""
     return "".join(item.model_dump_json(exclude_none=True) + "\n" for item in items)
 
 

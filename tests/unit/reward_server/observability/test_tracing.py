@@ -1,4 +1,4 @@
-"""Traces: one span a request, one a rollout, joined to the caller's own."""
+"""Traces: one span per request and one per rollout, joined to the caller's own."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

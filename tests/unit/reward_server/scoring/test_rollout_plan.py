@@ -114,7 +114,7 @@ def test_reference_leaves_every_program_alone() -> None:
     ],
 )
 def test_rollouts_of_a_reward(reward: RewardSpec, rollouts: list[tuple[bool, int | None]]) -> None:
-    """One a seed, and with each its reference, of the same seed, where the reward compares."""
+    """One per seed, and with each its reference, of the same seed, where the reward compares."""
     plan = plan_rollouts(make_state(GREEN), DECISIONS, reward, "1")
     planned = plan.rollouts.values()
     assert [(bool(each.signal_decisions), each.reseed) for each in planned] == rollouts
