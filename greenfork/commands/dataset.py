@@ -72,107 +72,124 @@ class KindChoice(StrEnum):
     PLAN = "plan"
 
 
+_Config = Annotated[
+    str, typer.Argument(help="A .sumocfg, or resco:NAME for a network from sumo-rl.")
+]
+_Seed = Annotated[
+    list[int] | None,
+    typer.Option(
+        min=0, help="SUMO's seed; repeatable, one run each. Default: the configuration's."
+    ),
+]
+_Scale = Annotated[
+    list[float] | None,
+    typer.Option(help="SUMO's --scale, for all demand; repeatable, one run each. Default: 1."),
+]
+_States = Annotated[
+    int | None,
+    typer.Option(min=1, help="Maximum number of states over all runs. Default: 100."),
+]
+_Tls = Annotated[
+    list[str] | None,
+    typer.Option(help="Signal to decide; repeatable. Default: all with a choice."),
+]
+_Kind = Annotated[
+    KindChoice,
+    typer.Option(help="Kind of decision that the rows ask for.", case_sensitive=False),
+]
+_Policy = Annotated[
+    PolicyChoice,
+    typer.Option(
+        help="Policy that controls the signals while states are collected.",
+        case_sensitive=False,
+    ),
+]
+_Epsilon = Annotated[
+    float, typer.Option(min=0, max=1, help="Random-action probability of that policy.")
+]
+_Actions = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON lines of time_s, tls_id and extend (true or false): decisions to carry out "
+        "instead of a policy's."
+    ),
+]
+_Every = Annotated[
+    float | None, typer.Option(min=1, help="Seconds between states. Default: evenly spread.")
+]
+_Warmup = Annotated[float, typer.Option(min=0, help="Simulated seconds before the first state.")]
+_Begin = Annotated[
+    float | None,
+    typer.Option(min=0, help="Begin of the runs, seconds. Default: the configuration's."),
+]
+_End = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="End of the runs, seconds. Default: the configuration's, or an hour after begin.",
+    ),
+]
+_ExtendSeconds = Annotated[int, typer.Option(min=1, max=3600, help="Seconds added by a yes.")]
+_Horizon = Annotated[
+    int, typer.Option(min=1, max=3600, help="Length of the rollouts behind outcomes, seconds.")
+]
+_OnlyReplays = Annotated[
+    bool,
+    typer.Option(
+        "--only-replays",
+        help="Skip proving state files: every state is restored by replaying its run, and the "
+        "build takes less than half the time.",
+    ),
+]
+_Outcomes = Annotated[
+    bool, typer.Option("--outcomes", help="Store every legal decision's metrics in the rows.")
+]
+_EvalShare = Annotated[
+    float,
+    typer.Option(min=0, max=0.9, help="Share of each run's states to hold out, the last in time."),
+]
+_Workers = Annotated[
+    int | None, typer.Option(min=1, help="Runs to simulate in parallel. Default: one per CPU.")
+]
+_AllowDeviation = Annotated[
+    bool,
+    typer.Option(
+        "--allow-deviation",
+        help="Continue even if what is built differs from the configuration's own simulation. "
+        'Every result then says "fidelity": "bundle".',
+    ),
+]
+_Restart = Annotated[
+    bool, typer.Option("--restart", help="Discard the progress of an interrupted build.")
+]
+
+
 @app.command(epilog=_EXAMPLES)
 def build(
-    config: Annotated[
-        str, typer.Argument(help="A .sumocfg, or resco:NAME for a network from sumo-rl.")
-    ],
+    config: _Config,
     out: Annotated[Path, typer.Option(help="Folder to create; must be empty or missing.")],
-    seed: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=0, help="SUMO's seed; repeatable, one run each. Default: the configuration's."
-        ),
-    ] = None,
-    scale: Annotated[
-        list[float] | None,
-        typer.Option(help="SUMO's --scale, for all demand; repeatable, one run each. Default: 1."),
-    ] = None,
-    states: Annotated[
-        int | None,
-        typer.Option(min=1, help="Maximum number of states over all runs. Default: 100."),
-    ] = None,
-    tls: Annotated[
-        list[str] | None,
-        typer.Option(help="Signal to decide; repeatable. Default: all with a choice."),
-    ] = None,
-    kind: Annotated[
-        KindChoice,
-        typer.Option(help="Kind of decision that the rows ask for.", case_sensitive=False),
-    ] = KindChoice.EXTEND,
-    policy: Annotated[
-        PolicyChoice,
-        typer.Option(
-            help="Policy that controls the signals while states are collected.",
-            case_sensitive=False,
-        ),
-    ] = PolicyChoice.PROGRAM,
-    epsilon: Annotated[
-        float, typer.Option(min=0, max=1, help="Random-action probability of that policy.")
-    ] = 0,
-    actions: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON lines of time_s, tls_id and extend (true or false): decisions to carry out "
-            "instead of a policy's."
-        ),
-    ] = None,
-    every: Annotated[
-        float | None, typer.Option(min=1, help="Seconds between states. Default: evenly spread.")
-    ] = None,
-    warmup: Annotated[
-        float, typer.Option(min=0, help="Simulated seconds before the first state.")
-    ] = 300,
-    begin: Annotated[
-        float | None,
-        typer.Option(min=0, help="Begin of the runs, seconds. Default: the configuration's."),
-    ] = None,
-    end: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="End of the runs, seconds. Default: the configuration's, or an hour after begin.",
-        ),
-    ] = None,
+    seed: _Seed = None,
+    scale: _Scale = None,
+    states: _States = None,
+    tls: _Tls = None,
+    kind: _Kind = KindChoice.EXTEND,
+    policy: _Policy = PolicyChoice.PROGRAM,
+    epsilon: _Epsilon = 0,
+    actions: _Actions = None,
+    every: _Every = None,
+    warmup: _Warmup = 300,
+    begin: _Begin = None,
+    end: _End = None,
     min_green: Annotated[float, typer.Option(min=0, help="Minimum green, seconds.")] = 5,
     max_green: Annotated[float, typer.Option(min=1, help="Maximum green, seconds.")] = 60,
-    extend_seconds: Annotated[
-        int, typer.Option(min=1, max=3600, help="Seconds added by a yes.")
-    ] = 5,
-    horizon: Annotated[
-        int, typer.Option(min=1, max=3600, help="Length of the rollouts behind outcomes, seconds.")
-    ] = 60,
-    only_replays: Annotated[
-        bool,
-        typer.Option(
-            "--only-replays",
-            help="Skip proving state files: every state is restored by replaying its run, and the "
-            "build takes less than half the time.",
-        ),
-    ] = False,
-    outcomes: Annotated[
-        bool, typer.Option("--outcomes", help="Store every legal decision's metrics in the rows.")
-    ] = False,
-    eval_share: Annotated[
-        float,
-        typer.Option(
-            min=0, max=0.9, help="Share of each run's states to hold out, the last in time."
-        ),
-    ] = 0.1,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs to simulate in parallel. Default: one per CPU.")
-    ] = None,
-    allow_deviation: Annotated[
-        bool,
-        typer.Option(
-            "--allow-deviation",
-            help="Continue even if what is built differs from the configuration's own simulation. "
-            'Every result then says "fidelity": "bundle".',
-        ),
-    ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Discard the progress of an interrupted build.")
-    ] = False,
+    extend_seconds: _ExtendSeconds = 5,
+    horizon: _Horizon = 60,
+    only_replays: _OnlyReplays = False,
+    outcomes: _Outcomes = False,
+    eval_share: _EvalShare = 0.1,
+    workers: _Workers = None,
+    allow_deviation: _AllowDeviation = False,
+    restart: _Restart = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Run a scenario and save its decision points, each proven to restore exactly.

@@ -66,41 +66,46 @@ class _Source:
     timeout_s: float
 
 
+_Out = Annotated[Path, typer.Option(help="JSON lines file to write, one decision point per line.")]
+_Split = Annotated[SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)]
+_States = Annotated[
+    int | None, typer.Option(min=1, help="Maximum number of rows, evenly spread. Default: all.")
+]
+_Beam = Annotated[
+    int, typer.Option(min=2, help="Plans kept at each depth, and candidates per row.")
+]
+_Reward = Annotated[
+    RewardChoice, typer.Option(help="Reward by which plans are compared.", case_sensitive=False)
+]
+_Horizon = Annotated[
+    int | None,
+    typer.Option(min=1, max=3600, help="Rollout length, seconds. Default: the dataset's."),
+]
+_Url = Annotated[
+    str | None, typer.Option(help="Reward service URL. Default: simulate in this process.")
+]
+_ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
+]
+_Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Parallel simulations without --url. Default: one per CPU."),
+]
+
+
 def plans(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
-    out: Annotated[
-        Path, typer.Option(help="JSON lines file to write, one decision point per line.")
-    ],
-    split: Annotated[
-        SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)
-    ] = SplitChoice.TRAIN,
-    states: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of rows, evenly spread. Default: all.")
-    ] = None,
-    beam: Annotated[
-        int, typer.Option(min=2, help="Plans kept at each depth, and candidates per row.")
-    ] = 5,
+    out: _Out,
+    split: _Split = SplitChoice.TRAIN,
+    states: _States = None,
+    beam: _Beam = 5,
     depth: Annotated[int, typer.Option(min=1, help="Decisions per plan.")] = 3,
-    reward: Annotated[
-        RewardChoice, typer.Option(help="Reward by which plans are compared.", case_sensitive=False)
-    ] = RewardChoice.QUEUE_GAIN,
-    horizon: Annotated[
-        int | None,
-        typer.Option(min=1, max=3600, help="Rollout length, seconds. Default: the dataset's."),
-    ] = None,
-    url: Annotated[
-        str | None, typer.Option(help="Reward service URL. Default: simulate in this process.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Parallel simulations without --url. Default: one per CPU."),
-    ] = None,
+    reward: _Reward = RewardChoice.QUEUE_GAIN,
+    horizon: _Horizon = None,
+    url: _Url = None,
+    api_key: _ApiKey = None,
+    workers: _Workers = None,
     timeout: Annotated[float, typer.Option(min=1, help="Timeout per batch, seconds.")] = 300,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:

@@ -77,91 +77,107 @@ class PromptFormChoice(StrEnum):
     WORDS = "words"
 
 
+_Dataset = Annotated[
+    list[Path], typer.Option(help="Dataset folder, preferably with --outcomes; repeatable.")
+]
+_Split = Annotated[SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)]
+_Model = Annotated[
+    list[str] | None,
+    typer.Option(help="Folder with a model or adapter, or smollm2-135m; repeatable."),
+]
+_Baseline = Annotated[
+    list[BaselineChoice] | None,
+    typer.Option(
+        help="Policy without a model; repeatable. Default without --model: all.",
+        case_sensitive=False,
+    ),
+]
+_Reward = Annotated[
+    RewardChoice,
+    typer.Option(help="Reward that decisions are judged by.", case_sensitive=False),
+]
+_Horizon = Annotated[
+    int | None,
+    typer.Option(min=1, max=3600, help="Seconds to judge them over. Default: the datasets'."),
+]
+_Url = Annotated[
+    str | None,
+    typer.Option(help="Reward service URL, used when stored outcomes are not sufficient."),
+]
+_ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
+]
+_Temperature = Annotated[
+    float,
+    typer.Option(min=0, max=10, help="Sampling temperature; 0 takes the likeliest token."),
+]
+_Samples = Annotated[
+    int,
+    typer.Option(min=1, max=256, help="Answers per prompt; more than one needs a temperature."),
+]
+_PromptExamples = Annotated[
+    bool,
+    typer.Option(
+        "--prompt-examples",
+        help="Put two answered examples before the question, as in training.",
+    ),
+]
+_Base = Annotated[
+    str | None,
+    typer.Option(help="Base model of the adapters, if it has moved."),
+]
+_PromptForm = Annotated[
+    PromptFormChoice,
+    typer.Option(help="Prompt format, as in training.", case_sensitive=False),
+]
+_MaxPoints = Annotated[
+    int | None, typer.Option(min=1, help="Maximum number of decision points, evenly spread.")
+]
+_MinGap = Annotated[
+    float,
+    typer.Option(min=0, help="A point is clear if queues differ by more vehicles than this."),
+]
+_Resamples = Annotated[
+    int, typer.Option(min=100, help="Bootstrap resamples of the runs, for the intervals.")
+]
+_Seed = Annotated[
+    int, typer.Option(min=0, help="Seed of the resampling, of sampled answers and of random.")
+]
+_Against = Annotated[
+    str | None,
+    typer.Option(help="Compare the other policies with this one, given by name or path."),
+]
+_By = Annotated[
+    list[GroupChoice] | None,
+    typer.Option(help="Also show groups of points; repeatable.", case_sensitive=False),
+]
+_Plot = Annotated[Path | None, typer.Option(help="Write a plot of the policies to this PNG file.")]
+
+
 def evaluate(
-    dataset: Annotated[
-        list[Path], typer.Option(help="Dataset folder, preferably with --outcomes; repeatable.")
-    ],
-    split: Annotated[
-        SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)
-    ] = SplitChoice.EVAL,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Folder with a model or adapter, or smollm2-135m; repeatable."),
-    ] = None,
-    baseline: Annotated[
-        list[BaselineChoice] | None,
-        typer.Option(
-            help="Policy without a model; repeatable. Default without --model: all.",
-            case_sensitive=False,
-        ),
-    ] = None,
-    reward: Annotated[
-        RewardChoice,
-        typer.Option(help="Reward that decisions are judged by.", case_sensitive=False),
-    ] = RewardChoice.QUEUE,
-    horizon: Annotated[
-        int | None,
-        typer.Option(min=1, max=3600, help="Seconds to judge them over. Default: the datasets'."),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="Reward service URL, used when stored outcomes are not sufficient."),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
-        ),
-    ] = None,
-    temperature: Annotated[
-        float,
-        typer.Option(min=0, max=10, help="Sampling temperature; 0 takes the likeliest token."),
-    ] = 0,
-    samples: Annotated[
-        int,
-        typer.Option(min=1, max=256, help="Answers per prompt; more than one needs a temperature."),
-    ] = 1,
+    dataset: _Dataset,
+    split: _Split = SplitChoice.EVAL,
+    model: _Model = None,
+    baseline: _Baseline = None,
+    reward: _Reward = RewardChoice.QUEUE,
+    horizon: _Horizon = None,
+    url: _Url = None,
+    api_key: _ApiKey = None,
+    temperature: _Temperature = 0,
+    samples: _Samples = 1,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum answer length, tokens.")] = 50,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = 32,
-    prompt_examples: Annotated[
-        bool,
-        typer.Option(
-            "--prompt-examples",
-            help="Put two answered examples before the question, as in training.",
-        ),
-    ] = False,
-    base: Annotated[
-        str | None,
-        typer.Option(help="Base model of the adapters, if it has moved."),
-    ] = None,
-    prompt_form: Annotated[
-        PromptFormChoice,
-        typer.Option(help="Prompt format, as in training.", case_sensitive=False),
-    ] = PromptFormChoice.JSON,
-    max_points: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of decision points, evenly spread.")
-    ] = None,
-    min_gap: Annotated[
-        float,
-        typer.Option(min=0, help="A point is clear if queues differ by more vehicles than this."),
-    ] = 0.1,
-    resamples: Annotated[
-        int, typer.Option(min=100, help="Bootstrap resamples of the runs, for the intervals.")
-    ] = 2000,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the resampling, of sampled answers and of random.")
-    ] = 0,
-    against: Annotated[
-        str | None,
-        typer.Option(help="Compare the other policies with this one, given by name or path."),
-    ] = None,
-    by: Annotated[
-        list[GroupChoice] | None,
-        typer.Option(help="Also show groups of points; repeatable.", case_sensitive=False),
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Write a plot of the policies to this PNG file.")
-    ] = None,
+    prompt_examples: _PromptExamples = False,
+    base: _Base = None,
+    prompt_form: _PromptForm = PromptFormChoice.JSON,
+    max_points: _MaxPoints = None,
+    min_gap: _MinGap = 0.1,
+    resamples: _Resamples = 2000,
+    seed: _Seed = 0,
+    against: _Against = None,
+    by: _By = None,
+    plot: _Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare decisions with the best known ones, on held-out decision points.

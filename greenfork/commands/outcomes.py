@@ -16,29 +16,31 @@ __all__ = ["EXAMPLE", "outcomes"]
 EXAMPLE = "Example: greenfork outcomes --url http://127.0.0.1:8000 crossing@300-b9c873928f38"
 
 
+_Tls = Annotated[
+    str | None,
+    typer.Option(help="The signal; optional if only one can be decided."),
+]
+_Reward = Annotated[str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")]
+_FollowUp = Annotated[
+    str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
+]
+_ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
+]
+
+
 def outcomes(
     state_id: Annotated[str, typer.Argument(help="State id, as listed by GET /v1/states.")],
     url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
-    tls: Annotated[
-        str | None,
-        typer.Option(help="The signal; optional if only one can be decided."),
-    ] = None,
+    tls: _Tls = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
-    reward: Annotated[
-        str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")
-    ] = "queue_gain",
+    reward: _Reward = "queue_gain",
     horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
-    follow_up: Annotated[
-        str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
-    ] = "program",
+    follow_up: _FollowUp = "program",
     extend: Annotated[int, typer.Option(help="Seconds added by a yes.")] = 5,
     timeout: Annotated[float, typer.Option(help="Request timeout, seconds.")] = 120,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
-        ),
-    ] = None,
+    api_key: _ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's response.")] = False,
 ) -> None:
     """Roll out and rank every legal decision in a state.

@@ -102,45 +102,51 @@ class _Out:
         self.progress.update(self.bar, advance=len(batch.lines), rate=summary.items_per_s)
 
 
+_Source = Annotated[
+    Path, typer.Option("--input", help="JSON lines, one item per line, or a .parquet file.")
+]
+_Reward = Annotated[
+    str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
+]
+_Term = Annotated[
+    list[str] | None,
+    typer.Option(help="Term of a sum, queue_gain=1.0; repeatable."),
+]
+_FollowUp = Annotated[
+    str, typer.Option(help="What controls the signals afterwards: program or max_pressure.")
+]
+_Seed = Annotated[
+    list[int] | None,
+    typer.Option(help="Reseed with this; repeatable, for the mean over the seeds."),
+]
+_Series = Annotated[bool, typer.Option("--series", help="Include the per-second series.")]
+_Job = Annotated[
+    bool | None,
+    typer.Option(
+        help="Send the file once, as a job that continues if this command ends; the same "
+        "command resumes it. Default: if the file has more than 2000 lines."
+    ),
+]
+_ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
+]
+
+
 def score(
     url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
-    source: Annotated[
-        Path, typer.Option("--input", help="JSON lines, one item per line, or a .parquet file.")
-    ],
+    source: _Source,
     output: Annotated[Path, typer.Option(help="Results file, one line per line of the input.")],
-    reward: Annotated[
-        str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
-    ] = "queue_gain",
-    term: Annotated[
-        list[str] | None,
-        typer.Option(help="Term of a sum, queue_gain=1.0; repeatable."),
-    ] = None,
+    reward: _Reward = "queue_gain",
+    term: _Term = None,
     horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
-    follow_up: Annotated[
-        str, typer.Option(help="What controls the signals afterwards: program or max_pressure.")
-    ] = "program",
-    seed: Annotated[
-        list[int] | None,
-        typer.Option(help="Reseed with this; repeatable, for the mean over the seeds."),
-    ] = None,
+    follow_up: _FollowUp = "program",
+    seed: _Seed = None,
     timeout: Annotated[float, typer.Option(help="Timeout per request, seconds.")] = 120,
-    series: Annotated[
-        bool, typer.Option("--series", help="Include the per-second series.")
-    ] = False,
+    series: _Series = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Lines per request.")] = 512,
-    job: Annotated[
-        bool | None,
-        typer.Option(
-            help="Send the file once, as a job that continues if this command ends; the same "
-            "command resumes it. Default: if the file has more than 2000 lines."
-        ),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."
-        ),
-    ] = None,
+    job: _Job = None,
+    api_key: _ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score decisions, one JSON object per line: state_id, tls_id, and a decision or completion.

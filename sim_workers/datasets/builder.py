@@ -75,12 +75,7 @@ def build_dataset(
     scenario = load_scenario(config, options.begin_s)
     end_s = _end_s(scenario, options)
     seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
-    runs = plan_runs(scenario.begin_s, end_s, seed, options)
-    if not runs:
-        raise DatasetError(
-            "warm-up and horizon leave no time before the end; lower them or raise the end",
-            "no_decision_points",
-        )
+    runs = _planned(scenario, end_s, seed, options)
     with BuildDirectory(
         out, _plan(scenario, replace(options, seeds=options.seeds or (seed,))), execution.restart
     ) as place:
@@ -88,24 +83,24 @@ def build_dataset(
         if scenario.original is not None:
             write_files(place.layout.original, scenario.original.files)
         building = _Build(scenario, options, runs, place, end_s, on_progress, on_compared)
-        network, comparisons = building.run(execution)
-        recorded = [RunEntries(run, place.journal(run.name).read()) for run in runs]
-        recorded = [each for each in recorded if each.entries]
-        if not recorded:
-            raise DatasetError(_why_nothing(network, options), "no_decision_points")
-        choice = network.choice
-        writer = DatasetWriter(
-            place.layout,
-            scenario,
-            options,
-            end_s,
-            network.signals,
-            choice.undecidable,
-            comparisons,
-        )
-        manifest = writer.write(recorded)
+        manifest = building.run(execution)
         place.finish()
     return manifest
+
+
+def _planned(scenario: Scenario, end_s: float, seed: int, options: BuildOptions) -> Sequence[Run]:
+    """The runs of a dataset, at least one.
+
+    Raises:
+        DatasetError: ``no_decision_points``: there is no time for any.
+    """
+    runs = plan_runs(scenario.begin_s, end_s, seed, options)
+    if not runs:
+        raise DatasetError(
+            "warm-up and horizon leave no time before the end; lower them or raise the end",
+            "no_decision_points",
+        )
+    return runs
 
 
 def _end_s(scenario: Scenario, options: BuildOptions) -> float:
@@ -171,12 +166,30 @@ class _Build:
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._halt = Event()
 
-    def run(self, execution: Execution) -> tuple[BuiltRun, dict[str, Comparison]]:
-        """Builds what is left to build.
+    def run(self, execution: Execution) -> Manifest:
+        """Builds what is left to build, and puts the dataset together.
 
-        Returns:
-            What the network is like; and by run, what became of comparing it.
+        Raises:
+            DatasetError: ``no_decision_points``.
         """
+        network, comparisons = self._built(execution)
+        recorded = [RunEntries(run, self._place.journal(run.name).read()) for run in self._runs]
+        recorded = [each for each in recorded if each.entries]
+        if not recorded:
+            raise DatasetError(_why_nothing(network, self._options), "no_decision_points")
+        writer = DatasetWriter(
+            self._place.layout,
+            self._scenario,
+            self._options,
+            self._end_s,
+            network.signals,
+            network.choice.undecidable,
+            comparisons,
+        )
+        return writer.write(recorded)
+
+    def _built(self, execution: Execution) -> tuple[BuiltRun, dict[str, Comparison]]:
+        """What the network is like; and by run, what its comparison showed."""
         progress = self._recovered()
         self._on_progress(progress)
         workers = min(execution.workers or os.cpu_count() or 1, len(self._runs))

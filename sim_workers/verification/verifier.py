@@ -156,25 +156,15 @@ def verify_dataset(
     unplayable = list(_unplayable(pairs))
     excused = {one.place for one in unplayable}
     with truth_of(root, manifest, options.config) as truth:
-        cases = [
-            case
-            for state, row in pairs
-            if Place.of(row) not in excused
-            for case in _cases(state, row, truth)
-        ]
+        playable = [(state, row) for state, row in pairs if Place.of(row) not in excused]
+        cases = [case for state, row in playable for case in _cases(state, row, truth)]
         verdicts = _play(sumo, cases, options, on_progress)
         compared = compare_runs(root, manifest, truth)
     ways = {state_id: _way(ours) for state_id, ours in _by_state(verdicts).items()}
     promoted = _promoted(verdicts, ways, _whole_states(rows, chosen))
-    if promoted:
-        proven: dict[str, dict[str, DecisionKind]] = {}
-        for row in rows:
-            proven.setdefault(row.state_id, {})[row.tls_id] = row.decision_kind
-        promote(root, promoted, read_manifest(root).build.horizon_s, proven)
+    _promote(root, promoted, rows)
     judged = [(verdict, ways[verdict.case.row.state_id] or "state") for verdict in verdicts]
-    failures = [
-        Unchecked(v.case.place, reason) for v, way in judged if (reason := v.unchecked(way))
-    ]
+    failures = [Unchecked(v.case.place, why) for v, way in judged if (why := v.unchecked(way))]
     is_whole = len(chosen) == len(rows) and not unplayable and not failures
     if is_whole and not any(verdict.differences for verdict in verdicts):
         mark_own(root, manifest, compared)
@@ -187,10 +177,7 @@ def verify_dataset(
         unchecked=(*unplayable, *failures),
         against=truth.against,
         without_network=probe().network,
-        compared={
-            run: SAME if found.difference is None else str(found.difference)
-            for run, found in compared.items()
-        },
+        compared={run: str(found.difference or SAME) for run, found in compared.items()},
         promoted=promoted,
         unverified=_left_unverified(pairs, ways, promoted),
         wall_s=time.monotonic() - started_s,
@@ -364,6 +351,16 @@ def _way(verdicts: Sequence[_Verdict]) -> Way | None:
         return restore
     exact = (way for way in _WAYS if all(verdict.is_exact(way) for verdict in verdicts))
     return next(exact, None)
+
+
+def _promote(root: Path, promoted: Mapping[str, Restore], rows: Sequence[Row]) -> None:
+    """Enters into a dataset how states restore that were unverified before."""
+    if not promoted:
+        return
+    proven: dict[str, dict[str, DecisionKind]] = {}
+    for row in rows:
+        proven.setdefault(row.state_id, {})[row.tls_id] = row.decision_kind
+    promote(root, promoted, read_manifest(root).build.horizon_s, proven)
 
 
 def _promoted(

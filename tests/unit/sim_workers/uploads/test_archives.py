@@ -239,7 +239,14 @@ def test_archive_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"x", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x1f\x8b", gzip.compress(b"no tar", mtime=0)],
+    [
+        b"",
+        b"x",
+        b"PK\x03\x04",
+        b"PK\x05\x06" + bytes(18),
+        b"\x1f\x8b",
+        gzip.compress(b"no tar", mtime=0),
+    ],
 )
 def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     """Whatever it begins with."""
