@@ -17,7 +17,7 @@ from shared.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["ModelSettings", "Settings", "load_settings"]
+__all__ = ["ModelSettings", "RunSettings", "Settings", "load_settings"]
 
 _PRESETS = Path(__file__).parent / "configs"
 
@@ -101,6 +101,26 @@ class ModelSettings(Settings):
     """Generates with vLLM; GPU only, and not for ``train offline``."""
     gpu_memory_utilization: float = Field(default=0.5, gt=0, lt=1)
     """Share of the GPU's memory that vLLM takes."""
+
+
+class RunSettings(ModelSettings):
+    """Where a run writes and reports, and what it goes on from."""
+
+    output_dir: str = Field(default="runs/model", min_length=1)
+    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
+    resume_from_checkpoint: str | None = None
+    """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``, of the
+    later stage where there are two; null starts anew."""
+    resume_changes: tuple[str, ...] = ()
+    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
+    ``dataset_path`` or ``beam_data`` for other rows, or ``all``. ``learning_rate``, ``kl_coeff``
+    and what changes nothing that is learned may always differ."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    logging_steps: int = Field(default=5, ge=1)
+    """Steps between two lines of metrics."""
+    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
+    """Where metrics go besides ``metrics.jsonl``."""
 
 
 _Kind = TypeVar("_Kind", bound=Settings)

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from trainer.settings import ModelSettings, Settings
+from trainer.settings import RunSettings, Settings
 
 __all__ = ["KINDS", "PAGE", "settings_page"]
 
@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 KINDS = {
     "greenfork train grpo": "trainer.grpo.config:GRPOTrainingConfig",
     "greenfork train sft": "trainer.sft.config:SFTTrainingConfig",
-    "greenfork train offline": "trainer.offline.settings:OfflineConfig",
+    "greenfork train offline": "trainer.offline.config:OfflineConfig",
 }
 """The settings of each command."""
 
@@ -32,14 +32,14 @@ Written by `python -m trainer.settings_page` out of the classes; do not edit. Wh
 says (an option, or `--set name=value`) wins over the file of `--config`, and the file over the
 defaults. Names that do not exist and values out of range are refused before anything is loaded.
 """
-_MODEL = "The model, for all of them"
+_MODEL = "The model and the run, for all of them"
 _NUMBERS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def settings_page() -> str:
     """The page, as Markdown."""
-    shared = set(ModelSettings.model_fields)
-    parts = [_HEAD, _section(_MODEL, ModelSettings, frozenset())]
+    shared = set(RunSettings.model_fields)
+    parts = [_HEAD, _section(_MODEL, RunSettings, frozenset())]
     for command, place in KINDS.items():
         module, _, name = place.partition(":")
         kind: type[Settings] = getattr(import_module(module), name)
@@ -51,7 +51,7 @@ def _section(title: str, kind: type[BaseModel], shared: frozenset[str]) -> str:
     """One class as a table; of what is shared, only other defaults."""
     lines = [f"## {title}", "", "| setting | default | values | |", "|---|---|---|---|"]
     for name, field in kind.model_fields.items():
-        inherited = ModelSettings.model_fields.get(name) if name in shared else None
+        inherited = RunSettings.model_fields.get(name) if name in shared else None
         if inherited is None or not _says_the_same(inherited, field):
             lines.append(_row(name, field))
     for name, inner in _nested(kind):

@@ -1,4 +1,4 @@
-"""The settings of a GRPO run. Does not know TRL; :mod:`trainer.grpo.arguments` translates."""
+"""The settings of a GRPO run. Does not know TRL; :mod:`trainer.runs.arguments` translates."""
 
 from collections.abc import Mapping
 from math import gcd
@@ -12,12 +12,12 @@ from shared.rewards import FollowUp, RewardName, RewardSpec, TermName
 from trainer.callbacks.health import HealthBounds
 from trainer.callbacks.kl_control import KLControl
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
-from trainer.settings import ModelSettings, load_settings
+from trainer.settings import RunSettings, load_settings
 
 __all__ = ["GRPOTrainingConfig", "load_config"]
 
 
-class GRPOTrainingConfig(ModelSettings):
+class GRPOTrainingConfig(RunSettings):
     """Every setting of a GRPO run. Frozen; unknown names are refused.
 
     >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8000").learning_rate
@@ -33,14 +33,7 @@ class GRPOTrainingConfig(ModelSettings):
     """Puts two answered examples before each prompt's last message: a model that was never taught
     the form of the answer then finds it often enough to learn from."""
     output_dir: str = Field(default="runs/grpo", min_length=1)
-    """Where checkpoints, the adapter, the merged model, metrics and the plot are written."""
-    resume_from_checkpoint: str | None = None
-    """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
-    starts anew."""
-    resume_changes: tuple[str, ...] = ()
-    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
-    ``dataset_path`` for other rows, or ``all``. ``learning_rate``, ``kl_coeff`` and what changes
-    nothing that is learned may always differ."""
+    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
 
     reward_url: str = "http://127.0.0.1:8000"
     """The reward service."""
@@ -129,8 +122,6 @@ class GRPOTrainingConfig(ModelSettings):
     """Steps over which the learning rate rises to its peak."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     """What the learning rate does after the warm-up."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
     kl_coeff: float = Field(default=0.1, ge=0)
     """Weight of the KL term against the frozen model the run started from; 0 leaves it out."""
     adaptive_kl: bool = False
@@ -180,16 +171,12 @@ class GRPOTrainingConfig(ModelSettings):
     health_yes_share: float = Field(default=0.03, ge=0, lt=0.5)
     """A share of *yes* below this, or above 1 minus this, gives a hint."""
 
-    logging_steps: int = Field(default=5, ge=1)
-    """Steps between two lines of metrics."""
     save_steps: int = Field(default=50, ge=1)
     """Steps between two checkpoints."""
     save_total_limit: int = Field(default=2, ge=1)
     """Checkpoints that are kept."""
     save_merged: bool = True
     """Whether the model is saved with the adapter merged into it as well."""
-    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    """Where metrics go besides ``metrics.jsonl``."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

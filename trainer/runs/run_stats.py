@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 __all__ = [
     "BatchCounts",
     "FailureLimit",
-    "StopFlag",
     "RunStats",
+    "StopFlag",
     "group_numbers",
     "zero_variance_share",
 ]

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from shared.errors import ConfigError
 from tests.unit.trainer.whole_checkpoint import save_weights, save_whole_checkpoint
-from trainer.runs.startup import checkpoint_of
 from trainer.runs.checkpoints import flaw_of
+from trainer.runs.startup import checkpoint_of
 
 FILES = (
     "trainer_state.json",
