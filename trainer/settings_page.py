@@ -33,6 +33,10 @@ says (an option, or `--set name=value`) wins over the file of `--config`, and th
 defaults. Names that do not exist and values out of range are refused before anything is loaded.
 """
 _MODEL = "The model and the run, for all of them"
+_GROUPS = (
+    "Settings that belong together may stand in a group, as `reward: {horizon_s: 60}` in a file or "
+    "`--set reward.horizon_s=60`; either name sets the same, and `config.yaml` has the flat ones:"
+)
 _NUMBERS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -47,7 +51,7 @@ def settings_page() -> str:
     return "\n".join(parts)
 
 
-def _section(title: str, kind: type[BaseModel], shared: frozenset[str]) -> str:
+def _section(title: str, kind: type[Settings], shared: frozenset[str]) -> str:
     """One class as a table; of what is shared, only other defaults."""
     lines = [f"## {title}", "", "| setting | default | values | |", "|---|---|---|---|"]
     for name, field in kind.model_fields.items():
@@ -57,7 +61,15 @@ def _section(title: str, kind: type[BaseModel], shared: frozenset[str]) -> str:
     for name, inner in _nested(kind):
         lines += ["", f"Each `{name}`:", "", "| | default | values | |", "|---|---|---|---|"]
         lines += [_row(part, field) for part, field in inner.model_fields.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + _groups(kind)) + "\n"
+
+
+def _groups(kind: type[Settings]) -> list[str]:
+    """What settings are called in the group that they belong to."""
+    if not kind.groups:
+        return []
+    lines = ["", _GROUPS, "", "| in a group | the same as |", "|---|---|"]
+    return lines + [f"| `{path}` | `{name}` |" for path, name in kind.paths().items()]
 
 
 def _says_the_same(one: FieldInfo, other: FieldInfo) -> bool:

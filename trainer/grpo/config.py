@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
@@ -23,6 +23,33 @@ class GRPOTrainingConfig(RunSettings):
     >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8000").learning_rate
     1e-05
     """
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "model": ("model_path", "base_path", "max_seq_length", "load_in_4bit"),
+        "lora": ("lora_rank", "lora_alpha", "lora_targets"),
+        "reward": (
+            *("reward_url", "reward_api_key", "reward_name", "reward_terms", "reward_seeds"),
+            *("follow_up", "horizon_s", "invalid_reward", "invalid_as_worst", "extend_seconds"),
+            *("reward_timeout_s", "reward_retries", "reward_outage_s", "reward_look_ahead"),
+            *("failed_share_limit", "failed_window", "format_weight", "tsc_weight"),
+        ),
+        "optimizer": (
+            *("optim", "learning_rate", "lr_scheduler_type", "warmup_steps", "max_grad_norm"),
+            *("batch_size", "gradient_accumulation_steps", "gradient_checkpointing"),
+        ),
+        "kl": (
+            *("kl_coeff", "adaptive_kl", "kl_low", "kl_high", "kl_adapt_factor"),
+            *("kl_coeff_min", "kl_coeff_max"),
+        ),
+        "vllm": (
+            *("use_vllm", "gpu_memory_utilization", "vllm_mode", "vllm_server_url"),
+            *("vllm_server_timeout_s", "vllm_group_port", "vllm_tensor_parallel_size"),
+        ),
+        "health": (
+            *("health_window", "health_invalid_share", "health_failed_share", "health_kl"),
+            *("health_yes_share",),
+        ),
+    }
 
     dataset_path: str = ""
     """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""

@@ -54,3 +54,12 @@ def test_one_rank_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several, the first one."""
     monkeypatch.setenv("RANK", "1")
     assert _run() == _run("--json") == ""
+
+
+@pytest.mark.parametrize(
+    "pair", ["reward_api_key=s3cret", "reward.api-key=s3cret", "reward={api_key: s3cret}"]
+)
+def test_key_is_not_taken_from_the_command_line(pair: str) -> None:
+    """In none of its forms: whoever lists processes would see it."""
+    done = CliRunner().invoke(app, ["grpo", "--set", pair])
+    assert "GREENFORK_API_KEY" in str(done.exception)

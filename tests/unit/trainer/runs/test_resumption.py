@@ -121,3 +121,10 @@ def test_checkpoint_of_an_earlier_version_is_believed(tmp_path: Path) -> None:
     with capture_logs() as lines:
         check_resumed(tmp_path, record(temperature=0.1), ())
     assert "none is compared" in lines[0]["event"]
+
+
+def test_groups_are_compared_by_their_flat_names(checkpoint: Path) -> None:
+    """A checkpoint from before there were groups is gone on with, in either form."""
+    check_resumed(checkpoint, record(reward={"horizon_s": 60}, health={"kl": 3.0}), ())
+    with pytest.raises(ConfigError, match=r"horizon_s was 60, is 30"):
+        check_resumed(checkpoint, record(reward={"horizon_s": 30}), ())
