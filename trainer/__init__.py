@@ -9,8 +9,8 @@ from trainer.grpo.config import GRPOTrainingConfig, load_config
 
 if TYPE_CHECKING:
     from trainer.data.prompts import load_grpo_dataset
-    from trainer.grpo.report import TrainingReport
     from trainer.grpo.run import train_grpo
+    from trainer.runs.reports import TrainingReport
 
 __all__ = [
     "GRPOTrainingConfig",
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "TrainingReport": "trainer.grpo.report",
+    "TrainingReport": "trainer.runs.reports",
     "load_grpo_dataset": "trainer.data.prompts",
     "train_grpo": "trainer.grpo.run",
 }

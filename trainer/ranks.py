@@ -1,21 +1,15 @@
 """What the processes of one run have to agree about. One process agrees with itself.
 
-Every function here but :func:`is_first_rank` is to be called by all ranks at the same point, and
+Every function here is to be called by all ranks at the same point, and
 waits for all of them.
 """
 
-import os
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-__all__ = ["any_rank", "every_rank", "first_of_ranks", "from_ranks", "is_first_rank"]
+__all__ = ["any_rank", "every_rank", "first_of_ranks", "from_ranks"]
 
 _Value = TypeVar("_Value")
-
-
-def is_first_rank() -> bool:
-    """Whether this process writes files: the only one, or the first that a launcher started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def from_ranks(value: _Value) -> list[_Value]:

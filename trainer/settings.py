@@ -7,17 +7,17 @@ that does not exist; and the settings that every kind of training shares, those 
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["ModelSettings", "Settings", "load_settings"]
+__all__ = ["ModelSettings", "RunSettings", "Settings", "load_settings"]
 
 _PRESETS = Path(__file__).parent / "configs"
 
@@ -32,6 +32,50 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Settings that belong together, by the name of their group."""
+
+    @classmethod
+    def paths(cls) -> dict[str, str]:
+        """What settings of a group are also called: ``reward.horizon_s`` is ``horizon_s``.
+
+        The group's own name is left out of the second part, so that ``reward_url`` is
+        ``reward.url``.
+        """
+        return {
+            f"{group}.{name.removeprefix(f'{group}_').removesuffix(f'_{group}')}": name
+            for group, names in cls.groups.items()
+            for name in names
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_groups(cls, values: object) -> object:
+        return cls.flat(values) if isinstance(values, Mapping) else values
+
+    @classmethod
+    def flat(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values whose settings stand in groups, or are named by their path, by their flat names.
+
+        Raises:
+            ValueError: A group has no setting of that name, or one is set twice.
+        """
+        paths, found = cls.paths(), dict[str, Any]()
+        for name, value in values.items():
+            inside = isinstance(value, Mapping) and name in cls.groups
+            for path, one in (
+                ((f"{name}.{part}", v) for part, v in value.items()) if inside else ((name, value),)
+            ):
+                if inside and path not in paths:
+                    near = difflib.get_close_matches(path, paths, n=1, cutoff=0.5)
+                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    raise ValueError(f"there is no setting {path!r}{hint}")
+                flat = paths.get(path, path)
+                if flat in found:
+                    raise ValueError(f"{flat} is set twice, once in a group")
+                found[flat] = one
+        return found
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -103,6 +147,26 @@ class ModelSettings(Settings):
     """Share of the GPU's memory that vLLM takes."""
 
 
+class RunSettings(ModelSettings):
+    """Where a run writes and reports, and what it goes on from."""
+
+    output_dir: str = Field(default="runs/model", min_length=1)
+    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
+    resume_from_checkpoint: str | None = None
+    """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``, of the
+    later stage where there are two; null starts anew."""
+    resume_changes: tuple[str, ...] = ()
+    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
+    ``dataset_path`` or ``beam_data`` for other rows, or ``all``. ``learning_rate``, ``kl_coeff``
+    and what changes nothing that is learned may always differ."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    logging_steps: int = Field(default=5, ge=1)
+    """Steps between two lines of metrics."""
+    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
+    """Where metrics go besides ``metrics.jsonl``."""
+
+
 _Kind = TypeVar("_Kind", bound=Settings)
 
 
@@ -121,8 +185,11 @@ def load_settings(
     Raises:
         ConfigError: The file or a value is wrong.
     """
-    values = {} if path is None else _read_yaml(_preset(path))
-    values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    try:
+        values = kind.flat({} if path is None else _read_yaml(_preset(path))) | kind.flat(given)
+    except ValueError as exc:
+        raise ConfigError(str(exc)) from exc
     return kind.checked(values)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from trainer.settings import ModelSettings, Settings
+from trainer.settings import RunSettings, Settings
 
 __all__ = ["KINDS", "PAGE", "settings_page"]
 
@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 KINDS = {
     "greenfork train grpo": "trainer.grpo.config:GRPOTrainingConfig",
     "greenfork train sft": "trainer.sft.config:SFTTrainingConfig",
-    "greenfork train offline": "trainer.offline.settings:OfflineConfig",
+    "greenfork train offline": "trainer.offline.config:OfflineConfig",
 }
 """The settings of each command."""
 
@@ -32,14 +32,18 @@ Written by `python -m trainer.settings_page` out of the classes; do not edit. Wh
 says (an option, or `--set name=value`) wins over the file of `--config`, and the file over the
 defaults. Names that do not exist and values out of range are refused before anything is loaded.
 """
-_MODEL = "The model, for all of them"
+_MODEL = "The model and the run, for all of them"
+_GROUPS = (
+    "Settings that belong together may stand in a group, as `reward: {horizon_s: 60}` in a file or "
+    "`--set reward.horizon_s=60`; either name sets the same, and `config.yaml` has the flat ones:"
+)
 _NUMBERS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def settings_page() -> str:
     """The page, as Markdown."""
-    shared = set(ModelSettings.model_fields)
-    parts = [_HEAD, _section(_MODEL, ModelSettings, frozenset())]
+    shared = set(RunSettings.model_fields)
+    parts = [_HEAD, _section(_MODEL, RunSettings, frozenset())]
     for command, place in KINDS.items():
         module, _, name = place.partition(":")
         kind: type[Settings] = getattr(import_module(module), name)
@@ -47,17 +51,25 @@ def settings_page() -> str:
     return "\n".join(parts)
 
 
-def _section(title: str, kind: type[BaseModel], shared: frozenset[str]) -> str:
+def _section(title: str, kind: type[Settings], shared: frozenset[str]) -> str:
     """One class as a table; of what is shared, only other defaults."""
     lines = [f"## {title}", "", "| setting | default | values | |", "|---|---|---|---|"]
     for name, field in kind.model_fields.items():
-        inherited = ModelSettings.model_fields.get(name) if name in shared else None
+        inherited = RunSettings.model_fields.get(name) if name in shared else None
         if inherited is None or not _says_the_same(inherited, field):
             lines.append(_row(name, field))
     for name, inner in _nested(kind):
         lines += ["", f"Each `{name}`:", "", "| | default | values | |", "|---|---|---|---|"]
         lines += [_row(part, field) for part, field in inner.model_fields.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + _groups(kind)) + "\n"
+
+
+def _groups(kind: type[Settings]) -> list[str]:
+    """What settings are called in the group that they belong to."""
+    if not kind.groups:
+        return []
+    lines = ["", _GROUPS, "", "| in a group | the same as |", "|---|---|"]
+    return lines + [f"| `{path}` | `{name}` |" for path, name in kind.paths().items()]
 
 
 def _says_the_same(one: FieldInfo, other: FieldInfo) -> bool:

@@ -15,7 +15,7 @@ from benchmarks.learning.program import Proof
 from benchmarks.learning.tables import claims_table, policies_table, times_table
 from benchmarks.learning.trainings import CONTROL, grpo_name
 from benchmarks.records import surroundings
-from trainer.evaluation.plots import plot_evaluation
+from trainer.plots import plot_evaluation
 
 __all__ = ["main"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.learning.trainings import CONTROL
-from trainer.grpo.plots import smoothed
+from trainer.plots import smoothed
 from trainer.runs.history import read_metrics
 
 if TYPE_CHECKING:

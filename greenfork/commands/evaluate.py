@@ -280,7 +280,7 @@ def _showing(bars: "Bars") -> "Told":
 
 def _draw(evaluation: "Evaluation", target: Path) -> None:
     from shared.errors import ConfigError
-    from trainer.evaluation.plots import plot_evaluation
+    from trainer.plots import plot_evaluation
 
     try:
         plot_evaluation(evaluation, target)

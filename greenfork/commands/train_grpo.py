@@ -11,7 +11,7 @@ from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
     from trainer.grpo.config import GRPOTrainingConfig
-    from trainer.grpo.report import TrainingReport
+    from trainer.runs.reports import TrainingReport
 
 __all__ = ["EXAMPLES", "grpo"]
 
@@ -86,9 +86,9 @@ def grpo(
 
 
 def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
+    from trainer.environment import stay_offline
     from trainer.grpo.preflight import check_run
     from trainer.grpo.run import rehearse
-    from trainer.runs.startup import stay_offline
 
     stay_offline()
     ready = check_run(config)
@@ -108,7 +108,7 @@ def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
 def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
     from greenfork.output import print_json
     from trainer import train_grpo
-    from trainer.ranks import is_first_rank
+    from trainer.environment import is_first_rank
 
     report = train_grpo(config)
     if not is_first_rank():

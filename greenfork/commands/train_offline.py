@@ -10,7 +10,7 @@ from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
     from trainer.offline import OfflineConfig
-    from trainer.offline.report import OfflineReport, Validation
+    from trainer.runs.reports import OfflineReport, Validation
 
 __all__ = ["EXAMPLES", "offline"]
 

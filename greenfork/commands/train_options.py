@@ -73,13 +73,14 @@ def _assignments(pairs: list[str]) -> dict[str, object]:
         if not equals or not name:
             raise ConfigError(f"--set {pair!r}: expected name=value")
         setting = name.strip().replace("-", "_")
-        if setting == "reward_api_key":
+        try:
+            values[setting] = value = yaml.safe_load(text)
+        except yaml.YAMLError as exc:
+            raise ConfigError(f"--set {pair!r}: the value is not YAML") from exc
+        is_grouped = setting == "reward" and isinstance(value, dict) and "api_key" in value
+        if is_grouped or setting in ("reward_api_key", "reward.api_key"):
             raise ConfigError(
                 "--set reward_api_key: whoever lists processes would see the key, and trackers "
                 "record the command; give it by GREENFORK_API_KEY"
             )
-        try:
-            values[setting] = yaml.safe_load(text)
-        except yaml.YAMLError as exc:
-            raise ConfigError(f"--set {pair!r}: the value is not YAML") from exc
     return values

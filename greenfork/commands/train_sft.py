@@ -91,8 +91,8 @@ def sft(
 
 
 def _check_only(config: "SFTTrainingConfig", as_json: bool) -> None:
+    from trainer.environment import stay_offline
     from trainer.models.loading import load_tokenizer
-    from trainer.runs.startup import stay_offline
     from trainer.sft.run import prepare_sft
     from trainer.sft.texts import tokenized
 

@@ -1,7 +1,6 @@
 """A run's curriculum, out of its settings and its rows."""
 
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from trainer.curriculum.batches import BatchShape, Curriculum, check_balance, ch
 from trainer.curriculum.buckets import DomainBuckets, buckets_of
 from trainer.curriculum.sources import dataset_samples
 from trainer.curriculum.telemetry import DOMAIN_COLUMN, LEVEL_COLUMN, CurriculumMetrics
+from trainer.environment import world_size
 from trainer.grpo.config import GRPOTrainingConfig
 
 if TYPE_CHECKING:
@@ -96,12 +96,11 @@ def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> Curriculu
 
 def batch_shape(config: GRPOTrainingConfig) -> BatchShape:
     """The batch of a step; its ranks are those that a launcher (``accelerate launch``) started."""
-    ranks = os.environ.get("WORLD_SIZE", "")
     return BatchShape(
         config.batch_size,
         config.gradient_accumulation_steps,
         config.num_generations,
-        int(ranks) if ranks.isdecimal() else 1,
+        world_size(),
     )
 
 

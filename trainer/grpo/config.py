@@ -1,9 +1,9 @@
-"""The settings of a GRPO run. Does not know TRL; :mod:`trainer.grpo.arguments` translates."""
+"""The settings of a GRPO run. Does not know TRL; :mod:`trainer.runs.arguments` translates."""
 
 from collections.abc import Mapping
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
@@ -12,17 +12,44 @@ from shared.rewards import FollowUp, RewardName, RewardSpec, TermName
 from trainer.callbacks.health import HealthBounds
 from trainer.callbacks.kl_control import KLControl
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
-from trainer.settings import ModelSettings, load_settings
+from trainer.settings import RunSettings, load_settings
 
 __all__ = ["GRPOTrainingConfig", "load_config"]
 
 
-class GRPOTrainingConfig(ModelSettings):
+class GRPOTrainingConfig(RunSettings):
     """Every setting of a GRPO run. Frozen; unknown names are refused.
 
     >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8000").learning_rate
     1e-05
     """
+
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "model": ("model_path", "base_path", "max_seq_length", "load_in_4bit"),
+        "lora": ("lora_rank", "lora_alpha", "lora_targets"),
+        "reward": (
+            *("reward_url", "reward_api_key", "reward_name", "reward_terms", "reward_seeds"),
+            *("follow_up", "horizon_s", "invalid_reward", "invalid_as_worst", "extend_seconds"),
+            *("reward_timeout_s", "reward_retries", "reward_outage_s", "reward_look_ahead"),
+            *("failed_share_limit", "failed_window", "format_weight", "tsc_weight"),
+        ),
+        "optimizer": (
+            *("optim", "learning_rate", "lr_scheduler_type", "warmup_steps", "max_grad_norm"),
+            *("batch_size", "gradient_accumulation_steps", "gradient_checkpointing"),
+        ),
+        "kl": (
+            *("kl_coeff", "adaptive_kl", "kl_low", "kl_high", "kl_adapt_factor"),
+            *("kl_coeff_min", "kl_coeff_max"),
+        ),
+        "vllm": (
+            *("use_vllm", "gpu_memory_utilization", "vllm_mode", "vllm_server_url"),
+            *("vllm_server_timeout_s", "vllm_group_port", "vllm_tensor_parallel_size"),
+        ),
+        "health": (
+            *("health_window", "health_invalid_share", "health_failed_share", "health_kl"),
+            *("health_yes_share",),
+        ),
+    }
 
     dataset_path: str = ""
     """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""
@@ -33,14 +60,7 @@ class GRPOTrainingConfig(ModelSettings):
     """Puts two answered examples before each prompt's last message: a model that was never taught
     the form of the answer then finds it often enough to learn from."""
     output_dir: str = Field(default="runs/grpo", min_length=1)
-    """Where checkpoints, the adapter, the merged model, metrics and the plot are written."""
-    resume_from_checkpoint: str | None = None
-    """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
-    starts anew."""
-    resume_changes: tuple[str, ...] = ()
-    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
-    ``dataset_path`` for other rows, or ``all``. ``learning_rate``, ``kl_coeff`` and what changes
-    nothing that is learned may always differ."""
+    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
 
     reward_url: str = "http://127.0.0.1:8000"
     """The reward service."""
@@ -129,8 +149,6 @@ class GRPOTrainingConfig(ModelSettings):
     """Steps over which the learning rate rises to its peak."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     """What the learning rate does after the warm-up."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
     kl_coeff: float = Field(default=0.1, ge=0)
     """Weight of the KL term against the frozen model the run started from; 0 leaves it out."""
     adaptive_kl: bool = False
@@ -180,16 +198,12 @@ class GRPOTrainingConfig(ModelSettings):
     health_yes_share: float = Field(default=0.03, ge=0, lt=0.5)
     """A share of *yes* below this, or above 1 minus this, gives a hint."""
 
-    logging_steps: int = Field(default=5, ge=1)
-    """Steps between two lines of metrics."""
     save_steps: int = Field(default=50, ge=1)
     """Steps between two checkpoints."""
     save_total_limit: int = Field(default=2, ge=1)
     """Checkpoints that are kept."""
     save_merged: bool = True
     """Whether the model is saved with the adapter merged into it as well."""
-    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    """Where metrics go besides ``metrics.jsonl``."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

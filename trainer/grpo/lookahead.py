@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reward_client import RewardClient
-from trainer.grpo.scoring import BatchScorer
+from trainer.grpo.batch_scorer import BatchScorer
 
 __all__ = ["LookAhead", "wind_up"]
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,11 +25,13 @@ from trainer.data.prompts import (
     prompt_extend_s,
 )
 from trainer.data.rows import without_reserved
+from trainer.environment import check_report_to
 from trainer.grpo.config import GRPOTrainingConfig
-from trainer.models.loading import Hardware, check_model, pick_hardware
+from trainer.models.loading import check_model, pick_hardware
 from trainer.runs.origin import check_origin
-from trainer.runs.resumption import RunRecord, applied_changes, check_resumed, may_model_differ
-from trainer.runs.startup import check_report_to, checkpoint_of, warn_of_warmup
+from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.startup import checkpoint_of, warn_of_warmup
+from trainer.runs.training_run import PreparedRun
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,19 +52,12 @@ _MAX_LISTED_STATES = 50_000
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Preflight:
-    """What a run needs, checked."""
+@dataclass(frozen=True, kw_only=True)
+class Preflight(PreparedRun):
+    """What a GRPO run needs, checked."""
 
     dataset: "Dataset"
-    hardware: Hardware
     service: ServiceInfo
-    checkpoint: Path | None
-    """What to go on from."""
-    record: RunRecord
-    """What checkpoints say of the run."""
-    applied: frozenset[str] = frozenset()
-    """Settings whose new values are applied to what the checkpoint holds."""
 
 
 def check_run(config: GRPOTrainingConfig) -> Preflight:
@@ -87,8 +81,7 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     _say_fidelity(config, dataset)
     record, applied = _recorded(config, dataset), frozenset[str]()
     if checkpoint is not None:
-        check_resumed(checkpoint, record, config.resume_changes)
-        applied = applied_changes(RunRecord.read(checkpoint), record)
+        applied = check_resumed(checkpoint, record, config.resume_changes)
     _check_extend_seconds(config)
     if config.curriculum:
         check_difficulties(config.dataset_path)
@@ -97,7 +90,14 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     hardware = pick_hardware(config)
     service = asyncio.run(_check_service(config, dataset))
     prompts = as_asked(dataset, config.prompt_form, config.prompt_examples)
-    return Preflight(prompts, hardware, service, checkpoint, record, applied)
+    return Preflight(
+        dataset=prompts,
+        hardware=hardware,
+        service=service,
+        checkpoint=checkpoint,
+        record=record,
+        applied=applied,
+    )
 
 
 def connect(config: GRPOTrainingConfig) -> RewardClient:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,30 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-import yaml
 
 from reward_client import RewardClient
-from shared.errors import ConfigError, DatasetError, ServiceUnreachable, TrainingStopped
+from shared.errors import ConfigError, DatasetError, ServiceUnreachable
 from shared.language.reasoning import opened_by
 from trainer.callbacks.health import HealthWatch
-from trainer.callbacks.interruption import Interrupted, Interruption
 from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
+from trainer.environment import is_first_rank, stay_offline, world_size
+from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms, patience
 from trainer.grpo.config import GRPOTrainingConfig
 from trainer.grpo.lookahead import LookAhead, wind_up
-from trainer.grpo.plots import plot_rewards
 from trainer.grpo.preflight import Preflight, check_run, connect
-from trainer.grpo.report import Course, RunFiles, TrainingReport
-from trainer.grpo.rewards import FormatReward, RewardWeights, TrafficReward
-from trainer.grpo.scoring import BatchScorer, ScoringTerms, patience
-from trainer.models.adapters import record_base
+from trainer.grpo.reward_functions import FormatReward, RewardWeights, TrafficReward
 from trainer.models.chat import prompt_text
 from trainer.models.loading import load_tokenizer
-from trainer.models.merged_start import keep_merged_start
-from trainer.ranks import from_ranks, is_first_rank
+from trainer.plots import plot_rewards
+from trainer.ranks import from_ranks
 from trainer.runs.history import MetricsFile
-from trainer.runs.origin import ModelOrigin
+from trainer.runs.reports import RunFiles, TrainingReport
 from trainer.runs.run_stats import FailureLimit, RunStats
-from trainer.runs.startup import stay_offline, steps_before, way_on, way_on_after
+from trainer.runs.training_run import TrainingRun
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -65,15 +60,7 @@ def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> Traini
             checkpoint was saved.
     """
     stay_offline()
-    ready = check_run(config)
-    run = _Run(config, ready)
-    with run.interruption:
-        try:
-            return run.train(show_progress)
-        except Interrupted as exc:
-            raise run.stopped(ready.checkpoint) from exc
-        finally:
-            run.close()
+    return _GRPORun(config, check_run(config), show_progress).run()
 
 
 @dataclass(frozen=True)
@@ -102,19 +89,18 @@ def rehearse(config: GRPOTrainingConfig, ready: Preflight) -> Rehearsal:
     return Rehearsal(len(dataset), longest, prompt_text(tokenizer, dataset[0]["prompt"]))
 
 
-class _Run:
-    """One run: what its parts share, and the order of things."""
+class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingReport]):
+    """One run."""
 
-    def __init__(self, config: GRPOTrainingConfig, ready: Preflight) -> None:
-        self._config = config
-        self._ready = ready
-        has_adapter = config.lora_rank > 0
-        self._files = RunFiles.under(Path(config.output_dir), has_adapter, config.save_merged)
+    verb = "grpo"
+
+    def __init__(self, config: GRPOTrainingConfig, ready: Preflight, show_progress: bool) -> None:
+        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
+        files = RunFiles.under(root, has_adapter, config.save_merged, "rewards.png")
+        super().__init__(config, ready, files, show_progress, config.num_iterations == 1)
         limit = FailureLimit(config.failed_share_limit, config.failed_window)
-        self._stats = RunStats(limit, ranks=batch_shape(config).ranks)
+        self._stats = RunStats(limit, stop=self._stop, ranks=world_size())
         self._health = HealthWatch(config.health)
-        is_alone = batch_shape(config).ranks == 1 and config.num_iterations == 1
-        self.interruption = Interruption(self._stats.stop.set, is_at_once=is_alone)
         self._client: RewardClient | None = None
         self._scorer = BatchScorer(
             self._connect,
@@ -124,28 +110,24 @@ class _Run:
         )
         self._trainer: Any = None
 
-    def train(self, show_progress: bool) -> TrainingReport:
+    def train(self) -> TrainingReport:
         """Loads, trains, saves."""
-        from transformers import set_seed
-        from transformers.utils.logging import disable_progress_bar
+        from trainer.grpo.trainer import BatchLost
 
-        from trainer.models.loading import load_model
-
-        disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
-        set_seed(self._config.seed)  # before the adapter gets its first weights
-        if is_first_rank():
-            self._write_config()
-        loaded = load_model(self._config, self._ready.hardware)
-        keep_merged_start(loaded, self._config.model_path, Path(self._config.output_dir))
+        loaded = self._load()
         dataset = _fitting(self._ready.dataset, loaded.tokenizer, self._config)
         self._scorer.opened = _opened(loaded.tokenizer, dataset[0]["prompt"])
-        self._trainer = self._make_trainer(loaded, dataset)
-        self._watch(show_progress)
-        course = self._go()
+        self._trainer = trainer = self._make_trainer(loaded, dataset)
+        self._add_callbacks()
+        course = self._go(trainer, self._ready.checkpoint, lost=(BatchLost,))
         if is_first_rank():
-            self._save()
+            self._save(trainer.model, trainer.processing_class)
         stats = RunStats.merged(from_ranks(self._stats))
         return TrainingReport.of(stats, self._health.episodes, self._files, course)
+
+    def plot(self) -> None:
+        """Draws rewards and outcomes."""
+        plot_rewards(self._files.metrics, self._files.plot)
 
     def close(self) -> None:
         """Ends what is asked for still, and the connections, on the loop they were made in."""
@@ -155,55 +137,13 @@ class _Run:
             with contextlib.suppress(TimeoutError):  # what ended the run is to be told, not this
                 winding.result(timeout=10)
 
-    def stopped(self, saved: Path | None) -> TrainingStopped:
-        """Why the run ended before its time, and how to go on."""
-        code = None if self.interruption.reason is None else "interrupted"
-        way = way_on("grpo", saved, self._files.config)
-        return TrainingStopped(f"{self._stats.stop.reason}. {way}", code)
-
     def _connect(self) -> RewardClient:
         self._client = connect(self._config)
         return self._client
 
-    def _write_config(self) -> None:
-        self._files.config.parent.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
-        self._files.config.write_text(text, encoding="utf-8")
-
-    def _go(self) -> Course:
-        """Trains until the end, or until it has to stop.
-
-        Raises:
-            TrainingStopped: It had to.
-        """
-        from trainer.callbacks.rollback import RewindCallback
-        from trainer.grpo.trainer import BatchLost
-
-        trainer, start = self._trainer, self._ready.checkpoint
-        before = steps_before(start)
-        rewind = RewindCallback()
-        trainer.add_callback(rewind)
-        began = time.monotonic()
-        try:
-            trainer.train(resume_from_checkpoint=str(start) if start else None)
-            saved: Path | None = Path(trainer.args.output_dir, f"checkpoint-{_steps(trainer)}")
-        except (BatchLost, Interrupted):
-            saved = rewind.save(trainer) or start
-            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
-        except Exception as exc:
-            way_on_after(exc, "grpo", self._files.config, start)
-            raise
-        seconds = time.monotonic() - began
-        if is_first_rank():
-            plot_rewards(self._files.metrics, self._files.plot)
-        from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
-        if self._stats.stop.reason is not None:
-            raise self.stopped(saved)
-        return Course(_steps(trainer), _steps(trainer) - before, seconds)
-
     def _make_trainer(self, loaded: "LoadedModel", dataset: "Dataset") -> "GRPOTrainer":
-        from trainer.grpo.arguments import grpo_arguments
         from trainer.grpo.trainer import rewarded_trainer
+        from trainer.runs.arguments import grpo_arguments
 
         config, scorer = self._config, self._scorer
         weights = RewardWeights(config.format_weight, config.tsc_weight, config.num_generations)
@@ -224,7 +164,6 @@ class _Run:
                 args=grpo_arguments(config, self._ready.hardware),
                 train_dataset=dataset,
                 reward_funcs=[FormatReward(scorer), TrafficReward(scorer, weights, more)],
-                callbacks=self._callbacks(),
             )
         except ConnectionError as exc:
             raise ServiceUnreachable(
@@ -241,65 +180,34 @@ class _Run:
             trainer.data_collator = LookAhead(scorer, lambda: trainer.async_loop)
         return trainer
 
-    def _callbacks(self) -> "list[TrainerCallback]":
-        """Those that every run has."""
-        from trainer.callbacks.control import (
-            InterruptionCallback,
-            OriginCallback,
-            ResumedOrderCallback,
-            ResumedRateCallback,
-            StopCallback,
-            UnscoredStepCallback,
-        )
-        from trainer.callbacks.metrics import STEP_MARKS, HealthCallback, MetricsCallback
-
-        return [
-            StopCallback(self._stats.stop, self._config.num_iterations),
-            UnscoredStepCallback(self._stats),
-            ResumedOrderCallback(),
-            OriginCallback(ModelOrigin.of(self._config), self._ready.record),
-            ResumedRateCallback(),
-            HealthCallback(self._health),
-            MetricsCallback(MetricsFile(self._files.metrics), *STEP_MARKS),
-            InterruptionCallback(self.interruption),
-        ]
-
-    def _watch(self, show_progress: bool) -> None:
-        """Adds what has to come first, and the callbacks that a run does not always have."""
+    def _add_callbacks(self) -> None:
+        """What every run is steered by, and what only GRPO is."""
         from rich.console import Console
-        from transformers import PrinterCallback
 
-        from trainer.callbacks.control import AdaptiveKLCallback, TimeLimitCallback
-        from trainer.callbacks.metrics import TimingCallback
+        from trainer.callbacks import control
+        from trainer.callbacks.metrics import STEP_MARKS, HealthCallback, TimingCallback
         from trainer.callbacks.progress import RewardProgressCallback
 
         config, trainer = self._config, self._trainer
-        trainer.remove_callback(PrinterCallback)
         first: list[TrainerCallback] = [TimingCallback(self._stats)]
         if config.adaptive_kl:
             is_new = "kl_coeff" in self._ready.applied
-            first.append(AdaptiveKLCallback(trainer, config.kl_control, is_new))
+            first.append(control.AdaptiveKLCallback(trainer, config.kl_control, is_new))
         trainer.callback_handler.callbacks[:0] = first  # what they log is for all who come after
-        if config.max_train_s is not None:
-            limit = TimeLimitCallback(config.max_train_s, steps_a_batch=config.num_iterations)
-            trainer.add_callback(limit)
-        if show_progress and is_first_rank():
-            trainer.add_callback(RewardProgressCallback(self._stats, Console(stderr=True)))
-
-    def _save(self) -> None:
-        """Writes the adapter and the model with the adapter merged into it, or the whole model."""
-        model, tokenizer, files = self._trainer.model, self._trainer.processing_class, self._files
-        model.save_pretrained(files.adapter or files.model)
-        tokenizer.save_pretrained(files.adapter or files.model)
-        if files.adapter is not None:
-            record_base(files.adapter)
-        if files.merged is None:
-            return
-        if self._ready.hardware.backend == "unsloth":
-            model.save_pretrained_merged(str(files.merged), tokenizer, save_method="merged_16bit")
-        else:
-            model.merge_and_unload().save_pretrained(files.merged)
-            tokenizer.save_pretrained(files.merged)
+        for callback in (
+            control.UnscoredStepCallback(self._stats),
+            control.ResumedOrderCallback(),
+            HealthCallback(self._health),
+        ):
+            trainer.add_callback(callback)
+        self._watch(
+            trainer,
+            MetricsFile(self._files.metrics),
+            STEP_MARKS,
+            RewardProgressCallback(self._stats, Console(stderr=True)),
+            limit_s=config.max_train_s,
+            steps_a_batch=config.num_iterations,
+        )
 
 
 def _terms(config: GRPOTrainingConfig, deal_seed: Callable[[], str]) -> ScoringTerms:
@@ -318,11 +226,6 @@ def _terms(config: GRPOTrainingConfig, deal_seed: Callable[[], str]) -> ScoringT
 def _deal_seed(seed: int, trainer: Any) -> str:  # noqa: ANN401 - an untyped library
     """Another one for each batch of each rank, and the same one in a resumed run."""
     return f"{seed}/{trainer.accelerator.process_index}/{trainer.state.global_step}"
-
-
-def _steps(trainer: Any) -> int:  # noqa: ANN401 - an untyped library
-    steps: int = trainer.state.global_step
-    return steps
 
 
 def _fitting(

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer.grpo.rewards import batch_of
-from trainer.grpo.scoring import BatchScorer
+from trainer.grpo.batch_scorer import BatchScorer
+from trainer.grpo.reward_functions import batch_of
 from trainer.ranks import first_of_ranks, from_ranks
 from trainer.runs.run_stats import RunStats
 

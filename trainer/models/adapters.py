@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from shared.errors import ModelError
 from shared.model import WireModel
-from trainer.models.smollm2 import MODEL_NAME, cache_dir, prepare_smollm2
+from trainer.environment import cache_dir
+from trainer.models.smollm2 import MODEL_NAME, prepare_smollm2
 
 __all__ = ["AdapterBase", "find_base", "fingerprint", "is_adapter", "record_base"]
 

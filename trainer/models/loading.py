@@ -6,7 +6,6 @@ where there is a CUDA GPU.
 """
 
 import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from shared.errors import ConfigError, ModelError
+from trainer.environment import local_rank
 from trainer.models.adapters import find_base, is_adapter
 from trainer.models.chat import fold_system, prepare_chat
 from trainer.models.lora import found_targets, lora_config
@@ -49,7 +49,7 @@ class Hardware:
     @property
     def place(self) -> str:
         """The device in torch's words: of several ranks, each has a GPU of its own."""
-        return "cpu" if self.device == "cpu" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        return "cpu" if self.device == "cpu" else f"cuda:{local_rank()}"
 
     @property
     def dtype(self) -> "torch.dtype":

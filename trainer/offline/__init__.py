@@ -12,7 +12,7 @@ from trainer.offline.advantages import (
     compute_softmax_weights,
     normalize_rewards_zscore,
 )
-from trainer.offline.settings import OfflineConfig
+from trainer.offline.config import OfflineConfig
 
 if TYPE_CHECKING:
     from trainer.offline.run import train_offline

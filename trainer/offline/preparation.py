@@ -2,24 +2,34 @@
 
 import random
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Literal
 
 import structlog
 
 from shared.errors import ConfigError, DatasetError
-from trainer.models.loading import Hardware, check_model, pick_hardware
-from trainer.offline.candidates import CandidateGroup, load_candidates
+from trainer.environment import check_report_to
+from trainer.models.loading import check_model, pick_hardware
+from trainer.offline.candidates import Candidate, CandidateGroup, load_candidates
+from trainer.offline.config import OfflineConfig
 from trainer.offline.levels import group_advantages
-from trainer.offline.report import AdvantageSpread
-from trainer.offline.settings import OfflineConfig
-from trainer.offline.soundness import check_differences, check_soundness
 from trainer.runs.origin import check_origin
-from trainer.runs.startup import check_report_to, checkpoint_of
+from trainer.runs.reports import AdvantageSpread
+from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.startup import checkpoint_of
+from trainer.runs.training_run import PreparedRun
 
-__all__ = ["Prepared", "Resume", "newest_checkpoint", "prepare_offline", "spread_of"]
+__all__ = [
+    "PreparedOffline",
+    "StageName",
+    "check_differences",
+    "check_soundness",
+    "newest_checkpoint",
+    "prepare_offline",
+    "spread_of",
+]
 
 StageName = Literal["rce", "grpo"]
 _STAGES: tuple[StageName, ...] = ("grpo", "rce")
@@ -28,24 +38,16 @@ _STAGES: tuple[StageName, ...] = ("grpo", "rce")
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Resume:
-    """What a run goes on from."""
-
-    stage: StageName
-    checkpoint: Path
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a run needs, checked."""
+@dataclass(frozen=True, kw_only=True)
+class PreparedOffline(PreparedRun):
+    """What an offline run needs, checked."""
 
     train: list[CandidateGroup]
     validation: list[CandidateGroup]
     train_advantages: list[list[float]]
     validation_advantages: list[list[float]]
-    hardware: Hardware
-    resume: Resume | None
+    stage: StageName | None
+    """That of the checkpoint that the run goes on from."""
 
     @property
     def candidates(self) -> int:
@@ -53,7 +55,7 @@ class Prepared:
         return sum(len(group.candidates) for group in self.train)
 
 
-def prepare_offline(config: OfflineConfig) -> Prepared:
+def prepare_offline(config: OfflineConfig) -> PreparedOffline:
     """Checks paths and hardware, reads the candidates, and splits them.
 
     Raises:
@@ -64,23 +66,41 @@ def prepare_offline(config: OfflineConfig) -> Prepared:
     """
     check_report_to(config.report_to)
     check_model(config.model_path)
-    resume = _resume(config)
-    if resume is not None:
-        check_origin(resume.checkpoint, config)
+    stage, checkpoint = _resumed(config)
+    if checkpoint is not None:
+        may_differ = may_model_differ(config.resume_changes)
+        check_origin(checkpoint, config, may_differ=may_differ)
     hardware = pick_hardware(config.for_loading)
     train, validation = _split(config)
+    record, applied = _recorded(config, [*train, *validation]), frozenset[str]()
+    if checkpoint is not None:
+        applied = check_resumed(checkpoint, record, config.resume_changes, "beam_data")
     _log.info("learning rate", peak=config.peak_rate, origin=config.rate_origin)
     weights, is_pooled = config.level_weights, config.scale_rewards == "dataset"
     advantages = group_advantages([group.scored for group in train], weights, is_pooled)
     check_differences(advantages, config.beam_data)
-    return Prepared(
-        train,
-        validation,
-        advantages,
-        group_advantages([group.scored for group in validation], weights, is_pooled),
-        hardware,
-        resume,
+    return PreparedOffline(
+        train=train,
+        validation=validation,
+        train_advantages=advantages,
+        validation_advantages=group_advantages(
+            [group.scored for group in validation], weights, is_pooled
+        ),
+        hardware=hardware,
+        checkpoint=checkpoint,
+        stage=stage,
+        record=record,
+        applied=applied,
     )
+
+
+def _recorded(config: OfflineConfig, groups: Sequence[CandidateGroup]) -> RunRecord:
+    """What checkpoints say of the run; the rate is the one that is trained with."""
+    rows = (
+        [one.prompt, [[c.text, c.tokens, *astuple(c.scored)] for c in one.candidates]]
+        for one in groups
+    )
+    return RunRecord.of(config.to_dict() | {"learning_rate": config.peak_rate}, rows)
 
 
 def spread_of(advantages: Sequence[Sequence[float]]) -> AdvantageSpread:
@@ -137,10 +157,11 @@ def _loaded(path: str, config: OfflineConfig) -> list[CandidateGroup]:
     return groups
 
 
-def _resume(config: OfflineConfig) -> Resume | None:
+def _resumed(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
+    """The stage and the checkpoint that a run goes on from."""
     wanted, root = config.resume_from_checkpoint, Path(config.output_dir)
     found = [
-        Resume(stage, checkpoint)
+        (stage, checkpoint)
         for stage in _STAGES
         if (checkpoint := newest_checkpoint(root / stage)) is not None
     ]
@@ -150,7 +171,7 @@ def _resume(config: OfflineConfig) -> Resume | None:
                 f"{root} holds the checkpoints of another run: go on from them with "
                 "resume_from_checkpoint: latest, or choose another output_dir"
             )
-        return None
+        return None, None
     if wanted == "latest":
         if not found:
             raise ConfigError(f"resume_from_checkpoint: no checkpoint in {root}")
@@ -162,4 +183,68 @@ def _resume(config: OfflineConfig) -> Resume | None:
             f"resume_from_checkpoint: {wanted!r} is not a checkpoint of a stage, as "
             f"{root / 'grpo' / 'checkpoint-8'}"
         )
-    return Resume(stage, path)
+    return stage, checkpoint_of(wanted, str(root))
+
+
+def check_soundness(groups: Sequence[CandidateGroup]) -> None:
+    """Refuses candidates that contradict each other, and says which queries teach little.
+
+    Args:
+        groups: The queries of a file.
+
+    Raises:
+        DatasetError: A query has one candidate twice with different scores.
+    """
+    repeated = sum(_has_repeated(group) for group in groups)
+    equal = sum(_is_equal(group) for group in groups)
+    if equal:
+        _log.warning(
+            "queries whose candidates have equal scores do not say which is better",
+            queries=equal,
+            of=len(groups),
+        )
+    if repeated:
+        _log.warning(
+            "queries hold a candidate more than once, which then counts more; give each once",
+            queries=repeated,
+            of=len(groups),
+        )
+
+
+def check_differences(advantages: Sequence[Sequence[float]], path: str) -> None:
+    """Refuses queries of which none has candidates that differ.
+
+    Args:
+        advantages: Of the candidates of all training queries.
+        path: The file, for the message.
+
+    Raises:
+        DatasetError: All are 0.
+    """
+    if not any(any(group) for group in advantages):
+        raise DatasetError(
+            f"{path}: the candidates of every query are worth the same, so there is nothing to "
+            "learn; score them by what they lead to"
+        )
+
+
+def _has_repeated(group: CandidateGroup) -> bool:
+    """Whether a candidate stands more than once in a group, each time with the same score."""
+    scores: dict[Hashable, float] = {}
+    for number, one in enumerate(group.candidates, start=1):
+        score = one.scored.score
+        if scores.setdefault(_said(one), score) != score:
+            raise DatasetError(
+                f"{group.where}: candidate {number} stands there before with another score "
+                f"({scores[_said(one)]:g}, then {score:g}); give it once, with the mean"
+            )
+    return len(scores) < len(group.candidates)
+
+
+def _is_equal(group: CandidateGroup) -> bool:
+    """Whether nothing that is measured tells the candidates apart."""
+    return len({(one.score, one.task) for one in group.scored}) == 1
+
+
+def _said(candidate: Candidate) -> Hashable:
+    return candidate.text if candidate.tokens is None else candidate.tokens

@@ -1,23 +1,24 @@
 """Offline post-training: the run itself, from checks to report."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from trainer.models.adapters import record_base
-from trainer.models.loading import load_model
-from trainer.models.merged_start import keep_merged_start
-from trainer.offline.plots import plot_offline
-from trainer.offline.preparation import Prepared, newest_checkpoint, prepare_offline, spread_of
-from trainer.offline.report import OfflineFiles, OfflineReport, Validation
-from trainer.offline.settings import OfflineConfig
-from trainer.runs.history import read_metrics
-from trainer.runs.origin import ModelOrigin
-from trainer.runs.startup import stay_offline, steps_before
+from trainer.environment import is_first_rank, stay_offline
+from trainer.offline.config import OfflineConfig
+from trainer.offline.preparation import (
+    PreparedOffline,
+    StageName,
+    newest_checkpoint,
+    prepare_offline,
+    spread_of,
+)
+from trainer.plots import plot_offline
+from trainer.runs.history import MetricsFile, read_metrics
+from trainer.runs.reports import OfflineFiles, OfflineReport, Validation
+from trainer.runs.startup import steps_before
+from trainer.runs.training_run import TrainingRun
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +43,10 @@ def train_offline(config: OfflineConfig, show_progress: bool = True) -> OfflineR
 
     Raises:
         InputError: The candidates, the model or a setting is unusable.
+        TrainingStopped: A signal ended the run. A checkpoint was saved.
     """
     stay_offline()
-    return _Run(config, prepare_offline(config), show_progress).train()
+    return _OfflineRun(config, prepare_offline(config), show_progress).run()
 
 
 @dataclass(frozen=True)
@@ -82,42 +84,39 @@ class _Queries:
         return self.train + self.validation
 
 
-class _Run:
-    """One run: what its parts share, and the order of things."""
+class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, OfflineReport]):
+    """One run of two stages."""
 
-    def __init__(self, config: OfflineConfig, ready: Prepared, show_progress: bool) -> None:
-        self._config = config
-        self._ready = ready
-        self._show_progress = show_progress
-        self._root = Path(config.output_dir)
-        self._files = OfflineFiles.under(self._root, config.lora_rank > 0)
+    verb = "offline"
+
+    def __init__(self, config: OfflineConfig, ready: PreparedOffline, show_progress: bool) -> None:
+        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
+        files = OfflineFiles.under(root, has_adapter, has_merged=True, plot="offline.png")
+        super().__init__(config, ready, files, show_progress)
+        self._root = root
         self._steps = {"rce": 0, "grpo": 0}
         self._seconds = 0.0
 
+    @property
+    def start(self) -> OfflineConfig:
+        """The settings as the model is loaded with them."""
+        return self._config.for_loading
+
     def train(self) -> OfflineReport:
         """Loads, trains both stages, saves."""
-        from transformers import set_seed
-        from transformers.utils.logging import disable_progress_bar
-
-        disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
-        set_seed(self._config.seed)  # before the adapter gets its first weights
-        self._write_config()
-        loaded = load_model(self._config.for_loading, self._ready.hardware)
-        keep_merged_start(loaded, self._config.model_path, self._root)
-        subject = _Subject.of(loaded)
+        subject = _Subject.of(self._load())
         queries = self._encoded(subject)
-        before = None if self._ready.resume else self._assessed(subject, queries)
+        before = None if self._ready.stage else self._assessed(subject, queries)
         self._imitate(subject, queries)
         best = self._optimize(subject, queries)
         after = self._assessed(subject, queries)
-        self._save(subject)
-        plot_offline(self._files.metrics, self._ready.train_advantages, self._files.plot)
+        if is_first_rank():
+            self._save(subject.model, subject.tokenizer)
         return self._report(queries, before, after, best)
 
-    def _write_config(self) -> None:
-        self._root.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
-        self._files.config.write_text(text, encoding="utf-8")
+    def plot(self) -> None:
+        """Draws losses, drift, choices, and the spread of the advantages."""
+        plot_offline(self._files.metrics, self._ready.train_advantages, self._files.plot)
 
     def _encoded(self, subject: _Subject) -> _Queries:
         from trainer.offline.batches import Encoder
@@ -130,7 +129,7 @@ class _Run:
         )
 
     def _assessed(self, subject: _Subject, queries: _Queries) -> Validation | None:
-        from trainer.offline.validation import assess
+        from trainer.offline.likeliest import assess
 
         found = assess(subject.model, queries.validation, subject.pad, self._config.batch_size)
         if found is None:
@@ -145,10 +144,10 @@ class _Run:
         """Stage 1."""
         from trainer.offline.stages import CrossEntropyStage, TauLine
 
-        config, resume = self._config, self._ready.resume
+        config = self._config
         if config.rce_epochs == 0:
             return
-        if resume is not None and resume.stage == "grpo":
+        if self._ready.stage == "grpo":
             self._steps["rce"] = steps_before(newest_checkpoint(self._root / "rce"))
             return
         given = self._given(subject, "rce", config.rce_epochs, "eval_loss")
@@ -158,7 +157,7 @@ class _Run:
             eval_dataset=queries.validation or None,
             **given,
         )
-        self._watched(stage, "rce")
+        self._run_stage(stage, "rce")
 
     def _optimize(self, subject: _Subject, queries: _Queries) -> Path | None:
         """Stage 2; gives its best checkpoint."""
@@ -180,19 +179,20 @@ class _Run:
             eval_dataset=known[size:] or None,
             **given,
         )
-        adaptive = AdaptiveKLCallback(stage, config.kl_control)
+        is_new = "kl_coeff" in self._ready.applied
+        adaptive = AdaptiveKLCallback(stage, config.kl_control, is_new)
         stage.callback_handler.callbacks.insert(0, adaptive)  # all others see what it reports
-        self._watched(stage, "grpo")
+        self._run_stage(stage, "grpo")
         best = stage.state.best_model_checkpoint
         return Path(best) if best else None
 
     def _stored(self, subject: _Subject, groups: "Sequence[EncodedGroup]") -> "list[Tensor]":
         """Log-probabilities under the model that stage 2 begins with, or began with."""
+        from trainer.offline.likeliest import logps_of
         from trainer.offline.stored import StoredLogps
-        from trainer.offline.validation import logps_of
 
         stored = StoredLogps(self._root / "grpo" / "stored.safetensors")
-        if self._ready.resume is not None and self._ready.resume.stage == "grpo":
+        if self._ready.stage == "grpo":
             return stored.read(groups)
         found = logps_of(subject.model, groups, subject.pad, self._config.batch_size)
         stored.write(groups, found)
@@ -200,7 +200,7 @@ class _Run:
 
     def _given(self, subject: _Subject, name: str, epochs: int, best_by: str) -> dict[str, Any]:
         """What both stages give to their trainer."""
-        from trainer.offline.arguments import stage_arguments
+        from trainer.runs.arguments import stage_arguments
 
         arguments = stage_arguments(
             self._config,
@@ -216,42 +216,21 @@ class _Run:
             "args": arguments,
         }
 
-    def _watched(self, stage: "Stage", name: str) -> None:
+    def _run_stage(self, stage: "Stage", name: StageName) -> None:
         """Trains a stage, with its metrics and its progress."""
         from rich.console import Console
-        from transformers import PrinterCallback
 
-        from trainer.callbacks.control import OriginCallback
-        from trainer.callbacks.metrics import MetricsCallback
         from trainer.callbacks.progress import LossProgressCallback
-        from trainer.offline.stage_file import StageFile
 
         number, before = (1, 0) if name == "rce" else (2, self._steps["rce"])
-        stage.remove_callback(PrinterCallback)
-        stage.add_callback(OriginCallback(ModelOrigin.of(self._config)))
-        file = StageFile(self._files.metrics, number, before)
-        stage.add_callback(MetricsCallback(file, "loss", "eval_loss"))
-        if self._show_progress:
-            stage.add_callback(LossProgressCallback(Console(stderr=True), f"stage {number}"))
-        resume = self._ready.resume
-        checkpoint = str(resume.checkpoint) if resume and resume.stage == name else None
-        began = time.monotonic()
-        stage.train(resume_from_checkpoint=checkpoint)
-        self._seconds += time.monotonic() - began
-        self._steps[name] = stage.state.global_step
-
-    def _save(self, subject: _Subject) -> None:
-        """Writes the model; or the adapter, and the model with the adapter merged into it."""
-        files, model, tokenizer = self._files, subject.model, subject.tokenizer
-        trained = files.model or files.adapter
-        model.save_pretrained(trained)
-        tokenizer.save_pretrained(trained)
-        if files.adapter is not None:
-            record_base(files.adapter)
-        if files.merged is None:
-            return
-        model.merge_and_unload().save_pretrained(files.merged)
-        tokenizer.save_pretrained(files.merged)
+        file = MetricsFile(self._files.metrics, before, number)
+        progress = LossProgressCallback(Console(stderr=True), f"stage {number}")
+        self._watch(stage, file, ("loss", "eval_loss"), progress)
+        start = self._ready.checkpoint if self._ready.stage == name else None
+        imitated = newest_checkpoint(self._root / "rce") if name == "grpo" else None
+        course = self._go(stage, start, before=imitated)
+        self._seconds += course.seconds
+        self._steps[name] = course.steps
 
     def _report(
         self,

@@ -18,13 +18,13 @@ from transformers import Trainer
 
 from trainer.offline.advantages import compute_softmax_weights, tau_at
 from trainer.offline.batches import by_group, candidate_logps, collate, rows_of
+from trainer.offline.likeliest import Choices
 from trainer.offline.losses import (
     clipped_ratio_loss,
     kl_k3,
     mean_over_tokens,
     reward_weighted_cross_entropy,
 )
-from trainer.offline.validation import Choices
 
 if TYPE_CHECKING:
     from torch.nn import Module

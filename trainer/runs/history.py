@@ -14,14 +14,19 @@ class MetricsFile:
 
     Args:
         path: A JSONL file; made when the first line is written.
+        before: Steps of the stages before this one: steps are counted through.
+        stage: Of a run of several; stands in every line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: int = 0, stage: int | None = None) -> None:
         self._path = path
+        self._before = before
+        self._stage = {} if stage is None else {"stage": stage}
 
     def begin(self, step: int) -> None:
-        """Forgets lines after ``step``: those that a resumed run will write again."""
-        kept = [line for line in read_metrics(self._path) if line["step"] <= step] if step else []
+        """Forgets lines after the stage's ``step``: those that a resumed run will write again."""
+        last = self._before + step
+        kept = [line for line in read_metrics(self._path) if line["step"] <= last] if last else []
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text("".join(map(_line, kept)), encoding="utf-8")
 
@@ -33,7 +38,7 @@ class MetricsFile:
             if isinstance(value, int | float) and math.isfinite(value)
         }
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(_line({"step": step, **numbers}))
+            file.write(_line({"step": self._before + step, **self._stage, **numbers}))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ allowed, for it would be ignored, or make half a run of one kind and half of ano
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from pydantic import ValidationError
 
 from shared.errors import ConfigError
 from shared.model import WireModel
+from trainer.environment import world_size
 
 __all__ = [
     "APPLIED",
     "RunRecord",
-    "applied_changes",
     "check_resumed",
     "digest_of",
     "may_model_differ",
@@ -34,6 +33,7 @@ APPLIED = frozenset({"learning_rate", "kl_coeff"})
 
 _FREE = frozenset(
     {"output_dir", "resume_from_checkpoint", "resume_changes", "dataset_path", "model_path"}
+    | {"beam_data", "validation_data", "rce_epochs", "grpo_epochs", "sft_learning_rate"}
     | {"max_steps", "num_train_epochs", "max_train_s", "logging_steps", "save_steps"}
     | {"save_total_limit", "save_merged", "report_to", "backend", "device", "precision"}
     | {"reward_url", "reward_timeout_s", "reward_retries", "reward_outage_s", "base_path"}
@@ -70,12 +70,11 @@ class RunRecord(WireModel):
             rows: What it learns from, as JSON values in order.
         """
         digest, count = digest_of(rows)
-        ranks = os.environ.get("WORLD_SIZE", "")
         return cls(
             settings=json.loads(json.dumps(settings)),
             dataset=digest,
             rows=count,
-            ranks=int(ranks) if ranks.isdecimal() else 1,
+            ranks=world_size(),
         )
 
     @classmethod
@@ -100,19 +99,20 @@ def digest_of(rows: Iterable[object]) -> tuple[str, int]:
     return digest.hexdigest()[:16], count
 
 
-def applied_changes(before: RunRecord | None, now: RunRecord) -> frozenset[str]:
-    """The settings that have other values now and take effect."""
-    return frozenset() if before is None else APPLIED & _changed(before, now)
-
-
-def check_resumed(checkpoint: Path, now: RunRecord, allowed: Iterable[str]) -> None:
+def check_resumed(
+    checkpoint: Path, now: RunRecord, allowed: Iterable[str], rows: str = "dataset_path"
+) -> frozenset[str]:
     """Checks that a run goes on as the one did whose checkpoint it is, but for what may change.
 
     Args:
         checkpoint: What it goes on from.
         now: What it is set to.
-        allowed: Names that may differ: of settings, ``dataset_path`` for other rows, ``ranks``, or
+        allowed: Names that may differ: of settings, that of ``rows`` for other rows, ``ranks``, or
             ``all``.
+        rows: The setting that names the rows.
+
+    Returns:
+        The settings that have other values now and take effect.
 
     Raises:
         ConfigError: Something else differs; the message names it with both values, and the way to
@@ -121,14 +121,16 @@ def check_resumed(checkpoint: Path, now: RunRecord, allowed: Iterable[str]) -> N
     before, may = RunRecord.read(checkpoint), set(allowed)
     if before is None:
         log.info("the checkpoint does not say its settings; none is compared", path=str(checkpoint))
-        return
-    for name in sorted(applied_changes(before, now)):
+        return frozenset()
+    different = _changed(before, now)
+    applied = frozenset(APPLIED & different)
+    for name in sorted(applied):
         was, is_now = before.settings[name], now.settings[name]
         log.info("a changed setting is applied", setting=name, before=was, now=is_now)
-    changed = _changed(before, now) - APPLIED - _FREE
+    changed = different - APPLIED - _FREE
     said = {n: f"{n} was {before.settings[n]!r}, is {now.settings[n]!r}" for n in sorted(changed)}
     if before.dataset != now.dataset:
-        said["dataset_path"] = (
+        said[rows] = (
             f"the dataset has other rows ({before.rows} before, {now.rows} now), or in another "
             "order"
         )
@@ -143,6 +145,7 @@ def check_resumed(checkpoint: Path, now: RunRecord, allowed: Iterable[str]) -> N
         )
     for what in said.values():
         log.warning("the run goes on with a change that was allowed", change=what)
+    return applied
 
 
 def may_model_differ(allowed: Iterable[str]) -> bool:

@@ -1,12 +1,8 @@
 """What every kind of training settles before it loads a model."""
 
-import importlib.util
 import json
-import netrc
-import os
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -15,12 +11,8 @@ from trainer.runs.checkpoints import flaw_of, steps_of, whole_checkpoints
 
 log = structlog.get_logger(__name__)
 
-_HERE = ("localhost", "127.0.0.1", "::1")
-
 __all__ = [
-    "check_report_to",
     "checkpoint_of",
-    "stay_offline",
     "steps_before",
     "warn_of_warmup",
     "way_on",
@@ -42,56 +34,6 @@ def warn_of_warmup(steps: int, warmup_steps: int) -> None:
             max_steps=steps,
             warmup_steps=warmup_steps,
         )
-
-
-def stay_offline() -> None:
-    """No downloads and no telemetry, whatever the libraries' defaults; call before their import."""
-    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"):
-        os.environ.setdefault(name, "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for name in ("NO_PROXY", "no_proxy"):  # this machine is never asked for through a proxy
-        given = os.environ.get(name) or os.environ.get(name.swapcase()) or ""
-        os.environ[name] = ",".join(dict.fromkeys([*filter(None, given.split(",")), *_HERE]))
-
-
-def check_report_to(name: str) -> None:
-    """Checks that what metrics are to be sent to is installed, and lets us in.
-
-    Args:
-        name: The setting ``report_to``; ``none`` needs nothing.
-
-    Raises:
-        ConfigError: It is not, or does not.
-    """
-    if name != "none" and importlib.util.find_spec(name) is None:
-        raise ConfigError(f"report_to: {name} needs a package; run: pip install {name}")
-    if name == "wandb" and not _is_in_wandb():
-        raise ConfigError(
-            "report_to: wandb is not logged in: run wandb login, set WANDB_API_KEY, or write to "
-            "this machine only with WANDB_MODE=offline"
-        )
-
-
-def _is_in_wandb() -> bool:
-    """Whether wandb would send without asking: a question at a run's start waits for ever.
-
-    Its own rules: https://docs.wandb.ai/guides/track/environment-variables.
-    """
-    if os.environ.get("WANDB_MODE", "online") not in ("online", "run", "shared"):
-        return True
-    if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
-        return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
-    given = os.environ.get("NETRC")
-    places = [Path(given)] if given else [Path.home() / name for name in (".netrc", "_netrc")]
-    return any(_has_login(place, host) for place in places)
-
-
-def _has_login(file: Path, host: str) -> bool:
-    try:
-        return netrc.netrc(file).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
 
 
 def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
@@ -176,16 +118,19 @@ def way_on(verb: str, checkpoint: Path | None, config: Path) -> str:
     return f"Go on with: {again} --set {resume}"
 
 
-def way_on_after(error: Exception, verb: str, config: Path, start: Path | None) -> None:
+def way_on_after(
+    error: Exception, verb: str, config: Path, folder: Path, start: Path | None
+) -> None:
     """Adds to an error how to go on: from the last whole checkpoint, for it may have torn one.
 
     Args:
         error: What ended the run.
         verb: Of ``greenfork train``.
-        config: The run's own ``config.yaml``, beside which its checkpoints are.
-        start: What the run went on from.
+        config: The run's own ``config.yaml``.
+        folder: Where its checkpoints are.
+        start: What to go on from where there is none.
     """
-    whole, _ = whole_checkpoints(config.parent)
+    whole, _ = whole_checkpoints(folder)
     error.add_note(way_on(verb, whole[-1][1] if whole else start, config))
 
 

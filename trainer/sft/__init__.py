@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from trainer.sft.config import LessonShares, SFTTrainingConfig
 
 if TYPE_CHECKING:
-    from trainer.sft.report import SFTReport
+    from trainer.runs.reports import SFTReport
     from trainer.sft.run import train_sft
 
 __all__ = ["LessonShares", "SFTReport", "SFTTrainingConfig", "train_sft"]
 
-_LAZY = {"SFTReport": "trainer.sft.report", "train_sft": "trainer.sft.run"}
+_LAZY = {"SFTReport": "trainer.runs.reports", "train_sft": "trainer.sft.run"}
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from shared.language.prompts import PromptForm
 from trainer.models.small_model import NEW_MODEL
-from trainer.settings import ModelSettings, Settings
+from trainer.settings import RunSettings, Settings
 
 __all__ = ["BestBy", "LessonShares", "SFTTrainingConfig"]
 
@@ -56,7 +56,7 @@ class LessonShares(Settings):
         return {name: share / total for name, share in shares.items() if share}
 
 
-class SFTTrainingConfig(ModelSettings):
+class SFTTrainingConfig(RunSettings):
     """Every setting of supervised training. Frozen; unknown names are refused.
 
     >>> SFTTrainingConfig(dataset_path="data", source="format").source.given
@@ -71,13 +71,6 @@ class SFTTrainingConfig(ModelSettings):
     """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such. Required."""
     output_dir: str = Field(default="runs/sft", min_length=1)
     """Where checkpoints, the model or the adapter, metrics and the plot are written."""
-    resume_from_checkpoint: str | None = None
-    """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``; null
-    starts anew."""
-    resume_changes: tuple[str, ...] = ()
-    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
-    ``dataset_path`` for other rows, or ``all``. A new ``learning_rate`` and what changes nothing
-    that is learned may always differ."""
 
     prompt_form: PromptForm = "json"
     """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a
@@ -121,8 +114,6 @@ class SFTTrainingConfig(ModelSettings):
     """Steps over which the learning rate rises to its peak."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     """What the learning rate does after the warm-up."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
     adam_beta2: float = Field(default=0.98, gt=0, lt=1)
     """Decay of the optimizer's mean of squared gradients. Transformers' own 0.999 remembers a
     thousand steps, more than most of these runs have."""
@@ -139,8 +130,6 @@ class SFTTrainingConfig(ModelSettings):
     """Checkpoints that are kept."""
     save_merged: bool = True
     """Whether the model is saved with the adapter merged into it as well."""
-    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    """Where metrics go besides ``metrics.jsonl``."""
 
     @field_validator("source", mode="before")
     @classmethod

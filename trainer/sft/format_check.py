@@ -12,7 +12,7 @@ from trainer.evaluation.answers import Generation, ModelPolicy
 from trainer.evaluation.choices import Choice, Judged
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Valued, Worth, stored_worth
-from trainer.sft.report import FormCheck
+from trainer.runs.reports import FormCheck
 
 __all__ = ["check_format", "summed_up"]
 

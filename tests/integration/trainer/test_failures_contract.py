@@ -284,17 +284,17 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits a second for an answer, and has an optimizer that never rests: momentum and decay."""
-    import trainer.grpo.arguments
     import trainer.grpo.run
+    import trainer.runs.arguments
 
-    real = trainer.grpo.arguments.grpo_arguments
+    real = trainer.runs.arguments.grpo_arguments
 
     def decaying(config: GRPOTrainingConfig, hardware: Hardware) -> "GRPOConfig":
         arguments = real(config, hardware)
         arguments.weight_decay = 0.5
         return arguments
 
-    monkeypatch.setattr(trainer.grpo.arguments, "grpo_arguments", decaying)
+    monkeypatch.setattr(trainer.runs.arguments, "grpo_arguments", decaying)
     monkeypatch.setattr(trainer.grpo.run, "connect", impatient(ClientOptions(margin_s=0.0)))
 
 

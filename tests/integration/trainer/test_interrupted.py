@@ -18,8 +18,8 @@ from shared.errors import ConfigError, TrainingStopped
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
 from tests.integration.trainer.small_service import SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
+from trainer.grpo.batch_scorer import BatchScorer
 from trainer.grpo.lookahead import LookAhead
-from trainer.grpo.scoring import BatchScorer
 from trainer.runs.checkpoints import flaw_of
 from trainer.runs.history import read_metrics
 from trainer.sft import SFTTrainingConfig, train_sft

@@ -1,7 +1,9 @@
 """Whole offline runs on a tiny model: both stages, adapters, resumption, and the command."""
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import pytest
 
 from greenfork.main import app
-from shared.errors import ConfigError
+from shared.errors import ConfigError, TrainingStopped
 from trainer.offline import OfflineConfig, train_offline
+from trainer.offline.stages import Stage
 from trainer.runs.history import read_metrics
 
 _YES, _NO = '{"extend": "yes"}', '{"extend": "no"}'
@@ -160,6 +163,41 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(
         assert [line.get("kl") for line in read_metrics(again.files.metrics)] == [
             line.get("kl") for line in read_metrics(report.files.metrics)
         ]
+
+
+@pytest.mark.parametrize(("at", "saved"), [(5, "rce/checkpoint-4"), (8, "grpo/checkpoint-1")])
+def test_an_interrupted_run_is_gone_on_with(
+    config: Callable[..., OfflineConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    at: int,
+    saved: str,
+) -> None:
+    """In either stage: from the step before, to the end of a run that was not interrupted."""
+    one_pass = {"gradient_accumulation_steps": 3, "batch_size": 4}
+    whole = train_offline(config(output_dir=str(tmp_path / "whole"), **one_pass), False)
+    real, steps = Stage.get_batch_samples, list[int]()
+
+    def interrupted(self: Stage, *args: Any, **more: Any) -> Any:  # noqa: ANN401
+        steps.append(1)
+        if len(steps) == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "get_batch_samples", interrupted)
+        with pytest.raises(TrainingStopped, match=rf"SIGTERM.*train offline .*{saved}$") as caught:
+            train_offline(config(**one_pass), show_progress=False)
+    assert caught.value.code == "interrupted"
+    checkpoint = tmp_path / "run" / saved
+    assert (checkpoint / "run.json").is_file()
+    resumed: dict[str, object] = {"resume_from_checkpoint": "latest", **one_pass}
+    with pytest.raises(ConfigError, match=r"epsilon was 0\.2, is 0\.3"):
+        train_offline(config(epsilon=0.3, **resumed), show_progress=False)
+    report = train_offline(config(**resumed), show_progress=False)
+    assert (report.rce_steps, report.grpo_steps) == (whole.rce_steps, whole.grpo_steps)
+    ours, theirs = _weights(report.files.trained), _weights(whole.files.trained)
+    assert all((theirs[name] == weight).all() for name, weight in ours.items())
 
 
 def test_a_checkpoint_of_another_model_is_refused(

@@ -17,14 +17,14 @@ from transformers import (
 )
 
 from trainer.models.loading import Hardware
-from trainer.offline.arguments import stage_arguments
 from trainer.offline.batches import EncodedGroup, Encoder, candidate_logps, collate, with_stored
 from trainer.offline.candidates import group_of
+from trainer.offline.config import OfflineConfig
 from trainer.offline.levels import LevelWeights, group_advantages
+from trainer.offline.likeliest import logps_of
 from trainer.offline.losses import clipped_ratio_loss, kl_k3, mean_over_tokens
-from trainer.offline.settings import OfflineConfig
 from trainer.offline.stages import CrossEntropyStage, OfflineGRPOStage, TauLine
-from trainer.offline.validation import logps_of
+from trainer.runs.arguments import stage_arguments
 
 _ANSWERS = (
     "the",

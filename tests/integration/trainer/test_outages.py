@@ -12,8 +12,8 @@ from reward_client import RetryPolicy
 from shared.errors import TrainingStopped
 from tests.integration.trainer.small_service import SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.grpo.report import TrainingReport
 from trainer.runs.history import read_metrics
+from trainer.runs.reports import TrainingReport
 
 Settings = Callable[..., GRPOTrainingConfig]
 

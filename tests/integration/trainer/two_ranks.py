@@ -7,7 +7,7 @@ import torch
 
 from shared.errors import TrainingStopped
 from trainer import load_config, train_grpo
-from trainer.ranks import is_first_rank
+from trainer.environment import is_first_rank
 
 __all__ = ["main"]
 

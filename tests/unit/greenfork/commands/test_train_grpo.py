@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from greenfork.commands.train import app
 from trainer import GRPOTrainingConfig
-from trainer.grpo.report import Course, RunFiles, TrainingReport
+from trainer.runs.reports import Course, RunFiles, TrainingReport
 from trainer.runs.run_stats import BatchCounts, FailureLimit, RunStats
 
 
@@ -21,7 +21,8 @@ def _trained(monkeypatch: pytest.MonkeyPatch) -> None:
         stats.add(BatchCounts(4, {}, {}, cached=1, reward=0.25), [False] * 4)
         stats.waited(1.0)
         stats.stepped(2.0)
-        files = RunFiles.under(Path(config.output_dir), config.lora_rank > 0, has_merged=True)
+        root = Path(config.output_dir)
+        files = RunFiles.under(root, config.lora_rank > 0, has_merged=True, plot="rewards.png")
         return TrainingReport.of(stats, {"one_answer": 2}, files, Course(3, 3, 6.0))
 
     monkeypatch.setattr("trainer.grpo.run.train_grpo", train)
@@ -53,3 +54,12 @@ def test_one_rank_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several, the first one."""
     monkeypatch.setenv("RANK", "1")
     assert _run() == _run("--json") == ""
+
+
+@pytest.mark.parametrize(
+    "pair", ["reward_api_key=s3cret", "reward.api-key=s3cret", "reward={api_key: s3cret}"]
+)
+def test_key_is_not_taken_from_the_command_line(pair: str) -> None:
+    """In none of its forms: whoever lists processes would see it."""
+    done = CliRunner().invoke(app, ["grpo", "--set", pair])
+    assert "GREENFORK_API_KEY" in str(done.exception)

@@ -233,3 +233,49 @@ def test_examples_in_json_do_not_stand_before_words() -> None:
     """They would show another task."""
     with pytest.raises(ConfigError, match="set prompt_form: json"):
         load_config(None, {"prompt_examples": True, "prompt_form": "words"})
+
+
+def test_settings_may_stand_in_groups(tmp_path: Path) -> None:
+    """In a file, by path, and flat; the command line wins over the file in any of these forms."""
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "reward: {horizon_s: 30, url: 'http://a:1'}\nhealth:\n  kl: 2.0\nkl_coeff: 0.3\n"
+    )
+    given = {"horizon_s": 90, "vllm.use": True, "kl": {"adaptive": True}, "model.path": "here"}
+    flat = {"horizon_s": 90, "use_vllm": True, "adaptive_kl": True, "model_path": "here"}
+    flat |= {"reward_url": "http://a:1", "health_kl": 2.0, "kl_coeff": 0.3}
+    assert load_config(path, given) == GRPOTrainingConfig.checked(flat)
+
+
+def test_every_path_is_of_a_setting_and_of_one_only() -> None:
+    """A group that named a setting that is gone would be read and refused."""
+    names = list(GRPOTrainingConfig.paths().values())
+    assert len(names) == len(set(names)) == sum(map(len, GRPOTrainingConfig.groups.values()))
+    assert set(names) <= GRPOTrainingConfig.model_fields.keys()
+    assert not GRPOTrainingConfig.groups.keys() & GRPOTrainingConfig.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"reward": {"horizon": 3}},
+            "no setting 'reward.horizon'; did you mean 'reward.horizon_s'",
+        ),
+        ({"reward": {"horizon_s": 3}, "horizon_s": 4}, "horizon_s is set twice"),
+        ({"reward": {"horizon_s": 0}}, "horizon_s: .*got 0"),
+        ({"reward": 3}, "no setting 'reward'"),
+    ],
+)
+def test_mistakes_in_groups(values: dict[str, object], message: str) -> None:
+    """As those in flat names."""
+    with pytest.raises(ConfigError, match=message):
+        load_config(overrides=values)
+
+
+def test_config_of_an_earlier_version_is_read() -> None:
+    """Every setting of it, as the version before groups wrote it; and a resumed run is the same."""
+    file = Path(__file__).with_name("config_of_ee4e92a.yaml")
+    written = yaml.safe_load(file.read_text())
+    now = load_config(file).to_dict()
+    assert {name: now[name] for name in written} == written

@@ -1,6 +1,6 @@
 """Invalid answers as bad as the worst valid one of their group."""
 
-from trainer.grpo.invalid_as_worst import as_the_worst
+from trainer.grpo.reward_shaping import as_the_worst
 
 
 def test_each_group_has_a_worst_of_its_own() -> None:

@@ -10,8 +10,8 @@ from shared.errors import ServiceUnreachable
 from shared.rewards import RewardSpec
 from shared.wire.scoring import Counts, ScoreItem, ScoreResponse
 from shared.wire.states import Simulator
+from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms
 from trainer.grpo.lookahead import LookAhead, wind_up
-from trainer.grpo.scoring import BatchScorer, ScoringTerms
 from trainer.runs.run_stats import FailureLimit, RunStats
 
 

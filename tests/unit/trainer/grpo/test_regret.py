@@ -9,9 +9,9 @@ from shared.decisions import Decision, Extend, NextPhase
 from shared.rewards import RewardSpec
 from shared.wire.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
+from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms
 from trainer.grpo.regret import KnownRegrets
-from trainer.grpo.rewards import RewardWeights, TrafficReward
-from trainer.grpo.scoring import BatchScorer, ScoringTerms
+from trainer.grpo.reward_functions import RewardWeights, TrafficReward
 from trainer.runs.run_stats import FailureLimit, RunStats
 
 METRICS = {

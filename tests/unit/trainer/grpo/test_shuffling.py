@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.grpo.shuffling import shuffled
+from trainer.grpo.reward_shaping import shuffled
 
 _rewards = st.lists(st.tuples(st.none() | st.floats(-1, 1), st.integers(0, 3)))
 

@@ -7,11 +7,11 @@ from typing import Literal
 import pytest
 
 from shared.errors import ConfigError, ModelError
-from trainer.grpo.arguments import grpo_arguments
+from trainer.environment import cache_dir
 from trainer.grpo.config import GRPOTrainingConfig
 from trainer.models import smollm2
 from trainer.models.loading import Hardware, check_model, is_mixed, load_model, pick_hardware
-from trainer.sft.arguments import sft_arguments
+from trainer.runs.arguments import grpo_arguments, sft_arguments
 from trainer.sft.config import SFTTrainingConfig
 
 CPU = Hardware("cpu", is_bf16=False, backend="transformers")
@@ -75,9 +75,9 @@ def test_another_process_was_first(cache: Path, monkeypatch: pytest.MonkeyPatch)
 def test_cache_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Our own variable wins over the XDG one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert smollm2.cache_dir() == tmp_path / "cache"
+    assert cache_dir() == tmp_path / "cache"
     monkeypatch.delenv("GREENFORK_CACHE_DIR")
-    assert smollm2.cache_dir() == tmp_path / "xdg" / "greenfork"
+    assert cache_dir() == tmp_path / "xdg" / "greenfork"
 
 
 def test_adapter_without_its_base(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.offline.plots import plot_offline
-from trainer.offline.stage_file import StageFile
+from trainer.plots import plot_offline
+from trainer.runs.history import MetricsFile
 
 
 @pytest.mark.parametrize("stages", [(), (1,), (2,), (1, 2)])
@@ -13,7 +13,7 @@ def test_any_part_of_a_run_is_drawn(tmp_path: Path, stages: tuple[int, ...]) -> 
     """One stage alone, both, and a run that was ended before its first line."""
     metrics = tmp_path / "metrics.jsonl"
     for stage in stages:
-        file = StageFile(metrics, stage, before=10 * stage)
+        file = MetricsFile(metrics, 10 * stage, stage)
         file.append(1, {"loss": 1.0, "policy_loss": 0.5, "kl": 0.1})
         file.append(2, {"eval_loss": 1.0, "eval_regret": 0.5})
     plot_offline(metrics, [[-1.0, 1.0]], tmp_path / "offline.png")
@@ -25,7 +25,7 @@ def test_stages_count_their_steps_through(tmp_path: Path) -> None:
     from trainer.runs.history import read_metrics
 
     metrics = tmp_path / "metrics.jsonl"
-    first, second = StageFile(metrics, 1, before=0), StageFile(metrics, 2, before=2)
+    first, second = MetricsFile(metrics, 0, 1), MetricsFile(metrics, 2, 2)
     first.begin(0)
     first.append(1, {"loss": 3.0})
     first.append(2, {"loss": 2.0})

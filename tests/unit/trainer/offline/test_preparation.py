@@ -7,8 +7,8 @@ import pytest
 
 from shared.errors import ConfigError, DatasetError
 from tests.unit.trainer.whole_checkpoint import save_whole_checkpoint
-from trainer.offline.preparation import Resume, prepare_offline
-from trainer.offline.settings import OfflineConfig
+from trainer.offline.config import OfflineConfig
+from trainer.offline.preparation import prepare_offline
 
 
 @pytest.fixture
@@ -83,24 +83,30 @@ def test_the_checkpoints_of_another_run_are_not_written_over(config: OfflineConf
         prepare_offline(config)
 
 
+def _start(config: OfflineConfig) -> tuple[str | None, Path | None]:
+    """What a run goes on from."""
+    ready = prepare_offline(config)
+    return ready.stage, ready.checkpoint
+
+
 def test_latest_is_the_newest_checkpoint_of_the_later_stage(config: OfflineConfig) -> None:
     """However many steps the earlier one has."""
     latest = config.model_copy(update={"resume_from_checkpoint": "latest"})
     with pytest.raises(ConfigError, match="no checkpoint in"):
         prepare_offline(latest)
     earlier = _checkpoint(config, "rce", 99)
-    assert prepare_offline(latest).resume == Resume("rce", earlier)
+    assert _start(latest) == ("rce", earlier)
     _checkpoint(config, "grpo", 9)
     newest = _checkpoint(config, "grpo", 10)
-    assert prepare_offline(latest).resume == Resume("grpo", newest)
+    assert _start(latest) == ("grpo", newest)
 
 
 def test_a_checkpoint_may_be_named(config: OfflineConfig) -> None:
     """Its folder says its stage."""
     _checkpoint(config, "grpo", 9)
     named = _checkpoint(config, "rce", 3)
-    found = prepare_offline(config.model_copy(update={"resume_from_checkpoint": str(named)}))
-    assert found.resume == Resume("rce", named)
+    again = config.model_copy(update={"resume_from_checkpoint": str(named)})
+    assert _start(again) == ("rce", named)
     elsewhere = config.model_copy(update={"resume_from_checkpoint": config.model_path})
     with pytest.raises(ConfigError, match="not a checkpoint of a stage"):
         prepare_offline(elsewhere)

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from shared.errors import DatasetError
 from trainer.offline.candidates import CandidateGroup, group_of
-from trainer.offline.soundness import check_differences, check_soundness
+from trainer.offline.preparation import check_differences, check_soundness
 
 
 def _group(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from trainer.grpo.plots import plot_rewards
-from trainer.grpo.report import Course, RunFiles, TrainingReport
+from trainer.plots import plot_rewards
 from trainer.runs.history import MetricsFile, read_metrics
+from trainer.runs.reports import Course, RunFiles, TrainingReport
 from trainer.runs.run_stats import FailureLimit, RunStats
 
 
@@ -69,7 +69,7 @@ def test_picture_of_regrets(tmp_path: Path) -> None:
 
 def test_report_of_nothing(tmp_path: Path) -> None:
     """A run without steps has no pace and no rewards, and divides nothing by zero."""
-    files = RunFiles.under(tmp_path, has_adapter=True, has_merged=False)
+    files = RunFiles.under(tmp_path, has_adapter=True, has_merged=False, plot="rewards.png")
     report = TrainingReport.of(RunStats(FailureLimit(0.5, 4)), {}, files, Course(0, 0, 1.0))
     assert report.reward_wait_share is None
     assert (report.seconds_per_step, report.reward_last, report.invalid_share) == (None, None, 0)
@@ -80,7 +80,7 @@ def test_where_the_result_is(tmp_path: Path) -> None:
     places = [
         (files.adapter, files.merged, files.model)
         for has_adapter, has_merged in ((True, True), (True, False), (False, True))
-        if (files := RunFiles.under(tmp_path, has_adapter, has_merged))
+        if (files := RunFiles.under(tmp_path, has_adapter, has_merged, "rewards.png"))
     ]
     assert places == [
         (tmp_path / "adapter", tmp_path / "merged", None),

@@ -8,13 +8,8 @@ from structlog.testing import capture_logs
 
 from shared.errors import ConfigError
 from tests.unit.trainer.whole_checkpoint import save_whole_checkpoint
-from trainer.runs.startup import (
-    check_report_to,
-    checkpoint_of,
-    stay_offline,
-    steps_before,
-    warn_of_warmup,
-)
+from trainer.environment import check_report_to, stay_offline
+from trainer.runs.startup import checkpoint_of, steps_before, warn_of_warmup
 
 
 def _save(root: Path, *steps: int) -> None:

@@ -1,12 +1,17 @@
-"""What an answer that no decision can be read from is worth where rewards have no lower bound.
+"""What becomes of the rewards of a batch before a model learns from them.
 
-A fixed number is too good beside queues of thirty vehicles, or so bad that one unreadable answer
+An answer that no decision can be read from has no natural worth where rewards have no lower bound:
+a fixed number is too good beside queues of thirty vehicles, or so bad that one unreadable answer
 outweighs all that the others of its group differ by. As bad as the worst of them is neither.
+
+Rewards dealt out at random are the control experiment: such a run learns nothing of traffic.
+Whatever it reaches comes from the format reward and from chance, not from the simulation.
 """
 
+import random
 from collections.abc import Sequence
 
-__all__ = ["as_the_worst"]
+__all__ = ["as_the_worst", "shuffled"]
 
 
 def as_the_worst(
@@ -38,4 +43,30 @@ def as_the_worst(
     return [
         worst.get(group, least) if invalid else reward
         for reward, invalid, group in zip(rewards, is_invalid, groups, strict=True)
+    ]
+
+
+def shuffled(
+    rewards: Sequence[float | None], groups: Sequence[int], seed: str
+) -> list[float | None]:
+    """The rewards of each group, dealt out among those of its completions that have one.
+
+    Args:
+        rewards: Of each completion; None where there is none, and none it stays.
+        groups: The group of each completion.
+        seed: What decides the deal; the same for the same seed.
+
+    >>> shuffled([1.0, None, 2.0, 3.0, 9.0], [0, 0, 0, 0, 1], "1")
+    [2.0, None, 3.0, 1.0, 9.0]
+    """
+    dealer = random.Random(seed)  # noqa: S311 - no secret
+    hands: dict[int, list[float]] = {}
+    for reward, group in zip(rewards, groups, strict=True):
+        if reward is not None:
+            hands.setdefault(group, []).append(reward)
+    for hand in hands.values():
+        dealer.shuffle(hand)
+    return [
+        None if reward is None else hands[group].pop()
+        for reward, group in zip(rewards, groups, strict=True)
     ]

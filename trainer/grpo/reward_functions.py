@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import structlog
 
 from shared.decisions import DecisionKind
+from trainer.grpo.batch_scorer import REWARD_BOUND, BatchScorer, Completions, ScoredBatch
 from trainer.grpo.format_reward import format_reward
 from trainer.grpo.regret import KnownRegrets
-from trainer.grpo.scoring import REWARD_BOUND, BatchScorer, Completions, ScoredBatch
 from trainer.runs.run_stats import BatchCounts, zero_variance_share
 
 __all__ = [

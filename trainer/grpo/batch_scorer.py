@@ -2,7 +2,7 @@
 
 Owns the one call to the reward service a batch and what becomes of each completion. How a run
 counts that and when it gives up is :mod:`trainer.runs.run_stats`; what a text's form is worth is
-:mod:`trainer.grpo.rewards`.
+:mod:`trainer.grpo.reward_functions`.
 """
 
 import asyncio
@@ -21,8 +21,7 @@ from shared.errors import ServiceError, ServiceRefused, ServiceUnreachable
 from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
 from shared.rewards import RewardSpec
 from shared.wire.scoring import ScoreItem, ScoreResponse, ScoreResult, Status
-from trainer.grpo.invalid_as_worst import as_the_worst
-from trainer.grpo.shuffling import shuffled
+from trainer.grpo.reward_shaping import as_the_worst, shuffled
 from trainer.runs.run_stats import RunStats, group_numbers
 
 __all__ = [
@@ -77,11 +76,11 @@ class ScoringTerms:
     run: str = "run"
     """Makes the ids of this run's groups differ from any other's."""
     deal_seed: Callable[[], str] | None = None
-    """Deals the rewards of each group out at random (:mod:`trainer.grpo.shuffling`), by a seed that
-    it gives for each batch; None does not."""
+    """Deals the rewards of each group out at random (:mod:`trainer.grpo.reward_shaping`), by a seed
+    that it gives for each batch; None does not."""
     is_invalid_worst: bool = False
     """Whether an invalid answer is worth what the worst valid one of its group or batch is,
-    :mod:`trainer.grpo.invalid_as_worst`."""
+    :mod:`trainer.grpo.reward_shaping`."""
 
 
 @dataclass(frozen=True)

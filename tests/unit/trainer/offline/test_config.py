@@ -7,7 +7,7 @@ import yaml
 
 from shared.errors import ConfigError
 from trainer.grpo.config import GRPOTrainingConfig
-from trainer.offline.settings import OfflineConfig, rate_of_start
+from trainer.offline.config import OfflineConfig, rate_of_start
 from trainer.settings import load_settings
 from trainer.sft.config import LessonShares, SFTTrainingConfig
 

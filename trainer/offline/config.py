@@ -9,7 +9,7 @@ from shared.errors import ConfigError
 from trainer.callbacks.kl_control import KLControl
 from trainer.offline.candidates import MetricsReward
 from trainer.offline.levels import LevelWeights
-from trainer.settings import ModelSettings
+from trainer.settings import RunSettings
 from trainer.sft.config import SFTTrainingConfig
 
 __all__ = ["OfflineConfig", "rate_of_start"]
@@ -18,7 +18,7 @@ _SFT_RATE = 1e-4
 _SHARE_OF_SFT_RATE = 0.1
 
 
-class OfflineConfig(ModelSettings):
+class OfflineConfig(RunSettings):
     """Every setting of ``greenfork train offline``. Frozen; unknown names are refused.
 
     >>> OfflineConfig(beam_data="plans.jsonl").grpo_epochs
@@ -38,10 +38,7 @@ class OfflineConfig(ModelSettings):
     max_samples: int | None = Field(default=None, ge=2)
     """Queries of ``beam_data`` that are used at most, drawn with ``seed``; null uses all."""
     output_dir: str = Field(default="runs/offline", min_length=1)
-    """Where checkpoints, the result, metrics and the plot are written."""
-    resume_from_checkpoint: str | None = None
-    """A checkpoint folder to go on from, or ``latest`` for the newest of the later stage; null
-    starts anew."""
+    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
 
     reward_name: MetricsReward = "queue"
     """What rows with ``outcomes`` are compared by; rows with scores are taken as they are."""
@@ -96,12 +93,8 @@ class OfflineConfig(ModelSettings):
     """Forward passes an optimizer step."""
     warmup_share: float = Field(default=0.1, ge=0, lt=1)
     """Share of a stage's steps over which the rate rises to its peak; a cosine to 0 follows."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
     logging_steps: int = Field(default=5, ge=1)
     """Steps between two lines of metrics, and between two changes of the KL term's weight."""
-    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    """Where metrics go besides ``metrics.jsonl``."""
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:

@@ -17,11 +17,7 @@ from shared.rewards import RewardSpec
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
-from trainer.grpo.config import GRPOTrainingConfig
-from trainer.grpo.format_reward import format_reward
-from trainer.grpo.rewards import FormatReward, RewardWeights, TrafficReward, batch_of
-from trainer.grpo.run import _deal_seed, _terms
-from trainer.grpo.scoring import (
+from trainer.grpo.batch_scorer import (
     REWARD_BOUND,
     BatchScorer,
     Completions,
@@ -29,6 +25,10 @@ from trainer.grpo.scoring import (
     ScoringTerms,
     patience,
 )
+from trainer.grpo.config import GRPOTrainingConfig
+from trainer.grpo.format_reward import format_reward
+from trainer.grpo.reward_functions import FormatReward, RewardWeights, TrafficReward, batch_of
+from trainer.grpo.run import _deal_seed, _terms
 from trainer.runs.run_stats import BatchCounts, FailureLimit, RunStats, zero_variance_share
 
 YES, NO = '{"extend": "yes"}', '{"extend": "no"}'

@@ -1,0 +1,96 @@
+"""What the environment says: ranks, folders, proxies, logins. No other module of the trainer asks.
+
+Settings of a run are no business of the environment; they come from a file and the command line.
+"""
+
+import importlib.util
+import netrc
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigError
+
+__all__ = [
+    "cache_dir",
+    "check_report_to",
+    "is_first_rank",
+    "local_rank",
+    "stay_offline",
+    "world_size",
+]
+
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes files: the only one, or the first that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def local_rank() -> str:
+    """Which GPU of this machine is this process's, of those that a launcher started."""
+    return os.environ.get("LOCAL_RANK", "0")
+
+
+def world_size() -> int:
+    """How many processes a launcher (``accelerate launch``) started; 1 without one."""
+    ranks = os.environ.get("WORLD_SIZE", "")
+    return int(ranks) if ranks.isdecimal() else 1
+
+
+def cache_dir() -> Path:
+    """Where prepared models are kept: ``GREENFORK_CACHE_DIR``, else the XDG cache directory."""
+    if own := os.environ.get("GREENFORK_CACHE_DIR"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenfork"
+
+
+def stay_offline() -> None:
+    """No downloads and no telemetry, whatever the libraries' defaults; call before their import."""
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("NO_PROXY", "no_proxy"):  # this machine is never asked for through a proxy
+        given = os.environ.get(name) or os.environ.get(name.swapcase()) or ""
+        os.environ[name] = ",".join(dict.fromkeys([*filter(None, given.split(",")), *_HERE]))
+
+
+def check_report_to(name: str) -> None:
+    """Checks that what metrics are to be sent to is installed, and lets us in.
+
+    Args:
+        name: The setting ``report_to``; ``none`` needs nothing.
+
+    Raises:
+        ConfigError: It is not, or does not.
+    """
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise ConfigError(f"report_to: {name} needs a package; run: pip install {name}")
+    if name == "wandb" and not _is_in_wandb():
+        raise ConfigError(
+            "report_to: wandb is not logged in: run wandb login, set WANDB_API_KEY, or write to "
+            "this machine only with WANDB_MODE=offline"
+        )
+
+
+def _is_in_wandb() -> bool:
+    """Whether wandb would send without asking: a question at a run's start waits for ever.
+
+    Its own rules: https://docs.wandb.ai/guides/track/environment-variables.
+    """
+    if os.environ.get("WANDB_MODE", "online") not in ("online", "run", "shared"):
+        return True
+    if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
+    given = os.environ.get("NETRC")
+    places = [Path(given)] if given else [Path.home() / name for name in (".netrc", "_netrc")]
+    return any(_has_login(place, host) for place in places)
+
+
+def _has_login(file: Path, host: str) -> bool:
+    try:
+        return netrc.netrc(file).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

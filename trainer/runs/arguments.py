@@ -1,0 +1,204 @@
+"""The settings of each training in the words of TRL and Transformers."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from shared.errors import ConfigError
+from trainer.models.loading import Hardware, is_mixed
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+    from trl import GRPOConfig, SFTConfig
+
+    from trainer.grpo.config import GRPOTrainingConfig
+    from trainer.offline.config import OfflineConfig
+    from trainer.sft.config import SFTTrainingConfig
+
+__all__ = ["grpo_arguments", "pick_optimizer", "sft_arguments", "stage_arguments"]
+
+_Arguments = TypeVar("_Arguments")
+
+log = structlog.get_logger(__name__)
+
+
+def grpo_arguments(config: "GRPOTrainingConfig", hardware: Hardware) -> "GRPOConfig":
+    """The ``GRPOConfig`` of a run.
+
+    Generation and optimization are aligned: one generation batch is one optimizer step.
+
+    Raises:
+        ConfigError: TRL or Transformers refuse a value that we do not check ourselves.
+    """
+    import torch
+    from trl import GRPOConfig
+
+    arguments = _accepted(
+        GRPOConfig,
+        **_shared(config, hardware),
+        **_by_steps(config),
+        **_objective(config),
+        **_generation(config),
+        run_name=Path(config.output_dir).name,
+        project="greenfork",
+        trackio_static_space_id=False,  # nothing is sent anywhere but to the local tracker
+        ddp_timeout=_rank_timeout_s(config),
+        ddp_find_unused_parameters=False,
+    )
+    if hardware.device == "cpu":  # of several ranks "cpu:0", which no checkpoint can be loaded to
+        arguments._setup_devices = torch.device("cpu")
+    return arguments
+
+
+def sft_arguments(config: "SFTTrainingConfig", hardware: Hardware) -> "SFTConfig":
+    """The ``SFTConfig`` of a run on tokens that are ready.
+
+    Raises:
+        ConfigError: As :func:`grpo_arguments`.
+    """
+    from trl import SFTConfig
+
+    return _accepted(
+        SFTConfig,
+        **_shared(config, hardware),
+        **_by_steps(config),
+        adam_beta2=config.adam_beta2,
+        weight_decay=config.weight_decay,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+
+
+def stage_arguments(
+    config: "OfflineConfig", hardware: Hardware, folder: Path, epochs: int, best_by: str | None
+) -> "TrainingArguments":
+    """The ``TrainingArguments`` of one stage: a cosine after a warm-up, a checkpoint an epoch.
+
+    Args:
+        config: The settings of the run.
+        hardware: What it computes on.
+        folder: Where the checkpoints go.
+        epochs: Passes over the queries.
+        best_by: The metric whose smallest value on the validation queries makes the best
+            checkpoint; None where nothing is validated.
+
+    Raises:
+        ConfigError: As :func:`grpo_arguments`.
+    """
+    from transformers import TrainingArguments
+
+    return _accepted(
+        TrainingArguments,
+        **_shared(config, hardware)
+        | {"output_dir": str(folder), "learning_rate": config.peak_rate},
+        num_train_epochs=epochs,
+        lr_scheduler_type="cosine",
+        warmup_steps=config.warmup_share,
+        per_device_eval_batch_size=config.batch_size,
+        remove_unused_columns=False,
+        save_strategy="epoch",
+        eval_strategy="no" if best_by is None else "epoch",
+        metric_for_best_model=best_by,
+        greater_is_better=None if best_by is None else False,
+    )
+
+
+def pick_optimizer(name: str, hardware: Hardware) -> str:
+    """The optimizer; 8-bit ones need a GPU and ``bitsandbytes``, and are replaced without."""
+    is_8bit = "8bit" in name
+    if not is_8bit or (hardware.device == "cuda" and importlib.util.find_spec("bitsandbytes")):
+        return name
+    reason = "needs a CUDA GPU" if hardware.device == "cpu" else "needs bitsandbytes"
+    log.warning("falling back to adamw_torch", optim=name, reason=reason)
+    return "adamw_torch"
+
+
+def _accepted(kind: Callable[..., _Arguments], **values: Any) -> _Arguments:  # noqa: ANN401
+    try:
+        return kind(**values)
+    except ValueError as exc:
+        raise ConfigError(f"the trainer refuses the settings: {exc}") from exc
+
+
+def _shared(
+    config: "GRPOTrainingConfig | SFTTrainingConfig | OfflineConfig", hardware: Hardware
+) -> dict[str, Any]:
+    """What every training sets."""
+    return {
+        "output_dir": config.output_dir,
+        "learning_rate": config.learning_rate,
+        "per_device_train_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "max_grad_norm": config.max_grad_norm,
+        "optim": pick_optimizer(config.optim, hardware),
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "seed": config.seed,
+        "bf16": is_mixed(config, hardware),
+        "use_cpu": hardware.device == "cpu",
+        "dataloader_pin_memory": hardware.device == "cuda",
+        "logging_steps": config.logging_steps,
+        "logging_first_step": True,
+        "report_to": config.report_to,
+        "disable_tqdm": True,
+    }
+
+
+def _by_steps(config: "GRPOTrainingConfig | SFTTrainingConfig") -> dict[str, Any]:
+    """How long, where lengths are counted in steps."""
+    return {
+        "num_train_epochs": config.num_train_epochs,
+        "max_steps": config.max_steps or -1,
+        "warmup_steps": config.warmup_steps,
+        "lr_scheduler_type": config.lr_scheduler_type,
+        "save_steps": config.save_steps,
+        "save_total_limit": config.save_total_limit,
+    }
+
+
+def _objective(config: "GRPOTrainingConfig") -> dict[str, Any]:
+    return {
+        "num_generations": config.num_generations,
+        "max_completion_length": config.max_new_tokens,
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "repetition_penalty": config.repetition_penalty,
+        "num_iterations": config.num_iterations,
+        "loss_type": config.loss_type,
+        "epsilon": config.epsilon,
+        "epsilon_high": _epsilon_high(config),
+        "entropy_coef": config.entropy_coeff,
+        "beta": config.kl_coeff,
+        "scale_rewards": config.scale_rewards,
+        "reward_weights": [config.format_weight, config.tsc_weight],
+    }
+
+
+def _epsilon_high(config: "GRPOTrainingConfig") -> float | None:
+    """How far the ratio may rise above 1; of ``cispo`` TRL wants the bound of the ratio itself."""
+    if config.loss_type != "cispo":
+        return config.epsilon_high
+    return 1 + (config.epsilon if config.epsilon_high is None else config.epsilon_high)
+
+
+def _generation(config: "GRPOTrainingConfig") -> dict[str, Any]:
+    if not config.use_vllm:
+        return {}
+    return {
+        "use_vllm": True,
+        "vllm_mode": config.vllm_mode,
+        "vllm_server_base_url": config.vllm_server_url if config.vllm_mode == "server" else None,
+        "vllm_server_timeout": config.vllm_server_timeout_s,
+        "vllm_group_port": config.vllm_group_port,
+        "vllm_tensor_parallel_size": config.vllm_tensor_parallel_size,
+        "vllm_gpu_memory_utilization": config.gpu_memory_utilization,
+        "vllm_max_model_length": config.max_seq_length,
+    }
+
+
+def _rank_timeout_s(config: "GRPOTrainingConfig") -> int:
+    """Seconds that ranks wait for one that pauses because its rewards do not come."""
+    asked = (config.reward_retries + 2) * (config.reward_timeout_s + 70)
+    return 1800 + int(config.reward_outage_s + asked)

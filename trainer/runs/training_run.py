@@ -1,0 +1,241 @@
+"""What every training is made of: a folder with its files, checkpoints, and how it ends.
+
+A training of one kind subclasses :class:`TrainingRun` and says what it learns from.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import yaml
+
+from shared.errors import TrainingStopped
+from trainer.callbacks.interruption import Interrupted, Interruption
+from trainer.environment import is_first_rank, world_size
+from trainer.models.adapters import record_base
+from trainer.models.loading import Hardware, LoadedModel, load_model
+from trainer.ranks import from_ranks
+from trainer.runs.history import MetricsFile
+from trainer.runs.origin import ModelOrigin
+from trainer.runs.reports import Course, RunFiles
+from trainer.runs.resumption import RunRecord
+from trainer.runs.run_stats import StopFlag
+from trainer.runs.startup import steps_before, way_on, way_on_after
+from trainer.settings import RunSettings
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+__all__ = ["PreparedRun", "TrainingRun"]
+
+_Config = TypeVar("_Config", bound=RunSettings)
+_Prepared = TypeVar("_Prepared", bound="PreparedRun")
+_Files = TypeVar("_Files", bound=RunFiles)
+_Report = TypeVar("_Report")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedRun:
+    """What a run needs, checked."""
+
+    hardware: Hardware
+    checkpoint: Path | None
+    """What to go on from."""
+    record: RunRecord
+    """What checkpoints say of the run."""
+    applied: frozenset[str] = frozenset()
+    """Settings whose new values are applied to what the checkpoint holds."""
+
+
+class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
+    """One run: what its parts share, and the order of things.
+
+    Args:
+        config: Its settings.
+        ready: What was checked before.
+        files: Where its results go.
+        show_progress: Whether progress is shown on standard error.
+        is_at_once: Whether a signal may break off a step; several ranks must end together.
+    """
+
+    verb: ClassVar[str]
+    """Of ``greenfork train``."""
+
+    def __init__(
+        self,
+        config: _Config,
+        ready: _Prepared,
+        files: _Files,
+        show_progress: bool,
+        is_at_once: bool = True,
+    ) -> None:
+        self._config = config
+        self._ready = ready
+        self._files = files
+        self._show_progress = show_progress and is_first_rank()
+        self._stop = StopFlag()
+        self._interruption = Interruption(self._stop.set, is_at_once and world_size() == 1)
+
+    @abstractmethod
+    def train(self) -> _Report:
+        """Loads, trains, saves."""
+
+    @abstractmethod
+    def plot(self) -> None:
+        """Draws the picture of what was measured so far."""
+
+    def close(self) -> None:
+        """Ends what the run began, however it ended: nothing here."""
+
+    @property
+    def start(self) -> RunSettings:
+        """The settings with the model that is loaded."""
+        return self._config
+
+    def run(self) -> _Report:
+        """Trains to the end, or until something stops it.
+
+        Raises:
+            TrainingStopped: Something did; the message says how to go on.
+        """
+        from transformers import set_seed
+        from transformers.utils.logging import disable_progress_bar
+
+        with self._interruption:
+            try:
+                disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+                set_seed(self._config.seed)  # before the adapter gets its first weights
+                if is_first_rank():
+                    self._files.config.parent.mkdir(parents=True, exist_ok=True)
+                    text = yaml.safe_dump(self._config.to_dict(), sort_keys=False)
+                    self._files.config.write_text(text, encoding="utf-8")
+                return self.train()
+            except Interrupted as exc:
+                raise self._stopped(self._ready.checkpoint) from exc
+            finally:
+                self.close()
+
+    def _load(self) -> LoadedModel:
+        """The model to train.
+
+        A start that is an adapter is kept as the whole model that a new adapter is put on: an
+        adapter names the model under it, and the start merged into its model lies in no folder yet.
+        Without one, the new adapter would name the model without the first, and be loaded onto
+        that.
+        """
+        loaded = load_model(self.start, self._ready.hardware)
+        is_adapter = (Path(self.start.model_path) / "adapter_config.json").is_file()
+        if loaded.lora is not None and is_adapter:
+            folder = self._files.config.parent.resolve() / "start"
+            if is_first_rank():
+                loaded.model.save_pretrained(folder)
+                loaded.tokenizer.save_pretrained(folder)
+            loaded.model.name_or_path = str(folder)
+        return loaded
+
+    def _watch(
+        self,
+        trainer: Any,  # noqa: ANN401 - an untyped library
+        file: MetricsFile,
+        marks: Iterable[str],
+        progress: "TrainerCallback",
+        *,
+        limit_s: float | None = None,
+        steps_a_batch: int = 1,
+    ) -> None:
+        """Adds what every run is steered and watched by.
+
+        Args:
+            trainer: Of the Transformers library.
+            file: Where its metrics go.
+            marks: The metrics that make a line of a log worth writing.
+            progress: Shows how far it is.
+            limit_s: Seconds after which it ends.
+            steps_a_batch: As :class:`trainer.callbacks.control.StopCallback` has it.
+        """
+        from transformers import PrinterCallback
+
+        from trainer.callbacks import control
+        from trainer.callbacks.metrics import MetricsCallback
+
+        trainer.remove_callback(PrinterCallback)
+        origin = ModelOrigin.of(self.start)
+        callbacks = [
+            control.StopCallback(self._stop, steps_a_batch),
+            control.OriginCallback(origin, self._ready.record),
+            control.ResumedRateCallback(),
+            MetricsCallback(file, *marks),
+            control.InterruptionCallback(self._interruption),
+        ]
+        if limit_s is not None:
+            callbacks.append(control.TimeLimitCallback(limit_s, steps_a_batch=steps_a_batch))
+        if self._show_progress:
+            callbacks.append(progress)
+        for callback in callbacks:
+            trainer.add_callback(callback)
+
+    def _go(
+        self,
+        trainer: Any,  # noqa: ANN401 - an untyped library
+        start: Path | None,
+        before: Path | None = None,
+        lost: tuple[type[Exception], ...] = (),
+    ) -> Course:
+        """Trains until the end, or until it has to stop.
+
+        Args:
+            trainer: Of the Transformers library.
+            start: The checkpoint that it goes on from.
+            before: The one to name where this training has none yet.
+            lost: Errors after which the state before the step is saved.
+
+        Raises:
+            TrainingStopped: It had to stop.
+        """
+        from trainer.callbacks.rollback import RewindCallback
+
+        rewind, steps = RewindCallback(), steps_before(start)
+        folder, fallback = Path(trainer.args.output_dir), start or before
+        endings: tuple[type[BaseException], ...] = (Interrupted, *lost)
+        trainer.add_callback(rewind)
+        began = time.monotonic()
+        try:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+            saved: Path | None = folder / f"checkpoint-{trainer.state.global_step}"
+        except endings:
+            saved = rewind.save(trainer) or fallback
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+        except Exception as exc:
+            way_on_after(exc, self.verb, self._files.config, folder, fallback)
+            raise
+        seconds = time.monotonic() - began
+        if is_first_rank():
+            self.plot()
+        from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
+        if self._stop.reason is not None:
+            raise self._stopped(saved)
+        made = trainer.state.global_step
+        return Course(made, made - steps, seconds)
+
+    def _stopped(self, saved: Path | None) -> TrainingStopped:
+        """Why the run ended before its time, and how to go on."""
+        code = None if self._interruption.reason is None else "interrupted"
+        way = way_on(self.verb, saved, self._files.config)
+        return TrainingStopped(f"{self._stop.reason}. {way}", code)
+
+    def _save(self, model: Any, tokenizer: Any) -> None:  # noqa: ANN401 - untyped libraries
+        """Writes the model; or the adapter, and the model with the adapter merged into it."""
+        files = self._files
+        model.save_pretrained(files.trained)
+        tokenizer.save_pretrained(files.trained)
+        record_base(files.trained)
+        if files.merged is None:
+            return
+        if self._ready.hardware.backend == "unsloth":
+            model.save_pretrained_merged(str(files.merged), tokenizer, save_method="merged_16bit")
+        else:
+            model.merge_and_unload().save_pretrained(files.merged)
+            tokenizer.save_pretrained(files.merged)
