@@ -25,24 +25,34 @@ greenfork train grpo --config my.yaml --set kl_coeff=0.05 --set report_to=tensor
 """
 
 
+_Config = Annotated[
+    str | None,
+    typer.Option(
+        help="A YAML file, or the name of a preset: cpu-demo, small, gpu-transformers, gpu, "
+        "multi-gpu."
+    ),
+]
+_ModelPath = Annotated[str | None, typer.Option(help="A folder with a model, or smollm2-135m.")]
+_Base = Annotated[
+    str | None,
+    typer.Option(help="The model under an adapter, if it is not where it was any more."),
+]
+_DatasetPath = Annotated[
+    str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
+]
+_Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
+]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
+]
+
+
 def grpo(
-    config: Annotated[
-        str | None,
-        typer.Option(
-            help="A YAML file, or the name of a preset: cpu-demo, small, gpu-transformers, gpu, "
-            "multi-gpu."
-        ),
-    ] = None,
-    model_path: Annotated[
-        str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="The model under an adapter, if it is not where it was any more."),
-    ] = None,
-    dataset_path: Annotated[
-        str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
-    ] = None,
+    config: _Config = None,
+    model_path: _ModelPath = None,
+    base: _Base = None,
+    dataset_path: _DatasetPath = None,
     output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
     reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -50,12 +60,8 @@ def grpo(
     num_epochs: Annotated[float | None, typer.Option(help="Passes over the dataset.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
-    ] = False,
+    settings: _Settings = None,
+    dry_run: _DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train by GRPO: the model answers, the traffic simulation rewards, the model learns.
