@@ -111,19 +111,18 @@ class Scorer:
         """
         deadline = asyncio.get_running_loop().time() + request.timeout_s
         keys = await _keys(request)
-        known = {key: answer for key in keys if (answer := self._hot.get(key))}
-        pairs = zip(keys, request.items, strict=True)
-        missing = {key: item for key, item in pairs if key not in known}
-        outcomes: dict[str, RolloutOutcome] = {}
-        hot_hits = sum(key in known for key in keys)
-        if missing:
+        found = [self._hot.get(key) for key in keys]
+        answers = [answer for answer in found if answer]
+        hot_hits, outcomes = len(answers), dict[str, RolloutOutcome]()
+        if hot_hits < len(keys):
+            asked = zip(keys, request.items, found, strict=True)
+            missing = {key: item for key, item, answer in asked if not answer}
             work = self._compute(request, missing, deadline, flow, request_id)
             computed, outcomes = await (around(work) if around else work)
-            known |= computed
-        answers = tuple([known[key] for key in keys])
+            answers = [known or computed[key] for key, known in zip(keys, found, strict=True)]
         if all(answer.code == DeadlineExceeded.code for answer in answers):
             raise DeadlineExceeded(f"no item finished within timeout_s = {request.timeout_s:g}")
-        return ScoredRequest(request, answers, outcomes, hot_hits, self._simulator)
+        return ScoredRequest(request, tuple(answers), outcomes, hot_hits, self._simulator)
 
     async def _compute(
         self,
