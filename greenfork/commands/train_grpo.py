@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import chosen, hardware_found, print_checked
+from greenfork.commands.train_options import (
+    AsJson,
+    Base,
+    DatasetPath,
+    DryRun,
+    MaxSteps,
+    OutputDir,
+    Seed,
+    SetPairs,
+    chosen,
+    hardware_found,
+    print_checked,
+)
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -36,27 +48,18 @@ def grpo(
     model_path: Annotated[
         str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="The model under an adapter, if it is not where it was any more."),
-    ] = None,
-    dataset_path: Annotated[
-        str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
-    ] = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
+    base: Base = None,
+    dataset_path: DatasetPath = None,
+    output_dir: OutputDir = None,
     reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Completions a forward pass.")] = None,
     num_epochs: Annotated[float | None, typer.Option(help="Passes over the dataset.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    settings: SetPairs = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train by GRPO: the model answers, the traffic simulation rewards, the model learns.
 

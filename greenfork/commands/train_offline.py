@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import chosen, hardware_found, print_checked
+from greenfork.commands.train_options import (
+    AsJson,
+    DryRun,
+    OutputDir,
+    Seed,
+    SetPairs,
+    chosen,
+    hardware_found,
+    print_checked,
+)
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -46,21 +55,17 @@ def offline(
     grpo_epochs: Annotated[
         int | None, typer.Option(help="Passes of stage 2, offline GRPO.")
     ] = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
+    output_dir: OutputDir = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Queries a forward pass.")] = None,
     max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    seed: Seed = None,
+    settings: SetPairs = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Post-train on scored candidates: imitate the better ones, then prefer them. No service.
 

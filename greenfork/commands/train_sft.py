@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import chosen, hardware_found, print_checked
+from greenfork.commands.train_options import (
+    AsJson,
+    Base,
+    DatasetPath,
+    DryRun,
+    MaxSteps,
+    OutputDir,
+    Seed,
+    SetPairs,
+    chosen,
+    hardware_found,
+    print_checked,
+)
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -36,14 +48,9 @@ def sft(
             help="A folder with a model, smollm2-135m, or new for a small one of our own."
         ),
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="The model under an adapter, if it is not where it was any more."),
-    ] = None,
-    dataset_path: Annotated[
-        str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
-    ] = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
+    base: Base = None,
+    dataset_path: DatasetPath = None,
+    output_dir: OutputDir = None,
     source: Annotated[
         str | None,
         typer.Option(help="What is taught: best, format, reading, noisy_rule, recorded, …"),
@@ -52,15 +59,11 @@ def sft(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Lessons a forward pass.")] = None,
     num_epochs: Annotated[float | None, typer.Option(help="Passes over the lessons.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    settings: SetPairs = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train on answers that are known: the best decisions, legal ones, a rule's, or reading.
 
