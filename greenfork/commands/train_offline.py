@@ -34,21 +34,27 @@ greenfork train offline --sft-ckpt runs/sft/model --beam-data plans.jsonl --rce-
 greenfork train offline --config my.yaml --max-samples 200 --dry-run
 """
 
+_Config = Annotated[
+    str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
+]
+_SftCkpt = Annotated[
+    str | None,
+    typer.Option("--sft-ckpt", "--model-path", help="The model to start from, or smollm2-135m."),
+]
+_BeamData = Annotated[
+    str | None,
+    typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
+]
+_LearningRate = Annotated[
+    float | None,
+    typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
+]
+
 
 def offline(
-    config: Annotated[
-        str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
-    ] = None,
-    sft_ckpt: Annotated[
-        str | None,
-        typer.Option(
-            "--sft-ckpt", "--model-path", help="The model to start from, or smollm2-135m."
-        ),
-    ] = None,
-    beam_data: Annotated[
-        str | None,
-        typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
-    ] = None,
+    config: _Config = None,
+    sft_ckpt: _SftCkpt = None,
+    beam_data: _BeamData = None,
     rce_epochs: Annotated[
         int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
     ] = None,
@@ -56,10 +62,7 @@ def offline(
         int | None, typer.Option(help="Passes of stage 2, offline GRPO.")
     ] = None,
     output_dir: OutputDir = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
-    ] = None,
+    learning_rate: _LearningRate = None,
     batch_size: Annotated[int | None, typer.Option(help="Queries a forward pass.")] = None,
     max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
     seed: Seed = None,
