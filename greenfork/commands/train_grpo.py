@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import chosen, hardware_found, print_checked
+from greenfork.commands.train_options import (
+    AsJson,
+    Base,
+    DatasetPath,
+    DryRun,
+    MaxSteps,
+    OutputDir,
+    Seed,
+    SetPairs,
+    chosen,
+    hardware_found,
+    print_checked,
+)
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -25,44 +37,29 @@ greenfork train grpo --config my.yaml --set kl_coeff=0.05 --set report_to=tensor
 """
 
 
-_Config = Annotated[
-    str | None,
-    typer.Option(
-        help="A YAML file, or the name of a preset: cpu-demo, small, gpu-transformers, gpu, "
-        "multi-gpu."
-    ),
-]
-_ModelPath = Annotated[str | None, typer.Option(help="A folder with a model, or smollm2-135m.")]
-_Base = Annotated[
-    str | None,
-    typer.Option(help="The model under an adapter, if it is not where it was any more."),
-]
-_DatasetPath = Annotated[
-    str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
-]
-_Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
-]
-
-
 def grpo(
-    config: _Config = None,
-    model_path: _ModelPath = None,
-    base: _Base = None,
-    dataset_path: _DatasetPath = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="A YAML file, or the name of a preset: cpu-demo, small, gpu-transformers, gpu, "
+            "multi-gpu."
+        ),
+    ] = None,
+    model_path: Annotated[
+        str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
+    ] = None,
+    base: Base = None,
+    dataset_path: DatasetPath = None,
+    output_dir: OutputDir = None,
     reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Completions a forward pass.")] = None,
     num_epochs: Annotated[float | None, typer.Option(help="Passes over the dataset.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: _Settings = None,
-    dry_run: _DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    settings: SetPairs = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train by GRPO: the model answers, the traffic simulation rewards, the model learns.
 

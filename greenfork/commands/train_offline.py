@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import chosen, hardware_found, print_checked
+from greenfork.commands.train_options import (
+    AsJson,
+    DryRun,
+    OutputDir,
+    Seed,
+    SetPairs,
+    chosen,
+    hardware_found,
+    print_checked,
+)
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -25,7 +34,6 @@ greenfork train offline --sft-ckpt runs/sft/model --beam-data plans.jsonl --rce-
 greenfork train offline --config my.yaml --max-samples 200 --dry-run
 """
 
-
 _Config = Annotated[
     str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
 ]
@@ -37,19 +45,9 @@ _BeamData = Annotated[
     str | None,
     typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
 ]
-_RceEpochs = Annotated[
-    int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
-]
-_GrpoEpochs = Annotated[int | None, typer.Option(help="Passes of stage 2, offline GRPO.")]
 _LearningRate = Annotated[
     float | None,
     typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
-]
-_Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
 ]
 
 
@@ -57,16 +55,20 @@ def offline(
     config: _Config = None,
     sft_ckpt: _SftCkpt = None,
     beam_data: _BeamData = None,
-    rce_epochs: _RceEpochs = None,
-    grpo_epochs: _GrpoEpochs = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
+    rce_epochs: Annotated[
+        int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
+    ] = None,
+    grpo_epochs: Annotated[
+        int | None, typer.Option(help="Passes of stage 2, offline GRPO.")
+    ] = None,
+    output_dir: OutputDir = None,
     learning_rate: _LearningRate = None,
     batch_size: Annotated[int | None, typer.Option(help="Queries a forward pass.")] = None,
     max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: _Settings = None,
-    dry_run: _DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    seed: Seed = None,
+    settings: SetPairs = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Post-train on scored candidates: imitate the better ones, then prefer them. No service.
 

@@ -1,7 +1,9 @@
 """What the commands of ``greenfork train`` share."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from greenfork.screen import say
 
@@ -9,7 +11,37 @@ if TYPE_CHECKING:
     from trainer.models.loading import Hardware
     from trainer.settings import Settings
 
-__all__ = ["chosen", "hardware_found", "print_checked"]
+__all__ = [
+    "AsJson",
+    "Base",
+    "DatasetPath",
+    "DryRun",
+    "MaxSteps",
+    "OutputDir",
+    "Seed",
+    "SetPairs",
+    "chosen",
+    "hardware_found",
+    "print_checked",
+]
+
+Base = Annotated[
+    str | None,
+    typer.Option(help="The model under an adapter, if it is not where it was any more."),
+]
+DatasetPath = Annotated[
+    str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
+]
+OutputDir = Annotated[str | None, typer.Option(help="Where results are written.")]
+MaxSteps = Annotated[int | None, typer.Option(help="Optimizer steps.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the run.")]
+SetPairs = Annotated[
+    list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def chosen(named: Mapping[str, object], pairs: list[str] | None) -> dict[str, object]:

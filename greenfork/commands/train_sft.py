@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import chosen, hardware_found, print_checked
+from greenfork.commands.train_options import (
+    AsJson,
+    Base,
+    DatasetPath,
+    DryRun,
+    MaxSteps,
+    OutputDir,
+    Seed,
+    SetPairs,
+    chosen,
+    hardware_found,
+    print_checked,
+)
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -24,7 +36,6 @@ greenfork train sft --model-path smollm2-135m --source format --dataset-path dat
 greenfork train sft --config warm-start --dataset-path datasets --set "source={reading: 3, best: 1}"
 """
 
-
 _Config = Annotated[
     str | None,
     typer.Option(help="A YAML file, or the name of a preset: warm-start, cold-start."),
@@ -33,41 +44,28 @@ _ModelPath = Annotated[
     str | None,
     typer.Option(help="A folder with a model, smollm2-135m, or new for a small one of our own."),
 ]
-_Base = Annotated[
-    str | None,
-    typer.Option(help="The model under an adapter, if it is not where it was any more."),
-]
-_DatasetPath = Annotated[
-    str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
-]
 _Source = Annotated[
     str | None,
     typer.Option(help="What is taught: best, format, reading, noisy_rule, recorded, …"),
-]
-_Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Any other setting, name=value; repeatable.")
-]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, print the settings, and stop.")
 ]
 
 
 def sft(
     config: _Config = None,
     model_path: _ModelPath = None,
-    base: _Base = None,
-    dataset_path: _DatasetPath = None,
-    output_dir: Annotated[str | None, typer.Option(help="Where results are written.")] = None,
+    base: Base = None,
+    dataset_path: DatasetPath = None,
+    output_dir: OutputDir = None,
     source: _Source = None,
     lessons: Annotated[int | None, typer.Option(help="How many lessons are drawn.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Lessons a forward pass.")] = None,
     num_epochs: Annotated[float | None, typer.Option(help="Passes over the lessons.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    settings: _Settings = None,
-    dry_run: _DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    max_steps: MaxSteps = None,
+    seed: Seed = None,
+    settings: SetPairs = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train on answers that are known: the best decisions, legal ones, a rule's, or reading.
 
