@@ -15,7 +15,7 @@ fetch() {
 }
 
 if [ -n "$index" ]; then
-  where='in PIP_EXTRA_INDEX_URL, whose answer is above,'
+  where='in the index of PIP_EXTRA_INDEX_URL'
   fetch && exit
 else
   where='on the common package index'
