@@ -1,87 +1,23 @@
 """The Compose project as its users run it: scored from outside, and with its containers killed.
 
-One project serves all tests of this module. Each test asks for horizons of its own, so that none
+One project serves all tests of this folder. Each test asks for horizons of its own, so that none
 finds outcomes of another in the ledger.
 """
 
 import json
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from shared.wire.scoring import ScoreItem, ScoreResult
-from shared.wire.states import StatePage
+from tests.e2e.deployment import STATES, WORKERS, Deployment, run
 
 pytestmark = pytest.mark.docker
-
-ROOT = Path(__file__).parents[2]
-PROJECT = "greenfork-e2e"
-WORKERS = 2
-STATES = 24
-IS_REQUIRED = os.environ.get("GREENFORK_E2E") == "required"
-"""Set by `make e2e`: there, an engine that is missing is an error."""
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """The project while it is up."""
-
-    port: int
-
-    @property
-    def url(self) -> str:
-        """Where the gateway answers on this machine."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def compose(self, *arguments: str, timeout_s: float = 120) -> str:
-        """Runs ``docker compose`` on the project and returns what it prints."""
-        variables = {"GREENFORK_PORT": str(self.port), "GREENFORK_DEMO_STATES": str(STATES)}
-        return _run(
-            ["docker", "compose", "--project-name", PROJECT, "--progress", "plain", *arguments],
-            timeout_s,
-            os.environ | variables,
-        )
-
-    def up(self, *options: str) -> None:
-        """Brings everything up and waits until it is healthy."""
-        scale = f"sim-worker={WORKERS}"
-        self.compose("up", "--detach", "--wait", "--scale", scale, *options, timeout_s=600)
-
-    def containers(self, *services: str) -> list[str]:
-        """Ids of the running containers of the given services, or of all."""
-        return self.compose("ps", "--quiet", *services).split()
-
-    def metric(self, name: str) -> float:
-        """The value of an unlabelled metric of the gateway."""
-        lines = httpx.get(f"{self.url}/metrics", timeout=10).raise_for_status().text.splitlines()
-        return next(float(line.split()[1]) for line in lines if line.split()[0] == name)
-
-    def items(self) -> list[ScoreItem]:
-        """Both answers to "extend?" at every signal in every state that is served."""
-        answer = httpx.get(f"{self.url}/v1/states", params={"limit": 1000}, timeout=10)
-        page = StatePage.model_validate_json(answer.raise_for_status().content)
-        return [
-            ScoreItem.model_validate(
-                {
-                    "id": f"{state.state_id} {tls_id} {extend}",
-                    "state_id": state.state_id,
-                    "tls_id": tls_id,
-                    "decision": {"kind": "extend", "extend": extend},
-                }
-            )
-            for state in page.states
-            for tls_id in state.signals
-            for extend in (True, False)
-        ]
 
 
 @dataclass(frozen=True)
@@ -114,23 +50,6 @@ class Scoring:
         """Scores, from beginning to end."""
         with self.start(items, horizon_s) as process:
             return self.finish(process)
-
-
-@pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
-    """The project, up with two workers and taken down with its volumes."""
-    _need_engine()
-    deployment = Deployment(_free_port())
-    deployment.compose("down", "--volumes", "--timeout", "5")
-    try:
-        deployment.up("--build")
-        yield deployment
-        print(deployment.compose("logs", "--tail", "100"))  # noqa: T201 - shown when a test fails
-    except subprocess.CalledProcessError as exc:
-        logs = deployment.compose("logs", "--tail", "100")
-        pytest.fail(f"{exc.cmd} failed:\n{exc.output}\n{logs}", pytrace=False)
-    finally:
-        deployment.compose("down", "--volumes", "--timeout", "5")
 
 
 @pytest.fixture
@@ -168,7 +87,7 @@ def test_no_item_is_lost_when_a_worker_is_killed_amid_a_request(
 
     with scoring.start(items, horizon_s=600) as process:
         _wait_until(lambda: deployment.metric("greenfork_pool_busy") == WORKERS)
-        _run(["docker", "kill", deployment.containers("sim-worker")[0]])
+        run(["docker", "kill", deployment.containers("sim-worker")[0]])
         assert process.poll() is None, "the request ended before the worker was killed"
         results = scoring.finish(process)
 
@@ -197,7 +116,7 @@ def test_outcomes_survive_a_restart_of_the_gateway(
 def test_containers_run_as_an_ordinary_user(deployment: Deployment) -> None:
     """No process of the project is root inside its container."""
     users = {
-        _run(["docker", "exec", container, "id", "--user"]).strip()
+        run(["docker", "exec", container, "id", "--user"]).strip()
         for container in deployment.containers()
     }
 
@@ -209,7 +128,7 @@ def test_only_the_gateway_is_published_and_only_on_loopback(deployment: Deployme
     published = {
         binding["HostIp"] + ":" + binding["HostPort"]
         for container in deployment.containers()
-        for ports in [json.loads(_run(["docker", "inspect", container]))[0]["NetworkSettings"]]
+        for ports in [json.loads(run(["docker", "inspect", container]))[0]["NetworkSettings"]]
         for bindings in ports["Ports"].values()
         for binding in bindings or []
     }
@@ -222,47 +141,9 @@ def _rewards(results: Sequence[ScoreResult]) -> list[float]:
     return [r.reward for r in results if r.status == "scored" and r.reward is not None]
 
 
-def _need_engine() -> None:
-    """Skips, or fails where it must be there, without an engine and Compose."""
-    problem = None
-    if shutil.which("docker") is None:
-        problem = "there is no `docker` command"
-    else:
-        for command in (["docker", "info"], ["docker", "compose", "version"]):
-            if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-                problem = f"`{' '.join(command)}` fails"
-                break
-    if problem and IS_REQUIRED:
-        pytest.fail(f"needs a Docker engine with Compose: {problem}", pytrace=False)
-    if problem:
-        pytest.skip(f"needs a Docker engine with Compose: {problem}")
-
-
-def _run(
-    command: Sequence[str], timeout_s: float = 60, variables: Mapping[str, str] | None = None
-) -> str:
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=variables,
-        check=True,
-        timeout=timeout_s,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return done.stdout
-
-
 def _wait_until(is_so: Callable[[], bool], limit_s: float = 60) -> None:
     """Asks again and again; these are processes of others, and have no event to wait for."""
     deadline = time.monotonic() + limit_s
     while not is_so():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
