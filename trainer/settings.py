@@ -208,7 +208,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold settings as `name: value`, one a line")
+        raise ConfigError(f"{path} must hold settings as `name: value`, one per line")
     return {str(name): value for name, value in values.items()}
 
 

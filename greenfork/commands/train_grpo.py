@@ -53,7 +53,7 @@ def grpo(
     output_dir: OutputDir = None,
     reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Completions a forward pass.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Completions per forward pass.")] = None,
     num_epochs: Annotated[float | None, typer.Option(help="Passes over the dataset.")] = None,
     max_steps: MaxSteps = None,
     seed: Seed = None,
@@ -129,7 +129,7 @@ def _print_report(report: "TrainingReport", output_dir: Path) -> None:
     table = Table(title=str(output_dir), show_header=False)
     for name, value in (
         ("steps", str(report.steps)),
-        ("seconds a step", "-" if pace is None else f"{pace:.1f}"),
+        ("seconds per step", "-" if pace is None else f"{pace:.1f}"),
         ("completions", str(report.completions)),
         ("reward, first batches", _number(report.reward_first)),
         ("reward, last batches", _number(report.reward_last)),

@@ -63,7 +63,7 @@ def offline(
     ] = None,
     output_dir: OutputDir = None,
     learning_rate: _LearningRate = None,
-    batch_size: Annotated[int | None, typer.Option(help="Queries a forward pass.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Queries per forward pass.")] = None,
     max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
     seed: Seed = None,
     settings: SetPairs = None,

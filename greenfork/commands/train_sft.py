@@ -140,7 +140,7 @@ def _print_report(report: "SFTReport", output_dir: Path) -> None:
         ("parameters", f"{report.parameters:,}"),
         ("of these trained", f"{report.trained_parameters:,}"),
         ("steps", str(report.steps)),
-        ("seconds a step", "-" if pace is None else f"{pace:.2f}"),
+        ("seconds per step", "-" if pace is None else f"{pace:.2f}"),
         ("loss, first and last", f"{_number(report.loss_first)}, {_number(report.loss_last)}"),
     ]
     if check is not None:

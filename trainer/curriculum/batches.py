@@ -24,10 +24,10 @@ class BatchShape:
     """What an optimizer step is made of."""
 
     batch_size: int
-    """Completions a forward pass on one rank."""
+    """Completions per forward pass on one rank."""
     gradient_accumulation_steps: int
     num_generations: int
-    """Completions a prompt."""
+    """Completions per prompt."""
     ranks: int = 1
 
     @property

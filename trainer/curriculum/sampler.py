@@ -25,7 +25,7 @@ class CurriculumSampler(Sampler[int]):
 
     Args:
         curriculum: The batches.
-        num_generations: Completions a prompt.
+        num_generations: Completions per prompt.
         repeats: Forward passes that share a generation batch.
     """
 
@@ -50,7 +50,7 @@ def curriculum_trainer(curriculum: Curriculum, trainer: "type[GRPOTrainer]") -> 
     """A trainer with a curriculum's sampler.
 
     Args:
-        curriculum: Of as many steps as the trainer's ``max_steps``, and as many prompts a step as
+        curriculum: Of as many steps as the trainer's ``max_steps``, and as many prompts per step as
             its generation batch holds.
         trainer: TRL's trainer, or one made of it.
     """
@@ -62,7 +62,8 @@ def curriculum_trainer(curriculum: Curriculum, trainer: "type[GRPOTrainer]") -> 
             prompts = self.args.generation_batch_size // self.num_generations
             if prompts != curriculum.prompts:
                 raise ConfigError(
-                    f"the curriculum has {curriculum.prompts} prompts a step, the trainer {prompts}"
+                    f"the curriculum has {curriculum.prompts} prompts per step, the trainer "
+                    f"{prompts}"
                     "; start several ranks with torchrun or accelerate launch"
                 )
             repeats = self.num_iterations * self.args.steps_per_generation

@@ -28,7 +28,7 @@ class CurriculumMetrics:
 
     curriculum: Curriculum
     num_generations: int
-    """Completions a prompt."""
+    """Completions per prompt."""
     ranks: int = 1
 
     def of(self, totals: Sequence[float | None], columns: Mapping[str, Any]) -> dict[str, float]:

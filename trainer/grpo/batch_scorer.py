@@ -72,7 +72,7 @@ class ScoringTerms:
     extend_s: int = DEFAULT_EXTEND_S
     """Seconds that a *yes* without seconds of its own adds."""
     group_size: int | None = None
-    """Completions a prompt; None where all of one prompt in a batch are one group."""
+    """Completions per prompt; None where all of one prompt in a batch are one group."""
     run: str = "run"
     """Makes the ids of this run's groups differ from any other's."""
     deal_seed: Callable[[], str] | None = None

@@ -109,7 +109,7 @@ class GRPOTrainingConfig(RunSettings):
     max_new_tokens: int = Field(default=50, ge=1)
     """Longest completion, tokens."""
     num_generations: int = Field(default=4, ge=2)
-    """Completions a prompt: the group that rewards are compared in."""
+    """Completions per prompt: the group that rewards are compared in."""
     temperature: float = Field(default=0.9, gt=0, le=2)
     """Sampling temperature."""
     top_p: float = Field(default=0.9, gt=0, le=1)
@@ -134,7 +134,7 @@ class GRPOTrainingConfig(RunSettings):
     """Weight of a bonus for the entropy of the tokens; 0 gives none. Much of it destroys the form
     of the answer."""
     batch_size: int = Field(default=2, ge=1)
-    """Completions a forward pass."""
+    """Completions per forward pass."""
     gradient_accumulation_steps: int = Field(default=4, ge=1)
     """Forward passes an optimizer step; times ``batch_size`` it is a multiple of
     ``num_generations``."""

@@ -41,7 +41,7 @@ class RewardWeights:
     format_weight: float
     traffic_weight: float
     group_size: int
-    """Completions a prompt."""
+    """Completions per prompt."""
 
 
 class BatchMetrics(Protocol):

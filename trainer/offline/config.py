@@ -88,7 +88,7 @@ class OfflineConfig(RunSettings):
     learning_rate: float | None = Field(default=None, gt=0, lt=1)
     """Peak learning rate of both stages; null takes a tenth of ``sft_learning_rate``."""
     batch_size: int = Field(default=4, ge=1)
-    """Queries a forward pass, each with all its candidates."""
+    """Queries per forward pass, each with all its candidates."""
     gradient_accumulation_steps: int = Field(default=4, ge=1)
     """Forward passes an optimizer step."""
     warmup_share: float = Field(default=0.1, ge=0, lt=1)

@@ -246,8 +246,8 @@ def group_numbers(keys: Sequence[object], group_size: int) -> list[int]:
     """Which group each completion of a batch belongs to, from 0 in the order of their first ones.
 
     Args:
-        keys: What tells the prompts apart, one a completion.
-        group_size: Completions a prompt; a prompt that comes up again begins another group.
+        keys: What tells the prompts apart, one per completion.
+        group_size: Completions per prompt; a prompt that comes up again begins another group.
 
     >>> group_numbers("aabbaa", group_size=2)
     [0, 0, 1, 1, 2, 2]
@@ -267,9 +267,9 @@ def zero_variance_share(
     """Share of the whole groups in a batch that teach nothing, because all rewards are equal.
 
     Args:
-        keys: What tells the prompts apart, one a completion.
+        keys: What tells the prompts apart, one per completion.
         rewards: The total reward of each completion; None where it failed.
-        group_size: Completions a prompt.
+        group_size: Completions per prompt.
 
     Returns:
         From 0 to 1; None where no whole group has two rewards to compare.

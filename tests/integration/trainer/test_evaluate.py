@@ -76,7 +76,7 @@ class TestModel:
         assert found[0].scored + sum(found[0].invalid.values()) == count
 
     def test_samples(self, dataset_of: Callable[[str], Path], tiny_llama: Path) -> None:
-        """Several answers a prompt; the seed decides which; some are valid and some are not."""
+        """Several answers per prompt; the seed decides which; some are valid and some are not."""
         dataset = dataset_of("crossing")
 
         def sampled(seed: int) -> Figures:

@@ -118,7 +118,7 @@ def gradient(tiny_llama: Path, groups: list[EncodedGroup], tmp_path: Path) -> Gr
 
 
 _PIECES = [(5, 1), (1, 5), (2, 3), (3, 2), (4, 4)]
-"""Queries a micro-batch, and micro-batches a step; all queries are in one step."""
+"""Queries per micro-batch, and micro-batches per step; all queries are in one step."""
 
 
 @pytest.mark.parametrize("pieces", _PIECES)

@@ -15,7 +15,7 @@ from trainer.runs.history import read_metrics
 
 STEPS, RANKS = 3, 2
 WHOLE = RANKS * (1 + STEPS)
-"""Requests of a run: each rank asks whether the service works, and once a step."""
+"""Requests of a run: each rank asks whether the service works, and once per step."""
 
 
 class OneIsLost(SmallService):

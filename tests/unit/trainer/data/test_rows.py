@@ -20,7 +20,7 @@ ROW: dict[str, Any] = {
 
 
 def save(path: Path, *rows: dict[str, Any], head: bytes = b"") -> Path:
-    """A file of rows, one a line."""
+    """A file of rows, one per line."""
     path.write_bytes(head + "".join(json.dumps(row) + "\n" for row in rows).encode())
     return path
 

@@ -1,4 +1,4 @@
-"""What is asked for ahead: both answers, once a state, and without consequences."""
+"""What is asked for ahead: both answers, once per state, and without consequences."""
 
 import asyncio
 from collections.abc import Sequence

@@ -26,7 +26,7 @@ def test_a_candidate_with_two_scores_is_refused() -> None:
 
 
 def test_what_teaches_less_than_it_seems_to_is_said() -> None:
-    """Once a file, with how many queries it is true of."""
+    """Once per file, with how many queries it is true of."""
     groups = [
         _group(1, ["a", "b"], [1, 1]),
         _group(2, ["a", "b"], [1, 1], task_list=[1, 2]),
