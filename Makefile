@@ -50,7 +50,7 @@ unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's exa
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
 	$(BIN)/pytest $(SIDE_BY_SIDE) tests/integration
 
-e2e: setup ## Build the images, docker compose up, kill a worker, see every item scored
+e2e: setup ## Build the images, docker compose up, kill a worker, train from a local index; every item is scored
 	deploy/e2e.sh
 
 fuzz: setup ## Kept cases and 200 generated scenarios, own SUMO run against product; about half an hour. FUZZ="--seed 2" for others
