@@ -38,7 +38,7 @@ def validation_error(error: ValidationError) -> RequestError:
     ...     RewardSpec.model_validate(dict.fromkeys(map(str, range(1000))))
     ... except ValidationError as exc:
     ...     print(validation_error(exc))
-    1000 things are wrong with it; most likely it holds keys that are not known here
+    1000 errors; most likely it contains unknown keys
     """
     count = error.error_count()
     if count > _MAX_TOLD:

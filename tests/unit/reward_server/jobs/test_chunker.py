@@ -77,7 +77,7 @@ def test_digest_is_of_what_is_asked_not_of_how() -> None:
     ("text", "code", "words"),
     [
         ("nonsense", "malformed_json", "line 3: not JSON"),
-        ('{"state_id": "s"}', "invalid_request", "line 3: the body: give one of"),
+        ('{"state_id": "s"}', "invalid_request", "line 3: the body: specify exactly one of"),
         (LINE.replace('"extend",', '"hold",'), "unknown_decision_kind", "line 3: decision.kind"),
         (LINE.replace("true", '"si"'), "invalid_request", "line 3: decision.extend"),
         (LINE.replace('"s"', '"gone"'), "unknown_state", "line 3: no state 'gone'"),
