@@ -2,24 +2,21 @@
 
 import asyncio
 import random
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-__all__ = ["RetryPolicy", "parse_retry_after"]
+from shared.backoff import backoff_s
 
-_MAX_DOUBLINGS = sys.float_info.max_exp - 1
-"""One more, and two to that power is no float: Python raises."""
+__all__ = ["RetryPolicy", "parse_retry_after"]
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """Bounded exponential delays with jitter.
 
-    The ``n``-th delay (from 0) is ``min(cap_s, base_s * 2**n)`` times a random factor in [0.5, 1].
-    A service that names a time is not asked before it has passed. Jitter spreads callers that
-    failed together: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    Delays are those of :func:`shared.backoff.backoff_s`. A service that names a time is not asked
+    before it has passed.
     """
 
     retries: int = 5
@@ -49,8 +46,7 @@ class RetryPolicy:
         >>> RetryPolicy(rand=lambda: 1.0).delay_s(2)
         1.0
         """
-        backoff = min(self.cap_s, self.base_s * 2.0 ** min(attempt, _MAX_DOUBLINGS))
-        jittered = backoff * (0.5 + 0.5 * self.rand())
+        jittered = backoff_s(attempt, self.base_s, self.cap_s, self.rand)
         if retry_after_s is None:
             return jittered
         return min(retry_after_s, self.retry_after_cap_s) + jittered

@@ -15,22 +15,28 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
 from reward_server.storage.urls import parse_database_url, sqlite_url
 from shared.errors import ConfigError
-from shared.settings import ProcessSettings
 
 __all__ = ["ServerSettings", "load_settings"]
 
 _PREFIX = "GREENFORK_SERVER_"
 
 
-class ServerSettings(ProcessSettings):
-    """Settings of the gateway process."""
+class ServerSettings(BaseSettings):
+    """Settings of the gateway process, from its constructor, then the environment, then defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        env_ignore_empty=True,
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on. Any address other than loopback needs an API key, or

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from shared.errors import InvalidRequest, MalformedRequest, RequestError
 
-__all__ = ["request_error", "validation_error"]
+__all__ = ["request_error", "validation_error", "without_nulls"]
 
 _CODES = {
     ("kind", "literal_error"): "unknown_decision_kind",
@@ -112,3 +112,14 @@ def _shown(value: object) -> str:
         return ""
     text = json.dumps(value)
     return text if len(text) <= 60 else ""
+
+
+def without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """A value without the null fields that a table (Parquet) puts where kinds of rows differ.
+
+    >>> without_nulls({"a": 1, "b": None, "c": [{"d": None}]})
+    {'a': 1, 'c': [{}]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.rewards import RewardSpec
     from sim_workers.plans.beam_search import FailedRow, PlanScorer, SearchOptions
 
-__all__ = ["EXAMPLES", "plans"]
+__all__ = ["EXAMPLES", "RewardChoice", "plans"]
 
 EXAMPLES = """Examples:
 
@@ -46,7 +46,7 @@ class SplitChoice(StrEnum):
 
 
 class RewardChoice(StrEnum):
-    """What plans are compared by."""
+    """The rewards that plans, or single decisions, are compared by."""
 
     QUEUE_GAIN = "queue_gain"
     QUEUE = "queue"

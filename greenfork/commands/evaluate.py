@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from greenfork.commands.dataset_plans import RewardChoice
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -51,16 +53,6 @@ class SplitChoice(StrEnum):
     EVAL = "eval"
     TRAIN = "train"
     ALL = "all"
-
-
-class RewardChoice(StrEnum):
-    """The rewards that single decisions are compared by."""
-
-    QUEUE = "queue"
-    QUEUE_GAIN = "queue_gain"
-    WAIT = "wait"
-    PRESSURE = "pressure"
-    SPEED = "speed"
 
 
 class GroupChoice(StrEnum):

@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from reward_server.jobs.bodies import REFUSED
 from shared.errors import InvalidRequest
+from shared.validation import without_nulls
 from shared.wire.scoring import ScoreItem
 
 __all__ = ["main", "rows_of"]
@@ -112,13 +113,7 @@ def _known(name: str, value: object) -> object:
             return json.loads(value)
         except ValueError:
             return value  # the item is refused for it, with its line and field
-    return _without_nulls(value)
-
-
-def _without_nulls(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nulls(v) for key, v in value.items() if v is not None}
-    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+    return without_nulls(value)
 
 
 if __name__ == "__main__":

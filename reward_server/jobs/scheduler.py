@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from reward_server.jobs.records import Job
 from reward_server.scoring.response_cache import Answer
+from shared.backoff import backoff_s
 from shared.errors import LedgerError, NotReady
 from shared.wire.scoring import ScoreItem
 
@@ -176,7 +177,7 @@ class JobRetries:
         >>> JobRetries(rand=lambda: 1.0).delay_s(3)
         4.0
         """
-        return min(self.cap_s, self.base_s * 2.0 ** min(again, 32)) * (0.5 + 0.5 * self.rand())
+        return backoff_s(again, self.base_s, self.cap_s, self.rand)
 
     def stands(self, answer: Answer, attempts: int) -> bool:
         """Whether an answer is final.

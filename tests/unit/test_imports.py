@@ -22,7 +22,7 @@ HEAVY = frozenset(
 """What a module of the command line may import only where it is used."""
 
 ONLY = {
-    "shared": {"shared", "pydantic", "pydantic_settings"},
+    "shared": {"shared", "pydantic"},
     "reward_client": {"shared", "reward_client", "pydantic", "httpx"},
 }
 """All that these packages may import beside the standard library."""

@@ -20,6 +20,7 @@ from shared.errors import DatasetError
 from shared.language.completion_items import Situation
 from shared.model import WireModel
 from shared.signals import Phase, Signal, SignalState
+from shared.validation import without_nulls
 from shared.wire.states import Fidelity, StateRecord
 from trainer.data.prompts import read_rows
 
@@ -149,18 +150,11 @@ def _records(layout: DatasetLayout) -> dict[str, StateRecord]:
 
 def _row(record: Mapping[str, Any], where: str) -> _Row:
     try:
-        return _Row.model_validate(_without_nulls(record))
+        return _Row.model_validate(without_nulls(record))
     except ValidationError as exc:
         error = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in error["loc"])
         raise DatasetError(f"{where}: {place}: {error['msg']}") from exc
-
-
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Parquet gives every object the keys of all."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def _point(

@@ -25,6 +25,7 @@ from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.errors import DatasetError
 from shared.language.completions import render_completion
 from shared.language.surrogates import HALF_PAIR, mark_half_pairs
+from shared.validation import without_nulls
 from trainer.data.prompts import as_messages, dataset_files, read_records
 from trainer.evaluation.worth import stored_reward
 from trainer.offline.levels import ScoredSequence
@@ -234,18 +235,11 @@ def _rewarded(value: object, where: str, reward: MetricsReward) -> list[ScoredDe
 
 def _parsed(kind: TypeAdapter[_T], value: object, where: str) -> _T:
     try:
-        return kind.validate_python(_without_nulls(value))
+        return kind.validate_python(without_nulls(value))
     except ValidationError as exc:
         error = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in error["loc"])
         raise DatasetError(f"{where}{', ' if place else ''}{place}: {error['msg']}") from exc
-
-
-def _without_nulls(value: object) -> object:
-    """A value without the null fields that a table (Parquet) puts where kinds of rows differ."""
-    if isinstance(value, dict):
-        return {k: _without_nulls(inner) for k, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _list(record: dict[str, Any], name: str, where: str) -> list[Any]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from shared.dataset import DatasetLayout, Message, Outcome
 from shared.errors import DatasetError
 from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
+from shared.validation import without_nulls
 from trainer.data.prompts import load_grpo_dataset
 from trainer.evaluation.points import DecisionPoint, read_points
 
@@ -89,7 +90,7 @@ def _points_of_files(path: str) -> tuple[DecisionPoint, ...]:
 
 
 def _point(row: Mapping[str, Any], where: str) -> DecisionPoint:
-    row = _without_nulls(row)
+    row = without_nulls(row)
     try:
         outcomes = row.get("outcomes")
         return DecisionPoint(
@@ -108,10 +109,3 @@ def _point(row: Mapping[str, Any], where: str) -> DecisionPoint:
         error = exc.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in error["loc"])
         raise DatasetError(f"{where}: {place}: {error['msg']}") from exc
-
-
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Rows of one table have the columns of all of them, and so do the objects in them."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
