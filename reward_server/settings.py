@@ -27,7 +27,7 @@ _PREFIX = "GREENFORK_SERVER_"
 
 
 class ServerSettings(BaseSettings):
-    """Settings of the gateway process, from its constructor, then the environment, then defaults."""
+    """Settings of the gateway: constructor arguments, then the environment, then defaults."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
