@@ -1,8 +1,9 @@
 """Several gateways on one PostgreSQL: each job has one of them, until that one is silent."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.unit.reward_server.jobs.workshop import ANN, BOB, Workshop, make_item
 
 Open = Callable[[str], Awaitable[Workshop]]
 
+_LIMIT_S = 60
 LEASE_S = 1.0
 """Shorter than the time between two beats: a gateway takes what is free when it is nudged."""
 
@@ -56,17 +58,20 @@ async def test_silent_gateway_loses_its_jobs_to_another(opened: Open) -> None:
     assert len(await second.lines(job_id)) == 20
 
 
+async def _all_done(shop: Workshop, job_ids: Sequence[str]) -> bool:
+    jobs = [await shop.store.find(job_id) for job_id in job_ids]
+    return all(job is not None and job.status == "done" for job in jobs)
+
+
 async def test_two_gateways_share_the_jobs(opened: Open) -> None:
     """Nothing is worked on by both, whoever sent it."""
     first, second = await opened("first"), await opened("second")
     sent = [await first.send(make_items(10, i * 10), (ANN, BOB)[i % 2]) for i in range(6)]
     await asyncio.gather(first.runner.start(), second.runner.start())
-    while True:
-        jobs = [await first.store.find(job_id) for job_id in sent]
-        if all(job is not None and job.status == "done" for job in jobs):
-            break
-        await asyncio.sleep(0.05)
-        second.runner.nudge()
+    async with asyncio.timeout(_LIMIT_S):
+        while not await _all_done(first, sent):
+            await asyncio.sleep(0.05)
+            second.runner.nudge()
     assert first.rollouts.runs.total() + second.rollouts.runs.total() == 60
     assert first.rollouts.runs
     assert second.rollouts.runs
@@ -87,14 +92,12 @@ async def test_job_outlives_a_restart_of_the_database(
         await shop.has_slept.wait()
     finally:
         postgres.start()
-    while True:
-        try:
-            job = await shop.store.find(job_id)
-        except LedgerError:
-            continue
-        if job is not None and job.finished_at is not None:
-            break
-        await asyncio.sleep(0.05)
+    job = None
+    async with asyncio.timeout(_LIMIT_S):
+        while job is None or job.finished_at is None:
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(LedgerError):
+                job = await shop.store.find(job_id)
     assert (job.status, job.counts.scored, job.counts.failed) == ("done", 6, 0)
 
 
