@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
 PACKAGES := shared sim_workers reward_server reward_client trainer greenfork
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --durations 10
+SIDE_BY_SIDE := --dist loadfile --durations 10
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
@@ -37,7 +37,7 @@ lint: setup ## Style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: setup ## Mend style and formatting
+format: setup ## Auto-fix lint and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -45,10 +45,10 @@ typecheck: setup ## mypy, strict
 	$(BIN)/mypy
 
 unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's examples
-	$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit $(PACKAGES) --ignore=reward_server/storage/migrations
+	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) tests/unit $(PACKAGES) --ignore=reward_server/storage/migrations
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
-	$(BIN)/pytest $(SIDE_BY_SIDE) tests/integration
+	$(BIN)/pytest --numprocesses 3 $(SIDE_BY_SIDE) tests/integration
 
 e2e: setup ## Build the images, docker compose up, kill a worker, train from a local index; every item is scored
 	deploy/e2e.sh

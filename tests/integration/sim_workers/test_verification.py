@@ -282,7 +282,7 @@ def test_state_without_its_run_stays_unverified(
     assert status == 1
     assert (report["decisions"], report["promoted"]) == (0, {})
     assert set(report["unverified"]) == {state_id for state_id, _, _ in before}
-    assert "no run 'elsewhere'" in report["unchecked"][0]["reason"]
+    assert "does not list the run 'elsewhere'" in report["unchecked"][0]["reason"]
     assert _restores(folder) == before
 
 
