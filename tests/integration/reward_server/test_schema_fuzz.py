@@ -38,7 +38,7 @@ CONFIG = {
     "headers": KEY,
     "request-timeout": 30,
     "continue-on-failure": True,
-    "generation": {"max-examples": 8, "deterministic": True, "database": "none"},
+    "generation": {"max-examples": 6, "deterministic": True, "database": "none"},
     "phases": {"stateful": {"enabled": False}},
     "checks": {
         # What a rule of the domain forbids, no schema can say: `extend` at a yellow, two decisions.

@@ -17,7 +17,7 @@ from tests.integration.conftest import CITIES, OWN, read_rows
 from tests.integration.sim_workers.rolling import rollout_in
 from tests.integration.sim_workers.uninterrupted import Question, plain_queue
 
-_REPEATS = 100
+_REPEATS = 50
 
 
 def _remaining_s(row: dict[str, Any], decision: dict[str, Any]) -> float:
@@ -62,7 +62,7 @@ async def _score_all(folder: Path, workers: int, rollouts: list[Rollout]) -> lis
 
 @pytest.mark.parametrize("scenario", CITIES)
 def test_one_item_has_one_value(scenario: str, dataset_of: Callable[[str], Path]) -> None:
-    """The same items, 100 times in random order, by one and by two workers, give one value each."""
+    """The same items, 50 times in random order, by one and by two workers, give one value each."""
     folder = dataset_of(scenario)
     row = max(read_rows(folder), key=_gap)
     rollouts = [

@@ -27,7 +27,6 @@ CITIES = {
     "cologne1": replace(SMALL, states=3, warmup_s=300),
     "cologne3": replace(SMALL, states=3, warmup_s=300),
     "ingolstadt1": replace(SMALL, states=3, warmup_s=300),
-    "grid4x4": replace(SMALL, states=1, warmup_s=300),
     "arterial4x4": replace(SMALL, states=1, warmup_s=600),
 }
 RANDOM = replace(SMALL, policy=PolicySpec(name="random"))
