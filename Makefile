@@ -48,7 +48,7 @@ unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's exa
 	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) tests/unit $(PACKAGES) --ignore=reward_server/storage/migrations
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
-	$(BIN)/pytest --numprocesses 3 $(SIDE_BY_SIDE) tests/integration
+	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) tests/integration
 
 e2e: setup ## Build the images, docker compose up, kill a worker, train from a local index; every item is scored
 	deploy/e2e.sh
