@@ -378,6 +378,14 @@ async def test_ready_rolls_out_once_for_many_probes(gateway: Gateway) -> None:
     assert set(gateway.runner.runs.values()) == {1}
 
 
+async def test_the_canary_waits_for_nobody(gateway: Gateway) -> None:
+    """Its rollouts go before all that waits: a busy service is no broken one."""
+    assert (await gateway.http.get("/readyz")).status_code == 200
+    canary = [flow for flow, _ in gateway.runner.flows if flow.name == "canary"]
+    assert canary
+    assert all(flow.is_urgent for flow in canary)
+
+
 async def test_not_ready_where_the_canary_fails(gateway: Gateway) -> None:
     """The problem says why."""
 
