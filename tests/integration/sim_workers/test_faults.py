@@ -197,7 +197,7 @@ def test_holders_let_go_end_and_are_reaped(dataset: Path, state_ids: list[str]) 
         assert worker.run([second]) is None, "its files are gone, too"
     finally:
         worker.close()
-    assert not is_alive(first)
+    wait_for(lambda: not is_alive(first), "the holder to die with its fork server")
 
 
 def test_simulations_end_with_their_owner(dataset: Path, state_ids: list[str]) -> None:

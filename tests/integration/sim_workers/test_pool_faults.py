@@ -147,7 +147,9 @@ async def test_killed_actor_changes_no_value(
     assert after.retried > before.retried
     assert victim not in await _actors(pool)
     assert after.queued == 0
-    assert not any(map(is_alive, family))
+    await asyncio.to_thread(
+        wait_for, lambda: not any(map(is_alive, family)), "the processes of the dead actor to end"
+    )
 
 
 @pytest.mark.parametrize(
