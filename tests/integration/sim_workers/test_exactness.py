@@ -15,7 +15,7 @@ from sim_workers.pool.pool import PoolSettings, RolloutPool
 from sim_workers.states.store import StateStore
 from tests.integration.conftest import CITIES, OWN, read_rows
 from tests.integration.sim_workers.rolling import rollout_in
-from tests.integration.sim_workers.uninterrupted import Question, plain_queue
+from tests.integration.sim_workers.uninterrupted import Question, plain_queues
 
 _REPEATS = 50
 
@@ -35,13 +35,15 @@ def test_outcomes_equal_the_uninterrupted_simulation(
     folder = dataset_of(scenario)
     manifest = json.loads((folder / "manifest.json").read_text())
     rows = random.Random(5).sample(read_rows(folder), 3)
-    for row in rows:
-        for outcome in row["outcomes"]:
-            remaining_s = _remaining_s(row, outcome["decision"])
-            question = Question(row["time_s"], row["tls_id"], remaining_s)
-            queue = plain_queue(folder, manifest, question)
-            assert outcome["metrics"]["queue_veh"] == sum(queue) / 60
-            assert outcome["metrics"]["queue_veh_max"] == max(queue)
+    decided = [(row, outcome) for row in rows for outcome in row["outcomes"]]
+    questions = [
+        Question(row["time_s"], row["tls_id"], _remaining_s(row, outcome["decision"]))
+        for row, outcome in decided
+    ]
+    queues = plain_queues(folder, manifest, questions)
+    for (_, outcome), queue in zip(decided, queues, strict=True):
+        assert outcome["metrics"]["queue_veh"] == sum(queue) / 60
+        assert outcome["metrics"]["queue_veh_max"] == max(queue)
 
 
 def _gap(row: dict[str, Any]) -> float:
