@@ -337,7 +337,7 @@ def test_push_brings_a_dataset_and_uploads_survive(
     """From the command line; to be scored by a gateway that starts afterwards on the same disk."""
     environment = os.environ | {"GREENFORK_API_KEY": keys["both"]}
     grid = tmp_path / "grid"
-    build_dataset(OWN["grid2x2"], grid, BuildOptions(seeds=(7,), states=2))
+    build_dataset(OWN["grid2x2"], grid, BuildOptions(seeds=(7,), states=2, end_s=600))
     other_crossing = tmp_path / "crossing"
     shutil.copytree(_CROSSING.parent, other_crossing)
     config = other_crossing / _CROSSING.name

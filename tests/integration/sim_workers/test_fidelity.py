@@ -25,7 +25,7 @@ from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
 from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 
 OLD = Path(__file__).parent / "data" / "crossing-of-0.1"
-TINY = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, with_outcomes=True)
+TINY = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, end_s=500, with_outcomes=True)
 
 
 def _sides(scenario: Scenario) -> Sides:

@@ -144,7 +144,7 @@ def test_outcomes_equal_plain_sumo_with_the_actions_repeated(run: str, runs: Pat
 
 def test_programs_left_alone_have_no_actions(tmp_path: Path) -> None:
     """Neither a file nor a mention."""
-    manifest = build_dataset(_GRID, tmp_path / "out", BuildOptions(seeds=(7,), states=1))
+    manifest = build_dataset(_GRID, tmp_path / "out", BuildOptions(seeds=(7,), states=1, end_s=400))
     assert (manifest.simulation.run, manifest.simulation.policy) == ("seed7", "program")
     assert manifest.simulation.actions is None
     assert not (tmp_path / "out" / "actions").exists()
