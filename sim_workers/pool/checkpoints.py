@@ -8,7 +8,6 @@ starting at the run's begin, and is at most that far away.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 from shared.errors import HolderLost
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
@@ -84,12 +83,6 @@ class CheckpointCache:
     def close(self) -> None:
         """Ends every checkpoint."""
         self._shrink(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _nearest(self, run: str, time_s: float) -> float | None:
         """The time of the last checkpoint that is not after ``time_s``."""

@@ -1,7 +1,6 @@
 """What our own engine shows of a state, in this process: the other side of a verification."""
 
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from shared.errors import GreenforkError, RolloutRejected
 from shared.rewards import Metrics
@@ -23,20 +22,13 @@ _MAX_HOLDER_MEMORY_MB = 4000.0
 
 
 class EngineRuns:
-    """Rolls states out on workers of its own. Use as a context."""
+    """Rolls states out on workers of its own."""
 
     def __init__(self) -> None:
         self._workers: dict[Way, StateWorker] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the workers."""
         for worker in self._workers.values():
             worker.close()
 

@@ -14,11 +14,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
 
 from shared.dataset import Action, Sensitivity
 from shared.errors import FidelityError
@@ -114,13 +113,13 @@ def compare(sides: Sides, to_s: float) -> Comparison:
         HolderLost: A simulation died.
     """
     began_s = time.monotonic()
-    with TemporaryDirectory(prefix="greenfork-comparing-") as folder, ExitStack() as stack:
+    with TemporaryDirectory(prefix="greenfork-comparing-") as folder, ForkServer() as fork_server:
         root = Path(folder)
         write_files(root / "original", silenced(sides.original.files))
         write_files(root / "scenario", sides.scenario)
-        pair = stack.enter_context(_Pair(sides, root, stack.enter_context(ForkServer())))
-        difference, sensitivity = pair.walk(to_s)
-        warnings = grouped_warnings(pair.own.said(_MAX_LOG_BYTES))
+        with closing(_Pair(sides, root, fork_server)) as pair:
+            difference, sensitivity = pair.walk(to_s)
+            warnings = grouped_warnings(pair.own.said(_MAX_LOG_BYTES))
     compared_to_s = to_s if difference is None else difference.time_s
     wall_s = time.monotonic() - began_s
     return Comparison(compared_to_s, difference, sensitivity, warnings, wall_s)
@@ -145,7 +144,7 @@ def grouped_warnings(log: str) -> tuple[str, ...]:
 
 
 class _Pair:
-    """The two simulations. Use as a context."""
+    """The two simulations."""
 
     def __init__(self, sides: Sides, root: Path, fork_server: ForkServer) -> None:
         self._sides = sides
@@ -155,10 +154,8 @@ class _Pair:
         self._is_scattered = True
         self._ours = self._open_ours()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def close(self) -> None:
+        """Ends both."""
         self.own.close()
         self._ours.close()
 

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -269,7 +269,7 @@ def _play(
     verdicts: dict[int, _Verdict] = {}
     different = 0
     on_progress(Checked(0, len(cases), 0))
-    with EngineRuns() as engine, _episode_pool(options.workers) as pool:
+    with closing(EngineRuns()) as engine, _episode_pool(options.workers) as pool:
         playing = {pool.submit(play, sumo, case.episode): i for i, case in enumerate(cases)}
         for future in as_completed(playing):
             case = cases[playing[future]]

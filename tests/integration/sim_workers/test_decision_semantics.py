@@ -57,7 +57,7 @@ class World:
 
     def close(self) -> None:
         """Ends what simulates."""
-        self._engine.__exit__(None, None, None)
+        self._engine.close()
 
     def play(self, state: StoredState, rollout: Rollout) -> Played:
         """What plain SUMO shows of a rollout."""
