@@ -162,6 +162,17 @@ class SignalDecision(WireModel):
     min_green_s: float
     max_green_s: float
 
+    @classmethod
+    def of(cls, tls_id: str, decision: Decision, signal: Signal, state: SignalState) -> Self:
+        """A decision at a signal that is in this state."""
+        return cls(
+            tls_id=tls_id,
+            decision=decision,
+            elapsed_s=state.elapsed_s,
+            min_green_s=signal.min_green_s,
+            max_green_s=signal.max_green_s,
+        )
+
 
 Source = Literal["file", "anchor", "begin"]
 """What a simulation is opened from: a state's own file, that of an earlier state and a replay from

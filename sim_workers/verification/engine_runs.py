@@ -5,9 +5,9 @@ from typing import Literal
 from shared.errors import GreenforkError, RolloutRejected
 from shared.rewards import Metrics
 from shared.wire.error_info import ErrorInfo
-from sim_workers.engine.messages import Rollout, Source
+from sim_workers.engine.messages import Rollout
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.rollout import files_of
+from sim_workers.pool.rollout import files_of, recorded_source
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StoredState
 
@@ -44,18 +44,13 @@ class EngineRuns:
         if worker is None:
             limits = WorkerLimits(_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB)
             worker = self._workers[way] = StateWorker(limits)
-        sent = rollout.model_copy(update={"source": _source(state), "limit_s": _LIMIT_S})
+        sent = rollout.model_copy(
+            update={"source": recorded_source(state.record), "limit_s": _LIMIT_S}
+        )
         found = worker.run([sent]) or worker.run([sent], files_of(state, sent))
         if not found:
             raise RolloutRejected(f"state {sent.state_id} could not be restored")
         return found[0].unwrap()
-
-
-def _source(state: StoredState) -> Source:
-    """What the record names, whatever was proven."""
-    if state.record.restore != "replay":
-        return "file"
-    return "begin" if state.record.anchor is None else "anchor"
 
 
 def _brought_back(state: StoredState, way: Way) -> StoredState:
