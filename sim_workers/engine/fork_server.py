@@ -68,8 +68,6 @@ from sim_workers.engine.messages import (
     Seen,
     Spawn,
     Spawned,
-    Watch,
-    Watched,
     decode_request,
 )
 from sim_workers.engine.readings import moment, moment_digest
@@ -168,26 +166,23 @@ class _SimulationServer:
                 simulation.watch(signals.values())
                 return Described(signals=signals)
             case Advance(to_s=to_s, policy=policy):
-                with self._moving():
-                    self._before_stepping()
+                with self._moving(steps=True):
                     actions = simulation.advance(to_s, policy)
                 return Ready(time_s=simulation.time_s, actions=tuple(actions))
             case Replay(to_s=to_s, actions=repeated):
-                with self._moving():
-                    self._before_stepping()
-                    simulation.replay(to_s, repeated)
-                return Ready(time_s=simulation.time_s)
+                digests: tuple[str, ...] = ()
+                with self._moving(steps=True):
+                    if request.is_watched:
+                        digests = simulation.watch_on(to_s, repeated)
+                    else:
+                        simulation.replay(to_s, repeated)
+                return Ready(time_s=simulation.time_s, digests=digests)
             case Observe(tls_ids=tls_ids):
                 return Observed(
                     time_s=simulation.time_s,
                     signals=simulation.signal_states(),
                     counts={tls_id: simulation.counts(tls_id) for tls_id in tls_ids},
                 )
-            case Watch(to_s=to_s, actions=repeated):
-                with self._moving():
-                    self._before_stepping()
-                    digests = simulation.watch_on(to_s, repeated)
-                return Watched(digests=tuple(digests))
             case Look(in_full=in_full):
                 return Seen(things=moment() if in_full else {}, digest=moment_digest())
             case Save():
@@ -241,9 +236,11 @@ class _SimulationServer:
             os.close(target)
 
     @contextlib.contextmanager
-    def _moving(self) -> Iterator[None]:
-        """Around whatever changes the simulation itself."""
+    def _moving(self, steps: bool = False) -> Iterator[None]:
+        """Around whatever changes the simulation itself, by stepping it or otherwise."""
         self._drop_spare()
+        if steps:
+            self._before_stepping()
         yield
         self._reading = files_being_read()
         self._memory.end()

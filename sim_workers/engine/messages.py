@@ -40,8 +40,6 @@ __all__ = [
     "Source",
     "Spawn",
     "Spawned",
-    "Watch",
-    "Watched",
     "decode_reply",
     "decode_request",
 ]
@@ -54,6 +52,8 @@ class Replay(WireModel):
     to_s: float
     actions: tuple[Action, ...] = ()
     """In order; those before the simulation's start are passed over."""
+    is_watched: bool = False
+    """Tell a digest of every second on the way."""
 
 
 class Open(WireModel):
@@ -105,23 +105,6 @@ class Observe(WireModel):
 
     verb: Literal["observe"] = "observe"
     tls_ids: tuple[str, ...]
-
-
-class Watch(WireModel):
-    """Step a simulation itself, repeating actions, and tell a digest of every second."""
-
-    verb: Literal["watch"] = "watch"
-    to_s: float
-    actions: tuple[Action, ...] = ()
-    """In order; those before the simulation's present are passed over."""
-
-
-class Watched(WireModel):
-    """What was seen meanwhile."""
-
-    verb: Literal["watched"] = "watched"
-    digests: tuple[str, ...]
-    """Of each second; see :func:`sim_workers.engine.readings.moment_digest`."""
 
 
 class Look(WireModel):
@@ -254,6 +237,9 @@ class Ready(WireModel):
     time_s: float
     actions: tuple[Action, ...] = ()
     """What the behaviour policy did during an advance."""
+    digests: tuple[str, ...] = ()
+    """Of each second of a replay that was watched; see
+    :func:`sim_workers.engine.readings.moment_digest`."""
 
 
 class Described(WireModel):
@@ -322,10 +308,8 @@ class Failed(WireModel):
     error: ErrorInfo
 
 
-Request = (
-    Open | Describe | Advance | Replay | Observe | Watch | Look | Save | Rollout | Cancel | Spawn
-)
-Reply = Ready | Spawned | Described | Observed | Watched | Seen | RolloutOutcome | Failed
+Request = Open | Describe | Advance | Replay | Observe | Look | Save | Rollout | Cancel | Spawn
+Reply = Ready | Spawned | Described | Observed | Seen | RolloutOutcome | Failed
 
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])

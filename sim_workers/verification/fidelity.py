@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from shared.dataset import Action, Sensitivity
 from shared.errors import FidelityError
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
-from sim_workers.engine.messages import Look, Open, Ready, Replay, Seen, Watch, Watched
+from sim_workers.engine.messages import Look, Open, Ready, Replay, Seen
 from sim_workers.scenarios.files import silenced
 from sim_workers.scenarios.scenario import CONFIG_NAME, Original, write_files
 
@@ -167,8 +167,8 @@ class _Pair:
         while at_s < to_s:
             next_s = min(at_s + _CHUNK_S, to_s)
             own, ours = self._watch(self.own, next_s), self._watch(self._ours, next_s)
-            own_digests = own.receive(Watched, _LIMIT_S).digests
-            ours_digests = ours.receive(Watched, _LIMIT_S).digests
+            own_digests = own.receive(Ready, _LIMIT_S).digests
+            ours_digests = ours.receive(Ready, _LIMIT_S).digests
             seen += own_digests
             if own_digests != ours_digests:
                 part = _first_difference(own_digests, ours_digests)
@@ -187,7 +187,7 @@ class _Pair:
         self._ours.kill()
         self._is_scattered = False
         self._ours = self._open_ours()
-        digests = self._watch(self._ours, to_s).receive(Watched, _LIMIT_S).digests
+        digests = self._watch(self._ours, to_s).receive(Ready, _LIMIT_S).digests
         if list(digests) == list(seen):
             return None
         return begin_s + _first_difference(seen, digests) + 1
@@ -206,7 +206,8 @@ class _Pair:
         return Difference(time_s, first, own.get(first), ours.get(first), len(names))
 
     def _watch(self, holder: SimulationHandle, to_s: float) -> SimulationHandle:
-        holder.send(Watch(to_s=to_s, actions=tuple(self._sides.actions)))
+        replay = Replay(to_s=to_s, actions=tuple(self._sides.actions), is_watched=True)
+        holder.send(replay)
         return holder
 
     def _open_own(self) -> SimulationHandle:
