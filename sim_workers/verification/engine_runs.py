@@ -11,7 +11,7 @@ from sim_workers.pool.rollout import files_of, recorded_source
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StoredState
 
-__all__ = ["EngineRuns", "Way"]
+__all__ = ["Way", "engine_worker", "roll_out"]
 
 Way = Literal["state", "replay"]
 """How a state is brought back: from its file, or by a replay of its run."""
@@ -21,36 +21,25 @@ _MAX_HOLDERS = 4
 _MAX_HOLDER_MEMORY_MB = 4000.0
 
 
-class EngineRuns:
-    """Rolls states out on workers of its own."""
+def engine_worker() -> StateWorker:
+    """A worker to roll states out on; to be closed."""
+    return StateWorker(WorkerLimits(_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB))
 
-    def __init__(self) -> None:
-        self._workers: dict[Way, StateWorker] = {}
 
-    def close(self) -> None:
-        """Ends the workers."""
-        for worker in self._workers.values():
-            worker.close()
-
-    def roll_out(self, state: StoredState, rollout: Rollout, way: Way) -> Metrics | ErrorInfo:
-        """The metrics of a rollout, its state brought back in the given way."""
-        try:
-            return self._roll_out(_brought_back(state, way), rollout, way)
-        except GreenforkError as exc:
-            return ErrorInfo.of(exc)
-
-    def _roll_out(self, state: StoredState, rollout: Rollout, way: Way) -> Metrics:
-        worker = self._workers.get(way)
-        if worker is None:
-            limits = WorkerLimits(_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB)
-            worker = self._workers[way] = StateWorker(limits)
-        sent = rollout.model_copy(
-            update={"source": recorded_source(state.record), "limit_s": _LIMIT_S}
-        )
+def roll_out(
+    worker: StateWorker, state: StoredState, rollout: Rollout, way: Way
+) -> Metrics | ErrorInfo:
+    """The metrics of a rollout, its state brought back in the given way."""
+    try:
+        state = _brought_back(state, way)
+        source = recorded_source(state.record)
+        sent = rollout.model_copy(update={"source": source, "limit_s": _LIMIT_S})
         found = worker.run([sent]) or worker.run([sent], files_of(state, sent))
         if not found:
             raise RolloutRejected(f"state {sent.state_id} could not be restored")
         return found[0].unwrap()
+    except GreenforkError as exc:
+        return ErrorInfo.of(exc)
 
 
 def _brought_back(state: StoredState, way: Way) -> StoredState:

@@ -31,6 +31,7 @@ from shared.rewards import Metrics
 from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Restore
 from sim_workers.pool.rollout import make_rollout
+from sim_workers.pool.worker import StateWorker
 from sim_workers.sandbox.confinement import own_loopback, probe
 from sim_workers.states.store import StateStore, StoredState, read_manifest
 from sim_workers.verification.comparison import (
@@ -43,7 +44,7 @@ from sim_workers.verification.comparison import (
     record_differences,
     row_differences,
 )
-from sim_workers.verification.engine_runs import EngineRuns, Way
+from sim_workers.verification.engine_runs import Way, engine_worker, roll_out
 from sim_workers.verification.promotion import promote
 from sim_workers.verification.reference_control import Greens
 from sim_workers.verification.reference_simulation import Episode, Played, play
@@ -269,7 +270,7 @@ def _play(
     verdicts: dict[int, _Verdict] = {}
     different = 0
     on_progress(Checked(0, len(cases), 0))
-    with closing(EngineRuns()) as engine, _episode_pool(options.workers) as pool:
+    with closing(engine_worker()) as engine, _episode_pool(options.workers) as pool:
         playing = {pool.submit(play, sumo, case.episode): i for i, case in enumerate(cases)}
         for future in as_completed(playing):
             case = cases[playing[future]]
@@ -305,7 +306,7 @@ def _prepare_to_play() -> None:
     own_loopback()
 
 
-def _judge(case: _Case, true: Played, engine: EngineRuns, with_engine: bool) -> _Verdict:
+def _judge(case: _Case, true: Played, engine: StateWorker, with_engine: bool) -> _Verdict:
     """Everything that there is of a case, beside what the episode showed."""
     row, record = case.row, case.state.record
     differences = [
@@ -322,7 +323,7 @@ def _judge(case: _Case, true: Played, engine: EngineRuns, with_engine: bool) -> 
     compared: dict[Way, tuple[Difference, ...] | ErrorInfo] = {}
     rollout = make_rollout(case.state, {row.tls_id: case.decision}, case.episode.horizon_s)
     for way in ways:
-        found = engine.roll_out(case.state, rollout, way)
+        found = roll_out(engine, case.state, rollout, way)
         compared[way] = (
             found
             if isinstance(found, ErrorInfo)
