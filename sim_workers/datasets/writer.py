@@ -16,14 +16,13 @@ from shared.dataset import (
     DatasetLayout,
     Manifest,
     Row,
-    ScenarioRef,
     SimulationRef,
 )
 from shared.signals import Signal
 from sim_workers.datasets.build_plan import BuildOptions, Run
 from sim_workers.datasets.journal import JournalEntry
 from sim_workers.engine.version import program_version, simulator
-from sim_workers.scenarios.scenario import CONFIG_NAME, Scenario, sumo_arguments
+from sim_workers.scenarios.scenario import DATASET_CONFIG, Scenario, sumo_arguments
 from sim_workers.verification.fidelity import Comparison
 
 __all__ = ["DatasetWriter", "RunEntries"]
@@ -93,7 +92,7 @@ class DatasetWriter:
             _write_lines(path, (a for entry in recorded.entries for a in entry.actions))
         return SimulationRef(
             run=run.name,
-            command=sumo_arguments(self._config, run.seed, run.scale),
+            command=sumo_arguments(DATASET_CONFIG, run.seed, run.scale),
             begin_s=self.scenario.begin_s,
             end_s=self.end_s,
             seed=run.seed,
@@ -121,30 +120,19 @@ class DatasetWriter:
         )
 
     def _manifest(self, simulations: tuple[SimulationRef, ...], report: BuildReport) -> Manifest:
-        original = self.scenario.original
+        scenario, original = self.scenario.reference(), self.scenario.original
+        if original is not None:
+            own = {"original": original.arguments("original"), "variables": original.variables}
+            scenario = scenario.model_copy(update=own)
         return Manifest(
             greenfork=program_version(),
             simulator=simulator(),
-            scenario=ScenarioRef(
-                scenario_id=self.scenario.scenario_id,
-                name=self.scenario.name,
-                config=self._config,
-                dropped_options=self.scenario.dropped_options,
-                replaced_outputs=self.scenario.replaced_outputs,
-                original=() if original is None else original.arguments("original"),
-                variables={} if original is None else original.variables,
-                time_to_teleport_s=self.scenario.time_to_teleport_s,
-                end_s=self.scenario.end_s,
-            ),
+            scenario=scenario,
             simulation=simulations[0],
             simulations=simulations,
             signals=self.signals,
             build=report,
         )
-
-    @property
-    def _config(self) -> str:
-        return f"{self.layout.scenario.name}/{CONFIG_NAME}"
 
     def _remove_states_but(self, state_ids: set[str]) -> None:
         for path in self.layout.states.glob("*.xml"):
