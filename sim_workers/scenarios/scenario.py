@@ -305,12 +305,8 @@ def sumo_arguments(config: str, seed: int, scale: float = 1.0) -> tuple[str, ...
         seed: SUMO's ``--seed``.
         scale: SUMO's ``--scale``, in place of the configuration's; 1 leaves that as it is.
     """
-    return ("-c", config, *_run_arguments(seed, scale))
-
-
-def _run_arguments(seed: int, scale: float) -> tuple[str, ...]:
     scaled = () if scale == 1 else ("--scale", repr(scale))
-    return ("--seed", str(seed), *scaled)
+    return ("-c", config, "--seed", str(seed), *scaled)
 
 
 def _name(config: Path) -> str:

@@ -21,11 +21,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from shared.dataset import DatasetLayout, Row, SimulationRef
 from shared.decisions import Decision, DecisionKind
-from shared.errors import DatasetError, GreenforkError, RolloutError
+from shared.errors import GreenforkError, RolloutError
 from shared.legality import legal_decisions
 from shared.rewards import Metrics
 from shared.wire.error_info import ErrorInfo
@@ -33,7 +31,7 @@ from shared.wire.states import Restore
 from sim_workers.pool.rollout import make_rollout
 from sim_workers.pool.worker import StateWorker
 from sim_workers.sandbox.confinement import own_loopback, probe
-from sim_workers.states.store import StateStore, StoredState, read_manifest
+from sim_workers.states.store import StateStore, StoredState, read_manifest, read_rows
 from sim_workers.verification.comparison import (
     SAME,
     Difference,
@@ -204,13 +202,10 @@ def choose_rows(rows: Sequence[Row], sample: int | None, seed: int) -> list[Row]
 
 
 def _read_rows(root: Path) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     for path in (DatasetLayout(root).rows("train"), DatasetLayout(root).rows("eval")):
-        try:
-            lines = path.read_bytes().splitlines() if path.is_file() else []
-            rows += [Row.model_validate_json(line) for line in lines]
-        except (OSError, ValidationError) as exc:
-            raise DatasetError(f"{path}: {exc}", "damaged_dataset") from exc
+        if path.is_file():
+            rows += read_rows(path, Row)
     return rows
 
 
