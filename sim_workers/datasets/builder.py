@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -139,29 +139,22 @@ def _plan(scenario: Scenario, options: BuildOptions) -> BuildPlan:
     )
 
 
+@dataclass(eq=False)
 class _Build:
     """Builds the runs side by side and counts what comes of it."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        options: BuildOptions,
-        runs: Sequence[Run],
-        place: BuildDirectory,
-        end_s: float,
-        on_progress: Callable[[Progress], None],
-        on_compared: Callable[[Comparison], None],
-    ) -> None:
-        self._on_compared = on_compared
-        self._end_s = end_s
-        self._demand = Demand(place.layout.scenario.resolve())
-        self._scenario = scenario
-        self._options = options
-        self._runs = runs
-        self._place = place
-        self._on_progress = on_progress
-        self._events: SimpleQueue[_Event] = SimpleQueue()
-        self._halt = Event()
+    _scenario: Scenario
+    _options: BuildOptions
+    _runs: Sequence[Run]
+    _place: BuildDirectory
+    _end_s: float
+    _on_progress: Callable[[Progress], None]
+    _on_compared: Callable[[Comparison], None]
+    _events: "SimpleQueue[_Event]" = field(default_factory=SimpleQueue)
+    _halt: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        self._demand = Demand(self._place.layout.scenario.resolve())
 
     def run(self, execution: Execution) -> Manifest:
         """Builds what is left to build, and puts the dataset together.

@@ -22,7 +22,8 @@ def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
         RolloutRejected: SUMO refuses it.
     """
     scenario = load_scenario(config)
-    return scenario, signals_of(scenario)
+    with ForkServer() as fork_server:
+        return scenario, signals_of(scenario, fork_server)
 
 
 def check_scenario(
@@ -47,19 +48,16 @@ def check_scenario(
     return scenario, seed, compare(Sides(scenario.original, scenario.files, seed), end_s)
 
 
-def signals_of(scenario: Scenario, fork_server: ForkServer | None = None) -> dict[str, Signal]:
+def signals_of(scenario: Scenario, fork_server: ForkServer) -> dict[str, Signal]:
     """The traffic lights of a scenario, by id, with the default green limits.
 
     Args:
         scenario: The scenario.
-        fork_server: One that runs; None starts one.
+        fork_server: Starts SUMO.
 
     Raises:
         RolloutRejected: SUMO refuses it.
     """
-    if fork_server is None:
-        with ForkServer() as own:
-            return signals_of(scenario, own)
     with tempfile.TemporaryDirectory() as folder:
         request = Open(config=str(scenario.write(Path(folder))), seed=0)
         with fork_server.open(request) as holder:

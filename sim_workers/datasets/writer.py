@@ -84,12 +84,13 @@ class DatasetWriter:
 
     def _simulation(self, recorded: RunEntries) -> SimulationRef:
         """How to repeat a run; what its policy did is written to a file of its own."""
-        run, path = recorded.run, None
+        run, path, digest = recorded.run, None, None
         compared = self.comparisons[run.name]
         if not run.policy.is_idle:
             path = self.layout.actions(run.name)
             path.parent.mkdir(exist_ok=True)
             _write_lines(path, (a for entry in recorded.entries for a in entry.actions))
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return SimulationRef(
             run=run.name,
             command=sumo_arguments(DATASET_CONFIG, run.seed, run.scale),
@@ -103,7 +104,7 @@ class DatasetWriter:
             deviation=None if compared.difference is None else str(compared.difference),
             sensitivity=compared.sensitivity,
             actions=None if path is None else path.relative_to(self.layout.root).as_posix(),
-            actions_sha256=None if path is None else _digest(path),
+            actions_sha256=digest,
         )
 
     def _report(self, entries: Sequence[JournalEntry], repeated: int) -> BuildReport:
@@ -163,7 +164,3 @@ def _split(entries: Sequence[JournalEntry], eval_share: float) -> tuple[list[Row
 def _write_lines(path: Path, models: Iterable[BaseModel]) -> None:
     with path.open("w") as file:
         file.writelines(f"{model.model_dump_json(exclude_none=True)}\n" for model in models)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
