@@ -49,6 +49,7 @@ from sim_workers.engine.fork_memory import (
     own_bytes,
 )
 from sim_workers.engine.messages import (
+    REQUEST,
     Advance,
     Cancel,
     Describe,
@@ -68,7 +69,6 @@ from sim_workers.engine.messages import (
     Seen,
     Spawn,
     Spawned,
-    decode_request,
 )
 from sim_workers.engine.readings import moment, moment_digest
 from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
@@ -146,7 +146,7 @@ class _SimulationServer:
         """Answers until the peer closes its end, which raises EOFError."""
         while True:
             data = self._peer.recv_bytes()
-            request = decode_request(data)
+            request = REQUEST.validate_json(data)
             if isinstance(request, Rollout) and not request.in_place:
                 self._roll_out(data, request)
             elif isinstance(request, Spawn):
@@ -330,7 +330,7 @@ class _SimulationServer:
 
     def _is_cancelled(self, rollout: Rollout) -> bool:
         """Hears what the peer says during a rollout, which ends when the peer has gone away."""
-        heard = decode_request(self._peer.recv_bytes())
+        heard = REQUEST.validate_json(self._peer.recv_bytes())
         return isinstance(heard, Cancel) and heard.ticket == rollout.ticket
 
     def _failed(self, error: RolloutError, rollout: Rollout) -> bytes:
@@ -351,14 +351,14 @@ class _Child:
 
 def _rehearse(simulation: Simulation, data: bytes) -> None:
     """Does what a rollout does except moving anything, so that its code and data are at hand."""
-    rollout = decode_request(data)
+    rollout = REQUEST.validate_json(data)
     if isinstance(rollout, Rollout):
         with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
             _encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
 
 
 def _rolled_out(simulation: Simulation, requests: Connection) -> RolloutOutcome:
-    rollout = decode_request(requests.recv_bytes())
+    rollout = REQUEST.validate_json(requests.recv_bytes())
     assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
     return simulation.roll_out(rollout)
 

@@ -19,6 +19,8 @@ from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.policies import PolicySpec
 
 __all__ = [
+    "REPLY",
+    "REQUEST",
     "Advance",
     "Cancel",
     "Describe",
@@ -40,8 +42,6 @@ __all__ = [
     "Source",
     "Spawn",
     "Spawned",
-    "decode_reply",
-    "decode_request",
 ]
 
 
@@ -311,15 +311,5 @@ class Failed(WireModel):
 Request = Open | Describe | Advance | Replay | Observe | Look | Save | Rollout | Cancel | Spawn
 Reply = Ready | Spawned | Described | Observed | Seen | RolloutOutcome | Failed
 
-_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
-_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])
-
-
-def decode_request(data: bytes) -> Request:
-    """The request in a message."""
-    return _REQUEST.validate_json(data)
-
-
-def decode_reply(data: bytes) -> Reply:
-    """The reply in a message."""
-    return _REPLY.validate_json(data)
+REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
+REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])

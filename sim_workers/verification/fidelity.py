@@ -161,7 +161,7 @@ class _Pair:
 
     def walk(self, to_s: float) -> tuple[Difference | None, Sensitivity | None]:
         """Goes to a time, or to the first difference."""
-        at_s = begin_s = self._time_of(self.own)
+        at_s = begin_s = self.own.time_s(_LIMIT_S)
         seen: list[str] = []
         sensitivity = None
         while at_s < to_s:
@@ -233,9 +233,6 @@ class _Pair:
             is_scattered=self._is_scattered,
         )
         return self._fork_server.open(request, _LIMIT_S)
-
-    def _time_of(self, holder: SimulationHandle) -> float:
-        return holder.call(Replay(to_s=0), Ready, _LIMIT_S).time_s
 
 
 def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:
