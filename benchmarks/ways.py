@@ -25,6 +25,7 @@ from sim_workers.pool.pool import PoolSettings, RolloutPool
 from sim_workers.pool.rollout import files_of, make_rollout
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StateStore
+from sim_workers.states.unread_demand import Demand
 
 __all__ = ["WAYS", "Case", "Measured", "serve_way", "sumo_binary"]
 
@@ -57,7 +58,7 @@ class Case:
             dataset=dataset,
             state_id=row["state_id"],
             tls_id=row["tls_id"],
-            config=state.write_restoring(restoring),
+            config=Demand(layout.scenario).write_restoring(restoring, state.record.read or {}),
             state_file=layout.state_file(row["state_id"]),
             seed=row["seed"],
             remaining_s=decision.remaining_s(

@@ -9,7 +9,6 @@ import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from pydantic import JsonValue, ValidationError
@@ -95,20 +94,13 @@ class BuildDirectory:
             raise DatasetError(message, "not_writable") from exc
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         is_done = self._is_finished or not self._has_states()
         if is_done:
             shutil.rmtree(self._root, ignore_errors=True)
         self._lock.close()
         if isinstance(error, OSError) and error.errno in _FULL:
-            hint = (
-                "" if is_done else ("; free some space, then run the same command again to resume")
-            )
+            hint = "" if is_done else "; free some space, then run the same command again to resume"
             message = f"cannot write to {self._root}: {error.strerror}{hint}"
             raise DatasetError(message, "not_writable") from error
 

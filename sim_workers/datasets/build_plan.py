@@ -4,7 +4,6 @@ Pure: neither simulates nor touches a file.
 """
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
@@ -104,18 +103,14 @@ class Progress:
 
     def with_slot(self, record: StateRecord | None) -> "Progress":
         """One slot further: with the state that it gave, or without one."""
-        is_file, is_anchor, is_begin = False, False, False
-        if record is not None:
-            is_file = record.restore == "state"
-            is_anchor = record.anchor is not None
-            is_begin = not (is_file or is_anchor)
-        return replace(
-            self,
-            slots_done=self.slots_done + 1,
-            from_file=self.from_file + is_file,
-            from_anchor=self.from_anchor + is_anchor,
-            from_begin=self.from_begin + is_begin,
-        )
+        further = replace(self, slots_done=self.slots_done + 1)
+        if record is None:
+            return further
+        if record.restore == "state":
+            return replace(further, from_file=self.from_file + 1)
+        if record.anchor is not None:
+            return replace(further, from_anchor=self.from_anchor + 1)
+        return replace(further, from_begin=self.from_begin + 1)
 
 
 class Slot(NamedTuple):
@@ -162,20 +157,12 @@ def plan_runs(begin_s: float, end_s: float, seed: int, options: BuildOptions) ->
     states = options.states
     if states is None and options.every_s is None:
         states = _DEFAULT_STATES
-    runs = (
-        Run(seed, scale, options.policy, tuple(decision_slots(begin_s, end_s, own)))
-        for (seed, scale), own in zip(settings, _shared_out(options, states, settings), strict=True)
-    )
-    return [run for run in runs if run.slots]
-
-
-def _shared_out(
-    options: BuildOptions, states: int | None, settings: Sequence[object]
-) -> Iterator[BuildOptions]:
-    """The options of each run: its share of the states."""
-    for index in range(len(settings)):
+    runs = []
+    for index, (seed, scale) in enumerate(settings):
         share = None if states is None else (states + len(settings) - 1 - index) // len(settings)
-        yield replace(options, states=share)
+        if slots := decision_slots(begin_s, end_s, replace(options, states=share)):
+            runs.append(Run(seed, scale, options.policy, tuple(slots)))
+    return runs
 
 
 def decision_slots(begin_s: float, end_s: float, options: BuildOptions) -> list[Slot]:
@@ -186,14 +173,11 @@ def decision_slots(begin_s: float, end_s: float, options: BuildOptions) -> list[
     first_s, last_s = begin_s + options.warmup_s, end_s - options.verified_s
     if last_s < first_s or options.states == 0:
         return []
-    limit = options.states
-    if options.every_s is not None:
-        every_s = options.every_s
-        count = int((last_s - first_s) // every_s) + 1
-        limit = count if limit is None else min(limit, count)
-    else:
+    limit, every_s = options.states, options.every_s
+    if every_s is None:
         limit = _DEFAULT_STATES if limit is None else limit
         every_s = max(1.0, math.floor((last_s - first_s) / limit))
-        limit = min(limit, int((last_s - first_s) // every_s) + 1)
+    count = int((last_s - first_s) // every_s) + 1
+    limit = count if limit is None else min(limit, count)
     starts = [first_s + index * every_s for index in range(limit)]
     return [Slot(start, min(start + every_s, last_s + 1)) for start in starts]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -26,13 +26,12 @@ from sim_workers.datasets.writer import DatasetWriter, RunEntries
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.version import program_version, sumo_version
 from sim_workers.pool.rollout import ENGINE_REVISION
-from sim_workers.scenarios.scenario import DEFAULT_SEED, Scenario, load_scenario, write_files
+from sim_workers.scenarios.scenario import Scenario, load_scenario, write_files
 from sim_workers.states.unread_demand import Demand
 from sim_workers.verification.fidelity import Comparison, Sides, compare
 
 __all__ = ["build_dataset"]
 
-_DEFAULT_LENGTH_S = 3600.0
 _COMPARED_AFTER_S = 300
 """For so long after its last state at least a run is compared with the user's own simulation."""
 _OPTIONS: TypeAdapter[BuildOptions] = TypeAdapter(BuildOptions)
@@ -74,7 +73,7 @@ def build_dataset(
         raise DatasetError(f"{out} already exists; choose another folder", "dataset_exists")
     scenario = load_scenario(config, options.begin_s)
     end_s = _end_s(scenario, options)
-    seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
+    seed = scenario.run_seed
     runs = _planned(scenario, end_s, seed, options)
     with BuildDirectory(
         out, _plan(scenario, replace(options, seeds=options.seeds or (seed,))), execution.restart
@@ -112,9 +111,7 @@ def _end_s(scenario: Scenario, options: BuildOptions) -> float:
             "choose an earlier end, or change the configuration's",
             "beyond_end",
         )
-    if wanted_s is not None:
-        return wanted_s
-    return scenario.begin_s + _DEFAULT_LENGTH_S if end_s is None else end_s
+    return scenario.run_end_s if wanted_s is None else wanted_s
 
 
 def _why_nothing(network: BuiltRun, options: BuildOptions) -> str:
@@ -142,29 +139,22 @@ def _plan(scenario: Scenario, options: BuildOptions) -> BuildPlan:
     )
 
 
+@dataclass(eq=False)
 class _Build:
     """Builds the runs side by side and counts what comes of it."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        options: BuildOptions,
-        runs: Sequence[Run],
-        place: BuildDirectory,
-        end_s: float,
-        on_progress: Callable[[Progress], None],
-        on_compared: Callable[[Comparison], None],
-    ) -> None:
-        self._on_compared = on_compared
-        self._end_s = end_s
-        self._demand = Demand(place.layout.scenario.resolve())
-        self._scenario = scenario
-        self._options = options
-        self._runs = runs
-        self._place = place
-        self._on_progress = on_progress
-        self._events: SimpleQueue[_Event] = SimpleQueue()
-        self._halt = Event()
+    _scenario: Scenario
+    _options: BuildOptions
+    _runs: Sequence[Run]
+    _place: BuildDirectory
+    _end_s: float
+    _on_progress: Callable[[Progress], None]
+    _on_compared: Callable[[Comparison], None]
+    _events: "SimpleQueue[_Event]" = field(default_factory=SimpleQueue)
+    _halt: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        self._demand = Demand(self._place.layout.scenario.resolve())
 
     def run(self, execution: Execution) -> Manifest:
         """Builds what is left to build, and puts the dataset together.

@@ -6,13 +6,12 @@ from pathlib import Path
 from shared.signals import Signal
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Describe, Described, Open
-from sim_workers.scenarios.scenario import DEFAULT_SEED, Scenario, load_scenario
+from sim_workers.scenarios.scenario import Scenario, load_scenario
 from sim_workers.verification.fidelity import Comparison, Sides, compare
 
 __all__ = ["check_scenario", "inspect_scenario", "signals_of"]
 
 _LIMIT_S = 60.0
-_LENGTH_S = 3600.0
 
 
 def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
@@ -23,7 +22,8 @@ def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
         RolloutRejected: SUMO refuses it.
     """
     scenario = load_scenario(config)
-    return scenario, signals_of(scenario)
+    with ForkServer() as fork_server:
+        return scenario, signals_of(scenario, fork_server)
 
 
 def check_scenario(
@@ -43,26 +43,21 @@ def check_scenario(
     """
     scenario = load_scenario(config)
     assert scenario.original is not None, "a configuration was read"  # noqa: S101
-    if seed is None:
-        seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
-    if end_s is None:
-        end_s = scenario.begin_s + _LENGTH_S if scenario.end_s is None else scenario.end_s
+    seed = scenario.run_seed if seed is None else seed
+    end_s = scenario.run_end_s if end_s is None else end_s
     return scenario, seed, compare(Sides(scenario.original, scenario.files, seed), end_s)
 
 
-def signals_of(scenario: Scenario, fork_server: ForkServer | None = None) -> dict[str, Signal]:
+def signals_of(scenario: Scenario, fork_server: ForkServer) -> dict[str, Signal]:
     """The traffic lights of a scenario, by id, with the default green limits.
 
     Args:
         scenario: The scenario.
-        fork_server: One that runs; None starts one.
+        fork_server: Starts SUMO.
 
     Raises:
         RolloutRejected: SUMO refuses it.
     """
-    if fork_server is None:
-        with ForkServer() as own:
-            return signals_of(scenario, own)
     with tempfile.TemporaryDirectory() as folder:
         request = Open(config=str(scenario.write(Path(folder))), seed=0)
         with fork_server.open(request) as holder:

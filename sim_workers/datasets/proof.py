@@ -96,7 +96,11 @@ def _rollouts(points: Sequence[ProofPoint], options: BuildOptions) -> list[Rollo
     """The signals left alone, then each decision; without a proof only what is stored."""
     decided: list[tuple[SignalDecision, ...]] = []
     if options.with_outcomes or not options.only_replays:
-        decided = [(_signal_decision(point, each),) for point in points for each in point.decisions]
+        decided = [
+            (SignalDecision.of(point.signal.tls_id, each, point.signal, point.state),)
+            for point in points
+            for each in point.decisions
+        ]
     alone: list[tuple[SignalDecision, ...]] = [] if options.only_replays else [()]
     return [
         Rollout(
@@ -109,13 +113,3 @@ def _rollouts(points: Sequence[ProofPoint], options: BuildOptions) -> list[Rollo
         )
         for signal_decisions in [*alone, *decided]
     ]
-
-
-def _signal_decision(point: ProofPoint, decision: Decision) -> SignalDecision:
-    return SignalDecision(
-        tls_id=point.signal.tls_id,
-        decision=decision,
-        elapsed_s=point.state.elapsed_s,
-        min_green_s=point.signal.min_green_s,
-        max_green_s=point.signal.max_green_s,
-    )

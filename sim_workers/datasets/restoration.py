@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from shared.dataset import Action
 from shared.errors import HolderLost, RolloutCrashed, RolloutError, RolloutRejected
@@ -52,7 +51,7 @@ class Restoration:
 
 
 class Restorer:
-    """Takes the states of one run in order and tells how each is brought back. Use as a context.
+    """Takes the states of one run in order and tells how each is brought back.
 
     Args:
         fork_server: Used by nobody else meanwhile.
@@ -73,10 +72,8 @@ class Restorer:
         self._shadow: SimulationHandle | None = None
         self._shadow_s = float("-inf")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def close(self) -> None:
+        """Ends the simulation that runs behind."""
         if self._shadow is not None:
             self._shadow.close()
 

@@ -8,6 +8,7 @@ states are restored and compared. What is complete goes into the run's journal.
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -118,7 +119,7 @@ class RunBuilder:
         done = self._journal.read()
         verified_s = None if self._options.only_replays else self._options.verified_s
         restorer = Restorer(checking_fork_server, self._files, self._draft("again"), verified_s)
-        with fork_server.open(self._files.open_begin(), _LIMIT_S) as live, restorer:
+        with fork_server.open(self._files.open_begin(), _LIMIT_S) as live, closing(restorer):
             built = self._describe(live)
             first = done[-1].slot + 1 if done else 0
             if first < len(self._run.slots):

@@ -16,14 +16,13 @@ from shared.dataset import (
     DatasetLayout,
     Manifest,
     Row,
-    ScenarioRef,
     SimulationRef,
 )
 from shared.signals import Signal
 from sim_workers.datasets.build_plan import BuildOptions, Run
 from sim_workers.datasets.journal import JournalEntry
 from sim_workers.engine.version import program_version, simulator
-from sim_workers.scenarios.scenario import CONFIG_NAME, Scenario, sumo_arguments
+from sim_workers.scenarios.scenario import DATASET_CONFIG, Scenario, sumo_arguments
 from sim_workers.verification.fidelity import Comparison
 
 __all__ = ["DatasetWriter", "RunEntries"]
@@ -85,15 +84,16 @@ class DatasetWriter:
 
     def _simulation(self, recorded: RunEntries) -> SimulationRef:
         """How to repeat a run; what its policy did is written to a file of its own."""
-        run, path = recorded.run, None
+        run, path, digest = recorded.run, None, None
         compared = self.comparisons[run.name]
         if not run.policy.is_idle:
             path = self.layout.actions(run.name)
             path.parent.mkdir(exist_ok=True)
             _write_lines(path, (a for entry in recorded.entries for a in entry.actions))
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return SimulationRef(
             run=run.name,
-            command=sumo_arguments(self._config, run.seed, run.scale),
+            command=sumo_arguments(DATASET_CONFIG, run.seed, run.scale),
             begin_s=self.scenario.begin_s,
             end_s=self.end_s,
             seed=run.seed,
@@ -104,7 +104,7 @@ class DatasetWriter:
             deviation=None if compared.difference is None else str(compared.difference),
             sensitivity=compared.sensitivity,
             actions=None if path is None else path.relative_to(self.layout.root).as_posix(),
-            actions_sha256=None if path is None else _digest(path),
+            actions_sha256=digest,
         )
 
     def _report(self, entries: Sequence[JournalEntry], repeated: int) -> BuildReport:
@@ -121,30 +121,19 @@ class DatasetWriter:
         )
 
     def _manifest(self, simulations: tuple[SimulationRef, ...], report: BuildReport) -> Manifest:
-        original = self.scenario.original
+        scenario, original = self.scenario.reference(), self.scenario.original
+        if original is not None:
+            own = {"original": original.arguments("original"), "variables": original.variables}
+            scenario = scenario.model_copy(update=own)
         return Manifest(
             greenfork=program_version(),
             simulator=simulator(),
-            scenario=ScenarioRef(
-                scenario_id=self.scenario.scenario_id,
-                name=self.scenario.name,
-                config=self._config,
-                dropped_options=self.scenario.dropped_options,
-                replaced_outputs=self.scenario.replaced_outputs,
-                original=() if original is None else original.arguments("original"),
-                variables={} if original is None else original.variables,
-                time_to_teleport_s=self.scenario.time_to_teleport_s,
-                end_s=self.scenario.end_s,
-            ),
+            scenario=scenario,
             simulation=simulations[0],
             simulations=simulations,
             signals=self.signals,
             build=report,
         )
-
-    @property
-    def _config(self) -> str:
-        return f"{self.layout.scenario.name}/{CONFIG_NAME}"
 
     def _remove_states_but(self, state_ids: set[str]) -> None:
         for path in self.layout.states.glob("*.xml"):
@@ -175,7 +164,3 @@ def _split(entries: Sequence[JournalEntry], eval_share: float) -> tuple[list[Row
 def _write_lines(path: Path, models: Iterable[BaseModel]) -> None:
     with path.open("w") as file:
         file.writelines(f"{model.model_dump_json(exclude_none=True)}\n" for model in models)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -19,16 +19,17 @@ from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost, RolloutRejected
 from sim_workers.engine.messages import (
+    REPLY,
     Cancel,
     Failed,
     Open,
     Ready,
+    Replay,
     Reply,
     Request,
     Save,
     Spawn,
     Spawned,
-    decode_reply,
 )
 from sim_workers.sandbox.confinement import environment, python_command
 
@@ -192,7 +193,7 @@ class SimulationHandle:
             if not self._connection.poll(limit_s):
                 self.kill()
                 raise HolderLost(f"the simulation process did not answer in {limit_s:g} s")
-            answer = decode_reply(self._connection.recv_bytes())
+            answer = REPLY.validate_json(self._connection.recv_bytes())
         except (EOFError, OSError) as exc:
             raise HolderLost(f"the simulation process died{self.last_words()}") from exc
         if isinstance(answer, Failed):
@@ -223,6 +224,10 @@ class SimulationHandle:
                 raise HolderLost(words) from exc
             raise
         return SimulationHandle(pid, Connection(ours.detach()), log)
+
+    def time_s(self, limit_s: float) -> float:
+        """Where it is, if that is not before 0: a replay to a moment in the past does nothing."""
+        return self.call(Replay(to_s=0), Ready, limit_s).time_s
 
     def own_memory_mb(self) -> float:
         """Memory that is this process's alone (private pages), MB; 0 if it has died."""

@@ -49,6 +49,7 @@ from sim_workers.engine.fork_memory import (
     own_bytes,
 )
 from sim_workers.engine.messages import (
+    REQUEST,
     Advance,
     Cancel,
     Describe,
@@ -68,9 +69,6 @@ from sim_workers.engine.messages import (
     Seen,
     Spawn,
     Spawned,
-    Watch,
-    Watched,
-    decode_request,
 )
 from sim_workers.engine.readings import moment, moment_digest
 from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
@@ -148,7 +146,7 @@ class _SimulationServer:
         """Answers until the peer closes its end, which raises EOFError."""
         while True:
             data = self._peer.recv_bytes()
-            request = decode_request(data)
+            request = REQUEST.validate_json(data)
             if isinstance(request, Rollout) and not request.in_place:
                 self._roll_out(data, request)
             elif isinstance(request, Spawn):
@@ -168,26 +166,23 @@ class _SimulationServer:
                 simulation.watch(signals.values())
                 return Described(signals=signals)
             case Advance(to_s=to_s, policy=policy):
-                with self._moving():
-                    self._before_stepping()
+                with self._moving(steps=True):
                     actions = simulation.advance(to_s, policy)
                 return Ready(time_s=simulation.time_s, actions=tuple(actions))
             case Replay(to_s=to_s, actions=repeated):
-                with self._moving():
-                    self._before_stepping()
-                    simulation.replay(to_s, repeated)
-                return Ready(time_s=simulation.time_s)
+                digests: tuple[str, ...] = ()
+                with self._moving(steps=True):
+                    if request.is_watched:
+                        digests = simulation.watch_on(to_s, repeated)
+                    else:
+                        simulation.replay(to_s, repeated)
+                return Ready(time_s=simulation.time_s, digests=digests)
             case Observe(tls_ids=tls_ids):
                 return Observed(
                     time_s=simulation.time_s,
                     signals=simulation.signal_states(),
                     counts={tls_id: simulation.counts(tls_id) for tls_id in tls_ids},
                 )
-            case Watch(to_s=to_s, actions=repeated):
-                with self._moving():
-                    self._before_stepping()
-                    digests = simulation.watch_on(to_s, repeated)
-                return Watched(digests=tuple(digests))
             case Look(in_full=in_full):
                 return Seen(things=moment() if in_full else {}, digest=moment_digest())
             case Save():
@@ -241,9 +236,11 @@ class _SimulationServer:
             os.close(target)
 
     @contextlib.contextmanager
-    def _moving(self) -> Iterator[None]:
-        """Around whatever changes the simulation itself."""
+    def _moving(self, steps: bool = False) -> Iterator[None]:
+        """Around whatever changes the simulation itself, by stepping it or otherwise."""
         self._drop_spare()
+        if steps:
+            self._before_stepping()
         yield
         self._reading = files_being_read()
         self._memory.end()
@@ -333,7 +330,7 @@ class _SimulationServer:
 
     def _is_cancelled(self, rollout: Rollout) -> bool:
         """Hears what the peer says during a rollout, which ends when the peer has gone away."""
-        heard = decode_request(self._peer.recv_bytes())
+        heard = REQUEST.validate_json(self._peer.recv_bytes())
         return isinstance(heard, Cancel) and heard.ticket == rollout.ticket
 
     def _failed(self, error: RolloutError, rollout: Rollout) -> bytes:
@@ -354,14 +351,14 @@ class _Child:
 
 def _rehearse(simulation: Simulation, data: bytes) -> None:
     """Does what a rollout does except moving anything, so that its code and data are at hand."""
-    rollout = decode_request(data)
+    rollout = REQUEST.validate_json(data)
     if isinstance(rollout, Rollout):
         with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
             _encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
 
 
 def _rolled_out(simulation: Simulation, requests: Connection) -> RolloutOutcome:
-    rollout = decode_request(requests.recv_bytes())
+    rollout = REQUEST.validate_json(requests.recv_bytes())
     assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
     return simulation.roll_out(rollout)
 

@@ -19,6 +19,8 @@ from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.policies import PolicySpec
 
 __all__ = [
+    "REPLY",
+    "REQUEST",
     "Advance",
     "Cancel",
     "Describe",
@@ -40,10 +42,6 @@ __all__ = [
     "Source",
     "Spawn",
     "Spawned",
-    "Watch",
-    "Watched",
-    "decode_reply",
-    "decode_request",
 ]
 
 
@@ -54,6 +52,8 @@ class Replay(WireModel):
     to_s: float
     actions: tuple[Action, ...] = ()
     """In order; those before the simulation's start are passed over."""
+    is_watched: bool = False
+    """Tell a digest of every second on the way."""
 
 
 class Open(WireModel):
@@ -107,23 +107,6 @@ class Observe(WireModel):
     tls_ids: tuple[str, ...]
 
 
-class Watch(WireModel):
-    """Step a simulation itself, repeating actions, and tell a digest of every second."""
-
-    verb: Literal["watch"] = "watch"
-    to_s: float
-    actions: tuple[Action, ...] = ()
-    """In order; those before the simulation's present are passed over."""
-
-
-class Watched(WireModel):
-    """What was seen meanwhile."""
-
-    verb: Literal["watched"] = "watched"
-    digests: tuple[str, ...]
-    """Of each second; see :func:`sim_workers.engine.readings.moment_digest`."""
-
-
 class Look(WireModel):
     """Report the position of every moving object."""
 
@@ -161,6 +144,17 @@ class SignalDecision(WireModel):
     elapsed_s: float
     min_green_s: float
     max_green_s: float
+
+    @classmethod
+    def of(cls, tls_id: str, decision: Decision, signal: Signal, state: SignalState) -> Self:
+        """A decision at a signal that is in this state."""
+        return cls(
+            tls_id=tls_id,
+            decision=decision,
+            elapsed_s=state.elapsed_s,
+            min_green_s=signal.min_green_s,
+            max_green_s=signal.max_green_s,
+        )
 
 
 Source = Literal["file", "anchor", "begin"]
@@ -243,6 +237,9 @@ class Ready(WireModel):
     time_s: float
     actions: tuple[Action, ...] = ()
     """What the behaviour policy did during an advance."""
+    digests: tuple[str, ...] = ()
+    """Of each second of a replay that was watched; see
+    :func:`sim_workers.engine.readings.moment_digest`."""
 
 
 class Described(WireModel):
@@ -311,20 +308,8 @@ class Failed(WireModel):
     error: ErrorInfo
 
 
-Request = (
-    Open | Describe | Advance | Replay | Observe | Watch | Look | Save | Rollout | Cancel | Spawn
-)
-Reply = Ready | Spawned | Described | Observed | Watched | Seen | RolloutOutcome | Failed
+Request = Open | Describe | Advance | Replay | Observe | Look | Save | Rollout | Cancel | Spawn
+Reply = Ready | Spawned | Described | Observed | Seen | RolloutOutcome | Failed
 
-_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
-_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])
-
-
-def decode_request(data: bytes) -> Request:
-    """The request in a message."""
-    return _REQUEST.validate_json(data)
-
-
-def decode_reply(data: bytes) -> Reply:
-    """The reply in a message."""
-    return _REPLY.validate_json(data)
+REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
+REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])

@@ -123,7 +123,7 @@ class Simulation:
             self._step_to(min(self.time_s + 1, to_s))
         return actions
 
-    def watch_on(self, to_s: float, actions: Sequence[Action]) -> list[str]:
+    def watch_on(self, to_s: float, actions: Sequence[Action]) -> tuple[str, ...]:
         """Replays until ``to_s`` and returns a digest of every second on the way."""
         digests = []
         pending = deque(action for action in actions if action.time_s >= self.time_s)
@@ -134,7 +134,7 @@ class Simulation:
                 due.append(pending.popleft())
             self.replay(next_s, due)
             digests.append(moment_digest())
-        return digests
+        return tuple(digests)
 
     def replay(self, to_s: float, actions: Sequence[Action]) -> None:
         """Steps until ``to_s``, repeating the actions whose time has not passed yet."""

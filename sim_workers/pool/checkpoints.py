@@ -8,13 +8,12 @@ starting at the run's begin, and is at most that far away.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 from shared.errors import HolderLost
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Open, Ready, Replay
 
-__all__ = ["CheckpointCache"]
+__all__ = ["CheckpointCache", "Held"]
 
 _SPACING_S = 300.0
 _SPAWN_LIMIT_S = 10.0
@@ -23,9 +22,12 @@ _Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class _Checkpoint:
+class Held:
+    """A simulation that is kept."""
+
     holder: SimulationHandle
     memory_mb: float
+    """Its own memory, as measured when it was made."""
 
 
 class CheckpointCache:
@@ -39,7 +41,7 @@ class CheckpointCache:
     def __init__(self, fork_server: ForkServer, max_checkpoints: int) -> None:
         self._fork_server = fork_server
         self._max_checkpoints = max_checkpoints
-        self._checkpoints: OrderedDict[tuple[str, float], _Checkpoint] = OrderedDict()
+        self._checkpoints: OrderedDict[tuple[str, float], Held] = OrderedDict()
 
     @property
     def memory_mb(self) -> float:
@@ -62,7 +64,7 @@ class CheckpointCache:
         time_s = self._nearest(run, replay.to_s)
         if time_s is None:
             holder = self._fork_server.open(begin, left_s())
-            time_s = _time_of(holder, left_s())
+            time_s = holder.time_s(left_s())
             self._keep(run, time_s, holder)
         while (next_s := time_s + _SPACING_S) < replay.to_s:
             self._keep(run, next_s, self._step(run, time_s, next_s, replay, left_s))
@@ -84,12 +86,6 @@ class CheckpointCache:
     def close(self) -> None:
         """Ends every checkpoint."""
         self._shrink(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _nearest(self, run: str, time_s: float) -> float | None:
         """The time of the last checkpoint that is not after ``time_s``."""
@@ -119,14 +115,9 @@ class CheckpointCache:
         return holder
 
     def _keep(self, run: str, time_s: float, holder: SimulationHandle) -> None:
-        self._checkpoints[run, time_s] = _Checkpoint(holder, holder.own_memory_mb())
+        self._checkpoints[run, time_s] = Held(holder, holder.own_memory_mb())
         self._shrink(self._max_checkpoints)
 
     def _shrink(self, count: int) -> None:
         while len(self._checkpoints) > count:
             self._checkpoints.popitem(last=False)[1].holder.close()
-
-
-def _time_of(holder: SimulationHandle, limit_s: float) -> float:
-    """Where a simulation is that was just begun: a replay to a moment in the past does nothing."""
-    return holder.call(Replay(to_s=0), Ready, limit_s).time_s

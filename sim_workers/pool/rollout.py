@@ -17,7 +17,7 @@ from shared.decisions import Decision, canonical
 from shared.errors import RolloutRejected
 from shared.legality import legal_decisions
 from shared.rewards import FollowUp
-from shared.wire.states import Fidelity, Restore
+from shared.wire.states import Fidelity, Restore, StateRecord
 from sim_workers.engine.messages import Replay, Rollout, SignalDecision, Source
 from sim_workers.states.state_file import without_rng
 from sim_workers.states.store import StoredState
@@ -30,6 +30,7 @@ __all__ = [
     "fidelity_of",
     "files_of",
     "make_rollout",
+    "recorded_source",
     "restore_of",
     "rollout_digest",
 ]
@@ -84,7 +85,7 @@ def make_rollout(
         UnknownSignal: The state has no such signal.
     """
     decided = tuple(
-        _signal_decision(state, tls_id, decision)
+        SignalDecision.of(tls_id, decision, state.signal(tls_id), state.record.signals[tls_id])
         for tls_id, decision in sorted(decisions.items())
         if decision is not None
     )
@@ -102,25 +103,18 @@ def make_rollout(
     )
 
 
-def _signal_decision(state: StoredState, tls_id: str, decision: Decision) -> SignalDecision:
-    signal = state.signal(tls_id)
-    return SignalDecision(
-        tls_id=tls_id,
-        decision=decision,
-        elapsed_s=state.record.signals[tls_id].elapsed_s,
-        min_green_s=signal.min_green_s,
-        max_green_s=signal.max_green_s,
-    )
-
-
 def _source(
     state: StoredState, decided: Sequence[SignalDecision], horizon_s: int, follow_up: FollowUp
 ) -> Source:
-    if not _is_proven(state, decided, horizon_s, follow_up):
-        return "begin"
-    if state.record.restore == "state":
+    is_proven = _is_proven(state, decided, horizon_s, follow_up)
+    return recorded_source(state.record) if is_proven else "begin"
+
+
+def recorded_source(record: StateRecord) -> Source:
+    """What a state is brought back from, as its record says."""
+    if record.restore != "replay":
         return "file"
-    return "begin" if state.record.anchor is None else "anchor"
+    return "begin" if record.anchor is None else "anchor"
 
 
 def _is_proven(

@@ -27,7 +27,7 @@ from shared.errors import (
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Look, Open, Rollout, RolloutOutcome, Seen
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.checkpoints import CheckpointCache
+from sim_workers.pool.checkpoints import CheckpointCache, Held
 from sim_workers.pool.rollout import StateFiles
 from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
 from sim_workers.states.unread_demand import RESTORE_CONFIG_NAME, Demand
@@ -74,7 +74,7 @@ class StateWorker:
         self._fork_server = ForkServer(round(most_mb * 2**20))
         self._checkpoints = CheckpointCache(self._fork_server, limits.max_holders)
         self._sources: dict[str, _Source] = {}
-        self._holders: OrderedDict[str, _Held] = OrderedDict()
+        self._holders: OrderedDict[str, Held] = OrderedDict()
         self._recognised: set[str] = set()
         self._cancelled = _Cancellations()
         self._turn = threading.Lock()
@@ -163,7 +163,7 @@ class StateWorker:
         self.holder_starts += 1
         until_s = time.monotonic() + limit_s
         holder = self._open(rollout, lambda: max(0.0, until_s - time.monotonic()))
-        self._holders[key] = _Held(holder, _PROCESSES * holder.own_memory_mb())
+        self._holders[key] = Held(holder, _PROCESSES * holder.own_memory_mb())
         self._shrink()
         return holder
 
@@ -287,12 +287,6 @@ class _Source:
     scenario: Path
     config: Path
     file: Path | None
-
-
-@dataclass(frozen=True)
-class _Held:
-    holder: SimulationHandle
-    memory_mb: float
 
 
 class _Cancellations:

@@ -34,7 +34,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sim_workers.sandbox import landlock, seccomp
-from sim_workers.sandbox.isolation import isolate, leave_network
+from sim_workers.sandbox.isolation import Isolation, isolate, leave_network
 from sim_workers.sandbox.landlock import Rules
 
 __all__ = [
@@ -90,15 +90,9 @@ _SYSTEM = (
 
 
 @dataclass(frozen=True)
-class Confinement:
+class Confinement(Isolation):
     """What a simulation process of this machine and this user has given up."""
 
-    network: bool
-    """It is in a network namespace of its own, without any interface."""
-    limits: bool
-    """It cannot write files without end, dump its memory, or gain rights."""
-    capabilities: bool
-    """It has none, whoever its user is."""
     landlock: int
     """Version of Landlock, which keeps it to its files; 0: it may open what its user may."""
     seccomp: bool

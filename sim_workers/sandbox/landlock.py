@@ -84,13 +84,17 @@ def restrict(rules: Rules) -> bool:
     """
     if version() == 0:
         return False
-    ruleset = _create(rules)
+    granted = (
+        (rules.read, _READ_FILE | _READ_DIR),
+        (rules.write, _writing()),
+        (rules.execute, _EXECUTE),
+    )
+    files = 0
+    for paths, rights in granted:
+        files |= 0 if paths is None else rights
+    ruleset = _create(files, rules.own_domain)
     try:
-        for paths, rights in (
-            (rules.read, _READ_FILE | _READ_DIR),
-            (rules.write, _writing()),
-            (rules.execute, _EXECUTE),
-        ):
+        for paths, rights in granted:
             for path in paths or ():
                 _allow(ruleset, path, rights)
         _checked(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0))
@@ -99,15 +103,11 @@ def restrict(rules: Rules) -> bool:
     return True
 
 
-def _create(rules: Rules) -> int:
-    files = 0
-    files |= 0 if rules.read is None else _READ_FILE | _READ_DIR
-    files |= 0 if rules.write is None else _writing()
-    files |= 0 if rules.execute is None else _EXECUTE
+def _create(files: int, own_domain: bool) -> int:
     asked = _Ruleset(
         files,
-        _TCP if rules.own_domain and version() >= 4 else 0,
-        _SCOPES if rules.own_domain and version() >= 6 else 0,
+        _TCP if own_domain and version() >= 4 else 0,
+        _SCOPES if own_domain and version() >= 6 else 0,
     )
     size = 24 if version() >= 6 else 16 if version() >= 4 else 8
     made = _LIBC.syscall(_CREATE_RULESET, ctypes.byref(asked), ctypes.c_size_t(size), 0)
@@ -130,9 +130,7 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
         if not stat.S_ISDIR(os.fstat(parent).st_mode):
             rights &= _OF_FILES
         rule = _PathBeneath(rights, parent)
-        _checked(
-            _LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0),
-        )
+        _checked(_LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0))
     finally:
         os.close(parent)
 

@@ -5,17 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
+from xml.sax.saxutils import escape
 
 from shared.errors import ScenarioError
 from sim_workers.scenarios.options import SYNONYMS, is_left_out
 
-__all__ = ["Configuration", "read_configuration", "render_configuration", "seconds_of"]
+__all__ = [
+    "Configuration",
+    "parse_seconds",
+    "read_configuration",
+    "render_configuration",
+    "seconds_of",
+]
 
 _VARIABLE = re.compile(r"\$\{(.+?)\}")
 _UNREPEATABLE = ("LOCALTIME", "PID", "UTC")
 """What SUMO puts in place of these is another each time."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
+_QUOTED = {'"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
 _MAX_BYTES = 1 << 20
 
 
@@ -67,7 +74,9 @@ def read_configuration(path: Path, environment: Mapping[str, str] | None = None)
 
 def render_configuration(options: Mapping[str, str]) -> bytes:
     """A configuration of these options, in the order of their names."""
-    lines = [f'    <{name} value="{_escaped(value)}"/>' for name, value in sorted(options.items())]
+    lines = [
+        f'    <{name} value="{escape(value, _QUOTED)}"/>' for name, value in sorted(options.items())
+    ]
     return "\n".join(["<configuration>", *lines, "</configuration>", ""]).encode()
 
 
@@ -78,12 +87,16 @@ def seconds_of(config: Path, option: str, value: str) -> float:
         ScenarioError: It is neither.
     """
     try:
-        seconds = 0.0
-        parts = value.split(":")
-        for part, factor in zip(reversed(parts), (1, 60, 3600, 86400), strict=False):
-            seconds += float(part) * factor
+        return parse_seconds(value)
     except ValueError as exc:
         raise ScenarioError(f"{config}: {option} is not a number: {value!r}") from exc
+
+
+def parse_seconds(value: str) -> float:
+    """The same; a ValueError where it is neither."""
+    seconds = 0.0
+    for part, factor in zip(reversed(value.split(":")), (1, 60, 3600, 86400), strict=False):
+        seconds += float(part) * factor
     return seconds
 
 
@@ -172,7 +185,3 @@ def _advice(root: str) -> str:
         f" but a file of <{root}>; name it in a .sumocfg: <configuration>"
         '<net-file value="..."/><route-files value="..."/></configuration>'
     )
-
-
-def _escaped(value: str) -> str:
-    return "".join(_ESCAPES.get(letter, letter) for letter in value)

@@ -19,12 +19,14 @@ from sim_workers.scenarios.input_filter import OUTPUTS, REFERENCES, filter_input
 from sim_workers.scenarios.options import NOWHERE
 
 __all__ = [
+    "TAG",
     "InputFile",
     "is_file_attribute",
     "is_output_parameter",
     "read_content",
     "read_input",
     "silenced",
+    "unpacked",
 ]
 
 _MAX_BYTES = 1 << 30
@@ -37,7 +39,7 @@ _IGNORED_ATTRIBUTES = {"imgFile", "osgFile"}
 _OUTPUT_PARAMETER = re.compile(r"SWARMLOG|(.*[.-])?(files?|output)")
 _REPLAY_PARAMETER = re.compile(r"(.*\.)?fcd-replay\..*")
 _FILE_ATTRIBUTE = re.compile(r".*File|(.*[_-])?file|href")
-_TAG = re.compile(rb"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
+TAG = re.compile(rb"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
 _NOWHERE = ("NUL", "NULL", NOWHERE, "")
 
 
@@ -68,7 +70,7 @@ def read_input(path: Path, is_foreign: bool = False) -> InputFile:
             what :func:`sim_workers.scenarios.input_filter.filter_input` raises.
     """
     original = read_content(path)
-    content = _unpacked(path, original)
+    content = unpacked(path, original)
     scan = _Scan(path, content)
     if is_foreign and filter_input(content, str(path)).content != scan.rewritten():
         raise ScenarioError(f"{path}: its outputs cannot be silenced", "unsupported_input")
@@ -86,7 +88,7 @@ def silenced(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _silenced(name: str, content: bytes) -> bytes:
     try:
-        scan = _Scan(Path(name), _unpacked(Path(name), content))
+        scan = _Scan(Path(name), unpacked(Path(name), content))
     except ScenarioError:  # no XML: a list of edges, say; SUMO will say so if it is wrong
         return content
     return scan.rewritten() if scan.changes else content
@@ -127,7 +129,12 @@ def is_file_attribute(name: str) -> bool:
     return _FILE_ATTRIBUTE.fullmatch(name) is not None
 
 
-def _unpacked(path: Path, content: bytes) -> bytes:
+def unpacked(path: Path, content: bytes) -> bytes:
+    """A file's content without its gzip, if it has one.
+
+    Raises:
+        ScenarioError: ``bad_xml``: it is no whole gzip; ``too_large``.
+    """
     if not content.startswith(_GZIP_MAGIC):
         return content
     try:
@@ -200,7 +207,7 @@ class _Scan:
 
     def _silence(self, tag: str, name: str, attributes: Mapping[str, str]) -> None:
         begin = self._parser.CurrentByteIndex
-        found = _TAG.match(self._content, begin)
+        found = TAG.match(self._content, begin)
         value = found and re.compile(
             rb"""(?<=\s)%s\s*=\s*(?:"([^"]*)"|'([^']*)')""" % re.escape(name.encode())
         ).search(self._content, found.start(), found.end())

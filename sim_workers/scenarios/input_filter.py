@@ -28,7 +28,7 @@ from xml.parsers import expat
 from shared.errors import ScenarioError
 from sim_workers.scenarios.sumo_names import known_attributes
 
-__all__ = ["OUTPUTS", "REFERENCES", "Filtered", "Reference", "Replaced", "filter_input"]
+__all__ = ["OUTPUTS", "REFERENCES", "Filtered", "filter_input"]
 
 _NOWHERE = b"/dev/null"
 _SILENT = ("", "/dev/null", "NUL")
@@ -112,35 +112,15 @@ _PROGRAM_KEY_PATTERN = re.compile(
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """The name of an output file that was written over."""
-
-    line: int
-    element: str
-    name: str
-    """Of the attribute, or the key of the parameter."""
-    value: str
-    """What stood there."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Another file that SUMO will read. It is named relative to this one, and not above it."""
-
-    line: int
-    element: str
-    attribute: str
-    path: str
-
-
-@dataclass(frozen=True)
 class Filtered:
     """A file that does no harm."""
 
     content: bytes
     """As it was given, but for what was replaced."""
-    replaced: tuple[Replaced, ...] = ()
-    references: tuple[Reference, ...] = ()
+    replaced: tuple[str, ...] = ()
+    """The names of output files that were written over."""
+    references: tuple[str, ...] = ()
+    """Other files that SUMO will read, named relative to this one, and not above it."""
 
 
 def filter_input(content: bytes, name: str = "the file") -> Filtered:
@@ -166,8 +146,8 @@ class _Filter:
     _name: str
     _open: list[str] = field(default_factory=list)
     """Elements that SUMO knows, from the root to here; the others are empty names."""
-    _replaced: list[Replaced] = field(default_factory=list)
-    _references: list[Reference] = field(default_factory=list)
+    _replaced: list[str] = field(default_factory=list)
+    _references: list[str] = field(default_factory=list)
     _ranges: list[tuple[int, int]] = field(default_factory=list)
     """Of bytes that are written over, in order."""
 
@@ -249,7 +229,7 @@ class _Filter:
             self._refuse("writes_files", words)
         for attribute, value in attributes.items():
             if attribute == OUTPUTS.get(element):
-                self._silence(element, attribute, attribute, value)
+                self._silence(element, attribute, value)
             elif attribute == REFERENCES.get(element):
                 self._refer(element, attribute, value)
             elif attribute not in known and not _is_harmless_anywhere(attribute):
@@ -271,7 +251,7 @@ class _Filter:
 
     def _take_program_key(self, key: str, value: str) -> None:
         if key == "file":
-            self._silence("tlLogic", key, "value", value)
+            self._silence("tlLogic", "value", value)
         elif _LIKE_A_FILE.fullmatch(key):
             self._refuse("writes_files", f"<param> {key!r} of <tlLogic> names a file")
         elif key not in _PROGRAM_KEYS and not _PROGRAM_KEY_PATTERN.fullmatch(key):
@@ -286,7 +266,7 @@ class _Filter:
         if owner not in _VEHICLE_LIKE or not _DEVICE_KEY.fullmatch(key):
             self._refuse("writes_files", f"<param> {key!r} of <{owner}> may write files")
         if key in _DEVICE_OUTPUTS:
-            self._silence(owner, key, "value", value)
+            self._silence(owner, "value", value)
         elif _LIKE_A_FILE.fullmatch(key):
             self._refuse("writes_files", f"<param> {key!r} of <{owner}> names a file")
 
@@ -297,9 +277,9 @@ class _Filter:
                 f"<{element} {attribute}> names {value!r}; use the relative path of a file next "
                 "to it",
             )
-        self._references.append(Reference(self._line, element, attribute, value))
+        self._references.append(value)
 
-    def _silence(self, element: str, name: str, attribute: str, value: str) -> None:
+    def _silence(self, element: str, attribute: str, value: str) -> None:
         """Writes over the value of an attribute of the element that begins here."""
         if value in _SILENT:
             return
@@ -310,17 +290,13 @@ class _Filter:
             if found[1] == wanted:
                 group = 2 if found[2] is not None else 3
                 self._ranges.append(found.span(group))
-                self._replaced.append(Replaced(self._line, element, name, value))
+                self._replaced.append(value)
                 return
             at = found.end()
         self._refuse("bad_xml", f"{attribute!r} of <{element}> is not where it should be")
 
-    @property
-    def _line(self) -> int:
-        return self._parser.CurrentLineNumber
-
     def _refuse(self, code: str, words: str) -> NoReturn:
-        line = f", line {self._line}" if hasattr(self, "_parser") else ""
+        line = f", line {self._parser.CurrentLineNumber}" if hasattr(self, "_parser") else ""
         raise ScenarioError(f"{self._name}{line}: {words}", code)
 
 

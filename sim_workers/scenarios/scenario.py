@@ -14,11 +14,12 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
+from shared.dataset import ScenarioRef
 from shared.errors import ScenarioError
 from sim_workers.scenarios.config import (
     Configuration,
@@ -41,7 +42,7 @@ from sim_workers.scenarios.options import (
 
 __all__ = [
     "CONFIG_NAME",
-    "DEFAULT_SEED",
+    "DATASET_CONFIG",
     "Original",
     "Scenario",
     "check_served",
@@ -54,8 +55,11 @@ __all__ = [
 ]
 
 CONFIG_NAME = "scenario.sumocfg"
-DEFAULT_SEED = 23423
+DATASET_CONFIG = f"scenario/{CONFIG_NAME}"
+"""Where that is in a dataset."""
+_DEFAULT_SEED = 23423
 """SUMO's own."""
+_DEFAULT_LENGTH_S = 3600.0
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _MS = 1000
 """SUMO counts time in whole milliseconds."""
@@ -124,6 +128,28 @@ class Scenario:
     def scenario_id(self) -> str:
         """See :func:`make_scenario_id`."""
         return make_scenario_id(self.name, self.files)
+
+    @property
+    def run_seed(self) -> int:
+        """Of a run for which nobody names one: the configuration's, or else SUMO's default."""
+        return _DEFAULT_SEED if self.seed is None else self.seed
+
+    @property
+    def run_end_s(self) -> float:
+        """Of such a run: the configuration's, or else an hour after its begin, seconds."""
+        return self.begin_s + _DEFAULT_LENGTH_S if self.end_s is None else self.end_s
+
+    def reference(self) -> ScenarioRef:
+        """What a manifest says of it, its original left out."""
+        return ScenarioRef(
+            scenario_id=self.scenario_id,
+            name=self.name,
+            config=DATASET_CONFIG,
+            dropped_options=self.dropped_options,
+            replaced_outputs=self.replaced_outputs,
+            time_to_teleport_s=self.time_to_teleport_s,
+            end_s=self.end_s,
+        )
 
     def write(self, folder: Path) -> Path:
         """Writes the files into a folder and returns the configuration's path."""
@@ -199,15 +225,14 @@ def load_bundle(folder: Path, name: str) -> Scenario:
     for each, content in sorted(files.items()):
         if found.files[each] != content:
             raise ScenarioError(f"{each} does not have the form of a bundle's file", "bad_bundle")
-    return Scenario(
+    return replace(
+        found,
         name=name,
         files=files,
         original=None,
-        begin_s=found.begin_s,
-        end_s=found.end_s,
         seed=None,
-        time_to_teleport_s=found.time_to_teleport_s,
         dropped_options=(),
+        replaced_outputs=(),
     )
 
 
@@ -280,12 +305,8 @@ def sumo_arguments(config: str, seed: int, scale: float = 1.0) -> tuple[str, ...
         seed: SUMO's ``--seed``.
         scale: SUMO's ``--scale``, in place of the configuration's; 1 leaves that as it is.
     """
-    return ("-c", config, *_run_arguments(seed, scale))
-
-
-def _run_arguments(seed: int, scale: float) -> tuple[str, ...]:
     scaled = () if scale == 1 else ("--scale", repr(scale))
-    return ("--seed", str(seed), *scaled)
+    return ("-c", config, "--seed", str(seed), *scaled)
 
 
 def _name(config: Path) -> str:

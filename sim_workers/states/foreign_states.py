@@ -9,7 +9,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from xml.etree.ElementTree import Element, ParseError
 
@@ -75,11 +75,12 @@ def read_foreign_state(given: bytes, max_bytes: int) -> ForeignState:
         StateFileError: It is none, is damaged, would make SUMO read or write files, is of another
             version (``state_of_other_version``), or is too large (``too_large``).
     """
-    content = _checked_head(_unpacked(given, max_bytes))
+    content = _checked_head(gunzip(given, max_bytes))
     refuse_harm(content)
-    found = _Reader().read(content)
+    reader = _Reader()
+    reader.read(content)
     check_version(content, sumo_version())
-    return replace(found, content=normalise_state(content))
+    return ForeignState(normalise_state(content), reader.time_s, reader.shown_s)
 
 
 def refuse_harm(content: bytes) -> None:
@@ -98,16 +99,6 @@ def refuse_harm(content: bytes) -> None:
         raise StateFileError(exc.message) from exc
     if found.replaced or found.references:
         raise StateFileError("the state file names another file")
-
-
-def _unpacked(given: bytes, max_bytes: int) -> bytes:
-    if not given.startswith(_GZIP_MAGIC):
-        return given
-    try:
-        return gunzip(given, max_bytes)
-    except ScenarioError as exc:
-        code = exc.code if exc.code == "too_large" else None
-        raise StateFileError(f"the state file: {exc.message}", code) from exc
 
 
 def _checked_head(content: bytes) -> bytes:
@@ -135,12 +126,12 @@ class _Reader:
     """Goes through the elements of a state once, keeping none of them."""
 
     def __init__(self) -> None:
-        self._time_s = 0.0
-        self._shown_s: dict[tuple[str, str], float] = {}
+        self.time_s = 0.0
+        self.shown_s: dict[tuple[str, str], float] = {}
         self._rng_states = 0
 
-    def read(self, content: bytes) -> ForeignState:
-        """What the file says.
+    def read(self, content: bytes) -> None:
+        """Takes a file in.
 
         Raises:
             StateFileError: It is damaged, or would make SUMO read or write files.
@@ -158,25 +149,20 @@ class _Reader:
                     open_elements[-1].remove(element)
         except (ParseError, LookupError, ValueError) as exc:
             raise StateFileError(f"the state file is not usable XML: {exc}") from exc
-        return ForeignState(
-            content=content,
-            time_s=self._time_s,
-            shown_s=self._shown_s,
-        )
 
     def _take(self, element: Element, depth: int) -> None:
         _refuse_harmful(element)
         if depth == 0:
             if element.tag != "snapshot":
                 raise StateFileError("this is not a SUMO state file: its root is not <snapshot>")
-            self._time_s = float(element.get("time", "nan"))
-            if not math.isfinite(self._time_s):
+            self.time_s = float(element.get("time", "nan"))
+            if not math.isfinite(self.time_s):
                 raise StateFileError("the state file does not name its time")
         elif element.tag == "tlLogic":
             key = (element.get("id", ""), element.get("programID", ""))
             shown_s = float(element.get("duration", "nan")) / _MS
             if math.isfinite(shown_s) and shown_s >= 0:
-                self._shown_s[key] = shown_s
+                self.shown_s[key] = shown_s
         elif element.tag == "rngState":
             self._rng_states += 1
             if self._rng_states > 1:
@@ -196,18 +182,22 @@ def _refuse_harmful(element: Element) -> None:
 
 
 def gunzip(content: bytes, max_bytes: int) -> bytes:
-    """Unpacks a whole gzip file.
+    """Unpacks a state file, if it is a gzip, which has to be whole.
 
     Raises:
-        ScenarioError: ``bad_archive``: it is damaged; ``too_large``.
+        StateFileError: It is damaged; ``too_large``.
     """
+    if not content.startswith(_GZIP_MAGIC):
+        return content
     unpacker = zlib.decompressobj(wbits=31)
     try:
         unpacked = unpacker.decompress(content, max_bytes + 1)
     except zlib.error as exc:
-        raise ScenarioError(f"this is not a complete gzip file: {exc}", "bad_archive") from exc
+        words = f"the state file: this is not a complete gzip file: {exc}"
+        raise StateFileError(words) from exc
     if len(unpacked) > max_bytes:
-        raise ScenarioError(f"it unpacks to more than {max_bytes} bytes", "too_large")
+        words = f"the state file: it unpacks to more than {max_bytes} bytes"
+        raise StateFileError(words, "too_large")
     if not unpacker.eof or unpacker.unused_data:
-        raise ScenarioError("this is not a single complete gzip file", "bad_archive")
+        raise StateFileError("the state file: this is not a single complete gzip file")
     return unpacked

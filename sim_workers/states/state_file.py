@@ -9,7 +9,7 @@ import re
 
 from shared.errors import StateFileError
 
-__all__ = ["check_version", "make_state_id", "normalise_state", "time_label", "without_rng"]
+__all__ = ["check_version", "make_state_id", "normalise_state", "version_and_time", "without_rng"]
 
 _HEADER_COMMENT = re.compile(rb"<!--.*?-->\s*(?=<snapshot\b)", re.DOTALL)
 _NOBODY = re.compile(rb'\s*<transportables type="person" state="[0 ]*"/>')
@@ -34,7 +34,7 @@ def normalise_state(content: bytes) -> bytes:
     """
     content = _NOBODY.sub(b"", _HEADER_COMMENT.sub(b"", content, count=1), count=1)
     content = _shortened(content)
-    _snapshot(content)
+    version_and_time(content)
     return content
 
 
@@ -44,7 +44,7 @@ def check_version(content: bytes, sumo_version: str) -> None:
     Raises:
         StateFileError: ``state_of_other_version``, or this is no SUMO state.
     """
-    found = _snapshot(content)[0]
+    found, _ = version_and_time(content)
     if found != sumo_version:
         raise StateFileError(
             f"the state was saved by SUMO {found}, but this is SUMO {sumo_version}; rebuild the "
@@ -59,12 +59,8 @@ def make_state_id(scenario_name: str, time_s: float, content: bytes) -> str:
     >>> make_state_id("crossing", 600.0, b"")
     'crossing@600-e3b0c44298fc'
     """
-    return f"{scenario_name}@{time_label(time_s)}-{hashlib.sha256(content).hexdigest()[:12]}"
-
-
-def time_label(time_s: float) -> str:
-    """A time in seconds, without a decimal point where it is whole."""
-    return str(int(time_s)) if time_s == int(time_s) else repr(time_s)
+    time = str(int(time_s)) if time_s == int(time_s) else repr(time_s)
+    return f"{scenario_name}@{time}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def without_rng(content: bytes) -> bytes:
@@ -87,8 +83,12 @@ def _shortened(content: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _snapshot(content: bytes) -> tuple[str, str]:
-    """The version and the time that a state file names."""
+def version_and_time(content: bytes) -> tuple[str, str]:
+    """The version and the time that a state file names.
+
+    Raises:
+        StateFileError: This is no SUMO state.
+    """
     match = _SNAPSHOT.search(content[:_HEAD_BYTES])
     if match is None:
         raise StateFileError("this is not a SUMO state file: it has no <snapshot>")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
 from shared.errors import (
@@ -27,10 +28,17 @@ from sim_workers.engine.version import sumo_version
 from sim_workers.scenarios.scenario import check_served, make_scenario_id, read_files
 from sim_workers.states.foreign_states import refuse_harm
 from sim_workers.states.state_file import check_version
-from sim_workers.states.unread_demand import Demand
 
-__all__ = ["StateStore", "StoredState", "find_datasets", "read_manifest", "read_states"]
+__all__ = [
+    "StateStore",
+    "StoredState",
+    "find_datasets",
+    "read_manifest",
+    "read_rows",
+    "read_states",
+]
 
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _LOOKED_THROUGH: set[str] = set()
 """Scenarios that do no harm, by id, which is a digest of their files."""
@@ -60,16 +68,10 @@ class StoredState:
                 f"it has {', '.join(sorted(self.manifest.signals))}"
             ) from None
 
-    def is_same_as(self, other: "StoredState") -> bool:
-        """Whether decisions mean the same in both."""
-        return self._meaning() == other._meaning()
-
-    def _meaning(self) -> tuple[object, ...]:
-        record = self.record
-        return (
-            *(record.scenario_id, record.seed, record.scale),
-            *(record.signals, self.manifest.signals),
-        )
+    def meaning(self) -> tuple[object, ...]:
+        """Equal where decisions mean the same."""
+        run = (self.record.scenario_id, self.record.seed, self.record.scale)
+        return (*run, self.record.signals, self.manifest.signals)
 
     def anchor(self) -> "StoredState | None":
         """The state from whose file a replay starts; None where it starts at the run's begin.
@@ -157,14 +159,6 @@ class StoredState:
         refuse_harm(content)
         return content
 
-    def write_restoring(self, folder: Path) -> Path:
-        """Writes what continues its file, and returns the configuration.
-
-        Args:
-            folder: A folder, which is made.
-        """
-        return Demand(self.layout.scenario).write_restoring(folder, self.record.read or {})
-
     def read_scenario(self) -> dict[str, bytes]:
         """The files of its scenario, by name.
 
@@ -218,7 +212,7 @@ class StateStore:
         self._states: dict[str, StoredState] = {}
         for state in states:
             known = self._states.setdefault(state.record.state_id, state)
-            if not known.is_same_as(state):
+            if known.meaning() != state.meaning():
                 raise DatasetError(
                     f"{known.layout.root} and {state.layout.root} both contain state "
                     f"{state.record.state_id}, with different signals or scenarios; serve only "
@@ -331,20 +325,27 @@ def read_states(root: Path) -> list[StoredState]:
     """
     layout = DatasetLayout(root)
     manifest = read_manifest(root)
-    records = {record.state_id: record for record in _read_index(layout.index)}
+    records = {record.state_id: record for record in read_rows(layout.index, StateRecord, None)}
     return [StoredState(record, manifest, layout, records) for record in records.values()]
 
 
-def _read_index(path: Path) -> Iterator[StateRecord]:
+def read_rows(
+    path: Path, model: type[_Model], code: str | None = "damaged_dataset"
+) -> list[_Model]:
+    """The lines of one of a dataset's files.
+
+    Raises:
+        DatasetError: It cannot be read, or a line of it, which is named.
+    """
+    found: list[_Model] = []
     try:
-        lines = path.read_bytes().splitlines()
+        for line in path.read_bytes().splitlines():
+            found.append(model.model_validate_json(line))
     except OSError as exc:
-        raise DatasetError(f"cannot read {path}: {exc.strerror}") from exc
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield StateRecord.model_validate_json(line)
-        except ValidationError as exc:
-            raise DatasetError(f"{path}, line {number}: {exc}") from exc
+        raise DatasetError(f"cannot read {path}: {exc.strerror}", code) from exc
+    except ValidationError as exc:
+        raise DatasetError(f"{path}, line {len(found) + 1}: {exc}", code) from exc
+    return found
 
 
 @lru_cache(maxsize=64)

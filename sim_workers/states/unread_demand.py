@@ -10,7 +10,6 @@ What stands in additional files is all read before the run begins. It is in the 
 taken out of these files when the state is restored.
 """
 
-import gzip
 import html
 import re
 from bisect import bisect_right
@@ -20,9 +19,11 @@ from functools import cached_property
 from pathlib import Path
 from xml.parsers import expat
 
-from sim_workers.scenarios.config import read_configuration, render_configuration
+from sim_workers.scenarios.config import parse_seconds, read_configuration, render_configuration
+from sim_workers.scenarios.files import TAG, unpacked
 from sim_workers.scenarios.inputs import split_names
 from sim_workers.scenarios.scenario import CONFIG_NAME
+from sim_workers.states.state_file import version_and_time
 
 __all__ = ["RESTORE_CONFIG_NAME", "Demand"]
 
@@ -45,7 +46,6 @@ _NEED_DEFINITIONS = {"calibrator", "routeProbReroute"}
 _READ_ANY_TIME = _DEFINITIONS | {"routes", "stop", "param", "trip", "vehicle"}
 """What draws nothing that anything else draws, if it is read from one file: it may be read ahead,
 when a state is opened, so that no rollout has to read it."""
-_TIME = re.compile(rb'<snapshot\b[^>]*?\btime="([^"]*)"')
 _OPAQUE = {"include", "interval"}
 """A file that has these is not a plain list of demand."""
 _KNOWN = re.compile(rb'<(vehicle|flowState|person|container)\s+id="([^"]*)"')
@@ -54,7 +54,6 @@ _ENDLESS = re.compile(
     rb'[^>]*?\snumber="[^"]*"'
 )
 _LOADER_TIME = re.compile(rb'(<delay\b[^>]*?\bloaderTime=")([^"]*)(")')
-_GZIP_MAGIC = b"\x1f\x8b"
 _MS = 1000
 
 
@@ -117,7 +116,7 @@ class Demand:
                 continue
             read[name] = position
             if len(self._route_files) == 1 and elements.tags <= _READ_ANY_TIME:
-                loader_ms = _time_ms(state)
+                loader_ms = round(float(version_and_time(state)[1]) * _MS)
                 state = _LOADER_TIME.sub(rb"\g<1>%d\g<3>" % loader_ms, state, count=1)
             elif elements.is_due(position, loader_ms):
                 # SUMO passes over vehicles that depart at that very millisecond.
@@ -155,7 +154,7 @@ class Demand:
         for name in self._route_files:
             if name in read:
                 rest.append(f"rest{len(rest)}.rou.xml")
-                content = _unpacked((self._folder / name).read_bytes())
+                content = self._read(name)
                 (folder / rest[-1]).write_bytes(_rest(content, read[name]))
         options["route-files"] = ",".join(rest)
         if not rest:
@@ -185,15 +184,19 @@ class Demand:
 
     def _list(self, name: str) -> "_List":
         if name not in self._lists:
-            self._lists[name] = _List((self._folder / name).read_bytes())
+            self._lists[name] = _List(self._read(name))
         return self._lists[name]
+
+    def _read(self, name: str) -> bytes:
+        path = self._folder / name
+        return unpacked(path, path.read_bytes())
 
 
 class _List:
     """A file as the list of what stands right below its root."""
 
     def __init__(self, content: bytes) -> None:
-        self._content = _unpacked(content)
+        self._content = content
         self._elements: list[_Element] = []
         self._open: list[tuple[str, str, float | None, int]] = []
         self._depth = 0
@@ -273,16 +276,9 @@ class _List:
             self._elements.append(_Element(tag, name, depart_ms, begin, end))
 
 
-_TAG = re.compile(rb"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>")
-
-
 def _end_of_tag(content: bytes, begin: int) -> int:
-    found = _TAG.match(content, begin)
+    found = TAG.match(content, begin)
     return found.end() if found else content.index(b">", begin) + 1
-
-
-def _unpacked(content: bytes) -> bytes:
-    return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
 
 
 def _rest(content: bytes, position: int) -> bytes:
@@ -306,18 +302,10 @@ def _is_known(element: _Element, known: set[tuple[str, str]]) -> bool:
     return element.tag in ("personFlow", "containerFlow") and (kind, f"{element.id}.0") in known
 
 
-def _time_ms(state: bytes) -> int:
-    found = _TIME.search(state)
-    return round(float(found[1]) * _MS) if found else 0
-
-
 def _milliseconds(text: str) -> float | None:
     """SUMO's times; None for ``triggered`` and the like."""
     try:
-        parts = [float(part) for part in text.split(":")]
+        seconds = parse_seconds(text)
     except ValueError:
         return None
-    seconds = 0.0
-    for part, factor in zip(reversed(parts), (1, 60, 3600, 86400), strict=False):
-        seconds += part * factor
     return round(seconds * _MS)

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -183,32 +183,21 @@ def _take_state(request: IntakeRequest, fork_server: ForkServer) -> IntakeAnswer
         raise StateFileError(
             f"its time is {state.time_s:g} s, but SUMO loads it as {seen.time_s:g} s"
         )
-    record = _record(request, manifest, seen.time_s, content, read)
-    signals = state.signal_states(seen.signals)
-    draft.rename(request.folder / f"{record.state_id}.xml")
-    return IntakeAnswer(record=record.model_copy(update={"signals": signals}))
-
-
-def _record(
-    request: IntakeRequest,
-    manifest: Manifest,
-    time_s: float,
-    content: bytes,
-    read: Mapping[str, int] | None,
-) -> StateRecord:
-    return StateRecord(
-        state_id=make_state_id(manifest.scenario.name, time_s, content),
+    record = StateRecord(
+        state_id=make_state_id(name, seen.time_s, content),
         scenario_id=manifest.scenario.scenario_id,
-        time_s=time_s,
+        time_s=seen.time_s,
         seed=request.seed,
         scale=request.scale,
         run=run_name(request.seed, request.scale),
         restore="unverified",
-        read=None if read is None else dict(read),
+        read=read,
         verified_s=0,
         simulator=simulator(),
-        signals={},
+        signals=state.signal_states(seen.signals),
     )
+    draft.rename(request.folder / f"{record.state_id}.xml")
+    return IntakeAnswer(record=record)
 
 
 if __name__ == "__main__":

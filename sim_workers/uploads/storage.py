@@ -13,17 +13,14 @@ that whoever reads, and whatever is killed, sees all of it or nothing. Several p
 
 from pathlib import Path
 
-from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
+from shared.dataset import BuildReport, DatasetLayout, Manifest, SimulationRef
 from shared.files import locked, sync, sync_tree, write_atomically
 from shared.signals import Signal
 from shared.wire.states import StateRecord
 from sim_workers.engine.version import program_version, simulator
-from sim_workers.scenarios.scenario import CONFIG_NAME, DEFAULT_SEED, Scenario, sumo_arguments
+from sim_workers.scenarios.scenario import DATASET_CONFIG, Scenario, sumo_arguments
 
 __all__ = ["place_scenario", "place_state", "run_name", "uploaded_manifest"]
-
-_DEFAULT_END_S = 3600.0
-"""Seconds after its begin, where a scenario names no end."""
 
 
 def run_name(seed: int, scale: float) -> str:
@@ -37,21 +34,11 @@ def run_name(seed: int, scale: float) -> str:
 
 def uploaded_manifest(scenario: Scenario, signals: dict[str, Signal]) -> Manifest:
     """The manifest of a scenario without states."""
-    seed = DEFAULT_SEED if scenario.seed is None else scenario.seed
-    end_s = scenario.begin_s + _DEFAULT_END_S if scenario.end_s is None else scenario.end_s
-    run = _run(seed, 1.0, scenario.begin_s, end_s)
+    run = _run(scenario.run_seed, 1.0, scenario.begin_s, scenario.run_end_s)
     return Manifest(
         greenfork=program_version(),
         simulator=simulator(),
-        scenario=ScenarioRef(
-            scenario_id=scenario.scenario_id,
-            name=scenario.name,
-            config=f"scenario/{CONFIG_NAME}",
-            dropped_options=scenario.dropped_options,
-            replaced_outputs=scenario.replaced_outputs,
-            time_to_teleport_s=scenario.time_to_teleport_s,
-            end_s=scenario.end_s,
-        ),
+        scenario=scenario.reference(),
         simulation=run,
         simulations=(run,),
         signals=signals,
@@ -111,7 +98,7 @@ def _with_run(manifest: Manifest, record: StateRecord) -> Manifest:
 def _run(seed: int, scale: float, begin_s: float, end_s: float) -> SimulationRef:
     return SimulationRef(
         run=run_name(seed, scale),
-        command=sumo_arguments(f"scenario/{CONFIG_NAME}", seed, scale),
+        command=sumo_arguments(DATASET_CONFIG, seed, scale),
         begin_s=begin_s,
         end_s=end_s,
         seed=seed,

@@ -1,18 +1,17 @@
 """What our own engine shows of a state, in this process: the other side of a verification."""
 
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from shared.errors import GreenforkError, RolloutRejected
 from shared.rewards import Metrics
 from shared.wire.error_info import ErrorInfo
-from sim_workers.engine.messages import Rollout, Source
+from sim_workers.engine.messages import Rollout
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.rollout import files_of
+from sim_workers.pool.rollout import files_of, recorded_source
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StoredState
 
-__all__ = ["EngineRuns", "Way"]
+__all__ = ["Way", "engine_worker", "roll_out"]
 
 Way = Literal["state", "replay"]
 """How a state is brought back: from its file, or by a replay of its run."""
@@ -22,48 +21,25 @@ _MAX_HOLDERS = 4
 _MAX_HOLDER_MEMORY_MB = 4000.0
 
 
-class EngineRuns:
-    """Rolls states out on workers of its own. Use as a context."""
+def engine_worker() -> StateWorker:
+    """A worker to roll states out on; to be closed."""
+    return StateWorker(WorkerLimits(_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB))
 
-    def __init__(self) -> None:
-        self._workers: dict[Way, StateWorker] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for worker in self._workers.values():
-            worker.close()
-
-    def roll_out(self, state: StoredState, rollout: Rollout, way: Way) -> Metrics | ErrorInfo:
-        """The metrics of a rollout, its state brought back in the given way."""
-        try:
-            return self._roll_out(_brought_back(state, way), rollout, way)
-        except GreenforkError as exc:
-            return ErrorInfo.of(exc)
-
-    def _roll_out(self, state: StoredState, rollout: Rollout, way: Way) -> Metrics:
-        worker = self._workers.get(way)
-        if worker is None:
-            limits = WorkerLimits(_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB)
-            worker = self._workers[way] = StateWorker(limits)
-        sent = rollout.model_copy(update={"source": _source(state), "limit_s": _LIMIT_S})
+def roll_out(
+    worker: StateWorker, state: StoredState, rollout: Rollout, way: Way
+) -> Metrics | ErrorInfo:
+    """The metrics of a rollout, its state brought back in the given way."""
+    try:
+        state = _brought_back(state, way)
+        source = recorded_source(state.record)
+        sent = rollout.model_copy(update={"source": source, "limit_s": _LIMIT_S})
         found = worker.run([sent]) or worker.run([sent], files_of(state, sent))
         if not found:
             raise RolloutRejected(f"state {sent.state_id} could not be restored")
         return found[0].unwrap()
-
-
-def _source(state: StoredState) -> Source:
-    """What the record names, whatever was proven."""
-    if state.record.restore != "replay":
-        return "file"
-    return "begin" if state.record.anchor is None else "anchor"
+    except GreenforkError as exc:
+        return ErrorInfo.of(exc)
 
 
 def _brought_back(state: StoredState, way: Way) -> StoredState:

@@ -14,16 +14,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
 
 from shared.dataset import Action, Sensitivity
 from shared.errors import FidelityError
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
-from sim_workers.engine.messages import Look, Open, Ready, Replay, Seen, Watch, Watched
+from sim_workers.engine.messages import Look, Open, Ready, Replay, Seen
 from sim_workers.scenarios.files import silenced
 from sim_workers.scenarios.scenario import CONFIG_NAME, Original, write_files
 
@@ -114,13 +113,13 @@ def compare(sides: Sides, to_s: float) -> Comparison:
         HolderLost: A simulation died.
     """
     began_s = time.monotonic()
-    with TemporaryDirectory(prefix="greenfork-comparing-") as folder, ExitStack() as stack:
+    with TemporaryDirectory(prefix="greenfork-comparing-") as folder, ForkServer() as fork_server:
         root = Path(folder)
         write_files(root / "original", silenced(sides.original.files))
         write_files(root / "scenario", sides.scenario)
-        pair = stack.enter_context(_Pair(sides, root, stack.enter_context(ForkServer())))
-        difference, sensitivity = pair.walk(to_s)
-        warnings = grouped_warnings(pair.own.said(_MAX_LOG_BYTES))
+        with closing(_Pair(sides, root, fork_server)) as pair:
+            difference, sensitivity = pair.walk(to_s)
+            warnings = grouped_warnings(pair.own.said(_MAX_LOG_BYTES))
     compared_to_s = to_s if difference is None else difference.time_s
     wall_s = time.monotonic() - began_s
     return Comparison(compared_to_s, difference, sensitivity, warnings, wall_s)
@@ -145,7 +144,7 @@ def grouped_warnings(log: str) -> tuple[str, ...]:
 
 
 class _Pair:
-    """The two simulations. Use as a context."""
+    """The two simulations."""
 
     def __init__(self, sides: Sides, root: Path, fork_server: ForkServer) -> None:
         self._sides = sides
@@ -155,23 +154,21 @@ class _Pair:
         self._is_scattered = True
         self._ours = self._open_ours()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def close(self) -> None:
+        """Ends both."""
         self.own.close()
         self._ours.close()
 
     def walk(self, to_s: float) -> tuple[Difference | None, Sensitivity | None]:
         """Goes to a time, or to the first difference."""
-        at_s = begin_s = self._time_of(self.own)
+        at_s = begin_s = self.own.time_s(_LIMIT_S)
         seen: list[str] = []
         sensitivity = None
         while at_s < to_s:
             next_s = min(at_s + _CHUNK_S, to_s)
             own, ours = self._watch(self.own, next_s), self._watch(self._ours, next_s)
-            own_digests = own.receive(Watched, _LIMIT_S).digests
-            ours_digests = ours.receive(Watched, _LIMIT_S).digests
+            own_digests = own.receive(Ready, _LIMIT_S).digests
+            ours_digests = ours.receive(Ready, _LIMIT_S).digests
             seen += own_digests
             if own_digests != ours_digests:
                 part = _first_difference(own_digests, ours_digests)
@@ -190,7 +187,7 @@ class _Pair:
         self._ours.kill()
         self._is_scattered = False
         self._ours = self._open_ours()
-        digests = self._watch(self._ours, to_s).receive(Watched, _LIMIT_S).digests
+        digests = self._watch(self._ours, to_s).receive(Ready, _LIMIT_S).digests
         if list(digests) == list(seen):
             return None
         return begin_s + _first_difference(seen, digests) + 1
@@ -209,7 +206,8 @@ class _Pair:
         return Difference(time_s, first, own.get(first), ours.get(first), len(names))
 
     def _watch(self, holder: SimulationHandle, to_s: float) -> SimulationHandle:
-        holder.send(Watch(to_s=to_s, actions=tuple(self._sides.actions)))
+        replay = Replay(to_s=to_s, actions=tuple(self._sides.actions), is_watched=True)
+        holder.send(replay)
         return holder
 
     def _open_own(self) -> SimulationHandle:
@@ -235,9 +233,6 @@ class _Pair:
             is_scattered=self._is_scattered,
         )
         return self._fork_server.open(request, _LIMIT_S)
-
-    def _time_of(self, holder: SimulationHandle) -> float:
-        return holder.call(Replay(to_s=0), Ready, _LIMIT_S).time_s
 
 
 def _first_difference(one: Sequence[str], other: Sequence[str]) -> int:

@@ -16,13 +16,12 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from shared.dataset import Action
 from shared.decisions import Decision
-from shared.errors import DatasetError, RolloutCrashed, RolloutRejected
+from shared.errors import RolloutCrashed, RolloutRejected
 from shared.rewards import Metrics
 from shared.signals import SignalState
+from sim_workers.states.store import read_rows
 from sim_workers.verification.reference_control import HALF_MS, Greens, Light, carry_out
 from sim_workers.verification.sumo_process import SumoProcess
 
@@ -155,13 +154,7 @@ def _repeat(simulation: Any, episode: Episode) -> None:  # noqa: ANN401  traci i
 
 
 def _done_before(episode: Episode) -> Iterator[Action]:
-    if episode.actions is None:
-        return
-    try:
-        lines = episode.actions.read_bytes().splitlines()
-        actions = [Action.model_validate_json(line) for line in lines]
-    except (OSError, ValidationError) as exc:
-        raise DatasetError(f"{episode.actions}: {exc}", "damaged_dataset") from exc
+    actions = [] if episode.actions is None else read_rows(episode.actions, Action)
     yield from (action for action in actions if action.time_s < episode.moment_s)
 
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import ValidationError
-
 from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
 from shared.errors import DatasetError
 from shared.files import write_atomically
 from shared.wire.states import Fidelity
 from sim_workers.scenarios.files import silenced
 from sim_workers.scenarios.scenario import Original, load_scenario, read_files, write_files
+from sim_workers.states.store import read_rows
 from sim_workers.verification.fidelity import Comparison, Sides, compare
 from sim_workers.verification.promotion import rewrite_lines
 
@@ -144,12 +143,5 @@ def _originals(root: Path) -> dict[str, bytes]:
         raise DatasetError(f"cannot read the originals in {folder}: {exc.strerror}") from exc
 
 
-def _actions(root: Path, run: SimulationRef) -> tuple[Action, ...]:
-    if run.actions is None:
-        return ()
-    path = root / run.actions
-    try:
-        lines = path.read_bytes().splitlines()
-        return tuple(Action.model_validate_json(line) for line in lines)
-    except (OSError, ValidationError) as exc:
-        raise DatasetError(f"{path}: {exc}", "damaged_dataset") from exc
+def _actions(root: Path, run: SimulationRef) -> list[Action]:
+    return [] if run.actions is None else read_rows(root / run.actions, Action)

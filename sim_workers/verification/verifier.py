@@ -16,23 +16,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from shared.dataset import DatasetLayout, Row, SimulationRef
 from shared.decisions import Decision, DecisionKind
-from shared.errors import DatasetError, GreenforkError, RolloutError
+from shared.errors import GreenforkError, RolloutError
 from shared.legality import legal_decisions
 from shared.rewards import Metrics
 from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Restore
 from sim_workers.pool.rollout import make_rollout
+from sim_workers.pool.worker import StateWorker
 from sim_workers.sandbox.confinement import own_loopback, probe
-from sim_workers.states.store import StateStore, StoredState, read_manifest
+from sim_workers.states.store import StateStore, StoredState, read_manifest, read_rows
 from sim_workers.verification.comparison import (
     SAME,
     Difference,
@@ -43,7 +42,7 @@ from sim_workers.verification.comparison import (
     record_differences,
     row_differences,
 )
-from sim_workers.verification.engine_runs import EngineRuns, Way
+from sim_workers.verification.engine_runs import Way, engine_worker, roll_out
 from sim_workers.verification.promotion import promote
 from sim_workers.verification.reference_control import Greens
 from sim_workers.verification.reference_simulation import Episode, Played, play
@@ -203,13 +202,10 @@ def choose_rows(rows: Sequence[Row], sample: int | None, seed: int) -> list[Row]
 
 
 def _read_rows(root: Path) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     for path in (DatasetLayout(root).rows("train"), DatasetLayout(root).rows("eval")):
-        try:
-            lines = path.read_bytes().splitlines() if path.is_file() else []
-            rows += [Row.model_validate_json(line) for line in lines]
-        except (OSError, ValidationError) as exc:
-            raise DatasetError(f"{path}: {exc}", "damaged_dataset") from exc
+        if path.is_file():
+            rows += read_rows(path, Row)
     return rows
 
 
@@ -269,7 +265,7 @@ def _play(
     verdicts: dict[int, _Verdict] = {}
     different = 0
     on_progress(Checked(0, len(cases), 0))
-    with EngineRuns() as engine, _episode_pool(options.workers) as pool:
+    with closing(engine_worker()) as engine, _episode_pool(options.workers) as pool:
         playing = {pool.submit(play, sumo, case.episode): i for i, case in enumerate(cases)}
         for future in as_completed(playing):
             case = cases[playing[future]]
@@ -305,7 +301,7 @@ def _prepare_to_play() -> None:
     own_loopback()
 
 
-def _judge(case: _Case, true: Played, engine: EngineRuns, with_engine: bool) -> _Verdict:
+def _judge(case: _Case, true: Played, engine: StateWorker, with_engine: bool) -> _Verdict:
     """Everything that there is of a case, beside what the episode showed."""
     row, record = case.row, case.state.record
     differences = [
@@ -322,7 +318,7 @@ def _judge(case: _Case, true: Played, engine: EngineRuns, with_engine: bool) -> 
     compared: dict[Way, tuple[Difference, ...] | ErrorInfo] = {}
     rollout = make_rollout(case.state, {row.tls_id: case.decision}, case.episode.horizon_s)
     for way in ways:
-        found = engine.roll_out(case.state, rollout, way)
+        found = roll_out(engine, case.state, rollout, way)
         compared[way] = (
             found
             if isinstance(found, ErrorInfo)

@@ -23,7 +23,7 @@ from sim_workers.engine.policies import PolicySpec
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.rollout import make_rollout
 from sim_workers.states.store import StateStore, StoredState
-from sim_workers.verification.engine_runs import EngineRuns
+from sim_workers.verification.engine_runs import engine_worker, roll_out
 from sim_workers.verification.reference_control import Greens
 from sim_workers.verification.reference_simulation import Episode, Played, play
 from sim_workers.verification.sumo_process import find_sumo
@@ -45,7 +45,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self._sumo = find_sumo(sumo_version())
-        self._engine = EngineRuns()
+        self._engine = engine_worker()
         moments = random.Random(3).sample(range(60, 700), 40)
         policies = {"program": PolicySpec(), "random": PolicySpec(name="random")}
         for name, config in OWN.items():
@@ -57,7 +57,7 @@ class World:
 
     def close(self) -> None:
         """Ends what simulates."""
-        self._engine.__exit__(None, None, None)
+        self._engine.close()
 
     def play(self, state: StoredState, rollout: Rollout) -> Played:
         """What plain SUMO shows of a rollout."""
@@ -80,7 +80,7 @@ class World:
         alone: dict[str, Decision | None] = {min(state.manifest.signals): None}
         rollout = make_rollout(state, decisions or alone, HORIZON_S)
         played = self.play(state, rollout)
-        rolled_out = self._engine.roll_out(state, rollout, "replay")
+        rolled_out = roll_out(self._engine, state, rollout, "replay")
         assert not isinstance(rolled_out, ErrorInfo), rolled_out
         assert played.signals == state.record.signals
         assert rolled_out == played.metrics, (state.record.state_id, decisions)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,7 @@ def test_checkpoints_lead_where_the_whole_run_leads(
     with _open(fork_server, large_demand) as live:
         actions = _advanced(live, max(times_s), policy)
     begin = Open(config=str(large_demand), seed=_SEED)
-    with CheckpointCache(fork_server, max_checkpoints=3) as checkpoints:
+    with closing(CheckpointCache(fork_server, max_checkpoints=3)) as checkpoints:
         for time_s in times_s:
             replay = Replay(to_s=time_s, actions=tuple(a for a in actions if a.time_s < time_s))
             forked = checkpoints.fork_at("run", begin, replay, lambda: _LIMIT_S)
@@ -154,7 +155,7 @@ def test_fork_that_ran_out_of_time_is_continued(
         expected = _ahead(whole)
     monkeypatch.setattr(fork_server, "open", counted)
     left_s = iter([_LIMIT_S] * 4 + [0.0])  # begin, look at the clock, two rungs, and no more
-    with CheckpointCache(fork_server, max_checkpoints=8) as checkpoints:
+    with closing(CheckpointCache(fork_server, max_checkpoints=8)) as checkpoints:
         with pytest.raises(HolderLost, match="did not answer"):
             checkpoints.fork_at("run", begin, replay, lambda: next(left_s))
         with checkpoints.fork_at("run", begin, replay, lambda: _LIMIT_S) as forked:

@@ -16,6 +16,7 @@ from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Open, Rollout, RolloutOutcome, SignalDecision
 from sim_workers.scenarios.scenario import CONFIG_NAME
 from sim_workers.states.store import StateStore
+from sim_workers.states.unread_demand import Demand
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 
@@ -45,7 +46,9 @@ def _recounted(request: Open, rollout: Rollout) -> dict[str, Any]:
 
 def _restoring(dataset: Path, state_id: str, folder: Path) -> Path:
     """The configuration that continues a state."""
-    return StateStore.open([dataset]).get(state_id).write_restoring(folder / "restoring")
+    state = StateStore.open([dataset]).get(state_id)
+    demand = Demand(state.layout.scenario)
+    return demand.write_restoring(folder / "restoring", state.record.read or {})
 
 
 def _rollout(tls_id: str, decision: Extend | None, horizon_s: int) -> Rollout:

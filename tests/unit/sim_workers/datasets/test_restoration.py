@@ -1,6 +1,7 @@
 """How a state is restored is found out by trying, the cheapest way first."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -100,13 +101,14 @@ def _found(time_s: float, *, is_readable: bool = True) -> FoundState:
     return FoundState(state_id, Path(f"{time_s:g}.xml"), read, "0", time_s, actions, proof)
 
 
-def _restorer(world: _World, folder: Path) -> Restorer:
+def _restorer(world: _World, folder: Path) -> closing[Restorer]:
     scenario, drafts = folder / "scenario", folder / "drafts"
     for each in (scenario, drafts):
         each.mkdir()
     (scenario / CONFIG_NAME).write_text('<configuration><net-file value="n.xml"/></configuration>')
     files = SimulationSpec("town", scenario, Demand(scenario), 7, 1.2)
-    return Restorer(cast("ForkServer", world), files, drafts / "draft", _VERIFIED_S)
+    restorer = Restorer(cast("ForkServer", world), files, drafts / "draft", _VERIFIED_S)
+    return closing(restorer)
 
 
 def _times_s(replay: Replay | None) -> list[float]:

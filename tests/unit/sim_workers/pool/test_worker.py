@@ -90,6 +90,10 @@ class _SimulationServer:
         self._world.living.append("fork")
         return _SimulationServer(self._world, "fork")
 
+    def time_s(self, limit_s: float) -> float:
+        self.call(Replay(to_s=0), Ready, limit_s)
+        return 0
+
     def own_memory_mb(self) -> float:
         return self._world.memory_mb.get(self._name, 1)
 

@@ -38,7 +38,7 @@ def state_of(*known: str, loader_ms: int | None = 600_000, more: str = "") -> by
     """A state that has these, each ``<element> <id>``, and had read so far ahead."""
     delay = "" if loader_ms is None else f'<delay number="1" loaderTime="{loader_ms}"/>'
     elements = "".join(f'<{tag} id="{name}"/>' for tag, name in (each.split() for each in known))
-    return f'<snapshot time="400.00">{delay}{elements}{more}</snapshot>'.encode()
+    return f'<snapshot version="1.28.0" time="400.00">{delay}{elements}{more}</snapshot>'.encode()
 
 
 def routes_of(*elements: str) -> str:
