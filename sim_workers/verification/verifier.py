@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from shared.dataset import DatasetLayout, Row, SimulationRef
+from shared.dataset import DatasetLayout, Row
 from shared.decisions import Decision, DecisionKind
 from shared.errors import GreenforkError, RolloutError
 from shared.legality import legal_decisions
@@ -213,7 +213,7 @@ def _unplayable(pairs: Iterable[tuple[StoredState, Row]]) -> Iterator[Unchecked]
     """Rows whose run cannot be played, and why."""
     for state, row in pairs:
         version = state.record.simulator.version
-        if _run_of(state) is None:
+        if all(run.run != state.record.run for run in state.manifest.simulations):
             yield Unchecked(
                 Place.of(row), f"the dataset does not list the run {state.record.run!r}"
             )
@@ -221,15 +221,8 @@ def _unplayable(pairs: Iterable[tuple[StoredState, Row]]) -> Iterator[Unchecked]
             yield Unchecked(Place.of(row), f"the state was saved by SUMO {version}")
 
 
-def _run_of(state: StoredState) -> SimulationRef | None:
-    runs = (run for run in state.manifest.simulations if run.run == state.record.run)
-    return next(runs, None)
-
-
 def _cases(state: StoredState, row: Row, truth: Truth) -> Iterator[_Case]:
-    run = _run_of(state)
-    if run is None:
-        return
+    run = state.simulation()
     stored = {o.decision: o.metrics for o in row.outcomes or ()}
     decisions: list[Decision | None] = list(stored or _legal(state, row))
     if state.record.restore == "unverified":  # what is proven of a state is proven of all of them
