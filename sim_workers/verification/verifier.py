@@ -160,7 +160,8 @@ def verify_dataset(
         verdicts = _play(sumo, cases, options, on_progress)
         compared = compare_runs(root, manifest, truth)
     ways = {state_id: _way(ours) for state_id, ours in _by_state(verdicts).items()}
-    promoted = _promoted(verdicts, ways, _whole_states(rows, chosen))
+    unverified = [s.record.state_id for s, _ in pairs if s.record.restore == "unverified"]
+    promoted = _promoted(ways, _whole_states(rows, chosen).intersection(unverified))
     _promote(root, promoted, rows)
     judged = [(verdict, ways[verdict.case.row.state_id] or "state") for verdict in verdicts]
     failures = [Unchecked(v.case.place, why) for v, way in judged if (why := v.unchecked(way))]
@@ -178,7 +179,7 @@ def verify_dataset(
         without_network=probe().network,
         compared={run: str(found.difference or SAME) for run, found in compared.items()},
         promoted=promoted,
-        unverified=_left_unverified(pairs, ways, promoted),
+        unverified=_left_unverified(unverified, ways, promoted),
         wall_s=time.monotonic() - started_s,
     )
 
@@ -352,32 +353,23 @@ def _promote(root: Path, promoted: Mapping[str, Restore], rows: Sequence[Row]) -
     promote(root, promoted, read_manifest(root).build.horizon_s, proven)
 
 
-def _promoted(
-    verdicts: Iterable[_Verdict], ways: Mapping[str, Way | None], whole: Set[str]
-) -> dict[str, Restore]:
+def _promoted(ways: Mapping[str, Way | None], able: Set[str]) -> dict[str, Restore]:
     """The unverified states that are exact, of those that were played with all their rows."""
-    found: dict[str, Restore] = {}
-    for verdict in verdicts:
-        record = verdict.case.state.record
-        way = ways[record.state_id]
-        if record.restore == "unverified" and way is not None and record.state_id in whole:
-            found[record.state_id] = way
-    return found
+    return {state_id: way for state_id, way in ways.items() if way and state_id in able}
 
 
 def _left_unverified(
-    pairs: Iterable[tuple[StoredState, Row]],
-    ways: Mapping[str, Way | None],
-    promoted: Mapping[str, Restore],
+    unverified: Iterable[str], ways: Mapping[str, Way | None], promoted: Mapping[str, Restore]
 ) -> dict[str, str]:
     """The states that stay unverified, and why."""
     left = {}
-    for state, row in pairs:
-        if state.record.restore == "unverified" and row.state_id not in promoted:
-            if row.state_id not in ways:
-                left[row.state_id] = "none of it could be replayed"
-            elif ways[row.state_id] is None:
-                left[row.state_id] = "neither its file nor a replay of its run is exact"
-            else:
-                left[row.state_id] = "not all of its rows were chosen"
+    for state_id in unverified:
+        if state_id in promoted:
+            continue
+        if state_id not in ways:
+            left[state_id] = "none of it could be replayed"
+        elif ways[state_id] is None:
+            left[state_id] = "neither its file nor a replay of its run is exact"
+        else:
+            left[state_id] = "not all of its rows were chosen"
     return left
