@@ -6,7 +6,7 @@ simulation does not repeat itself at all, which is an error.
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.dataset import Action
@@ -55,27 +55,22 @@ class Restoration:
     verified_s: int
 
 
+@dataclass(eq=False)
 class Restorer:
-    """Takes the states of one run in order and tells how each is brought back.
+    """Takes the states of one run in order and tells how each is brought back."""
 
-    Args:
-        fork_server: Used by nobody else meanwhile.
-        files: What simulations of the run are opened with.
-        draft: A path to save states to.
-        verified_s: Seconds that proofs cover; None proves no files, every state is replayed.
-    """
-
-    def __init__(
-        self, fork_server: ForkServer, files: SimulationSpec, draft: Path, verified_s: int | None
-    ) -> None:
-        self._fork_server = fork_server
-        self._files = files
-        self._draft = draft
-        self._verified_s = verified_s
-        self._actions: list[Action] = []
-        self._anchor: StateFile | None = None
-        self._shadow: SimulationHandle | None = None
-        self._shadow_s = float("-inf")
+    _fork_server: ForkServer
+    """Used by nobody else meanwhile."""
+    _files: SimulationSpec
+    """What simulations of the run are opened with."""
+    _draft: Path
+    """A path to save states to."""
+    _verified_s: int | None
+    """Seconds that proofs cover; None proves no files, every state is replayed."""
+    _actions: list[Action] = field(default_factory=list)
+    _anchor: StateFile | None = None
+    _shadow: SimulationHandle | None = None
+    _shadow_s: float = float("-inf")
 
     def close(self) -> None:
         """Ends the simulation that runs behind."""

@@ -20,7 +20,7 @@ from shared.signals import Signal
 from shared.wire.states import StateRecord
 from sim_workers.datasets.build_directory import BuildDirectory
 from sim_workers.datasets.build_plan import BuildOptions, Run, Slot
-from sim_workers.datasets.journal import Journal, JournalEntry
+from sim_workers.datasets.journal import JournalEntry
 from sim_workers.datasets.proof import Proof, ProofPoint, decision_points
 from sim_workers.datasets.restoration import FoundState, Restoration, Restorer, StateFile
 from sim_workers.datasets.signal_choice import SignalChoice, choose_signals
@@ -65,43 +65,31 @@ class _Moment:
     found: FoundState
 
 
+@dataclass(eq=False)
 class RunBuilder:
-    """Builds one run, from where its journal ends.
+    """Builds one run, from where its journal ends."""
 
-    Args:
-        scenario: What is simulated.
-        run: The run.
-        options: What to build.
-        place: Where.
-        demand: What is in the scenario's files.
-        on_slot: Called after each slot, by whatever thread: with its state, or None where it has no
-            decision point.
-        halt: Ends the build early when it is set.
-    """
+    _scenario: Scenario
+    """What is simulated."""
+    _run: Run
+    _options: BuildOptions
+    _place: BuildDirectory
+    _demand: Demand
+    """What is in the scenario's files."""
+    _on_slot: Callable[[StateRecord | None], None]
+    """Called after each slot, by whatever thread: with its state, or None where it has no decision
+    point."""
+    _halt: Event
+    """Ends the build early when it is set."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        run: Run,
-        options: BuildOptions,
-        place: BuildDirectory,
-        demand: Demand,
-        on_slot: Callable[[StateRecord | None], None],
-        halt: Event,
-    ) -> None:
-        self._scenario = scenario
-        self._run = run
-        self._options = options
-        self._place = place
-        self._on_slot = on_slot
-        self._halt = halt
-        self._journal: Journal = place.journal(run.name)
+    def __post_init__(self) -> None:
+        self._journal = self._place.journal(self._run.name)
         self._files = SimulationSpec(
-            scenario_name=scenario.name,
-            scenario=place.layout.scenario.resolve(),
-            demand=demand,
-            seed=run.seed,
-            scale=run.scale,
+            scenario_name=self._scenario.name,
+            scenario=self._place.layout.scenario.resolve(),
+            demand=self._demand,
+            seed=self._run.seed,
+            scale=self._run.scale,
         )
 
     def build(self, fork_server: ForkServer, checking_fork_server: ForkServer) -> BuiltRun:

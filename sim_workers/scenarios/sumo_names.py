@@ -2,8 +2,9 @@
 
 Taken from the schemas that come with it (``net_file.xsd``, ``routes_file.xsd``,
 ``additional_file.xsd``, ``state_file.xsd``, ``meandata_file.xsd``), and from its manual where they
-say less. SUMO looks at the name of an element, not at where it stands. Elements
-that can have the same attributes are listed together.
+say less. SUMO looks at the name of an element, not at where it stands. Elements that can have the
+same attributes are listed together, and those of car-following models, which a ``<vType>`` can have
+as well, with the models only.
 """
 
 from functools import cache
@@ -183,34 +184,25 @@ vehicle: angle arrival arrivalEdge arrivalLane arrivalPos arrivalPosLat arrivalP
   waitingTime
 vehicles: blockTime time value
 vehicleTransfer: depart id jump parking
-vType: Mbegin Mflatness accel actionStepLength adaptFactor adaptTime apProb apparentDecel
-  applyDriverState boardingDuration boardingFactor c1 carFollowModel cc1 cc2 cc3 cc4 cc5 cc6 cc7 cc8
-  cc9 ccAccel ccDecel ccoolness collisionAvoidanceGainGap collisionAvoidanceGainGapDot
-  collisionAvoidanceGainSpace collisionAvoidanceGainSpeed collisionAvoidanceOverride
-  collisionMinGapFactor color constSpacing containerCapacity curveIntegration curveResistance decel
-  delta desAccelProfile desiredMaxSpeed emergencyDecel emissionClass epsilonacc estimation flatbedD
-  flatbedH flatbedKa flatbedKp flatbedKv gapClosingControlGainGap gapClosingControlGainGapDot
-  gapClosingControlGainSpace gapClosingControlGainSpeed gapControlGainGap gapControlGainGapDot
-  gapControlGainSpace gapControlGainSpeed guiShape hasDriverState height id imgFile impatience
-  jerkmax jmAdvance jmAllwayStopWait jmCrossingGap jmDriveAfterRedTime jmDriveAfterYellowTime
-  jmDriveRedSpeed jmExtraGap jmIgnoreFoeProb jmIgnoreFoeSpeed jmIgnoreJunctionFoeProb
-  jmIgnoreKeepClearTime jmSigmaMinor jmStopSignWait jmStoplineGap jmStoplineGapMinor jmTimegapMinor
-  k kp lambda laneChangeModel lanesCount latAlignment lcAccelLat lcAssertive lcContRight
-  lcCooperative lcCooperativeHelpThreshold lcCooperativeHelpTime lcCooperativeMinSpeed
-  lcCooperativeRoundabout lcCooperativeSpeed lcImpatience lcKeepRight lcKeepRightAcceptanceTime
-  lcLaneDiscipline lcLookaheadLeft lcMaxDistLatStanding lcMaxSpeedLatFactor lcMaxSpeedLatStanding
-  lcOpposite lcOvertakeDeltaSpeedFactor lcOvertakeRight lcPushy lcPushyGap lcSigma lcSpeedGain
+vType: actionStepLength apparentDecel applyDriverState boardingDuration boardingFactor
+  carFollowModel collisionAvoidanceOverride color containerCapacity curveIntegration curveResistance
+  desiredMaxSpeed emissionClass guiShape hasDriverState height id imgFile impatience jmAdvance
+  jmAllwayStopWait jmCrossingGap jmDriveAfterRedTime jmDriveAfterYellowTime jmDriveRedSpeed
+  jmExtraGap jmIgnoreFoeProb jmIgnoreFoeSpeed jmIgnoreJunctionFoeProb jmIgnoreKeepClearTime
+  jmSigmaMinor jmStopSignWait jmStoplineGap jmStoplineGapMinor jmTimegapMinor laneChangeModel
+  latAlignment lcAccelLat lcAssertive lcContRight lcCooperative lcCooperativeHelpThreshold
+  lcCooperativeHelpTime lcCooperativeMinSpeed lcCooperativeRoundabout lcCooperativeSpeed
+  lcImpatience lcKeepRight lcKeepRightAcceptanceTime lcLaneDiscipline lcLookaheadLeft
+  lcMaxDistLatStanding lcMaxSpeedLatFactor lcMaxSpeedLatStanding lcOpposite
+  lcOvertakeDeltaSpeedFactor lcOvertakeRight lcPushy lcPushyGap lcSigma lcSpeedGain
   lcSpeedGainLookahead lcSpeedGainRemainTime lcSpeedGainRight lcSpeedGainUrgency lcStrategic
   lcStrategicLookahead lcSublane lcTimeToImpatience lcTurnAlignmentDistance length loadingDuration
-  maneuverAngleTimes mass massFactor maxAccelProfile maxPower maxSpeed maxSpeedLat maxTraction
-  maxvehpreview minGap minGapLat omegaN osgFile parkingBadges personCapacity phi ploegH ploegKd
-  ploegKp probability refId resCoef_constant resCoef_linear resCoef_quadratic resistanceTable
-  roeckl_numerator roeckl_numerator_sharp roeckl_offset roeckl_offset_sharp roeckl_sharp_radius
-  scale security sigma sigmaStep sigmaerror sigmagap sigmaleader speedControlGain
-  speedControlGainCACC speedControlMinGap speedDev speedFactor speedFactorPremature speedTable
-  startupDelay stepping tPersDrive tPersEstimate taccmax tau tauCACCToACC tauEngine tauLast
-  timeToTeleport timeToTeleportBidi tmp1 tmp2 tmp3 tmp4 tmp5 tpreview tractionTable trainType
-  treaction vClass vehdynamics width xi
+  maneuverAngleTimes mass massFactor maxPower maxSpeed maxSpeedLat maxTraction minGap minGapLat
+  osgFile parkingBadges personCapacity probability refId resCoef_constant resCoef_linear
+  resCoef_quadratic resistanceTable roeckl_numerator roeckl_numerator_sharp roeckl_offset
+  roeckl_offset_sharp roeckl_sharp_radius scale speedControlMinGap speedDev speedFactor
+  speedFactorPremature speedTable startupDelay tauCACCToACC timeToTeleport timeToTeleportBidi
+  tractionTable trainType vClass width
 vTypeDistribution: deterministic id probabilities vTypes
 vTypeProbe: file freq id period type
 walk: arrivalPos busStop chargingStation containerStop cost departLane departPos departPosLat
@@ -229,4 +221,5 @@ def known_attributes() -> dict[str, frozenset[str]]:
     for entry in _TEXT.replace("\n  ", " ").splitlines():
         names, _, attributes = entry.partition(":")
         found |= dict.fromkeys(names.split(), frozenset(attributes.split()))
-    return found
+    models = [known for name, known in found.items() if name.startswith("carFollowing-")]
+    return found | {"vType": found["vType"].union(*models)}
