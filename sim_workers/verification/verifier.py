@@ -203,11 +203,8 @@ def choose_rows(rows: Sequence[Row], sample: int | None, seed: int) -> list[Row]
 
 
 def _read_rows(root: Path) -> list[Row]:
-    rows: list[Row] = []
-    for path in (DatasetLayout(root).rows("train"), DatasetLayout(root).rows("eval")):
-        if path.is_file():
-            rows += read_rows(path, Row)
-    return rows
+    paths = (DatasetLayout(root).rows("train"), DatasetLayout(root).rows("eval"))
+    return [row for path in paths if path.is_file() for row in read_rows(path, Row)]
 
 
 def _unplayable(pairs: Iterable[tuple[StoredState, Row]]) -> Iterator[Unchecked]:
