@@ -196,7 +196,7 @@ class RewardClient:
         """Uploads a scenario; harmless when repeated.
 
         Args:
-            archive: A zip or tar.gz of one ``.sumocfg`` and the files that it needs.
+            archive: A zip of one ``.sumocfg`` and the files that it needs.
             name: For a dataset's ``scenario/`` folder, packed as it is: the scenario's name.
 
         Raises:

@@ -2,13 +2,16 @@
 
 import gzip
 import io
-import tarfile
+import stat
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["Upload", "pack", "scenario_upload", "state_upload"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_UNIX = 3
+_PLAIN_FILE = (stat.S_IFREG | 0o644) << 16
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,15 @@ def state_upload(content: bytes, scenario_id: str, seed: int, scale: float) -> U
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """A gzipped tar of files by name, the same for the same files.
+    """A zip of files by name, the same for the same files.
 
     >>> pack({"a": b"1", "b": b"2"}) == pack({"b": b"2", "a": b"1"})
     True
     """
     archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as packed:
+    with zipfile.ZipFile(archive, "w") as packed:
         for name, content in sorted(files.items()):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            packed.addfile(entry, io.BytesIO(content))
-    return gzip.compress(archive.getvalue(), 6, mtime=0)
+            entry = zipfile.ZipInfo(name)  # of 1980-01-01
+            entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE
+            packed.writestr(entry, content, zipfile.ZIP_DEFLATED, 6)
+    return archive.getvalue()

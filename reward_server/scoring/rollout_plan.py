@@ -196,15 +196,14 @@ def outcome_key(rollout: Rollout, state: StoredState, sumo_version: str) -> str:
     ledger outlives the datasets, so its keys name them too.
     """
     record, signals, source = state.record, state.manifest.signals, rollout.source
-    fidelity = fidelity_of(state, rollout)
     identity: list[object] = [
         rollout_digest(rollout, sumo_version),
         [record.scenario_id, record.seed, record.scale],
         [source, record.anchor if source == "anchor" else None],
         [[tls, signals[tls].min_green_s, signals[tls].max_green_s] for tls in rollout.observe],
     ]
-    if fidelity != "bundle":  # which is all that ledgers of version 0.1 hold
-        identity.append(fidelity)
+    if state.simulation().fidelity != "bundle":  # which is all that ledgers of version 0.1 hold
+        identity.append(fidelity_of(state, rollout))
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 

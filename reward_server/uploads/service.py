@@ -75,7 +75,7 @@ class UploadService:
         """Takes an archive of a scenario in.
 
         Args:
-            body: A zip or a gzipped tar.
+            body: A zip.
             name: For one that was normalised before, as a dataset's is: the scenario's name.
             caller: Whose it is; callers take turns.
 

@@ -185,14 +185,12 @@ class _Build:
         self._on_progress(progress)
         workers = min(execution.workers or os.cpu_count() or 1, len(self._runs))
         with ExitStack() as stack:
-            lanes: SimpleQueue[_Lane] = SimpleQueue()
-            for _ in range(workers):
-                lanes.put((stack.enter_context(ForkServer()), stack.enter_context(ForkServer())))
+            fork_server = stack.enter_context(ForkServer())
             threads = stack.enter_context(ThreadPoolExecutor(workers, "run"))
             comparing = stack.enter_context(ThreadPoolExecutor(1, "comparing"))
-            futures = [threads.submit(self._build_run, run, lanes) for run in self._runs]
+            futures = [threads.submit(self._build_run, run, fork_server) for run in self._runs]
             compared = {
-                run.name: comparing.submit(self._compare, run, built)
+                run.name: comparing.submit(self._compare, run, built, fork_server)
                 for run, built in zip(self._runs, futures, strict=True)
             }
             running: list[Future[Any]] = [*futures, *compared.values()]
@@ -206,7 +204,7 @@ class _Build:
                 comparing.shutdown(cancel_futures=True)
             return futures[0].result(), {name: each.result() for name, each in compared.items()}
 
-    def _compare(self, run: Run, built: "Future[BuiltRun]") -> Comparison:
+    def _compare(self, run: Run, built: "Future[BuiltRun]", fork_server: ForkServer) -> Comparison:
         """Compares a run with the user's own; one with a policy when it is known what that did."""
         original, actions = self._scenario.original, []
         assert original is not None, "what is built was loaded from a configuration"  # noqa: S101
@@ -216,7 +214,7 @@ class _Build:
             actions = [action for entry in entries for action in entry.actions]
         sides = Sides(original, self._scenario.files, run.seed, run.scale, actions)
         last_s = run.slots[-1].to_s + max(self._options.verified_s, _COMPARED_AFTER_S)
-        return compare(sides, min(self._end_s, last_s))
+        return compare(sides, min(self._end_s, last_s), fork_server)
 
     def _recovered(self) -> Progress:
         """What an interrupted build has left."""
@@ -230,21 +228,17 @@ class _Build:
             progress = replace(progress, slots_done=progress.slots_done + skipped)
         return replace(progress, resumed=progress.states)
 
-    def _build_run(self, run: Run, lanes: "SimpleQueue[_Lane]") -> BuiltRun:
-        lane = lanes.get()
-        try:
-            builder = RunBuilder(
-                self._scenario,
-                run,
-                self._options,
-                self._place,
-                self._demand,
-                self._events.put,
-                self._halt,
-            )
-            return builder.build(*lane)
-        finally:
-            lanes.put(lane)
+    def _build_run(self, run: Run, fork_server: ForkServer) -> BuiltRun:
+        builder = RunBuilder(
+            self._scenario,
+            run,
+            self._options,
+            self._place,
+            self._demand,
+            self._events.put,
+            self._halt,
+        )
+        return builder.build(fork_server)
 
     def _follow(self, progress: Progress, running: int, allow_deviation: bool) -> None:
         """Reports what the runs do until all have ended; raises what the first to fail raises."""
@@ -265,7 +259,5 @@ class _Build:
             self._on_progress(progress)
 
 
-_Lane = tuple[ForkServer, ForkServer]
-"""What one run at a time is built with: for its live simulation, and for those compared with it."""
 _Event = StateRecord | Future[BuiltRun] | Future[Comparison] | None
 """A slot that is done, with or without a state; or a run, or its comparison, that has ended."""

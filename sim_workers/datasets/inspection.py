@@ -45,7 +45,9 @@ def check_scenario(
     assert scenario.original is not None, "a configuration was read"  # noqa: S101
     seed = scenario.run_seed if seed is None else seed
     end_s = scenario.run_end_s if end_s is None else end_s
-    return scenario, seed, compare(Sides(scenario.original, scenario.files, seed), end_s)
+    sides = Sides(scenario.original, scenario.files, seed)
+    with ForkServer() as fork_server:
+        return scenario, seed, compare(sides, end_s, fork_server)
 
 
 def signals_of(scenario: Scenario, fork_server: ForkServer) -> dict[str, Signal]:

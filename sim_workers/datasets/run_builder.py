@@ -92,12 +92,11 @@ class RunBuilder:
             scale=self._run.scale,
         )
 
-    def build(self, fork_server: ForkServer, checking_fork_server: ForkServer) -> BuiltRun:
+    def build(self, fork_server: ForkServer) -> BuiltRun:
         """Builds what is left to build.
 
         Args:
-            fork_server: For the live simulation.
-            checking_fork_server: For the simulations that it is compared with.
+            fork_server: For the live simulation, and those that it is compared with.
 
         Raises:
             GreenforkError: The signals leave nothing to build, or a simulation failed.
@@ -105,7 +104,7 @@ class RunBuilder:
         """
         done = self._journal.read()
         verified_s = None if self._options.only_replays else self._options.verified_s
-        restorer = Restorer(checking_fork_server, self._files, self._draft("again"), verified_s)
+        restorer = Restorer(fork_server, self._files, self._draft("again"), verified_s)
         with fork_server.open(self._files.open_begin(), _LIMIT_S) as live, closing(restorer):
             built = self._describe(live)
             first = done[-1].slot + 1 if done else 0

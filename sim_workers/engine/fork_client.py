@@ -51,6 +51,8 @@ _Reply = TypeVar("_Reply", bound=Reply)
 class ForkServer:
     """Makes holders by forking a process that has everything imported. Use as a context.
 
+    Any thread may ask for one; what it asks of the holder is its own affair.
+
     Args:
         max_memory_bytes: Memory of each simulation process of its own; one that needs more ends
             with ``out_of_memory``. None: only rollouts are bounded, by what they begin from.
@@ -60,6 +62,7 @@ class ForkServer:
         self._limits = () if max_memory_bytes is None else (str(max_memory_bytes),)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +72,8 @@ class ForkServer:
 
     def start(self) -> None:
         """Starts it before it is needed: in a process that is about to give up programs."""
-        self._running()
+        with self._lock:
+            self._running()
 
     def open(self, request: Open, limit_s: float = _START_LIMIT_S) -> "SimulationHandle":
         """Starts a holder and its simulation.
@@ -92,29 +96,29 @@ class ForkServer:
 
     def close(self) -> None:
         """Ends the fork server and every holder that is left."""
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = self._control = None
+        with self._lock:
+            if self._control is not None:
+                self._control.close()
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            self._process = self._control = None
 
     def _fork_holder(self) -> "SimulationHandle":
         ours, theirs = socket.socketpair()
         log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the holder
-        control = self._running()
-        try:
-            socket.send_fds(control, [b"h"], [theirs.fileno(), log.fileno()])
-            pid = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "big")
-        except OSError:
-            pid = 0
-        finally:
-            theirs.close()
-        if pid == 0:
-            ours.close()
-            log.close()
-            self.close()
-            raise HolderLost("the fork server died")
+        with self._lock, theirs:
+            control = self._running()
+            try:
+                socket.send_fds(control, [b"h"], [theirs.fileno(), log.fileno()])
+                pid = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "big")
+            except OSError:
+                pid = 0
+            if pid == 0:
+                ours.close()
+                log.close()
+                self.close()
+                raise HolderLost("the fork server died")
         return SimulationHandle(pid, Connection(ours.detach()), log)
 
     def _running(self) -> socket.socket:

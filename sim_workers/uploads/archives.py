@@ -8,14 +8,13 @@ anything is written.
 import gzip
 import re
 import stat
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO
 from xml.parsers import expat
 
 from shared.errors import ScenarioError
@@ -25,6 +24,7 @@ __all__ = ["ArchiveLimits", "check_name", "check_unpacked", "most_bytes", "unpac
 _CHUNK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
+_TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 _INCLUDING = ("include", "calibrator", "rerouter", "variableSpeedSign")
@@ -54,28 +54,18 @@ class ArchiveLimits:
     """Bytes that come out for each byte of the archive; XML of networks has 10 to 40."""
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> None:
-    """Unpacks a zip or a gzipped tar into a folder that is empty.
+    """Unpacks a zip into a folder that is empty.
 
     Raises:
         ScenarioError: ``bad_archive``: it is none, or holds something else than plain files within
             it; ``too_large``: more comes out than the limits allow. The folder then has to be
             thrown away.
     """
-    with archive.open("rb") as file:
-        magic = file.read(4)
+    _refuse_other_formats(archive)
     gate = _Unpacking(folder, limits or ArchiveLimits(), archive.stat().st_size)
     with _errors_named():
-        if magic.startswith(_GZIP_MAGIC):
-            _unpack_tar(archive, gate)
-        elif magic == _ZIP_MAGIC:
-            _unpack_zip(archive, gate)
-        else:
-            raise ScenarioError("this is neither a zip nor a tar.gz file", "bad_archive")
+        _unpack_zip(archive, gate)
 
 
 def check_unpacked(folder: Path, archive_bytes: int, limits: ArchiveLimits | None = None) -> None:
@@ -248,23 +238,35 @@ class _Unpacking:
                 f"the archive has more than {self._limits.entries} entries", "too_large"
             )
 
-    def count_bytes(self, size: int) -> None:
-        """So many bytes more came out."""
-        self._budget.count(size)
-
-    def write(self, name: str, content: _Readable) -> None:
+    def write(self, name: str, content: IO[bytes]) -> None:
         """Writes a file, which must not be there already."""
         path = self._folder.joinpath(*check_name(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         left = self._limits.file_bytes
         with path.open("xb") as file:
             while chunk := content.read(_CHUNK_BYTES):
+                self._budget.count(len(chunk))
                 left -= len(chunk)
                 if left < 0:
                     raise ScenarioError(
                         f"{name!r} has more than {self._limits.file_bytes} bytes", "too_large"
                     )
                 file.write(chunk)
+
+
+def _refuse_other_formats(archive: Path) -> None:
+    """Tells whoever sent something else than a zip how to make one."""
+    with archive.open("rb") as file:
+        head = file.read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
+    if head.startswith(_ZIP_MAGIC):
+        return
+    is_tar = head.startswith(_GZIP_MAGIC) or head.endswith(_TAR_MAGIC)
+    found = "a tar or gzip file" if is_tar else "not a zip file"
+    raise ScenarioError(
+        f"this is {found}, and only zip archives are accepted; "
+        "make one with: zip -r scenario.zip FOLDER",
+        "bad_archive",
+    )
 
 
 def _unpack_zip(archive: Path, gate: _Unpacking) -> None:
@@ -280,42 +282,7 @@ def _unpack_zip(archive: Path, gate: _Unpacking) -> None:
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ScenarioError(f"{entry.filename!r} is not deflated", "bad_archive")
             with packed.open(entry) as content:
-                gate.write(entry.filename, _Counted(content, gate))
-
-
-def _unpack_tar(archive: Path, gate: _Unpacking) -> None:
-    with gzip.open(archive, "rb") as stream:
-        counted = _Counted(stream, gate)
-        with tarfile.open(fileobj=cast("IO[bytes]", counted), mode="r|") as packed:
-            for entry in packed:
-                gate.count_entry()
-                check_name(entry.name)
-                if entry.isdir():
-                    continue
-                content = packed.extractfile(entry) if _is_plain(entry) else None
-                if content is None:
-                    raise ScenarioError(f"{entry.name!r} is not a plain file", "bad_archive")
-                gate.write(entry.name, content)
-        while counted.read(_CHUNK_BYTES):  # what follows the tar's end is counted as well
-            pass
-
-
-def _is_plain(entry: tarfile.TarInfo) -> bool:
-    return entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
-
-
-class _Counted:
-    """A stream that is counted as it is read."""
-
-    def __init__(self, stream: IO[bytes] | gzip.GzipFile, gate: _Unpacking) -> None:
-        self._stream = stream
-        self._gate = gate
-
-    def read(self, size: int) -> bytes:
-        """The next bytes."""
-        content = self._stream.read(size)
-        self._gate.count_bytes(len(content))
-        return content
+                gate.write(entry.filename, content)
 
 
 @contextmanager
@@ -323,7 +290,7 @@ def _errors_named() -> Iterator[None]:
     """What goes wrong in a damaged archive is the archive's fault."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as exc:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as exc:
         if _OUT_OF_MEMORY in str(exc):
             raise ScenarioError(
                 "it takes more memory than an upload is allowed", "too_large"

@@ -105,7 +105,7 @@ class Comparison:
             )
 
 
-def compare(sides: Sides, to_s: float) -> Comparison:
+def compare(sides: Sides, to_s: float, fork_server: ForkServer) -> Comparison:
     """Runs both sides from their begin to a time.
 
     Raises:
@@ -113,7 +113,7 @@ def compare(sides: Sides, to_s: float) -> Comparison:
         HolderLost: A simulation died.
     """
     began_s = time.monotonic()
-    with TemporaryDirectory(prefix="greenfork-comparing-") as folder, ForkServer() as fork_server:
+    with TemporaryDirectory(prefix="greenfork-comparing-") as folder:
         root = Path(folder)
         write_files(root / "original", silenced(sides.original.files))
         write_files(root / "scenario", sides.scenario)

@@ -16,6 +16,7 @@ from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
 from shared.errors import DatasetError
 from shared.files import write_atomically
 from shared.wire.states import Fidelity
+from sim_workers.engine.fork_client import ForkServer
 from sim_workers.scenarios.files import silenced
 from sim_workers.scenarios.scenario import Original, load_scenario, read_files, write_files
 from sim_workers.states.store import read_rows
@@ -88,13 +89,14 @@ def compare_runs(root: Path, manifest: Manifest, truth: Truth) -> dict[str, Comp
     if truth.original is None:
         return {}
     files = read_files(DatasetLayout(root).scenario)
-    return {
-        run.run: compare(
-            Sides(truth.original, files, run.seed, run.scale, _actions(root, run)), run.end_s
-        )
-        for run in manifest.simulations
-        if run.fidelity != "own"
-    }
+    compared = {}
+    with ForkServer() as fork_server:
+        for run in manifest.simulations:
+            if run.fidelity != "own":
+                actions = _actions(root, run)
+                sides = Sides(truth.original, files, run.seed, run.scale, actions)
+                compared[run.run] = compare(sides, run.end_s, fork_server)
+    return compared
 
 
 def mark_own(root: Path, manifest: Manifest, compared: Mapping[str, Comparison]) -> None:

@@ -12,7 +12,7 @@ from shared.decisions import Extend
 from shared.rewards import Metrics
 from tests.integration.reward_server.serving import served
 from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
-from tests.integration.sim_workers.uninterrupted import Question, plain_queue
+from tests.integration.sim_workers.uninterrupted import Question, plain_queues
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,11 +64,7 @@ def test_example_is_true(crossing: tuple[Path, Path]) -> None:
         worker.close()
     assert all(isinstance(outcome, Metrics) for outcome in outcomes)
     assert [repr(o.queue_veh) for o in outcomes if isinstance(o, Metrics)] == shown
-    assert [repr(_plain_queue(config, yes)) for yes in (True, False)] == shown
-
-
-def _plain_queue(config: Path, yes: bool) -> float:
-    """What plain SUMO of the configuration itself shows, none of our files in it."""
     manifest = {"simulation": {"command": ["-c", str(config), "--seed", "1"]}}
-    question = Question(1925.0, "c", 5.0 if yes else 0.0)
-    return sum(plain_queue(config.parent, manifest, question)) / 60
+    questions = [Question(1925.0, "c", remaining_s) for remaining_s in (5.0, 0.0)]
+    queues = plain_queues(config.parent, manifest, questions)
+    assert [repr(sum(queue) / 60) for queue in queues] == shown

@@ -50,7 +50,7 @@ async def put_scenario(
         ),
     ] = None,
 ) -> ScenarioView:
-    """Accepts a zip or tar.gz with one `.sumocfg` and the files that it needs.
+    """Accepts a zip with one `.sumocfg` and the files that it needs.
 
     Options that write files, open sockets or are not known to be harmless are left out and listed.
     The same content is the same scenario, so repeating an upload is harmless.

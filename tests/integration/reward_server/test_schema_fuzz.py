@@ -5,6 +5,7 @@ The runner makes its numbers up and uploads are refused unread; everything else 
 
 import asyncio
 import json
+import random
 import socket
 import threading
 from collections import Counter
@@ -98,6 +99,8 @@ NASTY = (
     b'{"a":' * 50_000,
 )
 """JSON, or nearly, that is rarely sent."""
+_SOME = 8
+_CHOICE = random.Random(1)
 
 
 @contextmanager
@@ -198,20 +201,29 @@ def _failures(recorder: ScenarioRecorder) -> Iterator[str]:
                 yield f"{recorder.label}: {info.failure}\n{info.code_sample}"
 
 
+def _some() -> list[bytes]:
+    return _CHOICE.sample(NASTY, _SOME)
+
+
 def _spoiled(value: Any) -> Iterator[bytes]:  # noqa: ANN401  any JSON
-    """The JSON of a value, each time with one of its parts, or its names, replaced."""
+    """The JSON of a value, each time with one of its parts, or its names, replaced.
+
+    Each is replaced by another choice of what is nasty.
+    """
     if isinstance(value, dict):
         for name, part in value.items():
             rest = b"".join(b",%s:%s" % (_json(n), _json(p)) for n, p in value.items() if n != name)
             yield from (b"{%s:%s%s}" % (_json(name), one, rest) for one in _spoiled(part))
-            yield from (b"{%s:%s%s}" % (one, _json(part), rest) for one in NASTY if one[:1] == b'"')
+            yield from (
+                b"{%s:%s%s}" % (one, _json(part), rest) for one in _some() if one[:1] == b'"'
+            )
             yield b"{%s:%s,%s:%s%s}" % (_json(name), _json(part), _json(name), _json(part), rest)
     elif isinstance(value, list):
         for position, part in enumerate(value):
             before = b"".join(_json(one) + b"," for one in value[:position])
             after = b"".join(b"," + _json(one) for one in value[position + 1 :])
             yield from (b"[%s%s%s]" % (before, one, after) for one in _spoiled(part))
-    yield from NASTY
+    yield from _some()
 
 
 def _json(value: Any) -> bytes:  # noqa: ANN401  any JSON

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tarfile
 import time
@@ -232,21 +233,21 @@ def hostile_scenarios() -> dict[str, tuple[bytes, str]]:
     evil = config.replace(b'"crossing.rou.xml"', b'"/etc/passwd"')
     entity = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><routes>&a;</routes>'
     unknown = files["crossing.rou.xml"].replace(b'edges="n_in w_out"', b'edges="nowhere"')
-    link = io.BytesIO()
-    with tarfile.open(fileobj=link, mode="w:gz") as packed:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            packed.addfile(entry, io.BytesIO(content))
-        entry = tarfile.TarInfo("link")
-        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        packed.addfile(entry)
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    linked = io.BytesIO(zip_of(files))
+    with zipfile.ZipFile(linked, "a") as packed:
+        packed.writestr(link, "/etc/passwd")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w:gz") as tarred:
+        tarred.addfile(tarfile.TarInfo("crossing.sumocfg"))
     return {
         "no archive": (b"hello", "bad_archive"),
         "no configuration": (zip_of({"a.txt": b""}), "bad_archive"),
         "two configurations": (zip_of(files | {"b.sumocfg": config}), "bad_archive"),
         "slip": (zip_of(files | {"../../evil": b"x"}), "bad_archive"),
-        "link": (link.getvalue(), "bad_archive"),
+        "link": (linked.getvalue(), "bad_archive"),
+        "tar": (tar.getvalue(), "bad_archive"),
         "bomb": (zip_of(files | {"bomb": bytes(64 << 20)}), "too_large"),
         "elsewhere": (zip_of(files | {"crossing.sumocfg": evil}), "outside_bundle"),
         "entity": (zip_of(files | {"crossing.rou.xml": entity}), "bad_xml"),
@@ -337,7 +338,7 @@ def test_push_brings_a_dataset_and_uploads_survive(
     """From the command line; to be scored by a gateway that starts afterwards on the same disk."""
     environment = os.environ | {"GREENFORK_API_KEY": keys["both"]}
     grid = tmp_path / "grid"
-    build_dataset(OWN["grid2x2"], grid, BuildOptions(seeds=(7,), states=2))
+    build_dataset(OWN["grid2x2"], grid, BuildOptions(seeds=(7,), states=2, end_s=600))
     other_crossing = tmp_path / "crossing"
     shutil.copytree(_CROSSING.parent, other_crossing)
     config = other_crossing / _CROSSING.name

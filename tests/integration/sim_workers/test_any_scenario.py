@@ -16,7 +16,7 @@ from sim_workers.datasets.builder import build_dataset
 from sim_workers.scenarios.options import FILE_OPTIONS, SYNONYMS, is_kept
 from tests.integration.conftest import read_rows
 from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
-from tests.integration.sim_workers.uninterrupted import Question, plain_queue, sumo_binary
+from tests.integration.sim_workers.uninterrupted import Question, plain_queues, sumo_binary
 from tests.integration.sim_workers.variants import VARIANTS
 
 ALL = VARIANTS | ODD_VARIANTS
@@ -43,10 +43,12 @@ def test_outcomes_equal_the_uninterrupted_simulation(variant: str, tmp_path: Pat
     assert rows
     row = random.Random(variant).choice(rows)
     assert row["time_s"] == int(row["time_s"])
-    for outcome in row["outcomes"]:
-        remaining_s = _remaining_s(row, outcome["decision"])
-        question = Question(row["time_s"], row["tls_id"], remaining_s, _HORIZON_S)
-        queue = plain_queue(dataset, manifest, question)
+    questions = [
+        Question(row["time_s"], row["tls_id"], _remaining_s(row, outcome["decision"]), _HORIZON_S)
+        for outcome in row["outcomes"]
+    ]
+    queues = plain_queues(dataset, manifest, questions)
+    for outcome, queue in zip(row["outcomes"], queues, strict=True):
         assert outcome["metrics"]["queue_veh"] == sum(queue) / _HORIZON_S
         assert outcome["metrics"]["queue_veh_max"] == max(queue)
 

@@ -13,24 +13,30 @@ from shared.errors import FidelityError
 from shared.wire.error_info import ErrorInfo
 from sim_workers.datasets.build_plan import BuildOptions, Execution
 from sim_workers.datasets.builder import build_dataset
+from sim_workers.engine.fork_client import ForkServer
 from sim_workers.scenarios import scenario as scenarios
 from sim_workers.scenarios.options import is_kept, is_left_out
 from sim_workers.scenarios.resco import locate_scenario
 from sim_workers.scenarios.scenario import Scenario, load_scenario
 from sim_workers.states.store import read_manifest, read_states
-from sim_workers.verification.fidelity import Sides, compare
+from sim_workers.verification.fidelity import Comparison, Sides, compare
 from sim_workers.verification.verifier import VerifyOptions, verify_dataset
 from tests.integration.conftest import OWN, read_rows
 from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
 from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 
 OLD = Path(__file__).parent / "data" / "crossing-of-0.1"
-TINY = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, with_outcomes=True)
+TINY = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, end_s=500, with_outcomes=True)
 
 
 def _sides(scenario: Scenario) -> Sides:
     assert scenario.original is not None
     return Sides(scenario.original, scenario.files, seed=7)
+
+
+def _compared(sides: Sides, to_s: float) -> Comparison:
+    with ForkServer() as fork_server:
+        return compare(sides, to_s, fork_server)
 
 
 def test_flows_are_the_users_own_and_continue_from_their_files(tmp_path: Path) -> None:
@@ -48,7 +54,7 @@ def test_the_first_difference_is_named() -> None:
     scenario = load_scenario(OWN["crossing"])
     demand = scenario.files["demand0.rou.xml"].replace(b'begin="600"', b'begin="601"')
     sides = Sides(_sides(scenario).original, scenario.files | {"demand0.rou.xml": demand}, seed=7)
-    found = compare(sides, 700).difference
+    found = _compared(sides, 700).difference
     assert found is not None
     assert 600 < found.time_s <= 610
     assert found.thing.startswith("vehicle")
@@ -166,11 +172,11 @@ def test_dependence_on_addresses_is_noted_and_workers_look_for_it(
 
 def test_scattered_memory_is_the_only_difference() -> None:
     """grid2x2 does not depend on addresses, and neither is it said to."""
-    comparison = compare(_sides(load_scenario(OWN["grid2x2"])), 300)
+    comparison = _compared(_sides(load_scenario(OWN["grid2x2"])), 300)
     assert (comparison.difference, comparison.sensitivity) == (None, None)
 
 
 def test_a_city_is_the_users_own() -> None:
     """A network of RESCO, as it comes."""
-    comparison = compare(_sides(load_scenario(locate_scenario("resco:ingolstadt1"))), 58_200)
+    comparison = _compared(_sides(load_scenario(locate_scenario("resco:ingolstadt1"))), 58_200)
     assert comparison.difference is None

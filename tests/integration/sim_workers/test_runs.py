@@ -18,7 +18,7 @@ from sim_workers.datasets.stored_actions import read_stored_policy
 from sim_workers.engine.policies import PolicySpec
 from sim_workers.states.store import StateStore
 from tests.integration.conftest import OWN, read_rows
-from tests.integration.sim_workers.uninterrupted import Question, plain_queue
+from tests.integration.sim_workers.uninterrupted import Question, plain_queues
 
 _GRID = OWN["grid2x2"]
 _OPTIONS = BuildOptions(
@@ -131,18 +131,20 @@ def test_outcomes_equal_plain_sumo_with_the_actions_repeated(run: str, runs: Pat
     last = [record.state_id for record in _records(runs) if record.run == run][-1]
     rows = [row for row in read_rows(runs) if row["state_id"] == last]
     assert rows
-    for row in rows:
-        yes, no = row["outcomes"]
-        for outcome, remaining_s in ((yes, min(5, 60 - row["elapsed_green_s"])), (no, 0)):
-            question = Question(row["time_s"], row["tls_id"], remaining_s)
-            plain = {"simulation": simulation}
-            queue = plain_queue(runs, plain, question, _actions(runs, run))
-            assert outcome["metrics"]["queue_veh"] == sum(queue) / 60
+    questions = [
+        Question(row["time_s"], row["tls_id"], remaining_s)
+        for row in rows
+        for remaining_s in (min(5, 60 - row["elapsed_green_s"]), 0)
+    ]
+    queues = plain_queues(runs, {"simulation": simulation}, questions, _actions(runs, run))
+    outcomes = [outcome for row in rows for outcome in row["outcomes"]]
+    for outcome, queue in zip(outcomes, queues, strict=True):
+        assert outcome["metrics"]["queue_veh"] == sum(queue) / 60
 
 
 def test_programs_left_alone_have_no_actions(tmp_path: Path) -> None:
     """Neither a file nor a mention."""
-    manifest = build_dataset(_GRID, tmp_path / "out", BuildOptions(seeds=(7,), states=1))
+    manifest = build_dataset(_GRID, tmp_path / "out", BuildOptions(seeds=(7,), states=1, end_s=400))
     assert (manifest.simulation.run, manifest.simulation.policy) == ("seed7", "program")
     assert manifest.simulation.actions is None
     assert not (tmp_path / "out" / "actions").exists()

@@ -22,12 +22,12 @@ from sim_workers.verification.verifier import Checked, VerifyOptions, verify_dat
 from tests.integration.conftest import OWN, read_rows
 from tests.integration.sim_workers.variants import VARIANTS
 
-SMALL = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, with_outcomes=True)
+SMALL = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, end_s=500, with_outcomes=True)
 CITIES = {
-    "cologne1": replace(SMALL, states=3, warmup_s=300),
-    "cologne3": replace(SMALL, states=3, warmup_s=300),
-    "ingolstadt1": replace(SMALL, states=3, warmup_s=300),
-    "arterial4x4": replace(SMALL, states=1, warmup_s=600),
+    "cologne1": replace(SMALL, states=3, warmup_s=300, end_s=25200 + 900),
+    "cologne3": replace(SMALL, states=2, warmup_s=300, end_s=25200 + 900),
+    "ingolstadt1": replace(SMALL, states=3, warmup_s=300, end_s=57600 + 900),
+    "arterial4x4": replace(SMALL, states=1, warmup_s=600, end_s=800),
 }
 RANDOM = replace(SMALL, policy=PolicySpec(name="random"))
 
@@ -83,18 +83,19 @@ def test_green_that_a_program_would_keep_is_ended(tmp_path: Path) -> None:
     """Where the program follows the traffic, a chosen phase comes when it was chosen for."""
     (tmp_path / "source").mkdir()
     config, out = VARIANTS["delay_based"](tmp_path / "source"), tmp_path / "out"
-    build_dataset(config, out, replace(SMALL, seeds=(3,), states=1, warmup_s=150, kind="phase"))
+    options = replace(SMALL, seeds=(3,), states=1, warmup_s=150, end_s=None, kind="phase")
+    build_dataset(config, out, options)
     report = verify_dataset(out, VerifyOptions(with_engine=True))
     assert report.is_exact
     assert report.decisions > 4
 
 
-@pytest.mark.parametrize("scenario", ["crossing", "cologne1"])
+@pytest.mark.parametrize(("scenario", "end_s"), [("crossing", 500), ("cologne1", 25200 + 500)])
 def test_runs_of_a_policy_are_exact(
-    scenario: str, built: Callable[[str, BuildOptions], Path]
+    scenario: str, end_s: float, built: Callable[[str, BuildOptions], Path]
 ) -> None:
     """What the policy did is repeated call by call."""
-    folder = built(scenario, RANDOM)
+    folder = built(scenario, replace(RANDOM, end_s=end_s))
     assert verify_dataset(folder, VerifyOptions(with_engine=True)).is_exact
     assert DatasetLayout(folder).actions("seed7-random").stat().st_size > 0
 

@@ -11,14 +11,19 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traci
+from sumolib.miscutils import getFreeSocketPort
 
-from shared.dataset import Action
+if TYPE_CHECKING:
+    from shared.dataset import Action
+
+_CONNECT_TRIES = 3000
+_CONNECT_EVERY_S = 0.02
 
 
 def sumo_binary() -> str:
@@ -36,46 +41,6 @@ def own_command(manifest: dict[str, Any]) -> list[str]:
     return [*own, *command[2:]] if own else list(command)
 
 
-class Uninterrupted:
-    """One run of a dataset's scenario, with what its policy did."""
-
-    def __init__(
-        self, dataset: Path, manifest: dict[str, Any], actions: Sequence[Action] = ()
-    ) -> None:
-        self._actions = list(actions)
-        command = own_command(manifest)
-        if not command[1].startswith("original/"):
-            command[1] = str(dataset / command[1])
-        command = [part.replace("original/", f"{dataset}/original/") for part in command]
-        with contextlib.redirect_stdout(io.StringIO()):
-            traci.start([sumo_binary(), *command, "--no-step-log", "--no-warnings"])
-
-    def __enter__(self) -> "Uninterrupted":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        traci.close()
-
-    def queue_after(
-        self, time_s: float, tls_id: str, remaining_s: float | None, horizon_s: int
-    ) -> list[int]:
-        """The queue after each second of the horizon, deciding at ``time_s``."""
-        while (now_s := traci.simulation.getTime()) < time_s:
-            while self._actions and self._actions[0].time_s <= now_s:
-                action = self._actions.pop(0)
-                traci.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
-            traci.simulationStep()
-        lanes = sorted(set(traci.trafficlight.getControlledLanes(tls_id)))
-        if remaining_s is not None:
-            traci.trafficlight.setPhaseDuration(tls_id, remaining_s)
-        start_s = traci.simulation.getTime()
-        queues = []
-        for second in range(1, horizon_s + 1):
-            traci.simulationStep(start_s + second)
-            queues.append(sum(traci.lane.getLastStepHaltingNumber(lane) for lane in lanes))
-        return queues
-
-
 @dataclass(frozen=True)
 class Question:
     """What is asked of a run: the queue after each second, deciding at a moment."""
@@ -86,14 +51,24 @@ class Question:
     horizon_s: int = 60
 
 
-def plain_queue(
-    dataset: Path, manifest: dict[str, Any], question: Question, actions: Sequence[Action] = ()
-) -> list[int]:
-    """The answer of plain SUMO, asked by a process that has done nothing else."""
+def plain_queues(
+    dataset: Path,
+    manifest: dict[str, Any],
+    questions: Sequence[Question],
+    actions: Sequence["Action"] = (),
+) -> list[list[int]]:
+    """The answers of plain SUMO, a run each, asked by a process that has done nothing else.
+
+    Args:
+        dataset: Its folder.
+        manifest: What says how the run was started.
+        questions: Each is answered by a run of its own.
+        actions: What the run's policy did.
+    """
     asked = {
-        "dataset": str(dataset),
+        "dataset": str(dataset.resolve()),
         "command": own_command(manifest),
-        "question": asdict(question),
+        "questions": [asdict(question) for question in questions],
         "actions": [action.model_dump(mode="json") for action in actions],
     }
     answer = subprocess.run(
@@ -104,26 +79,65 @@ def plain_queue(
         check=True,
         text=True,
     )
-    queue: list[int] = json.loads(answer.stdout)
-    return queue
+    queues: list[list[int]] = json.loads(answer.stdout)
+    return queues
+
+
+@contextlib.contextmanager
+def _running(dataset: str, command: Sequence[str]) -> Iterator[Any]:
+    """A connection to a run at its begin."""
+    command = list(command)
+    if not command[1].startswith("original/"):
+        command[1] = str(Path(dataset, command[1]))
+    command = [part.replace("original/", f"{dataset}/original/") for part in command]
+    port = getFreeSocketPort()
+    quiet = ["--no-step-log", "--no-warnings", "--remote-port", str(port)]
+    with (
+        subprocess.Popen([sumo_binary(), *command, *quiet], stdout=subprocess.DEVNULL) as sumo,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        run = traci.connect(port, _CONNECT_TRIES, "localhost", sumo, _CONNECT_EVERY_S)
+        try:
+            yield run
+        finally:
+            run.close()
+
+
+def _queue_after(
+    run: Any,  # noqa: ANN401  TraCI has no types
+    question: Question,
+    actions: Sequence[dict[str, Any]],
+) -> list[int]:
+    """The queue after each second of the horizon, deciding at the question's moment."""
+    left = list(actions)
+    while (now_s := run.simulation.getTime()) < question.time_s:
+        while left and left[0]["time_s"] <= now_s:
+            action = left.pop(0)
+            run.trafficlight.setPhaseDuration(action["tls_id"], action["remaining_s"])
+        run.simulationStep(min([question.time_s, *(action["time_s"] for action in left[:1])]))
+    lanes = sorted(set(run.trafficlight.getControlledLanes(question.tls_id)))
+    if question.remaining_s is not None:
+        run.trafficlight.setPhaseDuration(question.tls_id, question.remaining_s)
+    start_s = run.simulation.getTime()
+    queues = []
+    for second in range(1, question.horizon_s + 1):
+        run.simulationStep(start_s + second)
+        queues.append(sum(run.lane.getLastStepHaltingNumber(lane) for lane in lanes))
+    return queues
 
 
 def main() -> None:
-    """Answers a question that comes on stdin."""
+    """Answers the questions that come on stdin."""
     asked = json.load(sys.stdin)
-    actions = [Action.model_validate(action) for action in asked["actions"]]
-    manifest = {"simulation": {"command": asked["command"]}}
-    question = Question(**asked["question"])
-    dataset = Path(asked["dataset"]).resolve()
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        contextlib.chdir(scratch),  # where outputs of the user's files go
-        Uninterrupted(dataset, manifest, actions) as run,
-    ):
-        queue = run.queue_after(
-            question.time_s, question.tls_id, question.remaining_s, question.horizon_s
-        )
-    sys.stdout.write(json.dumps(queue))
+    answers = []
+    for question in asked["questions"]:
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            contextlib.chdir(scratch),  # where outputs of the user's files go
+            _running(asked["dataset"], asked["command"]) as run,
+        ):
+            answers.append(_queue_after(run, Question(**question), asked["actions"]))
+    sys.stdout.write(json.dumps(answers))
 
 
 if __name__ == "__main__":

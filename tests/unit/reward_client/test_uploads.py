@@ -2,7 +2,8 @@
 
 import gzip
 import io
-import tarfile
+import zipfile
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from reward_client import RetryPolicy, RewardClient
 from reward_client.uploads import pack
 from shared.errors import ServiceRefused, ServiceUnreachable
 from shared.wire.uploads import ScenarioView
+from sim_workers.uploads.archives import unpack
 
 _VIEW = ScenarioView(
     scenario_id="town-0123456789ab", name="town", signals=("c",), dropped_options=(), created=True
@@ -92,10 +94,23 @@ async def test_busy_service_is_asked_again() -> None:
             await client.push_scenario(b"archive")
 
 
-def test_pack_is_a_plain_tar() -> None:
-    """Of the files and nothing else, the same whenever it is made."""
-    files = {"b": b"2", "a": b"1"}
-    with tarfile.open(fileobj=io.BytesIO(pack(files))) as packed:
-        assert packed.getnames() == ["a", "b"]
-        assert all(entry.mtime == 0 and entry.isreg() for entry in packed)
+def test_pack_is_a_plain_zip() -> None:
+    """Of the files and nothing else, the same whenever and wherever it is made."""
+    files = {"b": b"2" * 999, "a": b"1"}
+    with zipfile.ZipFile(io.BytesIO(pack(files))) as packed:
+        assert {name: packed.read(name) for name in packed.namelist()} == files
+        assert packed.namelist() == ["a", "b"]
+        for entry in packed.infolist():
+            assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+            assert (entry.create_system, entry.external_attr >> 16) == (3, 0o100644)
+            assert entry.compress_type == zipfile.ZIP_DEFLATED
     assert pack(files) == pack(dict(reversed(files.items())))
+
+
+def test_service_unpacks_what_is_packed(tmp_path: Path) -> None:
+    """In folders, and under names that are not ASCII."""
+    files = {"city/Straße.net.xml": b"<net/>" * 99, "empty": b""}
+    (tmp_path / "archive").write_bytes(pack(files))
+    unpack(tmp_path / "archive", tmp_path / "out")
+    for name, content in files.items():
+        assert (tmp_path / "out" / name).read_bytes() == content

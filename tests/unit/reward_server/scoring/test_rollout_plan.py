@@ -9,11 +9,13 @@ import pytest
 from reward_server.scoring.rollout_plan import outcome_key, plan_rollouts
 from shared.decisions import Decision, Extend
 from shared.rewards import RewardSpec
-from sim_workers.pool.rollout import make_rollout
+from sim_workers.pool.rollout import fidelity_of, make_rollout
 from sim_workers.states.store import StoredState
 from tests.unit.reward_server.world import GREEN, make_grid, make_manifest, make_state
 
 DECISIONS = {"C": Extend(extend=True)}
+KEY_OF_0_1 = "f9f170ecba9218001b3e96f5c608f34e26fc892db67352c4b38e2fe8c939dc85"
+"""As commit ee4e92a computes it: for the green crossing's decision under seed 3, over 60 s."""
 JOINT = {"A0": Extend(extend=True), "A1": None}
 
 
@@ -66,6 +68,19 @@ def test_fidelity_is_part_of_a_key() -> None:
         manifest = state.manifest.model_copy(update={"simulations": runs})
         keys.add(key_of(dataclasses.replace(state, manifest=manifest)))
     assert len(keys) == 3
+
+
+def test_keys_of_bundles_are_those_of_version_0_1() -> None:
+    """Which knew no fidelity, whatever is said of a rollout now."""
+    state = make_state(GREEN)
+    own = state.manifest.simulation.model_copy(
+        update={"run": state.record.run, "fidelity": "own", "compared_to_s": 1e9}
+    )
+    rollout = make_rollout(state, DECISIONS, 60, reseed=3)
+    assert fidelity_of(state, rollout) == "unchecked"
+    manifest = state.manifest.model_copy(update={"simulations": (own,)})
+    other = outcome_key(rollout, dataclasses.replace(state, manifest=manifest), "1")
+    assert outcome_key(rollout, state, "1") == KEY_OF_0_1 != other
 
 
 @pytest.mark.parametrize("tls_id", ["A0", "A1"])
