@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -192,12 +193,11 @@ class _Build:
                 run.name: comparing.submit(self._compare, run, built, fork_server)
                 for run, built in zip(self._runs, futures, strict=True)
             }
-            for future in futures:
-                future.add_done_callback(self._events.put)
-            for comparison in compared.values():
-                comparison.add_done_callback(self._events.put)
+            running: list[Future[Any]] = [*futures, *compared.values()]
+            for each in running:
+                each.add_done_callback(self._events.put)
             try:
-                self._follow(progress, len(futures) + len(compared), execution.allow_deviation)
+                self._follow(progress, len(running), execution.allow_deviation)
             finally:
                 self._halt.set()
                 threads.shutdown(cancel_futures=True)
@@ -248,15 +248,15 @@ class _Build:
             if isinstance(event, Future):
                 running -= 1
                 result = event.result()
-                if isinstance(result, Comparison):
-                    self._on_compared(result)
-                    if not allow_deviation:
-                        result.check()
-                    progress = replace(progress, compared=progress.compared + 1)
-                    self._on_progress(progress)
+                if not isinstance(result, Comparison):
+                    continue
+                self._on_compared(result)
+                if not allow_deviation:
+                    result.check()
+                progress = replace(progress, compared=progress.compared + 1)
             else:
                 progress = progress.with_slot(event)
-                self._on_progress(progress)
+            self._on_progress(progress)
 
 
 _Event = StateRecord | Future[BuiltRun] | Future[Comparison] | None

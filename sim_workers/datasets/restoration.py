@@ -6,7 +6,7 @@ simulation does not repeat itself at all, which is an error.
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.dataset import Action
@@ -17,7 +17,7 @@ from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Open, Ready, Replay
 from sim_workers.states.simulation_spec import SimulationSpec
 
-__all__ = ["FoundState", "Restoration", "Restorer"]
+__all__ = ["FoundState", "Restoration", "Restorer", "StateFile"]
 
 _LIMIT_S = 600.0
 _MAX_REPLAY_S = 600.0
@@ -25,17 +25,22 @@ _MAX_REPLAY_S = 600.0
 
 
 @dataclass(frozen=True)
-class FoundState:
-    """A state of the live simulation, and what was seen of it."""
+class StateFile:
+    """A state of the run, and where its file lies."""
 
     state_id: str
     path: Path
-    """Its file."""
+    time_s: float
     read: Mapping[str, int] | None
     """How far the run had read its demand; None: its file cannot be continued."""
+
+
+@dataclass(frozen=True)
+class FoundState(StateFile):
+    """A state of the live simulation, and what was seen of it."""
+
     digest: str
     """Of where everything was."""
-    time_s: float
     actions: tuple[Action, ...]
     """What the policy did since the state before, in order."""
     proof: Proof
@@ -50,27 +55,22 @@ class Restoration:
     verified_s: int
 
 
+@dataclass(eq=False)
 class Restorer:
-    """Takes the states of one run in order and tells how each is brought back.
+    """Takes the states of one run in order and tells how each is brought back."""
 
-    Args:
-        fork_server: Used by nobody else meanwhile.
-        files: What simulations of the run are opened with.
-        draft: A path to save states to.
-        verified_s: Seconds that proofs cover; None proves no files, every state is replayed.
-    """
-
-    def __init__(
-        self, fork_server: ForkServer, files: SimulationSpec, draft: Path, verified_s: int | None
-    ) -> None:
-        self._fork_server = fork_server
-        self._files = files
-        self._draft = draft
-        self._verified_s = verified_s
-        self._actions: list[Action] = []
-        self._anchor: _Anchor | None = None
-        self._shadow: SimulationHandle | None = None
-        self._shadow_s = float("-inf")
+    _fork_server: ForkServer
+    """Used by nobody else meanwhile."""
+    _files: SimulationSpec
+    """What simulations of the run are opened with."""
+    _draft: Path
+    """A path to save states to."""
+    _verified_s: int | None
+    """Seconds that proofs cover; None proves no files, every state is replayed."""
+    _actions: list[Action] = field(default_factory=list)
+    _anchor: StateFile | None = None
+    _shadow: SimulationHandle | None = None
+    _shadow_s: float = float("-inf")
 
     def close(self) -> None:
         """Ends the simulation that runs behind."""
@@ -84,30 +84,26 @@ class Restorer:
             RolloutError: ``not_reproducible``: the run, simulated again, came to another state.
         """
         self.take_actions(found.actions)
-        restoration = None
-        if self._verified_s is not None:
-            restoration = self._from_file(found, self._verified_s)
-        if restoration is None:
-            self._check_repeats(found)
-            restoration = Restoration("replay", None, 0)
-        return restoration
+        exact = None if self._verified_s is None else self._from_file(found, self._verified_s)
+        if exact is not None:
+            return exact
+        self._check_repeats(found)
+        return Restoration("replay", None, 0)
 
     def take_actions(self, actions: Sequence[Action]) -> None:
         """Takes what the policy did until the next state."""
         self._actions += actions
 
-    def take_anchor(
-        self, state_id: str, path: Path, time_s: float, read: Mapping[str, int]
-    ) -> None:
+    def take_anchor(self, anchor: StateFile) -> None:
         """Takes a state that continues exactly from its file."""
-        self._anchor = _Anchor(state_id, path, time_s, read)
+        self._anchor = anchor
 
     def _from_file(self, found: FoundState, verified_s: int) -> Restoration | None:
         """From the state's own file, or from that of the anchor; None where neither is exact."""
         if found.read is not None:
             with self._files.restoring(found.path, found.read, self._draft) as request:
                 if self._continues(found, request):
-                    self.take_anchor(found.state_id, found.path, found.time_s, found.read)
+                    self.take_anchor(found)
                     return Restoration("state", None, verified_s)
         anchor = self._anchor
         if anchor is not None and found.time_s - anchor.time_s <= _MAX_REPLAY_S:
@@ -149,11 +145,3 @@ class Restorer:
     def _replay(self, from_s: float, to_s: float) -> Replay:
         first = bisect_left(self._actions, from_s, key=lambda action: action.time_s)
         return Replay(to_s=to_s, actions=tuple(self._actions[first:]))
-
-
-@dataclass(frozen=True)
-class _Anchor:
-    state_id: str
-    path: Path
-    time_s: float
-    read: Mapping[str, int]

@@ -14,16 +14,15 @@ from pathlib import Path
 from threading import Event
 
 from shared.dataset import Action, Row
-from shared.decisions import DecisionKind
 from shared.files import write_atomically
 from shared.language.prompts import build_prompt, difficulty
 from shared.signals import Signal
 from shared.wire.states import StateRecord
 from sim_workers.datasets.build_directory import BuildDirectory
 from sim_workers.datasets.build_plan import BuildOptions, Run, Slot
-from sim_workers.datasets.journal import Journal, JournalEntry
+from sim_workers.datasets.journal import JournalEntry
 from sim_workers.datasets.proof import Proof, ProofPoint, decision_points
-from sim_workers.datasets.restoration import FoundState, Restoration, Restorer
+from sim_workers.datasets.restoration import FoundState, Restoration, Restorer, StateFile
 from sim_workers.datasets.signal_choice import SignalChoice, choose_signals
 from sim_workers.datasets.stored_actions import check_stored
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
@@ -66,43 +65,31 @@ class _Moment:
     found: FoundState
 
 
+@dataclass(eq=False)
 class RunBuilder:
-    """Builds one run, from where its journal ends.
+    """Builds one run, from where its journal ends."""
 
-    Args:
-        scenario: What is simulated.
-        run: The run.
-        options: What to build.
-        place: Where.
-        demand: What is in the scenario's files.
-        on_slot: Called after each slot, by whatever thread: with its state, or None where it has no
-            decision point.
-        halt: Ends the build early when it is set.
-    """
+    _scenario: Scenario
+    """What is simulated."""
+    _run: Run
+    _options: BuildOptions
+    _place: BuildDirectory
+    _demand: Demand
+    """What is in the scenario's files."""
+    _on_slot: Callable[[StateRecord | None], None]
+    """Called after each slot, by whatever thread: with its state, or None where it has no decision
+    point."""
+    _halt: Event
+    """Ends the build early when it is set."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        run: Run,
-        options: BuildOptions,
-        place: BuildDirectory,
-        demand: Demand,
-        on_slot: Callable[[StateRecord | None], None],
-        halt: Event,
-    ) -> None:
-        self._scenario = scenario
-        self._run = run
-        self._options = options
-        self._place = place
-        self._on_slot = on_slot
-        self._halt = halt
-        self._journal: Journal = place.journal(run.name)
+    def __post_init__(self) -> None:
+        self._journal = self._place.journal(self._run.name)
         self._files = SimulationSpec(
-            scenario_name=scenario.name,
-            scenario=place.layout.scenario.resolve(),
-            demand=demand,
-            seed=run.seed,
-            scale=run.scale,
+            scenario_name=self._scenario.name,
+            scenario=self._place.layout.scenario.resolve(),
+            demand=self._demand,
+            seed=self._run.seed,
+            scale=self._run.scale,
         )
 
     def build(self, fork_server: ForkServer) -> BuiltRun:
@@ -145,7 +132,7 @@ class RunBuilder:
             record = entry.record
             if record.restore == "state" and record.read is not None:
                 path = self._place.layout.state_file(record.state_id).resolve()
-                restorer.take_anchor(record.state_id, path, record.time_s, record.read)
+                restorer.take_anchor(StateFile(record.state_id, path, record.time_s, record.read))
         if done:
             actions = tuple(action for entry in done for action in entry.actions)
             replay = Replay(to_s=done[-1].record.time_s, actions=actions)
@@ -197,26 +184,22 @@ class RunBuilder:
             seen = live.call(question, Observed, _LIMIT_S)
             points = decision_points(signals, seen, self._options)
             if points:
-                found = self._found(live, seen, points, tuple(actions))
+                saved = self._files.save(live, self._draft("live"))
+                path = self._place.layout.state_file(saved.state_id).resolve()
+                write_atomically(path, saved.content, self._draft("state"))
+                found = FoundState(
+                    saved.state_id,
+                    path,
+                    seen.time_s,
+                    saved.read,
+                    saved.digest,
+                    tuple(actions),
+                    Proof.of(live, points, self._options),
+                )
                 actions.clear()
                 return _Moment(index, seen, points, found)
             time_s += 1
         return None
-
-    def _found(
-        self,
-        live: SimulationHandle,
-        seen: Observed,
-        points: Sequence[ProofPoint],
-        actions: tuple[Action, ...],
-    ) -> FoundState:
-        saved = self._files.save(live, self._draft("live"))
-        path = self._place.layout.state_file(saved.state_id).resolve()
-        write_atomically(path, saved.content, self._draft("state"))
-        proof = Proof.of(live, points, self._options)
-        return FoundState(
-            saved.state_id, path, saved.read, saved.digest, seen.time_s, actions, proof
-        )
 
     def _complete(self, restorer: Restorer, moment: _Moment) -> None:
         """Finds how a state is restored and enters it into the journal."""
@@ -231,6 +214,7 @@ class RunBuilder:
         self._on_slot(record)
 
     def _record(self, moment: _Moment, restoration: Restoration) -> StateRecord:
+        proven = dict.fromkeys((p.signal.tls_id for p in moment.points), self._options.kind)
         return StateRecord(
             state_id=moment.found.state_id,
             scenario_id=self._scenario.scenario_id,
@@ -243,13 +227,10 @@ class RunBuilder:
             read=None if moment.found.read is None else dict(moment.found.read),
             digest=moment.found.digest,
             verified_s=restoration.verified_s,
-            proven=self._proven(moment) if restoration.verified_s else {},
+            proven=proven if restoration.verified_s else {},
             simulator=simulator(),
             signals=moment.seen.signals,
         )
-
-    def _proven(self, moment: _Moment) -> dict[str, DecisionKind]:
-        return {point.signal.tls_id: self._options.kind for point in moment.points}
 
     def _row(self, moment: _Moment, point: ProofPoint, restoration: Restoration) -> Row:
         options, signal, state = self._options, point.signal, point.state

@@ -56,8 +56,7 @@ class DatasetWriter:
         Of states that several runs have in common, the first run's is kept. State files that belong
         to no state, as an interrupted build may leave them, are removed.
         """
-        kept = _without_repeated(runs)
-        kept = [self._judged(each) for each in kept]
+        kept = [self._judged(each) for each in _without_repeated(runs)]
         splits = [_split(each.entries, self.options.eval_share) for each in kept]
         entries = [entry for each in kept for entry in each.entries]
         _write_lines(self.layout.rows("train"), (row for train, _ in splits for row in train))
@@ -74,12 +73,10 @@ class DatasetWriter:
         """The entries of a run, their rows saying whether it is the user's own simulation."""
         if self.comparisons[recorded.run.name].difference is not None:
             return recorded
-        entries = [
-            entry.model_copy(
-                update={"rows": tuple(r.model_copy(update={"fidelity": "own"}) for r in entry.rows)}
-            )
-            for entry in recorded.entries
-        ]
+        entries = []
+        for entry in recorded.entries:
+            rows = tuple(row.model_copy(update={"fidelity": "own"}) for row in entry.rows)
+            entries.append(entry.model_copy(update={"rows": rows}))
         return RunEntries(recorded.run, entries)
 
     def _simulation(self, recorded: RunEntries) -> SimulationRef:

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
@@ -177,7 +176,8 @@ class SimulationHandle:
             HolderLost: The process has died.
             OSError: The file cannot be made.
         """
-        with _file_for(request) as target:
+        path = Path(request.path) if isinstance(request, Save) else None
+        with contextlib.nullcontext() if path is None else path.open("wb") as target:
             try:
                 with self._sending:
                     self._connection.send_bytes(request.model_dump_json().encode())
@@ -267,13 +267,3 @@ class SimulationHandle:
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - max_bytes))
         return self._log.read().decode(errors="replace").strip()
-
-
-@contextlib.contextmanager
-def _file_for(request: Request) -> Iterator[IO[bytes] | None]:
-    """The file that goes with a request, made anew; None if none does."""
-    if isinstance(request, Save):
-        with Path(request.path).open("wb") as file:
-            yield file
-    else:
-        yield None

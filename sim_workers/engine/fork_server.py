@@ -14,7 +14,6 @@ each can be forked at any moment. The fork server exists because importing costs
 opening a small simulation does. A holder whose peer goes away exits, and takes its rollout with it.
 """
 
-import array
 import contextlib
 import faulthandler
 import gc
@@ -85,7 +84,7 @@ _LIMITED = 2
 
 
 def main() -> None:
-    """The fork server: forks a holder for each socket it is sent, until its own is closed.
+    """The fork server: forks a holder for each socket and log it is sent, until its own is closed.
 
     Arguments are the descriptor of that socket and how much memory each process may take, bytes.
     """
@@ -97,22 +96,16 @@ def main() -> None:
     libraries()  # for every holder
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
-        while received := _receive_descriptors(control):
+        while (received := socket.recv_fds(control, 1, 2))[0]:
+            connection, log = received[1]
             pid = os.fork()
             if pid == 0:
                 control.close()
                 die_with_parent()
-                _become_holder(*received, Simulation(), SimulationMemory())
-            for descriptor in received:
-                os.close(descriptor)
+                _become_holder(connection, log, Simulation(), SimulationMemory())
+            os.close(connection)
+            os.close(log)
             control.sendall(pid.to_bytes(4, "big"))
-
-
-def _receive_descriptors(control: socket.socket) -> tuple[int, int] | None:
-    """The socket and the log of the next holder; None when nobody wants one any more."""
-    size = array.array("i").itemsize
-    message, descriptors, _, _ = socket.recv_fds(control, 1, 2 * size)
-    return (descriptors[0], descriptors[1]) if message else None
 
 
 def _become_holder(

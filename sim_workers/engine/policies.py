@@ -13,15 +13,13 @@ from pydantic import Field
 
 from shared.model import WireModel
 
-__all__ = ["PolicyName", "PolicySpec", "choose", "keeps_green"]
-
-PolicyName = Literal["program", "random", "max_pressure", "stored"]
+__all__ = ["PolicySpec", "choose", "keeps_green"]
 
 
 class PolicySpec(WireModel):
     """A behaviour policy."""
 
-    name: PolicyName = "program"
+    name: Literal["program", "random", "max_pressure", "stored"] = "program"
     """``program`` leaves the signals alone, ``random`` decides by coin, ``max_pressure`` by
     :func:`keeps_green`, ``stored`` by what is in :attr:`stored`."""
     epsilon: float = Field(default=0.0, ge=0, le=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from shared.dataset import Row
 from shared.decisions import Plan
@@ -14,26 +15,19 @@ from sim_workers.states.store import StateStore
 __all__ = ["PoolPlanScorer"]
 
 
+@dataclass(eq=False)
 class PoolPlanScorer:
-    """Scores plans on a pool; the program left alone is rolled out once a decision point.
+    """Scores plans on a pool; the program left alone is rolled out once a decision point."""
 
-    Args:
-        pool: Started.
-        store: The states of the rows.
-        reward: What is asked for.
-        timeout_s: Seconds that one rollout may wait and run.
-    """
-
-    def __init__(
-        self, pool: RolloutPool, store: StateStore, reward: RewardSpec, timeout_s: float
-    ) -> None:
-        self._pool = pool
-        self._store = store
-        self._reward = reward
-        self._timeout_s = timeout_s
-        self._references: dict[tuple[str, str], asyncio.Task[Metrics]] = {}
-        self.rollouts = 0
-        """Started so far."""
+    pool: RolloutPool
+    """Started."""
+    store: StateStore
+    """The states of the rows."""
+    reward: RewardSpec
+    """What is asked for."""
+    timeout_s: float
+    """Seconds that one rollout may wait and run."""
+    _references: dict[tuple[str, str], asyncio.Task[Metrics]] = field(default_factory=dict)
 
     async def score(self, row: Row, plans: Sequence[Plan]) -> list[float]:
         """The reward of each plan, in order.
@@ -43,13 +37,13 @@ class PoolPlanScorer:
             InvalidDecision: No plan is legal there.
             RolloutError: A rollout failed.
         """
-        state = self._store.get(row.state_id)
+        state = self.store.get(row.state_id)
         signal = state.signal(row.tls_id)
         for plan in plans:
             check_legality(plan, signal, state.record.signals[row.tls_id])
-        reference = await self._reference(row) if needs_reference(self._reward) else None
+        reference = await self._reference(row) if needs_reference(self.reward) else None
         found = await asyncio.gather(*(self._rolled(row, plan) for plan in plans))
-        return [reward_of(self._reward, metrics, reference) for metrics in found]
+        return [reward_of(self.reward, metrics, reference) for metrics in found]
 
     async def _reference(self, row: Row) -> Metrics:
         place = (row.state_id, row.tls_id)
@@ -58,8 +52,7 @@ class PoolPlanScorer:
         return await self._references[place]
 
     async def _rolled(self, row: Row, plan: Plan | None) -> Metrics:
-        self.rollouts += 1
-        state, horizon_s = self._store.get(row.state_id), self._reward.horizon_s
+        state, horizon_s = self.store.get(row.state_id), self.reward.horizon_s
         rollout = make_rollout(state, {row.tls_id: plan}, horizon_s)
-        outcome = await self._pool.run(rollout.model_copy(update={"limit_s": self._timeout_s}))
+        outcome = await self.pool.run(rollout.model_copy(update={"limit_s": self.timeout_s}))
         return outcome.unwrap()

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -68,8 +69,6 @@ class StateWorker:
 
     def __init__(self, limits: WorkerLimits) -> None:
         self._limits = limits
-        _sweep()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
         most_mb = max(limits.max_holder_memory_mb, _LEAST_MEMORY_MB)
         self._fork_server = ForkServer(round(most_mb * 2**20))
         self._checkpoints = CheckpointCache(self._fork_server, limits.max_holders)
@@ -79,6 +78,12 @@ class StateWorker:
         self._cancelled = _Cancellations()
         self._turn = threading.Lock()
         self.holder_starts = 0
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Where it keeps files, made when the first ones come."""
+        _sweep()
+        return Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
 
     def hello(self) -> tuple[int, str]:
         """Its process id and version of SUMO, once it is there."""

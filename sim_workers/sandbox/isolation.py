@@ -87,13 +87,11 @@ def leave_network(keep_loopback: bool = False) -> bool:
     return True
 
 
-def limit(max_file_bytes: int = _MAX_FILE_BYTES, max_memory_bytes: int | None = None) -> bool:
+def limit(max_file_bytes: int = _MAX_FILE_BYTES) -> bool:
     """Takes limits on that hold for ever; says whether all of them could be had.
 
     Args:
         max_file_bytes: No file can be written beyond it; the attempt is an error.
-        max_memory_bytes: Memory of each process of its own, apart from what it shares with others;
-            None leaves that as it is.
     """
     wanted = [
         (resource.RLIMIT_CORE, 0),
@@ -101,8 +99,6 @@ def limit(max_file_bytes: int = _MAX_FILE_BYTES, max_memory_bytes: int | None = 
         (resource.RLIMIT_NOFILE, _MAX_DESCRIPTORS),
     ]
     taken = [_lower(what, at_most) for what, at_most in wanted]
-    if max_memory_bytes is not None:
-        taken.append(limit_memory(max_memory_bytes))
     has_no_new_rights = _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     return all(taken) and has_no_new_rights
 

@@ -51,7 +51,16 @@ _MACHINES = {
     "x86_64": _Machine(0xC000003E, 0),
     "aarch64": _Machine(0xC00000B7, 1),
 }
-_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+_INTO_PROCESSES: dict[str, tuple[int | None, int | None]] = {
+    "kcmp": (312, 272),
+    "pidfd_getfd": (438, 438),
+    "process_madvise": (440, 440),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "userfaultfd": (323, 282),
+}
+_NUMBERS = _INTO_PROCESSES | {
     # programs
     "execve": (59, 221),
     "execveat": (322, 281),
@@ -66,13 +75,6 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     # other processes
-    "kcmp": (312, 272),
-    "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "ptrace": (101, 117),
-    "userfaultfd": (323, 282),
     "ioprio_set": (251, 30),
     "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
@@ -143,17 +145,7 @@ _CLONE = (56, 220)
 _CLONE3 = 435
 _PRLIMIT = (302, 261)
 
-DENIED_TO_STRANGERS = frozenset(
-    {
-        "kcmp",
-        "pidfd_getfd",
-        "process_madvise",
-        "process_vm_readv",
-        "process_vm_writev",
-        "ptrace",
-        "userfaultfd",
-    }
-)
+DENIED_TO_STRANGERS = frozenset(_INTO_PROCESSES)
 """Looking into other processes, and into their memory: what a process may need that watches over
 simulations, and one that runs a stranger's never."""
 ALWAYS_DENIED = frozenset(_NUMBERS) - DENIED_TO_STRANGERS

@@ -219,8 +219,6 @@ _LEFT_OUT = OUTPUT_OPTIONS | {
     "no-step-log",
     "no-warnings",
     "num-clients",
-    "output-prefix",
-    "output-suffix",
     "pedestrian.jupedsim.wkt.geo",
     "phemlight-path",
     "precision",

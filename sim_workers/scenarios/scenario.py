@@ -68,7 +68,7 @@ _MAX_NAME = 80
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _SILENT = {"device.ssm.file": NOWHERE}
 """What would be written without being asked for: a device that only its vehicle's type asks for."""
-_NEEDS_OUTPUT = ("device.vehroute.", "vehroute-output")
+_NEEDS_OUTPUT = "device.vehroute."
 """A device of which SUMO demands that its output be there."""
 
 
@@ -183,8 +183,10 @@ def load_scenario(
     added = _added(given.options, begin_s)
     paths = {name: unquote(given.options.get(name, "")) for name in FILE_OPTIONS}
     inputs = read_inputs(config.parent, paths, within)
-    run = inputs.options | options | added | _silent(options)
+    run = inputs.options | options | added | _SILENT
     run.pop("random", None)
+    if any(name.startswith(_NEEDS_OUTPUT) for name in options):
+        run["vehroute-output"] = NOWHERE
     files = inputs.files | {CONFIG_NAME: render_configuration(run)}
     end_s = seconds_of(config, "end", options["end"]) if "end" in options else None
     return Scenario(
@@ -322,13 +324,6 @@ def _added(given: Mapping[str, str], begin_s: float | None) -> dict[str, str]:
     if not is_off(given.get("random", "")):
         added["random"] = "false"  # a run has the seed that it is given
     return added
-
-
-def _silent(options: Mapping[str, str]) -> dict[str, str]:
-    """Outputs that must be named to lead nowhere."""
-    device, output = _NEEDS_OUTPUT
-    needed = any(name.startswith(device) for name in options)
-    return _SILENT | ({output: NOWHERE} if needed else {})
 
 
 def _original(

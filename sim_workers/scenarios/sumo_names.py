@@ -2,7 +2,9 @@
 
 Taken from the schemas that come with it (``net_file.xsd``, ``routes_file.xsd``,
 ``additional_file.xsd``, ``state_file.xsd``, ``meandata_file.xsd``), and from its manual where they
-say less. SUMO looks at the name of an element, not at where it stands.
+say less. SUMO looks at the name of an element, not at where it stands. Elements that can have the
+same attributes are listed together, and those of car-following models, which a ``<vType>`` can have
+as well, with the models only.
 """
 
 from functools import cache
@@ -11,12 +13,14 @@ __all__ = ["known_attributes"]
 
 _TEXT = """
 access: friendlyPos lane length pos
-additional:
+additional meandata metadata routes:
 approaching: arrivalSpeed arrivalSpeedBraking arrivalTime arrivalTimeBraking departSpeed distance id
   posLat request waitingTime
 assignment: check id value
-bidiPredecessor: active foes limit tl tripId
-busStop: angle color endPos friendlyPos id lane lines name parkingLength personCapacity startPos
+bidiPredecessor foeInsertion insertionOrder insertionPredecessor predecessor: active foes limit tl
+  tripId
+busStop trainStop: angle color endPos friendlyPos id lane lines name parkingLength personCapacity
+  startPos
 calibrator: edge file freq friendlyPos id jamThreshold lane local name node output period pos
   routeProbe vTypes
 carFollowing-ACC: accel collisionAvoidanceGainSpace collisionAvoidanceGainSpeed decel
@@ -30,17 +34,14 @@ carFollowing-CACC: accel collisionAvoidanceGainGap collisionAvoidanceGainGapDot
   gapControlGainSpeed speedControlGainCACC tau
 carFollowing-CC: accel c1 ccAccel ccDecel constSpacing decel flatbedD flatbedH flatbedKa flatbedKp
   flatbedKv kp lambda lanesCount omegaN ploegH ploegKd ploegKp tau tauEngine xi
-carFollowing-Daniel1: accel decel sigma sigmaStep tau tmp1 tmp2 tmp3 tmp4 tmp5
+carFollowing-Daniel1 carFollowing-SmartSK: accel decel sigma sigmaStep tau tmp1 tmp2 tmp3 tmp4 tmp5
 carFollowing-EIDM: Mbegin Mflatness accel ccoolness decel delta desAccelProfile epsilonacc jerkmax
   maxAccelProfile maxvehpreview sigmaerror sigmagap sigmaleader stepping tPersDrive tPersEstimate
   taccmax tau tpreview treaction vehdynamics
 carFollowing-IDM: accel decel delta stepping tau
 carFollowing-IDMM: accel adaptFactor adaptTime decel stepping tau
-carFollowing-Krauss: accel decel sigma sigmaStep tau
-carFollowing-KraussOrig1: accel decel sigma sigmaStep tau
-carFollowing-KraussPS: accel decel sigma sigmaStep tau
+carFollowing-Krauss carFollowing-KraussOrig1 carFollowing-KraussPS: accel decel sigma sigmaStep tau
 carFollowing-PWagner2009: accel apProb decel sigma tau tauLast
-carFollowing-SmartSK: accel decel sigma sigmaStep tau tmp1 tmp2 tmp3 tmp4 tmp5
 carFollowing-W99: cc1 cc2 cc3 cc4 cc5 cc6 cc7 cc8 cc9
 carFollowing-Wiedemann: accel decel estimation security tau
 cfmVars: id state
@@ -59,18 +60,17 @@ containerStop: angle color containerCapacity endPos friendlyPos id lane lines na
   startPos
 deadlock: signals time vehicles
 delay: begin decel depart end loaderTime number speedFactor time
-destProbReroute: id probability
-detEntry: friendlyPos lane pos
-detExit: friendlyPos lane pos
+destProbReroute routeProbReroute viaProbReroute: id probability
+detEntry detExit: friendlyPos lane pos
 device: customers edge exitTimes id reservations state
 dispatcher: count customers next
-driveWay: edges id vehicles
-e1Detector: detectPersons file freq friendlyPos id lane length mesoTLS name nextEdges period pos
-  type vTypes
-e2Detector: cont detectPersons endPos file freq friendlyPos id jamThreshold lane lanes length name
-  nextEdges period pos show speedThreshold timeThreshold tl to vTypes
-e3Detector: detectPersons expectArrival file freq id name nextEdges openEntry period pos
-  speedThreshold timeThreshold vTypes
+driveWay subDriveWay: edges id vehicles
+e1Detector inductionLoop: detectPersons file freq friendlyPos id lane length mesoTLS name nextEdges
+  period pos type vTypes
+e2Detector laneAreaDetector: cont detectPersons endPos file freq friendlyPos id jamThreshold lane
+  lanes length name nextEdges period pos show speedThreshold timeThreshold tl to vTypes
+e3Detector entryExitDetector: detectPersons expectArrival file freq id name nextEdges openEntry
+  period pos speedThreshold timeThreshold vTypes
 edge: CO2_abs CO2_normed CO2_perVeh CO_abs CO_normed CO_perVeh HC_abs HC_normed HC_perVeh NOx_abs
   NOx_normed NOx_perVeh PMx_abs PMx_normed PMx_perVeh arrived bidi bikeSpeed crossingEdges density
   departed distance electricity_abs electricity_normed electricity_perVeh entered flow from fuel_abs
@@ -79,11 +79,9 @@ edge: CO2_abs CO2_normed CO2_perVeh CO_abs CO_normed CO_perVeh HC_abs HC_normed 
   routingType sampledSeconds shape speed speedRelative spreadType teleported timeLoss to traveltime
   type vaporized vaporizedOnNextEdge waitingTime
 edgeControl: lanes
-edgeData: aggregate begin detectPersons edges edgesFile end excludeEmpty file freq id maxTraveltime
-  minSamples period speedThreshold speedThresholdRelative trackVehicles type vTypes withInternal
-  writeAttributes
-entryExitDetector: detectPersons expectArrival file freq id name nextEdges openEntry period pos
-  speedThreshold timeThreshold vTypes
+edgeData laneData: aggregate begin detectPersons edges edgesFile end excludeEmpty file freq id
+  maxTraveltime minSamples period speedThreshold speedThresholdRelative trackVehicles type vTypes
+  withInternal writeAttributes
 flow: arrivalEdge arrivalLane arrivalPos arrivalPosLat arrivalSpeed begin color containerNumber
   departEdge departLane departPos departPosLat departSpeed end from fromJunction fromTaz id
   insertionChecks line number parkingBadges perHour period personNumber probability reroute route
@@ -92,13 +90,8 @@ flowState: arrivalEdge arrivalLane arrivalPos arrivalPosLat arrivalSpeed begin c
   departEdge departLane departPos departPosLat departSpeed done end from fromJunction fromTaz id
   index insertionChecks line next number parkingBadges perHour period personNumber probability
   reroute route speedFactor to toJunction toTaz type vehsPerHour via viaJunctions
-foeInsertion: active foes limit tl tripId
 function: id nArgs
 include: href
-inductionLoop: detectPersons file freq friendlyPos id lane length mesoTLS name nextEdges period pos
-  type vTypes
-insertionOrder: active foes limit tl tripId
-insertionPredecessor: active foes limit tl tripId
 instantInductionLoop: detectPersons file friendlyPos id lane name nextEdges pos vTypes
 interval: begin end id
 junction: customShape fringe id incLanes intLanes name radius rightOfWay roundabout shape type x y z
@@ -109,18 +102,11 @@ lane: CO2_abs CO2_normed CO2_perVeh CO_abs CO_normed CO_perVeh HC_abs HC_normed 
   laneChangedFrom laneChangedTo laneDensity left length noise numEdges occupancy outlineShape
   overlapDensity overlapTraveltime prefer sampledSeconds shape speed speedRelative teleported
   timeLoss traveltime type vaporized vaporizedOnNextEdge waitingTime width
-laneAreaDetector: cont detectPersons endPos file freq friendlyPos id jamThreshold lane lanes length
-  name nextEdges period pos show speedThreshold timeThreshold tl to vTypes
-laneData: aggregate begin detectPersons edges edgesFile end excludeEmpty file freq id maxTraveltime
-  minSamples period speedThreshold speedThresholdRelative trackVehicles type vTypes withInternal
-  writeAttributes
 laneType: allow disallow index speed width
 link: to
 location: convBoundary netOffset origBoundary projParameter
-meandata:
 meso: edgeLength jamThreshold junctionControl minorPenalty overtaking tauff taufj taujf taujj
   tlsFlowPenalty tlsPenalty
-metadata:
 neigh: lane
 net: avoidOverlap checkLaneFoesAll checkLaneFoesRoundabout internalJunctionsVehicleWidth
   junctionCornerDetail junctionHigherSpeed junctionLinkDetail junctionsEndpointShape
@@ -145,10 +131,9 @@ phase: duration earliestEnd earlyTarget finalTarget latestEnd maxDur minDur name
 poi: angle color friendlyPos height icon id imgFile lane lat layer lon name pos posLat type width x
   y
 poly: angle color fill geo height id imgFile layer lineWidth name shape type
-predecessor: active foes limit tl tripId
 preference: priority routingType vClasses vTypes
 prohibition: prohibited prohibitor
-railSignalConstraints: id
+railSignalConstraints segment: id
 railSignalConstraintTracker: index lane state
 rem: id pos time
 request: cont foes index response
@@ -163,10 +148,7 @@ route: color cost cycleTime edges exitTimes id probability reason refId repeat r
   replacedOnEdge replacedOnIndex routeLength savings state
 routeDistribution: id last probabilities routes state
 routeProbe: begin edge file freq id name period vTypes
-routeProbReroute: id probability
-routes:
 routingEngine: index last
-segment: id
 snapshot: constraints rail time type version
 space: angle length name slope width x y z
 stationReroute: id minSaving
@@ -177,14 +159,11 @@ stop: actType actualArrival arrival busStop chargingStation collision containerS
   posLat priorEdges priorEdgesLength priority speed split startPos started trainStop triggered
   tripId until
 stopOffset: exceptions vClasses value
-subDriveWay: edges id vehicles
 taz: center color edges fill id name shape
-tazSink: id weight
-tazSource: id weight
+tazSink tazSource: id weight
 timedEvent: dest saveConditions saveDetectors source type
 tlLogic: active cycleTime duration id nodes offset phase pos programID state type until
 tractionSubstation: currentLimit id pos voltage
-trainStop: angle color endPos friendlyPos id lane lines name parkingLength personCapacity startPos
 tranship: arrivalPos busStop chargingStation containerStop departPos duration edges ended from
   fromJunction fromTaz parkingArea speed started to toJunction toTaz trainStop
 transport: arrivalPos busStop chargingStation containerStop cost depart ended from fromJunction
@@ -205,35 +184,25 @@ vehicle: angle arrival arrivalEdge arrivalLane arrivalPos arrivalPosLat arrivalP
   waitingTime
 vehicles: blockTime time value
 vehicleTransfer: depart id jump parking
-viaProbReroute: id probability
-vType: Mbegin Mflatness accel actionStepLength adaptFactor adaptTime apProb apparentDecel
-  applyDriverState boardingDuration boardingFactor c1 carFollowModel cc1 cc2 cc3 cc4 cc5 cc6 cc7 cc8
-  cc9 ccAccel ccDecel ccoolness collisionAvoidanceGainGap collisionAvoidanceGainGapDot
-  collisionAvoidanceGainSpace collisionAvoidanceGainSpeed collisionAvoidanceOverride
-  collisionMinGapFactor color constSpacing containerCapacity curveIntegration curveResistance decel
-  delta desAccelProfile desiredMaxSpeed emergencyDecel emissionClass epsilonacc estimation flatbedD
-  flatbedH flatbedKa flatbedKp flatbedKv gapClosingControlGainGap gapClosingControlGainGapDot
-  gapClosingControlGainSpace gapClosingControlGainSpeed gapControlGainGap gapControlGainGapDot
-  gapControlGainSpace gapControlGainSpeed guiShape hasDriverState height id imgFile impatience
-  jerkmax jmAdvance jmAllwayStopWait jmCrossingGap jmDriveAfterRedTime jmDriveAfterYellowTime
-  jmDriveRedSpeed jmExtraGap jmIgnoreFoeProb jmIgnoreFoeSpeed jmIgnoreJunctionFoeProb
-  jmIgnoreKeepClearTime jmSigmaMinor jmStopSignWait jmStoplineGap jmStoplineGapMinor jmTimegapMinor
-  k kp lambda laneChangeModel lanesCount latAlignment lcAccelLat lcAssertive lcContRight
-  lcCooperative lcCooperativeHelpThreshold lcCooperativeHelpTime lcCooperativeMinSpeed
-  lcCooperativeRoundabout lcCooperativeSpeed lcImpatience lcKeepRight lcKeepRightAcceptanceTime
-  lcLaneDiscipline lcLookaheadLeft lcMaxDistLatStanding lcMaxSpeedLatFactor lcMaxSpeedLatStanding
-  lcOpposite lcOvertakeDeltaSpeedFactor lcOvertakeRight lcPushy lcPushyGap lcSigma lcSpeedGain
+vType: actionStepLength apparentDecel applyDriverState boardingDuration boardingFactor
+  carFollowModel collisionAvoidanceOverride color containerCapacity curveIntegration curveResistance
+  desiredMaxSpeed emissionClass guiShape hasDriverState height id imgFile impatience jmAdvance
+  jmAllwayStopWait jmCrossingGap jmDriveAfterRedTime jmDriveAfterYellowTime jmDriveRedSpeed
+  jmExtraGap jmIgnoreFoeProb jmIgnoreFoeSpeed jmIgnoreJunctionFoeProb jmIgnoreKeepClearTime
+  jmSigmaMinor jmStopSignWait jmStoplineGap jmStoplineGapMinor jmTimegapMinor laneChangeModel
+  latAlignment lcAccelLat lcAssertive lcContRight lcCooperative lcCooperativeHelpThreshold
+  lcCooperativeHelpTime lcCooperativeMinSpeed lcCooperativeRoundabout lcCooperativeSpeed
+  lcImpatience lcKeepRight lcKeepRightAcceptanceTime lcLaneDiscipline lcLookaheadLeft
+  lcMaxDistLatStanding lcMaxSpeedLatFactor lcMaxSpeedLatStanding lcOpposite
+  lcOvertakeDeltaSpeedFactor lcOvertakeRight lcPushy lcPushyGap lcSigma lcSpeedGain
   lcSpeedGainLookahead lcSpeedGainRemainTime lcSpeedGainRight lcSpeedGainUrgency lcStrategic
   lcStrategicLookahead lcSublane lcTimeToImpatience lcTurnAlignmentDistance length loadingDuration
-  maneuverAngleTimes mass massFactor maxAccelProfile maxPower maxSpeed maxSpeedLat maxTraction
-  maxvehpreview minGap minGapLat omegaN osgFile parkingBadges personCapacity phi ploegH ploegKd
-  ploegKp probability refId resCoef_constant resCoef_linear resCoef_quadratic resistanceTable
-  roeckl_numerator roeckl_numerator_sharp roeckl_offset roeckl_offset_sharp roeckl_sharp_radius
-  scale security sigma sigmaStep sigmaerror sigmagap sigmaleader speedControlGain
-  speedControlGainCACC speedControlMinGap speedDev speedFactor speedFactorPremature speedTable
-  startupDelay stepping tPersDrive tPersEstimate taccmax tau tauCACCToACC tauEngine tauLast
-  timeToTeleport timeToTeleportBidi tmp1 tmp2 tmp3 tmp4 tmp5 tpreview tractionTable trainType
-  treaction vClass vehdynamics width xi
+  maneuverAngleTimes mass massFactor maxPower maxSpeed maxSpeedLat maxTraction minGap minGapLat
+  osgFile parkingBadges personCapacity probability refId resCoef_constant resCoef_linear
+  resCoef_quadratic resistanceTable roeckl_numerator roeckl_numerator_sharp roeckl_offset
+  roeckl_offset_sharp roeckl_sharp_radius scale speedControlMinGap speedDev speedFactor
+  speedFactorPremature speedTable startupDelay tauCACCToACC timeToTeleport timeToTeleportBidi
+  tractionTable trainType vClass width
 vTypeDistribution: deterministic id probabilities vTypes
 vTypeProbe: file freq id period type
 walk: arrivalPos busStop chargingStation containerStop cost departLane departPos departPosLat
@@ -248,9 +217,9 @@ wautSwitch: time to
 @cache
 def known_attributes() -> dict[str, frozenset[str]]:
     """The attributes of each element."""
-    found = {}
+    found: dict[str, frozenset[str]] = {}
     for entry in _TEXT.replace("\n  ", " ").splitlines():
-        name, _, attributes = entry.partition(":")
-        if name:
-            found[name] = frozenset(attributes.split())
-    return found
+        names, _, attributes = entry.partition(":")
+        found |= dict.fromkeys(names.split(), frozenset(attributes.split()))
+    models = [known for name, known in found.items() if name.startswith("carFollowing-")]
+    return found | {"vType": found["vType"].union(*models)}

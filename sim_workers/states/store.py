@@ -101,17 +101,13 @@ class StoredState:
             DatasetError: The run or the file of its actions is not in the dataset.
             StateFileError: ``digest_mismatch``: the file was changed.
         """
-        actions = self._run_actions()
-        end_s = self.record.time_s if to_s is None else to_s
-        end = bisect_left(actions, end_s, key=_time_s)
-        first = 0 if from_s is None else bisect_left(actions, from_s, key=_time_s)
-        return actions[first:end]
-
-    def _run_actions(self) -> tuple[Action, ...]:
-        simulation = self.simulation()
-        if simulation.actions is None:
+        run = self.simulation()
+        if run.actions is None:
             return ()
-        return _read_actions(self.layout.root / simulation.actions, simulation.actions_sha256)
+        actions = _read_actions(self.layout.root / run.actions, run.actions_sha256)
+        times_s = [action.time_s for action in actions]
+        end = bisect_left(times_s, self.record.time_s if to_s is None else to_s)
+        return actions[0 if from_s is None else bisect_left(times_s, from_s) : end]
 
     def run_key(self) -> str:
         """Equal for states that were saved from equal runs, in whichever dataset they are."""
@@ -282,10 +278,6 @@ class StateStore:
             if new:
                 self._states = self._states | new  # in one stroke: others may be going through it
             return bool(new)
-
-
-def _time_s(action: Action) -> float:
-    return action.time_s
 
 
 def find_datasets(folder: Path) -> list[Path]:

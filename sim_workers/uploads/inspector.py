@@ -35,7 +35,7 @@ from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Observe, Observed
 from sim_workers.engine.version import program_version, simulator, sumo_version
 from sim_workers.sandbox.confinement import confine_reader, write_only
-from sim_workers.sandbox.isolation import limit
+from sim_workers.sandbox.isolation import limit, limit_memory
 from sim_workers.scenarios.scenario import Scenario, load_bundle, load_scenario
 from sim_workers.states.foreign_states import read_foreign_state
 from sim_workers.states.simulation_spec import SimulationSpec
@@ -87,7 +87,8 @@ class IntakeAnswer(WireModel):
 def main() -> None:
     """Answers one request."""
     request = IntakeRequest.model_validate_json(sys.stdin.buffer.read())
-    limit(max_memory_bytes=request.max_memory_bytes)
+    limit()
+    limit_memory(request.max_memory_bytes)
     os.nice(_NICENESS)
     program_version(), sumo_version()  # whose files it cannot read any more later
     take = _take_scenario if request.dataset is None else _take_state

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -45,37 +46,30 @@ def find_sumo(version: str) -> Path:
     return program
 
 
+@dataclass(eq=False)
 class SumoProcess:
-    """A running ``sumo``, kept to its folder. Use as a context, at the end of which it is killed.
+    """A running ``sumo``, kept to its folder. Use as a context, which kills it in the end."""
 
-    Args:
-        program: The program.
-        folder: Where it is started.
-        arguments: What it is given.
-        environment: Variables that its configuration names.
-    """
-
-    def __init__(
-        self,
-        program: Path,
-        folder: Path,
-        arguments: Sequence[str],
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._environment = dict(environment or {})
-        self._command = [str(program.resolve()), *arguments, *_QUIET]
-        self._folder = folder.resolve()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
+    program: Path
+    folder: Path
+    """Where it is started."""
+    arguments: Sequence[str]
+    """What it is given."""
+    variables: Mapping[str, str]
+    """Those that its configuration names."""
 
     def __enter__(self) -> Self:
+        folder = self.folder.resolve()
+        self._log = tempfile.TemporaryFile()
         with socket.socket() as free:
             free.bind(("localhost", 0))
             self.port: int = free.getsockname()[1]
-        command = [*self._command, "--remote-port", str(self.port)]
+        command = [str(self.program.resolve()), *self.arguments, *_QUIET]
+        command += ["--remote-port", str(self.port)]
         self.process = subprocess.Popen(
-            confined_program(command, read=[self._folder], write=[self._folder]),
-            cwd=self._folder,
-            env=environment() | self._environment,
+            confined_program(command, read=[folder], write=[folder]),
+            cwd=folder,
+            env=environment() | dict(self.variables),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

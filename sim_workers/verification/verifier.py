@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from shared.dataset import DatasetLayout, Row, SimulationRef
+from shared.dataset import DatasetLayout, Row
 from shared.decisions import Decision, DecisionKind
 from shared.errors import GreenforkError, RolloutError
 from shared.legality import legal_decisions
@@ -160,7 +160,8 @@ def verify_dataset(
         verdicts = _play(sumo, cases, options, on_progress)
         compared = compare_runs(root, manifest, truth)
     ways = {state_id: _way(ours) for state_id, ours in _by_state(verdicts).items()}
-    promoted = _promoted(verdicts, ways, _whole_states(rows, chosen))
+    unverified = [s.record.state_id for s, _ in pairs if s.record.restore == "unverified"]
+    promoted = _promoted(ways, _whole_states(rows, chosen).intersection(unverified))
     _promote(root, promoted, rows)
     judged = [(verdict, ways[verdict.case.row.state_id] or "state") for verdict in verdicts]
     failures = [Unchecked(v.case.place, why) for v, way in judged if (why := v.unchecked(way))]
@@ -178,7 +179,7 @@ def verify_dataset(
         without_network=probe().network,
         compared={run: str(found.difference or SAME) for run, found in compared.items()},
         promoted=promoted,
-        unverified=_left_unverified(pairs, ways, promoted),
+        unverified=_left_unverified(unverified, ways, promoted),
         wall_s=time.monotonic() - started_s,
     )
 
@@ -202,18 +203,15 @@ def choose_rows(rows: Sequence[Row], sample: int | None, seed: int) -> list[Row]
 
 
 def _read_rows(root: Path) -> list[Row]:
-    rows: list[Row] = []
-    for path in (DatasetLayout(root).rows("train"), DatasetLayout(root).rows("eval")):
-        if path.is_file():
-            rows += read_rows(path, Row)
-    return rows
+    paths = (DatasetLayout(root).rows("train"), DatasetLayout(root).rows("eval"))
+    return [row for path in paths if path.is_file() for row in read_rows(path, Row)]
 
 
 def _unplayable(pairs: Iterable[tuple[StoredState, Row]]) -> Iterator[Unchecked]:
     """Rows whose run cannot be played, and why."""
     for state, row in pairs:
         version = state.record.simulator.version
-        if _run_of(state) is None:
+        if all(run.run != state.record.run for run in state.manifest.simulations):
             yield Unchecked(
                 Place.of(row), f"the dataset does not list the run {state.record.run!r}"
             )
@@ -221,15 +219,8 @@ def _unplayable(pairs: Iterable[tuple[StoredState, Row]]) -> Iterator[Unchecked]
             yield Unchecked(Place.of(row), f"the state was saved by SUMO {version}")
 
 
-def _run_of(state: StoredState) -> SimulationRef | None:
-    runs = (run for run in state.manifest.simulations if run.run == state.record.run)
-    return next(runs, None)
-
-
 def _cases(state: StoredState, row: Row, truth: Truth) -> Iterator[_Case]:
-    run = _run_of(state)
-    if run is None:
-        return
+    run = state.simulation()
     stored = {o.decision: o.metrics for o in row.outcomes or ()}
     decisions: list[Decision | None] = list(stored or _legal(state, row))
     if state.record.restore == "unverified":  # what is proven of a state is proven of all of them
@@ -359,32 +350,23 @@ def _promote(root: Path, promoted: Mapping[str, Restore], rows: Sequence[Row]) -
     promote(root, promoted, read_manifest(root).build.horizon_s, proven)
 
 
-def _promoted(
-    verdicts: Iterable[_Verdict], ways: Mapping[str, Way | None], whole: Set[str]
-) -> dict[str, Restore]:
+def _promoted(ways: Mapping[str, Way | None], able: Set[str]) -> dict[str, Restore]:
     """The unverified states that are exact, of those that were played with all their rows."""
-    found: dict[str, Restore] = {}
-    for verdict in verdicts:
-        record = verdict.case.state.record
-        way = ways[record.state_id]
-        if record.restore == "unverified" and way is not None and record.state_id in whole:
-            found[record.state_id] = way
-    return found
+    return {state_id: way for state_id, way in ways.items() if way and state_id in able}
 
 
 def _left_unverified(
-    pairs: Iterable[tuple[StoredState, Row]],
-    ways: Mapping[str, Way | None],
-    promoted: Mapping[str, Restore],
+    unverified: Iterable[str], ways: Mapping[str, Way | None], promoted: Mapping[str, Restore]
 ) -> dict[str, str]:
     """The states that stay unverified, and why."""
     left = {}
-    for state, row in pairs:
-        if state.record.restore == "unverified" and row.state_id not in promoted:
-            if row.state_id not in ways:
-                left[row.state_id] = "none of it could be replayed"
-            elif ways[row.state_id] is None:
-                left[row.state_id] = "neither its file nor a replay of its run is exact"
-            else:
-                left[row.state_id] = "not all of its rows were chosen"
+    for state_id in unverified:
+        if state_id in promoted:
+            continue
+        if state_id not in ways:
+            left[state_id] = "none of it could be replayed"
+        elif ways[state_id] is None:
+            left[state_id] = "neither its file nor a replay of its run is exact"
+        else:
+            left[state_id] = "not all of its rows were chosen"
     return left

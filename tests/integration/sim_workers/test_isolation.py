@@ -108,8 +108,8 @@ def test_file_cannot_grow_without_end(tmp_path: Path) -> None:
 def test_memory_can_be_bounded(tmp_path: Path) -> None:
     """Beyond the limit there is none."""
     code = (
-        "from sim_workers.sandbox.isolation import limit\n"
-        "limit(max_memory_bytes=200 * 2**20)\n"
+        "from sim_workers.sandbox.isolation import limit_memory\n"
+        "limit_memory(200 * 2**20)\n"
         "bytearray(50 * 2**20)\n"
         "print('fits', flush=True)\n"
         "bytearray(400 * 2**20)\n"

@@ -11,7 +11,7 @@ from shared.dataset import Action
 from shared.errors import HolderLost, RolloutError, RolloutRejected
 from shared.rewards import Metrics
 from sim_workers.datasets.proof import Proof
-from sim_workers.datasets.restoration import FoundState, Restoration, Restorer
+from sim_workers.datasets.restoration import FoundState, Restoration, Restorer, StateFile
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import (
     Look,
@@ -98,7 +98,7 @@ def _found(time_s: float, *, is_readable: bool = True) -> FoundState:
     actions = (Action(time_s=time_s - 5, tls_id="c", remaining_s=0),)
     proof = Proof(((_ROLLOUT, _EXACT),))
     read: dict[str, int] | None = {} if is_readable else None
-    return FoundState(state_id, Path(f"{time_s:g}.xml"), read, "0", time_s, actions, proof)
+    return FoundState(state_id, Path(f"{time_s:g}.xml"), time_s, read, "0", actions, proof)
 
 
 def _restorer(world: _World, folder: Path) -> closing[Restorer]:
@@ -223,7 +223,7 @@ def test_going_on_knows_the_anchor_and_the_actions(tmp_path: Path) -> None:
     world = _World(_is_replayed)
     with _restorer(world, tmp_path) as restorer:
         restorer.take_actions(_found(100).actions)
-        restorer.take_anchor("town@100-x", Path("100.xml"), 100, {})
+        restorer.take_anchor(StateFile("town@100-x", Path("100.xml"), 100, {}))
         restorer.take_actions(_found(200).actions)
         assert restorer.restoration(_found(300)).anchor == "town@100-x"
     assert _times_s(world.opened[-1].replay) == [195, 295]

@@ -295,8 +295,10 @@ def test_files_of_dead_workers_are_swept(world: _World, tmp_path: Path) -> None:
     for folder in (dead, other):
         folder.mkdir()
         (folder / "file").write_text("x")
-    living = StateWorker(WorkerLimits(30, 2, 10))
-    StateWorker(WorkerLimits(30, 2, 10)).close()
+    living, other_living = (StateWorker(WorkerLimits(30, 2, 10)) for _ in range(2))
+    for each in (living, other_living):
+        _run(each, _rollout("a", limit_s=-1))
+    other_living.close()
     assert not dead.exists()
     assert other.exists()
     assert len(list(tmp_path.iterdir())) == 2
