@@ -6,20 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TimeElapsedColumn
 from rich.table import Table
 
 from greenfork.commands import dataset_difficulty, dataset_plans, dataset_verify
 from greenfork.commands.sumo_warnings import print_warnings
 from greenfork.output import print_json
+from greenfork.progress import progress_bar
 from greenfork.screen import plain, say, screen
 
 if TYPE_CHECKING:
@@ -249,58 +242,34 @@ def _build_with_progress(
     from shared.errors import InputError
     from sim_workers.datasets.builder import build_dataset
 
-    bar = _Bar(config.stem)
     comparisons: list[Comparison] = []
+    kept = 0
     try:
-        with bar:
-            manifest = build_dataset(config, out, options, bar.show, execution, comparisons.append)
+        columns = ("{task.fields[found]}", TimeElapsedColumn())
+        with progress_bar(f"Simulating {config.stem}", *columns, found="") as update:
+
+            def show(built: "Built") -> None:
+                nonlocal kept
+                if built.states == built.resumed > 0 and not kept:
+                    say(f"Resuming: {built.resumed} of {built.slots} states are done", err=True)
+                kept = built.states
+                update(completed=built.slots_done, total=built.slots, found=_found(built))
+
+            manifest = build_dataset(config, out, options, show, execution, comparisons.append)
             return manifest, comparisons
     except InputError:
         raise
     except BaseException:
-        if bar.states:
-            say(f"{bar.states} states are kept; run the same command again to resume", err=True)
+        if kept:
+            say(f"{kept} states are kept; run the same command again to resume", err=True)
         raise
 
 
-class _Bar:
-    """The progress of a build on stderr. Use as a context; nothing of it stays on the screen."""
-
-    def __init__(self, title: str) -> None:
-        self.states = 0
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[found]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=screen(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task(plain(f"Simulating {title}"), total=None, found="")
-
-    def __enter__(self) -> None:
-        self._progress.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
-
-    def show(self, built: "Built") -> None:
-        """Draws how far a build is."""
-        if built.states == built.resumed > 0 and not self.states:
-            self._progress.console.print(
-                f"Resuming: {built.resumed} of {built.slots} states are done"
-            )
-        self.states = built.states
-        found = f"{built.states} states: {built.from_file} from file"
-        if built.states > built.from_file:
-            found += f", {built.from_anchor + built.from_begin} replayed"
-        found += f"; {built.compared} of {built.runs} runs compared"
-        self._progress.update(
-            self._task, completed=built.slots_done, total=built.slots, found=found
-        )
+def _found(built: "Built") -> str:
+    found = f"{built.states} states: {built.from_file} from file"
+    if built.states > built.from_file:
+        found += f", {built.from_anchor + built.from_begin} replayed"
+    return f"{found}; {built.compared} of {built.runs} runs compared"
 
 
 def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) -> None:

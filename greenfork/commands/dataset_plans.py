@@ -1,15 +1,17 @@
 """``greenfork dataset plans``: find candidate plans by beam search over the simulator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -132,7 +134,10 @@ def plans(
     known = file.begin()
     open_rows = [row for row in rows if (row.state_id, row.tls_id) not in known]
     source = _Source(dataset, url, SecretStr(api_key) if api_key else None, workers, timeout)
-    with _progress(len(rows), len(rows) - len(open_rows)) as advance:
+    if done := len(rows) - len(open_rows):
+        screen(stderr=True).print(f"Resuming: {done} of {len(rows)} decision points are done")
+    with progress_bar("searching plans", total=len(rows), completed=done) as update:
+        advance = partial(update, advance=1)
         failed = asyncio.run(_search(source, options, open_rows, file.append, advance))
     written = file.finish(rows)
     _report(out, written, failed, as_json)
@@ -267,30 +272,3 @@ def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -
         say(f"and {len(failed) - _MAX_LISTED} more failures", err=True)
     if written:
         say(f"Next: greenfork train offline --beam-data {out}")
-
-
-@contextmanager
-def _progress(total: int, done: int) -> "Iterator[Callable[[], None]]":
-    """A bar with the time left, on stderr where that is a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = screen(stderr=True)
-    columns = (
-        TextColumn("searching plans"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    if done:
-        console.print(f"Resuming: {done} of {total} decision points are done")
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=total, completed=done)
-        yield lambda: bar.advance(task)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -71,34 +72,15 @@ def verify(
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[Checked], None]]":
-    """A bar with the rate and the time left, on stderr where that is a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("verifying decisions"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f}/s, {task.fields[different]} different"),
-        TimeRemainingColumn(),
-    )
+    """A bar with the rate."""
     begin_s = perf_counter()
-    with Progress(*columns, console=screen(stderr=True), transient=True) as progress:
-        bar = progress.add_task("verifying", total=None, rate=0.0, different=0)
+    column = "{task.fields[rate]:.1f}/s, {task.fields[different]} different"
+    with progress_bar("verifying decisions", column, rate=0.0, different=0) as update:
 
         def advance(checked: "Checked") -> None:
             rate = checked.done / (perf_counter() - begin_s)
-            progress.update(
-                bar,
-                total=checked.total,
-                completed=checked.done,
-                rate=rate,
-                different=checked.different,
+            update(
+                total=checked.total, completed=checked.done, rate=rate, different=checked.different
             )
 
         yield advance

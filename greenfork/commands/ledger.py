@@ -1,12 +1,11 @@
 """``greenfork ledger``: look into the record of outcomes, beside the gateways that write it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -71,8 +70,13 @@ def export(
     if output.exists() and not force:
         raise InputError(f"{output} already exists; pass --force to overwrite it", "exists")
     url = _url(data_dir, database_url)
-    with _progress() as advance:
-        number = export_outcomes(url, output, Selection(scenario, state), advance)
+    with progress_bar("exporting") as update:
+        number = export_outcomes(
+            url,
+            output,
+            Selection(scenario, state),
+            lambda done, total: update(completed=done, total=total),
+        )
     size_bytes = output.stat().st_size
     if as_json:
         print_json({"outcomes": number, "output": str(output), "size_bytes": size_bytes})
@@ -146,20 +150,3 @@ def _size(size_bytes: int) -> str:
     from rich.filesize import decimal
 
     return decimal(size_bytes)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where that is a terminal; nothing of it stays on the screen."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("exporting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = screen(stderr=True)
-    disable = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
-        bar = progress.add_task("exporting", total=None)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total)
-
-        yield advance
