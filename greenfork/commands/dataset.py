@@ -1,9 +1,8 @@
 """``greenfork dataset``: make datasets of decision points."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import TimeElapsedColumn
@@ -48,23 +47,6 @@ greenfork dataset build my.sumocfg --out datasets/mine --policy max_pressure --e
 """
 
 
-class PolicyChoice(StrEnum):
-    """Who can run the signals; see :mod:`sim_workers.engine.policies`."""
-
-    PROGRAM = "program"
-    RANDOM = "random"
-    MAX_PRESSURE = "max_pressure"
-
-
-class KindChoice(StrEnum):
-    """What can be asked; see :mod:`shared.decisions`."""
-
-    EXTEND = "extend"
-    PHASE = "phase"
-    CYCLE = "cycle"
-    PLAN = "plan"
-
-
 _Config = Annotated[
     str, typer.Argument(help="A .sumocfg, or resco:NAME for a network from sumo-rl.")
 ]
@@ -87,11 +69,11 @@ _Tls = Annotated[
     typer.Option(help="Signal to decide; repeatable. Default: all with a choice."),
 ]
 _Kind = Annotated[
-    KindChoice,
+    Literal["extend", "phase", "cycle", "plan"],
     typer.Option(help="Kind of decision that the rows ask for.", case_sensitive=False),
 ]
 _Policy = Annotated[
-    PolicyChoice,
+    Literal["program", "random", "max_pressure"],
     typer.Option(
         help="Policy that controls the signals while states are collected.",
         case_sensitive=False,
@@ -165,8 +147,8 @@ def build(
     scale: _Scale = None,
     states: _States = None,
     tls: _Tls = None,
-    kind: _Kind = KindChoice.EXTEND,
-    policy: _Policy = PolicyChoice.PROGRAM,
+    kind: _Kind = "extend",
+    policy: _Policy = "program",
     epsilon: _Epsilon = 0,
     actions: _Actions = None,
     every: _Every = None,
@@ -205,12 +187,12 @@ def build(
         raise ConfigError("--min-green must be below --max-green")
     if any(factor <= 0 for factor in scale or ()):
         raise ConfigError("--scale must be above 0")
-    if actions is not None and policy is not PolicyChoice.PROGRAM:
+    if actions is not None and policy != "program":
         raise ConfigError("--actions replaces the policy: give only one of --actions and --policy")
     options = BuildOptions(
         seeds=tuple(seed or ()),
         scales=tuple(scale or (1.0,)),
-        policy=PolicySpec(name=policy.value, epsilon=epsilon, extend_s=extend_seconds)
+        policy=PolicySpec(name=policy, epsilon=epsilon, extend_s=extend_seconds)
         if actions is None
         else read_stored_policy(actions, extend_seconds, epsilon),
         begin_s=begin,
@@ -219,7 +201,7 @@ def build(
         every_s=every,
         states=states,
         tls_ids=tuple(tls or ()),
-        kind=kind.value,
+        kind=kind,
         min_green_s=min_green,
         max_green_s=max_green,
         extend_s=extend_seconds,

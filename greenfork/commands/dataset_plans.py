@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from greenfork.commands.options import ApiKey, TermChoice, secret
 from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shared.rewards import RewardSpec
     from sim_workers.plans.beam_search import FailedRow, PlanScorer, SearchOptions
 
-__all__ = ["EXAMPLES", "RewardChoice", "plans"]
+__all__ = ["EXAMPLES", "plans"]
 
 EXAMPLES = """Examples:
 
@@ -38,23 +38,6 @@ _AT_A_TIME = 8
 _MAX_LISTED = 20
 _ROLLOUT_LIMIT_S = 60.0
 _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB = 16, 4096
-
-
-class SplitChoice(StrEnum):
-    """Which rows."""
-
-    TRAIN = "train"
-    EVAL = "eval"
-
-
-class RewardChoice(StrEnum):
-    """The rewards that plans, or single decisions, are compared by."""
-
-    QUEUE_GAIN = "queue_gain"
-    QUEUE = "queue"
-    WAIT = "wait"
-    PRESSURE = "pressure"
-    SPEED = "speed"
 
 
 @dataclass(frozen=True)
@@ -69,7 +52,9 @@ class _Source:
 
 
 _Out = Annotated[Path, typer.Option(help="JSON lines file to write, one decision point per line.")]
-_Split = Annotated[SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)]
+_Split = Annotated[
+    Literal["train", "eval"], typer.Option(help="Rows to use.", case_sensitive=False)
+]
 _States = Annotated[
     int | None, typer.Option(min=1, help="Maximum number of rows, evenly spread. Default: all.")
 ]
@@ -77,7 +62,7 @@ _Beam = Annotated[
     int, typer.Option(min=2, help="Plans kept at each depth, and candidates per row.")
 ]
 _Reward = Annotated[
-    RewardChoice, typer.Option(help="Reward by which plans are compared.", case_sensitive=False)
+    TermChoice, typer.Option(help="Reward by which plans are compared.", case_sensitive=False)
 ]
 _Horizon = Annotated[
     int | None,
@@ -85,10 +70,6 @@ _Horizon = Annotated[
 ]
 _Url = Annotated[
     str | None, typer.Option(help="Reward service URL. Default: simulate in this process.")
-]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
 ]
 _Workers = Annotated[
     int | None,
@@ -99,14 +80,14 @@ _Workers = Annotated[
 def plans(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     out: _Out,
-    split: _Split = SplitChoice.TRAIN,
+    split: _Split = "train",
     states: _States = None,
     beam: _Beam = 5,
     depth: Annotated[int, typer.Option(min=1, help="Decisions per plan.")] = 3,
-    reward: _Reward = RewardChoice.QUEUE_GAIN,
+    reward: _Reward = "queue_gain",
     horizon: _Horizon = None,
     url: _Url = None,
-    api_key: _ApiKey = None,
+    api_key: ApiKey = None,
     workers: _Workers = None,
     timeout: Annotated[float, typer.Option(min=1, help="Timeout per batch, seconds.")] = 300,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -117,23 +98,21 @@ def plans(
     with a plan that fails are left out and listed, and the exit status is 1. To resume an
     interrupted command, run it again.
     """
-    from pydantic import SecretStr
-
     from shared.rewards import RewardSpec
     from sim_workers.plans.beam_search import SearchOptions
     from sim_workers.plans.plan_file import PlanFile
     from sim_workers.states.store import read_manifest
 
     report = read_manifest(dataset).build
-    spec = RewardSpec(name=reward.value, horizon_s=horizon or report.horizon_s)
+    spec = RewardSpec(name=reward, horizon_s=horizon or report.horizon_s)
     options = SearchOptions(spec, beam, depth, report.extend_s)
     rows = _rows(dataset, split, states)
-    asked = {"dataset": str(dataset.resolve()), "split": split.value}
+    asked = {"dataset": str(dataset.resolve()), "split": split}
     asked |= {"beam": str(beam), "depth": str(depth), "reward": spec.model_dump_json()}
     file = PlanFile(out, asked)
     known = file.begin()
     open_rows = [row for row in rows if (row.state_id, row.tls_id) not in known]
-    source = _Source(dataset, url, SecretStr(api_key) if api_key else None, workers, timeout)
+    source = _Source(dataset, url, secret(api_key), workers, timeout)
     if done := len(rows) - len(open_rows):
         screen(stderr=True).print(f"Resuming: {done} of {len(rows)} decision points are done")
     with progress_bar("searching plans", total=len(rows), completed=done) as update:
@@ -144,7 +123,7 @@ def plans(
     raise typer.Exit(1 if failed else 0)
 
 
-def _rows(dataset: Path, split: SplitChoice, count: int | None) -> "list[Row]":
+def _rows(dataset: Path, split: Literal["train", "eval"], count: int | None) -> "list[Row]":
     """The rows to search, evenly spread where they are more than wanted.
 
     Raises:
@@ -155,7 +134,7 @@ def _rows(dataset: Path, split: SplitChoice, count: int | None) -> "list[Row]":
     from shared.dataset import DatasetLayout, Row
     from shared.errors import DatasetError
 
-    path = DatasetLayout(dataset).rows(split.value)
+    path = DatasetLayout(dataset).rows(split)
     try:
         rows = [Row.model_validate_json(line) for line in path.read_bytes().splitlines()]
     except (OSError, ValidationError) as exc:

@@ -1,7 +1,7 @@
 """An evaluation as tables for people."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,14 +18,12 @@ Cell = tuple[str, "Callable[[Figures], str]"]
 """The head of a column, and what stands in it."""
 
 
-def print_evaluation(
-    evaluation: "Evaluation", groups: "Sequence[Literal['domain', 'difficulty']]"
-) -> None:
+def print_evaluation(evaluation: "Evaluation", groups: "Sequence[str]") -> None:
     """Prints how policies did, overall and by group, and what could not be judged.
 
     Args:
         evaluation: The figures.
-        groups: By what to show groups of points, too.
+        groups: By what to show groups of points, too: domain, difficulty.
     """
     from greenfork.screen import screen
 

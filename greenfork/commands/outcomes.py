@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
+from greenfork.commands.options import ApiKey, Url, checked, secret
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
@@ -24,15 +26,11 @@ _Reward = Annotated[str, typer.Option(help="queue_gain, queue, wait, pressure or
 _FollowUp = Annotated[
     str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
 ]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
-]
 
 
 def outcomes(
     state_id: Annotated[str, typer.Argument(help="State id, as listed by GET /v1/states.")],
-    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
+    url: Url,
     tls: _Tls = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
     reward: _Reward = "queue_gain",
@@ -40,7 +38,7 @@ def outcomes(
     follow_up: _FollowUp = "program",
     extend: Annotated[int, typer.Option(help="Seconds added by a yes.")] = 5,
     timeout: Annotated[float, typer.Option(help="Request timeout, seconds.")] = 120,
-    api_key: _ApiKey = None,
+    api_key: ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's response.")] = False,
 ) -> None:
     """Roll out and rank every legal decision in a state.
@@ -49,9 +47,10 @@ def outcomes(
     """
     import asyncio
 
-    from pydantic import SecretStr
+    from shared.wire.outcomes import OutcomesQuery
 
-    query = _query(
+    query = checked(
+        OutcomesQuery,
         {
             "tls_id": tls,
             "kind": kind,
@@ -60,9 +59,9 @@ def outcomes(
             "follow_up": follow_up,
             "extend_s": extend,
             "timeout_s": timeout,
-        }
+        },
     )
-    answer = asyncio.run(_ask(url, SecretStr(api_key) if api_key else None, state_id, query))
+    answer = asyncio.run(_ask(url, secret(api_key), state_id, query))
     if as_json:
         from greenfork.output import print_json
 
@@ -70,18 +69,6 @@ def outcomes(
     else:
         _print_table(answer)
     raise typer.Exit(1 if answer.counts.failed else 0)
-
-
-def _query(fields: dict[str, object]) -> "OutcomesQuery":
-    from pydantic import ValidationError
-
-    from shared.validation import request_error
-    from shared.wire.outcomes import OutcomesQuery
-
-    try:
-        return OutcomesQuery.model_validate(fields)
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc
 
 
 async def _ask(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from greenfork.commands.options import Url, secret
 from greenfork.progress import progress_bar
 from greenfork.screen import say
 
@@ -59,7 +60,7 @@ class _Pushed:
 
 def push(
     path: Annotated[Path, typer.Argument(help="A .sumocfg, or a dataset folder.")],
-    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
+    url: Url,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="GREENFORK_API_KEY", help="API key with the scope upload."),
@@ -75,13 +76,10 @@ def push(
     """
     import asyncio
 
-    from pydantic import SecretStr
-
     cargo = _read(path)
-    key = SecretStr(api_key) if api_key else None
     states = len(cargo.states)
     with progress_bar("Pushing states", total=states, is_hidden=not states) as update:
-        pushed = asyncio.run(_push(cargo, url, key, partial(update, advance=1)))
+        pushed = asyncio.run(_push(cargo, url, secret(api_key), partial(update, advance=1)))
     if as_json:
         from greenfork.output import print_json
 

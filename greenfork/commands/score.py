@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from greenfork.commands.options import ApiKey, Url, checked, secret
 from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from greenfork.commands.score_job import JobOrder
     from reward_client.batches import Terms
     from reward_client.jsonl import Batch
-    from shared.rewards import RewardSpec
 
 __all__ = ["EXAMPLE", "score"]
 
@@ -103,14 +103,10 @@ _Job = Annotated[
         "command resumes it. Default: if the file has more than 2000 lines."
     ),
 ]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
-]
 
 
 def score(
-    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
+    url: Url,
     source: _Source,
     output: Annotated[Path, typer.Option(help="Results file, one line per line of the input.")],
     reward: _Reward = "queue_gain",
@@ -122,7 +118,7 @@ def score(
     series: _Series = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Lines per request.")] = 512,
     job: _Job = None,
-    api_key: _ApiKey = None,
+    api_key: ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score decisions, one JSON object per line: state_id, tls_id, and a decision or completion.
@@ -132,24 +128,24 @@ def score(
     """
     import asyncio
 
-    from pydantic import SecretStr
-
     from greenfork.commands.score_job import JobOrder, delete_job, score_as_job
     from reward_client.batches import Terms
+    from shared.rewards import RewardSpec
     from shared.wire.jobs import JobSpec
 
-    spec = _reward_spec(
+    spec = checked(
+        RewardSpec,
         {
             "name": reward,
             "terms": _weights(term) if term else None,
             "horizon_s": horizon,
             "follow_up": follow_up,
             "seeds": seed or None,
-        }
+        },
     )
     order = JobOrder(
         url,
-        SecretStr(api_key) if api_key else None,
+        secret(api_key),
         JobSpec(reward=spec, series=series),
         source,
         output,
@@ -235,18 +231,6 @@ def _weights(terms: Sequence[str]) -> dict[str, float]:
             raise InputError(f"--term {name} is given twice", "bad_term")
         weights[name] = value
     return weights
-
-
-def _reward_spec(fields: dict[str, object]) -> "RewardSpec":
-    from pydantic import ValidationError
-
-    from shared.rewards import RewardSpec
-    from shared.validation import request_error
-
-    try:
-        return RewardSpec.model_validate(fields)
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc
 
 
 def _count_lines(path: Path) -> int:
