@@ -9,7 +9,7 @@ import typer
 
 from greenfork.commands.options import ApiKey, Url, secret
 from greenfork.output import print_json
-from greenfork.screen import say, screen
+from greenfork.screen import figure, print_rows, say, screen
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,19 +95,13 @@ def show(job_id: _JobId, url: Url, api_key: ApiKey = None, as_json: _AsJson = Fa
     if as_json:
         print_json(job.model_dump(mode="json"))
         return
-    from rich.table import Table
-
-    rate = "-" if job.items_per_s is None else f"{job.items_per_s:.1f}"
-    left = "-" if job.eta_s is None else f"{job.eta_s:.0f} s"
-    done, failed = f"{job.done}/{job.items}", str(job.counts.failed)
-    table = Table(title=job.id, show_header=False)
-    rows = {"status": job.status, "done": done, "invalid": str(job.counts.invalid)}
-    rows |= {"failed": failed, "rollouts": str(job.counts.rollouts), "items per second": rate}
-    rows |= {"time left": left, "reward": job.reward.model_dump_json(exclude_none=True)}
+    counts, reward = job.counts, job.reward.model_dump_json(exclude_none=True)
+    rows = {"status": job.status, "done": f"{job.done}/{job.items}"}
+    rows |= {"invalid": str(counts.invalid), "failed": str(counts.failed)}
+    rows |= {"rollouts": str(counts.rollouts), "items per second": figure(job.items_per_s, ".1f")}
+    rows |= {"time left": figure(job.eta_s, ".0f", " s"), "reward": reward}
     rows |= {"error": job.error.message} if job.error else {}
-    for name, value in rows.items():
-        table.add_row(name, value)
-    screen().print(table)
+    print_rows(job.id, rows.items())
 
 
 @app.command(epilog="Example: greenfork jobs cancel 5b0e… --url http://127.0.0.1:8000")

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from shared.decisions import Decision
-    from shared.rewards import Metrics
     from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
 
 __all__ = ["EXAMPLE", "outcomes"]
@@ -83,7 +82,7 @@ async def _ask(
 def _print_table(answer: "OutcomesResponse") -> None:
     from rich.table import Table
 
-    from greenfork.screen import screen
+    from greenfork.screen import figure, screen
 
     table = Table(
         title=f"{answer.state_id}, signal {answer.tls_id}",
@@ -93,13 +92,15 @@ def _print_table(answer: "OutcomesResponse") -> None:
     for name in ("reward", "regret", "rank", "queue"):
         table.add_column(name, justify="right")
     for one in answer.outcomes:
-        rank = "-" if one.rank is None else str(one.rank)
-        said = one.error.code if one.error else _number(one.reward)
-        table.add_row(_words(one.decision), said, _number(one.regret), rank, _queue(one.metrics))
+        said = one.error.code if one.error else figure(one.reward, ".4f")
+        queue_veh = None if one.metrics is None else one.metrics.queue_veh
+        figures = figure(one.regret, ".4f"), figure(one.rank, "d"), figure(queue_veh, ".2f")
+        table.add_row(_words(one.decision), said, *figures)
     left_alone = answer.reference
-    said = left_alone.error.code if left_alone.error else _number(left_alone.reward)
+    said = left_alone.error.code if left_alone.error else figure(left_alone.reward, ".4f")
     table.add_section()
-    table.add_row("no intervention", said, "", "", _queue(left_alone.metrics))
+    queue_veh = None if left_alone.metrics is None else left_alone.metrics.queue_veh
+    table.add_row("no intervention", said, "", "", figure(queue_veh, ".2f"))
     screen().print(table)
 
 
@@ -126,11 +127,3 @@ def _words(decision: "Decision") -> str:
         case Plan():
             return ", ".join("yes" if step.extend else "no" for step in decision.steps)
     assert_never(decision)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _queue(metrics: "Metrics | None") -> str:
-    return "-" if metrics is None else f"{metrics.queue_veh:.2f}"

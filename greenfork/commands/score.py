@@ -11,7 +11,7 @@ import typer
 
 from greenfork.commands.options import ApiKey, Url, checked, secret
 from greenfork.progress import progress_bar
-from greenfork.screen import say, screen
+from greenfork.screen import figure, print_rows, say
 
 if TYPE_CHECKING:
     from greenfork.commands.score_job import JobOrder
@@ -278,26 +278,11 @@ def _report(summary: _Summary, output: Path, as_json: bool) -> None:
         body |= {"mean_reward": summary.mean_reward, "items_per_s": summary.items_per_s}
         print_json(body)
         return
-    _print_table(summary, output)
+    counts = ("scored", "invalid", "failed", "cached", "rollouts")
+    rows = [(name, str(getattr(summary, name))) for name in counts]
+    rows.append(("mean reward", figure(summary.mean_reward, ".4f")))
+    print_rows(str(output), [*rows, ("items per second", f"{summary.items_per_s:.1f}")])
     for failure in summary.failures:
         say(f"line {failure.line}: {failure.message} [{failure.code}]", err=True)
     if summary.failed > len(summary.failures):
         say(f"and {summary.failed - len(summary.failures)} more failed lines", err=True)
-
-
-def _print_table(summary: _Summary, output: Path) -> None:
-    from rich.table import Table
-
-    mean = summary.mean_reward
-    table = Table(title=str(output), show_header=False)
-    for name, value in (
-        ("scored", str(summary.scored)),
-        ("invalid", str(summary.invalid)),
-        ("failed", str(summary.failed)),
-        ("cached", str(summary.cached)),
-        ("rollouts", str(summary.rollouts)),
-        ("mean reward", "-" if mean is None else f"{mean:.4f}"),
-        ("items per second", f"{summary.items_per_s:.1f}"),
-    ):
-        table.add_row(name, value)
-    screen().print(table)
