@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import TimeElapsedColumn
-from rich.table import Table
 
 from greenfork.commands import dataset_difficulty, dataset_plans, dataset_verify
 from greenfork.commands.sumo_warnings import print_warnings
 from greenfork.output import print_json
 from greenfork.progress import progress_bar
-from greenfork.screen import plain, say, screen
+from greenfork.screen import print_rows, say, screen
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
@@ -255,37 +254,38 @@ def _found(built: "Built") -> str:
 
 
 def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) -> None:
-    table = Table(title=f"Dataset {out}", show_header=False, title_justify="left")
-    report = manifest.build
-    table.add_row("scenario", manifest.scenario.scenario_id)
-    table.add_row("runs", ", ".join(simulation.run for simulation in manifest.simulations))
-    table.add_row("compared with", _compared(manifest, comparisons))
-    for run in manifest.simulations:
+    report, scenario, runs = manifest.build, manifest.scenario, manifest.simulations
+    anchored, replayed = report.anchored, report.replayed - report.anchored
+    rows = [
+        ("scenario", scenario.scenario_id),
+        ("runs", ", ".join(run.run for run in runs)),
+        ("compared with", _compared(manifest, comparisons)),
+    ]
+    for run in runs:
         if run.deviation is not None:
-            table.add_row("  deviates", f"{run.run}: {run.deviation}")
+            rows.append(("  deviates", f"{run.run}: {run.deviation}"))
         if run.sensitivity is not None:
             said = f"{run.run}: from {run.sensitivity.time_s:g} s on; workers check for it"
-            table.add_row("  depends on addresses", said)
-    table.add_row("teleporting", _teleporting(manifest.scenario.time_to_teleport_s))
-    table.add_row("states", str(report.states))
-    table.add_row("  from their file", str(report.states - report.replayed))
-    table.add_row("  from an earlier one", f"{report.anchored}, replayed")
-    table.add_row("  from the begin", f"{report.replayed - report.anchored}, replayed")
+            rows.append(("  depends on addresses", said))
+    rows += [
+        ("teleporting", _teleporting(scenario.time_to_teleport_s)),
+        ("states", str(report.states)),
+        ("  from their file", str(report.states - report.replayed)),
+        ("  from an earlier one", f"{anchored}, replayed"),
+        ("  from the begin", f"{replayed}, replayed"),
+    ]
     if report.repeated:
-        table.add_row("repeated", f"{report.repeated} states of several runs, kept once")
-    table.add_row("rows", str(report.rows))
-    table.add_row("signals", ", ".join(manifest.signals))
-    for tls_id, reason in report.undecidable.items():
-        table.add_row("nothing to decide", f"{tls_id}: {reason}")
-    table.add_row("reproduce with", _recipe(manifest))
-    if manifest.scenario.dropped_options:
-        table.add_row("options left out", ", ".join(manifest.scenario.dropped_options))
-    if manifest.scenario.replaced_outputs:
-        table.add_row("outputs to nowhere", plain("; ".join(manifest.scenario.replaced_outputs)))
-    console = screen()
-    console.print(table)
-    print_warnings(console, comparisons)
-    console.print(f"Next: greenfork serve --dataset {out}")
+        rows.append(("repeated", f"{report.repeated} states of several runs, kept once"))
+    rows += [("rows", str(report.rows)), ("signals", ", ".join(manifest.signals))]
+    rows += [("nothing to decide", f"{tls}: {why}") for tls, why in report.undecidable.items()]
+    rows.append(("reproduce with", _recipe(manifest)))
+    if scenario.dropped_options:
+        rows.append(("options left out", ", ".join(scenario.dropped_options)))
+    if scenario.replaced_outputs:
+        rows.append(("outputs to nowhere", "; ".join(scenario.replaced_outputs)))
+    print_rows(f"Dataset {out}", rows)
+    print_warnings(screen(), comparisons)
+    say(f"Next: greenfork serve --dataset {out}")
 
 
 def _compared(manifest: "Manifest", comparisons: "Sequence[Comparison]") -> str:

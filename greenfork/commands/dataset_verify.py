@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from greenfork.progress import progress_bar
-from greenfork.screen import say, screen
+from greenfork.screen import print_rows, say, screen
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,22 +90,12 @@ def _body(dataset: Path, report: "Verification") -> dict[str, object]:
     """The report for machines."""
     from dataclasses import asdict
 
-    return {
+    return asdict(report) | {
         "dataset": str(dataset),
-        "rows": report.rows,
-        "restores": report.restores,
-        "decisions": report.decisions,
         "exact": report.exact,
-        "different": report.different,
         "differences": [_flat(one) for one in report.differences],
         "largest": {metric: _flat(one) for metric, one in report.largest().items()},
         "unchecked": [asdict(one.place) | {"reason": one.reason} for one in report.unchecked],
-        "against": report.against,
-        "without_network": report.without_network,
-        "compared": report.compared,
-        "promoted": report.promoted,
-        "unverified": report.unverified,
-        "wall_s": report.wall_s,
     }
 
 
@@ -118,31 +108,27 @@ def _flat(one: "Difference") -> dict[str, object]:
 
 
 def _show(dataset: Path, report: "Verification") -> None:
-    from rich.table import Table
-
     modes = ", ".join(f"{count} {restore}" for restore, count in sorted(report.restores.items()))
-    table = Table(title=f"Dataset {dataset}", show_header=False, title_justify="left")
-    table.add_row("rows", f"{report.rows} ({modes})" if modes else "0")
     against = {"own": "the user's own configuration", "bundle": "the dataset's own files"}
-    table.add_row("compared with", against.get(report.against, report.against))
-    for run, found in report.compared.items():
-        table.add_row(f"run {run} against the original", found)
-    table.add_row("decisions checked", str(report.decisions))
-    table.add_row("exact", str(report.exact))
-    table.add_row("different", str(report.different))
+    rate = report.decisions / report.wall_s if report.wall_s > 0 else 0
+    rows = [
+        ("rows", f"{report.rows} ({modes})" if modes else "0"),
+        ("compared with", against.get(report.against, report.against)),
+        *((f"run {run} against the original", found) for run, found in report.compared.items()),
+        ("decisions checked", str(report.decisions)),
+        ("exact", str(report.exact)),
+        ("different", str(report.different)),
+    ]
     for metric, one in sorted(report.largest().items()):
         size = "" if one.size is None else f" by {one.size:g}"
-        table.add_row(f"most different {metric}", f"{_said(one.place)}:{size}")
+        rows.append((f"most different {metric}", f"{_said(one.place)}:{size}"))
     for state_id, restore in report.promoted.items():
-        table.add_row("was unverified", f"{state_id} is exact: {restore}")
-    for state_id, reason in report.unverified.items():
-        table.add_row("stays unverified", f"{state_id}: {reason}")
-    rate = report.decisions / report.wall_s if report.wall_s > 0 else 0
-    table.add_row("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions per second")
-    console = screen()
-    console.print(table)
+        rows.append(("was unverified", f"{state_id} is exact: {restore}"))
+    rows += [("stays unverified", f"{s}: {reason}") for s, reason in report.unverified.items()]
+    rows.append(("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions per second"))
+    print_rows(f"Dataset {dataset}", rows)
     if report.differences:
-        console.print(_listed(report.differences))
+        screen().print(_listed(report.differences))
     _say_rest(len(report.differences), "differences")
     if report.against != "own":
         say(

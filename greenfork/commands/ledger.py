@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
 
 from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
@@ -81,7 +82,7 @@ def export(
     if as_json:
         print_json({"outcomes": number, "output": str(output), "size_bytes": size_bytes})
     else:
-        say(f"{number} outcomes in {output}, {_size(size_bytes)}")
+        say(f"{number} outcomes in {output}, {decimal(size_bytes)}")
 
 
 @app.command(epilog=_STATS_EXAMPLE)
@@ -125,7 +126,7 @@ def _print_table(counted: "LedgerStats") -> None:
     table.add_column(justify="right")
     table.add_row("outcomes", str(counted.outcomes))
     table.add_row("states", str(counted.states))
-    table.add_row("size", _size(counted.size_bytes))
+    table.add_row("size", decimal(counted.size_bytes))
     table.add_row("first", _time(counted.first_s) or "-")
     table.add_row("last", _time(counted.last_s) or "-")
     for by in (counted.by_simulator, counted.by_scenario):
@@ -139,14 +140,3 @@ def _time(time_s: float | None) -> str | None:
     from datetime import UTC, datetime
 
     return None if time_s is None else datetime.fromtimestamp(time_s, UTC).isoformat()
-
-
-def _size(size_bytes: int) -> str:
-    """Bytes for people.
-
-    >>> _size(999), _size(2_500_000)
-    ('999 bytes', '2.5 MB')
-    """
-    from rich.filesize import decimal
-
-    return decimal(size_bytes)
