@@ -17,7 +17,7 @@ from trainer.offline.config import OfflineConfig
 from trainer.offline.levels import group_advantages
 from trainer.runs.origin import check_origin
 from trainer.runs.reports import AdvantageSpread
-from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.resumption import RunRecord, check_resumed
 from trainer.runs.startup import checkpoint_of
 from trainer.runs.training_run import PreparedRun
 
@@ -67,14 +67,11 @@ def prepare_offline(config: OfflineConfig) -> PreparedOffline:
     check_report_to(config.report_to)
     check_model(config.model_path)
     stage, checkpoint = _resumed(config)
-    if checkpoint is not None:
-        may_differ = may_model_differ(config.resume_changes)
-        check_origin(checkpoint, config, may_differ=may_differ)
+    check_origin(checkpoint, config)
     hardware = pick_hardware(config.for_loading)
     train, validation = _split(config)
-    record, applied = _recorded(config, [*train, *validation]), frozenset[str]()
-    if checkpoint is not None:
-        applied = check_resumed(checkpoint, record, config.resume_changes, "beam_data")
+    record = _recorded(config, [*train, *validation])
+    applied = check_resumed(checkpoint, record, config.resume_changes, "beam_data")
     _log.info("learning rate", peak=config.peak_rate, origin=config.rate_origin)
     weights, is_pooled = config.level_weights, config.scale_rewards == "dataset"
     advantages = group_advantages([group.scored for group in train], weights, is_pooled)

@@ -16,7 +16,7 @@ from trainer.runs.arguments import sft_arguments
 from trainer.runs.history import MetricsFile, read_metrics
 from trainer.runs.origin import check_origin
 from trainer.runs.reports import RunFiles, SFTReport
-from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.resumption import RunRecord, check_resumed
 from trainer.runs.startup import checkpoint_of, warn_of_warmup
 from trainer.runs.training_run import PreparedRun, TrainingRun
 from trainer.sft.config import SFTTrainingConfig
@@ -61,16 +61,14 @@ def prepare_sft(config: SFTTrainingConfig) -> PreparedSFT:
         check_model(config.model_path)
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
     start = _start(config, checkpoint)
-    if checkpoint is not None:
-        check_origin(checkpoint, start, may_differ=may_model_differ(config.resume_changes))
+    check_origin(checkpoint, start)
     hardware = pick_hardware(config)
     rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
     lessons = draw_lessons(rows.train, config)
     a_pass = ceil(len(lessons) / (config.batch_size * config.gradient_accumulation_steps))
     warn_of_warmup(config.max_steps or ceil(config.num_train_epochs * a_pass), config.warmup_steps)
     record = RunRecord.of(config.to_dict(), (one.conversation for one in lessons))
-    if checkpoint is not None:
-        check_resumed(checkpoint, record, config.resume_changes)
+    check_resumed(checkpoint, record, config.resume_changes)
     return PreparedSFT(
         rows=rows,
         lessons=lessons,
