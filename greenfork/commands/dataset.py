@@ -26,11 +26,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Build, verify and inspect datasets of decision points."""
-
-
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
 app.command(epilog=dataset_difficulty.EXAMPLE)(dataset_difficulty.difficulty)
 app.command(epilog=dataset_plans.EXAMPLES)(dataset_plans.plans)

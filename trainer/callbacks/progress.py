@@ -106,8 +106,8 @@ class RewardProgressCallback(ProgressCallback):
             reward = "   none" if batch.reward is None else f"{batch.reward:+7.3f}"
             parts += [
                 f"reward {reward}",
-                f"invalid {batch.invalid_items / batch.items:4.0%}",
-                f"failed {batch.failed_items / batch.items:4.0%}",
+                f"invalid {batch.invalid.total() / batch.items:4.0%}",
+                f"failed {batch.failed.total() / batch.items:4.0%}",
             ]
         if self._stats.last_step:
             parts.append(f"waited {self._stats.last_waited / self._stats.last_step:4.0%}")

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "REQUIRED_COLUMNS",
     "as_asked",
-    "as_messages",
     "check_difficulties",
     "dataset_files",
     "load_grpo_dataset",

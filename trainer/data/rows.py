@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import structlog
+from pydantic import ValidationError
 
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
@@ -17,7 +18,14 @@ from shared.errors import DatasetError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["as_messages", "as_table", "check_difficulty", "check_row", "without_reserved"]
+__all__ = [
+    "as_messages",
+    "as_table",
+    "check_difficulty",
+    "check_row",
+    "row_error",
+    "without_reserved",
+]
 
 _KINDS: tuple[str, ...] = get_args(DecisionKind)
 _ROLES = ("system", "user", "assistant")
@@ -31,6 +39,19 @@ _RESERVED = (
 """Columns to which TRL, or a run of ours, gives a meaning of its own."""
 
 log = structlog.get_logger(__name__)
+
+
+def row_error(error: ValidationError, where: str, separator: str = ": ") -> DatasetError:
+    """What is wrong with a row, and where in it: the first of what pydantic found.
+
+    Args:
+        error: What it found.
+        where: The row.
+        separator: Stands between the row and the place in it.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return DatasetError(f"{where}{separator if place else ''}{place}: {first['msg']}")
 
 
 def check_row(row: Mapping[str, Any], where: str) -> None:

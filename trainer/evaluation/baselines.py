@@ -102,14 +102,6 @@ def keeps_green(phase: int, strength: Mapping[int, int]) -> bool:
     return strength[phase] >= max(strength.values())
 
 
-def _longest_queue(point: DecisionPoint) -> bool:
-    return _by_counts(point, lambda count: count.queued)
-
-
-def _most_vehicles(point: DecisionPoint) -> bool:
-    return _by_counts(point, lambda count: count.queued + count.approaching)
-
-
 def _by_counts(point: DecisionPoint, weigh: Callable[[LaneCounts], int]) -> bool:
     junction = read_prompt(point.prompt)
     weighed = {phase: weigh(count) for phase, count in junction.phases.items()}
@@ -156,8 +148,8 @@ def _check_same(
 RULES: dict[BaselineName, Callable[[DecisionPoint], bool]] = {
     "always-yes": lambda _: True,
     "always-no": lambda _: False,
-    "longest-queue": _longest_queue,
-    "most-vehicles": _most_vehicles,
+    "longest-queue": lambda point: _by_counts(point, lambda count: count.queued),
+    "most-vehicles": lambda point: _by_counts(point, lambda one: one.queued + one.approaching),
     "max-pressure": _max_pressure,
 }
 """Of each rule and constant: whether the green goes on at a decision point."""

@@ -26,7 +26,8 @@ from shared.errors import DatasetError
 from shared.language.completions import render_completion
 from shared.language.surrogates import HALF_PAIR, mark_half_pairs
 from shared.validation import without_nulls
-from trainer.data.prompts import as_messages, dataset_files, read_records
+from trainer.data.prompts import dataset_files, read_records
+from trainer.data.rows import as_messages, row_error
 from trainer.evaluation.worth import stored_reward
 from trainer.offline.levels import ScoredSequence
 
@@ -237,9 +238,7 @@ def _parsed(kind: TypeAdapter[_T], value: object, where: str) -> _T:
     try:
         return kind.validate_python(without_nulls(value))
     except ValidationError as exc:
-        error = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in error["loc"])
-        raise DatasetError(f"{where}{', ' if place else ''}{place}: {error['msg']}") from exc
+        raise row_error(exc, where, ", ") from exc
 
 
 def _list(record: dict[str, Any], name: str, where: str) -> list[Any]:

@@ -1,5 +1,6 @@
 """What steers a run: the weight of the KL term, and when it ends."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -87,7 +88,7 @@ def test_step_is_made_where_any_rank_has_a_reward(
     layer = torch.nn.Linear(1, 1)
     layer(torch.ones(1)).sum().backward()
     stats = RunStats(FailureLimit(0.5, 4))
-    stats.add(BatchCounts(items=1, invalid={}, failed={"gone": 1}), [True])
+    stats.add(BatchCounts(items=1, invalid=Counter(), failed=Counter(["gone"])), [True])
     UnscoredStepCallback(stats).on_pre_optimizer_step(ARGS, TrainerState(), CONTROL, model=layer)
     assert (layer.weight.grad is not None) == has_gradient
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.curriculum import LEVELS, Level, Sample, buckets_of
-from trainer.curriculum.buckets import effective_weights, percentile
+from trainer.curriculum.buckets import effective_weights
 
 WEIGHTS: dict[Level, float] = {"easy": 0.7, "medium": 0.25, "hard": 0.05}
 
@@ -23,13 +23,10 @@ WEIGHTS: dict[Level, float] = {"easy": 0.7, "medium": 0.25, "hard": 0.05}
 )
 def test_percentiles_by_hand(values: list[float], easy_until: float, medium_until: float) -> None:
     """The 40th and the 80th, interpolated, whatever the order of the values."""
-    assert percentile(values, 40) == pytest.approx(easy_until, abs=0)
-    assert percentile(values, 80) == pytest.approx(medium_until, abs=0)
-
-
-def test_ends_of_the_percentiles() -> None:
-    """The 0th is the least value and the 100th the greatest."""
-    assert (percentile([3, 1, 2], 0), percentile([3, 1, 2], 100)) == (1, 3)
+    [bucket] = buckets_of([Sample("x", value) for value in values])
+    assert (bucket.easy_until, bucket.medium_until) == pytest.approx(
+        (easy_until, medium_until), abs=0
+    )
 
 
 def test_ten_samples_are_four_four_two() -> None:
