@@ -8,6 +8,7 @@ import typer
 from rich.progress import TimeElapsedColumn
 
 from greenfork.commands import dataset_difficulty, dataset_plans, dataset_verify
+from greenfork.commands.options import fields_of
 from greenfork.commands.sumo_warnings import print_warnings
 from greenfork.output import print_json
 from greenfork.progress import progress_bar
@@ -47,12 +48,14 @@ _Config = Annotated[
 _Seed = Annotated[
     list[int] | None,
     typer.Option(
-        min=0, help="SUMO's seed; repeatable, one run each. Default: the configuration's."
+        "--seed", min=0, help="SUMO's seed; repeatable, one run each. Default: the configuration's."
     ),
 ]
 _Scale = Annotated[
     list[float] | None,
-    typer.Option(help="SUMO's --scale, for all demand; repeatable, one run each. Default: 1."),
+    typer.Option(
+        "--scale", help="SUMO's --scale, for all demand; repeatable, one run each. Default: 1."
+    ),
 ]
 _States = Annotated[
     int | None,
@@ -60,7 +63,7 @@ _States = Annotated[
 ]
 _Tls = Annotated[
     list[str] | None,
-    typer.Option(help="Signal to decide; repeatable. Default: all with a choice."),
+    typer.Option("--tls", help="Signal to decide; repeatable. Default: all with a choice."),
 ]
 _Kind = Annotated[
     Literal["extend", "phase", "cycle", "plan"],
@@ -84,23 +87,34 @@ _Actions = Annotated[
     ),
 ]
 _Every = Annotated[
-    float | None, typer.Option(min=1, help="Seconds between states. Default: evenly spread.")
+    float | None,
+    typer.Option("--every", min=1, help="Seconds between states. Default: evenly spread."),
 ]
-_Warmup = Annotated[float, typer.Option(min=0, help="Simulated seconds before the first state.")]
+_Warmup = Annotated[
+    float, typer.Option("--warmup", min=0, help="Simulated seconds before the first state.")
+]
 _Begin = Annotated[
     float | None,
-    typer.Option(min=0, help="Begin of the runs, seconds. Default: the configuration's."),
+    typer.Option(
+        "--begin", min=0, help="Begin of the runs, seconds. Default: the configuration's."
+    ),
 ]
 _End = Annotated[
     float | None,
     typer.Option(
+        "--end",
         min=0,
         help="End of the runs, seconds. Default: the configuration's, or an hour after begin.",
     ),
 ]
-_ExtendSeconds = Annotated[int, typer.Option(min=1, max=3600, help="Seconds added by a yes.")]
+_ExtendSeconds = Annotated[
+    int, typer.Option("--extend-seconds", min=1, max=3600, help="Seconds added by a yes.")
+]
 _Horizon = Annotated[
-    int, typer.Option(min=1, max=3600, help="Length of the rollouts behind outcomes, seconds.")
+    int,
+    typer.Option(
+        "--horizon", min=1, max=3600, help="Length of the rollouts behind outcomes, seconds."
+    ),
 ]
 _OnlyReplays = Annotated[
     bool,
@@ -135,26 +149,31 @@ _Restart = Annotated[
 
 @app.command(epilog=_EXAMPLES)
 def build(
+    context: typer.Context,
     config: _Config,
     out: Annotated[Path, typer.Option(help="Folder to create; must be empty or missing.")],
-    seed: _Seed = None,
-    scale: _Scale = None,
+    seeds: _Seed = None,
+    scales: _Scale = None,
     states: _States = None,
-    tls: _Tls = None,
+    tls_ids: _Tls = None,
     kind: _Kind = "extend",
     policy: _Policy = "program",
     epsilon: _Epsilon = 0,
     actions: _Actions = None,
-    every: _Every = None,
-    warmup: _Warmup = 300,
-    begin: _Begin = None,
-    end: _End = None,
-    min_green: Annotated[float, typer.Option(min=0, help="Minimum green, seconds.")] = 5,
-    max_green: Annotated[float, typer.Option(min=1, help="Maximum green, seconds.")] = 60,
-    extend_seconds: _ExtendSeconds = 5,
-    horizon: _Horizon = 60,
+    every_s: _Every = None,
+    warmup_s: _Warmup = 300,
+    begin_s: _Begin = None,
+    end_s: _End = None,
+    min_green_s: Annotated[
+        float, typer.Option("--min-green", min=0, help="Minimum green, seconds.")
+    ] = 5,
+    max_green_s: Annotated[
+        float, typer.Option("--max-green", min=1, help="Maximum green, seconds.")
+    ] = 60,
+    extend_s: _ExtendSeconds = 5,
+    horizon_s: _Horizon = 60,
     only_replays: _OnlyReplays = False,
-    outcomes: _Outcomes = False,
+    with_outcomes: _Outcomes = False,
     eval_share: _EvalShare = 0.1,
     workers: _Workers = None,
     allow_deviation: _AllowDeviation = False,
@@ -177,34 +196,19 @@ def build(
     from sim_workers.engine.policies import PolicySpec
     from sim_workers.scenarios.resco import locate_scenario
 
-    if min_green >= max_green:
+    if min_green_s >= max_green_s:
         raise ConfigError("--min-green must be below --max-green")
-    if any(factor <= 0 for factor in scale or ()):
+    if any(factor <= 0 for factor in scales or ()):
         raise ConfigError("--scale must be above 0")
     if actions is not None and policy != "program":
         raise ConfigError("--actions replaces the policy: give only one of --actions and --policy")
-    options = BuildOptions(
-        seeds=tuple(seed or ()),
-        scales=tuple(scale or (1.0,)),
-        policy=PolicySpec(name=policy, epsilon=epsilon, extend_s=extend_seconds)
+    signals = (
+        PolicySpec(name=policy, epsilon=epsilon, extend_s=extend_s)
         if actions is None
-        else read_stored_policy(actions, extend_seconds, epsilon),
-        begin_s=begin,
-        end_s=end,
-        warmup_s=warmup,
-        every_s=every,
-        states=states,
-        tls_ids=tuple(tls or ()),
-        kind=kind,
-        min_green_s=min_green,
-        max_green_s=max_green,
-        extend_s=extend_seconds,
-        horizon_s=horizon,
-        with_outcomes=outcomes,
-        only_replays=only_replays,
-        eval_share=eval_share,
+        else read_stored_policy(actions, extend_s, epsilon)
     )
-    execution = Execution(workers=workers, restart=restart, allow_deviation=allow_deviation)
+    options = fields_of(BuildOptions, context.params, policy=signals)
+    execution = fields_of(Execution, context.params)
     manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
     if as_json:
         print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from greenfork.commands.options import ApiKey, TermChoice, secret
+from greenfork.commands.options import ApiKey, TermChoice, fields_of, secret
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -41,14 +41,15 @@ _BaselineChoice = StrEnum(
 _GroupChoice = StrEnum("_GroupChoice", "domain difficulty")
 
 _Dataset = Annotated[
-    list[Path], typer.Option(help="Dataset folder, preferably with --outcomes; repeatable.")
+    list[Path],
+    typer.Option("--dataset", help="Dataset folder, preferably with --outcomes; repeatable."),
 ]
 _Split = Annotated[
     Literal["eval", "train", "all"], typer.Option(help="Rows to use.", case_sensitive=False)
 ]
 _Model = Annotated[
     list[str] | None,
-    typer.Option(help="Folder with a model or adapter, or smollm2-135m; repeatable."),
+    typer.Option("--model", help="Folder with a model or adapter, or smollm2-135m; repeatable."),
 ]
 _Baseline = Annotated[
     list[_BaselineChoice] | None,
@@ -63,7 +64,9 @@ _Reward = Annotated[
 ]
 _Horizon = Annotated[
     int | None,
-    typer.Option(min=1, max=3600, help="Seconds to judge them over. Default: the datasets'."),
+    typer.Option(
+        "--horizon", min=1, max=3600, help="Seconds to judge them over. Default: the datasets'."
+    ),
 ]
 _Url = Annotated[
     str | None,
@@ -86,7 +89,7 @@ _PromptExamples = Annotated[
 ]
 _Base = Annotated[
     str | None,
-    typer.Option(help="Base model of the adapters, if it has moved."),
+    typer.Option("--base", help="Base model of the adapters, if it has moved."),
 ]
 _PromptForm = Annotated[
     Literal["json", "words"],
@@ -97,7 +100,9 @@ _MaxPoints = Annotated[
 ]
 _MinGap = Annotated[
     float,
-    typer.Option(min=0, help="A point is clear if queues differ by more vehicles than this."),
+    typer.Option(
+        "--min-gap", min=0, help="A point is clear if queues differ by more vehicles than this."
+    ),
 ]
 _Resamples = Annotated[
     int, typer.Option(min=100, help="Bootstrap resamples of the runs, for the intervals.")
@@ -117,23 +122,24 @@ _Plot = Annotated[Path | None, typer.Option(help="Write a plot of the policies t
 
 
 def evaluate(
-    dataset: _Dataset,
+    context: typer.Context,
+    datasets: _Dataset,
     split: _Split = "eval",
-    model: _Model = None,
+    models: _Model = None,
     baseline: _Baseline = None,
     reward: _Reward = "queue",
-    horizon: _Horizon = None,
+    horizon_s: _Horizon = None,
     url: _Url = None,
     api_key: ApiKey = None,
     temperature: _Temperature = 0,
     samples: _Samples = 1,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum answer length, tokens.")] = 50,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = 32,
-    prompt_examples: _PromptExamples = False,
-    base: _Base = None,
+    has_examples: _PromptExamples = False,
+    base_path: _Base = None,
     prompt_form: _PromptForm = "json",
     max_points: _MaxPoints = None,
-    min_gap: _MinGap = 0.1,
+    min_gap_veh: _MinGap = 0.1,
     resamples: _Resamples = 2000,
     seed: _Seed = 0,
     against: _Against = None,
@@ -153,33 +159,18 @@ def evaluate(
         raise ConfigError(
             "--samples above 1 needs a --temperature above 0; otherwise all samples are the same"
         )
-    if prompt_examples and prompt_form == "words":
+    if has_examples and prompt_form == "words":
         raise ConfigError("--prompt-examples are in JSON and need --prompt-form json")
     if plot is not None and plot.suffix != ".png":
         raise ConfigError(f"--plot {plot}: the plot is a PNG; use a name that ends in .png")
-    plan = EvaluationPlan(
-        datasets=tuple(dataset),
-        split=split,
-        max_points=max_points,
-        baselines=_baselines(baseline or ([] if model else [_BaselineChoice("all")])),
-        models=tuple(model or ()),
-        reward=reward,
-        horizon_s=horizon,
+    plan = fields_of(
+        EvaluationPlan,
+        context.params,
+        datasets=tuple(datasets),
+        baselines=_baselines(baseline or ([] if models else [_BaselineChoice("all")])),
         connect=None if url is None else _connecting(url, api_key),
-        generation=Generation(
-            samples=samples,
-            temperature=temperature,
-            max_new_tokens=max_new_tokens,
-            batch_size=batch_size,
-            has_examples=prompt_examples,
-            seed=seed,
-            prompt_form=prompt_form,
-            base_path=base,
-        ),
-        bootstrap=Bootstrap(resamples, seed),
-        min_gap_veh=min_gap,
-        seed=seed,
-        against=against,
+        generation=fields_of(Generation, context.params),
+        bootstrap=fields_of(Bootstrap, context.params),
     )
     evaluation = _evaluated(plan)
     if plot is not None:

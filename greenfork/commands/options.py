@@ -1,16 +1,18 @@
-"""What commands that speak to a reward service have in common."""
+"""What options of several commands have in common, and how they become what is asked for."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, SecretStr
 
-__all__ = ["ApiKey", "TermChoice", "Url", "checked", "secret"]
+__all__ = ["ApiKey", "TermChoice", "Url", "checked", "fields_of", "secret"]
 
 _Model = TypeVar("_Model", bound="BaseModel")
+_Value = TypeVar("_Value")
 
 Url = Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")]
 ApiKey = Annotated[
@@ -28,8 +30,30 @@ def secret(api_key: str | None) -> "SecretStr | None":
     return SecretStr(api_key) if api_key else None
 
 
-def checked(kind: type[_Model], fields: Mapping[str, object]) -> _Model:
-    """A part of a request out of options.
+def fields_of(kind: type[_Value], options: Mapping[str, Any], **more: object) -> _Value:
+    """A dataclass whose fields are set by the options of the same names; lists become tuples.
+
+    Args:
+        kind: The dataclass.
+        options: All options of a command; one that is None, or an empty list, was not given.
+        **more: Fields that no option sets as it is.
+    """
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # any dataclass
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in options.items()
+        if name in names and value not in (None, (), [])
+    }
+    return kind(**{**given, **more})
+
+
+def checked(kind: type[_Model], options: Mapping[str, Any], **more: object) -> _Model:
+    """A part of a request whose fields are set by the options of the same names.
+
+    Args:
+        kind: The part.
+        options: All options of a command.
+        **more: Fields that no option sets as it is.
 
     Raises:
         RequestError: An option has a value that the service would refuse.
@@ -38,7 +62,8 @@ def checked(kind: type[_Model], fields: Mapping[str, object]) -> _Model:
 
     from shared.validation import request_error
 
+    given = {name: options[name] for name in kind.model_fields.keys() & options.keys()}
     try:
-        return kind.model_validate(fields)
+        return kind.model_validate(given | more)
     except ValidationError as exc:
         raise request_error(exc.errors()) from exc

@@ -19,7 +19,7 @@ EXAMPLE = "Example: greenfork outcomes --url http://127.0.0.1:8000 crossing@300-
 
 _Tls = Annotated[
     str | None,
-    typer.Option(help="The signal; optional if only one can be decided."),
+    typer.Option("--tls", help="The signal; optional if only one can be decided."),
 ]
 _Reward = Annotated[str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")]
 _FollowUp = Annotated[
@@ -28,15 +28,16 @@ _FollowUp = Annotated[
 
 
 def outcomes(
+    context: typer.Context,
     state_id: Annotated[str, typer.Argument(help="State id, as listed by GET /v1/states.")],
     url: Url,
-    tls: _Tls = None,
+    tls_id: _Tls = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
     reward: _Reward = "queue_gain",
-    horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
+    horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
     follow_up: _FollowUp = "program",
-    extend: Annotated[int, typer.Option(help="Seconds added by a yes.")] = 5,
-    timeout: Annotated[float, typer.Option(help="Request timeout, seconds.")] = 120,
+    extend_s: Annotated[int, typer.Option("--extend", help="Seconds added by a yes.")] = 5,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Request timeout, seconds.")] = 120,
     api_key: ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's response.")] = False,
 ) -> None:
@@ -48,18 +49,7 @@ def outcomes(
 
     from shared.wire.outcomes import OutcomesQuery
 
-    query = checked(
-        OutcomesQuery,
-        {
-            "tls_id": tls,
-            "kind": kind,
-            "reward": reward,
-            "horizon_s": horizon,
-            "follow_up": follow_up,
-            "extend_s": extend,
-            "timeout_s": timeout,
-        },
-    )
+    query = checked(OutcomesQuery, context.params)
     answer = asyncio.run(_ask(url, secret(api_key), state_id, query))
     if as_json:
         from greenfork.output import print_json

@@ -82,7 +82,8 @@ _Source = Annotated[
     Path, typer.Option("--input", help="JSON lines, one item per line, or a .parquet file.")
 ]
 _Reward = Annotated[
-    str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
+    str,
+    typer.Option("--reward", help="queue_gain, queue, wait, pressure, speed, or sum with --term."),
 ]
 _Term = Annotated[
     list[str] | None,
@@ -106,12 +107,13 @@ _Job = Annotated[
 
 
 def score(
+    context: typer.Context,
     url: Url,
     source: _Source,
     output: Annotated[Path, typer.Option(help="Results file, one line per line of the input.")],
-    reward: _Reward = "queue_gain",
+    name: _Reward = "queue_gain",
     term: _Term = None,
-    horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
+    horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
     follow_up: _FollowUp = "program",
     seed: _Seed = None,
     timeout: Annotated[float, typer.Option(help="Timeout per request, seconds.")] = 120,
@@ -133,16 +135,8 @@ def score(
     from shared.rewards import RewardSpec
     from shared.wire.jobs import JobSpec
 
-    spec = checked(
-        RewardSpec,
-        {
-            "name": reward,
-            "terms": _weights(term) if term else None,
-            "horizon_s": horizon,
-            "follow_up": follow_up,
-            "seeds": seed or None,
-        },
-    )
+    terms = _weights(term) if term else None
+    spec = checked(RewardSpec, context.params, terms=terms, seeds=seed or None)
     order = JobOrder(
         url,
         secret(api_key),
