@@ -17,7 +17,7 @@ from shared.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["ModelSettings", "RunSettings", "Settings", "load_settings"]
+__all__ = ["ModelSettings", "RunSettings", "Settings", "load_settings", "types_in"]
 
 _PRESETS = Path(__file__).parent / "configs"
 
@@ -248,12 +248,12 @@ def _names_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
     """The names that exist at a place in the settings: those of a class that is nested there."""
     for part in place:
         if isinstance(part, str) and (field := kind.model_fields.get(part)):
-            inside = [a for a in _types_in(field.annotation) if issubclass(a, BaseModel)]
+            inside = [a for a in types_in(field.annotation) if issubclass(a, BaseModel)]
             kind = inside[0] if inside else kind
     return list(kind.model_fields)
 
 
-def _types_in(annotation: object) -> list[type]:
+def types_in(annotation: object) -> list[type]:
     """The classes that an annotation is made of."""
     found = [annotation] if isinstance(annotation, type) else []
-    return found + [inner for arg in get_args(annotation) for inner in _types_in(arg)]
+    return found + [inner for arg in get_args(annotation) for inner in types_in(arg)]

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from greenfork.progress import progress_bar
 from greenfork.screen import print_rows, say, screen
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from sim_workers.verification.comparison import Difference, Place, Value, Verification
     from sim_workers.verification.verifier import Checked
 
@@ -88,8 +88,6 @@ def _progress() -> "Iterator[Callable[[Checked], None]]":
 
 def _body(dataset: Path, report: "Verification") -> dict[str, object]:
     """The report for machines."""
-    from dataclasses import asdict
-
     return asdict(report) | {
         "dataset": str(dataset),
         "exact": report.exact,
@@ -100,8 +98,6 @@ def _body(dataset: Path, report: "Verification") -> dict[str, object]:
 
 
 def _flat(one: "Difference") -> dict[str, object]:
-    from dataclasses import asdict
-
     fields = asdict(one)
     place: dict[str, object] = fields.pop("place")
     return place | fields | {"size": one.size}
@@ -143,9 +139,7 @@ def _show(dataset: Path, report: "Verification") -> None:
     _say_rest(len(report.unchecked), "things that were not checked")
 
 
-def _listed(differences: "tuple[Difference, ...]") -> "Table":
-    from rich.table import Table
-
+def _listed(differences: "tuple[Difference, ...]") -> Table:
     table = Table(title="What differs", title_justify="left")
     for heading in ("state", "signal", "decision", "where", "metric", "stored", "true"):
         table.add_column(heading, overflow="fold")

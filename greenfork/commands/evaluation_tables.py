@@ -3,9 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
+from greenfork.screen import screen
+
+if TYPE_CHECKING:
     from trainer.evaluation import Evaluation
     from trainer.evaluation.bootstrap import Estimate
     from trainer.evaluation.figures import Figures
@@ -25,8 +30,6 @@ def print_evaluation(evaluation: "Evaluation", groups: "Sequence[str]") -> None:
         evaluation: The figures.
         groups: By what to show groups of points, too: domain, difficulty.
     """
-    from greenfork.screen import screen
-
     console = screen(markup=True)
     overall = [(one.policy, "", one.overall) for one in evaluation.policies]
     _print_table(console, evaluation, overall, None)
@@ -46,15 +49,11 @@ def print_evaluation(evaluation: "Evaluation", groups: "Sequence[str]") -> None:
 
 
 def _print_table(
-    console: "Console",
+    console: Console,
     evaluation: "Evaluation",
     rows: "Sequence[tuple[str, str, Figures]]",
     group: str | None,
 ) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
     cells = _cells(evaluation)
     title = f"by {group}" if group else _title(evaluation)
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
@@ -73,11 +72,7 @@ def _print_table(
     console.print(table)
 
 
-def _print_comparisons(console: "Console", evaluation: "Evaluation", other: str) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
+def _print_comparisons(console: Console, evaluation: "Evaluation", other: str) -> None:
     title = f"regret against {escape(other)}, on the same points"
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     table.add_column("policy", overflow="fold", min_width=13)

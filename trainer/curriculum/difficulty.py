@@ -11,7 +11,6 @@ the current green and its strongest rival are. Levels are percentiles within a d
 scales of different domains need not agree.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from shared.errors import DatasetError
 from shared.language.prompts import difficulty as junction_difficulty
 from shared.language.prompts import read_prompt
 from trainer.curriculum.buckets import Sample
+from trainer.data.rows import is_finite
 
 __all__ = ["PlanningDomain", "problem_sample", "row_sample", "samples_of", "warn_of_unreadable"]
 
@@ -117,10 +117,10 @@ def row_sample(row: Mapping[str, Any]) -> Sample:
     problem = problem_sample(str(row["problem_file"])) if row.get("problem_file") else None
     state = str(row.get("state_id") or "").partition("@")[0]
     domain = row.get("scenario") or (problem.domain if problem else state or _GENERAL.name)
-    known = _number(row.get("difficulty"))
-    if known is None:
-        known = problem.difficulty if problem else _from_prompt(row.get("prompt"))
-    return Sample(str(domain), known)
+    if is_finite(known := row.get("difficulty")):
+        return Sample(str(domain), float(known))
+    found = problem.difficulty if problem else _from_prompt(row.get("prompt"))
+    return Sample(str(domain), found)
 
 
 def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
@@ -144,11 +144,6 @@ def warn_of_unreadable(samples: Sequence[Sample], names: Sequence[str]) -> None:
             samples=len(found),
             first=found[0],
         )
-
-
-def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
 
 
 def _from_prompt(prompt: object) -> float | None:

@@ -15,13 +15,7 @@ from trainer.grpo.config import GRPOTrainingConfig
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = [
-    "CurriculumPlan",
-    "batch_shape",
-    "check_curriculum",
-    "check_domains",
-    "plan_curriculum",
-]
+__all__ = ["batch_shape", "check_curriculum", "check_domains", "plan_curriculum"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ end a run at its hundredth step. Does not know files; :mod:`trainer.data.prompts
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 import structlog
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ __all__ = [
     "as_table",
     "check_difficulty",
     "check_row",
+    "is_finite",
     "row_error",
     "without_reserved",
 ]
@@ -87,12 +88,21 @@ def check_difficulty(row: Mapping[str, Any], where: str) -> None:
         DatasetError: The column holds something, and no number.
     """
     difficulty = row.get("difficulty")
-    is_number = isinstance(difficulty, int | float) and not isinstance(difficulty, bool)
-    if difficulty is not None and not (is_number and math.isfinite(difficulty)):
+    if difficulty is not None and not is_finite(difficulty):
         raise DatasetError(
             f"{where}: difficulty must be a number, not {_shown(difficulty)}; without the column "
             "it is computed from the prompt"
         )
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _check_id(value: object, where: str) -> None:

@@ -17,13 +17,7 @@ from shared.errors import ConfigError
 from trainer.environment import world_size
 from trainer.records import Record
 
-__all__ = [
-    "ALL",
-    "APPLIED",
-    "RunRecord",
-    "check_resumed",
-    "digest_of",
-]
+__all__ = ["ALL", "RunRecord", "check_resumed", "digest_of"]
 
 APPLIED = frozenset({"learning_rate", "kl_coeff"})
 """What takes effect from the step after the checkpoint on."""

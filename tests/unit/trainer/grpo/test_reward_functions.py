@@ -181,7 +181,10 @@ async def test_half_a_surrogate_pair_spoils_its_own_completion_only() -> None:
 
 async def test_a_completion_without_content_is_empty() -> None:
     """As a tokenizer that parses responses may give it."""
-    batch = batch_of([[{"role": "assistant", "content": None}]], ["s"], ["A"], ["extend"])
+    batch = batch_of(
+        [[{"role": "assistant", "content": None}]],
+        {"state_id": ["s"], "tls_id": ["A"], "decision_kind": ["extend"]},
+    )
     assert batch.texts == [""]
 
 
