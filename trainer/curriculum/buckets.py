@@ -10,8 +10,8 @@ from typing import Literal
 __all__ = [
     "LEVELS",
     "DomainBuckets",
+    "GradedSample",
     "Level",
-    "Sample",
     "buckets_of",
     "effective_weights",
 ]
@@ -26,7 +26,7 @@ _PERCENTS = 40, 80
 
 
 @dataclass(frozen=True)
-class Sample:
+class GradedSample:
     """A row of a dataset, or a planning problem, as a curriculum sees it."""
 
     domain: str
@@ -62,7 +62,7 @@ class DomainBuckets:
         return "medium" if difficulty <= self.medium_until else "hard"
 
 
-def buckets_of(samples: Sequence[Sample]) -> tuple[DomainBuckets, ...]:
+def buckets_of(samples: Sequence[GradedSample]) -> tuple[DomainBuckets, ...]:
     """Sorts samples into the buckets of their domains.
 
     Easy is what is at most the 40th percentile of its domain's difficulties, medium what is at most
@@ -75,7 +75,7 @@ def buckets_of(samples: Sequence[Sample]) -> tuple[DomainBuckets, ...]:
     Returns:
         The domains by name.
 
-    >>> [bucket] = buckets_of([Sample("ferry", value) for value in (5, 1, 4, 2, 3)])
+    >>> [bucket] = buckets_of([GradedSample("ferry", value) for value in (5, 1, 4, 2, 3)])
     >>> bucket.rows
     {'easy': (1, 3), 'medium': (2, 4), 'hard': (0,)}
     """
@@ -114,7 +114,7 @@ def effective_weights(
     return shares
 
 
-def _domain_buckets(domain: str, samples: Sequence[Sample]) -> DomainBuckets:
+def _domain_buckets(domain: str, samples: Sequence[GradedSample]) -> DomainBuckets:
     import numpy as np
 
     mine = [(row, one.difficulty) for row, one in enumerate(samples) if one.domain == domain]

@@ -10,7 +10,7 @@ from shared.decisions import Decision, Extend, canonical
 from shared.errors import ConfigError, DatasetError
 from shared.language.prompts import LaneCounts, read_prompt
 from shared.signals import Phase
-from trainer.evaluation.choices import Choice, Judged, Progress
+from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 from trainer.evaluation.points import DecisionPoint, vehicles_on_lanes
 
 __all__ = ["BASELINES", "RULES", "Baseline", "BaselineName", "applicable", "keeps_green"]
@@ -49,7 +49,7 @@ class Baseline:
     name: BaselineName
     seed: int = 0
 
-    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """One decision a point.
 
         Raises:
@@ -58,7 +58,7 @@ class Baseline:
         """
         choices = []
         for number, one in enumerate(judged, start=1):
-            choices.append([Choice(self._decide(one))])
+            choices.append([PolicyAnswer(self._decide(one))])
             progress(self.name, number, len(judged))
         return choices
 
