@@ -165,15 +165,11 @@ async def _push_states(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(state)) for state in states]
     except* GreenforkError as failed:
-        raise _first(failed) from failed
+        found: BaseException = failed
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        raise found from failed
     return tuple(task.result() for task in tasks)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
 
 
 def _print(pushed: _Pushed) -> None:

@@ -11,9 +11,9 @@ from greenfork.commands.train_options import (
     Base,
     DatasetPath,
     DryRun,
+    Findings,
     MaxSteps,
     OutputDir,
-    Rehearsal,
     Seed,
     SetPairs,
     hardware_found,
@@ -77,7 +77,7 @@ def grpo(
     run_or_rehearse(resolved, context.params, _rehearsed, train_grpo, _rows)
 
 
-def _rehearsed(config: "GRPOTrainingConfig") -> Rehearsal:
+def _rehearsed(config: "GRPOTrainingConfig") -> Findings:
     from trainer.grpo.preflight import check_run
     from trainer.grpo.run import rehearse
 
@@ -91,7 +91,7 @@ def _rehearsed(config: "GRPOTrainingConfig") -> Rehearsal:
         "service_states": ready.service.states,
     }
     lines = [f"#   {line}" for line in rehearsal.prompt.splitlines()]
-    return Rehearsal(found, "\n".join(["# a prompt:", *lines]))
+    return Findings(found, "\n".join(["# a prompt:", *lines]))
 
 
 def _rows(report: "TrainingReport") -> Iterable[tuple[str, str]]:

@@ -8,8 +8,8 @@ import typer
 from greenfork.commands.train_options import (
     AsJson,
     DryRun,
+    Findings,
     OutputDir,
-    Rehearsal,
     Seed,
     SetPairs,
     hardware_found,
@@ -83,7 +83,7 @@ def offline(
     run_or_rehearse(resolved, context.params, _rehearsed, train_offline, _rows)
 
 
-def _rehearsed(config: "OfflineConfig") -> Rehearsal:
+def _rehearsed(config: "OfflineConfig") -> Findings:
     from trainer.offline.preparation import prepare_offline, spread_of
 
     ready = prepare_offline(config)
@@ -96,7 +96,7 @@ def _rehearsed(config: "OfflineConfig") -> Rehearsal:
     }
     spread = spread_of(ready.train_advantages).model_dump()
     said = ", ".join(f"{name} {v:.3f}" for name, v in spread.items())
-    return Rehearsal(found, f"# advantages: {said}", {"advantages": spread})
+    return Findings(found, f"# advantages: {said}", {"advantages": spread})
 
 
 def _rows(report: "OfflineReport") -> Iterable[tuple[str, str]]:

@@ -19,9 +19,9 @@ __all__ = [
     "Base",
     "DatasetPath",
     "DryRun",
+    "Findings",
     "MaxSteps",
     "OutputDir",
-    "Rehearsal",
     "Seed",
     "SetPairs",
     "hardware_found",
@@ -52,7 +52,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Findings:
     """What ``--dry-run`` found."""
 
     found: Mapping[str, object]
@@ -87,7 +87,7 @@ def settings_of(kind: type[_Settings], options: Mapping[str, Any], **more: objec
 def run_or_rehearse(
     config: _Settings,
     options: Mapping[str, Any],
-    rehearse: Callable[[_Settings], Rehearsal],
+    rehearse: Callable[[_Settings], Findings],
     train: Callable[[_Settings], _Report],
     rows: Callable[[_Report], Iterable[tuple[str, str]]],
 ) -> None:
@@ -124,7 +124,7 @@ def hardware_found(hardware: "Hardware") -> dict[str, str]:
     }
 
 
-def _print_rehearsal(config: "RunSettings", rehearsal: Rehearsal, as_json: bool) -> None:
+def _print_rehearsal(config: "RunSettings", rehearsal: Findings, as_json: bool) -> None:
     import yaml
 
     settings, found = config.to_dict(), rehearsal.found

@@ -10,9 +10,9 @@ from greenfork.commands.train_options import (
     Base,
     DatasetPath,
     DryRun,
+    Findings,
     MaxSteps,
     OutputDir,
-    Rehearsal,
     Seed,
     SetPairs,
     hardware_found,
@@ -82,7 +82,7 @@ def sft(
     run_or_rehearse(resolved, context.params, _rehearsed, train_sft, _rows)
 
 
-def _rehearsed(config: "SFTTrainingConfig") -> Rehearsal:
+def _rehearsed(config: "SFTTrainingConfig") -> Findings:
     from trainer.models.loading import load_tokenizer
     from trainer.sft.run import prepare_sft
     from trainer.sft.texts import tokenized
@@ -97,7 +97,7 @@ def _rehearsed(config: "SFTTrainingConfig") -> Rehearsal:
         **hardware_found(ready.hardware),
     }
     said = [f"#   {m['role']}: {m['content']}" for m in ready.lessons[0].conversation]
-    return Rehearsal(found, "\n".join(["# a lesson:", *said]))
+    return Findings(found, "\n".join(["# a lesson:", *said]))
 
 
 def _rows(report: "SFTReport") -> Iterable[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Everything that can be found wrong before a model is loaded, and the queries of a run."""
 
 import random
-import statistics
 from collections.abc import Hashable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -106,14 +105,16 @@ def spread_of(advantages: Sequence[Sequence[float]]) -> AdvantageSpread:
     >>> spread_of([[-1.0, 1.0], [0.0, 0.0]]).zero_share
     0.5
     """
+    import numpy as np
+
     flat = [advantage for group in advantages for advantage in group]
-    lower, median, upper = statistics.quantiles(flat, n=4, method="inclusive")
+    least, lower, median, upper, greatest = np.quantile(flat, (0, 0.25, 0.5, 0.75, 1)).tolist()
     return AdvantageSpread(
-        least=min(flat),
+        least=least,
         lower_quartile=lower,
         median=median,
         upper_quartile=upper,
-        greatest=max(flat),
+        greatest=greatest,
         zero_share=flat.count(0.0) / len(flat),
     )
 

@@ -156,10 +156,6 @@ class SFTTrainingConfig(RunSettings):
         """Whether the model is yet to be made."""
         return self.model_path == NEW_MODEL
 
-    def starting_from(self, folder: str) -> Self:
-        """The same run from a model in a folder."""
-        return self.model_copy(update={"model_path": folder})
-
     def to_dict(self) -> dict[str, Any]:
         """Every setting as plain values; sources without a share are left out."""
         return super().to_dict() | {"source": self.source.given}

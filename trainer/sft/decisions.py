@@ -28,7 +28,6 @@ __all__ = [
     "known_worth",
     "noisy_rule",
     "rule_decision",
-    "stake_veh",
 ]
 
 
@@ -66,15 +65,6 @@ def known_worth(point: DecisionPoint, by: BestBy = "queue") -> Worth:
     if worth is None:
         raise DatasetError(f"the outcomes of {point.name} do not give the reward {by}")
     return worth
-
-
-def stake_veh(point: DecisionPoint) -> float:
-    """The longest queue that a decision leads to minus the shortest, vehicles.
-
-    Raises:
-        DatasetError: The point has no outcomes.
-    """
-    return known_worth(point).gap_veh
 
 
 def any_legal(point: DecisionPoint, chance: random.Random) -> Decision:

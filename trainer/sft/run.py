@@ -96,7 +96,7 @@ def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingCon
             f"resume_from_checkpoint: {checkpoint} needs the new model that its run began with, "
             f"and there is no {untrained}; set model_path to the model that it goes on from"
         )
-    return config.starting_from(str(untrained))
+    return config.model_copy(update={"model_path": str(untrained)})
 
 
 def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTReport:
@@ -141,6 +141,10 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
         course = self._go(trainer, self._ready.checkpoint)
         trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
         self._save(trainer.model, trainer.processing_class)  # merging takes its weights away
+        config, unseen = self._config, self._ready.rows.held_out
+        asking = Generation(
+            max_new_tokens=config.max_new_tokens, batch_size=64, prompt_form=config.prompt_form
+        )
         losses = [line["loss"] for line in read_metrics(self._files.metrics)]
         return SFTReport(
             lessons=self._ready.lesson_counts,
@@ -151,21 +155,13 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
             seconds_per_step=course.seconds_per_step,
             loss_first=losses[0] if losses else None,
             loss_last=losses[-1] if losses else None,
-            check=check_format(self._files.trained, self._ready.rows.held_out, self._answering),
+            check=check_format(self._files.trained, unseen, asking),
             files=self._files,
         )
 
     def plot(self) -> None:
         """Draws the loss."""
         plot_loss(self._files.metrics, self._files.plot)
-
-    @property
-    def _answering(self) -> Generation:
-        """How the trained model is asked."""
-        config = self._config
-        return Generation(
-            max_new_tokens=config.max_new_tokens, batch_size=64, prompt_form=config.prompt_form
-        )
 
     def _make_trainer(self, loaded: "LoadedModel") -> "SFTTrainer":
         from rich.console import Console
