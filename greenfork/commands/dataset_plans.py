@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from reward_client import RewardClient
     from shared.candidates import PlanRow
     from shared.dataset import Row
     from shared.decisions import Plan
     from shared.rewards import RewardSpec
+    from shared.wire.scoring import ScoreResult
     from sim_workers.plans.beam_search import FailedRow, PlanScorer, SearchOptions
 
 __all__ = ["EXAMPLES", "plans"]
@@ -176,61 +176,50 @@ async def _search(
 @asynccontextmanager
 async def _scorer(source: _Source, reward: "RewardSpec") -> "AsyncIterator[PlanScorer]":
     if source.url is None:
-        async with _pool_scorer(source, reward) as score:
-            yield score
+        from sim_workers.plans.pool_scorer import PoolPlanScorer
+        from sim_workers.pool.pool import PoolSettings, RolloutPool
+        from sim_workers.states.store import StateStore
+
+        store = StateStore.open([source.dataset])
+        settings = PoolSettings(
+            source.workers, None, _ROLLOUT_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB
+        )
+        pool = RolloutPool(store, settings)
+        try:
+            await pool.start()
+            yield PoolPlanScorer(pool, store, reward, source.timeout_s).score
+        finally:
+            await pool.close()
         return
     from reward_client import RewardClient
+    from shared.wire.scoring import ScoreItem
 
     async with RewardClient(source.url, source.api_key) as client:
 
         async def ask(row: "Row", asked: "Sequence[Plan]") -> list[float]:
-            return await _asked(client, row, asked, reward, source.timeout_s)
+            place = {"state_id": row.state_id, "tls_id": row.tls_id}
+            items = [ScoreItem(**place, decision=plan) for plan in asked]
+            return _rewards((await client.score(items, reward, source.timeout_s)).results)
 
         yield ask
 
 
-async def _asked(
-    client: "RewardClient",
-    row: "Row",
-    asked: "Sequence[Plan]",
-    reward: "RewardSpec",
-    timeout_s: float,
-) -> list[float]:
-    """The rewards that a service gives plans.
+def _rewards(results: "Sequence[ScoreResult]") -> list[float]:
+    """What a service gives plans.
 
     Raises:
         GreenforkError: It gives one of them none.
     """
     from shared.errors import InvalidDecision, RolloutError
-    from shared.wire.scoring import ScoreItem
 
-    items = [ScoreItem(state_id=row.state_id, tls_id=row.tls_id, decision=plan) for plan in asked]
     rewards = []
-    for result in (await client.score(items, reward, timeout_s)).results:
+    for result in results:
         if result.status == "invalid" and result.error is not None:
             raise InvalidDecision(result.error.message, result.error.code)
         if result.status != "scored" or result.reward is None:
             raise result.error.to_error() if result.error else RolloutError("no reward")
         rewards.append(result.reward)
     return rewards
-
-
-@asynccontextmanager
-async def _pool_scorer(source: _Source, reward: "RewardSpec") -> "AsyncIterator[PlanScorer]":
-    from sim_workers.plans.pool_scorer import PoolPlanScorer
-    from sim_workers.pool.pool import PoolSettings, RolloutPool
-    from sim_workers.states.store import StateStore
-
-    store = StateStore.open([source.dataset])
-    settings = PoolSettings(
-        source.workers, None, _ROLLOUT_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB
-    )
-    pool = RolloutPool(store, settings)
-    try:
-        await pool.start()
-        yield PoolPlanScorer(pool, store, reward, source.timeout_s).score
-    finally:
-        await pool.close()
 
 
 def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -> None:

@@ -167,11 +167,8 @@ def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
 async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> ServiceInfo:
     """Asks who answers, whether it scores a state of this dataset, and whether it has them all."""
     row = dataset[0]
-    item = ScoreItem(
-        state_id=row["state_id"],
-        tls_id=row["tls_id"],
-        decision=Extend(extend=False),
-    )
+    no = Extend(extend=False)
+    item = ScoreItem(state_id=row["state_id"], tls_id=row["tls_id"], decision=no)
     async with connect(config) as client:
         try:
             info = await client.info()
