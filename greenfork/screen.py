@@ -6,12 +6,14 @@ control characters in them for commands, and Rich would take square brackets for
 
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-__all__ = ["one_line", "plain", "say", "screen"]
+__all__ = ["figure", "one_line", "plain", "print_rows", "say", "screen"]
 
 _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # all that moves a cursor or begins a sequence
@@ -45,6 +47,15 @@ def one_line(text: str) -> str:
     return plain(" ".join(text.split()))
 
 
+def figure(value: float | None, form: str, unit: str = "") -> str:
+    """A number in a form of Python's, with its unit; a dash where there is none.
+
+    >>> figure(0.5, ".0%", " of the time"), figure(None, ".3f")
+    ('50% of the time', '-')
+    """
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
 def say(text: str, err: bool = False) -> None:
     """Prints a text that others may have a part in."""
     stream = sys.stderr if err else sys.stdout
@@ -61,6 +72,14 @@ def screen(stderr: bool = False, markup: bool = False) -> Console:
             wrote is to be escaped then.
     """
     return _PlainConsole(stderr=stderr, markup=markup, emoji=False, highlight=False)
+
+
+def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Prints names and what they stand for as a table."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    screen().print(table)
 
 
 class _PlainConsole(Console):

@@ -152,25 +152,20 @@ def _of_packages(error: BaseException) -> Trouble | None:
     return None
 
 
-def _of_templates(error: BaseException) -> Trouble | None:
-    if not _is_a(error, "jinja2.TemplateError"):
-        return None
-    return Trouble(
-        f"the model's chat template refuses the messages ({_said(error)}): see chat_template.jinja "
-        "in its folder",
-        "chat_template",
-        status=2,
-    )
+@dataclass(frozen=True)
+class _Known:
+    """Errors of a library that are told by their classes or by their texts."""
 
+    classes: tuple[str, ...]
+    code: str
+    message: str
+    """With the error in it."""
+    texts: tuple[str, ...] = ()
 
-def _of_tables(error: BaseException) -> Trouble | None:
-    if not _is_a(error, "pyarrow.ArrowException", "datasets.DatasetsError"):
-        return None
-    return Trouble(
-        f"the rows do not make a table ({_said(error)}): the values of a column must have one type",
-        "not_a_dataset",
-        status=2,
-    )
+    def __call__(self, error: BaseException) -> Trouble | None:
+        if not _is_a(error, *self.classes) and not any(text in str(error) for text in self.texts):
+            return None
+        return Trouble(self.message.format(_said(error)), self.code, status=2)
 
 
 def _of_wandb(error: BaseException) -> Trouble | None:
@@ -180,18 +175,6 @@ def _of_wandb(error: BaseException) -> Trouble | None:
         f"wandb failed ({_said(error)}): run wandb login, or set WANDB_MODE=offline or "
         "report_to: none",
         "tracker",
-        status=2,
-    )
-
-
-def _of_weights(error: BaseException) -> Trouble | None:
-    is_torn = _is_a(error, "safetensors.SafetensorError", "_pickle.UnpicklingError")
-    if not is_torn and "PytorchStreamReader failed" not in str(error):
-        return None
-    return Trouble(
-        f"a weights or checkpoint file is truncated or invalid ({_said(error)}): copy it "
-        "again, or resume from an earlier checkpoint",
-        "torn_file",
         status=2,
     )
 
@@ -212,10 +195,25 @@ _JUDGES: tuple[Callable[[BaseException], Trouble | None], ...] = (
     _of_full_disk,
     _of_files,
     _of_packages,
-    _of_templates,
-    _of_tables,
+    _Known(
+        ("jinja2.TemplateError",),
+        "chat_template",
+        "the model's chat template refuses the messages ({}): see chat_template.jinja in its "
+        "folder",
+    ),
+    _Known(
+        ("pyarrow.ArrowException", "datasets.DatasetsError"),
+        "not_a_dataset",
+        "the rows do not make a table ({}): the values of a column must have one type",
+    ),
     _of_wandb,
-    _of_weights,
+    _Known(
+        ("safetensors.SafetensorError", "_pickle.UnpicklingError"),
+        "torn_file",
+        "a weights or checkpoint file is truncated or invalid ({}): copy it again, or resume from "
+        "an earlier checkpoint",
+        ("PytorchStreamReader failed",),
+    ),
     _of_tokenizers,
 )
 """In order: what names its cause most surely goes first."""

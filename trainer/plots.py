@@ -86,13 +86,12 @@ def plot_rewards(metrics: Path, target: Path) -> None:
         drift.set_yticks([])
         drift.text(0.5, 0.5, "not measured (kl_coeff: 0)", ha="center", transform=drift.transAxes)
     rewards.set_title("GRPO training", loc="left", fontweight="bold")
-    rewards.set_ylabel("mean reward")
-    form.set_ylabel("form")
+    fixed = {rewards: "mean reward", form: "form", outcomes: "share", drift: "KL to the start"}
+    for axes, label in fixed.items():
+        axes.set_ylabel(label)
     form.set_ylim(-1.1, 1.1)
-    outcomes.set_ylabel("share")
     _shares(outcomes.yaxis)
     outcomes.set_ylim(-0.03, 1.03)
-    drift.set_ylabel("KL to the start")
     drift.set_xlabel("step")
     for axes in panels:
         _finish(axes, has_whole_steps=True)

@@ -1,13 +1,13 @@
 """What the processes of one run have to agree about. One process agrees with itself.
 
-Every function here is to be called by all ranks at the same point, and
-waits for all of them.
+Every function here is to be called by all ranks at the same point, and waits
+for all of them.
 """
 
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-__all__ = ["any_rank", "every_rank", "first_of_ranks", "from_ranks"]
+__all__ = ["first_of_ranks", "from_ranks"]
 
 _Value = TypeVar("_Value")
 
@@ -25,24 +25,6 @@ def from_ranks(value: _Value) -> list[_Value]:
     found: list[_Value | None] = [None] * ranks.get_world_size()
     ranks.all_gather_object(found, value)
     return cast("list[_Value]", found)
-
-
-def any_rank(flag: bool, gather: Callable[[bool], list[bool]] = from_ranks) -> bool:
-    """Whether the flag is set on one of the ranks.
-
-    >>> any_rank(False, lambda flag: [flag, True])
-    True
-    """
-    return any(gather(flag))
-
-
-def every_rank(flag: bool, gather: Callable[[bool], list[bool]] = from_ranks) -> bool:
-    """Whether the flag is set on all of them.
-
-    >>> every_rank(True, lambda flag: [flag, False])
-    False
-    """
-    return all(gather(flag))
 
 
 def first_of_ranks(

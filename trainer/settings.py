@@ -13,11 +13,21 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigError
+from shared.language.prompts import PromptForm
+from trainer.callbacks.kl_control import KLControl
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["ModelSettings", "RunSettings", "Settings", "load_settings"]
+__all__ = [
+    "KLSettings",
+    "ModelSettings",
+    "RunSettings",
+    "Settings",
+    "StepSettings",
+    "load_settings",
+    "types_in",
+]
 
 _PRESETS = Path(__file__).parent / "configs"
 
@@ -167,6 +177,63 @@ class RunSettings(ModelSettings):
     """Where metrics go besides ``metrics.jsonl``."""
 
 
+class KLSettings(RunSettings):
+    """How the weight of the KL term follows the KL that is measured."""
+
+    kl_low: float = Field(default=0.01, ge=0)
+    """Below this KL its weight falls; in ``train grpo`` with ``adaptive_kl``."""
+    kl_high: float = Field(default=0.1, gt=0)
+    """Above this KL its weight rises; in ``train grpo`` with ``adaptive_kl``."""
+    kl_adapt_factor: float = Field(default=2.0, gt=1)
+    """What the weight is multiplied with, or divided by, at a logged step."""
+    kl_coeff_min: float = Field(default=0.001, gt=0)
+    """The least weight that is set so."""
+    kl_coeff_max: float = Field(default=10.0, gt=0)
+    """The greatest weight that is set so."""
+
+    @property
+    def kl_control(self) -> KLControl:
+        """How the weight of the KL term follows the KL."""
+        return KLControl(
+            self.kl_low, self.kl_high, self.kl_adapt_factor, self.kl_coeff_min, self.kl_coeff_max
+        )
+
+
+class StepSettings(RunSettings):
+    """How long a run is, where that is counted in steps, and what it is made of."""
+
+    dataset_path: str = ""
+    """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""
+    prompt_form: PromptForm = "json"
+    """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a
+    model that was trained on text finds easier. A model wants the form that it was taught in."""
+    max_new_tokens: int = Field(default=50, ge=1)
+    """Longest answer, tokens; of ``train sft``, in the check at its end."""
+    num_train_epochs: float = Field(default=1, gt=0)
+    """Passes over the rows or lessons; ``max_steps`` overrides it."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; null trains ``num_train_epochs``."""
+    max_train_s: float | None = Field(default=None, gt=0)
+    """Ends the training, as if that had been its last step, after the step in which it has taken
+    this many seconds; null sets no limit. A resumed run counts anew."""
+    warmup_steps: int = Field(default=10, ge=0)
+    """Steps over which the learning rate rises to its peak."""
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    """What the learning rate does after the warm-up."""
+    save_steps: int = Field(default=50, ge=1)
+    """Steps between two checkpoints."""
+    save_total_limit: int = Field(default=2, ge=1)
+    """Checkpoints that are kept."""
+    save_merged: bool = True
+    """Whether the model is saved with the adapter merged into it as well."""
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.max_new_tokens >= self.max_seq_length:
+            raise ValueError("max_new_tokens must be smaller than max_seq_length")
+        return self
+
+
 _Kind = TypeVar("_Kind", bound=Settings)
 
 
@@ -248,12 +315,12 @@ def _names_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
     """The names that exist at a place in the settings: those of a class that is nested there."""
     for part in place:
         if isinstance(part, str) and (field := kind.model_fields.get(part)):
-            inside = [a for a in _types_in(field.annotation) if issubclass(a, BaseModel)]
+            inside = [a for a in types_in(field.annotation) if issubclass(a, BaseModel)]
             kind = inside[0] if inside else kind
     return list(kind.model_fields)
 
 
-def _types_in(annotation: object) -> list[type]:
+def types_in(annotation: object) -> list[type]:
     """The classes that an annotation is made of."""
     found = [annotation] if isinstance(annotation, type) else []
-    return found + [inner for arg in get_args(annotation) for inner in _types_in(arg)]
+    return found + [inner for arg in get_args(annotation) for inner in types_in(arg)]

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from trainer.settings import RunSettings, Settings
+from trainer.settings import RunSettings, Settings, types_in
 
 __all__ = ["KINDS", "PAGE", "settings_page"]
 
@@ -132,14 +132,9 @@ _WORDS: dict[type, str] = {
 def _nested(kind: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """The settings that are settings of their own, and their classes."""
     for name, field in kind.model_fields.items():
-        yield from ((name, inner) for inner in _classes(field.annotation))
-
-
-def _classes(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _classes(part)
+        for inner in types_in(field.annotation):
+            if issubclass(inner, BaseModel):
+                yield name, inner
 
 
 if __name__ == "__main__":

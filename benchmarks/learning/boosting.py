@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.decisions import Extend
 from shared.language.prompts import Junction, read_prompt
-from trainer.evaluation.choices import Choice, Judged, Progress
+from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Worth
 
@@ -40,7 +40,7 @@ class GradientBoosting:
         """For tables."""
         return "gradient-boosting"
 
-    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """*Yes* where it is expected to be no worse."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -59,7 +59,7 @@ class GradientBoosting:
         found = trees.predict([features(one.point) for one in judged])
         progress(self.name, len(judged), len(judged))
         return [
-            [Choice(Extend(extend=bool(gain >= 0), extend_s=one.point.extend_s))]
+            [PolicyAnswer(Extend(extend=bool(gain >= 0), extend_s=one.point.extend_s))]
             for gain, one in zip(found, judged, strict=True)
         ]
 

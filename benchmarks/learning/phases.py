@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks.learning.boosting import advantage_of_yes
 from shared.decisions import Extend
 from shared.language.prompts import read_prompt
-from trainer.evaluation.choices import Choice, Judged, Progress
+from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 
 __all__ = ["ByPhase"]
 
@@ -31,7 +31,7 @@ class ByPhase:
         """For tables."""
         return "by-phase"
 
-    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """The same answer wherever the same green is shown; *no* for a green never seen."""
         gains: defaultdict[tuple[str, int], float] = defaultdict(float)
         for one in self.trained_on:
@@ -40,7 +40,7 @@ class ByPhase:
                 gains[_green(one)] += gain
         progress(self.name, len(judged), len(judged))
         return [
-            [Choice(Extend(extend=gains[_green(one)] > 0, extend_s=one.point.extend_s))]
+            [PolicyAnswer(Extend(extend=gains[_green(one)] > 0, extend_s=one.point.extend_s))]
             for one in judged
         ]
 

@@ -1,26 +1,18 @@
 """``greenfork dataset``: make datasets of decision points."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.progress import TimeElapsedColumn
 
 from greenfork.commands import dataset_difficulty, dataset_plans, dataset_verify
+from greenfork.commands.options import fields_of
 from greenfork.commands.sumo_warnings import print_warnings
 from greenfork.output import print_json
-from greenfork.screen import plain, say, screen
+from greenfork.progress import progress_bar
+from greenfork.screen import print_rows, say, screen
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
@@ -33,11 +25,6 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Build, verify and inspect datasets of decision points.", no_args_is_help=True
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Build, verify and inspect datasets of decision points."""
 
 
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
@@ -55,35 +42,20 @@ greenfork dataset build my.sumocfg --out datasets/mine --policy max_pressure --e
 """
 
 
-class PolicyChoice(StrEnum):
-    """Who can run the signals; see :mod:`sim_workers.engine.policies`."""
-
-    PROGRAM = "program"
-    RANDOM = "random"
-    MAX_PRESSURE = "max_pressure"
-
-
-class KindChoice(StrEnum):
-    """What can be asked; see :mod:`shared.decisions`."""
-
-    EXTEND = "extend"
-    PHASE = "phase"
-    CYCLE = "cycle"
-    PLAN = "plan"
-
-
 _Config = Annotated[
     str, typer.Argument(help="A .sumocfg, or resco:NAME for a network from sumo-rl.")
 ]
 _Seed = Annotated[
     list[int] | None,
     typer.Option(
-        min=0, help="SUMO's seed; repeatable, one run each. Default: the configuration's."
+        "--seed", min=0, help="SUMO's seed; repeatable, one run each. Default: the configuration's."
     ),
 ]
 _Scale = Annotated[
     list[float] | None,
-    typer.Option(help="SUMO's --scale, for all demand; repeatable, one run each. Default: 1."),
+    typer.Option(
+        "--scale", help="SUMO's --scale, for all demand; repeatable, one run each. Default: 1."
+    ),
 ]
 _States = Annotated[
     int | None,
@@ -91,14 +63,14 @@ _States = Annotated[
 ]
 _Tls = Annotated[
     list[str] | None,
-    typer.Option(help="Signal to decide; repeatable. Default: all with a choice."),
+    typer.Option("--tls", help="Signal to decide; repeatable. Default: all with a choice."),
 ]
 _Kind = Annotated[
-    KindChoice,
+    Literal["extend", "phase", "cycle", "plan"],
     typer.Option(help="Kind of decision that the rows ask for.", case_sensitive=False),
 ]
 _Policy = Annotated[
-    PolicyChoice,
+    Literal["program", "random", "max_pressure"],
     typer.Option(
         help="Policy that controls the signals while states are collected.",
         case_sensitive=False,
@@ -115,23 +87,34 @@ _Actions = Annotated[
     ),
 ]
 _Every = Annotated[
-    float | None, typer.Option(min=1, help="Seconds between states. Default: evenly spread.")
+    float | None,
+    typer.Option("--every", min=1, help="Seconds between states. Default: evenly spread."),
 ]
-_Warmup = Annotated[float, typer.Option(min=0, help="Simulated seconds before the first state.")]
+_Warmup = Annotated[
+    float, typer.Option("--warmup", min=0, help="Simulated seconds before the first state.")
+]
 _Begin = Annotated[
     float | None,
-    typer.Option(min=0, help="Begin of the runs, seconds. Default: the configuration's."),
+    typer.Option(
+        "--begin", min=0, help="Begin of the runs, seconds. Default: the configuration's."
+    ),
 ]
 _End = Annotated[
     float | None,
     typer.Option(
+        "--end",
         min=0,
         help="End of the runs, seconds. Default: the configuration's, or an hour after begin.",
     ),
 ]
-_ExtendSeconds = Annotated[int, typer.Option(min=1, max=3600, help="Seconds added by a yes.")]
+_ExtendSeconds = Annotated[
+    int, typer.Option("--extend-seconds", min=1, max=3600, help="Seconds added by a yes.")
+]
 _Horizon = Annotated[
-    int, typer.Option(min=1, max=3600, help="Length of the rollouts behind outcomes, seconds.")
+    int,
+    typer.Option(
+        "--horizon", min=1, max=3600, help="Length of the rollouts behind outcomes, seconds."
+    ),
 ]
 _OnlyReplays = Annotated[
     bool,
@@ -166,26 +149,31 @@ _Restart = Annotated[
 
 @app.command(epilog=_EXAMPLES)
 def build(
+    context: typer.Context,
     config: _Config,
     out: Annotated[Path, typer.Option(help="Folder to create; must be empty or missing.")],
-    seed: _Seed = None,
-    scale: _Scale = None,
+    seeds: _Seed = None,
+    scales: _Scale = None,
     states: _States = None,
-    tls: _Tls = None,
-    kind: _Kind = KindChoice.EXTEND,
-    policy: _Policy = PolicyChoice.PROGRAM,
+    tls_ids: _Tls = None,
+    kind: _Kind = "extend",
+    policy: _Policy = "program",
     epsilon: _Epsilon = 0,
     actions: _Actions = None,
-    every: _Every = None,
-    warmup: _Warmup = 300,
-    begin: _Begin = None,
-    end: _End = None,
-    min_green: Annotated[float, typer.Option(min=0, help="Minimum green, seconds.")] = 5,
-    max_green: Annotated[float, typer.Option(min=1, help="Maximum green, seconds.")] = 60,
-    extend_seconds: _ExtendSeconds = 5,
-    horizon: _Horizon = 60,
+    every_s: _Every = None,
+    warmup_s: _Warmup = 300,
+    begin_s: _Begin = None,
+    end_s: _End = None,
+    min_green_s: Annotated[
+        float, typer.Option("--min-green", min=0, help="Minimum green, seconds.")
+    ] = 5,
+    max_green_s: Annotated[
+        float, typer.Option("--max-green", min=1, help="Maximum green, seconds.")
+    ] = 60,
+    extend_s: _ExtendSeconds = 5,
+    horizon_s: _Horizon = 60,
     only_replays: _OnlyReplays = False,
-    outcomes: _Outcomes = False,
+    with_outcomes: _Outcomes = False,
     eval_share: _EvalShare = 0.1,
     workers: _Workers = None,
     allow_deviation: _AllowDeviation = False,
@@ -208,34 +196,19 @@ def build(
     from sim_workers.engine.policies import PolicySpec
     from sim_workers.scenarios.resco import locate_scenario
 
-    if min_green >= max_green:
+    if min_green_s >= max_green_s:
         raise ConfigError("--min-green must be below --max-green")
-    if any(factor <= 0 for factor in scale or ()):
+    if any(factor <= 0 for factor in scales or ()):
         raise ConfigError("--scale must be above 0")
-    if actions is not None and policy is not PolicyChoice.PROGRAM:
+    if actions is not None and policy != "program":
         raise ConfigError("--actions replaces the policy: give only one of --actions and --policy")
-    options = BuildOptions(
-        seeds=tuple(seed or ()),
-        scales=tuple(scale or (1.0,)),
-        policy=PolicySpec(name=policy.value, epsilon=epsilon, extend_s=extend_seconds)
+    signals = (
+        PolicySpec(name=policy, epsilon=epsilon, extend_s=extend_s)
         if actions is None
-        else read_stored_policy(actions, extend_seconds, epsilon),
-        begin_s=begin,
-        end_s=end,
-        warmup_s=warmup,
-        every_s=every,
-        states=states,
-        tls_ids=tuple(tls or ()),
-        kind=kind.value,
-        min_green_s=min_green,
-        max_green_s=max_green,
-        extend_s=extend_seconds,
-        horizon_s=horizon,
-        with_outcomes=outcomes,
-        only_replays=only_replays,
-        eval_share=eval_share,
+        else read_stored_policy(actions, extend_s, epsilon)
     )
-    execution = Execution(workers=workers, restart=restart, allow_deviation=allow_deviation)
+    options = fields_of(BuildOptions, context.params, policy=signals)
+    execution = fields_of(Execution, context.params)
     manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
     if as_json:
         print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
@@ -249,92 +222,69 @@ def _build_with_progress(
     from shared.errors import InputError
     from sim_workers.datasets.builder import build_dataset
 
-    bar = _Bar(config.stem)
     comparisons: list[Comparison] = []
+    kept = 0
     try:
-        with bar:
-            manifest = build_dataset(config, out, options, bar.show, execution, comparisons.append)
+        columns = ("{task.fields[found]}", TimeElapsedColumn())
+        with progress_bar(f"Simulating {config.stem}", *columns, found="") as update:
+
+            def show(built: "Built") -> None:
+                nonlocal kept
+                if built.states == built.resumed > 0 and not kept:
+                    say(f"Resuming: {built.resumed} of {built.slots} states are done", err=True)
+                kept = built.states
+                update(completed=built.slots_done, total=built.slots, found=_found(built))
+
+            manifest = build_dataset(config, out, options, show, execution, comparisons.append)
             return manifest, comparisons
     except InputError:
         raise
     except BaseException:
-        if bar.states:
-            say(f"{bar.states} states are kept; run the same command again to resume", err=True)
+        if kept:
+            say(f"{kept} states are kept; run the same command again to resume", err=True)
         raise
 
 
-class _Bar:
-    """The progress of a build on stderr. Use as a context; nothing of it stays on the screen."""
-
-    def __init__(self, title: str) -> None:
-        self.states = 0
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[found]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=screen(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task(plain(f"Simulating {title}"), total=None, found="")
-
-    def __enter__(self) -> None:
-        self._progress.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
-
-    def show(self, built: "Built") -> None:
-        """Draws how far a build is."""
-        if built.states == built.resumed > 0 and not self.states:
-            self._progress.console.print(
-                f"Resuming: {built.resumed} of {built.slots} states are done"
-            )
-        self.states = built.states
-        found = f"{built.states} states: {built.from_file} from file"
-        if built.states > built.from_file:
-            found += f", {built.from_anchor + built.from_begin} replayed"
-        found += f"; {built.compared} of {built.runs} runs compared"
-        self._progress.update(
-            self._task, completed=built.slots_done, total=built.slots, found=found
-        )
+def _found(built: "Built") -> str:
+    found = f"{built.states} states: {built.from_file} from file"
+    if built.states > built.from_file:
+        found += f", {built.from_anchor + built.from_begin} replayed"
+    return f"{found}; {built.compared} of {built.runs} runs compared"
 
 
 def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) -> None:
-    table = Table(title=f"Dataset {out}", show_header=False, title_justify="left")
-    report = manifest.build
-    table.add_row("scenario", manifest.scenario.scenario_id)
-    table.add_row("runs", ", ".join(simulation.run for simulation in manifest.simulations))
-    table.add_row("compared with", _compared(manifest, comparisons))
-    for run in manifest.simulations:
+    report, scenario, runs = manifest.build, manifest.scenario, manifest.simulations
+    anchored, replayed = report.anchored, report.replayed - report.anchored
+    rows = [
+        ("scenario", scenario.scenario_id),
+        ("runs", ", ".join(run.run for run in runs)),
+        ("compared with", _compared(manifest, comparisons)),
+    ]
+    for run in runs:
         if run.deviation is not None:
-            table.add_row("  deviates", f"{run.run}: {run.deviation}")
+            rows.append(("  deviates", f"{run.run}: {run.deviation}"))
         if run.sensitivity is not None:
             said = f"{run.run}: from {run.sensitivity.time_s:g} s on; workers check for it"
-            table.add_row("  depends on addresses", said)
-    table.add_row("teleporting", _teleporting(manifest.scenario.time_to_teleport_s))
-    table.add_row("states", str(report.states))
-    table.add_row("  from their file", str(report.states - report.replayed))
-    table.add_row("  from an earlier one", f"{report.anchored}, replayed")
-    table.add_row("  from the begin", f"{report.replayed - report.anchored}, replayed")
+            rows.append(("  depends on addresses", said))
+    rows += [
+        ("teleporting", _teleporting(scenario.time_to_teleport_s)),
+        ("states", str(report.states)),
+        ("  from their file", str(report.states - report.replayed)),
+        ("  from an earlier one", f"{anchored}, replayed"),
+        ("  from the begin", f"{replayed}, replayed"),
+    ]
     if report.repeated:
-        table.add_row("repeated", f"{report.repeated} states of several runs, kept once")
-    table.add_row("rows", str(report.rows))
-    table.add_row("signals", ", ".join(manifest.signals))
-    for tls_id, reason in report.undecidable.items():
-        table.add_row("nothing to decide", f"{tls_id}: {reason}")
-    table.add_row("reproduce with", _recipe(manifest))
-    if manifest.scenario.dropped_options:
-        table.add_row("options left out", ", ".join(manifest.scenario.dropped_options))
-    if manifest.scenario.replaced_outputs:
-        table.add_row("outputs to nowhere", plain("; ".join(manifest.scenario.replaced_outputs)))
-    console = screen()
-    console.print(table)
-    print_warnings(console, comparisons)
-    console.print(f"Next: greenfork serve --dataset {out}")
+        rows.append(("repeated", f"{report.repeated} states of several runs, kept once"))
+    rows += [("rows", str(report.rows)), ("signals", ", ".join(manifest.signals))]
+    rows += [("nothing to decide", f"{tls}: {why}") for tls, why in report.undecidable.items()]
+    rows.append(("reproduce with", _recipe(manifest)))
+    if scenario.dropped_options:
+        rows.append(("options left out", ", ".join(scenario.dropped_options)))
+    if scenario.replaced_outputs:
+        rows.append(("outputs to nowhere", "; ".join(scenario.replaced_outputs)))
+    print_rows(f"Dataset {out}", rows)
+    print_warnings(screen(), comparisons)
+    say(f"Next: greenfork serve --dataset {out}")
 
 
 def _compared(manifest: "Manifest", comparisons: "Sequence[Comparison]") -> str:

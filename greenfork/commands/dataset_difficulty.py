@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainer.curriculum import DomainBuckets, Sample
+    from trainer.curriculum import DomainBuckets, GradedSample
 
 __all__ = ["EXAMPLE", "difficulty"]
 
@@ -41,7 +41,7 @@ def difficulty(
         _show(dataset, buckets, samples)
 
 
-def _body(bucket: "DomainBuckets", samples: "list[Sample]") -> dict[str, object]:
+def _body(bucket: "DomainBuckets", samples: "list[GradedSample]") -> dict[str, object]:
     """One domain for machines."""
     levels = {
         level: {"samples": len(rows), **_range(rows, samples)}
@@ -57,12 +57,14 @@ def _body(bucket: "DomainBuckets", samples: "list[Sample]") -> dict[str, object]
     }
 
 
-def _range(rows: tuple[int, ...], samples: "list[Sample]") -> dict[str, float | None]:
+def _range(rows: tuple[int, ...], samples: "list[GradedSample]") -> dict[str, float | None]:
     known = [found for row in rows if (found := samples[row].difficulty) is not None]
     return {"from": min(known, default=None), "to": max(known, default=None)}
 
 
-def _show(dataset: Path, buckets: "tuple[DomainBuckets, ...]", samples: "list[Sample]") -> None:
+def _show(
+    dataset: Path, buckets: "tuple[DomainBuckets, ...]", samples: "list[GradedSample]"
+) -> None:
     from rich.table import Table
 
     from greenfork.screen import screen

@@ -1,15 +1,17 @@
 """``greenfork dataset plans``: find candidate plans by beam search over the simulator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from greenfork.commands.options import ApiKey, TermChoice, secret
+from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from reward_client import RewardClient
     from shared.candidates import PlanRow
     from shared.dataset import Row
     from shared.decisions import Plan
     from shared.rewards import RewardSpec
+    from shared.wire.scoring import ScoreResult
     from sim_workers.plans.beam_search import FailedRow, PlanScorer, SearchOptions
 
-__all__ = ["EXAMPLES", "RewardChoice", "plans"]
+__all__ = ["EXAMPLES", "plans"]
 
 EXAMPLES = """Examples:
 
@@ -36,23 +38,6 @@ _AT_A_TIME = 8
 _MAX_LISTED = 20
 _ROLLOUT_LIMIT_S = 60.0
 _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB = 16, 4096
-
-
-class SplitChoice(StrEnum):
-    """Which rows."""
-
-    TRAIN = "train"
-    EVAL = "eval"
-
-
-class RewardChoice(StrEnum):
-    """The rewards that plans, or single decisions, are compared by."""
-
-    QUEUE_GAIN = "queue_gain"
-    QUEUE = "queue"
-    WAIT = "wait"
-    PRESSURE = "pressure"
-    SPEED = "speed"
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,9 @@ class _Source:
 
 
 _Out = Annotated[Path, typer.Option(help="JSON lines file to write, one decision point per line.")]
-_Split = Annotated[SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)]
+_Split = Annotated[
+    Literal["train", "eval"], typer.Option(help="Rows to use.", case_sensitive=False)
+]
 _States = Annotated[
     int | None, typer.Option(min=1, help="Maximum number of rows, evenly spread. Default: all.")
 ]
@@ -75,7 +62,7 @@ _Beam = Annotated[
     int, typer.Option(min=2, help="Plans kept at each depth, and candidates per row.")
 ]
 _Reward = Annotated[
-    RewardChoice, typer.Option(help="Reward by which plans are compared.", case_sensitive=False)
+    TermChoice, typer.Option(help="Reward by which plans are compared.", case_sensitive=False)
 ]
 _Horizon = Annotated[
     int | None,
@@ -83,10 +70,6 @@ _Horizon = Annotated[
 ]
 _Url = Annotated[
     str | None, typer.Option(help="Reward service URL. Default: simulate in this process.")
-]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
 ]
 _Workers = Annotated[
     int | None,
@@ -97,14 +80,14 @@ _Workers = Annotated[
 def plans(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     out: _Out,
-    split: _Split = SplitChoice.TRAIN,
+    split: _Split = "train",
     states: _States = None,
     beam: _Beam = 5,
     depth: Annotated[int, typer.Option(min=1, help="Decisions per plan.")] = 3,
-    reward: _Reward = RewardChoice.QUEUE_GAIN,
+    reward: _Reward = "queue_gain",
     horizon: _Horizon = None,
     url: _Url = None,
-    api_key: _ApiKey = None,
+    api_key: ApiKey = None,
     workers: _Workers = None,
     timeout: Annotated[float, typer.Option(min=1, help="Timeout per batch, seconds.")] = 300,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -115,31 +98,32 @@ def plans(
     with a plan that fails are left out and listed, and the exit status is 1. To resume an
     interrupted command, run it again.
     """
-    from pydantic import SecretStr
-
     from shared.rewards import RewardSpec
     from sim_workers.plans.beam_search import SearchOptions
     from sim_workers.plans.plan_file import PlanFile
     from sim_workers.states.store import read_manifest
 
     report = read_manifest(dataset).build
-    spec = RewardSpec(name=reward.value, horizon_s=horizon or report.horizon_s)
+    spec = RewardSpec(name=reward, horizon_s=horizon or report.horizon_s)
     options = SearchOptions(spec, beam, depth, report.extend_s)
     rows = _rows(dataset, split, states)
-    asked = {"dataset": str(dataset.resolve()), "split": split.value}
+    asked = {"dataset": str(dataset.resolve()), "split": split}
     asked |= {"beam": str(beam), "depth": str(depth), "reward": spec.model_dump_json()}
     file = PlanFile(out, asked)
     known = file.begin()
     open_rows = [row for row in rows if (row.state_id, row.tls_id) not in known]
-    source = _Source(dataset, url, SecretStr(api_key) if api_key else None, workers, timeout)
-    with _progress(len(rows), len(rows) - len(open_rows)) as advance:
+    source = _Source(dataset, url, secret(api_key), workers, timeout)
+    if done := len(rows) - len(open_rows):
+        screen(stderr=True).print(f"Resuming: {done} of {len(rows)} decision points are done")
+    with progress_bar("searching plans", total=len(rows), completed=done) as update:
+        advance = partial(update, advance=1)
         failed = asyncio.run(_search(source, options, open_rows, file.append, advance))
     written = file.finish(rows)
     _report(out, written, failed, as_json)
     raise typer.Exit(1 if failed else 0)
 
 
-def _rows(dataset: Path, split: SplitChoice, count: int | None) -> "list[Row]":
+def _rows(dataset: Path, split: Literal["train", "eval"], count: int | None) -> "list[Row]":
     """The rows to search, evenly spread where they are more than wanted.
 
     Raises:
@@ -150,7 +134,7 @@ def _rows(dataset: Path, split: SplitChoice, count: int | None) -> "list[Row]":
     from shared.dataset import DatasetLayout, Row
     from shared.errors import DatasetError
 
-    path = DatasetLayout(dataset).rows(split.value)
+    path = DatasetLayout(dataset).rows(split)
     try:
         rows = [Row.model_validate_json(line) for line in path.read_bytes().splitlines()]
     except (OSError, ValidationError) as exc:
@@ -192,61 +176,50 @@ async def _search(
 @asynccontextmanager
 async def _scorer(source: _Source, reward: "RewardSpec") -> "AsyncIterator[PlanScorer]":
     if source.url is None:
-        async with _pool_scorer(source, reward) as score:
-            yield score
+        from sim_workers.plans.pool_scorer import PoolPlanScorer
+        from sim_workers.pool.pool import PoolSettings, RolloutPool
+        from sim_workers.states.store import StateStore
+
+        store = StateStore.open([source.dataset])
+        settings = PoolSettings(
+            source.workers, None, _ROLLOUT_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB
+        )
+        pool = RolloutPool(store, settings)
+        try:
+            await pool.start()
+            yield PoolPlanScorer(pool, store, reward, source.timeout_s).score
+        finally:
+            await pool.close()
         return
     from reward_client import RewardClient
+    from shared.wire.scoring import ScoreItem
 
     async with RewardClient(source.url, source.api_key) as client:
 
         async def ask(row: "Row", asked: "Sequence[Plan]") -> list[float]:
-            return await _asked(client, row, asked, reward, source.timeout_s)
+            place = {"state_id": row.state_id, "tls_id": row.tls_id}
+            items = [ScoreItem(**place, decision=plan) for plan in asked]
+            return _rewards((await client.score(items, reward, source.timeout_s)).results)
 
         yield ask
 
 
-async def _asked(
-    client: "RewardClient",
-    row: "Row",
-    asked: "Sequence[Plan]",
-    reward: "RewardSpec",
-    timeout_s: float,
-) -> list[float]:
-    """The rewards that a service gives plans.
+def _rewards(results: "Sequence[ScoreResult]") -> list[float]:
+    """What a service gives plans.
 
     Raises:
         GreenforkError: It gives one of them none.
     """
     from shared.errors import InvalidDecision, RolloutError
-    from shared.wire.scoring import ScoreItem
 
-    items = [ScoreItem(state_id=row.state_id, tls_id=row.tls_id, decision=plan) for plan in asked]
     rewards = []
-    for result in (await client.score(items, reward, timeout_s)).results:
+    for result in results:
         if result.status == "invalid" and result.error is not None:
             raise InvalidDecision(result.error.message, result.error.code)
         if result.status != "scored" or result.reward is None:
             raise result.error.to_error() if result.error else RolloutError("no reward")
         rewards.append(result.reward)
     return rewards
-
-
-@asynccontextmanager
-async def _pool_scorer(source: _Source, reward: "RewardSpec") -> "AsyncIterator[PlanScorer]":
-    from sim_workers.plans.pool_scorer import PoolPlanScorer
-    from sim_workers.pool.pool import PoolSettings, RolloutPool
-    from sim_workers.states.store import StateStore
-
-    store = StateStore.open([source.dataset])
-    settings = PoolSettings(
-        source.workers, None, _ROLLOUT_LIMIT_S, _MAX_HOLDERS, _MAX_HOLDER_MEMORY_MB
-    )
-    pool = RolloutPool(store, settings)
-    try:
-        await pool.start()
-        yield PoolPlanScorer(pool, store, reward, source.timeout_s).score
-    finally:
-        await pool.close()
 
 
 def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -> None:
@@ -267,30 +240,3 @@ def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -
         say(f"and {len(failed) - _MAX_LISTED} more failures", err=True)
     if written:
         say(f"Next: greenfork train offline --beam-data {out}")
-
-
-@contextmanager
-def _progress(total: int, done: int) -> "Iterator[Callable[[], None]]":
-    """A bar with the time left, on stderr where that is a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = screen(stderr=True)
-    columns = (
-        TextColumn("searching plans"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    if done:
-        console.print(f"Resuming: {done} of {total} decision points are done")
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=total, completed=done)
-        yield lambda: bar.advance(task)

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
-from greenfork.screen import say, screen
+from greenfork.progress import progress_bar
+from greenfork.screen import print_rows, say, screen
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from sim_workers.verification.comparison import Difference, Place, Value, Verification
     from sim_workers.verification.verifier import Checked
 
@@ -71,34 +72,15 @@ def verify(
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[Checked], None]]":
-    """A bar with the rate and the time left, on stderr where that is a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("verifying decisions"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f}/s, {task.fields[different]} different"),
-        TimeRemainingColumn(),
-    )
+    """A bar with the rate."""
     begin_s = perf_counter()
-    with Progress(*columns, console=screen(stderr=True), transient=True) as progress:
-        bar = progress.add_task("verifying", total=None, rate=0.0, different=0)
+    column = "{task.fields[rate]:.1f}/s, {task.fields[different]} different"
+    with progress_bar("verifying decisions", column, rate=0.0, different=0) as update:
 
         def advance(checked: "Checked") -> None:
             rate = checked.done / (perf_counter() - begin_s)
-            progress.update(
-                bar,
-                total=checked.total,
-                completed=checked.done,
-                rate=rate,
-                different=checked.different,
+            update(
+                total=checked.total, completed=checked.done, rate=rate, different=checked.different
             )
 
         yield advance
@@ -106,61 +88,43 @@ def _progress() -> "Iterator[Callable[[Checked], None]]":
 
 def _body(dataset: Path, report: "Verification") -> dict[str, object]:
     """The report for machines."""
-    from dataclasses import asdict
-
-    return {
+    return asdict(report) | {
         "dataset": str(dataset),
-        "rows": report.rows,
-        "restores": report.restores,
-        "decisions": report.decisions,
         "exact": report.exact,
-        "different": report.different,
         "differences": [_flat(one) for one in report.differences],
         "largest": {metric: _flat(one) for metric, one in report.largest().items()},
         "unchecked": [asdict(one.place) | {"reason": one.reason} for one in report.unchecked],
-        "against": report.against,
-        "without_network": report.without_network,
-        "compared": report.compared,
-        "promoted": report.promoted,
-        "unverified": report.unverified,
-        "wall_s": report.wall_s,
     }
 
 
 def _flat(one: "Difference") -> dict[str, object]:
-    from dataclasses import asdict
-
     fields = asdict(one)
     place: dict[str, object] = fields.pop("place")
     return place | fields | {"size": one.size}
 
 
 def _show(dataset: Path, report: "Verification") -> None:
-    from rich.table import Table
-
     modes = ", ".join(f"{count} {restore}" for restore, count in sorted(report.restores.items()))
-    table = Table(title=f"Dataset {dataset}", show_header=False, title_justify="left")
-    table.add_row("rows", f"{report.rows} ({modes})" if modes else "0")
     against = {"own": "the user's own configuration", "bundle": "the dataset's own files"}
-    table.add_row("compared with", against.get(report.against, report.against))
-    for run, found in report.compared.items():
-        table.add_row(f"run {run} against the original", found)
-    table.add_row("decisions checked", str(report.decisions))
-    table.add_row("exact", str(report.exact))
-    table.add_row("different", str(report.different))
+    rate = report.decisions / report.wall_s if report.wall_s > 0 else 0
+    rows = [
+        ("rows", f"{report.rows} ({modes})" if modes else "0"),
+        ("compared with", against.get(report.against, report.against)),
+        *((f"run {run} against the original", found) for run, found in report.compared.items()),
+        ("decisions checked", str(report.decisions)),
+        ("exact", str(report.exact)),
+        ("different", str(report.different)),
+    ]
     for metric, one in sorted(report.largest().items()):
         size = "" if one.size is None else f" by {one.size:g}"
-        table.add_row(f"most different {metric}", f"{_said(one.place)}:{size}")
+        rows.append((f"most different {metric}", f"{_said(one.place)}:{size}"))
     for state_id, restore in report.promoted.items():
-        table.add_row("was unverified", f"{state_id} is exact: {restore}")
-    for state_id, reason in report.unverified.items():
-        table.add_row("stays unverified", f"{state_id}: {reason}")
-    rate = report.decisions / report.wall_s if report.wall_s > 0 else 0
-    table.add_row("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions per second")
-    console = screen()
-    console.print(table)
+        rows.append(("was unverified", f"{state_id} is exact: {restore}"))
+    rows += [("stays unverified", f"{s}: {reason}") for s, reason in report.unverified.items()]
+    rows.append(("time", f"{report.wall_s:.1f} s, {rate:.1f} decisions per second"))
+    print_rows(f"Dataset {dataset}", rows)
     if report.differences:
-        console.print(_listed(report.differences))
+        screen().print(_listed(report.differences))
     _say_rest(len(report.differences), "differences")
     if report.against != "own":
         say(
@@ -175,9 +139,7 @@ def _show(dataset: Path, report: "Verification") -> None:
     _say_rest(len(report.unchecked), "things that were not checked")
 
 
-def _listed(differences: "tuple[Difference, ...]") -> "Table":
-    from rich.table import Table
-
+def _listed(differences: "tuple[Difference, ...]") -> Table:
     table = Table(title="What differs", title_justify="left")
     for heading in ("state", "signal", "decision", "where", "metric", "stored", "true"):
         table.add_column(heading, overflow="fold")

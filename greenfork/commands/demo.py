@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -27,43 +26,15 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 _console = screen()
 
 
-@dataclass(frozen=True)
 class _Places:
     """Where the demo puts things."""
 
-    root: Path
-
-    @property
-    def dataset(self) -> Path:
-        return self.root / "dataset"
-
-    @property
-    def held_out(self) -> Path:
-        return self.root / "held-out"
-
-    @property
-    def decisions(self) -> Path:
-        return self.root / "decisions.jsonl"
-
-    @property
-    def rewards(self) -> Path:
-        return self.root / "rewards.jsonl"
-
-    @property
-    def warm_start(self) -> Path:
-        return self.root / "warm-start"
-
-    @property
-    def training(self) -> Path:
-        return self.root / "training"
-
-    @property
-    def evaluation(self) -> Path:
-        return self.root / "evaluation.png"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "serve.log"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.dataset, self.held_out = root / "dataset", root / "held-out"
+        self.decisions, self.rewards = root / "decisions.jsonl", root / "rewards.jsonl"
+        self.warm_start, self.training = root / "warm-start", root / "training"
+        self.evaluation, self.log = root / "evaluation.png", root / "serve.log"
 
 
 def demo(
@@ -103,7 +74,8 @@ def demo(
         _step(5, "Train it with GRPO through the reward URL")
         trained = _train(places, url, config, start, max_steps)
     _step(6, "Evaluate it on unseen runs, before and after")
-    _evaluate(places, start, _result(trained))
+    files = trained["files"]
+    _evaluate(places, start, str(files["model"] or files["adapter"]))
     print_done(_console, scored, trained)
     print_rewards(_console, trained)
     print_files(_console, _files(places, trained))
@@ -224,12 +196,6 @@ def _evaluate(places: _Places, before: str, after: str) -> None:
     arguments += ["--model", before, "--model", after]
     arguments += ["--baseline", "random", "--baseline", "longest-queue"]
     _run([*arguments, "--baseline", "oracle", "--plot", str(places.evaluation)])
-
-
-def _result(trained: dict[str, Any]) -> str:
-    """The model that came out: the whole one, or the adapter."""
-    files = trained["files"]
-    return str(files["model"] or files["adapter"])
 
 
 def _files(places: _Places, trained: dict[str, Any]) -> dict[str, Path | str | None]:

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from greenfork.screen import print_rows
+
 __all__ = ["print_done", "print_files", "print_rewards"]
 
 _ENDS = 10
@@ -86,9 +88,5 @@ def _course(values: Sequence[float]) -> str:
 
 def print_files(console: Console, places: dict[str, Path | str | None]) -> None:
     """Where everything is; what there is not is left out."""
-    table = Table(title="Files", title_justify="left", show_header=False)
-    for name, place in places.items():
-        if place is not None:
-            table.add_row(name, str(place))
     console.print()
-    console.print(table)
+    print_rows("Files", ((name, str(place)) for name, place in places.items() if place is not None))

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from greenfork.commands.dataset_plans import RewardChoice
+from greenfork.commands.options import ApiKey, TermChoice, fields_of, secret
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -34,71 +34,43 @@ greenfork evaluate --dataset datasets/crossing --reward queue_gain --url http://
 """
 
 
-class BaselineChoice(StrEnum):
-    """Policies without a model; see :mod:`trainer.evaluation.baselines`."""
-
-    ALL = "all"
-    ALWAYS_YES = "always-yes"
-    ALWAYS_NO = "always-no"
-    RANDOM = "random"
-    LONGEST_QUEUE = "longest-queue"
-    MOST_VEHICLES = "most-vehicles"
-    MAX_PRESSURE = "max-pressure"
-    ORACLE = "oracle"
-
-
-class SplitChoice(StrEnum):
-    """Which rows."""
-
-    EVAL = "eval"
-    TRAIN = "train"
-    ALL = "all"
-
-
-class GroupChoice(StrEnum):
-    """What points are grouped by."""
-
-    DOMAIN = "domain"
-    DIFFICULTY = "difficulty"
-
-
-class PromptFormChoice(StrEnum):
-    """How a state is said."""
-
-    JSON = "json"
-    WORDS = "words"
-
+_BaselineChoice = StrEnum(
+    "_BaselineChoice",
+    "all always-yes always-no random longest-queue most-vehicles max-pressure oracle",
+)
+_GroupChoice = StrEnum("_GroupChoice", "domain difficulty")
 
 _Dataset = Annotated[
-    list[Path], typer.Option(help="Dataset folder, preferably with --outcomes; repeatable.")
+    list[Path],
+    typer.Option("--dataset", help="Dataset folder, preferably with --outcomes; repeatable."),
 ]
-_Split = Annotated[SplitChoice, typer.Option(help="Rows to use.", case_sensitive=False)]
+_Split = Annotated[
+    Literal["eval", "train", "all"], typer.Option(help="Rows to use.", case_sensitive=False)
+]
 _Model = Annotated[
     list[str] | None,
-    typer.Option(help="Folder with a model or adapter, or smollm2-135m; repeatable."),
+    typer.Option("--model", help="Folder with a model or adapter, or smollm2-135m; repeatable."),
 ]
 _Baseline = Annotated[
-    list[BaselineChoice] | None,
+    list[_BaselineChoice] | None,
     typer.Option(
         help="Policy without a model; repeatable. Default without --model: all.",
         case_sensitive=False,
     ),
 ]
 _Reward = Annotated[
-    RewardChoice,
+    TermChoice,
     typer.Option(help="Reward that decisions are judged by.", case_sensitive=False),
 ]
 _Horizon = Annotated[
     int | None,
-    typer.Option(min=1, max=3600, help="Seconds to judge them over. Default: the datasets'."),
+    typer.Option(
+        "--horizon", min=1, max=3600, help="Seconds to judge them over. Default: the datasets'."
+    ),
 ]
 _Url = Annotated[
     str | None,
     typer.Option(help="Reward service URL, used when stored outcomes are not sufficient."),
-]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
 ]
 _Temperature = Annotated[
     float,
@@ -117,10 +89,10 @@ _PromptExamples = Annotated[
 ]
 _Base = Annotated[
     str | None,
-    typer.Option(help="Base model of the adapters, if it has moved."),
+    typer.Option("--base", help="Base model of the adapters, if it has moved."),
 ]
 _PromptForm = Annotated[
-    PromptFormChoice,
+    Literal["json", "words"],
     typer.Option(help="Prompt format, as in training.", case_sensitive=False),
 ]
 _MaxPoints = Annotated[
@@ -128,7 +100,9 @@ _MaxPoints = Annotated[
 ]
 _MinGap = Annotated[
     float,
-    typer.Option(min=0, help="A point is clear if queues differ by more vehicles than this."),
+    typer.Option(
+        "--min-gap", min=0, help="A point is clear if queues differ by more vehicles than this."
+    ),
 ]
 _Resamples = Annotated[
     int, typer.Option(min=100, help="Bootstrap resamples of the runs, for the intervals.")
@@ -141,30 +115,31 @@ _Against = Annotated[
     typer.Option(help="Compare the other policies with this one, given by name or path."),
 ]
 _By = Annotated[
-    list[GroupChoice] | None,
+    list[_GroupChoice] | None,
     typer.Option(help="Also show groups of points; repeatable.", case_sensitive=False),
 ]
 _Plot = Annotated[Path | None, typer.Option(help="Write a plot of the policies to this PNG file.")]
 
 
 def evaluate(
-    dataset: _Dataset,
-    split: _Split = SplitChoice.EVAL,
-    model: _Model = None,
+    context: typer.Context,
+    datasets: _Dataset,
+    split: _Split = "eval",
+    models: _Model = None,
     baseline: _Baseline = None,
-    reward: _Reward = RewardChoice.QUEUE,
-    horizon: _Horizon = None,
+    reward: _Reward = "queue",
+    horizon_s: _Horizon = None,
     url: _Url = None,
-    api_key: _ApiKey = None,
+    api_key: ApiKey = None,
     temperature: _Temperature = 0,
     samples: _Samples = 1,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum answer length, tokens.")] = 50,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = 32,
-    prompt_examples: _PromptExamples = False,
-    base: _Base = None,
-    prompt_form: _PromptForm = PromptFormChoice.JSON,
+    has_examples: _PromptExamples = False,
+    base_path: _Base = None,
+    prompt_form: _PromptForm = "json",
     max_points: _MaxPoints = None,
-    min_gap: _MinGap = 0.1,
+    min_gap_veh: _MinGap = 0.1,
     resamples: _Resamples = 2000,
     seed: _Seed = 0,
     against: _Against = None,
@@ -184,33 +159,18 @@ def evaluate(
         raise ConfigError(
             "--samples above 1 needs a --temperature above 0; otherwise all samples are the same"
         )
-    if prompt_examples and prompt_form is PromptFormChoice.WORDS:
+    if has_examples and prompt_form == "words":
         raise ConfigError("--prompt-examples are in JSON and need --prompt-form json")
     if plot is not None and plot.suffix != ".png":
         raise ConfigError(f"--plot {plot}: the plot is a PNG; use a name that ends in .png")
-    plan = EvaluationPlan(
-        datasets=tuple(dataset),
-        split=split.value,
-        max_points=max_points,
-        baselines=_baselines(baseline or ([] if model else [BaselineChoice.ALL])),
-        models=tuple(model or ()),
-        reward=reward.value,
-        horizon_s=horizon,
+    plan = fields_of(
+        EvaluationPlan,
+        context.params,
+        datasets=tuple(datasets),
+        baselines=_baselines(baseline or ([] if models else [_BaselineChoice("all")])),
         connect=None if url is None else _connecting(url, api_key),
-        generation=Generation(
-            samples=samples,
-            temperature=temperature,
-            max_new_tokens=max_new_tokens,
-            batch_size=batch_size,
-            has_examples=prompt_examples,
-            seed=seed,
-            prompt_form=prompt_form.value,
-            base_path=base,
-        ),
-        bootstrap=Bootstrap(resamples, seed),
-        min_gap_veh=min_gap,
-        seed=seed,
-        against=against,
+        generation=fields_of(Generation, context.params),
+        bootstrap=fields_of(Bootstrap, context.params),
     )
     evaluation = _evaluated(plan)
     if plot is not None:
@@ -226,9 +186,9 @@ def evaluate(
     raise typer.Exit(1 if evaluation.failed else 0)
 
 
-def _baselines(chosen: list[BaselineChoice]) -> "tuple[BaselineName, ...] | None":
+def _baselines(chosen: list[_BaselineChoice]) -> "tuple[BaselineName, ...] | None":
     """Each once, in the order given; None for all that there are."""
-    if BaselineChoice.ALL in chosen:
+    if "all" in chosen:
         return None
     from trainer.evaluation.baselines import BASELINES
 
@@ -237,12 +197,9 @@ def _baselines(chosen: list[BaselineChoice]) -> "tuple[BaselineName, ...] | None
 
 
 def _connecting(url: str, api_key: str | None) -> "Callable[[], RewardClient]":
-    from pydantic import SecretStr
-
     from reward_client import RewardClient
 
-    key = SecretStr(api_key) if api_key else None
-    return lambda: RewardClient(url, key)
+    return lambda: RewardClient(url, secret(api_key))
 
 
 def _evaluated(plan: "EvaluationPlan") -> "Evaluation":

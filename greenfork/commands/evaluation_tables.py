@@ -1,11 +1,16 @@
 """An evaluation as tables for people."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from greenfork.screen import screen
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from trainer.evaluation import Evaluation
     from trainer.evaluation.bootstrap import Estimate
     from trainer.evaluation.figures import Figures
@@ -18,17 +23,13 @@ Cell = tuple[str, "Callable[[Figures], str]"]
 """The head of a column, and what stands in it."""
 
 
-def print_evaluation(
-    evaluation: "Evaluation", groups: "Sequence[Literal['domain', 'difficulty']]"
-) -> None:
+def print_evaluation(evaluation: "Evaluation", groups: "Sequence[str]") -> None:
     """Prints how policies did, overall and by group, and what could not be judged.
 
     Args:
         evaluation: The figures.
-        groups: By what to show groups of points, too.
+        groups: By what to show groups of points, too: domain, difficulty.
     """
-    from greenfork.screen import screen
-
     console = screen(markup=True)
     overall = [(one.policy, "", one.overall) for one in evaluation.policies]
     _print_table(console, evaluation, overall, None)
@@ -48,15 +49,11 @@ def print_evaluation(
 
 
 def _print_table(
-    console: "Console",
+    console: Console,
     evaluation: "Evaluation",
     rows: "Sequence[tuple[str, str, Figures]]",
     group: str | None,
 ) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
     cells = _cells(evaluation)
     title = f"by {group}" if group else _title(evaluation)
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
@@ -75,11 +72,7 @@ def _print_table(
     console.print(table)
 
 
-def _print_comparisons(console: "Console", evaluation: "Evaluation", other: str) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
+def _print_comparisons(console: Console, evaluation: "Evaluation", other: str) -> None:
     title = f"regret against {escape(other)}, on the same points"
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     table.add_column("policy", overflow="fold", min_width=13)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from greenfork.commands.options import ApiKey, Url, secret
 from greenfork.output import print_json
-from greenfork.screen import say, screen
+from greenfork.screen import figure, print_rows, say, screen
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,21 +21,16 @@ __all__ = ["app"]
 
 app = typer.Typer(help="List, show and cancel bulk jobs.", no_args_is_help=True)
 
-_Url = Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")]
 _JobId = Annotated[str, typer.Argument(help="Job id.")]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
-]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 _Answer = TypeVar("_Answer")
 
 
 @app.command("list", epilog="Example: greenfork jobs list --url http://127.0.0.1:8000")
 def list_jobs(
-    url: _Url,
+    url: Url,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of jobs.")] = 20,
-    api_key: _ApiKey = None,
+    api_key: ApiKey = None,
     as_json: _AsJson = False,
 ) -> None:
     """List your jobs, newest first; times are UTC."""
@@ -93,27 +89,23 @@ def _duration(seconds: float) -> str:
 
 
 @app.command(epilog="Example: greenfork jobs show 5b0e… --url http://127.0.0.1:8000")
-def show(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = False) -> None:
+def show(job_id: _JobId, url: Url, api_key: ApiKey = None, as_json: _AsJson = False) -> None:
     """Show the progress of a job."""
     job = _asked(url, api_key, lambda jobs: jobs.job(job_id))
     if as_json:
         print_json(job.model_dump(mode="json"))
         return
-    from rich.table import Table
-
-    done, failed, rate, left = _progress(job)
-    table = Table(title=job.id, show_header=False)
-    rows = {"status": job.status, "done": done, "invalid": str(job.counts.invalid)}
-    rows |= {"failed": failed, "rollouts": str(job.counts.rollouts), "items per second": rate}
-    rows |= {"time left": left, "reward": job.reward.model_dump_json(exclude_none=True)}
+    counts, reward = job.counts, job.reward.model_dump_json(exclude_none=True)
+    rows = {"status": job.status, "done": f"{job.done}/{job.items}"}
+    rows |= {"invalid": str(counts.invalid), "failed": str(counts.failed)}
+    rows |= {"rollouts": str(counts.rollouts), "items per second": figure(job.items_per_s, ".1f")}
+    rows |= {"time left": figure(job.eta_s, ".0f", " s"), "reward": reward}
     rows |= {"error": job.error.message} if job.error else {}
-    for name, value in rows.items():
-        table.add_row(name, value)
-    screen().print(table)
+    print_rows(job.id, rows.items())
 
 
 @app.command(epilog="Example: greenfork jobs cancel 5b0e… --url http://127.0.0.1:8000")
-def cancel(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson = False) -> None:
+def cancel(job_id: _JobId, url: Url, api_key: ApiKey = None, as_json: _AsJson = False) -> None:
     """Cancel a job and delete it with its results."""
     _asked(url, api_key, lambda jobs: jobs.delete(job_id))
     if as_json:
@@ -122,22 +114,13 @@ def cancel(job_id: _JobId, url: _Url, api_key: _ApiKey = None, as_json: _AsJson 
         say(f"{job_id}: cancelled and deleted")
 
 
-def _progress(job: "JobView") -> tuple[str, str, str, str]:
-    """Items done, items failed, items per second, time left."""
-    rate = "-" if job.items_per_s is None else f"{job.items_per_s:.1f}"
-    left = "-" if job.eta_s is None else f"{job.eta_s:.0f} s"
-    return f"{job.done}/{job.items}", str(job.counts.failed), rate, left
-
-
 def _asked(
     url: str, api_key: str | None, ask: "Callable[[JobClient], Awaitable[_Answer]]"
 ) -> _Answer:
-    from pydantic import SecretStr
-
     from reward_client.jobs import JobClient
 
     async def answer() -> _Answer:
-        async with JobClient(url, SecretStr(api_key) if api_key else None) as jobs:
+        async with JobClient(url, secret(api_key)) as jobs:
             return await ask(jobs)
 
     return asyncio.run(answer())

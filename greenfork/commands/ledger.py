@@ -1,12 +1,12 @@
 """``greenfork ledger``: look into the record of outcomes, beside the gateways that write it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
 
+from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
 
 if TYPE_CHECKING:
@@ -71,13 +71,18 @@ def export(
     if output.exists() and not force:
         raise InputError(f"{output} already exists; pass --force to overwrite it", "exists")
     url = _url(data_dir, database_url)
-    with _progress() as advance:
-        number = export_outcomes(url, output, Selection(scenario, state), advance)
+    with progress_bar("exporting") as update:
+        number = export_outcomes(
+            url,
+            output,
+            Selection(scenario, state),
+            lambda done, total: update(completed=done, total=total),
+        )
     size_bytes = output.stat().st_size
     if as_json:
         print_json({"outcomes": number, "output": str(output), "size_bytes": size_bytes})
     else:
-        say(f"{number} outcomes in {output}, {_size(size_bytes)}")
+        say(f"{number} outcomes in {output}, {decimal(size_bytes)}")
 
 
 @app.command(epilog=_STATS_EXAMPLE)
@@ -121,7 +126,7 @@ def _print_table(counted: "LedgerStats") -> None:
     table.add_column(justify="right")
     table.add_row("outcomes", str(counted.outcomes))
     table.add_row("states", str(counted.states))
-    table.add_row("size", _size(counted.size_bytes))
+    table.add_row("size", decimal(counted.size_bytes))
     table.add_row("first", _time(counted.first_s) or "-")
     table.add_row("last", _time(counted.last_s) or "-")
     for by in (counted.by_simulator, counted.by_scenario):
@@ -135,31 +140,3 @@ def _time(time_s: float | None) -> str | None:
     from datetime import UTC, datetime
 
     return None if time_s is None else datetime.fromtimestamp(time_s, UTC).isoformat()
-
-
-def _size(size_bytes: int) -> str:
-    """Bytes for people.
-
-    >>> _size(999), _size(2_500_000)
-    ('999 bytes', '2.5 MB')
-    """
-    from rich.filesize import decimal
-
-    return decimal(size_bytes)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where that is a terminal; nothing of it stays on the screen."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("exporting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = screen(stderr=True)
-    disable = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
-        bar = progress.add_task("exporting", total=None)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total)
-
-        yield advance

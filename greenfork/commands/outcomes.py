@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
+from greenfork.commands.options import ApiKey, Url, checked, secret
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from shared.decisions import Decision
-    from shared.rewards import Metrics
     from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
 
 __all__ = ["EXAMPLE", "outcomes"]
@@ -18,29 +19,26 @@ EXAMPLE = "Example: greenfork outcomes --url http://127.0.0.1:8000 crossing@300-
 
 _Tls = Annotated[
     str | None,
-    typer.Option(help="The signal; optional if only one can be decided."),
+    typer.Option("--tls", help="The signal; optional if only one can be decided."),
 ]
 _Reward = Annotated[str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")]
 _FollowUp = Annotated[
     str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
 ]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
-]
 
 
 def outcomes(
+    context: typer.Context,
     state_id: Annotated[str, typer.Argument(help="State id, as listed by GET /v1/states.")],
-    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
-    tls: _Tls = None,
+    url: Url,
+    tls_id: _Tls = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
     reward: _Reward = "queue_gain",
-    horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
+    horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
     follow_up: _FollowUp = "program",
-    extend: Annotated[int, typer.Option(help="Seconds added by a yes.")] = 5,
-    timeout: Annotated[float, typer.Option(help="Request timeout, seconds.")] = 120,
-    api_key: _ApiKey = None,
+    extend_s: Annotated[int, typer.Option("--extend", help="Seconds added by a yes.")] = 5,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Request timeout, seconds.")] = 120,
+    api_key: ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's response.")] = False,
 ) -> None:
     """Roll out and rank every legal decision in a state.
@@ -49,20 +47,10 @@ def outcomes(
     """
     import asyncio
 
-    from pydantic import SecretStr
+    from shared.wire.outcomes import OutcomesQuery
 
-    query = _query(
-        {
-            "tls_id": tls,
-            "kind": kind,
-            "reward": reward,
-            "horizon_s": horizon,
-            "follow_up": follow_up,
-            "extend_s": extend,
-            "timeout_s": timeout,
-        }
-    )
-    answer = asyncio.run(_ask(url, SecretStr(api_key) if api_key else None, state_id, query))
+    query = checked(OutcomesQuery, context.params)
+    answer = asyncio.run(_ask(url, secret(api_key), state_id, query))
     if as_json:
         from greenfork.output import print_json
 
@@ -70,18 +58,6 @@ def outcomes(
     else:
         _print_table(answer)
     raise typer.Exit(1 if answer.counts.failed else 0)
-
-
-def _query(fields: dict[str, object]) -> "OutcomesQuery":
-    from pydantic import ValidationError
-
-    from shared.validation import request_error
-    from shared.wire.outcomes import OutcomesQuery
-
-    try:
-        return OutcomesQuery.model_validate(fields)
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc
 
 
 async def _ask(
@@ -96,7 +72,7 @@ async def _ask(
 def _print_table(answer: "OutcomesResponse") -> None:
     from rich.table import Table
 
-    from greenfork.screen import screen
+    from greenfork.screen import figure, screen
 
     table = Table(
         title=f"{answer.state_id}, signal {answer.tls_id}",
@@ -106,13 +82,15 @@ def _print_table(answer: "OutcomesResponse") -> None:
     for name in ("reward", "regret", "rank", "queue"):
         table.add_column(name, justify="right")
     for one in answer.outcomes:
-        rank = "-" if one.rank is None else str(one.rank)
-        said = one.error.code if one.error else _number(one.reward)
-        table.add_row(_words(one.decision), said, _number(one.regret), rank, _queue(one.metrics))
+        said = one.error.code if one.error else figure(one.reward, ".4f")
+        queue_veh = None if one.metrics is None else one.metrics.queue_veh
+        figures = figure(one.regret, ".4f"), figure(one.rank, "d"), figure(queue_veh, ".2f")
+        table.add_row(_words(one.decision), said, *figures)
     left_alone = answer.reference
-    said = left_alone.error.code if left_alone.error else _number(left_alone.reward)
+    said = left_alone.error.code if left_alone.error else figure(left_alone.reward, ".4f")
     table.add_section()
-    table.add_row("no intervention", said, "", "", _queue(left_alone.metrics))
+    queue_veh = None if left_alone.metrics is None else left_alone.metrics.queue_veh
+    table.add_row("no intervention", said, "", "", figure(queue_veh, ".2f"))
     screen().print(table)
 
 
@@ -139,11 +117,3 @@ def _words(decision: "Decision") -> str:
         case Plan():
             return ", ".join("yes" if step.extend else "no" for step in decision.steps)
     assert_never(decision)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _queue(metrics: "Metrics | None") -> str:
-    return "-" if metrics is None else f"{metrics.queue_veh:.2f}"

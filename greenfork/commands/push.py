@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.screen import say, screen
+from greenfork.commands.options import Url, secret
+from greenfork.progress import progress_bar
+from greenfork.screen import say
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -57,7 +60,7 @@ class _Pushed:
 
 def push(
     path: Annotated[Path, typer.Argument(help="A .sumocfg, or a dataset folder.")],
-    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
+    url: Url,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="GREENFORK_API_KEY", help="API key with the scope upload."),
@@ -73,12 +76,10 @@ def push(
     """
     import asyncio
 
-    from pydantic import SecretStr
-
     cargo = _read(path)
-    key = SecretStr(api_key) if api_key else None
-    with _Bar(len(cargo.states)) as bar:
-        pushed = asyncio.run(_push(cargo, url, key, bar.advance))
+    states = len(cargo.states)
+    with progress_bar("Pushing states", total=states, is_hidden=not states) as update:
+        pushed = asyncio.run(_push(cargo, url, secret(api_key), partial(update, advance=1)))
     if as_json:
         from greenfork.output import print_json
 
@@ -164,42 +165,11 @@ async def _push_states(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(state)) for state in states]
     except* GreenforkError as failed:
-        raise _first(failed) from failed
+        found: BaseException = failed
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        raise found from failed
     return tuple(task.result() for task in tasks)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
-
-
-class _Bar:
-    """The progress on stderr. Use as a context; nothing of it stays on the screen."""
-
-    def __init__(self, states: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=screen(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task("Pushing states", total=states, visible=states > 0)
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
-
-    def advance(self) -> None:
-        """One more state."""
-        self._progress.advance(self._task)
 
 
 def _print(pushed: _Pushed) -> None:

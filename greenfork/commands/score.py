@@ -1,6 +1,6 @@
 """``greenfork score``: score a file of decisions at a reward URL."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,15 +9,14 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.screen import say, screen
+from greenfork.commands.options import ApiKey, Url, checked, secret
+from greenfork.progress import progress_bar
+from greenfork.screen import figure, print_rows, say
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-    from rich.progress import Progress, TaskID
-
+    from greenfork.commands.score_job import JobOrder
     from reward_client.batches import Terms
-    from reward_client.jsonl import Batch, Line
-    from shared.rewards import RewardSpec
+    from reward_client.jsonl import Batch
 
 __all__ = ["EXAMPLE", "score"]
 
@@ -79,34 +78,12 @@ class _Summary:
                 self.failures.append(_Failure(line.number, result.error.code, message))
 
 
-@dataclass(frozen=True)
-class _Service:
-    """What is asked of whom."""
-
-    url: str
-    api_key: "SecretStr | None"
-    terms: "Terms"
-
-
-@dataclass(frozen=True)
-class _Out:
-    """Where results and progress go."""
-
-    sink: IO[bytes]
-    progress: "Progress"
-    bar: "TaskID"
-
-    def advance(self, batch: "Batch", summary: _Summary) -> None:
-        """Writes a batch and moves the bar."""
-        self.sink.writelines(r.model_dump_json().encode() + b"\n" for r in batch.results)
-        self.progress.update(self.bar, advance=len(batch.lines), rate=summary.items_per_s)
-
-
 _Source = Annotated[
     Path, typer.Option("--input", help="JSON lines, one item per line, or a .parquet file.")
 ]
 _Reward = Annotated[
-    str, typer.Option(help="queue_gain, queue, wait, pressure, speed, or sum with --term.")
+    str,
+    typer.Option("--reward", help="queue_gain, queue, wait, pressure, speed, or sum with --term."),
 ]
 _Term = Annotated[
     list[str] | None,
@@ -127,26 +104,23 @@ _Job = Annotated[
         "command resumes it. Default: if the file has more than 2000 lines."
     ),
 ]
-_ApiKey = Annotated[
-    str | None,
-    typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
-]
 
 
 def score(
-    url: Annotated[str, typer.Option(help="Reward service URL, e.g. http://127.0.0.1:8000.")],
+    context: typer.Context,
+    url: Url,
     source: _Source,
     output: Annotated[Path, typer.Option(help="Results file, one line per line of the input.")],
-    reward: _Reward = "queue_gain",
+    name: _Reward = "queue_gain",
     term: _Term = None,
-    horizon: Annotated[int, typer.Option(help="Rollout length, seconds.")] = 60,
+    horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
     follow_up: _FollowUp = "program",
     seed: _Seed = None,
     timeout: Annotated[float, typer.Option(help="Timeout per request, seconds.")] = 120,
     series: _Series = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Lines per request.")] = 512,
     job: _Job = None,
-    api_key: _ApiKey = None,
+    api_key: ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score decisions, one JSON object per line: state_id, tls_id, and a decision or completion.
@@ -156,53 +130,38 @@ def score(
     """
     import asyncio
 
-    from pydantic import SecretStr
-
     from greenfork.commands.score_job import JobOrder, delete_job, score_as_job
     from reward_client.batches import Terms
-    from reward_client.jsonl import read_lines
+    from shared.rewards import RewardSpec
     from shared.wire.jobs import JobSpec
 
-    spec = _reward_spec(
-        {
-            "name": reward,
-            "terms": _weights(term) if term else None,
-            "horizon_s": horizon,
-            "follow_up": follow_up,
-            "seeds": seed or None,
-        }
-    )
-    service = _Service(url, SecretStr(api_key) if api_key else None, Terms(spec, timeout, series))
-    total = None if _is_parquet(source) else _count_lines(source)
-    is_job = _is_job(source, total, job)
+    terms = _weights(term) if term else None
+    spec = checked(RewardSpec, context.params, terms=terms, seeds=seed or None)
     order = JobOrder(
-        service.url,
-        service.api_key,
+        url,
+        secret(api_key),
         JobSpec(reward=spec, series=series),
         source,
         output,
-        is_optional=job is None and total is not None,
+        is_optional=job is None and source.suffix != ".parquet",
     )
+    total = _count_lines(source) if source.suffix != ".parquet" else None
+    is_job, summary, done = _is_job(source, total, job), _Summary(), None
+    column = "{task.fields[rate]:.0f}/s"
     with (
         _written(output) as sink,
-        _progress(total, is_hidden=as_json) as (progress, bar),
+        progress_bar("scoring", column, total=total, is_hidden=as_json, rate=0.0) as update,
     ):
-        out = _Out(sink, progress, bar)
-        summary = _Summary()
-        take = _taker(out, summary)
-        done = score_as_job(order, take) if is_job else None
+        take = _taker(sink, summary, update)
+        if is_job:
+            done = score_as_job(order, take)
         if done is None:
-            with source.open("rb") as texts:
-                asyncio.run(_score_all(service, read_lines(texts, batch_size), take))
+            asyncio.run(_score_all(order, Terms(spec, timeout, series), batch_size, take))
     if done is not None:
         summary.cached, summary.rollouts = done.counts.cached, done.counts.rollouts
         delete_job(order, done.id)
     _report(summary, output, as_json)
     raise typer.Exit(1 if summary.failed else 0)
-
-
-def _is_parquet(source: Path) -> bool:
-    return source.suffix == ".parquet"
 
 
 def _is_job(source: Path, total: int | None, is_wanted: bool | None) -> bool:
@@ -218,27 +177,31 @@ def _is_job(source: Path, total: int | None, is_wanted: bool | None) -> bool:
     return total is None or (total > _JOB_LINES if is_wanted is None else is_wanted)
 
 
-def _taker(out: _Out, summary: _Summary) -> "Callable[[Batch], None]":
-    """Writes batches down as they come."""
+def _taker(
+    sink: IO[bytes], summary: _Summary, update: Callable[..., None]
+) -> "Callable[[Batch], None]":
+    """Writes batches down as they come, and moves the bar."""
     begin_s = perf_counter()
 
     def take(batch: "Batch") -> None:
         summary.add(batch, perf_counter() - begin_s)
-        out.advance(batch, summary)
+        sink.writelines(r.model_dump_json().encode() + b"\n" for r in batch.results)
+        update(advance=len(batch.lines), rate=summary.items_per_s)
 
     return take
 
 
 async def _score_all(
-    service: _Service, batches: "Iterable[Sequence[Line]]", take: "Callable[[Batch], None]"
+    order: "JobOrder", terms: "Terms", batch_size: int, take: "Callable[[Batch], None]"
 ) -> None:
     """Scores batch after batch."""
     from reward_client import RewardClient
-    from reward_client.jsonl import LineScorer
+    from reward_client.jsonl import LineScorer, read_lines
 
-    async with RewardClient(service.url, service.api_key) as client:
-        async for batch in LineScorer(client, service.terms).score(batches):
-            take(batch)
+    async with RewardClient(order.url, order.api_key) as client:
+        with order.source.open("rb") as texts:
+            async for batch in LineScorer(client, terms).score(read_lines(texts, batch_size)):
+                take(batch)
 
 
 def _weights(terms: Sequence[str]) -> dict[str, float]:
@@ -262,18 +225,6 @@ def _weights(terms: Sequence[str]) -> dict[str, float]:
             raise InputError(f"--term {name} is given twice", "bad_term")
         weights[name] = value
     return weights
-
-
-def _reward_spec(fields: dict[str, object]) -> "RewardSpec":
-    from pydantic import ValidationError
-
-    from shared.rewards import RewardSpec
-    from shared.validation import request_error
-
-    try:
-        return RewardSpec.model_validate(fields)
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc
 
 
 def _count_lines(path: Path) -> int:
@@ -312,29 +263,6 @@ def _written(path: Path) -> Iterator[IO[bytes]]:
         yield sink
 
 
-@contextmanager
-def _progress(total: int | None, is_hidden: bool) -> Iterator[tuple["Progress", "TaskID"]]:
-    """A bar with the rate and the time left, on stderr where that is a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("scoring"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.0f}/s"),
-        TimeRemainingColumn(),
-    )
-    console = screen(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=is_hidden) as progress:
-        yield progress, progress.add_task("scoring", total=total, rate=0.0)
-
-
 def _report(summary: _Summary, output: Path, as_json: bool) -> None:
     if as_json:
         from greenfork.output import print_json
@@ -344,26 +272,11 @@ def _report(summary: _Summary, output: Path, as_json: bool) -> None:
         body |= {"mean_reward": summary.mean_reward, "items_per_s": summary.items_per_s}
         print_json(body)
         return
-    _print_table(summary, output)
+    counts = ("scored", "invalid", "failed", "cached", "rollouts")
+    rows = [(name, str(getattr(summary, name))) for name in counts]
+    rows.append(("mean reward", figure(summary.mean_reward, ".4f")))
+    print_rows(str(output), [*rows, ("items per second", f"{summary.items_per_s:.1f}")])
     for failure in summary.failures:
         say(f"line {failure.line}: {failure.message} [{failure.code}]", err=True)
     if summary.failed > len(summary.failures):
         say(f"and {summary.failed - len(summary.failures)} more failed lines", err=True)
-
-
-def _print_table(summary: _Summary, output: Path) -> None:
-    from rich.table import Table
-
-    mean = summary.mean_reward
-    table = Table(title=str(output), show_header=False)
-    for name, value in (
-        ("scored", str(summary.scored)),
-        ("invalid", str(summary.invalid)),
-        ("failed", str(summary.failed)),
-        ("cached", str(summary.cached)),
-        ("rollouts", str(summary.rollouts)),
-        ("mean reward", "-" if mean is None else f"{mean:.4f}"),
-        ("items per second", f"{summary.items_per_s:.1f}"),
-    ):
-        table.add_row(name, value)
-    screen().print(table)

@@ -12,7 +12,7 @@ EXAMPLE = "Example: greenfork serve --dataset datasets/crossing --port 8000"
 
 _Dataset = Annotated[
     list[Path] | None,
-    typer.Option(help="Dataset, or folder of datasets, to serve; repeatable."),
+    typer.Option("--dataset", help="Dataset, or folder of datasets, to serve; repeatable."),
 ]
 _Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")]
 _Port = Annotated[
@@ -41,7 +41,8 @@ _AllowKeyless = Annotated[
 
 
 def serve(
-    dataset: _Dataset = None,
+    context: typer.Context,
+    datasets: _Dataset = None,
     host: _Host = None,
     port: _Port = None,
     workers: _Workers = None,
@@ -64,14 +65,7 @@ def serve(
     from reward_server.settings import load_settings
 
     given = {
-        "datasets": dataset or None,
-        "host": host,
-        "port": port,
-        "workers": workers,
-        "data_dir": data_dir,
-        "database_url": database_url,
-        "ray_address": ray_address,
-        "allow_keyless": allow_keyless,
+        name: value for name, value in context.params.items() if name != "as_json" and value != ()
     }
 
     def announce(text: str) -> None:

@@ -9,11 +9,6 @@ __all__ = ["app"]
 app = typer.Typer(help="Train a language model.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps ``grpo`` a command of its own, also while it is the only one."""
-
-
 app.command(epilog=train_grpo.EXAMPLES)(train_grpo.grpo)
 app.command(epilog=train_sft.EXAMPLES)(train_sft.sft)
 app.command(epilog=train_offline.EXAMPLES)(train_offline.offline)

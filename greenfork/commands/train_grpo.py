@@ -1,7 +1,7 @@
 """``greenfork train grpo``: train a language model through a reward URL."""
 
 import os
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,15 +11,16 @@ from greenfork.commands.train_options import (
     Base,
     DatasetPath,
     DryRun,
+    Findings,
     MaxSteps,
     OutputDir,
     Seed,
     SetPairs,
-    chosen,
     hardware_found,
-    print_checked,
+    run_or_rehearse,
+    settings_of,
 )
-from greenfork.screen import say, screen
+from greenfork.screen import figure
 
 if TYPE_CHECKING:
     from trainer.grpo.config import GRPOTrainingConfig
@@ -38,6 +39,7 @@ greenfork train grpo --config my.yaml --set kl_coeff=0.05 --set report_to=tensor
 
 
 def grpo(
+    context: typer.Context,
     config: Annotated[
         str | None,
         typer.Option(
@@ -48,13 +50,15 @@ def grpo(
     model_path: Annotated[
         str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
     ] = None,
-    base: Base = None,
+    base_path: Base = None,
     dataset_path: DatasetPath = None,
     output_dir: OutputDir = None,
     reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Completions per forward pass.")] = None,
-    num_epochs: Annotated[float | None, typer.Option(help="Passes over the dataset.")] = None,
+    num_train_epochs: Annotated[
+        float | None, typer.Option("--num-epochs", help="Passes over the dataset.")
+    ] = None,
     max_steps: MaxSteps = None,
     seed: Seed = None,
     settings: SetPairs = None,
@@ -66,34 +70,17 @@ def grpo(
     What the command line sets wins over the file, and the file over the defaults. Every setting is
     described in docs/settings.md.
     """
-    from trainer import load_config
+    from trainer import GRPOTrainingConfig, train_grpo
 
-    named: dict[str, object] = {
-        "model_path": model_path,
-        "base_path": base,
-        "dataset_path": dataset_path,
-        "output_dir": output_dir,
-        "reward_url": reward_url,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "num_train_epochs": num_epochs,
-        "max_steps": max_steps,
-        "seed": seed,
-        "reward_api_key": os.environ.get("GREENFORK_API_KEY"),
-    }
-    resolved = load_config(config, chosen(named, settings))
-    if dry_run:
-        _check_only(resolved, as_json)
-    else:
-        _train(resolved, as_json)
+    key = os.environ.get("GREENFORK_API_KEY")
+    resolved = settings_of(GRPOTrainingConfig, context.params, reward_api_key=key)
+    run_or_rehearse(resolved, context.params, _rehearsed, train_grpo, _rows)
 
 
-def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
-    from trainer.environment import stay_offline
+def _rehearsed(config: "GRPOTrainingConfig") -> Findings:
     from trainer.grpo.preflight import check_run
     from trainer.grpo.run import rehearse
 
-    stay_offline()
     ready = check_run(config)
     rehearsal = rehearse(config, ready)
     found = {
@@ -103,54 +90,26 @@ def _check_only(config: "GRPOTrainingConfig", as_json: bool) -> None:
         **hardware_found(ready.hardware),
         "service_states": ready.service.states,
     }
-    print_checked(config, found, as_json)
-    if not as_json:
-        say("# a prompt:\n" + "\n".join(f"#   {line}" for line in rehearsal.prompt.splitlines()))
+    lines = [f"#   {line}" for line in rehearsal.prompt.splitlines()]
+    return Findings(found, "\n".join(["# a prompt:", *lines]))
 
 
-def _train(config: "GRPOTrainingConfig", as_json: bool) -> None:
-    from greenfork.output import print_json
-    from trainer import train_grpo
-    from trainer.environment import is_first_rank
-
-    report = train_grpo(config)
-    if not is_first_rank():
-        return
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    else:
-        _print_report(report, Path(config.output_dir))
-
-
-def _print_report(report: "TrainingReport", output_dir: Path) -> None:
-    from rich.table import Table
-
-    pace = report.seconds_per_step
-    table = Table(title=str(output_dir), show_header=False)
-    for name, value in (
+def _rows(report: "TrainingReport") -> Iterable[tuple[str, str]]:
+    files = report.files
+    return (
         ("steps", str(report.steps)),
-        ("seconds per step", "-" if pace is None else f"{pace:.1f}"),
+        ("seconds per step", figure(report.seconds_per_step, ".1f")),
         ("completions", str(report.completions)),
-        ("reward, first batches", _number(report.reward_first)),
-        ("reward, last batches", _number(report.reward_last)),
+        ("reward, first batches", figure(report.reward_first, "+.3f")),
+        ("reward, last batches", figure(report.reward_last, "+.3f")),
         ("invalid", f"{report.invalid_share:.1%}"),
         ("failed", f"{report.failed_share:.1%}"),
         ("cached", f"{report.cached_share:.1%}"),
         ("rollouts", str(report.rollouts)),
-        ("waited for rewards", _share(report.reward_wait_share)),
+        ("waited for rewards", figure(report.reward_wait_share, ".1%", " of the time")),
         ("outages of the service", str(report.outages)),
         ("hints", ", ".join(f"{name} x{n}" for name, n in report.hints.items()) or "-"),
-        ("adapter", str(report.files.adapter or "-")),
-        ("model", str(report.files.model or report.files.merged or "-")),
-        ("plot", str(report.files.plot)),
-    ):
-        table.add_row(name, value)
-    screen().print(table)
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%} of the time"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
+        ("adapter", str(files.adapter or "-")),
+        ("model", str(files.model or files.merged or "-")),
+        ("plot", str(files.plot)),
+    )

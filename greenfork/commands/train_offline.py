@@ -1,6 +1,6 @@
 """``greenfork train offline``: post-train a language model on scored candidates."""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,14 +8,15 @@ import typer
 from greenfork.commands.train_options import (
     AsJson,
     DryRun,
+    Findings,
     OutputDir,
     Seed,
     SetPairs,
-    chosen,
     hardware_found,
-    print_checked,
+    run_or_rehearse,
+    settings_of,
 )
-from greenfork.screen import say, screen
+from greenfork.screen import figure
 
 if TYPE_CHECKING:
     from trainer.offline import OfflineConfig
@@ -52,8 +53,9 @@ _LearningRate = Annotated[
 
 
 def offline(
+    context: typer.Context,
     config: _Config = None,
-    sft_ckpt: _SftCkpt = None,
+    model_path: _SftCkpt = None,
     beam_data: _BeamData = None,
     rce_epochs: Annotated[
         int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
@@ -75,28 +77,13 @@ def offline(
     What the command line sets wins over the file, and the file over the defaults. The candidates
     are described in docs/offline.md, every setting in docs/settings.md.
     """
-    from trainer.offline import OfflineConfig
-    from trainer.settings import load_settings
+    from trainer.offline import OfflineConfig, train_offline
 
-    named: dict[str, object] = {
-        "model_path": sft_ckpt,
-        "beam_data": beam_data,
-        "rce_epochs": rce_epochs,
-        "grpo_epochs": grpo_epochs,
-        "output_dir": output_dir,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "max_samples": max_samples,
-        "seed": seed,
-    }
-    resolved = load_settings(OfflineConfig, config, chosen(named, settings))
-    if dry_run:
-        _check_only(resolved, as_json)
-    else:
-        _train(resolved, as_json)
+    resolved = settings_of(OfflineConfig, context.params)
+    run_or_rehearse(resolved, context.params, _rehearsed, train_offline, _rows)
 
 
-def _check_only(config: "OfflineConfig", as_json: bool) -> None:
+def _rehearsed(config: "OfflineConfig") -> Findings:
     from trainer.offline.preparation import prepare_offline, spread_of
 
     ready = prepare_offline(config)
@@ -108,28 +95,13 @@ def _check_only(config: "OfflineConfig", as_json: bool) -> None:
         **hardware_found(ready.hardware),
     }
     spread = spread_of(ready.train_advantages).model_dump()
-    print_checked(config, found, as_json, advantages=spread)
-    if not as_json:
-        say("# advantages: " + ", ".join(f"{name} {v:.3f}" for name, v in spread.items()))
+    said = ", ".join(f"{name} {v:.3f}" for name, v in spread.items())
+    return Findings(found, f"# advantages: {said}", {"advantages": spread})
 
 
-def _train(config: "OfflineConfig", as_json: bool) -> None:
-    from greenfork.output import print_json
-    from trainer.offline import train_offline
-
-    report = train_offline(config)
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    else:
-        _print_report(report, Path(config.output_dir))
-
-
-def _print_report(report: "OfflineReport", output_dir: Path) -> None:
-    from rich.table import Table
-
+def _rows(report: "OfflineReport") -> Iterable[tuple[str, str]]:
     files, spread = report.files, report.advantages
-    table = Table(title=str(output_dir), show_header=False)
-    for name, value in (
+    return (
         ("queries", f"{report.queries} with {report.candidates} candidates"),
         ("advantages", f"{spread.least:+.2f} to {spread.greatest:+.2f}"),
         ("  that are 0", f"{spread.zero_share:.1%}"),
@@ -137,15 +109,13 @@ def _print_report(report: "OfflineReport", output_dir: Path) -> None:
         ("seconds", f"{report.seconds:.1f}"),
         ("before", _words(report.before)),
         ("after", _words(report.after)),
-        ("KL", "-" if report.kl is None else f"{report.kl:.4f}"),
-        ("weight of the KL", "-" if report.kl_coeff is None else f"{report.kl_coeff:g}"),
+        ("KL", figure(report.kl, ".4f")),
+        ("weight of the KL", figure(report.kl_coeff, "g")),
         ("model" if files.model else "adapter", str(files.model or files.adapter)),
         ("merged model", str(files.merged or "-")),
         ("best checkpoint", str(files.best_checkpoint or "-")),
         ("plot", str(files.plot)),
-    ):
-        table.add_row(name, value)
-    screen().print(table)
+    )
 
 
 def _words(found: "Validation | None") -> str:

@@ -1,33 +1,40 @@
 """What the commands of ``greenfork train`` share."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from greenfork.screen import say
+from greenfork.output import print_json
+from greenfork.screen import print_rows, say
 
 if TYPE_CHECKING:
+    from shared.model import WireModel
     from trainer.models.loading import Hardware
-    from trainer.settings import Settings
+    from trainer.settings import RunSettings
 
 __all__ = [
     "AsJson",
     "Base",
     "DatasetPath",
     "DryRun",
+    "Findings",
     "MaxSteps",
     "OutputDir",
     "Seed",
     "SetPairs",
-    "chosen",
     "hardware_found",
-    "print_checked",
+    "run_or_rehearse",
+    "settings_of",
 ]
+
+_Settings = TypeVar("_Settings", bound="RunSettings")
+_Report = TypeVar("_Report", bound="WireModel")
 
 Base = Annotated[
     str | None,
-    typer.Option(help="The model under an adapter, if it is not where it was any more."),
+    typer.Option("--base", help="The model under an adapter, if it is not where it was any more."),
 ]
 DatasetPath = Annotated[
     str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
@@ -44,18 +51,68 @@ DryRun = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def chosen(named: Mapping[str, object], pairs: list[str] | None) -> dict[str, object]:
-    """What the command line sets: options of their own, over those of ``--set``.
+@dataclass(frozen=True)
+class Findings:
+    """What ``--dry-run`` found."""
+
+    found: Mapping[str, object]
+    """What there is, by name."""
+    note: str
+    """More for people: comment lines of YAML."""
+    more: Mapping[str, object] = field(default_factory=dict)
+    """More for machines."""
+
+
+def settings_of(kind: type[_Settings], options: Mapping[str, Any], **more: object) -> _Settings:
+    """The settings of a run: what the command line sets, over the file, over the defaults.
 
     Args:
-        named: The options by the name of their setting; None was not given.
-        pairs: ``name=value``, each of ``--set``.
+        kind: The class of the settings.
+        options: All options of the command; those that have the name of a setting set it, over
+            those of ``--set``.
+        **more: Settings that are no options.
 
     Raises:
-        ConfigError: A pair is none.
+        ConfigError: A value, or a pair of ``--set``, is wrong.
     """
-    given = {name: value for name, value in named.items() if value is not None}
-    return _assignments(pairs or []) | given
+    from trainer.settings import load_settings
+
+    config, pairs = options["config"], options["settings"]
+    named = {
+        n: v for n, v in {**options, **more}.items() if n in kind.model_fields and v is not None
+    }
+    return load_settings(kind, config, _assignments(pairs or []) | named)
+
+
+def run_or_rehearse(
+    config: _Settings,
+    options: Mapping[str, Any],
+    rehearse: Callable[[_Settings], Findings],
+    train: Callable[[_Settings], _Report],
+    rows: Callable[[_Report], Iterable[tuple[str, str]]],
+) -> None:
+    """Trains and prints the report; or with ``--dry-run``, checks and prints the settings.
+
+    Args:
+        config: The settings.
+        options: All options of the command.
+        rehearse: Checks everything.
+        train: Trains.
+        rows: The report as names and values, for people.
+    """
+    from trainer.environment import is_first_rank, stay_offline
+
+    as_json: bool = options["as_json"]
+    if options["dry_run"]:
+        stay_offline()
+        _print_rehearsal(config, rehearse(config), as_json)
+        return
+    report = train(config)
+    if is_first_rank():
+        if as_json:
+            print_json(report.model_dump(mode="json"))
+        else:
+            print_rows(config.output_dir, rows(report))
 
 
 def hardware_found(hardware: "Hardware") -> dict[str, str]:
@@ -67,26 +124,16 @@ def hardware_found(hardware: "Hardware") -> dict[str, str]:
     }
 
 
-def print_checked(
-    config: "Settings", found: Mapping[str, object], as_json: bool, **more: object
-) -> None:
-    """What ``--dry-run`` says: all settings, and what was found.
-
-    Args:
-        config: The settings.
-        found: What there is, by name.
-        as_json: Whether for machines.
-        **more: Only for machines.
-    """
-    from greenfork.output import print_json
-
-    if as_json:
-        print_json({"settings": config.to_dict(), "found": found, **more})
-        return
+def _print_rehearsal(config: "RunSettings", rehearsal: Findings, as_json: bool) -> None:
     import yaml
 
-    say(yaml.safe_dump(config.to_dict(), sort_keys=False).rstrip())
+    settings, found = config.to_dict(), rehearsal.found
+    if as_json:
+        print_json({"settings": settings, "found": found, **rehearsal.more})
+        return
+    say(yaml.safe_dump(settings, sort_keys=False).rstrip())
     say("# found: " + ", ".join(f"{name} {value}" for name, value in found.items()))
+    say(rehearsal.note)
 
 
 def _assignments(pairs: list[str]) -> dict[str, object]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from trainer.callbacks.events import Args, Control, Logs, State
 from trainer.callbacks.interruption import Interruption
 from trainer.callbacks.kl_control import KLControl
 from trainer.models.adapters import record_base
-from trainer.ranks import any_rank, every_rank, first_of_ranks
+from trainer.ranks import first_of_ranks, from_ranks
 from trainer.runs.origin import ModelOrigin
 from trainer.runs.resumption import RunRecord
 from trainer.runs.run_stats import RunStats, StopFlag
@@ -53,9 +54,7 @@ class StopCallback(TrainerCallback):
         self._stop = stop
         self._steps_a_batch = steps_a_batch
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Looks at the flag."""
         if _is_within_batch(state, self._steps_a_batch):
             return
@@ -78,14 +77,14 @@ class UnscoredStepCallback(TrainerCallback):
 
     def on_pre_optimizer_step(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: Args,
+        state: State,
+        control: Control,
         model: "Module | None" = None,
         **_: object,
     ) -> None:
         """Takes the gradients away, where no rank has a reward: gradients are shared."""
-        if every_rank(self._stats.has_nothing_to_learn_from) and model is not None:
+        if all(from_ranks(self._stats.has_nothing_to_learn_from)) and model is not None:
             model.zero_grad(set_to_none=True)
 
 
@@ -109,19 +108,15 @@ class TimeLimitCallback(TrainerCallback):
         self._steps_a_batch = steps_a_batch
         self._began = 0.0
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Starts the clock."""
         self._began = self._clock()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Looks at the clock."""
         if _is_within_batch(state, self._steps_a_batch):
             return
-        is_over = any_rank(self._clock() - self._began >= self._limit_s)
+        is_over = any(from_ranks(self._clock() - self._began >= self._limit_s))
         if is_over and state.global_step < state.max_steps:
             log.info("the time is over", max_train_s=self._limit_s, step=state.global_step)
             control.should_training_stop = True
@@ -134,21 +129,17 @@ class InterruptionCallback(TrainerCallback):
     def __init__(self, interruption: Interruption) -> None:
         self._interruption = interruption
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """From here on, until weights change, all can be done again."""
         self._interruption.allow(is_safe=True)
 
     def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+        self, args: Args, state: State, control: Control, **_: object
     ) -> None:
         """What follows has to be whole: the step, and the checkpoint after it."""
         self._interruption.allow(is_safe=False)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """The trained model is written whole."""
         self._interruption.allow(is_safe=False)
 
@@ -165,9 +156,7 @@ class OriginCallback(TrainerCallback):
         self._origin = origin
         self._record = record
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_save(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Writes it into the checkpoint that was just made."""
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
@@ -185,9 +174,9 @@ class ResumedRateCallback(TrainerCallback):
 
     def on_train_begin(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: Args,
+        state: State,
+        control: Control,
         lr_scheduler: Any = None,  # noqa: ANN401 - one of several untyped ones
         optimizer: Any = None,  # noqa: ANN401
         **_: object,
@@ -229,9 +218,7 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
         """What a checkpoint keeps."""
         return {"args": {}, "attributes": {"beta": self._trainer.beta}}
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Takes up the weight of the checkpoint, if there is one and it holds one."""
         kept: Any = state.stateful_callbacks  # a dictionary, whatever its annotation says
         if self._is_set_anew:
@@ -240,12 +227,7 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
         self._trainer.beta = own["attributes"]["beta"]
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: object,
+        self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
         """Reports the weight that the logged steps had, and sets that of the next."""
         if logs and (kl := logs.get("kl")) is not None:
@@ -261,9 +243,9 @@ class ResumedOrderCallback(TrainerCallback):
 
     def on_train_begin(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: Args,
+        state: State,
+        control: Control,
         train_dataloader: "DataLoader[Any] | None" = None,
         **_: object,
     ) -> None:
@@ -277,6 +259,6 @@ class ResumedOrderCallback(TrainerCallback):
             next(iter(batches.sampler), None)
 
 
-def _is_within_batch(state: TrainerState, steps_a_batch: int) -> bool:
+def _is_within_batch(state: State, steps_a_batch: int) -> bool:
     """Whether another step is to be made on the same completions."""
     return state.global_step % steps_a_batch != 0 and state.global_step < state.max_steps

@@ -133,93 +133,92 @@ class HealthWatch:
         self._last_step = step
         if not self._window.is_full:
             return []
-        found = [hint for detect in _DETECTORS if (hint := detect(self._window, self._bounds))]
+        found = [hint for one in _DETECTORS if (hint := one.look(self._window, self._bounds))]
         begun = [hint for hint in found if hint.name not in self._open]
         self._open = {hint.name for hint in found}
         self._episodes.update(hint.name for hint in begun)
         return begun
 
 
-def _cut_off(window: _Window, bounds: HealthBounds) -> Hint | None:
-    share = window.mean("completions/clipped_ratio")
-    if share is None or share <= bounds.cut_share:
-        return None
-    return Hint(
-        "cut_off",
-        f"{share:.0%} of the last {window.steps} steps' answers were cut off at max_new_tokens",
-        "raise max_new_tokens (and max_seq_length with it) so that an answer fits, with the "
-        "reasoning before it; or teach the model to end its answers (greenfork train sft)",
-    )
+@dataclass(frozen=True)
+class _Detector:
+    """What looks for one trouble."""
+
+    name: str
+    metric: str
+    is_trouble: Callable[[float, HealthBounds], bool]
+    """Of the metric's mean over the window."""
+    seen: str
+    """A format of ``mean``, ``steps``, ``bounds``, and ``code``, the most frequent one."""
+    helps: str
+    codes: str = ""
+    """The prefix of the metrics of such codes."""
+    is_explained: bool = False
+    """Whether answers that are cut off explain it."""
+
+    def look(self, window: _Window, bounds: HealthBounds) -> Hint | None:
+        mean = window.mean(self.metric)
+        if mean is None or not self.is_trouble(mean, bounds):
+            return None
+        if self.is_explained and _CUT_OFF.look(window, bounds):
+            return None
+        code = window.most_of(self.codes) if self.codes else None
+        seen = self.seen.format(mean=mean, steps=window.steps, bounds=bounds, code=code)
+        return Hint(self.name, seen, self.helps)
 
 
-def _invalid(window: _Window, bounds: HealthBounds) -> Hint | None:
-    share = window.mean("outcomes/invalid")
-    if share is None or share <= bounds.invalid_share or _cut_off(window, bounds):
-        return None
-    return Hint(
+_CUT_OFF = _Detector(
+    "cut_off",
+    "completions/clipped_ratio",
+    lambda mean, bounds: mean > bounds.cut_share,
+    "{mean:.0%} of the last {steps} steps' answers were cut off at max_new_tokens",
+    "raise max_new_tokens (and max_seq_length with it) so that an answer fits, with the "
+    "reasoning before it; or teach the model to end its answers (greenfork train sft)",
+)
+_DETECTORS = (
+    _Detector(
+        "failing_rewards",
+        "outcomes/failed",
+        lambda mean, bounds: mean > bounds.failed_share,
+        "{mean:.0%} of the last {steps} steps' rewards failed, most of them with {code!r}",
+        "look at the reward service's log; start more workers, or raise reward_timeout_s",
+        codes="failed/",
+    ),
+    _CUT_OFF,
+    _Detector(
         "invalid",
-        f"{share:.0%} of the last {window.steps} steps' answers are invalid, most of them "
-        f"{window.most_of('invalid/')!r}",
+        "outcomes/invalid",
+        lambda mean, bounds: mean > bounds.invalid_share,
+        "{mean:.0%} of the last {steps} steps' answers are invalid, most of them {code!r}",
         "teach the form of the answer first (greenfork train sft), or set prompt_examples: true, "
         "a lower learning_rate, or a higher format_weight",
-    )
-
-
-def _failed(window: _Window, bounds: HealthBounds) -> Hint | None:
-    share = window.mean("outcomes/failed")
-    if share is None or share <= bounds.failed_share:
-        return None
-    return Hint(
-        "failing_rewards",
-        f"{share:.0%} of the last {window.steps} steps' rewards failed, most of them with "
-        f"{window.most_of('failed/')!r}",
-        "look at the reward service's log; start more workers, or raise reward_timeout_s",
-    )
-
-
-def _no_variance(window: _Window, bounds: HealthBounds) -> Hint | None:
-    share = window.mean("outcomes/zero_variance_groups")
-    if share is None or share < 1 or _cut_off(window, bounds):
-        return None
-    return Hint(
-        "no_variance",
-        f"in the last {window.steps} steps no group of answers had different rewards: nothing is "
-        "learnt",
-        "raise temperature or num_generations, train on harder states (curriculum: true), or stop: "
-        "the model may be as certain as it gets",
-    )
-
-
-def _drift(window: _Window, bounds: HealthBounds) -> Hint | None:
-    kl = window.mean("kl")
-    if kl is None or kl <= bounds.kl:
-        return None
-    return Hint(
-        "kl",
-        f"the KL to the start is {kl:.2f} over the last {window.steps} steps, above {bounds.kl:g}",
-        "lower learning_rate, raise kl_coeff, or set adaptive_kl: true",
-    )
-
-
-def _one_answer(window: _Window, bounds: HealthBounds) -> Hint | None:
-    share = window.mean("outcomes/yes")
-    if share is None or bounds.yes_share <= share <= 1 - bounds.yes_share:
-        return None
-    return Hint(
+        codes="invalid/",
+        is_explained=True,
+    ),
+    _Detector(
         "one_answer",
-        f"{share:.1%} of the last {window.steps} steps' decisions are yes",
+        "outcomes/yes",
+        lambda mean, bounds: not bounds.yes_share <= mean <= 1 - bounds.yes_share,
+        "{mean:.1%} of the last {steps} steps' decisions are yes",
         "the policy has collapsed to one answer; go back to an earlier checkpoint with a lower "
         "learning_rate or a higher kl_coeff, or start from a model that can read the state "
         "(greenfork train sft)",
-    )
-
-
-_DETECTORS: tuple[Callable[[_Window, HealthBounds], Hint | None], ...] = (
-    _failed,
-    _cut_off,
-    _invalid,
-    _one_answer,
-    _no_variance,
-    _drift,
+    ),
+    _Detector(
+        "no_variance",
+        "outcomes/zero_variance_groups",
+        lambda mean, _: mean >= 1,
+        "in the last {steps} steps no group of answers had different rewards: nothing is learnt",
+        "raise temperature or num_generations, train on harder states (curriculum: true), or stop: "
+        "the model may be as certain as it gets",
+        is_explained=True,
+    ),
+    _Detector(
+        "kl",
+        "kl",
+        lambda mean, bounds: mean > bounds.kl,
+        "the KL to the start is {mean:.2f} over the last {steps} steps, above {bounds.kl:g}",
+        "lower learning_rate, raise kl_coeff, or set adaptive_kl: true",
+    ),
 )
 """What is worse stands first: it usually explains what follows."""

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import structlog
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
+from trainer.callbacks.events import Args, Control, Logs, State
 from trainer.callbacks.health import HealthWatch
 from trainer.runs.history import MetricsFile
 from trainer.runs.run_stats import RunStats
@@ -36,26 +36,17 @@ class TimingCallback(TrainerCallback):
         self._began = 0.0
         self._waited_s, self._steps_s, self._steps = 0.0, 0.0, 0
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Starts the clock."""
         self._began = self._clock()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Stops it."""
         self._steps += 1
         self._stats.stepped(self._clock() - self._began)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: object,
+        self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
         """Reports the mean time and the share since the line before."""
         stats = self._stats
@@ -73,19 +64,12 @@ class HealthCallback(TrainerCallback):
     def __init__(self, watch: HealthWatch) -> None:
         self._watch = watch
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Tells where the run begins."""
         self._watch.begin(state.global_step)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: object,
+        self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
         """Looks at a line of metrics."""
         if not logs or STEP_MARKS.isdisjoint(logs):
@@ -107,20 +91,13 @@ class MetricsCallback(TrainerCallback):
         self._file = file
         self._marks = frozenset(marks)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Keeps what a resumed run logged before."""
         if state.is_world_process_zero:
             self._file.begin(state.global_step)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: object,
+        self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
         """Appends a line."""
         if logs and self._marks & logs.keys() and state.is_world_process_zero:

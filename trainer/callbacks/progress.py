@@ -1,12 +1,12 @@
 """How far a training is: a bar at a terminal, lines elsewhere. What is said of a step differs."""
 
 import time
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
+from trainer.callbacks.events import Args, Control, Logs, State
 from trainer.runs.run_stats import RunStats
 
 __all__ = ["LossProgressCallback", "ProgressCallback", "RewardProgressCallback"]
@@ -31,14 +31,12 @@ class ProgressCallback(TrainerCallback):
         """What is said beside the step and the time."""
         return []
 
-    def show_line(self, state: TrainerState) -> None:
+    def show_line(self, state: State) -> None:
         """Shows a line, but at a terminal, where the bar says it."""
         if self._bar is None:
             self._console.print(self._line(state), highlight=False, soft_wrap=True)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Starts the clock and the bar."""
         self._began = time.monotonic()
         self._first_step = state.global_step
@@ -49,23 +47,19 @@ class ProgressCallback(TrainerCallback):
             self._bar.add_task("training …", total=state.max_steps, completed=state.global_step)
             self._bar.start()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Moves the bar."""
         if self._bar is not None:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=state.global_step, description=self._line(state))
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Leaves the last line on the screen."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
-    def _line(self, state: TrainerState) -> str:
+    def _line(self, state: State) -> str:
         step, steps = state.global_step, state.max_steps
         pace_s = (time.monotonic() - self._began) / max(1, step - self._first_step)
         left_s = round(pace_s * (steps - step))
@@ -85,12 +79,7 @@ class LossProgressCallback(ProgressCallback):
         return [] if self._loss is None else [f"loss {self._loss:.3f}"]
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: object,
+        self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
         """Takes up the loss."""
         if logs and "loss" in logs:
@@ -117,16 +106,14 @@ class RewardProgressCallback(ProgressCallback):
             reward = "   none" if batch.reward is None else f"{batch.reward:+7.3f}"
             parts += [
                 f"reward {reward}",
-                f"invalid {batch.invalid_items / batch.items:4.0%}",
-                f"failed {batch.failed_items / batch.items:4.0%}",
+                f"invalid {batch.invalid.total() / batch.items:4.0%}",
+                f"failed {batch.failed.total() / batch.items:4.0%}",
             ]
         if self._stats.last_step:
             parts.append(f"waited {self._stats.last_waited / self._stats.last_step:4.0%}")
         return parts
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Shows the step that just ended."""
         super().on_step_end(args, state, control)
         self.show_line(state)

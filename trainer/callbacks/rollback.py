@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
+from trainer.callbacks.events import Args, Control, State
 from trainer.runs.checkpoints import flaw_of
 
 if TYPE_CHECKING:
@@ -60,15 +61,11 @@ class RewindCallback(TrainerCallback):
         self._is_saved = False
         """Whether the step has a checkpoint, which is not to be written again."""
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_save(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Takes note that there is one."""
         self._is_saved = True
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Takes the states."""
         self._generators = _Generators.now()
         self._is_saved = False

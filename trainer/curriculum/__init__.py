@@ -4,7 +4,7 @@ Pure but for :mod:`trainer.curriculum.sampler`, which is imported where a run ne
 """
 
 from trainer.curriculum.batches import BatchShape, Curriculum, check_balance
-from trainer.curriculum.buckets import LEVELS, DomainBuckets, Level, Sample, buckets_of
+from trainer.curriculum.buckets import LEVELS, DomainBuckets, GradedSample, Level, buckets_of
 from trainer.curriculum.difficulty import problem_sample, row_sample, samples_of
 from trainer.curriculum.schedule import (
     DEFAULT_SCHEDULE,
@@ -19,8 +19,8 @@ __all__ = [
     "Curriculum",
     "CurriculumPhase",
     "DomainBuckets",
+    "GradedSample",
     "Level",
-    "Sample",
     "buckets_of",
     "check_balance",
     "get_curriculum_weights",

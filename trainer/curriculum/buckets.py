@@ -4,17 +4,16 @@ Pure. Where a sample's domain and difficulty come from is :mod:`trainer.curricul
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
     "LEVELS",
     "DomainBuckets",
+    "GradedSample",
     "Level",
-    "Sample",
     "buckets_of",
     "effective_weights",
-    "percentile",
 ]
 
 Level = Literal["easy", "medium", "hard"]
@@ -22,11 +21,12 @@ Level = Literal["easy", "medium", "hard"]
 LEVELS: tuple[Level, ...] = ("easy", "medium", "hard")
 """In order."""
 
-_EASY_PERCENT, _MEDIUM_PERCENT = 40, 80
+_PERCENTS = 40, 80
+"""Up to where samples of a domain are easy, and up to where medium."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class GradedSample:
     """A row of a dataset, or a planning problem, as a curriculum sees it."""
 
     domain: str
@@ -62,11 +62,12 @@ class DomainBuckets:
         return "medium" if difficulty <= self.medium_until else "hard"
 
 
-def buckets_of(samples: Sequence[Sample]) -> tuple[DomainBuckets, ...]:
+def buckets_of(samples: Sequence[GradedSample]) -> tuple[DomainBuckets, ...]:
     """Sorts samples into the buckets of their domains.
 
     Easy is what is at most the 40th percentile of its domain's difficulties, medium what is at most
-    the 80th, hard the rest. Where many are equal a bucket may be empty.
+    the 80th, hard the rest. Percentiles are numpy's, which between equal values are exactly these.
+    Where many are equal a bucket may be empty.
 
     Args:
         samples: In the order of the dataset; their positions are what the buckets hold.
@@ -74,32 +75,12 @@ def buckets_of(samples: Sequence[Sample]) -> tuple[DomainBuckets, ...]:
     Returns:
         The domains by name.
 
-    >>> [bucket] = buckets_of([Sample("ferry", value) for value in (5, 1, 4, 2, 3)])
+    >>> [bucket] = buckets_of([GradedSample("ferry", value) for value in (5, 1, 4, 2, 3)])
     >>> bucket.rows
     {'easy': (1, 3), 'medium': (2, 4), 'hard': (0,)}
     """
     domains = sorted({sample.domain for sample in samples})
     return tuple(_domain_buckets(domain, samples) for domain in domains)
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """The percentile of some values, interpolated linearly between the two nearest.
-
-    As ``numpy.percentile`` does; between equal values it is exactly theirs.
-
-    Args:
-        values: At least one, in any order.
-        percent: From 0 to 100.
-
-    >>> percentile([10, 20, 30], 40)
-    18.0
-    """
-    ordered = sorted(values)
-    index, hundredths = divmod(percent * (len(ordered) - 1), 100)
-    if not hundredths:
-        return ordered[index]
-    below, above = ordered[index], ordered[index + 1]
-    return below + (above - below) * hundredths / 100
 
 
 def effective_weights(
@@ -133,18 +114,15 @@ def effective_weights(
     return shares
 
 
-def _domain_buckets(domain: str, samples: Sequence[Sample]) -> DomainBuckets:
+def _domain_buckets(domain: str, samples: Sequence[GradedSample]) -> DomainBuckets:
+    import numpy as np
+
     mine = [(row, one.difficulty) for row, one in enumerate(samples) if one.domain == domain]
     known = [difficulty for _, difficulty in mine if difficulty is not None]
-    empty = DomainBuckets(
-        domain,
-        {},
-        percentile(known, _EASY_PERCENT) if known else None,
-        percentile(known, _MEDIUM_PERCENT) if known else None,
-        len(mine) - len(known),
-    )
+    lower, upper = np.percentile(known, _PERCENTS).tolist() if known else (None, None)
+    empty = DomainBuckets(domain, {}, lower, upper, len(mine) - len(known))
     rows: dict[Level, tuple[int, ...]] = {
         level: tuple(row for row, difficulty in mine if empty.level_of(difficulty) == level)
         for level in LEVELS
     }
-    return DomainBuckets(domain, rows, empty.easy_until, empty.medium_until, empty.unreadable)
+    return replace(empty, rows=rows)

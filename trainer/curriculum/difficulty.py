@@ -11,7 +11,6 @@ the current green and its strongest rival are. Levels are percentiles within a d
 scales of different domains need not agree.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,8 @@ from shared.dataset import Message
 from shared.errors import DatasetError
 from shared.language.prompts import difficulty as junction_difficulty
 from shared.language.prompts import read_prompt
-from trainer.curriculum.buckets import Sample
+from trainer.curriculum.buckets import GradedSample
+from trainer.data.rows import is_finite
 
 __all__ = ["PlanningDomain", "problem_sample", "row_sample", "samples_of", "warn_of_unreadable"]
 
@@ -83,7 +83,7 @@ _GENERAL = PlanningDomain("general", {"n": 5, "r": 3, "o": 2}, needs_all=False)
 """Of every other name: its domain is its first word where a difficulty can be read at all."""
 
 
-def problem_sample(name: str) -> Sample:
+def problem_sample(name: str) -> GradedSample:
     """A planning problem by the name of its file.
 
     | file | difficulty |
@@ -98,32 +98,32 @@ def problem_sample(name: str) -> Sample:
         name: With or without folders and suffix.
 
     >>> problem_sample("spanner-s3-n2-l4-s1595284416.pddl")
-    Sample(domain='spanner', difficulty=28.0)
+    GradedSample(domain='spanner', difficulty=28.0)
     >>> problem_sample("rooms-n2-r4-s7.pddl")
-    Sample(domain='rooms', difficulty=22.0)
+    GradedSample(domain='rooms', difficulty=22.0)
     >>> problem_sample("notes.pddl")
-    Sample(domain='general', difficulty=None)
+    GradedSample(domain='general', difficulty=None)
     """
     words = [word for word in _WORDS.split(PurePath(name).stem.lower()) if word]
     if known := _KNOWN.get(words[0] if words else ""):
-        return Sample(known.name, known.difficulty(words))
+        return GradedSample(known.name, known.difficulty(words))
     difficulty = _GENERAL.difficulty(words)
     is_named = difficulty is not None and not _COUNT.fullmatch(words[0])
-    return Sample(words[0].rstrip("0123456789") if is_named else _GENERAL.name, difficulty)
+    return GradedSample(words[0].rstrip("0123456789") if is_named else _GENERAL.name, difficulty)
 
 
-def row_sample(row: Mapping[str, Any]) -> Sample:
+def row_sample(row: Mapping[str, Any]) -> GradedSample:
     """A dataset's row; see the table above for the columns that count."""
     problem = problem_sample(str(row["problem_file"])) if row.get("problem_file") else None
     state = str(row.get("state_id") or "").partition("@")[0]
     domain = row.get("scenario") or (problem.domain if problem else state or _GENERAL.name)
-    known = _number(row.get("difficulty"))
-    if known is None:
-        known = problem.difficulty if problem else _from_prompt(row.get("prompt"))
-    return Sample(str(domain), known)
+    if is_finite(known := row.get("difficulty")):
+        return GradedSample(str(domain), float(known))
+    found = problem.difficulty if problem else _from_prompt(row.get("prompt"))
+    return GradedSample(str(domain), found)
 
 
-def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
+def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[GradedSample]:
     """Every row as a sample, in order; says once a domain how many could not be read."""
     samples = [row_sample(row) for row in rows]
     names = [str(row.get("problem_file") or row.get("state_id")) for row in rows]
@@ -131,7 +131,7 @@ def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
     return samples
 
 
-def warn_of_unreadable(samples: Sequence[Sample], names: Sequence[str]) -> None:
+def warn_of_unreadable(samples: Sequence[GradedSample], names: Sequence[str]) -> None:
     """Logs how many samples of each domain have no readable difficulty, and one of their names."""
     lost: dict[str, list[str]] = {}
     for sample, name in zip(samples, names, strict=True):
@@ -144,11 +144,6 @@ def warn_of_unreadable(samples: Sequence[Sample], names: Sequence[str]) -> None:
             samples=len(found),
             first=found[0],
         )
-
-
-def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
 
 
 def _from_prompt(prompt: object) -> float | None:

@@ -1,7 +1,6 @@
 """A run's curriculum, out of its settings and its rows."""
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.errors import DatasetError
@@ -15,23 +14,7 @@ from trainer.grpo.config import GRPOTrainingConfig
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = [
-    "CurriculumPlan",
-    "batch_shape",
-    "check_curriculum",
-    "check_domains",
-    "plan_curriculum",
-]
-
-
-@dataclass(frozen=True)
-class CurriculumPlan:
-    """What a run with a curriculum is made with."""
-
-    curriculum: Curriculum
-    dataset: "Dataset"
-    """With the domain and the level of every row as columns."""
-    metrics: CurriculumMetrics
+__all__ = ["batch_shape", "check_curriculum", "check_domains", "plan_curriculum"]
 
 
 def check_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
@@ -70,8 +53,10 @@ def check_domains(config: GRPOTrainingConfig, all_rows: "Dataset", fitting: "Dat
     check_plenty(batch_shape(config), buckets)
 
 
-def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> CurriculumPlan:
-    """The batches of a run.
+def plan_curriculum(
+    config: GRPOTrainingConfig, dataset: "Dataset"
+) -> "tuple[Curriculum, Dataset, CurriculumMetrics]":
+    """The batches of a run, the rows with their domains and levels as columns, and its metrics.
 
     Where ``max_steps`` is not set, the run has as many steps as ``num_train_epochs`` passes over
     the rows would have without a curriculum.
@@ -91,7 +76,7 @@ def plan_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> Curriculu
         buckets, shape.prompts, max_steps, config.seed, config.curriculum_schedule
     )
     metrics = CurriculumMetrics(curriculum, shape.num_generations, shape.ranks)
-    return CurriculumPlan(curriculum, _labelled(dataset, buckets), metrics)
+    return curriculum, _labelled(dataset, buckets), metrics
 
 
 def batch_shape(config: GRPOTrainingConfig) -> BatchShape:

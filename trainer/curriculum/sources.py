@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.curriculum.buckets import Sample
+from trainer.curriculum.buckets import GradedSample
 from trainer.curriculum.difficulty import problem_sample, samples_of, warn_of_unreadable
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ __all__ = ["dataset_samples", "samples_under"]
 _COLUMNS = ("difficulty", "scenario", "problem_file", "state_id", "prompt")
 
 
-def dataset_samples(dataset: "Dataset") -> list[Sample]:
+def dataset_samples(dataset: "Dataset") -> list[GradedSample]:
     """The rows of a dataset, in order."""
     named = [name for name in _COLUMNS if name in dataset.column_names]
     return samples_of(dataset.select_columns(named).to_list())
 
 
-def samples_under(path: Path) -> list[Sample]:
+def samples_under(path: Path) -> list[GradedSample]:
     """The training rows of what :func:`trainer.load_grpo_dataset` reads, or ``*.pddl`` problems.
 
     Args:

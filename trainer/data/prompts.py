@@ -24,15 +24,12 @@ if TYPE_CHECKING:
 __all__ = [
     "REQUIRED_COLUMNS",
     "as_asked",
-    "as_messages",
     "check_difficulties",
     "dataset_files",
     "load_grpo_dataset",
     "prompt_extend_s",
     "read_records",
     "read_rows",
-    "with_examples",
-    "worded",
 ]
 
 REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
@@ -118,42 +115,28 @@ def _asks_for_yes(rows: Path) -> bool:
 
 
 def as_asked(dataset: "Dataset", form: PromptForm, has_examples: bool) -> "Dataset":
-    """The rows with the prompts that a model gets; examples only stand before the dataset's JSON.
+    """The rows with the prompts that a model gets.
+
+    They say the state in words (:func:`shared.language.prompts.in_words`); or as the dataset has
+    it, with two answered examples before the last message where these are wanted. A turn of the
+    conversation shows a small chat model the form of an answer far better than a description in
+    the system message does; the figures are in ``docs/training.md``.
 
     Raises:
-        DatasetError: A prompt cannot be said in words.
-    """
-    if form == "words":
-        return worded(dataset)
-    return with_examples(dataset) if has_examples else dataset
-
-
-def worded(dataset: "Dataset") -> "Dataset":
-    """Says each row's state in words; see :func:`shared.language.prompts.in_words`.
-
-    Raises:
-        DatasetError: A row asks for something else than *extend*, or its prompt is not ours.
+        DatasetError: A row cannot be said in words: it asks for something else than *extend*, or
+            its prompt is not ours.
     """
     from datasets import Dataset
 
+    if form == "json" and not has_examples:
+        return dataset
     rows = dataset.to_list()
     for row in rows:
-        told = in_words([Message.model_validate(message) for message in row["prompt"]])
-        row["prompt"] = [message.model_dump() for message in told]
-    return Dataset.from_list(rows)
-
-
-def with_examples(dataset: "Dataset") -> "Dataset":
-    """Puts two answered examples before each prompt's last message, as turns of the conversation.
-
-    A turn of the conversation shows a small chat model the form of an answer far better than a
-    description in the system message does; the figures are in ``docs/training.md``.
-    """
-    from datasets import Dataset
-
-    rows = dataset.to_list()
-    for row in rows:
-        row["prompt"] = [*row["prompt"][:-1], *_EXAMPLES, row["prompt"][-1]]
+        if form == "words":
+            told = in_words([Message.model_validate(message) for message in row["prompt"]])
+            row["prompt"] = [message.model_dump() for message in told]
+        else:
+            row["prompt"] = [*row["prompt"][:-1], *_EXAMPLES, row["prompt"][-1]]
     return Dataset.from_list(rows)
 
 

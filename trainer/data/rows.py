@@ -7,9 +7,10 @@ end a run at its hundredth step. Does not know files; :mod:`trainer.data.prompts
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 import structlog
+from pydantic import ValidationError
 
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
@@ -17,7 +18,15 @@ from shared.errors import DatasetError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["as_messages", "as_table", "check_difficulty", "check_row", "without_reserved"]
+__all__ = [
+    "as_messages",
+    "as_table",
+    "check_difficulty",
+    "check_row",
+    "is_finite",
+    "row_error",
+    "without_reserved",
+]
 
 _KINDS: tuple[str, ...] = get_args(DecisionKind)
 _ROLES = ("system", "user", "assistant")
@@ -31,6 +40,19 @@ _RESERVED = (
 """Columns to which TRL, or a run of ours, gives a meaning of its own."""
 
 log = structlog.get_logger(__name__)
+
+
+def row_error(error: ValidationError, where: str, separator: str = ": ") -> DatasetError:
+    """What is wrong with a row, and where in it: the first of what pydantic found.
+
+    Args:
+        error: What it found.
+        where: The row.
+        separator: Stands between the row and the place in it.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return DatasetError(f"{where}{separator if place else ''}{place}: {first['msg']}")
 
 
 def check_row(row: Mapping[str, Any], where: str) -> None:
@@ -66,12 +88,21 @@ def check_difficulty(row: Mapping[str, Any], where: str) -> None:
         DatasetError: The column holds something, and no number.
     """
     difficulty = row.get("difficulty")
-    is_number = isinstance(difficulty, int | float) and not isinstance(difficulty, bool)
-    if difficulty is not None and not (is_number and math.isfinite(difficulty)):
+    if difficulty is not None and not is_finite(difficulty):
         raise DatasetError(
             f"{where}: difficulty must be a number, not {_shown(difficulty)}; without the column "
             "it is computed from the prompt"
         )
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _check_id(value: object, where: str) -> None:

@@ -8,7 +8,7 @@ from shared.errors import InvalidDecision
 from shared.language.completions import parse_completion
 from shared.language.prompts import PromptForm
 from shared.language.reasoning import opened_by
-from trainer.evaluation.choices import Choice, Judged, Progress
+from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.grpo.format_reward import STRICT, format_reward
 from trainer.models.chat import prompt_text
@@ -58,7 +58,7 @@ class ModelPolicy:
         """The path, as it was given."""
         return self.path
 
-    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """As many answers a point as ``samples`` says.
 
         Raises:
@@ -77,7 +77,7 @@ class ModelPolicy:
         )
         loaded = load_model(config, pick_hardware(config))
         points = [one.point for one in judged]
-        choices: list[list[Choice]] = [[] for _ in points]
+        choices: list[list[PolicyAnswer]] = [[] for _ in points]
         done = 0
         prompts = _prompts(loaded.tokenizer, points, self.generation)
         for batch, texts in self._generated(loaded, prompts):
@@ -136,7 +136,7 @@ class ModelPolicy:
         )
 
 
-def read_answer(text: str, point: DecisionPoint, opened: str = "") -> Choice:
+def read_answer(text: str, point: DecisionPoint, opened: str = "") -> PolicyAnswer:
     """The decision in a text; a *yes* without seconds means those that the prompt says.
 
     Args:
@@ -149,8 +149,8 @@ def read_answer(text: str, point: DecisionPoint, opened: str = "") -> Choice:
     try:
         decision = parse_completion(opened + text, kind, point.extend_s)
     except InvalidDecision as exc:
-        return Choice(None, exc.code, is_strict)
-    return Choice(decision, None, is_strict)
+        return PolicyAnswer(None, exc.code, is_strict)
+    return PolicyAnswer(decision, None, is_strict)
 
 
 def _prompts(tokenizer: Any, points: Sequence[DecisionPoint], asked: Generation) -> list[str]:  # noqa: ANN401

@@ -124,7 +124,8 @@ def _parted(
     judged, failures = [], []
     for point, worth in zip(points, found, strict=True):
         if isinstance(worth, ErrorInfo):
-            failures.append(Failure.of(point, worth))
+            place = point.place
+            failures.append(Failure(state_id=place.state_id, tls_id=place.tls_id, error=worth))
         else:
             judged.append(Judged(point, worth))
     if not judged:

@@ -10,7 +10,7 @@ from shared.decisions import Decision, Extend, canonical
 from shared.errors import ConfigError, DatasetError
 from shared.language.prompts import LaneCounts, read_prompt
 from shared.signals import Phase
-from trainer.evaluation.choices import Choice, Judged, Progress
+from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 from trainer.evaluation.points import DecisionPoint, vehicles_on_lanes
 
 __all__ = ["BASELINES", "RULES", "Baseline", "BaselineName", "applicable", "keeps_green"]
@@ -49,7 +49,7 @@ class Baseline:
     name: BaselineName
     seed: int = 0
 
-    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """One decision a point.
 
         Raises:
@@ -58,7 +58,7 @@ class Baseline:
         """
         choices = []
         for number, one in enumerate(judged, start=1):
-            choices.append([Choice(self._decide(one))])
+            choices.append([PolicyAnswer(self._decide(one))])
             progress(self.name, number, len(judged))
         return choices
 
@@ -100,14 +100,6 @@ def keeps_green(phase: int, strength: Mapping[int, int]) -> bool:
     (False, True)
     """
     return strength[phase] >= max(strength.values())
-
-
-def _longest_queue(point: DecisionPoint) -> bool:
-    return _by_counts(point, lambda count: count.queued)
-
-
-def _most_vehicles(point: DecisionPoint) -> bool:
-    return _by_counts(point, lambda count: count.queued + count.approaching)
 
 
 def _by_counts(point: DecisionPoint, weigh: Callable[[LaneCounts], int]) -> bool:
@@ -156,8 +148,8 @@ def _check_same(
 RULES: dict[BaselineName, Callable[[DecisionPoint], bool]] = {
     "always-yes": lambda _: True,
     "always-no": lambda _: False,
-    "longest-queue": _longest_queue,
-    "most-vehicles": _most_vehicles,
+    "longest-queue": lambda point: _by_counts(point, lambda count: count.queued),
+    "most-vehicles": lambda point: _by_counts(point, lambda one: one.queued + one.approaching),
     "max-pressure": _max_pressure,
 }
 """Of each rule and constant: whether the green goes on at a decision point."""

@@ -8,7 +8,7 @@ from shared.decisions import Decision
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Worth
 
-__all__ = ["Choice", "Judged", "Policy", "Progress"]
+__all__ = ["Judged", "Policy", "PolicyAnswer", "Progress"]
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -23,8 +23,8 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One answer."""
+class PolicyAnswer:
+    """One answer of a policy."""
 
     decision: Decision | None
     """None where it is invalid."""
@@ -41,7 +41,7 @@ class Policy(Protocol):
     def name(self) -> str:
         """For tables."""
 
-    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """The answers at each point, in order; at least one each, and equally many.
 
         Args:

@@ -10,7 +10,7 @@ from shared.errors import InvalidDecision
 from shared.legality import check_legality
 from shared.model import WireModel
 from trainer.evaluation.bootstrap import Bootstrap, Estimate
-from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.choices import Judged, PolicyAnswer
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Valued
 
@@ -91,7 +91,7 @@ class Figures(WireModel):
     """Share of texts that are the JSON asked for and nothing else; null of what is no text."""
 
 
-def observed(judged: Judged, choice: Choice) -> Observation:
+def observed(judged: Judged, choice: PolicyAnswer) -> Observation:
     """What is known of an answer without asking anybody.
 
     One that breaks a rule of its signal is invalid with the code of :mod:`shared.legality`, where

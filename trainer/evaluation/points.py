@@ -23,6 +23,7 @@ from shared.signals import Phase, Signal, SignalState
 from shared.validation import without_nulls
 from shared.wire.states import Fidelity, StateRecord
 from trainer.data.prompts import read_rows
+from trainer.data.rows import row_error
 
 __all__ = ["DecisionPoint", "SplitName", "read_points", "vehicles_on_lanes"]
 
@@ -71,6 +72,8 @@ class DecisionPoint:
     """Whether it is of the user's own simulation."""
     signal: Signal | None = None
     """The rules of what may be decided; None where the dataset does not say."""
+    time_s: float | None = None
+    """When it was saved, seconds of simulated time; None where the dataset does not say."""
     signal_state: SignalState | None = None
     """What the signal is doing; None where the dataset does not say."""
 
@@ -152,9 +155,7 @@ def _row(record: Mapping[str, Any], where: str) -> _Row:
     try:
         return _Row.model_validate(without_nulls(record))
     except ValidationError as exc:
-        error = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in error["loc"])
-        raise DatasetError(f"{where}: {place}: {error['msg']}") from exc
+        raise row_error(exc, where) from exc
 
 
 def _point(
@@ -175,6 +176,7 @@ def _point(
         outcomes=row.outcomes,
         fidelity=row.fidelity,
         signal=manifest.signals.get(row.tls_id),
+        time_s=record.time_s,
         signal_state=record.signals.get(row.tls_id),
     )
 

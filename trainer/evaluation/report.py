@@ -1,7 +1,6 @@
 """What an evaluation hands back, as JSON has it."""
 
 from collections.abc import Callable, Sequence
-from typing import Self
 
 from pydantic import Field
 
@@ -23,11 +22,6 @@ class Failure(WireModel):
     state_id: str
     tls_id: str
     error: ErrorInfo
-
-    @classmethod
-    def of(cls, point: DecisionPoint, error: ErrorInfo) -> Self:
-        """Why one could not be judged."""
-        return cls(state_id=point.place.state_id, tls_id=point.place.tls_id, error=error)
 
 
 class PolicyReport(WireModel):

@@ -24,15 +24,7 @@ from shared.wire.scoring import ScoreItem, ScoreResponse, ScoreResult, Status
 from trainer.grpo.reward_shaping import as_the_worst, shuffled
 from trainer.runs.run_stats import RunStats, group_numbers
 
-__all__ = [
-    "REWARD_BOUND",
-    "BatchScorer",
-    "CompletionScorer",
-    "Completions",
-    "ScoredBatch",
-    "ScoringTerms",
-    "patience",
-]
+__all__ = ["REWARD_BOUND", "BatchScorer", "Completions", "ScoredBatch", "ScoringTerms", "patience"]
 
 REWARD_BOUND = 1e6
 """Rewards are clamped to plus or minus this: one wild number would destroy the weights. A thousand

@@ -7,17 +7,15 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from shared.language.prompts import PromptForm
 from shared.rewards import FollowUp, RewardName, RewardSpec, TermName
 from trainer.callbacks.health import HealthBounds
-from trainer.callbacks.kl_control import KLControl
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
-from trainer.settings import RunSettings, load_settings
+from trainer.settings import KLSettings, StepSettings, load_settings
 
 __all__ = ["GRPOTrainingConfig", "load_config"]
 
 
-class GRPOTrainingConfig(RunSettings):
+class GRPOTrainingConfig(StepSettings, KLSettings):
     """Every setting of a GRPO run. Frozen; unknown names are refused.
 
     >>> GRPOTrainingConfig(dataset_path="data", reward_url="http://localhost:8000").learning_rate
@@ -51,11 +49,6 @@ class GRPOTrainingConfig(RunSettings):
         ),
     }
 
-    dataset_path: str = ""
-    """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""
-    prompt_form: PromptForm = "json"
-    """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a
-    model that was trained on text finds easier. A model wants the form that it was taught in."""
     prompt_examples: bool = False
     """Puts two answered examples before each prompt's last message: a model that was never taught
     the form of the answer then finds it often enough to learn from."""
@@ -106,8 +99,6 @@ class GRPOTrainingConfig(RunSettings):
     tsc_weight: float = Field(default=1.0, ge=0)
     """Weight of the traffic reward."""
 
-    max_new_tokens: int = Field(default=50, ge=1)
-    """Longest completion, tokens."""
     num_generations: int = Field(default=4, ge=2)
     """Completions per prompt: the group that rewards are compared in."""
     temperature: float = Field(default=0.9, gt=0, le=2)
@@ -140,30 +131,11 @@ class GRPOTrainingConfig(RunSettings):
     ``num_generations``."""
     num_train_epochs: float = Field(default=3, gt=0)
     """Passes over the dataset; ``max_steps`` overrides it."""
-    max_steps: int | None = Field(default=None, ge=1)
-    """Optimizer steps; null trains ``num_train_epochs``."""
-    max_train_s: float | None = Field(default=None, gt=0)
-    """Ends the training, as if that had been its last step, after the step in which it has taken
-    this many seconds; null sets no limit. A resumed run counts anew."""
-    warmup_steps: int = Field(default=10, ge=0)
-    """Steps over which the learning rate rises to its peak."""
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    """What the learning rate does after the warm-up."""
     kl_coeff: float = Field(default=0.1, ge=0)
     """Weight of the KL term against the frozen model the run started from; 0 leaves it out."""
     adaptive_kl: bool = False
     """Changes ``kl_coeff`` as the run goes: up where the logged KL is above ``kl_high``, down where
     it is below ``kl_low``."""
-    kl_low: float = Field(default=0.01, ge=0)
-    """Lower bound of the KL, with ``adaptive_kl``."""
-    kl_high: float = Field(default=0.1, gt=0)
-    """Upper bound of the KL, with ``adaptive_kl``."""
-    kl_adapt_factor: float = Field(default=2.0, gt=1)
-    """What ``adaptive_kl`` multiplies the weight with, or divides it by, at a logged step."""
-    kl_coeff_min: float = Field(default=0.001, gt=0)
-    """The least weight that ``adaptive_kl`` sets."""
-    kl_coeff_max: float = Field(default=10.0, gt=0)
-    """The greatest weight that ``adaptive_kl`` sets."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """Over what the standard deviation is taken that advantages are divided by."""
     shuffle_rewards: bool = False
@@ -198,13 +170,6 @@ class GRPOTrainingConfig(RunSettings):
     health_yes_share: float = Field(default=0.03, ge=0, lt=0.5)
     """A share of *yes* below this, or above 1 minus this, gives a hint."""
 
-    save_steps: int = Field(default=50, ge=1)
-    """Steps between two checkpoints."""
-    save_total_limit: int = Field(default=2, ge=1)
-    """Checkpoints that are kept."""
-    save_merged: bool = True
-    """Whether the model is saved with the adapter merged into it as well."""
-
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
         completions = self.batch_size * self.gradient_accumulation_steps
@@ -237,8 +202,6 @@ class GRPOTrainingConfig(RunSettings):
     def _something_to_learn_from(self) -> Self:
         if self.format_weight == 0 and self.tsc_weight == 0:
             raise ValueError("format_weight and tsc_weight are both 0: there is nothing to learn")
-        if self.max_new_tokens >= self.max_seq_length:
-            raise ValueError("max_new_tokens must be smaller than max_seq_length")
         if self.prompt_examples and self.prompt_form == "words":
             raise ValueError("prompt_examples are in JSON; set prompt_form: json")
         return self
@@ -299,13 +262,6 @@ class GRPOTrainingConfig(RunSettings):
             self.health_failed_share,
             self.health_kl,
             self.health_yes_share,
-        )
-
-    @property
-    def kl_control(self) -> KLControl:
-        """What ``adaptive_kl`` does with the weight of the KL term."""
-        return KLControl(
-            self.kl_low, self.kl_high, self.kl_adapt_factor, self.kl_coeff_min, self.kl_coeff_max
         )
 
 

@@ -29,7 +29,7 @@ from trainer.environment import check_report_to
 from trainer.grpo.config import GRPOTrainingConfig
 from trainer.models.loading import check_model, pick_hardware
 from trainer.runs.origin import check_origin
-from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.resumption import RunRecord, check_resumed
 from trainer.runs.startup import checkpoint_of, warn_of_warmup
 from trainer.runs.training_run import PreparedRun
 
@@ -74,14 +74,13 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     check_report_to(config.report_to)
     check_model(config.model_path)
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
-    if checkpoint is not None:
-        check_origin(checkpoint, config, may_differ=may_model_differ(config.resume_changes))
+    check_origin(checkpoint, config)
     _check_invalid_reward(config)
     dataset = without_reserved(load_grpo_dataset(config.dataset_path))
     _say_fidelity(config, dataset)
-    record, applied = _recorded(config, dataset), frozenset[str]()
-    if checkpoint is not None:
-        applied = check_resumed(checkpoint, record, config.resume_changes)
+    columns = zip(*(dataset[name] for name in REQUIRED_COLUMNS), strict=True)
+    record = RunRecord.of(config.to_dict(), columns)
+    applied = check_resumed(checkpoint, record, config.resume_changes)
     _check_extend_seconds(config)
     if config.curriculum:
         check_difficulties(config.dataset_path)
@@ -104,11 +103,6 @@ def connect(config: GRPOTrainingConfig) -> RewardClient:
     """A client of the reward service. Connects when it is first used."""
     key = SecretStr(config.reward_api_key) if config.reward_api_key else None
     return RewardClient(config.reward_url, key, retry=RetryPolicy(retries=config.reward_retries))
-
-
-def _recorded(config: GRPOTrainingConfig, dataset: "Dataset") -> RunRecord:
-    columns = zip(*(dataset[name] for name in REQUIRED_COLUMNS), strict=True)
-    return RunRecord.of(config.to_dict(), columns)
 
 
 def _steps(config: GRPOTrainingConfig, rows: int) -> int:
@@ -173,11 +167,8 @@ def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
 async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> ServiceInfo:
     """Asks who answers, whether it scores a state of this dataset, and whether it has them all."""
     row = dataset[0]
-    item = ScoreItem(
-        state_id=row["state_id"],
-        tls_id=row["tls_id"],
-        decision=Extend(extend=False),
-    )
+    no = Extend(extend=False)
+    item = ScoreItem(state_id=row["state_id"], tls_id=row["tls_id"], decision=no)
     async with connect(config) as client:
         try:
             info = await client.info()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from shared.dataset import Outcome
 from shared.decisions import Decision
+from shared.validation import without_nulls
 from trainer.evaluation.worth import Worth, stored_worth
 
 __all__ = ["KnownRegrets"]
@@ -73,14 +74,7 @@ def _worth(outcomes: Sequence[Mapping[str, Any]]) -> Worth | None:
     A table of rows fills what one of them lacks with None, which is taken out again.
     """
     try:
-        known = [
-            Outcome.model_validate({part: _present(values) for part, values in outcome.items()})
-            for outcome in outcomes
-        ]
-    except (ValidationError, AttributeError):
+        known = [Outcome.model_validate(without_nulls(outcome)) for outcome in outcomes]
+    except ValidationError:
         return None
     return stored_worth(known, "queue")
-
-
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -5,25 +5,19 @@ in *both*: only then does TRL give it no advantage and leave it out of its group
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from shared.decisions import DecisionKind
+from trainer.curriculum.telemetry import CurriculumMetrics
 from trainer.grpo.batch_scorer import REWARD_BOUND, BatchScorer, Completions, ScoredBatch
 from trainer.grpo.format_reward import format_reward
 from trainer.grpo.regret import KnownRegrets
 from trainer.runs.run_stats import BatchCounts, zero_variance_share
 
-__all__ = [
-    "BatchMetrics",
-    "FormatReward",
-    "RewardWeights",
-    "TrafficReward",
-    "batch_of",
-]
+__all__ = ["FormatReward", "RewardWeights", "TrafficReward", "batch_of"]
 
 
 _CLAMPED = (
@@ -44,17 +38,6 @@ class RewardWeights:
     """Completions per prompt."""
 
 
-class BatchMetrics(Protocol):
-    """More metrics of a batch: of a curriculum, :class:`trainer.curriculum.telemetry`."""
-
-    def of(self, totals: Sequence[float | None], columns: Mapping[str, Any]) -> Mapping[str, float]:
-        """The metrics by name, of the weighted rewards and what TRL hands over beside."""
-
-
-def _log_nothing(name: str, value: float) -> None:
-    """Where nobody listens."""
-
-
 class FormatReward:
     """Strict JSON, ``extend`` one of yes and no: see :func:`format_reward`.
 
@@ -67,19 +50,10 @@ class FormatReward:
     def __init__(self, scorer: BatchScorer) -> None:
         self._scorer = scorer
 
-    async def __call__(
-        self,
-        *,
-        completions: Sequence[Any],
-        state_id: Sequence[str],
-        tls_id: Sequence[str],
-        decision_kind: Sequence[DecisionKind],
-        **_: object,
-    ) -> list[float | None]:
+    async def __call__(self, *, completions: Sequence[Any], **columns: Any) -> list[float | None]:  # noqa: ANN401
         """One reward a completion; None where its traffic reward failed."""
-        batch = batch_of(completions, state_id, tls_id, decision_kind, self._scorer.opened)
-        scored = await self._scorer.scored(completions, batch)
-        return _format_rewards(batch, scored)
+        batch = batch_of(completions, columns, self._scorer.opened)
+        return _format_rewards(batch, await self._scorer.scored(completions, batch))
 
 
 class TrafficReward:
@@ -94,36 +68,28 @@ class TrafficReward:
     __name__ = "traffic"
 
     def __init__(
-        self, scorer: BatchScorer, weights: RewardWeights, more: BatchMetrics | None = None
+        self, scorer: BatchScorer, weights: RewardWeights, more: CurriculumMetrics | None = None
     ) -> None:
         self._scorer = scorer
         self._weights = weights
         self._more = more
         self._regrets = KnownRegrets()
 
-    async def __call__(
-        self,
-        *,
-        completions: Sequence[Any],
-        state_id: Sequence[str],
-        tls_id: Sequence[str],
-        decision_kind: Sequence[DecisionKind],
-        outcomes: Sequence[Any] | None = None,
-        log_metric: Callable[[str, float], None] = _log_nothing,
-        **columns: object,
-    ) -> list[float | None]:
+    async def __call__(self, *, completions: Sequence[Any], **columns: Any) -> list[float | None]:  # noqa: ANN401
         """One reward a completion; None where it failed."""
-        batch = batch_of(completions, state_id, tls_id, decision_kind, self._scorer.opened)
+        batch = batch_of(completions, columns, self._scorer.opened)
         scored = await self._scorer.scored(completions, batch)
         stats = self._scorer.stats
         totals = self._totals(batch, scored)
-        counts = self._counts(batch, scored, totals, outcomes or [None] * len(scored))
+        outcomes = columns.get("outcomes") or [None] * len(scored)
+        counts = self._counts(batch, scored, totals, outcomes)
         if counts.clamped and not stats.clamped:
             log.warning(_CLAMPED, rewards=counts.clamped, bound=REWARD_BOUND)
         stats.add(counts, [one.status == "failed" for one in scored])
-        more = {} if self._more is None else self._more.of(totals, columns)
-        for name, value in (stats.metrics() | dict(more)).items():
-            log_metric(name, value)
+        if (log_metric := columns.get("log_metric")) is not None:
+            more = {} if self._more is None else self._more.of(totals, columns)
+            for name, value in (stats.metrics() | more).items():
+                log_metric(name, value)
         return [one.reward for one in scored]
 
     def _totals(self, batch: Completions, scored: Sequence[ScoredBatch]) -> list[float | None]:
@@ -165,16 +131,9 @@ def _format_rewards(batch: Completions, scored: Sequence[ScoredBatch]) -> list[f
 
 
 def batch_of(
-    completions: Sequence[Any],
-    state_id: Sequence[str],
-    tls_id: Sequence[str],
-    decision_kind: Sequence[DecisionKind],
-    opened: str = "",
+    completions: Sequence[Any], columns: Mapping[str, Any], opened: str = ""
 ) -> Completions:
-    """Completions as TRL gives them, with the columns of their rows that scoring needs."""
-    return Completions(_texts(completions), state_id, tls_id, decision_kind, opened)
-
-
-def _texts(completions: Sequence[Any]) -> list[str]:
-    """The texts of completions, which TRL gives as messages where prompts are messages."""
-    return [c if isinstance(c, str) else c[-1]["content"] or "" for c in completions]
+    """Completions as TRL gives them, as messages where prompts are, with their rows' columns."""
+    texts = [c if isinstance(c, str) else c[-1]["content"] or "" for c in completions]
+    places = columns["state_id"], columns["tls_id"], columns["decision_kind"]
+    return Completions(texts, *places, opened)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
     from trl import GRPOTrainer
 
+    from trainer.curriculum.telemetry import CurriculumMetrics
     from trainer.models.loading import LoadedModel
 
 __all__ = ["Rehearsal", "rehearse", "train_grpo"]
@@ -147,15 +148,15 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
 
         config, scorer = self._config, self._scorer
         weights = RewardWeights(config.format_weight, config.tsc_weight, config.num_generations)
-        trainer_class, more = rewarded_trainer(scorer), None
+        trainer_class: type[GRPOTrainer] = rewarded_trainer(scorer)
+        more: CurriculumMetrics | None = None
         if config.curriculum:
             from trainer.curriculum.sampler import curriculum_trainer
 
             check_domains(config, self._ready.dataset, dataset)
-            plan = plan_curriculum(config, dataset)
-            trainer_class, more = curriculum_trainer(plan.curriculum, trainer_class), plan.metrics
-            dataset = plan.dataset
-            config = config.model_copy(update={"max_steps": plan.curriculum.max_steps})
+            curriculum, dataset, more = plan_curriculum(config, dataset)
+            trainer_class = curriculum_trainer(curriculum, trainer_class)
+            config = config.model_copy(update={"max_steps": curriculum.max_steps})
         try:
             trainer = trainer_class(
                 model=loaded.model,

@@ -106,7 +106,7 @@ def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
             completions = generated[_COMPLETIONS]
             say_whole(completions, generated[_TOKENS], self.processing_class)
             columns = {name: [row[name] for row in self._rows] for name in _COLUMNS}
-            batch = batch_of(completions, **columns, opened=scorer.opened)
+            batch = batch_of(completions, columns, scorer.opened)
             asked = scorer.scored(completions, batch)
             asyncio.run_coroutine_threadsafe(asked, self.async_loop)
             return generated

@@ -5,30 +5,29 @@ was. A path alone would be another model in another folder, or on another machin
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import structlog
-from pydantic import ValidationError
 
 from shared.errors import ModelError
-from shared.model import WireModel
 from trainer.environment import cache_dir
 from trainer.models.smollm2 import MODEL_NAME, prepare_smollm2
+from trainer.records import Record, read_json
 
 __all__ = ["AdapterBase", "find_base", "fingerprint", "is_adapter", "record_base"]
 
-_FILE = "base.json"
 _CHUNKS, _CHUNK_BYTES = 64, 65_536
 _PARENTS, _MOST_FOLDERS = 2, 500
 
 log = structlog.get_logger(__name__)
 
 
-class AdapterBase(WireModel):
+class AdapterBase(Record):
     """The model under an adapter."""
+
+    file_name: ClassVar[str] = "base.json"
 
     fingerprint: str
     path: str
@@ -60,9 +59,9 @@ def fingerprint(folder: Path) -> str:
 
 
 def _fingerprint_under(folder: Path) -> str | None:
-    if (record := _recorded(folder)) is not None:
+    if (record := AdapterBase.read(folder)) is not None:
         return record.fingerprint
-    base = Path(_named_base(folder) or "")
+    base = Path(_named_base(folder))
     return fingerprint(base) if base.name and base.is_dir() else None
 
 
@@ -72,11 +71,10 @@ def record_base(adapter: Path) -> None:
     Args:
         adapter: As PEFT saved it, on this machine, with the path of the model.
     """
-    base = Path(_named_base(adapter) or "")
+    base = Path(_named_base(adapter))
     if not is_adapter(adapter) or not base.name or not base.is_dir():
         return
-    found = AdapterBase(fingerprint=fingerprint(base), path=str(base.resolve()))
-    (adapter / _FILE).write_text(found.model_dump_json(indent=1), encoding="utf-8")
+    AdapterBase(fingerprint=fingerprint(base), path=str(base.resolve())).write(adapter)
 
 
 def find_base(adapter: Path, named: str | None = None) -> Path:
@@ -92,10 +90,10 @@ def find_base(adapter: Path, named: str | None = None) -> Path:
     Raises:
         ModelError: There is none, or what is named is another one.
     """
-    record = _recorded(adapter)
+    record = AdapterBase.read(adapter)
     if named is not None:
         return _checked(adapter, prepare_smollm2() if named == MODEL_NAME else Path(named), record)
-    was = _named_base(adapter) or ""
+    was = _named_base(adapter)
     if record is None:
         if Path(was).is_absolute() and Path(was).is_dir():
             return Path(was)
@@ -146,18 +144,7 @@ def _is_model(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def _recorded(adapter: Path) -> AdapterBase | None:
-    try:
-        return AdapterBase.model_validate_json((adapter / _FILE).read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def _named_base(adapter: Path) -> str | None:
-    """What PEFT wrote down: the path as it was given."""
-    try:
-        values: Any = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = values.get("base_model_name_or_path") if isinstance(values, dict) else None
-    return name if isinstance(name, str) else None
+def _named_base(adapter: Path) -> str:
+    """What PEFT wrote down: the path as it was given; empty where there is none."""
+    name = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
+    return name if isinstance(name, str) else ""

@@ -162,16 +162,9 @@ def load_tokenizer(config: ModelSettings) -> Any:  # noqa: ANN401 - an untyped l
     Raises:
         ModelError: There is none, or it has no chat template.
     """
-    from transformers import AutoTokenizer
-
     folder, model_path = model_folder(config.model_path), config.model_path
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            _tokenizer_of(folder, _base_of(folder, config.base_path)),
-            local_files_only=True,
-            trust_remote_code=False,
-            clean_up_tokenization_spaces=False,
-        )
+        tokenizer = _tokenizer_of(folder, _base_of(folder, config.base_path))
     except (OSError, ValueError, KeyError) as exc:
         raise ModelError(f"cannot load the tokenizer of {model_path!r}: {exc}") from exc
     fold_system(tokenizer, model_path)
@@ -202,7 +195,7 @@ def _has_bf16(device: Literal["cpu", "cuda"]) -> bool:
 
 
 def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) -> LoadedModel:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     base = _base_of(folder, config.base_path)
     # weights that are trained stay in fp32: the small steps would be lost in bf16
@@ -219,12 +212,7 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
 
         model = PeftModel.from_pretrained(model, folder).merge_and_unload()
         model.requires_grad_(True)  # the adapter froze what was under it
-    tokenizer = AutoTokenizer.from_pretrained(
-        _tokenizer_of(folder, base),
-        local_files_only=True,
-        trust_remote_code=False,
-        clean_up_tokenization_spaces=False,
-    )
+    tokenizer = _tokenizer_of(folder, base)
     prepare_chat(tokenizer, model, config.model_path)
     if config.share_prefixes:
         share_prefixes(model)
@@ -264,5 +252,13 @@ def _base_of(folder: Path, named: str | None) -> Path | None:
     return find_base(folder, named)
 
 
-def _tokenizer_of(folder: Path, base: Path | None) -> Path:
-    return folder if base is None or (folder / "tokenizer_config.json").is_file() else base
+def _tokenizer_of(folder: Path, base: Path | None) -> Any:  # noqa: ANN401 - an untyped library
+    from transformers import AutoTokenizer
+
+    has_own = base is None or (folder / "tokenizer_config.json").is_file()
+    return AutoTokenizer.from_pretrained(
+        folder if has_own else base,
+        local_files_only=True,
+        trust_remote_code=False,
+        clean_up_tokenization_spaces=False,
+    )

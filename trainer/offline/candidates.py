@@ -11,7 +11,6 @@ What stands first in ``candidates``, ``outcomes``, ``id_list`` is taken, where a
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ from shared.errors import DatasetError
 from shared.language.completions import render_completion
 from shared.language.surrogates import HALF_PAIR, mark_half_pairs
 from shared.validation import without_nulls
-from trainer.data.prompts import as_messages, dataset_files, read_records
+from trainer.data.prompts import dataset_files, read_records
+from trainer.data.rows import as_messages, is_finite, row_error
 from trainer.evaluation.worth import stored_reward
 from trainer.offline.levels import ScoredSequence
 
@@ -237,9 +237,7 @@ def _parsed(kind: TypeAdapter[_T], value: object, where: str) -> _T:
     try:
         return kind.validate_python(without_nulls(value))
     except ValidationError as exc:
-        error = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in error["loc"])
-        raise DatasetError(f"{where}{', ' if place else ''}{place}: {error['msg']}") from exc
+        raise row_error(exc, where, ", ") from exc
 
 
 def _list(record: dict[str, Any], name: str, where: str) -> list[Any]:
@@ -254,17 +252,7 @@ def _numbers(record: dict[str, Any], name: str, where: str, count: int) -> list[
     if len(values) != count:
         raise DatasetError(f"{where}: {name} holds {len(values)} for {count} candidates of id_list")
     for number, value in enumerate(values, start=1):
-        if not _is_finite(value):
+        if not is_finite(value):
             shown = repr(value)[:_MAX_SEEN_CHARS]
             raise DatasetError(f"{where}: {name}, candidate {number}: {shown} is no finite number")
     return [float(value) for value in values]
-
-
-def _is_finite(value: object) -> bool:
-    """Whether a value is a number that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False

@@ -6,10 +6,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from shared.errors import ConfigError
-from trainer.callbacks.kl_control import KLControl
 from trainer.offline.candidates import MetricsReward
 from trainer.offline.levels import LevelWeights
-from trainer.settings import RunSettings
+from trainer.settings import KLSettings
 from trainer.sft.config import SFTTrainingConfig
 
 __all__ = ["OfflineConfig", "rate_of_start"]
@@ -18,7 +17,7 @@ _SFT_RATE = 1e-4
 _SHARE_OF_SFT_RATE = 0.1
 
 
-class OfflineConfig(RunSettings):
+class OfflineConfig(KLSettings):
     """Every setting of ``greenfork train offline``. Frozen; unknown names are refused.
 
     >>> OfflineConfig(beam_data="plans.jsonl").grpo_epochs
@@ -68,16 +67,6 @@ class OfflineConfig(RunSettings):
     """How many epochs are early; later ones use all candidates."""
     kl_coeff: float = Field(default=0.1, gt=0)
     """Weight of the KL term at the start of stage 2, against the frozen model it began with."""
-    kl_low: float = Field(default=0.01, ge=0)
-    """Below this KL its weight falls."""
-    kl_high: float = Field(default=0.1, gt=0)
-    """Above this KL its weight rises."""
-    kl_adapt_factor: float = Field(default=2.0, gt=1)
-    """What the weight is multiplied with, or divided by, at a logged step."""
-    kl_coeff_min: float = Field(default=0.001, gt=0)
-    """The least weight."""
-    kl_coeff_max: float = Field(default=10.0, gt=0)
-    """The greatest weight."""
     best_by: Literal["kl", "regret"] = "kl"
     """Which checkpoint of stage 2 is called the best: the one with the smallest KL to its start on
     the validation queries, or the one with the smallest regret there."""
@@ -133,13 +122,6 @@ class OfflineConfig(RunSettings):
         if self.lora_rank == 0 and self.precision == "auto":
             changes["precision"] = "fp32"
         return self.model_copy(update=changes)
-
-    @property
-    def kl_control(self) -> KLControl:
-        """How the weight of the KL term follows the KL."""
-        return KLControl(
-            self.kl_low, self.kl_high, self.kl_adapt_factor, self.kl_coeff_min, self.kl_coeff_max
-        )
 
     @property
     def level_weights(self) -> LevelWeights:

@@ -1,7 +1,6 @@
 """Everything that can be found wrong before a model is loaded, and the queries of a run."""
 
 import random
-import statistics
 from collections.abc import Hashable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from trainer.offline.config import OfflineConfig
 from trainer.offline.levels import group_advantages
 from trainer.runs.origin import check_origin
 from trainer.runs.reports import AdvantageSpread
-from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.resumption import RunRecord, check_resumed
 from trainer.runs.startup import checkpoint_of
 from trainer.runs.training_run import PreparedRun
 
@@ -67,14 +66,11 @@ def prepare_offline(config: OfflineConfig) -> PreparedOffline:
     check_report_to(config.report_to)
     check_model(config.model_path)
     stage, checkpoint = _resumed(config)
-    if checkpoint is not None:
-        may_differ = may_model_differ(config.resume_changes)
-        check_origin(checkpoint, config, may_differ=may_differ)
+    check_origin(checkpoint, config)
     hardware = pick_hardware(config.for_loading)
     train, validation = _split(config)
-    record, applied = _recorded(config, [*train, *validation]), frozenset[str]()
-    if checkpoint is not None:
-        applied = check_resumed(checkpoint, record, config.resume_changes, "beam_data")
+    record = _recorded(config, [*train, *validation])
+    applied = check_resumed(checkpoint, record, config.resume_changes, "beam_data")
     _log.info("learning rate", peak=config.peak_rate, origin=config.rate_origin)
     weights, is_pooled = config.level_weights, config.scale_rewards == "dataset"
     advantages = group_advantages([group.scored for group in train], weights, is_pooled)
@@ -109,14 +105,16 @@ def spread_of(advantages: Sequence[Sequence[float]]) -> AdvantageSpread:
     >>> spread_of([[-1.0, 1.0], [0.0, 0.0]]).zero_share
     0.5
     """
+    import numpy as np
+
     flat = [advantage for group in advantages for advantage in group]
-    lower, median, upper = statistics.quantiles(flat, n=4, method="inclusive")
+    least, lower, median, upper, greatest = np.quantile(flat, (0, 0.25, 0.5, 0.75, 1)).tolist()
     return AdvantageSpread(
-        least=min(flat),
+        least=least,
         lower_quartile=lower,
         median=median,
         upper_quartile=upper,
-        greatest=max(flat),
+        greatest=greatest,
         zero_share=flat.count(0.0) / len(flat),
     )
 

@@ -1,7 +1,5 @@
 """Offline post-training: the run itself, from checks to report."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +21,6 @@ from trainer.runs.training_run import TrainingRun
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models.loading import LoadedModel
     from trainer.offline.batches import EncodedGroup
     from trainer.offline.stages import Stage
 
@@ -49,41 +46,6 @@ def train_offline(config: OfflineConfig, show_progress: bool = True) -> OfflineR
     return _OfflineRun(config, prepare_offline(config), show_progress).run()
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What is trained."""
-
-    model: Any
-    """With its adapter, where it has one."""
-    tokenizer: Any
-    pad: int
-    """The token that fills up."""
-
-    @classmethod
-    def of(cls, loaded: "LoadedModel") -> "_Subject":
-        """A model as it was loaded, and an adapter on it where one is to be trained."""
-        model, tokenizer = loaded.model, loaded.tokenizer
-        if loaded.lora is not None:
-            from peft import get_peft_model
-
-            model = get_peft_model(model, loaded.lora)
-        pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        return cls(model, tokenizer, pad)
-
-
-@dataclass(frozen=True)
-class _Queries:
-    """Training and validation queries as tokens."""
-
-    train: "list[EncodedGroup]"
-    validation: "list[EncodedGroup]"
-
-    @property
-    def all(self) -> "list[EncodedGroup]":
-        """Both, in this order."""
-        return self.train + self.validation
-
-
 class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, OfflineReport]):
     """One run of two stages."""
 
@@ -96,6 +58,9 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         self._root = root
         self._steps = {"rce": 0, "grpo": 0}
         self._seconds = 0.0
+        self._model: Any = None
+        """With its adapter, where it has one."""
+        self._tokenizer: Any = None
 
     @property
     def start(self) -> OfflineConfig:
@@ -104,34 +69,46 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
 
     def train(self) -> OfflineReport:
         """Loads, trains both stages, saves."""
-        subject = _Subject.of(self._load())
-        queries = self._encoded(subject)
-        before = None if self._ready.stage else self._assessed(subject, queries)
-        self._imitate(subject, queries)
-        best = self._optimize(subject, queries)
-        after = self._assessed(subject, queries)
+        loaded = self._load()
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        if loaded.lora is not None:
+            from peft import get_peft_model
+
+            self._model = get_peft_model(loaded.model, loaded.lora)
+        train, held_out = self._encoded()
+        before = None if self._ready.stage else self._assessed(held_out)
+        self._imitate(train, held_out)
+        best = self._optimize(train, held_out)
+        after = self._assessed(held_out)
         if is_first_rank():
-            self._save(subject.model, subject.tokenizer)
-        return self._report(queries, before, after, best)
+            self._save(self._model, self._tokenizer)
+        return self._report(train, before, after, best)
 
     def plot(self) -> None:
         """Draws losses, drift, choices, and the spread of the advantages."""
         plot_offline(self._files.metrics, self._ready.train_advantages, self._files.plot)
 
-    def _encoded(self, subject: _Subject) -> _Queries:
+    @property
+    def _pad(self) -> int:
+        """The token that fills up."""
+        own: int | None = self._tokenizer.pad_token_id
+        return self._tokenizer.eos_token_id if own is None else own
+
+    def _encoded(self) -> "tuple[list[EncodedGroup], list[EncodedGroup]]":
+        """Training and validation queries as tokens."""
         from trainer.offline.batches import Encoder
 
         ready, config = self._ready, self._config
-        encoder = Encoder(subject.tokenizer, config.max_seq_length, config.top_k)
-        return _Queries(
+        encoder = Encoder(self._tokenizer, config.max_seq_length, config.top_k)
+        return (
             encoder.encode(ready.train, ready.train_advantages),
             encoder.encode(ready.validation, ready.validation_advantages),
         )
 
-    def _assessed(self, subject: _Subject, queries: _Queries) -> Validation | None:
+    def _assessed(self, held_out: "list[EncodedGroup]") -> Validation | None:
         from trainer.offline.likeliest import assess
 
-        found = assess(subject.model, queries.validation, subject.pad, self._config.batch_size)
+        found = assess(self._model, held_out, self._pad, self._config.batch_size)
         if found is None:
             return None
         return Validation(
@@ -140,9 +117,9 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
             agreement=found.agreeing / found.queries,
         )
 
-    def _imitate(self, subject: _Subject, queries: _Queries) -> None:
+    def _imitate(self, train: "list[EncodedGroup]", held_out: "list[EncodedGroup]") -> None:
         """Stage 1."""
-        from trainer.offline.stages import CrossEntropyStage, TauLine
+        from trainer.offline.stages import CrossEntropyStage
 
         config = self._config
         if config.rce_epochs == 0:
@@ -150,34 +127,26 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         if self._ready.stage == "grpo":
             self._steps["rce"] = steps_before(newest_checkpoint(self._root / "rce"))
             return
-        given = self._given(subject, "rce", config.rce_epochs, "eval_loss")
-        stage = CrossEntropyStage(
-            tau=TauLine(config.tau_start, config.tau_end),
-            train_dataset=queries.train,
-            eval_dataset=queries.validation or None,
-            **given,
-        )
+        given = self._given("rce", config.rce_epochs, "eval_loss", train, held_out)
+        stage = CrossEntropyStage(tau=(config.tau_start, config.tau_end), **given)
         self._run_stage(stage, "rce")
 
-    def _optimize(self, subject: _Subject, queries: _Queries) -> Path | None:
+    def _optimize(self, train: "list[EncodedGroup]", held_out: "list[EncodedGroup]") -> Path | None:
         """Stage 2; gives its best checkpoint."""
         from trainer.callbacks.control import AdaptiveKLCallback
         from trainer.offline.batches import with_stored
         from trainer.offline.stages import OfflineGRPOStage
 
-        config = self._config
+        config, size = self._config, len(train)
         if config.grpo_epochs == 0:
             return None
-        known = with_stored(queries.all, self._stored(subject, queries.all))
-        size = len(queries.train)
-        given = self._given(subject, "grpo", config.grpo_epochs, f"eval_{config.best_by}")
+        known = with_stored(train + held_out, self._stored(train + held_out))
+        best_by = f"eval_{config.best_by}"
         stage = OfflineGRPOStage(
             beta=config.kl_coeff,
             epsilon=config.epsilon,
             top_epochs=config.top_k_epochs,
-            train_dataset=known[:size],
-            eval_dataset=known[size:] or None,
-            **given,
+            **self._given("grpo", config.grpo_epochs, best_by, known[:size], known[size:]),
         )
         is_new = "kl_coeff" in self._ready.applied
         adaptive = AdaptiveKLCallback(stage, config.kl_control, is_new)
@@ -186,7 +155,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         best = stage.state.best_model_checkpoint
         return Path(best) if best else None
 
-    def _stored(self, subject: _Subject, groups: "Sequence[EncodedGroup]") -> "list[Tensor]":
+    def _stored(self, groups: "list[EncodedGroup]") -> "list[Tensor]":
         """Log-probabilities under the model that stage 2 begins with, or began with."""
         from trainer.offline.likeliest import logps_of
         from trainer.offline.stored import StoredLogps
@@ -194,26 +163,30 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         stored = StoredLogps(self._root / "grpo" / "stored.safetensors")
         if self._ready.stage == "grpo":
             return stored.read(groups)
-        found = logps_of(subject.model, groups, subject.pad, self._config.batch_size)
+        found = logps_of(self._model, groups, self._pad, self._config.batch_size)
         stored.write(groups, found)
         return found
 
-    def _given(self, subject: _Subject, name: str, epochs: int, best_by: str) -> dict[str, Any]:
+    def _given(
+        self,
+        name: StageName,
+        epochs: int,
+        best_by: str,
+        train: "list[EncodedGroup]",
+        held_out: "list[EncodedGroup]",
+    ) -> dict[str, Any]:
         """What both stages give to their trainer."""
         from trainer.runs.arguments import stage_arguments
 
-        arguments = stage_arguments(
-            self._config,
-            self._ready.hardware,
-            self._root / name,
-            epochs,
-            best_by if self._ready.validation else None,
-        )
+        metric = best_by if self._ready.validation else None
+        folder, hardware = self._root / name, self._ready.hardware
         return {
-            "pad": subject.pad,
-            "model": subject.model,
-            "processing_class": subject.tokenizer,
-            "args": arguments,
+            "pad": self._pad,
+            "model": self._model,
+            "processing_class": self._tokenizer,
+            "args": stage_arguments(self._config, hardware, folder, epochs, metric),
+            "train_dataset": train,
+            "eval_dataset": held_out or None,
         }
 
     def _run_stage(self, stage: "Stage", name: StageName) -> None:
@@ -234,7 +207,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
 
     def _report(
         self,
-        queries: _Queries,
+        train: "list[EncodedGroup]",
         before: Validation | None,
         after: Validation | None,
         best: Path | None,
@@ -242,9 +215,9 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         lines = [line for line in read_metrics(self._files.metrics) if "kl" in line]
         last = lines[-1] if lines else {}
         return OfflineReport(
-            queries=len(queries.train),
-            candidates=sum(len(group.candidates) for group in queries.train),
-            advantages=spread_of([group.advantages for group in queries.train]),
+            queries=len(train),
+            candidates=sum(len(group.candidates) for group in train),
+            advantages=spread_of([group.advantages for group in train]),
             rce_steps=self._steps["rce"],
             grpo_steps=self._steps["grpo"],
             seconds=self._seconds,

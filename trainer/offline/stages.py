@@ -8,7 +8,6 @@ and random state. Owns the losses of the stages and what is measured beside them
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,18 +28,10 @@ from trainer.offline.losses import (
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["CrossEntropyStage", "OfflineGRPOStage", "Stage", "TauLine"]
+__all__ = ["CrossEntropyStage", "OfflineGRPOStage", "Stage"]
 
 _COUNT, _QUERIES, _CANDIDATES = "count", "queries", "candidates"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-@dataclass(frozen=True)
-class TauLine:
-    """The temperature at the first and the last step of stage 1."""
-
-    start: float
-    end: float
 
 
 class Stage(Trainer, ABC):
@@ -180,11 +171,11 @@ class CrossEntropyStage(Stage):
     """Stage 1: imitates every candidate, the better ones more, and ever more so.
 
     Args:
-        tau: The temperature of the weights.
+        tau: The temperature of the weights at the first and the last step.
         **given: As :class:`Stage` takes it.
     """
 
-    def __init__(self, *, tau: TauLine, **given: Any) -> None:  # noqa: ANN401 - an untyped library
+    def __init__(self, *, tau: tuple[float, float], **given: Any) -> None:  # noqa: ANN401 - an untyped library
         super().__init__(**given)
         self._tau = tau
 
@@ -198,7 +189,7 @@ class CrossEntropyStage(Stage):
         Validation takes the last temperature, so that its losses can be compared.
         """
         progress = self.state.global_step / max(1, self.state.max_steps - 1)
-        tau = tau_at(progress if logps.requires_grad else 1, self._tau.start, self._tau.end)
+        tau = tau_at(progress if logps.requires_grad else 1, *self._tau)
         groups = by_group(batch["advantages"], batch["sizes"])
         weights = [compute_softmax_weights(group.tolist(), tau) for group in groups]
         flat = torch.tensor([w for group in weights for w in group], device=batch["mask"].device)

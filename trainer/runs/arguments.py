@@ -9,6 +9,7 @@ import structlog
 
 from shared.errors import ConfigError
 from trainer.models.loading import Hardware, is_mixed
+from trainer.settings import StepSettings
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -146,7 +147,7 @@ def _shared(
     }
 
 
-def _by_steps(config: "GRPOTrainingConfig | SFTTrainingConfig") -> dict[str, Any]:
+def _by_steps(config: StepSettings) -> dict[str, Any]:
     """How long, where lengths are counted in steps."""
     return {
         "num_train_epochs": config.num_train_epochs,

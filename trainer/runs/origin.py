@@ -4,26 +4,25 @@ Every checkpoint holds ``origin.json``. Models are told apart by their weights, 
 run may be moved to another machine.
 """
 
-import json
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import ClassVar
 
 from shared.errors import ConfigError
-from shared.model import WireModel
 from trainer.models.adapters import fingerprint
 from trainer.models.loading import model_folder
-from trainer.settings import ModelSettings
+from trainer.records import Record, read_json
+from trainer.runs.resumption import ALL
+from trainer.settings import ModelSettings, RunSettings
 
 __all__ = ["ModelOrigin", "check_origin", "fingerprint"]
 
-_FILE = "origin.json"
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 
 
-class ModelOrigin(WireModel):
+class ModelOrigin(Record):
     """What a run started from, and what it trains of it."""
+
+    file_name: ClassVar[str] = "origin.json"
 
     model_path: str
     fingerprint: str
@@ -40,25 +39,23 @@ class ModelOrigin(WireModel):
             lora_alpha=config.lora_alpha,
         )
 
-    def write(self, checkpoint: Path) -> None:
-        """Puts it into a checkpoint's folder."""
-        (checkpoint / _FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
+def check_origin(checkpoint: Path | None, config: RunSettings) -> None:
+    """Checks that a checkpoint, if there is one, goes on from the model that is to be trained.
 
-def check_origin(checkpoint: Path, config: ModelSettings, may_differ: bool = False) -> None:
-    """Checks that a checkpoint goes on from the model that is to be trained.
+    With ``resume_changes`` the model may be another one; what is trained of it may not.
 
     Args:
         checkpoint: What a run goes on from.
         config: Its settings.
-        may_differ: Whether the model may be another one; what is trained of it may not.
 
     Raises:
         ConfigError: It goes on from another one, or trains something else of it; both are named.
     """
-    try:
-        origin = ModelOrigin.model_validate_json((checkpoint / _FILE).read_bytes())
-    except (OSError, ValidationError):
+    if checkpoint is None:
+        return
+    may_differ = not {"model_path", ALL}.isdisjoint(config.resume_changes)
+    if (origin := ModelOrigin.read(checkpoint)) is None:
         _check_foreign(checkpoint, config, may_differ)
         return
     own = ModelOrigin.of(config)
@@ -74,18 +71,20 @@ def check_origin(checkpoint: Path, config: ModelSettings, may_differ: bool = Fal
 
 def _check_foreign(checkpoint: Path, config: ModelSettings, may_differ: bool) -> None:
     """The same for a checkpoint without that file, by what every checkpoint holds."""
-    adapter = _read(checkpoint / "adapter_config.json")
+    adapter = read_json(checkpoint / "adapter_config.json")
     _check_rank(checkpoint, int(adapter.get("r", 0)), config)
     if may_differ:
         return
     folder = model_folder(config.model_path)
-    base = Path(str(_read(folder / "adapter_config.json").get("base_model_name_or_path", folder)))
+    base = Path(
+        str(read_json(folder / "adapter_config.json").get("base_model_name_or_path", folder))
+    )
     if adapter:
         theirs = str(adapter.get("base_model_name_or_path"))
         if Path(theirs).resolve() != base.resolve():
             raise _another(checkpoint, theirs, config)
         return
-    found, wanted = _read(checkpoint / "config.json"), _read(base / "config.json")
+    found, wanted = read_json(checkpoint / "config.json"), read_json(base / "config.json")
     if [found.get(name) for name in _SHAPE] != [wanted.get(name) for name in _SHAPE]:
         shape = ", ".join(f"{name} {found.get(name)}" for name in _SHAPE)
         raise _another(checkpoint, f"one with {shape}", config)
@@ -106,11 +105,3 @@ def _another(checkpoint: Path, theirs: str, config: ModelSettings) -> ConfigErro
         f"is {config.model_path!r}, another model; set model_path to the first, start anew, or go "
         "on all the same with --set 'resume_changes=[model_path]'"
     )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}

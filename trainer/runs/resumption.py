@@ -9,24 +9,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
-from pydantic import ValidationError
 
 from shared.errors import ConfigError
-from shared.model import WireModel
 from trainer.environment import world_size
+from trainer.records import Record
 
-__all__ = [
-    "APPLIED",
-    "RunRecord",
-    "check_resumed",
-    "digest_of",
-    "may_model_differ",
-]
-
-_FILE = "run.json"
+__all__ = ["ALL", "RunRecord", "check_resumed", "digest_of"]
 
 APPLIED = frozenset({"learning_rate", "kl_coeff"})
 """What takes effect from the step after the checkpoint on."""
@@ -51,8 +42,10 @@ ALL = "all"
 log = structlog.get_logger(__name__)
 
 
-class RunRecord(WireModel):
-    """What a run was set to, and what it learned from."""
+class RunRecord(Record):
+    """What a run was set to, and what it learned from; earlier versions wrote none."""
+
+    file_name: ClassVar[str] = "run.json"
 
     settings: dict[str, Any]
     """Every setting but secrets, as plain values."""
@@ -77,18 +70,6 @@ class RunRecord(WireModel):
             ranks=world_size(),
         )
 
-    @classmethod
-    def read(cls, checkpoint: Path) -> "RunRecord | None":
-        """That of a checkpoint; None where it holds none, as those of earlier versions."""
-        try:
-            return cls.model_validate_json((checkpoint / _FILE).read_bytes())
-        except (OSError, ValidationError):
-            return None
-
-    def write(self, checkpoint: Path) -> None:
-        """Puts it into a checkpoint's folder."""
-        (checkpoint / _FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
-
 
 def digest_of(rows: Iterable[object]) -> tuple[str, int]:
     """A digest of JSON values in their order, and how many there are."""
@@ -100,12 +81,12 @@ def digest_of(rows: Iterable[object]) -> tuple[str, int]:
 
 
 def check_resumed(
-    checkpoint: Path, now: RunRecord, allowed: Iterable[str], rows: str = "dataset_path"
+    checkpoint: Path | None, now: RunRecord, allowed: Iterable[str], rows: str = "dataset_path"
 ) -> frozenset[str]:
     """Checks that a run goes on as the one did whose checkpoint it is, but for what may change.
 
     Args:
-        checkpoint: What it goes on from.
+        checkpoint: What it goes on from; None where it starts anew.
         now: What it is set to.
         allowed: Names that may differ: of settings, that of ``rows`` for other rows, ``ranks``, or
             ``all``.
@@ -118,6 +99,8 @@ def check_resumed(
         ConfigError: Something else differs; the message names it with both values, and the way to
             allow it.
     """
+    if checkpoint is None:
+        return frozenset()
     before, may = RunRecord.read(checkpoint), set(allowed)
     if before is None:
         log.info("the checkpoint does not say its settings; none is compared", path=str(checkpoint))
@@ -146,15 +129,6 @@ def check_resumed(
     for what in said.values():
         log.warning("the run goes on with a change that was allowed", change=what)
     return applied
-
-
-def may_model_differ(allowed: Iterable[str]) -> bool:
-    """Whether a run may go on with another model under what it trains.
-
-    >>> may_model_differ(["temperature"]), may_model_differ(["model_path"])
-    (False, True)
-    """
-    return not {"model_path", ALL}.isdisjoint(allowed)
 
 
 def _changed(before: RunRecord, now: RunRecord) -> set[str]:

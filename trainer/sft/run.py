@@ -16,7 +16,7 @@ from trainer.runs.arguments import sft_arguments
 from trainer.runs.history import MetricsFile, read_metrics
 from trainer.runs.origin import check_origin
 from trainer.runs.reports import RunFiles, SFTReport
-from trainer.runs.resumption import RunRecord, check_resumed, may_model_differ
+from trainer.runs.resumption import RunRecord, check_resumed
 from trainer.runs.startup import checkpoint_of, warn_of_warmup
 from trainer.runs.training_run import PreparedRun, TrainingRun
 from trainer.sft.config import SFTTrainingConfig
@@ -61,16 +61,14 @@ def prepare_sft(config: SFTTrainingConfig) -> PreparedSFT:
         check_model(config.model_path)
     checkpoint = checkpoint_of(config.resume_from_checkpoint, config.output_dir)
     start = _start(config, checkpoint)
-    if checkpoint is not None:
-        check_origin(checkpoint, start, may_differ=may_model_differ(config.resume_changes))
+    check_origin(checkpoint, start)
     hardware = pick_hardware(config)
     rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
     lessons = draw_lessons(rows.train, config)
     a_pass = ceil(len(lessons) / (config.batch_size * config.gradient_accumulation_steps))
     warn_of_warmup(config.max_steps or ceil(config.num_train_epochs * a_pass), config.warmup_steps)
     record = RunRecord.of(config.to_dict(), (one.conversation for one in lessons))
-    if checkpoint is not None:
-        check_resumed(checkpoint, record, config.resume_changes)
+    check_resumed(checkpoint, record, config.resume_changes)
     return PreparedSFT(
         rows=rows,
         lessons=lessons,
@@ -98,7 +96,7 @@ def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingCon
             f"resume_from_checkpoint: {checkpoint} needs the new model that its run began with, "
             f"and there is no {untrained}; set model_path to the model that it goes on from"
         )
-    return config.starting_from(str(untrained))
+    return config.model_copy(update={"model_path": str(untrained)})
 
 
 def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTReport:
@@ -143,6 +141,10 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
         course = self._go(trainer, self._ready.checkpoint)
         trained = sum(w.numel() for w in trainer.model.parameters() if w.requires_grad)
         self._save(trainer.model, trainer.processing_class)  # merging takes its weights away
+        config, unseen = self._config, self._ready.rows.held_out
+        asking = Generation(
+            max_new_tokens=config.max_new_tokens, batch_size=64, prompt_form=config.prompt_form
+        )
         losses = [line["loss"] for line in read_metrics(self._files.metrics)]
         return SFTReport(
             lessons=self._ready.lesson_counts,
@@ -153,21 +155,13 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
             seconds_per_step=course.seconds_per_step,
             loss_first=losses[0] if losses else None,
             loss_last=losses[-1] if losses else None,
-            check=check_format(self._files.trained, self._ready.rows.held_out, self._answering),
+            check=check_format(self._files.trained, unseen, asking),
             files=self._files,
         )
 
     def plot(self) -> None:
         """Draws the loss."""
         plot_loss(self._files.metrics, self._files.plot)
-
-    @property
-    def _answering(self) -> Generation:
-        """How the trained model is asked."""
-        config = self._config
-        return Generation(
-            max_new_tokens=config.max_new_tokens, batch_size=64, prompt_form=config.prompt_form
-        )
 
     def _make_trainer(self, loaded: "LoadedModel") -> "SFTTrainer":
         from rich.console import Console

@@ -10,7 +10,7 @@ from shared.errors import ConfigError, TrainingStopped
 from shared.wire.scoring import ScoreRequest
 from tests.integration.trainer.small_service import SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
-from trainer.curriculum import Curriculum, Sample, buckets_of
+from trainer.curriculum import Curriculum, GradedSample, buckets_of
 from trainer.grpo.preflight import check_run
 from trainer.runs.history import read_metrics
 
@@ -147,7 +147,7 @@ def test_sampler_has_the_shape_of_trls_own(
 
     from trainer.curriculum.sampler import CurriculumSampler
 
-    samples = [Sample(domain, number) for domain in "ab" for number in range(9)]
+    samples = [GradedSample(domain, number) for domain in "ab" for number in range(9)]
     per_rank = 4 * num_generations
     prompts = per_rank * ranks // num_generations
     curriculum = Curriculum(buckets_of(samples), prompts, max_steps=5)

@@ -23,7 +23,7 @@ from trainer.offline.config import OfflineConfig
 from trainer.offline.levels import LevelWeights, group_advantages
 from trainer.offline.likeliest import logps_of
 from trainer.offline.losses import clipped_ratio_loss, kl_k3, mean_over_tokens
-from trainer.offline.stages import CrossEntropyStage, OfflineGRPOStage, TauLine
+from trainer.offline.stages import CrossEntropyStage, OfflineGRPOStage
 from trainer.runs.arguments import stage_arguments
 
 _ANSWERS = (
@@ -126,7 +126,7 @@ def test_stage_1_is_a_mean_over_queries(
     pieces: tuple[int, int], gradient: Gradient, groups: list[EncodedGroup], tiny_llama: Path
 ) -> None:
     """By autograd on one whole batch, with weights by hand."""
-    found = gradient(CrossEntropyStage, pieces, tau=TauLine(2.0, 2.0))
+    found = gradient(CrossEntropyStage, pieces, tau=(2.0, 2.0))
     model, batch = _model(tiny_llama).train(), collate(groups, _PAD)
     errors = mean_over_tokens(-candidate_logps(model, batch), batch["mask"])
     shares = [torch.tensor(one.advantages).div(2.0).softmax(0) for one in groups]

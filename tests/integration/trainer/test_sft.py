@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shared.errors import ConfigError, DatasetError, ModelError
+from shared.language.prompts import in_words
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import save_lessons
-from trainer.data import prompts as dataset
 from trainer.models import shared_prefix
 from trainer.models.loading import load_model, pick_hardware
 from trainer.runs.history import read_metrics
@@ -162,7 +162,7 @@ def test_common_beginnings_computed_once_teach_the_same(settings: Settings, tmp_
     """Loss and gradient of each step, up to rounding."""
     plain = train_sft(settings(prompt_form="words"), show_progress=False)
     apart = settings(prompt_form="words", share_prefixes=True, output_dir=str(tmp_path / "sharing"))
-    told = patch.object(dataset, "worded", wraps=dataset.worded)
+    told = patch("trainer.data.prompts.in_words", wraps=in_words)
     twice = patch.object(shared_prefix, "_in_two_passes", wraps=shared_prefix._in_two_passes)
     with told as worded, twice as made:
         sharing = train_sft(apart, show_progress=False)

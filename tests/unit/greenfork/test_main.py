@@ -64,6 +64,15 @@ def test_wrong_usage_is_2(args: list[str], capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
 
 
+def test_serve_takes_datasets_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the command line names none."""
+    monkeypatch.setenv("GREENFORK_SERVER_DATASETS", '["nowhere"]')
+    assert status_of("serve", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "not_a_dataset"
+
+
 @pytest.mark.parametrize(
     ("args", "code"),
     [

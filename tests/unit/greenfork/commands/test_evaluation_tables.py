@@ -8,7 +8,7 @@ from greenfork.commands.evaluation_tables import print_evaluation
 from shared.decisions import Extend
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.evaluation.bootstrap import Bootstrap, Estimate
-from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.choices import Judged, PolicyAnswer
 from trainer.evaluation.figures import observed
 from trainer.evaluation.points import read_points
 from trainer.evaluation.report import Evaluation, policy_report
@@ -22,7 +22,7 @@ def test_the_regret_in_another_rewards_unit_leaves_invalid_answers_out(
     (point,) = read_points([save_dataset(tmp_path / "net", [Moment()])], "eval")
     worth = stored_worth(point.outcomes or (), "queue")
     assert worth is not None
-    seen = [observed(Judged(point, worth), Choice(Extend(extend=True)))]
+    seen = [observed(Judged(point, worth), PolicyAnswer(Extend(extend=True)))]
     report = policy_report("mine", seen, Bootstrap(), 0.1)
     two = {
         "regret": Estimate(value=7.25, low=None, high=None),

@@ -1,6 +1,7 @@
 """``greenfork train grpo``: what is printed of a run, and by whom."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def _trained(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def train(config: GRPOTrainingConfig) -> TrainingReport:
         stats = RunStats(FailureLimit(0.5, 9))
-        stats.add(BatchCounts(4, {}, {}, cached=1, reward=0.25), [False] * 4)
+        stats.add(BatchCounts(4, Counter(), Counter(), cached=1, reward=0.25), [False] * 4)
         stats.waited(1.0)
         stats.stepped(2.0)
         root = Path(config.output_dir)

@@ -1,6 +1,6 @@
 """What steers a run: the weight of the KL term, and when it ends."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +16,7 @@ from trainer.callbacks.control import (
     UnscoredStepCallback,
 )
 from trainer.callbacks.kl_control import KLControl
-from trainer.ranks import any_rank, every_rank, first_of_ranks
+from trainer.ranks import first_of_ranks
 from trainer.runs.run_stats import BatchCounts, FailureLimit, RunStats, StopFlag
 
 ARGS = cast("TrainingArguments", None)
@@ -71,7 +71,8 @@ def test_checkpoint_without_a_weight() -> None:
 def test_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, reasons: list[str | None]) -> None:
     """A rank that knows of nothing stops with the one that does; the others would wait for it."""
     monkeypatch.setattr(
-        "trainer.callbacks.control.first_of_ranks", _agreeing(first_of_ranks, reasons)
+        "trainer.callbacks.control.first_of_ranks",
+        lambda own: first_of_ranks(own, lambda _: reasons),
     )
     control, stop = TrainerControl(), StopFlag()
     StopCallback(stop).on_step_end(ARGS, TrainerState(), control)
@@ -83,11 +84,11 @@ def test_step_is_made_where_any_rank_has_a_reward(
     monkeypatch: pytest.MonkeyPatch, others: list[bool], has_gradient: bool
 ) -> None:
     """Gradients are the mean over the ranks: if one dropped them, the weights would part."""
-    monkeypatch.setattr("trainer.callbacks.control.every_rank", _agreeing(every_rank, others))
+    monkeypatch.setattr("trainer.callbacks.control.from_ranks", lambda _: others)
     layer = torch.nn.Linear(1, 1)
     layer(torch.ones(1)).sum().backward()
     stats = RunStats(FailureLimit(0.5, 4))
-    stats.add(BatchCounts(items=1, invalid={}, failed={"gone": 1}), [True])
+    stats.add(BatchCounts(items=1, invalid=Counter(), failed=Counter(["gone"])), [True])
     UnscoredStepCallback(stats).on_pre_optimizer_step(ARGS, TrainerState(), CONTROL, model=layer)
     assert (layer.weight.grad is not None) == has_gradient
 
@@ -97,7 +98,7 @@ def test_time_is_over_for_all(
     monkeypatch: pytest.MonkeyPatch, others: list[bool], is_over: bool
 ) -> None:
     """Clocks differ: the first rank whose time is over ends the run of all."""
-    monkeypatch.setattr("trainer.callbacks.control.any_rank", _agreeing(any_rank, others))
+    monkeypatch.setattr("trainer.callbacks.control.from_ranks", lambda _: others)
     control = TrainerControl()
     callback = TimeLimitCallback(10.0, clock=iter([0.0, 5.0]).__next__)
     state = TrainerState(global_step=1, max_steps=9)
@@ -121,8 +122,3 @@ def test_run_ends_with_its_completions(name: str, step: int, is_stopping: bool) 
     callback.on_step_end(ARGS, state, control)
     is_last = name == "time limit" and step == 7  # ends anyway
     assert control.should_training_stop == (is_stopping and not is_last)
-
-
-def _agreeing(agreement: Callable[..., Any], values: Sequence[object]) -> Callable[[object], Any]:
-    """An agreement among ranks of which each says what is given."""
-    return lambda own: agreement(own, lambda _: values)

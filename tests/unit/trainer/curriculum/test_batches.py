@@ -13,16 +13,18 @@ from trainer.curriculum import (
     BatchShape,
     Curriculum,
     CurriculumPhase,
+    GradedSample,
     Level,
-    Sample,
     buckets_of,
     check_balance,
 )
 from trainer.curriculum.batches import level_counts
 
 
-def _samples(sizes: dict[str, int]) -> list[Sample]:
-    return [Sample(domain, number) for domain, size in sizes.items() for number in range(size)]
+def _samples(sizes: dict[str, int]) -> list[GradedSample]:
+    return [
+        GradedSample(domain, number) for domain, size in sizes.items() for number in range(size)
+    ]
 
 
 def _curriculum(

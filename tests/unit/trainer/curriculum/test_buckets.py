@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.curriculum import LEVELS, Level, Sample, buckets_of
-from trainer.curriculum.buckets import effective_weights, percentile
+from trainer.curriculum import LEVELS, GradedSample, Level, buckets_of
+from trainer.curriculum.buckets import effective_weights
 
 WEIGHTS: dict[Level, float] = {"easy": 0.7, "medium": 0.25, "hard": 0.05}
 
@@ -23,25 +23,22 @@ WEIGHTS: dict[Level, float] = {"easy": 0.7, "medium": 0.25, "hard": 0.05}
 )
 def test_percentiles_by_hand(values: list[float], easy_until: float, medium_until: float) -> None:
     """The 40th and the 80th, interpolated, whatever the order of the values."""
-    assert percentile(values, 40) == pytest.approx(easy_until, abs=0)
-    assert percentile(values, 80) == pytest.approx(medium_until, abs=0)
-
-
-def test_ends_of_the_percentiles() -> None:
-    """The 0th is the least value and the 100th the greatest."""
-    assert (percentile([3, 1, 2], 0), percentile([3, 1, 2], 100)) == (1, 3)
+    [bucket] = buckets_of([GradedSample("x", value) for value in values])
+    assert (bucket.easy_until, bucket.medium_until) == pytest.approx(
+        (easy_until, medium_until), abs=0
+    )
 
 
 def test_ten_samples_are_four_four_two() -> None:
     """A domain of ten different difficulties is divided as the percentiles say."""
-    [bucket] = buckets_of([Sample("d", value) for value in range(10)])
+    [bucket] = buckets_of([GradedSample("d", value) for value in range(10)])
     assert bucket.rows == {"easy": (0, 1, 2, 3), "medium": (4, 5, 6, 7), "hard": (8, 9)}
 
 
 def test_every_domain_has_percentiles_of_its_own() -> None:
     """What is hard in one domain may be easier than what is easy in another."""
-    samples = [Sample("b", 100 + value) for value in range(5)]
-    samples += [Sample("a", value) for value in range(5)]
+    samples = [GradedSample("b", 100 + value) for value in range(5)]
+    samples += [GradedSample("a", value) for value in range(5)]
     small, large = buckets_of(samples)
     assert (small.domain, large.domain) == ("a", "b")
     assert small.rows == {"easy": (5, 6), "medium": (7, 8), "hard": (9,)}
@@ -50,13 +47,13 @@ def test_every_domain_has_percentiles_of_its_own() -> None:
 
 def test_equal_difficulties_are_all_easy() -> None:
     """None is above the 40th percentile, which is the value of all."""
-    [bucket] = buckets_of([Sample("d", 0.3)] * 7)
+    [bucket] = buckets_of([GradedSample("d", 0.3)] * 7)
     assert bucket.sizes == {"easy": 7, "medium": 0, "hard": 0}
 
 
 def test_unreadable_samples_are_easy_and_move_no_percentile() -> None:
     """They are counted apart."""
-    samples = [Sample("d", value) for value in range(5)] + [Sample("d", None)] * 20
+    samples = [GradedSample("d", value) for value in range(5)] + [GradedSample("d", None)] * 20
     [bucket] = buckets_of(samples)
     assert (bucket.easy_until, bucket.medium_until, bucket.unreadable) == (1.6, 3.2, 20)
     assert bucket.sizes == {"easy": 22, "medium": 2, "hard": 1}
@@ -64,7 +61,7 @@ def test_unreadable_samples_are_easy_and_move_no_percentile() -> None:
 
 def test_domain_of_unreadable_samples_only() -> None:
     """All are easy; there is no percentile."""
-    [bucket] = buckets_of([Sample("d", None)] * 2)
+    [bucket] = buckets_of([GradedSample("d", None)] * 2)
     assert (bucket.easy_until, bucket.sizes["easy"]) == (None, 2)
 
 
@@ -100,7 +97,7 @@ def test_empty_bucket_falls_back_to_its_neighbours(
 )
 def test_every_sample_is_in_one_bucket_of_its_domain(pairs: list[tuple[str, float | None]]) -> None:
     """Whatever the difficulties; what is easier is never in a harder bucket."""
-    samples = [Sample(domain, difficulty) for domain, difficulty in pairs]
+    samples = [GradedSample(domain, difficulty) for domain, difficulty in pairs]
     buckets = buckets_of(samples)
     found = [row for bucket in buckets for rows in bucket.rows.values() for row in rows]
     assert sorted(found) == list(range(len(samples)))

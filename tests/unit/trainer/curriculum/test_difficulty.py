@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from shared.language.prompts import LaneCounts
 from shared.language.prompts import difficulty as junction_difficulty
-from trainer.curriculum import Sample, problem_sample, row_sample, samples_of
+from trainer.curriculum import GradedSample, problem_sample, row_sample, samples_of
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from trainer.curriculum import Sample, problem_sample, row_sample, samples_of
 )
 def test_problem_by_the_name_of_its_file(name: str, domain: str, difficulty: float) -> None:
     """Each domain's counts and weights; a seed counts nothing, and neither do folders or suffix."""
-    assert problem_sample(name) == Sample(domain, difficulty)
+    assert problem_sample(name) == GradedSample(domain, difficulty)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_problem_by_the_name_of_its_file(name: str, domain: str, difficulty: flo
 )
 def test_unreadable_name(name: str, domain: str) -> None:
     """A count that is missing or stands twice is not guessed; a lone ``s`` is the seed."""
-    assert problem_sample(name) == Sample(domain, None)
+    assert problem_sample(name) == GradedSample(domain, None)
 
 
 def test_row_with_a_difficulty() -> None:
     """The dataset's own number is taken as it is."""
     row = {"scenario": "net-0123", "state_id": "net@5-ab", "difficulty": 0.25}
-    assert row_sample(row) == Sample("net-0123", 0.25)
+    assert row_sample(row) == GradedSample("net-0123", 0.25)
 
 
 def test_row_without_is_read_from_its_prompt() -> None:
@@ -75,15 +75,15 @@ def test_row_without_is_read_from_its_prompt() -> None:
     by_formula = junction_difficulty(
         0, {int(phase): LaneCounts(**count) for phase, count in counts.items()}
     )
-    assert found == Sample("net", by_formula)
+    assert found == GradedSample("net", by_formula)
     assert by_formula == 1 - 3 / 8
 
 
 def test_row_of_a_planning_problem() -> None:
     """Its domain is its scenario if it has one; its difficulty stands in the file's name."""
     row = {"problem_file": "x/ferry-l4-c2-s1.pddl", "state_id": "s"}
-    assert row_sample(row) == Sample("ferry", 26)
-    assert row_sample({**row, "scenario": "boats"}) == Sample("boats", 26)
+    assert row_sample(row) == GradedSample("ferry", 26)
+    assert row_sample({**row, "scenario": "boats"}) == GradedSample("boats", 26)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_row_of_a_planning_problem() -> None:
 )
 def test_row_that_says_nothing(row: dict[str, Any]) -> None:
     """No number is made up."""
-    assert row_sample({"state_id": "net@1-ab", **row}) == Sample("net", None)
+    assert row_sample({"state_id": "net@1-ab", **row}) == GradedSample("net", None)
 
 
 def test_unreadable_samples_are_warned_of_once_a_domain() -> None:

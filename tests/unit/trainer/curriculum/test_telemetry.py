@@ -4,11 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from trainer.curriculum import Curriculum, Sample, buckets_of
+from trainer.curriculum import Curriculum, GradedSample, buckets_of
 from trainer.curriculum.telemetry import CurriculumMetrics
 
 CURRICULUM = Curriculum(
-    buckets_of([Sample(domain, value) for domain in "ab" for value in range(5)]), 2, max_steps=10
+    buckets_of([GradedSample(domain, value) for domain in "ab" for value in range(5)]),
+    2,
+    max_steps=10,
 )
 
 

@@ -10,7 +10,7 @@ from shared.dataset import DatasetLayout
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
-from trainer.data.prompts import as_asked, load_grpo_dataset, prompt_extend_s, with_examples, worded
+from trainer.data.prompts import as_asked, load_grpo_dataset, prompt_extend_s
 
 USER = {"role": "user", "content": "{}"}
 ROW: dict[str, Any] = {
@@ -165,7 +165,9 @@ def test_datasets_of_different_seconds(tmp_path: Path) -> None:
 
 def test_examples_stand_before_the_question(tmp_path: Path) -> None:
     """The system message stays first, the state last, and one example of each answer between."""
-    dataset = with_examples(load_grpo_dataset(save(tmp_path / "rows.json", [ROW])))
+    dataset = as_asked(
+        load_grpo_dataset(save(tmp_path / "rows.json", [ROW])), "json", has_examples=True
+    )
     prompt = dataset[0]["prompt"]
     assert [message["role"] for message in prompt] == [
         *("system", "user", "assistant", "user", "assistant", "user")
@@ -182,7 +184,7 @@ def test_states_are_said_in_words(tmp_path: Path) -> None:
     moments = [Moment(queued=(3, 1)), Moment(queued=(0, 8))]
     dataset = load_grpo_dataset(save_dataset(tmp_path, moments) / "eval.jsonl")
 
-    told = worded(dataset)
+    told = as_asked(dataset, "words", has_examples=False)
 
     assert [row["prompt"][-1]["content"].partition(",")[0] for row in told] == [
         "Green now: phase 0",
@@ -190,7 +192,9 @@ def test_states_are_said_in_words(tmp_path: Path) -> None:
     ]
     assert told["state_id"] == dataset["state_id"]
     with pytest.raises(DatasetError, match="not in the form"):
-        worded(load_grpo_dataset(save(tmp_path / "rows.json", [ROW])))
+        as_asked(
+            load_grpo_dataset(save(tmp_path / "rows.json", [ROW])), "words", has_examples=False
+        )
 
 
 def test_a_model_gets_the_prompts_that_it_was_taught_with(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from shared.decisions import Extend
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.evaluation.answers import Generation, ModelPolicy, read_answer
-from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.choices import Judged, PolicyAnswer
 from trainer.evaluation.points import read_points
 from trainer.evaluation.worth import stored_worth
 
@@ -16,15 +16,23 @@ from trainer.evaluation.worth import stored_worth
 @pytest.mark.parametrize(
     ("text", "choice"),
     [
-        ('{"extend": "yes"}', Choice(Extend(extend=True, extend_s=7), None, True)),
-        ('Sure: {"extend": "no"}', Choice(Extend(extend=False, extend_s=7), None, False)),
-        ('{"extend": "yes", "extend_sec": 9}', Choice(Extend(extend=True, extend_s=9), None, True)),
-        ('{"extend": "yes", "extend_sec": 5}', Choice(Extend(extend=True, extend_s=5), None, True)),
-        ("yes", Choice(None, "no_json", False)),
-        ('{"extend": true}', Choice(None, "wrong_value", False)),
+        ('{"extend": "yes"}', PolicyAnswer(Extend(extend=True, extend_s=7), None, True)),
+        ('Sure: {"extend": "no"}', PolicyAnswer(Extend(extend=False, extend_s=7), None, False)),
+        (
+            '{"extend": "yes", "extend_sec": 9}',
+            PolicyAnswer(Extend(extend=True, extend_s=9), None, True),
+        ),
+        (
+            '{"extend": "yes", "extend_sec": 5}',
+            PolicyAnswer(Extend(extend=True, extend_s=5), None, True),
+        ),
+        ("yes", PolicyAnswer(None, "no_json", False)),
+        ('{"extend": true}', PolicyAnswer(None, "wrong_value", False)),
     ],
 )
-def test_texts_are_read_as_the_service_does(tmp_path: Path, text: str, choice: Choice) -> None:
+def test_texts_are_read_as_the_service_does(
+    tmp_path: Path, text: str, choice: PolicyAnswer
+) -> None:
     """A yes means the seconds that the prompt says, unless it says its own."""
     [point] = read_points([save_dataset(tmp_path / "net", [Moment()], extend_s=7)], "eval")
     assert read_answer(text, point) == choice

@@ -10,7 +10,7 @@ from shared.errors import ConfigError, DatasetError, ModelError, ServiceRefused,
 from tests.unit.trainer.evaluation.outcome_service import Service
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.evaluation import Evaluation, EvaluationPlan, assessment, evaluate
-from trainer.evaluation.choices import Choice, Judged, Progress
+from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 
 
 @pytest.fixture
@@ -118,9 +118,11 @@ class Stubborn:
     def __init__(self, *extend_s: int) -> None:
         self._extend_s = extend_s
 
-    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[Choice]]:
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """The same answers everywhere."""
-        return [[Choice(Extend(extend=True, extend_s=s)) for s in self._extend_s] for _ in judged]
+        return [
+            [PolicyAnswer(Extend(extend=True, extend_s=s)) for s in self._extend_s] for _ in judged
+        ]
 
 
 def stubborn(monkeypatch: pytest.MonkeyPatch, plan: EvaluationPlan) -> Evaluation:

@@ -1,6 +1,7 @@
 """Reward functions: what a batch is asked for once, and what becomes of each completion."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -180,7 +181,10 @@ async def test_half_a_surrogate_pair_spoils_its_own_completion_only() -> None:
 
 async def test_a_completion_without_content_is_empty() -> None:
     """As a tokenizer that parses responses may give it."""
-    batch = batch_of([[{"role": "assistant", "content": None}]], ["s"], ["A"], ["extend"])
+    batch = batch_of(
+        [[{"role": "assistant", "content": None}]],
+        {"state_id": ["s"], "tls_id": ["A"], "decision_kind": ["extend"]},
+    )
     assert batch.texts == [""]
 
 
@@ -385,21 +389,21 @@ def test_failures_count_over_a_window() -> None:
 def test_no_failure_is_allowed_at_zero() -> None:
     """A limit of 0 stops at the first failure."""
     stats = RunStats(FailureLimit(share=0, window=10))
-    stats.add(BatchCounts(items=1, invalid={}, failed={"x": 1}), [True])
+    stats.add(BatchCounts(items=1, invalid=Counter(), failed=Counter("x")), [True])
     assert stats.stop.reason is not None
 
 
 def test_too_many_failures_are_no_lost_batch() -> None:
     """The step is made: some of its rewards are there."""
     stats = RunStats(FailureLimit(share=0, window=10))
-    stats.add(BatchCounts(items=2, invalid={}, failed={"x": 1}), [True, False])
+    stats.add(BatchCounts(items=2, invalid=Counter(), failed=Counter("x")), [True, False])
     assert stats.stop.lost_batch is None
 
 
 def test_a_step_counts_the_rollouts_that_were_started_ahead_of_it() -> None:
     """Each once: with the batch that is answered next."""
     stats = RunStats(FailureLimit(0.5, 99))
-    stats.add(BatchCounts(2, {}, {}), [False] * 2)
+    stats.add(BatchCounts(2, Counter(), Counter()), [False] * 2)
     seen = []
     for ahead, asked in ((4, 1), (0, 0), (2, 0)):
         stats.rollouts += ahead
@@ -414,7 +418,7 @@ def test_stats_of_ranks_are_one_run() -> None:
     all_stats = [RunStats(FailureLimit(0.5, 99)) for _ in range(2)]
     for stats, rewards in zip(all_stats, ((1.0, 2.0), (3.0, 4.0)), strict=True):
         for reward in rewards:
-            counts = BatchCounts(4, {"x": 1}, {"y": 1}, cached=2, clamped=1, reward=reward)
+            counts = BatchCounts(4, Counter("x"), Counter("y"), cached=2, clamped=1, reward=reward)
             stats.add(counts, [False] * 4)
             stats.service_answered(1.0, rollouts=3)
     merged = RunStats.merged(all_stats)

@@ -1,5 +1,6 @@
 """What every rank and every batch reports, so that TRL's means are those of the run."""
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ def _shared_stats(items: int, failed: int, rollouts: int, ranks: int) -> RunStat
     stats = RunStats(FailureLimit(0.5, 99), ranks=ranks)
     codes = {"timeout": failed} if failed else {}
     stats.service_answered(1.0, rollouts)
-    stats.add(BatchCounts(items, {}, codes), [False] * items)
+    stats.add(BatchCounts(items, Counter(), Counter(codes)), [False] * items)
     return stats
 
 

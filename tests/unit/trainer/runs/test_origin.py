@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import ConfigError
 from trainer.runs.origin import ModelOrigin, check_origin, fingerprint
-from trainer.settings import ModelSettings
+from trainer.settings import RunSettings
 
 Make = Callable[..., Path]
 
@@ -32,8 +32,8 @@ def make(tmp_path: Path) -> Make:
     return folder
 
 
-def _settings(model: Path, rank: int = 4, alpha: int = 8) -> ModelSettings:
-    return ModelSettings(model_path=str(model), lora_rank=rank, lora_alpha=alpha)
+def _settings(model: Path, rank: int = 4, alpha: int = 8) -> RunSettings:
+    return RunSettings(model_path=str(model), lora_rank=rank, lora_alpha=alpha)
 
 
 @pytest.mark.parametrize("place", [0, 9_999_999, 19_999_999])

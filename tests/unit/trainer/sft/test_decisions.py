@@ -18,9 +18,9 @@ from trainer.sft.decisions import (
     RecordedDecisions,
     any_legal,
     best_decision,
+    known_worth,
     noisy_rule,
     rule_decision,
-    stake_veh,
 )
 
 CHANCE = random.Random(1)
@@ -34,7 +34,7 @@ def test_the_best_decision_has_the_shortest_queue(tmp_path: Path) -> None:
         Extend(extend=True),
         Extend(extend=False),
     ]
-    assert [stake_veh(point) for point in points] == [1, 1]
+    assert [known_worth(point).gap_veh for point in points] == [1, 1]
 
 
 @pytest.mark.parametrize(

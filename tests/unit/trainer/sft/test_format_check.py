@@ -8,7 +8,7 @@ from shared.decisions import Extend
 from tests.unit.trainer.evaluation.small_dataset import Moment
 from tests.unit.trainer.sft.lesson_points import points_of
 from trainer.evaluation.answers import Generation
-from trainer.evaluation.choices import Choice, Judged
+from trainer.evaluation.choices import Judged, PolicyAnswer
 from trainer.evaluation.worth import Worth, stored_worth
 from trainer.sft.format_check import check_format, summed_up
 
@@ -24,10 +24,10 @@ def test_shares_are_of_all_answers(tmp_path: Path) -> None:
         judged.append(Judged(point, worth))
     yes, no = Extend(extend=True), Extend(extend=False)
     choices = [
-        Choice(yes, None, is_strict=True),
-        Choice(yes, None, is_strict=True),
-        Choice(no, None, is_strict=False),
-        Choice(None, "no_json", is_strict=False),
+        PolicyAnswer(yes, None, is_strict=True),
+        PolicyAnswer(yes, None, is_strict=True),
+        PolicyAnswer(no, None, is_strict=False),
+        PolicyAnswer(None, "no_json", is_strict=False),
     ]
 
     check = summed_up(judged, choices)
@@ -44,7 +44,7 @@ def test_without_outcomes_there_is_no_agreement(tmp_path: Path) -> None:
     """What is not known is not a number."""
     (point,) = points_of(tmp_path, [Moment(yes_veh=None)])
 
-    check = summed_up([Judged(point, Worth(()))], [Choice(None, "no_json", is_strict=False)])
+    check = summed_up([Judged(point, Worth(()))], [PolicyAnswer(None, "no_json", is_strict=False)])
 
     assert check.agreement is None
     assert check.yes_share is None
