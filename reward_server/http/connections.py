@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from reward_server.http.addresses import Addresses, address_of
 from reward_server.http.shares import Shares
+from shared.errors import Overloaded
 from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 __all__ = ["CallerConnection", "Lines", "connections_of", "set_tcp_user_timeout"]
@@ -35,12 +36,8 @@ _HEAD_TOO_LARGE = Problem(
     code="head_too_large",
     retryable=False,
 )
-_NO_LINE_FREE = Problem(
-    title="Overloaded",
-    status=503,
-    detail="too many connections, in total or from your address; close some",
-    code="overloaded",
-    retryable=True,
+_NO_LINE_FREE = Problem.of(
+    Overloaded("too many connections, in total or from your address; close some")
 )
 
 
