@@ -6,7 +6,7 @@ is in :mod:`reward_server.storage.sqlite`.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from sqlalchemy import URL, Table, create_engine
+from sqlalchemy import URL, Executable, Row, Table, create_engine
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -131,6 +131,33 @@ class Database:
         with self._mapped_errors():
             async with self._connections.transaction(self._engine) as connection:
                 yield connection
+
+    async def rows(self, query: Executable) -> Sequence[Row[Any]]:
+        """All that a query finds, in a transaction of its own.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        async with self.read() as connection:
+            return (await connection.execute(query)).all()
+
+    async def scalar(self, query: Executable) -> Any:  # noqa: ANN401  as SQLAlchemy has it
+        """The first value that a query finds; None where it finds none.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        async with self.read() as connection:
+            return await connection.scalar(query)
+
+    async def change(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> None:
+        """Does one thing, to all of some rows, in a transaction of its own.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        async with self.begin() as connection:
+            await connection.execute(statement, rows)
 
     async def give_back(self) -> None:
         """Gives the room of what was deleted back to the disk, some at a time.
