@@ -41,7 +41,6 @@ async def scored_for(request: Request, services: Services, body: ScoreRequest) -
     with services.admission.admitted(caller, load):
         around = partial(while_connected, request)
         scored = await services.scorer.score(body, caller.calls(), notes.request_id, around)
-    services.telemetry.count_scored(body, scored.answers)
-    services.telemetry.count_fetched(scored.outcomes, scored.hot_hits)
+    services.telemetry.count_scored(scored)
     notes.add_counts(scored.counts, scored.outcomes, perf_counter() - begin_s)
     return scored
