@@ -82,8 +82,7 @@ class Intake:
                 f"a JSON document may have at most {limit} bytes; send one item per line "
                 "(application/x-ndjson), or Parquet"
             )
-        terms = (await self._reader.read("job", document, caller)).terms
-        assert terms is not None, "a batch says its terms"  # noqa: S101
+        terms = (await self._reader.read("job", document, caller)).batch()
         items = ((f"items[{index}]", item) for index, item in enumerate(terms.items))
         return JobSpec(reward=terms.reward, series=terms.series), items
 

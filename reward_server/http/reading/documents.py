@@ -55,6 +55,11 @@ class Document:
     echo: bytes = b""
     """What has to come back as it came, as a JSON object."""
 
+    def batch(self) -> ScoreRequest:
+        """The whole request of a form that holds its terms: ``score``, ``job``."""
+        assert self.terms is not None, "a batch says its terms"  # noqa: S101
+        return self.terms
+
 
 def is_light(body: bytes) -> bool:
     """Whether reading a body takes no more than a few milliseconds, whatever is in it.

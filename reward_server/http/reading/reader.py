@@ -114,19 +114,18 @@ async def _ask(
     sink.write(frames.pack(frames.HEAD, body))
     await sink.drain()
     time_slice = TimeSlice()
-    terms, echo = b"", b""
+    said: dict[bytes, bytes] = {}
     items: list[ScoreItem] = []
     while (frame := await frames.receive(source))[0] != frames.DONE:
         kind, content = frame
         if kind == frames.ERROR:
             raise frames.Refusal.model_validate_json(content).to_error()
-        if kind == frames.HEAD:
-            terms = content
-        elif kind == frames.ECHO:
-            echo = content
-        elif kind == frames.CHUNK:
+        if kind == frames.CHUNK:
             items.extend(read_chunk(content))
             await time_slice.taken()
+        else:
+            said[kind] = content
+    terms, echo = said[frames.HEAD], said.get(frames.ECHO, b"")
     if not terms:
         return Document(items, echo=echo)
     whole = ScoreRequest.model_validate(json.loads(terms) | {"items": tuple(items)})
