@@ -7,11 +7,11 @@ whose own name was made to mean this machine (DNS rebinding) may even read the a
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from shared.addresses import ip_of
 from shared.errors import Forbidden
 
 __all__ = ["Origins", "host_of"]
@@ -38,7 +38,7 @@ class Origins:
         hosts = headers.getlist("host")
         for host in hosts:
             name = host_of(f"//{host}")
-            if len(hosts) > 1 or name is None or not (name in self._names or _is_address(name)):
+            if len(hosts) > 1 or name is None or not (name in self._names or ip_of(name)):
                 raise Forbidden(
                     "without a key, this service does not answer to the host name "
                     f"{host[:100]!r}: {_WAY_OUT}",
@@ -72,12 +72,3 @@ def host_of(url: str) -> str | None:
         return None if has_more or not parts.hostname else parts.hostname.rstrip(".")
     except ValueError:
         return None
-
-
-@lru_cache(maxsize=1024)
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

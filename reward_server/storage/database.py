@@ -15,7 +15,6 @@ from contextlib import (
     nullcontext,
 )
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from sqlalchemy import URL, Executable, Row, Table, create_engine
@@ -32,7 +31,7 @@ from reward_server.storage.sqlite import (
     prepare,
     shrink,
 )
-from reward_server.storage.urls import display_name, failure_reason
+from reward_server.storage.urls import display_name, failure_reason, file_of
 from shared.errors import ConfigError, LedgerError
 
 __all__ = ["Connections", "Database", "Dialect"]
@@ -68,9 +67,11 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
         self._connections = Connections()
+        self._file = file_of(url)
         # SQLite lets one write at a time; those who wait ask again and again, in any order.
-        is_file = self.dialect == "sqlite"
-        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if is_file else nullcontext()
+        self._turn: AbstractAsyncContextManager[None] = (
+            asyncio.Lock() if self._file else nullcontext()
+        )
 
     @property
     def dialect(self) -> Dialect:
@@ -91,8 +92,8 @@ class Database:
         self._make_folder()
         try:
             await asyncio.to_thread(self._migrate)
-            if self.dialect == "sqlite":
-                await asyncio.to_thread(make_shrinkable, Path(str(self._url.database)))
+            if self._file is not None:
+                await asyncio.to_thread(make_shrinkable, self._file)
         except SQLAlchemyError as exc:
             raise ConfigError(
                 f"cannot open the database {self.name}: {failure_reason(exc, self._url)} "
@@ -167,9 +168,9 @@ class Database:
         Raises:
             LedgerError: The database failed.
         """
-        if self.dialect != "sqlite":
+        path, is_more = self._file, True
+        if path is None:
             return
-        path, is_more = Path(str(self._url.database)), True
         try:
             while is_more:
                 async with self._turn:
@@ -198,9 +199,9 @@ class Database:
         return sqlite.insert(table).on_conflict_do_nothing()
 
     def _make_folder(self) -> None:
-        if self.dialect != "sqlite":
+        path = self._file
+        if path is None:
             return
-        path = Path(str(self._url.database))
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)  # SQLite gives what it makes beside it the same mode
@@ -208,10 +209,10 @@ class Database:
             raise ConfigError(f"cannot create {path}: {exc.strerror}") from exc
 
     def _open(self) -> AsyncEngine:
-        if self.dialect == "postgresql":
+        if self._file is None:
             return create_async_engine(self._url, pool_pre_ping=True, **_POOL)
-        path = Path(str(self._url.database))
-        engine = create_async_engine(self._url, async_creator=partial(connect, path), **_POOL)
+        opened = partial(connect, self._file)
+        engine = create_async_engine(self._url, async_creator=opened, **_POOL)
         prepare(engine.sync_engine)
         return engine
 
