@@ -78,7 +78,12 @@ def _compare(dataset: Path, build_s: float, sample: int) -> dict[str, Any]:
 
 def _holder_mb(case: Case) -> float:
     """Private pages of a holder of the case's state, MB."""
-    request = Open(config=str(case.config), seed=case.seed, state_file=str(case.state_file))
+    request = Open(
+        config=str(case.config),
+        seed=case.seed,
+        state_file=str(case.state_file),
+        reads=(str(case.dataset),),
+    )
     with ForkServer() as fork_server, fork_server.open(request) as holder:
         return holder.own_memory_mb()
 
