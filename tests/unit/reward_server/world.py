@@ -175,6 +175,16 @@ def let_time_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(loop, "time", lambda: now() + seconds)
 
 
+class Clock:
+    """Stands still until it is moved, seconds."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now_s
+
+
 @dataclass
 class FakeRunner:
     """Answers at once, unless ``gate`` is closed; ``fail`` may raise or change the answer."""
