@@ -6,8 +6,6 @@ of the whole build (simulating, saving, rolling out, proving) and the stepping o
 on one core. Beside it, the memory that a holder of such a state has for itself.
 """
 
-import argparse
-import json
 import random
 import statistics
 import tempfile
@@ -20,13 +18,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.records import RESULTS, append
+from benchmarks.datasets import build, options_of, rows_of
+from benchmarks.records import append
 from benchmarks.ways import Bare, Case
-from sim_workers.datasets.build_plan import BuildOptions
-from sim_workers.datasets.builder import build_dataset
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Open
-from sim_workers.scenarios.resco import locate_scenario
 
 __all__ = ["main"]
 
@@ -35,11 +31,8 @@ _HORIZON_S = 60
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints a table, appends a JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="cologne1")
-    parser.add_argument("--states", type=int, default=500)
+    parser = options_of(__doc__, states=500)
     parser.add_argument("--sample", type=int, default=60, help="rollouts that are stepped bare")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         dataset = Path(folder) / options.network
@@ -52,14 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _build(network: str, states: int, dataset: Path) -> float:
     """Wall seconds of a build."""
-    options = BuildOptions(seeds=(1,), states=states, horizon_s=_HORIZON_S, with_outcomes=True)
     start_s = time.perf_counter()
-    build_dataset(locate_scenario(f"resco:{network}"), dataset, options)
+    build(network, dataset, states=states, horizon_s=_HORIZON_S, with_outcomes=True)
     return time.perf_counter() - start_s
 
 
 def _compare(dataset: Path, build_s: float, sample: int) -> dict[str, Any]:
-    rows = _rows(dataset)
+    rows = rows_of(dataset)
     cases = [
         Case.of(dataset, row, _HORIZON_S, outcome["decision"]["extend"])
         for row in rows
@@ -84,18 +76,14 @@ def _compare(dataset: Path, build_s: float, sample: int) -> dict[str, Any]:
     }
 
 
-def _rows(dataset: Path) -> list[dict[str, Any]]:
-    lines = [line for split in ("train", "eval") for line in _lines(dataset / f"{split}.jsonl")]
-    return [json.loads(line) for line in lines]
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines()
-
-
 def _holder_mb(case: Case) -> float:
     """Private pages of a holder of the case's state, MB."""
-    request = Open(config=str(case.config), seed=case.seed, state_file=str(case.state_file))
+    request = Open(
+        config=str(case.config),
+        seed=case.seed,
+        state_file=str(case.state_file),
+        reads=(str(case.dataset),),
+    )
     with ForkServer() as fork_server, fork_server.open(request) as holder:
         return holder.own_memory_mb()
 

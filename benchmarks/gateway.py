@@ -26,13 +26,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.datasets import build, options_of, rows_of
 from benchmarks.echo import EchoServer
 from benchmarks.engine_alone import engine_alone_s
 from benchmarks.gateways import GatewayServer
-from benchmarks.records import RESULTS, append
-from sim_workers.datasets.build_plan import BuildOptions
-from sim_workers.datasets.builder import build_dataset
-from sim_workers.scenarios.resco import locate_scenario
+from benchmarks.records import append
 
 __all__ = ["main"]
 
@@ -44,20 +42,16 @@ _PROGRESS = Console(stderr=True)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints a table, appends a JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="cologne1")
-    parser.add_argument("--states", type=int, default=64)
+    parser = options_of(__doc__, states=64)
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each measurement")
     parser.add_argument("--workers", type=int, default=2, help="simulation workers")
     parser.add_argument("--million", type=int, default=1_000_000, help="items of the memory test")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
     options = parser.parse_args(arguments)
     found: dict[str, Any] = {"network": options.network, "workers": options.workers}
     with tempfile.TemporaryDirectory() as folder:
         dataset = Path(folder) / options.network
-        build = BuildOptions(seeds=(1,), states=options.states)
-        build_dataset(locate_scenario(f"resco:{options.network}"), dataset, build)
-        pairs = _pairs(dataset)
+        build(options.network, dataset, states=options.states)
+        pairs = [(row["state_id"], row["tls_id"]) for row in rows_of(dataset)]
         with ExitStack() as servers:
             gateway = servers.enter_context(
                 GatewayServer(dataset, Path(folder) / "data", options.workers)
@@ -68,16 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found["uncached"] = _uncached(gateway, dataset, pairs, options)
     _print(found)
     append(options.results, "gateway", found)
-
-
-def _pairs(dataset: Path) -> list[tuple[str, str]]:
-    """State and signal of each row."""
-    lines = [
-        json.loads(line)
-        for split in ("train", "eval")
-        for line in (dataset / f"{split}.jsonl").read_text().splitlines()
-    ]
-    return [(line["state_id"], line["tls_id"]) for line in lines]
 
 
 def _body(pairs: Sequence[tuple[str, str]], items: int, horizon_s: int) -> bytes:

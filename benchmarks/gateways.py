@@ -34,6 +34,11 @@ class GatewayServer:
         self._process.wait()
         self._log.close()
 
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
     def memory_mb(self) -> float:
         """Resident memory of the gateway's own process, MiB."""
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()

@@ -6,7 +6,6 @@ Beside the time stands how many different values each way gave for one and the s
 """
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import tempfile
@@ -18,12 +17,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.datasets import build, rows_of
 from benchmarks.records import RESULTS, append
 from benchmarks.ways import WAYS, Case, Measured, serve_way
-from shared.dataset import DatasetLayout
-from sim_workers.datasets.build_plan import BuildOptions
-from sim_workers.datasets.builder import build_dataset
-from sim_workers.scenarios.resco import locate_scenario
 
 __all__ = ["main"]
 
@@ -54,10 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _make_case(network: str, folder: Path, horizon_s: int) -> Case:
     """The first decision point 1,200 s after the network's begin that its file restores exactly."""
-    options = BuildOptions(seeds=(1,), warmup_s=_WARMUP_S, states=8, every_s=60, eval_share=0)
-    build_dataset(locate_scenario(f"resco:{network}"), folder, options)
-    layout = DatasetLayout(folder)
-    rows = map(json.loads, layout.rows("train").read_text().splitlines())
+    build(network, folder, warmup_s=_WARMUP_S, states=8, every_s=60, eval_share=0)
+    rows = rows_of(folder)
     return Case.of(folder, next(row for row in rows if row["restore"] == "state"), horizon_s)
 
 

@@ -17,11 +17,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.datasets import build, options_of
 from benchmarks.gateways import GatewayServer
-from benchmarks.records import RESULTS, append, surroundings
-from sim_workers.datasets.build_plan import BuildOptions
-from sim_workers.datasets.builder import build_dataset
-from sim_workers.scenarios.resco import locate_scenario
+from benchmarks.records import append, surroundings
 from trainer import load_config, load_grpo_dataset, train_grpo
 from trainer.runs.history import read_metrics
 
@@ -32,19 +30,15 @@ _COLUMNS = ("step_seconds", "reward_service/seconds", "reward_service/waited_sha
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints a table, appends a JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="cologne1")
-    parser.add_argument("--states", type=int, default=10)
+    parser = options_of(__doc__, states=10)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--config", default="cpu-demo", help="training settings: a preset or file")
     parser.add_argument("--model-path", help="a folder with a model; default: the preset's")
     parser.add_argument("--workers", type=int, default=2, help="simulation workers")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         dataset = Path(folder) / options.network
-        build = BuildOptions(seeds=(1,), states=options.states)
-        build_dataset(locate_scenario(f"resco:{options.network}"), dataset, build)
+        build(options.network, dataset, states=options.states)
         runs = ((0.0, False), (0.0, True), (0.1, False))
         found = [_train(Path(folder), dataset, *run, options) for run in runs]
     _print(found, options.config)
@@ -78,7 +72,7 @@ def _train(
                 "model_path": options.model_path,
                 "dataset_path": str(dataset),
                 "output_dir": str(root / "run"),
-                "reward_url": f"http://127.0.0.1:{gateway.port}",
+                "reward_url": gateway.url,
                 "kl_coeff": kl_coeff,
                 "reward_look_ahead": is_looking_ahead,
                 "max_steps": options.epochs * steps,

@@ -12,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from pydantic import SecretStr
 
+from shared.addresses import ip_of
 from shared.errors import ConfigError
 
 __all__ = ["check_key", "check_url", "is_loopback", "open_http", "proxy_of", "without_secrets"]
@@ -66,19 +67,11 @@ def _cure(url: str, said: str) -> str:
     host = rest.partition("/")[0]
     if host.count(":") > 1 and not host.startswith("["):
         address, _, port = host.rpartition(":")
-        if _is_ip(address) and not host.endswith("::" + port):
+        if ip_of(address) and not host.endswith("::" + port):
             return f"; put IPv6 addresses in brackets: {scheme}://[{address}]:{port}"
         return f"; put IPv6 addresses in brackets: {scheme}://[::1]:8000"
     reason = "" if "@" in url else f": {said}" if said else ""
     return f"{reason}; it looks like {_EXAMPLE}"
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def without_secrets(url: str) -> str:
@@ -118,9 +111,8 @@ def is_loopback(host: str) -> bool:
     name = host.strip("[]").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    try:
-        address = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
+    address = ip_of(name.partition("%")[0])
+    if address is None:
         try:
             address = ipaddress.ip_address(socket.inet_aton(name))  # 127.1, 0x7f000001
         except OSError:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from functools import wraps
-from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
@@ -68,12 +67,7 @@ class SyncRewardClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     score = _blocking(RewardClient.score)

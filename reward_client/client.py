@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import httpx
 from pydantic import SecretStr, ValidationError
@@ -12,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 from reward_client.addresses import open_http
 from reward_client.batches import Answers, Terms, chunked, merged
 from reward_client.retries import RetryPolicy
-from reward_client.transport import exchange
+from reward_client.transport import AnyMessage, exchange, parsed
 from reward_client.uploads import Upload, scenario_upload, state_upload
 from shared.errors import (
     BodyTooLarge,
@@ -21,7 +20,6 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from shared.model import WireModel
 from shared.rewards import RewardSpec
 from shared.validation import request_error
 from shared.wire.info import ServiceInfo
@@ -32,7 +30,6 @@ from shared.wire.uploads import ScenarioView
 
 __all__ = ["ClientOptions", "RewardClient"]
 
-_Answer = TypeVar("_Answer", bound=WireModel)
 _PAGE = 500
 _TOO_MUCH = frozenset({BodyTooLarge.code, "too_many_items"})
 """Refusals of a request that its halves need not meet."""
@@ -96,12 +93,7 @@ class RewardClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -284,7 +276,7 @@ class RewardClient:
             if exc.code == BodyTooLarge.code:  # the next batch is cut before it is sent
                 self._max_bytes = min(self._max_bytes, len(content) // 2)
             raise
-        answer = _parsed(response, ScoreResponse)
+        answer = parsed(response, ScoreResponse)
         if len(answer.results) != len(items):
             raise ServiceRefused(
                 f"{request.url} returned {len(answer.results)} results for {len(items)} items",
@@ -292,7 +284,7 @@ class RewardClient:
             )
         return answer, attempt
 
-    async def _put(self, upload: Upload, kind: type[_Answer]) -> _Answer:
+    async def _put(self, upload: Upload, kind: type[AnyMessage]) -> AnyMessage:
         http = self._connected()
         request = http.build_request(
             "PUT",
@@ -303,21 +295,21 @@ class RewardClient:
             timeout=self._timeout(self._options.upload_timeout_s),
         )
         response, _ = await exchange(http, request, self._retry)
-        return _parsed(response, kind)
+        return parsed(response, kind)
 
     async def _get(
         self,
         path: str,
-        kind: type[_Answer],
+        kind: type[AnyMessage],
         params: Mapping[str, str | int] | None = None,
         wait: httpx.Timeout | None = None,
-    ) -> _Answer:
+    ) -> AnyMessage:
         http = self._connected()
         request = http.build_request(
             "GET", path, params=params, timeout=wait or httpx.USE_CLIENT_DEFAULT
         )
         response, _ = await exchange(http, request, self._retry)
-        return _parsed(response, kind)
+        return parsed(response, kind)
 
     def _timeout(self, timeout_s: float) -> httpx.Timeout:
         """How long to wait for what the service may take ``timeout_s`` over."""
@@ -341,17 +333,6 @@ def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
         )
     except ValidationError as exc:
         raise request_error(exc.errors()) from exc
-
-
-def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
-    try:
-        return kind.model_validate_json(response.content, extra="ignore")  # a later version's
-    except ValidationError as exc:
-        raise ServiceRefused(
-            f"{response.request.url} returned something other than a {kind.__name__}; is this a "
-            "Greenfork reward service of this version?",
-            "bad_answer",
-        ) from exc
 
 
 def _first_own(group: BaseExceptionGroup[BaseException]) -> BaseException:

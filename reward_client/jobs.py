@@ -8,15 +8,14 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import httpx
 from pydantic import SecretStr, ValidationError
 
 from reward_client.addresses import open_http
 from reward_client.retries import RetryPolicy
-from reward_client.transport import exchange, refusal_of, unreachable
+from reward_client.transport import exchange, parsed, refusal_of, unreachable
 from shared.errors import (
     InputError,
     Overloaded,
@@ -32,8 +31,6 @@ __all__ = ["JobClient", "JobSource"]
 
 JobSource = Path | Sequence[ScoreItem]
 """Items, or a file of them: one as JSON a line, or Parquet (``.parquet``)."""
-
-_Answer = TypeVar("_Answer", JobView, JobPage)
 
 _LINES = "application/x-ndjson"
 _PARQUET = "application/vnd.apache.parquet"
@@ -79,12 +76,7 @@ class JobClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -125,7 +117,7 @@ class JobClient:
             except httpx.RequestError as exc:
                 error = unreachable(exc)
             if error is None:
-                return _parsed(response, JobView)
+                return parsed(response, JobView)
             faults += isinstance(error, ServiceFault)
             if faults > 1:
                 raise error
@@ -140,12 +132,12 @@ class JobClient:
             ServiceUnreachable: Nothing answers.
             ServiceRefused: ``unknown_job``.
         """
-        return _parsed(await self._send("GET", f"/v1/jobs/{job_id}", self._retry), JobView)
+        return parsed(await self._send("GET", f"/v1/jobs/{job_id}", self._retry), JobView)
 
     async def jobs(self, limit: int = 100, offset: int = 0) -> JobPage:
         """Some of the caller's jobs, the newest first."""
         path = f"/v1/jobs?limit={limit}&offset={offset}"
-        return _parsed(await self._send("GET", path, self._retry), JobPage)
+        return parsed(await self._send("GET", path, self._retry), JobPage)
 
     async def delete(self, job_id: str) -> None:
         """Ends a job where it runs, and deletes it with its results.
@@ -166,7 +158,7 @@ class JobClient:
         told: JobView | None = None
         while told is None or not told.is_finished:
             response = await self._send("GET", f"/v1/jobs/{job_id}", self._patience)
-            view = _parsed(response, JobView)
+            view = parsed(response, JobView)
             if view != told:
                 told = view
                 yield view
@@ -209,7 +201,7 @@ class JobClient:
                     raise
             if error is None:
                 response = await self._send("GET", f"/v1/jobs/{job_id}", self._patience)
-                if _is_complete(_parsed(response, JobView), offset):
+                if _is_complete(parsed(response, JobView), offset):
                     return
                 error = ServiceUnreachable("the service ended the results prematurely")
             await self._wait(self._patience, max(attempt, 0), error)
@@ -283,15 +275,4 @@ def _result(line: bytes) -> JobResult:
     except ValidationError as exc:
         raise ServiceRefused(
             "the service returned a line that is not a result", "bad_answer"
-        ) from exc
-
-
-def _parsed(response: httpx.Response, kind: type[_Answer]) -> _Answer:
-    try:
-        return kind.model_validate_json(response.content, extra="ignore")
-    except ValidationError as exc:
-        raise ServiceRefused(
-            f"{response.request.url} returned something other than a {kind.__name__}; is this a "
-            "Greenfork reward service of this version?",
-            "bad_answer",
         ) from exc

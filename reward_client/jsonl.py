@@ -96,14 +96,12 @@ class LineScorer:
 
     async def _score(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:
         """Scores items, in halves where the service refuses them together."""
-        open_items = [item for item in items if self._known_error(item) is None]
+        known = [(item, self._known_error(item)) for item in items]
+        open_items = [item for item, error in known if error is None]
         scored, rollouts = await self._ask(open_items) if open_items else ([], 0)
         remaining = iter(scored)
-        errors = [self._known_error(item) for item in items]
-        is_open = {id(item) for item in open_items}
         return [
-            next(remaining) if id(item) in is_open else _failed(item, error)
-            for item, error in zip(items, errors, strict=True)
+            _failed(item, error) if error else next(remaining) for item, error in known
         ], rollouts
 
     async def _ask(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:

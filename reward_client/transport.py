@@ -8,7 +8,7 @@ sent and how answers are put together is :mod:`reward_client.client`; how to get
 import asyncio
 import ssl
 import uuid
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import ValidationError
@@ -22,9 +22,12 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
+from shared.model import WireModel
 from shared.wire.problems import Problem
 
-__all__ = ["exchange", "refusal_of", "unreachable"]
+__all__ = ["AnyMessage", "exchange", "parsed", "refusal_of", "unreachable"]
+
+AnyMessage = TypeVar("AnyMessage", bound=WireModel)
 
 _BUSY = (408, 429, 502, 503, 504)
 """Answers that mean "later", whatever body they carry: a proxy's whose service restarts, too."""
@@ -72,6 +75,22 @@ async def exchange(
         if not await retry.waited(attempt, deadline, retry_after_s):
             raise error
         attempt += 1
+
+
+def parsed(response: httpx.Response, kind: type[AnyMessage]) -> AnyMessage:
+    """The message in an answer; what a later version says beside is passed over.
+
+    Raises:
+        ServiceRefused: ``bad_answer``: it holds something else.
+    """
+    try:
+        return kind.model_validate_json(response.content, extra="ignore")
+    except ValidationError as exc:
+        raise ServiceRefused(
+            f"{response.request.url} returned something other than a {kind.__name__}; is this a "
+            "Greenfork reward service of this version?",
+            "bad_answer",
+        ) from exc
 
 
 async def _send_once(

@@ -117,11 +117,9 @@ def _terms(terms: dict[str, object]) -> VerlTerms:
 
 def _score(result: ScoreResult) -> VerlScore:
     if result.reward is None:
-        raise (
-            result.error.to_error()
-            if result.error
-            else WorkerLost("the service returned no reward")
-        )
+        if result.error is None:
+            raise WorkerLost("the service returned no reward")
+        raise result.error.to_error()
     invalid, cached = float(result.status == "invalid"), float(result.cached)
     return {"score": result.reward, "invalid": invalid, "cached": cached}
 

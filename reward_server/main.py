@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,7 @@ from reward_server.auth.exposure import refuse_exposure
 from reward_server.http.addresses import Addresses
 from reward_server.http.app import create_app
 from reward_server.http.connections import Lines, connections_of, set_tcp_user_timeout
-from reward_server.observability.tracing import Tracing, export_to
+from reward_server.observability.tracing import export_to
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
@@ -90,7 +90,8 @@ class _Gateway:
             parts.push_async_callback(pool.close)
             await _start(pool, self._settings)
             self._signals.take()
-            tracing = _tracing(self._settings)
+            endpoint = self._settings.otlp_endpoint
+            tracing = None if endpoint is None else export_to(endpoint)
             if tracing is not None:
                 parts.push_async_callback(asyncio.to_thread, tracing.close)
             services = Services.of(self._settings, self._store, pool, database, tracing)
@@ -242,10 +243,6 @@ def _say_what_is_confined() -> None:
         _LOG.warning("simulations_make_any_system_call", see="docs/security.md")
 
 
-def _tracing(settings: ServerSettings) -> Tracing | None:
-    return None if settings.otlp_endpoint is None else export_to(settings.otlp_endpoint)
-
-
 async def _start(pool: RolloutPool, settings: ServerSettings) -> None:
     try:
         await pool.start()
@@ -254,13 +251,7 @@ async def _start(pool: RolloutPool, settings: ServerSettings) -> None:
 
 
 def _pool_settings(settings: ServerSettings) -> PoolSettings:
-    return PoolSettings(
-        workers=settings.workers,
-        ray_address=settings.ray_address,
-        rollout_timeout_s=settings.rollout_timeout_s,
-        max_holders=settings.max_holders,
-        max_holder_memory_mb=settings.max_holder_memory_mb,
-    )
+    return PoolSettings(**{one.name: getattr(settings, one.name) for one in fields(PoolSettings)})
 
 
 def _listen(host: str, port: int) -> socket.socket:

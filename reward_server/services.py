@@ -97,7 +97,7 @@ class Services:
             single_flight=single_flight,
             reader=reader,
             scorer=scorer,
-            jobs=BulkJobs.of(settings, database, scorer, store, telemetry, reader, disk),
+            jobs=BulkJobs(settings, database, scorer, store, telemetry, reader, disk),
             explorer=OutcomeExplorer(store, single_flight, sumo),
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),

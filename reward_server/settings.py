@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
 from reward_server.storage.urls import parse_database_url, sqlite_url
+from shared.addresses import ip_of
 from shared.errors import ConfigError
 
 __all__ = ["ServerSettings", "load_settings"]
@@ -199,9 +199,5 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = ip_of(host)
+    return host == "localhost" or (address is not None and address.is_loopback)

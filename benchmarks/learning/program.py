@@ -1,6 +1,7 @@
 """The proof from end to end: the order of things."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +68,12 @@ class Proof:
         """Runs commands, side by side, that were not run before."""
         run_all(commands, self.stages, self.out / "logs", at_once)
 
-    def serving(self) -> "Serving":
-        """A reward service of the training states, as a context that gives its URL."""
-        return Serving(self.out / "train", self.out / "service", self.say)
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """A reward service of the training states while a block runs; gives its URL."""
+        with GatewayServer(self.out / "train", self.out / "service", CORES) as server:
+            self.say(f"rewards come from {server.url}")
+            yield server.url
 
     def judged(self, family: Family) -> Evaluation:
         """How everybody does on the decision points of a family.
@@ -95,20 +99,3 @@ class Proof:
             Command(f"{family.name}-{network.name}", family.build(network, root, workers))
             for network in family.networks
         ]
-
-
-class Serving:
-    """``greenfork serve`` while a block runs."""
-
-    def __init__(self, states: Path, data_dir: Path, say: Callable[[str], None]) -> None:
-        self._server = GatewayServer(states, data_dir, CORES)
-        self._say = say
-
-    def __enter__(self) -> str:
-        self._server.__enter__()
-        url = f"http://127.0.0.1:{self._server.port}"
-        self._say(f"rewards come from {url}")
-        return url
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.__exit__(*exc)

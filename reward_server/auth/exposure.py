@@ -1,13 +1,12 @@
 """The refusal to serve where strangers could reach a service that asks for no key."""
 
-from pathlib import Path
-
 from sqlalchemy import URL
 
 from reward_server.auth.closure import Closure
 from reward_server.auth.key_store import KeyStore
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
+from reward_server.storage.urls import file_of
 from shared.errors import ConfigError
 
 __all__ = ["refuse_exposure"]
@@ -34,7 +33,8 @@ async def refuse_exposure(settings: ServerSettings) -> None:
 
 async def _has_keys(url: URL) -> bool:
     """Whether there are keys in a database; makes none where there is none."""
-    if not _exists(url):
+    file = file_of(url)
+    if file is not None and not file.exists():
         return False
     database = Database(url)
     try:
@@ -42,7 +42,3 @@ async def _has_keys(url: URL) -> bool:
         return await KeyStore(database).has_any()
     finally:
         await database.close()
-
-
-def _exists(url: URL) -> bool:
-    return url.get_backend_name() != "sqlite" or Path(str(url.database)).exists()

@@ -70,8 +70,7 @@ class KeyStore:
             LedgerError: The database failed.
         """
         query = select(API_KEYS).order_by(API_KEYS.c.created_at, API_KEYS.c.name)
-        async with self._database.read() as connection:
-            return tuple(_key(row) for row in await connection.execute(query))
+        return tuple(_key(row) for row in await self._database.rows(query))
 
     async def revoke(self, name: str) -> bool:
         """Ends the validity of a key; False where it was revoked before.
@@ -98,9 +97,8 @@ class KeyStore:
             LedgerError: The database failed.
         """
         query = select(API_KEYS).where(API_KEYS.c.key_id == key_id, API_KEYS.c.revoked_at.is_(None))
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
-        return None if row is None else _key(row)
+        rows = await self._database.rows(query)
+        return _key(rows[0]) if rows else None
 
     async def has_any(self) -> bool:
         """Whether there is a key, or ever was one.
@@ -110,8 +108,7 @@ class KeyStore:
         Raises:
             LedgerError: The database failed.
         """
-        async with self._database.read() as connection:
-            return await connection.scalar(select(API_KEYS.c.key_id).limit(1)) is not None
+        return await self._database.scalar(select(API_KEYS.c.key_id).limit(1)) is not None
 
 
 def _checked(name: str, scopes: Iterable[str], weight: float) -> frozenset[Scope]:
@@ -133,12 +130,5 @@ def _checked(name: str, scopes: Iterable[str], weight: float) -> frozenset[Scope
 
 def _key(row: Row[Any]) -> ApiKey:
     known = row.scopes.split()
-    return ApiKey(
-        key_id=row.key_id,
-        name=row.name,
-        digest=row.digest,
-        scopes=frozenset(scope for scope in SCOPES if scope in known),
-        weight=row.weight,
-        created_at=row.created_at,
-        revoked_at=row.revoked_at,
-    )
+    scopes = frozenset(scope for scope in SCOPES if scope in known)
+    return ApiKey(**row._asdict() | {"scopes": scopes})

@@ -7,11 +7,11 @@ whose own name was made to mean this machine (DNS rebinding) may even read the a
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from shared.addresses import ip_of
 from shared.errors import Forbidden
 
 __all__ = ["Origins", "host_of"]
@@ -38,25 +38,21 @@ class Origins:
         hosts = headers.getlist("host")
         for host in hosts:
             name = host_of(f"//{host}")
-            if len(hosts) > 1 or name is None or not (name in self._names or _is_address(name)):
-                raise Forbidden(
-                    "without a key, this service does not answer to the host name "
-                    f"{host[:100]!r}: {_WAY_OUT}",
-                    "host_not_allowed",
-                )
+            if len(hosts) > 1 or name is None or not (name in self._names or ip_of(name)):
+                said = f"this service does not answer to the host name {host[:100]!r}"
+                raise _refusal(said, "host_not_allowed")
         is_same = [f"http://{host}" for host in hosts]
         for origin in headers.getlist("origin"):
             if host_of(origin) not in self._names and origin not in is_same:
-                raise Forbidden(
-                    f"without a key, pages of {origin[:100]!r} may not use this service: "
-                    f"{_WAY_OUT}",
-                    "origin_not_allowed",
-                )
+                said = f"pages of {origin[:100]!r} may not use this service"
+                raise _refusal(said, "origin_not_allowed")
         if headers.get("sec-fetch-site") == "cross-site":
-            raise Forbidden(
-                f"without a key, pages of other sites may not use this service: {_WAY_OUT}",
-                "origin_not_allowed",
-            )
+            said = "pages of other sites may not use this service"
+            raise _refusal(said, "origin_not_allowed")
+
+
+def _refusal(said: str, code: str) -> Forbidden:
+    return Forbidden(f"without a key, {said}: {_WAY_OUT}", code)
 
 
 @lru_cache(maxsize=1024)
@@ -72,12 +68,3 @@ def host_of(url: str) -> str | None:
         return None if has_more or not parts.hostname else parts.hostname.rstrip(".")
     except ValueError:
         return None
-
-
-@lru_cache(maxsize=1024)
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

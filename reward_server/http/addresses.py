@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
+
+from shared.addresses import ip_of
 
 __all__ = ["Addresses", "address_of"]
 
@@ -26,13 +28,8 @@ class Addresses:
 
     def is_proxy(self, host: str) -> bool:
         """Whether an address is that of a proxy."""
-        if not self._proxies:
-            return False
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._proxies)
+        address = ip_of(host)
+        return address is not None and any(address in network for network in self._proxies)
 
     def of(self, scope: Scope) -> str:
         """Who has sent a request: the last of those on its way who is no proxy of ours."""
@@ -54,12 +51,9 @@ def address_of(host: str) -> str:
     >>> address_of("192.0.2.7"), address_of("2001:db8::1:2"), address_of("::ffff:192.0.2.7")
     ('192.0.2.7', '2001:db8::/64', '192.0.2.7')
     """
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return _NOWHERE
+    address = ip_of(host)
     if not isinstance(address, IPv6Address):
-        return str(address)
+        return _NOWHERE if address is None else str(address)
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ip_network((address, _V6_PREFIX), strict=False))

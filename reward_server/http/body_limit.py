@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reward_server.http.addresses import Addresses
-from reward_server.http.shares import Shares
+from reward_server.scoring.admission import Shares
 from shared.errors import BodyTooLarge, BodyTooSlow, Overloaded
 
 __all__ = ["BodyLimit", "BodyLimits"]
@@ -91,7 +91,7 @@ class BodyLimit:
         return (address,) if caller is None else (f"key {caller.name}", address)
 
     def _check_streams(self, owners: tuple[str, ...]) -> None:
-        if not self._streams.has_room(owners, 1):
+        if self._streams.excess(owners, 1):
             raise Overloaded(
                 f"{self._streams.total} uploads are in progress, and your limit is reached; retry "
                 "later",
@@ -103,7 +103,7 @@ class BodyLimit:
         new_bytes = body.unheld_bytes
         if not new_bytes:
             return
-        if not self._held.has_room(owners, new_bytes, mine=body.held_bytes):
+        if self._held.excess(owners, new_bytes, mine=body.held_bytes):
             raise Overloaded(
                 "request bodies in progress use all the memory reserved for them, or your share "
                 "of it; retry later",

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from reward_server.http.addresses import Addresses, address_of
-from reward_server.http.shares import Shares
+from reward_server.scoring.admission import Shares
+from shared.errors import Overloaded
 from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 __all__ = ["CallerConnection", "Lines", "connections_of", "set_tcp_user_timeout"]
@@ -35,12 +36,8 @@ _HEAD_TOO_LARGE = Problem(
     code="head_too_large",
     retryable=False,
 )
-_NO_LINE_FREE = Problem(
-    title="Overloaded",
-    status=503,
-    detail="too many connections, in total or from your address; close some",
-    code="overloaded",
-    retryable=True,
+_NO_LINE_FREE = Problem.of(
+    Overloaded("too many connections, in total or from your address; close some")
 )
 
 
@@ -61,7 +58,7 @@ class Lines:
         peer = transport.get_extra_info("peername")
         host = peer[0] if isinstance(peer, tuple) and peer else ""
         owners = () if self._addresses.is_proxy(host) else (address_of(host),)
-        if not self._shares.has_room(owners, 1):
+        if self._shares.excess(owners, 1):
             return None
         self._shares.move(owners, 1)
         return owners

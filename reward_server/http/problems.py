@@ -1,6 +1,6 @@
 """Every error as an RFC 9457 problem document: the one place where errors meet HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +11,8 @@ from starlette.requests import ClientDisconnect
 
 from reward_server.http.content import JSON_WANTED, is_json
 from reward_server.observability.metrics import Telemetry
-from shared.errors import ClientGone, GreenforkError, InvalidRequest, NotReady, Overloaded
+from shared import errors
+from shared.errors import GreenforkError
 from shared.validation import request_error
 from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
@@ -41,41 +42,30 @@ _SAYINGS = {
     507: "Storage is full; delete jobs, or ask the operator.",
     504: "No item finished within `timeout_s`.",
 }
-_EXAMPLES = {
-    400: ("Malformed request", "malformed_json", "not JSON: Expecting value"),
-    401: ("Unauthorized", "unauthorized", "send the API key as a bearer token"),
-    403: (
-        "Forbidden",
-        "forbidden",
-        "the key of ann has the scope upload, but lacks the required scope score",
-    ),
-    404: ("Unknown state", "unknown_state", "no state 'crossing@900-0a1b2c3d4e5f' is known here"),
-    408: ("Body too slow", "body_too_slow", "no part of the body arrived for 60 s"),
-    409: (
-        "Conflicting state",
-        "conflicting_state",
+_EXAMPLES: Sequence[GreenforkError] = (
+    errors.MalformedRequest("not JSON: Expecting value"),
+    errors.Unauthorized("send the API key as a bearer token"),
+    errors.Forbidden("the key of ann has the scope upload, but lacks the required scope score"),
+    errors.UnknownState("no state 'crossing@900-0a1b2c3d4e5f' is known here"),
+    errors.BodyTooSlow("no part of the body arrived for 60 s"),
+    errors.ConflictingState(
         "crossing@900-0a1b2c3d4e5f already exists, as a state of crossing-0a1b2c3d4e5f with seed "
-        "7 and scale 1",
+        "7 and scale 1"
     ),
-    413: ("Body too large", "body_too_large", "the body is larger than 16777216 bytes"),
-    422: (
-        "Invalid request",
-        "unknown_decision_kind",
-        "items[0].decision.kind: Input should be 'extend', not \"hold\"",
+    errors.BodyTooLarge("the body is larger than 16777216 bytes"),
+    errors.InvalidRequest(
+        "items[0].decision.kind: Input should be 'extend', not \"hold\"", "unknown_decision_kind"
     ),
-    503: (
-        "Overloaded",
-        "overloaded",
-        "20000 items are in progress, 20000 of them yours; the limit is 20000; retry later",
+    errors.Overloaded(
+        "20000 items are in progress, 20000 of them yours; the limit is 20000; retry later"
     ),
-    507: (
-        "Storage full",
-        "storage_full",
-        "your jobs take 4096 MiB, this one takes 1 more, and "
-        "the limit is 4096; delete finished jobs",
+    errors.StorageFull(
+        "your jobs take 4096 MiB, this one takes 1 more, and the limit is 4096; delete finished "
+        "jobs"
     ),
-    504: ("Deadline exceeded", "deadline_exceeded", "no item finished within timeout_s = 30"),
-}
+    errors.DeadlineExceeded("no item finished within timeout_s = 30"),
+)
+_PROBLEMS = {error.http_status: Problem.of(error) for error in _EXAMPLES}
 
 
 def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
@@ -88,13 +78,15 @@ def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
 
     async def gone(request: Request, error: Exception) -> Response:
         return await own(
-            request, ClientGone("the caller disconnected before the end of its request")
+            request, errors.ClientGone("the caller disconnected before the end of its request")
         )
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
         if request.method == "POST" and not is_json(request):
-            return respond(Problem.of(InvalidRequest(JSON_WANTED, "unsupported_content_type")))
+            return respond(
+                Problem.of(errors.InvalidRequest(JSON_WANTED, "unsupported_content_type"))
+            )
         return respond(Problem.of(request_error(error.errors())))
 
     async def http(request: Request, error: Exception) -> Response:
@@ -132,28 +124,24 @@ def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
 
 
 def _documentation(status: int) -> dict[str, object]:
-    title, code, detail = _EXAMPLES[status]
-    example = Problem(
-        title=title, status=status, detail=detail, code=code, retryable=status in (408, 503, 504)
-    )
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},
-        "example": example.model_dump(),
+        "example": _PROBLEMS[status].model_dump(),
     }
     described: dict[str, object] = {
         "description": _SAYINGS[status],
         "content": {PROBLEM_MEDIA_TYPE: content},
     }
-    if status == Overloaded.http_status:
+    if status == errors.Overloaded.http_status:
         wait = {"description": "Seconds.", "schema": {"type": "integer"}}
         described["headers"] = {"Retry-After": wait}
     return described
 
 
 def _headers(error: GreenforkError) -> dict[str, str]:
-    if isinstance(error, Overloaded):
+    if isinstance(error, errors.Overloaded):
         return {"Retry-After": str(error.retry_after_s)}
-    if error.http_status == NotReady.http_status:
+    if error.http_status == errors.NotReady.http_status:
         return {"Retry-After": str(_RETRY_AFTER_S)}
     return {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else {}
 

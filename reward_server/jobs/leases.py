@@ -7,13 +7,14 @@ computes, and only the owner's results are taken, once.
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Update, func, select, update
 
 from reward_server.event_loop import TimeSlice
 from reward_server.jobs.records import Job, database_clock, read_job
-from reward_server.jobs.store import pack, unpack
+from reward_server.jobs.store import is_chunk, pack, unpack
 from reward_server.storage.database import Database
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.wire.error_info import ErrorInfo
@@ -53,7 +54,7 @@ class JobLeases:
         """
         if self._database.dialect == "sqlite":
             freed = update(JOBS).where(JOBS.c.status.in_(_OPEN))
-            await self._change(freed.values(owner=None, lease_until=None))
+            await self._database.change(freed.values(owner=None, lease_until=None))
 
     async def claim(self, busy_callers: Collection[str]) -> None:
         """Takes the oldest free job of every caller but those of whom it has one.
@@ -76,8 +77,7 @@ class JobLeases:
             started_at=func.coalesce(JOBS.c.started_at, self._now),
         )
         claimed: set[str] = set()
-        async with self._database.read() as connection:
-            candidates = (await connection.execute(free)).all()
+        candidates = await self._database.rows(free)
         if not candidates:
             return
         async with self._database.begin() as connection:
@@ -98,7 +98,8 @@ class JobLeases:
 
     async def release(self) -> None:
         """Lets others have the jobs at once."""
-        await self._change(update(JOBS).where(self._is_own).values(owner=None, lease_until=None))
+        freed = update(JOBS).where(self._is_own).values(owner=None, lease_until=None)
+        await self._database.change(freed)
 
     async def unfinished_chunks(self, job_id: str) -> list[int]:
         """The numbers of the chunks that have no results, in order."""
@@ -107,16 +108,12 @@ class JobLeases:
             .where(JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.results.is_(None))
             .order_by(JOB_CHUNKS.c.number)
         )
-        async with self._database.read() as connection:
-            return list((await connection.execute(query)).scalars())
+        return [row.number for row in await self._database.rows(query)]
 
     async def items(self, job_id: str, number: int) -> tuple[ScoreItem, ...]:
         """The items of a chunk; none where the chunk is gone."""
-        query = select(JOB_CHUNKS.c["items"]).where(
-            JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.number == number
-        )
-        async with self._database.read() as connection:
-            packed = await connection.scalar(query)
+        query = select(JOB_CHUNKS.c["items"]).where(is_chunk(job_id, number))
+        packed = await self._database.scalar(query)
         items, time_slice = [], TimeSlice()
         for line in unpack(packed) if packed else ():
             items.append(ScoreItem.model_validate_json(line))
@@ -134,10 +131,7 @@ class JobLeases:
             The job as it is then, finished with its last chunk; None where it is another's.
         """
         packed = await asyncio.to_thread(pack, results)
-
-        async def write() -> Job | None:
-            return await self._finish_chunk(job_id, number, packed, counts)
-
+        write = partial(self._finish_chunk, job_id, number, packed, counts)
         return await self._database.retried(write)
 
     async def fail(self, job_id: str, error: ErrorInfo) -> Job | None:
@@ -158,11 +152,7 @@ class JobLeases:
         self, job_id: str, number: int, packed: bytes, counts: Counts
     ) -> Job | None:
         is_job = JOBS.c.job_id == job_id
-        is_open = (
-            (JOB_CHUNKS.c.job_id == job_id)
-            & (JOB_CHUNKS.c.number == number)
-            & JOB_CHUNKS.c.results.is_(None)
-        )
+        is_open = is_chunk(job_id, number) & JOB_CHUNKS.c.results.is_(None)
         added: dict[str, Any] = {
             name: JOBS.c[name] + count for name, count in counts.model_dump().items()
         }
@@ -185,7 +175,3 @@ class JobLeases:
         return update(JOBS).values(
             status=status, finished_at=self._now, owner=None, lease_until=None
         )
-
-    async def _change(self, change: Update) -> None:
-        async with self._database.begin() as connection:
-            await connection.execute(change)

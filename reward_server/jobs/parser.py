@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import IO, Literal
 
 from reward_server.http.reading.reader import BodyReader
@@ -11,12 +10,13 @@ from reward_server.http.slots import FairSlots
 from reward_server.jobs.bodies import Bodies, disk_error
 from reward_server.jobs.chunker import Chunker, Cut, read_lines
 from reward_server.scoring.rollout_plan import check_signal
+from reward_server.settings import ServerSettings
 from shared.errors import BodyTooLarge
 from shared.wire.jobs import JobSpec
 from shared.wire.scoring import ScoreItem
 from sim_workers.states.store import StateStore
 
-__all__ = ["BodyForm", "Intake", "JobLimits"]
+__all__ = ["BodyForm", "Intake"]
 
 BodyForm = Literal["json", "lines", "parquet"]
 
@@ -24,37 +24,20 @@ _READ_TOGETHER = 2
 """Bodies that are read at a time: reading takes the processor from everything else."""
 
 
-@dataclass(frozen=True)
-class JobLimits:
-    """What callers may send."""
-
-    max_jobs: int
-    """Unfinished jobs of one caller."""
-    max_items: int
-    """Of one job."""
-    max_stored_bytes: int
-    """Of all jobs of one caller in the database, finished ones too."""
-    max_json_bytes: int
-    """Of a body that is one JSON document, which is read as a whole."""
-
-
 class Intake:
     """Reads bodies, whatever their form.
 
     Args:
-        bodies: Where they are kept meanwhile.
+        settings: How much there may be, and where it is kept meanwhile.
         states: What items may name.
-        limits: How much there may be.
         reader: Reads bodies that are one JSON document.
     """
 
-    def __init__(
-        self, bodies: Bodies, states: StateStore, limits: JobLimits, reader: BodyReader
-    ) -> None:
-        self._reader = reader
-        self._bodies = bodies
+    def __init__(self, settings: ServerSettings, states: StateStore, reader: BodyReader) -> None:
+        self._settings = settings
         self._states = states
-        self._limits = limits
+        self._reader = reader
+        self._bodies = Bodies(settings.data_dir, settings.max_job_bytes, settings.max_job_items)
         self._slots = FairSlots(_READ_TOGETHER)
 
     async def read(
@@ -92,20 +75,19 @@ class Intake:
 
         ``timeout_s`` is passed over: a job takes as long as it takes.
         """
-        limit = self._limits.max_json_bytes
+        limit = self._settings.max_body_bytes
         document = await asyncio.to_thread(file.read, limit + 1)
         if len(document) > limit:
             raise BodyTooLarge(
                 f"a JSON document may have at most {limit} bytes; send one item per line "
                 "(application/x-ndjson), or Parquet"
             )
-        terms = (await self._reader.read("job", document, caller)).terms
-        assert terms is not None, "a batch says its terms"  # noqa: S101
+        terms = (await self._reader.read("job", document, caller)).batch()
         items = ((f"items[{index}]", item) for index, item in enumerate(terms.items))
         return JobSpec(reward=terms.reward, series=terms.series), items
 
     def _cut(self, items: Iterable[tuple[str, ScoreItem]], spec: JobSpec, chunks: IO[bytes]) -> Cut:
-        chunker = Chunker(chunks, _KnownNames(self._states).check, self._limits.max_items)
+        chunker = Chunker(chunks, _KnownNames(self._states).check, self._settings.max_job_items)
         return chunker.cut(spec, items)
 
 

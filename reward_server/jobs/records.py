@@ -1,6 +1,6 @@
 """A job as the database has it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -82,26 +82,13 @@ class Job:
 
 def read_job(row: Row[Any]) -> Job:
     """The job in a row of the table."""
-    return Job(
-        job_id=row.job_id,
-        caller=row.caller,
-        weight=row.weight,
-        digest=row.digest,
-        spec=JobSpec.model_validate_json(row.spec),
-        status=row.status,
-        items=row.items,
-        counts=Counts(
-            scored=row.scored,
-            invalid=row.invalid,
-            failed=row.failed,
-            cached=row.cached,
-            rollouts=row.rollouts,
-        ),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        error=None if row.error is None else ErrorInfo.model_validate_json(row.error),
-    )
+    columns = row._asdict()
+    parts = {
+        "spec": JobSpec.model_validate_json(row.spec),
+        "counts": Counts(**{name: columns[name] for name in Counts.model_fields}),
+        "error": None if row.error is None else ErrorInfo.model_validate_json(row.error),
+    }
+    return Job(**{one.name: (columns | parts)[one.name] for one in fields(Job)})
 
 
 def database_clock(dialect: Dialect) -> ColumnElement[float]:

@@ -65,9 +65,6 @@ class RoundRobin:
         self._begun_a_job = begun_a_job
         self._by_caller: OrderedDict[str, OwnedJob] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._by_caller)
-
     @property
     def callers(self) -> list[str]:
         """Who has a job here."""
@@ -78,11 +75,10 @@ class RoundRobin:
         """The jobs."""
         return {owned.job.job_id for owned in self._by_caller.values()}
 
-    def add(self, job: Job, todo: Iterable[int]) -> OwnedJob:
+    def add(self, job: Job, todo: Iterable[int]) -> None:
         """Takes a job in; its caller must have none here."""
         assert job.caller not in self._by_caller, "one job a caller"  # noqa: S101
-        owned = self._by_caller[job.caller] = OwnedJob(job, deque(todo))
-        return owned
+        self._by_caller[job.caller] = OwnedJob(job, deque(todo))
 
     def remove(self, job_id: str) -> bool:
         """Forgets a job; False where it is not here."""
@@ -90,10 +86,6 @@ class RoundRobin:
         for caller in found:
             del self._by_caller[caller]
         return bool(found)
-
-    def has(self, owned: OwnedJob) -> bool:
-        """Whether a job is still here."""
-        return self._by_caller.get(owned.job.caller) is owned
 
     def next(self) -> LeasedChunk | None:
         """The chunk whose turn it is; None where there is nothing to do just now."""

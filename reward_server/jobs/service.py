@@ -5,21 +5,20 @@ import re
 import uuid
 from collections.abc import AsyncIterable
 from contextlib import ExitStack, suppress
-from typing import Self
+from itertools import islice
 
 from reward_server.auth.callers import Caller
 from reward_server.http.reading.reader import BodyReader
-from reward_server.jobs.bodies import Bodies
 from reward_server.jobs.chunker import Cut
 from reward_server.jobs.events import JobFollower
 from reward_server.jobs.housekeeping import Housekeeping
 from reward_server.jobs.leases import JobLeases
-from reward_server.jobs.parser import BodyForm, Intake, JobLimits
+from reward_server.jobs.parser import BodyForm, Intake
 from reward_server.jobs.records import Job
 from reward_server.jobs.runner import JobNotifier, JobRunner
-from reward_server.jobs.store import RESULT_BYTES, Chunk, JobStore, NewJob
+from reward_server.jobs.store import RESULT_BYTES, JobStore, NewJob
 from reward_server.observability.metrics import Telemetry
-from reward_server.scoring.scorer import ScoredRequest, Scorer
+from reward_server.scoring.scorer import Scorer
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from reward_server.storage.disk import Disk
@@ -44,31 +43,20 @@ _STORING_RETRY_AFTER_S = 2
 
 
 class BulkJobs:
-    """The jobs of one gateway, or of several on one database."""
+    """The jobs of one gateway, or of several on one database.
+
+    Args:
+        settings: How much there may be, and where bodies are kept.
+        database: Where jobs are.
+        scorer: What they are scored by.
+        states: What items may name.
+        telemetry: Has the jobs counted.
+        reader: Reads bodies that are one JSON document.
+        disk: Where the database lies.
+    """
 
     def __init__(
         self,
-        store: JobStore,
-        runner: JobRunner,
-        changes: JobNotifier,
-        intake: Intake,
-        limits: JobLimits,
-        housekeeping: Housekeeping,
-        disk: Disk,
-    ) -> None:
-        self.follower = JobFollower(store, runner, changes)
-        self._store = store
-        self._runner = runner
-        self._notifier = changes
-        self._intake = intake
-        self._limits = limits
-        self._housekeeping = housekeeping
-        self._disk = disk
-        self._chores: asyncio.Task[None] | None = None
-
-    @classmethod
-    def of(
-        cls,
         settings: ServerSettings,
         database: Database,
         scorer: Scorer,
@@ -76,27 +64,18 @@ class BulkJobs:
         telemetry: Telemetry,
         reader: BodyReader,
         disk: Disk,
-    ) -> Self:
-        """Wires the parts together, and has the jobs counted."""
-        store, changes = JobStore(database), JobNotifier()
-        limits = JobLimits(
-            max_jobs=settings.max_jobs,
-            max_items=settings.max_job_items,
-            max_stored_bytes=settings.max_job_storage_mb << 20,
-            max_json_bytes=settings.max_body_bytes,
-        )
-        bodies = Bodies(settings.data_dir, settings.max_job_bytes, settings.max_job_items)
-        housekeeping = Housekeeping(store, settings.job_retention_days)
-        telemetry.registry.register(housekeeping)
-
-        def observe(scored: ScoredRequest) -> None:
-            telemetry.count_scored(scored.request, scored.answers)
-            telemetry.count_fetched(scored.outcomes, scored.hot_hits)
-
+    ) -> None:
+        self._settings = settings
+        self._store = JobStore(database)
+        self._notifier = JobNotifier()
         leases = JobLeases(database, uuid.uuid4().hex, _LEASE_S)
-        runner = JobRunner(leases, scorer.score, changes, observe)
-        intake = Intake(bodies, states, limits, reader)
-        return cls(store, runner, changes, intake, limits, housekeeping, disk)
+        self._runner = JobRunner(leases, scorer.score, self._notifier, telemetry.count_scored)
+        self.follower = JobFollower(self._store, self._runner, self._notifier)
+        self._intake = Intake(settings, states, reader)
+        self._housekeeping = Housekeeping(self._store, settings.job_retention_days)
+        telemetry.registry.register(self._housekeeping)
+        self._disk = disk
+        self._chores: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Takes up what was left unfinished.
@@ -212,7 +191,7 @@ class BulkJobs:
 
     async def _refuse_if_too_many(self, caller: Caller) -> None:
         unfinished = await self._store.unfinished(caller.name)
-        if unfinished >= self._limits.max_jobs:
+        if unfinished >= self._settings.max_jobs:
             raise Overloaded(
                 f"you have {unfinished} unfinished jobs, which is the limit; retry when one is "
                 "done",
@@ -225,23 +204,18 @@ class BulkJobs:
         size_bytes = cut.size_bytes + cut.items * RESULT_BYTES
         self._disk.check(size_bytes)
         stored_bytes = await self._store.stored_bytes(caller.name)
-        if stored_bytes + size_bytes > self._limits.max_stored_bytes:
+        limit_mb = self._settings.max_job_storage_mb
+        if stored_bytes + size_bytes > limit_mb << 20:
             raise StorageFull(
                 f"your jobs take {stored_bytes >> 20} MiB, this one takes {size_bytes >> 20} "
-                f"more, and the limit is {self._limits.max_stored_bytes >> 20}; delete finished "
-                "jobs",
+                f"more, and the limit is {limit_mb}; delete finished jobs",
                 "too_many_job_bytes",
             )
 
     async def _keep(self, job: Job, cut: Cut) -> Job:
         try:
-            together: list[Chunk] = []
-            for chunk in cut.chunks():
-                together.append(chunk)
-                if len(together) == _STORED_TOGETHER:
-                    await self._store.add(job.job_id, together)
-                    together = []
-            if together:
+            chunks = cut.chunks()
+            while together := list(islice(chunks, _STORED_TOGETHER)):
                 await self._store.add(job.job_id, together)
             return await self._store.enqueue(job.job_id)
         except BaseException:

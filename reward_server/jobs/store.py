@@ -23,6 +23,7 @@ __all__ = [
     "JobStore",
     "JobTotals",
     "NewJob",
+    "is_chunk",
     "pack",
     "unpack",
 ]
@@ -49,6 +50,11 @@ def unpack(packed: bytes) -> list[bytes]:
     return zlib.decompress(packed).split(b"\n")
 
 
+def is_chunk(job_id: str, number: int) -> ColumnElement[bool]:
+    """What is true of one chunk of a job only."""
+    return (JOB_CHUNKS.c.job_id == job_id) & (JOB_CHUNKS.c.number == number)
+
+
 _STORING_LEASE_S = 30.0
 """For how long nothing of a job may be stored before it counts as given up."""
 _DELETED_TOGETHER = 100
@@ -58,7 +64,7 @@ RESULT_BYTES = 100
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job whose items have been read and are in order."""
+    """A job whose items have been read and are in order; fields are named as columns are."""
 
     caller: str
     weight: float
@@ -70,7 +76,7 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some items of a job."""
+    """Some items of a job; fields are named as columns are."""
 
     number: int
     """From 0."""
@@ -105,14 +111,10 @@ class JobStore:
             LedgerError: The database failed; so do all others here.
         """
         row = {
+            **vars(new),
             "job_id": secrets.token_hex(16),
-            "caller": new.caller,
-            "weight": new.weight,
-            "request_key": new.request_key,
-            "digest": new.digest,
             "spec": new.spec.model_dump_json(),
             "status": "storing",
-            "items": new.items,
             "created_at": self._now,
             "lease_until": self._now + _STORING_LEASE_S,
         }
@@ -126,15 +128,7 @@ class JobStore:
 
     async def add(self, job_id: str, chunks: Sequence[Chunk]) -> None:
         """Stores some of a job's chunks."""
-        rows = [
-            {
-                "job_id": job_id,
-                "number": chunk.number,
-                "items_count": chunk.items_count,
-                "items": chunk.items,
-            }
-            for chunk in chunks
-        ]
+        rows = [{"job_id": job_id, **vars(chunk)} for chunk in chunks]
         async with self._database.begin() as connection:
             await connection.execute(insert(JOB_CHUNKS), rows)
             await connection.execute(
@@ -145,21 +139,19 @@ class JobStore:
 
     async def enqueue(self, job_id: str) -> Job:
         """Lets a job be seen and worked on, now that all of it is stored."""
+        queued = (
+            update(JOBS)
+            .where(JOBS.c.job_id == job_id)
+            .values(status="queued", created_at=self._now, lease_until=None)
+        )
         async with self._database.begin() as connection:
-            await connection.execute(
-                update(JOBS)
-                .where(JOBS.c.job_id == job_id)
-                .values(status="queued", created_at=self._now, lease_until=None)
-            )
-            row = (await connection.execute(select(JOBS).where(JOBS.c.job_id == job_id))).one()
-        return read_job(row)
+            return read_job((await connection.execute(queued.returning(JOBS))).one())
 
     async def find(self, job_id: str) -> Job | None:
         """The job of that id."""
         query = select(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.status.in_(VISIBLE))
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else read_job(row)
+        rows = await self._database.rows(query)
+        return read_job(rows[0]) if rows else None
 
     async def find_sent(self, caller: str, request_key: str) -> Job | None:
         """The job that a caller has sent under a key, whether all of it is stored or not yet.
@@ -170,12 +162,11 @@ class JobStore:
         query = select(JOBS, is_given_up.label("is_given_up")).where(
             JOBS.c.caller == caller, JOBS.c.request_key == request_key
         )
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is not None and row.is_given_up:
+        for row in await self._database.rows(query):
+            if not row.is_given_up:
+                return read_job(row)
             await self.delete(row.job_id)
-            return None
-        return None if row is None else read_job(row)
+        return None
 
     async def page(self, caller: str, limit: int, offset: int) -> tuple[list[Job], int]:
         """Some of a caller's jobs, the newest first, and how many there are."""
@@ -195,8 +186,7 @@ class JobStore:
     async def unfinished(self, caller: str) -> int:
         """How many jobs of a caller are not finished."""
         is_open = (JOBS.c.caller == caller) & JOBS.c.status.in_(("storing", "queued", "running"))
-        async with self._database.read() as connection:
-            return await connection.scalar(select(func.count()).where(is_open)) or 0
+        return await self._database.scalar(select(func.count()).where(is_open)) or 0
 
     async def stored_bytes(self, caller: str) -> int:
         """What a caller's jobs take: items, results, and what the results will take at least."""
@@ -204,32 +194,28 @@ class JobStore:
             func.length(JOB_CHUNKS.c.results), JOB_CHUNKS.c.items_count * RESULT_BYTES
         )
         query = select(func.sum(size)).join(JOBS, JOBS.c.job_id == JOB_CHUNKS.c.job_id)
-        async with self._database.read() as connection:
-            return int(await connection.scalar(query.where(JOBS.c.caller == caller)) or 0)
+        return int(await self._database.scalar(query.where(JOBS.c.caller == caller)) or 0)
 
     async def all_bytes(self) -> int:
         """What all jobs take."""
         results = func.coalesce(func.length(JOB_CHUNKS.c.results), 0)
         query = select(func.sum(func.length(JOB_CHUNKS.c["items"]) + results))
-        async with self._database.read() as connection:
-            return int(await connection.scalar(query) or 0)
+        return int(await self._database.scalar(query) or 0)
 
     async def locate(self, job_id: str, offset: int) -> tuple[int, int]:
         """In which chunk an item is, and how many items of that chunk come before it."""
         sizes = select(JOB_CHUNKS.c.number, JOB_CHUNKS.c.items_count)
         query = sizes.where(JOB_CHUNKS.c.job_id == job_id).order_by(JOB_CHUNKS.c.number)
-        async with self._database.read() as connection:
-            for row in await connection.execute(query):
-                if offset < row.items_count:
-                    return row.number, offset
-                offset -= row.items_count
+        for row in await self._database.rows(query):
+            if offset < row.items_count:
+                return row.number, offset
+            offset -= row.items_count
         return 0, 0
 
     async def results(self, job_id: str, number: int) -> list[bytes] | None:
         """The lines of one chunk's results; None where there are none (yet)."""
-        query = select(JOB_CHUNKS.c.results).where(_is_chunk(job_id, number))
-        async with self._database.read() as connection:
-            packed = await connection.scalar(query)
+        query = select(JOB_CHUNKS.c.results).where(is_chunk(job_id, number))
+        packed = await self._database.scalar(query)
         return None if packed is None else unpack(packed)
 
     async def delete(self, job_id: str) -> None:
@@ -243,14 +229,9 @@ class JobStore:
         # In steps: in SQLite nobody else can write meanwhile.
         for start in range(0, (-1 if last is None else last) + 1, _DELETED_TOGETHER):
             end = start + _DELETED_TOGETHER - 1
-            async with self._database.begin() as connection:
-                await connection.execute(
-                    delete(JOB_CHUNKS).where(
-                        JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.number.between(start, end)
-                    )
-                )
-        async with self._database.begin() as connection:
-            await connection.execute(delete(JOBS).where(JOBS.c.job_id == job_id))
+            some = (JOB_CHUNKS.c.job_id == job_id) & JOB_CHUNKS.c.number.between(start, end)
+            await self._database.change(delete(JOB_CHUNKS).where(some))
+        await self._database.change(delete(JOBS).where(JOBS.c.job_id == job_id))
         await self._database.give_back()
 
     async def sweep(self, retention_s: float) -> int:
@@ -264,8 +245,7 @@ class JobStore:
         """
         is_old = JOBS.c.finished_at < self._now - retention_s
         is_left = JOBS.c.status.in_(("storing", "deleting")) & (JOBS.c.lease_until < self._now)
-        async with self._database.read() as connection:
-            found = (await connection.execute(select(JOBS.c.job_id).where(is_old | is_left))).all()
+        found = await self._database.rows(select(JOBS.c.job_id).where(is_old | is_left))
         for row in found:
             await self.delete(row.job_id)
         return len(found)
@@ -273,16 +253,12 @@ class JobStore:
     async def totals(self) -> JobTotals:
         """All jobs together."""
         done = JOBS.c.scored + JOBS.c.invalid + JOBS.c.failed
+        left = func.sum(JOBS.c["items"] - done).label("left")
         query = (
-            select(JOBS.c.status, func.count().label("jobs"), func.sum(JOBS.c["items"] - done))
+            select(JOBS.c.status, func.count().label("jobs"), left)
             .where(JOBS.c.status.in_(VISIBLE))
             .group_by(JOBS.c.status)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
-        open_items = sum(int(row[2]) for row in rows if row.status in ("queued", "running"))
+        rows = await self._database.rows(query)
+        open_items = sum(int(row.left) for row in rows if row.status in ("queued", "running"))
         return JobTotals({row.status: row.jobs for row in rows}, open_items)
-
-
-def _is_chunk(job_id: str, number: int) -> ColumnElement[bool]:
-    return (JOB_CHUNKS.c.job_id == job_id) & (JOB_CHUNKS.c.number == number)

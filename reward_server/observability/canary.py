@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from reward_server.scoring.rollout_plan import outcome_key
 from reward_server.scoring.single_flight import RolloutRunner, check_finite
@@ -20,13 +19,6 @@ __all__ = ["Canary"]
 _HORIZON_S = 10
 _TIMEOUT_S = 20.0
 _FLOW = Flow("canary", is_urgent=True)
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    at_s: float
-    problem: str | None
-    code: str | None = None
 
 
 class Canary:
@@ -56,7 +48,8 @@ class Canary:
         self._simulator = simulator
         self.remember_s = remember_s
         self._clock = clock
-        self._verdict: _Verdict | None = None
+        self._tried_s: float | None = None
+        self._problem: GreenforkError | None = None
         self._has_replayed = False
         self._lock = asyncio.Lock()
 
@@ -67,25 +60,27 @@ class Canary:
             NotReady: It cannot, and why.
         """
         async with self._lock:
-            verdict = self._verdict
-            if verdict is None or self._clock() - verdict.at_s >= self.remember_s:
-                verdict = self._verdict = await self._try()
-        if verdict.problem is not None:
-            raise NotReady(verdict.problem, verdict.code)
+            if self._tried_s is None or self._clock() - self._tried_s >= self.remember_s:
+                self._problem = await self._try()
+                self._tried_s = self._clock()
+            problem = self._problem
+        if problem is not None:
+            raise NotReady(problem.message, problem.code)
 
-    async def _try(self) -> _Verdict:
+    async def _try(self) -> GreenforkError | None:
+        """Why the service cannot score; None where it can."""
         candidates = (state for state in self._store if _signals(state))
         state = min(candidates, key=lambda state: state.record.time_s, default=None)
         if state is None:
-            return _Verdict(self._clock(), "no state is served")
+            return NotReady("no state is served")
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._roll_out(state)
         except TimeoutError:
-            return _Verdict(self._clock(), f"the canary did not finish within {_TIMEOUT_S:g} s")
+            return NotReady(f"the canary did not finish within {_TIMEOUT_S:g} s")
         except GreenforkError as exc:
-            return _Verdict(self._clock(), exc.message, exc.code)
-        return _Verdict(self._clock(), None)
+            return exc
+        return None
 
     async def _roll_out(self, state: StoredState) -> None:
         """Rolls the program left alone out: from the state's file, and once along its run."""

@@ -1,7 +1,7 @@
 """What the gateway counts, for Prometheus. Each app has a registry of its own."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Counting
@@ -9,10 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from reward_server.scoring.admission import Admission
-from reward_server.scoring.response_cache import Answer, ResponseCache
+from reward_server.scoring.outcomes import Explored
+from reward_server.scoring.response_cache import ResponseCache
+from reward_server.scoring.scorer import ScoredRequest
 from reward_server.scoring.single_flight import RolloutRunner
-from shared.wire.outcomes import RankedOutcome
-from shared.wire.scoring import ScoreRequest, Status
+from shared.wire.scoring import Status
 from sim_workers.engine.messages import RolloutOutcome
 
 __all__ = ["Telemetry"]
@@ -60,24 +61,25 @@ class Telemetry:
             lambda: hot.size_bytes
         )
 
-    def count_scored(self, request: ScoreRequest, answers: Sequence[Answer]) -> None:
-        """Counts what became of a request's items, and the groups that they were in."""
-        self._count_results(Counter((answer.status, answer.code) for answer in answers))
-        for is_flat, groups in Counter(_flatness(request, answers)).items():
+    def count_scored(self, scored: ScoredRequest) -> None:
+        """Counts what became of a request's items, the groups they were in, and what it took."""
+        self._count_results(Counter((answer.status, answer.code) for answer in scored.answers))
+        self._hot_hits.inc(scored.hot_hits)
+        self._count_fetched(scored.outcomes.values())
+        for is_flat, groups in Counter(_flatness(scored)).items():
             self._groups.inc(groups)
             self._flat_groups.inc(groups if is_flat else 0)
 
-    def count_outcomes(self, outcomes: Iterable[RankedOutcome]) -> None:
-        """Counts what became of the decisions of a state."""
-        self._count_results(Counter((o.status, o.error.code if o.error else "") for o in outcomes))
+    def count_explored(self, explored: Explored) -> None:
+        """Counts what became of the decisions of a state, and what it took."""
+        ranked = explored.response.outcomes
+        self._count_results(Counter((o.status, o.error.code if o.error else "") for o in ranked))
+        self._count_fetched(explored.outcomes.values())
 
-    def count_fetched(self, outcomes: Mapping[str, RolloutOutcome], hot_hits: int = 0) -> None:
-        """Counts what answering a request took."""
-        found = outcomes.values()
+    def _count_fetched(self, found: Collection[RolloutOutcome]) -> None:
         self._rollouts.inc(sum(outcome.is_started for outcome in found))
         self._hits.inc(sum(outcome.is_recorded for outcome in found))
         self._joins.inc(sum(outcome.is_joined for outcome in found))
-        self._hot_hits.inc(hot_hits)
 
     def observe_rollout(self, outcome: RolloutOutcome) -> None:
         """Counts a rollout's time; not whose scenario it was: anybody may read the page."""
@@ -144,10 +146,10 @@ class _RunnerCollector(Collector):
         )
 
 
-def _flatness(request: ScoreRequest, answers: Sequence[Answer]) -> Iterator[bool]:
+def _flatness(scored: ScoredRequest) -> Iterator[bool]:
     """Of each group of two and more rewards, whether they are all equal."""
     groups: dict[Hashable, list[float]] = {}
-    for item, answer in zip(request.items, answers, strict=True):
+    for item, answer in zip(scored.request.items, scored.answers, strict=True):
         if item.group_id is not None and answer.reward is not None:
             groups.setdefault(item.group_id, []).append(answer.reward)
     for rewards in groups.values():

@@ -11,13 +11,13 @@ import math
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from reward_server.auth.callers import Caller
 from shared.errors import Overloaded
 
-__all__ = ["Admission", "excess_items", "retry_after_s"]
+__all__ = ["Admission", "Shares", "excess_items", "retry_after_s"]
 
 _WINDOW_S = 30.0
 _MAX_RETRY_AFTER_S = 60
@@ -60,6 +60,47 @@ def excess_items(own: int, total: int, items: int, limit: int, weight: float = 1
     return max(0, total + items - limit, min(own, math.ceil(above_share / (1 + factor))))
 
 
+class Shares:
+    """Counts what is under way, of all and of each owner.
+
+    Args:
+        limit: How much may be under way.
+        factor: An owner may have as much as there is room left, times this.
+    """
+
+    def __init__(self, limit: int, factor: float = _FACTOR) -> None:
+        self._limit = limit
+        self._weight = factor / _FACTOR
+        self.total = 0
+        """What is under way."""
+        self._by_owner: Counter[str] = Counter()
+
+    def of(self, owner: str) -> int:
+        """What is under way of an owner."""
+        return self._by_owner[owner]
+
+    def excess(self, owners: Sequence[str], size: int, mine: int = 0, weight: float = 1.0) -> int:
+        """How much must be done before more fits, beside others; 0 where it does.
+
+        Args:
+            owners: Whose it is: a key's name, an address.
+            size: How much more.
+            mine: What is under way of the same thing, which never waits for itself.
+            weight: The owners' weight beside others.
+        """
+        weight *= self._weight
+        own = [self._by_owner[owner] - mine for owner in owners] or [0]
+        return max(excess_items(one, self.total, size, self._limit, weight) for one in own)
+
+    def move(self, owners: Sequence[str], size: int) -> None:
+        """So much more is under way; less, where it is negative."""
+        self.total += size
+        for owner in owners:
+            self._by_owner[owner] += size
+            if not self._by_owner[owner]:
+                del self._by_owner[owner]
+
+
 class Admission:
     """Counts the items under way.
 
@@ -78,14 +119,13 @@ class Admission:
         self._limit = max_pending_items
         self._clock = clock
         self._rand = rand
-        self._pending: Counter[str] = Counter()
-        self._total = 0
+        self._shares = Shares(max_pending_items)
         self._done: deque[tuple[float, int]] = deque()
 
     @property
     def pending_items(self) -> int:
         """Items under way."""
-        return self._total
+        return self._shares.total
 
     @contextmanager
     def admitted(self, caller: Caller, items: int) -> Iterator[None]:
@@ -94,28 +134,22 @@ class Admission:
         Raises:
             Overloaded: There is none.
         """
-        own = self._pending[caller.name]
-        excess = excess_items(own, self._total, items, self._limit, caller.weight)
+        owners, shares = (caller.name,), self._shares
+        excess = shares.excess(owners, items, weight=caller.weight)
         if excess > 0:
             raise Overloaded(
-                f"{self._total} items are in progress, {own} of them yours; the limit is "
-                f"{self._limit}; retry later",
+                f"{shares.total} items are in progress, {shares.of(caller.name)} of them yours; "
+                f"the limit is {self._limit}; retry later",
                 None,
                 retry_after_s(excess, self._items_per_s(), self._rand()),
             )
-        self._move(caller, items)
+        shares.move(owners, items)
         try:
             yield
         finally:
-            self._move(caller, -items)
+            shares.move(owners, -items)
             self._done.append((self._clock(), items))
             self._forget()
-
-    def _move(self, caller: Caller, items: int) -> None:
-        self._total += items
-        self._pending[caller.name] += items
-        if not self._pending[caller.name]:
-            del self._pending[caller.name]
 
     def _items_per_s(self) -> float:
         self._forget()

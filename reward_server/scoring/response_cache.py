@@ -11,7 +11,6 @@ from typing import Self
 
 from pydantic_core import to_json
 
-from shared.decisions import Decision
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult, Status
 
 __all__ = ["Answer", "AnswerKey", "ResponseCache", "answer_key", "terms_of"]
@@ -119,15 +118,12 @@ def answer_key(terms: str, item: ScoreItem) -> AnswerKey:
     if item.completion is not None:
         return (terms, item.state_id, item.tls_id, item.decision_kind, item.completion)
     if item.decisions is not None:
-        texts = [f"{to_json(t).decode()}:{_text(item.decisions[t])}" for t in item.tls_ids()]
+        decided = [(to_json(t).decode(), item.decisions[t]) for t in item.tls_ids()]
+        texts = [f"{tls_id}:{decision.model_dump_json()}" for tls_id, decision in decided]
         return (terms, item.state_id, ",".join(texts))
     assert item.decision is not None, "the schema asks for one of the three"  # noqa: S101
-    return (terms, item.state_id, item.tls_id, _text(item.decision))
-
-
-def _text(decision: Decision) -> str:
-    """A decision as text, whose hash Python works out only once: a plan may have 240 steps."""
-    return decision.model_dump_json()
+    # As text, whose hash Python works out only once: a plan may have 240 steps.
+    return (terms, item.state_id, item.tls_id, item.decision.model_dump_json())
 
 
 def _size(key: AnswerKey, answer: Answer) -> int:

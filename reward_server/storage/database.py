@@ -6,7 +6,7 @@ is in :mod:`reward_server.storage.sqlite`.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -15,10 +15,9 @@ from contextlib import (
     nullcontext,
 )
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from sqlalchemy import URL, Table, create_engine
+from sqlalchemy import URL, Executable, Row, Table, create_engine
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -32,7 +31,7 @@ from reward_server.storage.sqlite import (
     prepare,
     shrink,
 )
-from reward_server.storage.urls import display_name, failure_reason
+from reward_server.storage.urls import display_name, failure_reason, file_of
 from shared.errors import ConfigError, LedgerError
 
 __all__ = ["Connections", "Database", "Dialect"]
@@ -68,9 +67,11 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
         self._connections = Connections()
+        self._file = file_of(url)
         # SQLite lets one write at a time; those who wait ask again and again, in any order.
-        is_file = self.dialect == "sqlite"
-        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if is_file else nullcontext()
+        self._turn: AbstractAsyncContextManager[None] = (
+            asyncio.Lock() if self._file else nullcontext()
+        )
 
     @property
     def dialect(self) -> Dialect:
@@ -91,8 +92,8 @@ class Database:
         self._make_folder()
         try:
             await asyncio.to_thread(self._migrate)
-            if self.dialect == "sqlite":
-                await asyncio.to_thread(make_shrinkable, Path(str(self._url.database)))
+            if self._file is not None:
+                await asyncio.to_thread(make_shrinkable, self._file)
         except SQLAlchemyError as exc:
             raise ConfigError(
                 f"cannot open the database {self.name}: {failure_reason(exc, self._url)} "
@@ -132,6 +133,33 @@ class Database:
             async with self._connections.transaction(self._engine) as connection:
                 yield connection
 
+    async def rows(self, query: Executable) -> Sequence[Row[Any]]:
+        """All that a query finds, in a transaction of its own.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        async with self.read() as connection:
+            return (await connection.execute(query)).all()
+
+    async def scalar(self, query: Executable) -> Any:  # noqa: ANN401  as SQLAlchemy has it
+        """The first value that a query finds; None where it finds none.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        async with self.read() as connection:
+            return await connection.scalar(query)
+
+    async def change(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> None:
+        """Does one thing, to all of some rows, in a transaction of its own.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        async with self.begin() as connection:
+            await connection.execute(statement, rows)
+
     async def give_back(self) -> None:
         """Gives the room of what was deleted back to the disk, some at a time.
 
@@ -140,9 +168,9 @@ class Database:
         Raises:
             LedgerError: The database failed.
         """
-        if self.dialect != "sqlite":
+        path, is_more = self._file, True
+        if path is None:
             return
-        path, is_more = Path(str(self._url.database)), True
         try:
             while is_more:
                 async with self._turn:
@@ -171,9 +199,9 @@ class Database:
         return sqlite.insert(table).on_conflict_do_nothing()
 
     def _make_folder(self) -> None:
-        if self.dialect != "sqlite":
+        path = self._file
+        if path is None:
             return
-        path = Path(str(self._url.database))
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)  # SQLite gives what it makes beside it the same mode
@@ -181,10 +209,10 @@ class Database:
             raise ConfigError(f"cannot create {path}: {exc.strerror}") from exc
 
     def _open(self) -> AsyncEngine:
-        if self.dialect == "postgresql":
+        if self._file is None:
             return create_async_engine(self._url, pool_pre_ping=True, **_POOL)
-        path = Path(str(self._url.database))
-        engine = create_async_engine(self._url, async_creator=partial(connect, path), **_POOL)
+        opened = partial(connect, self._file)
+        engine = create_async_engine(self._url, async_creator=opened, **_POOL)
         prepare(engine.sync_engine)
         return engine
 

@@ -6,6 +6,7 @@ without harm, so both are done again where the connection was lost on the way.
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -88,22 +89,14 @@ class Ledger:
         """Recorded metrics by key, as text."""
         wanted = list(dict.fromkeys(keys))
         query = select(OUTCOMES.c.key, OUTCOMES.c.metrics).where(OUTCOMES.c.key.in_(wanted))
-
-        async def look() -> dict[str, str]:
-            async with self._database.read() as connection:
-                return {row.key: row.metrics for row in await connection.execute(query)}
-
-        return await self._database.retried(look)
+        rows = await self._database.retried(partial(self._database.rows, query))
+        return {row.key: row.metrics for row in rows}
 
     async def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
         """Writes rows in one transaction: all of them, or none."""
         # Two gateways that record the same outcomes in different orders would wait for each other.
         ordered = sorted(rows, key=itemgetter("key"))
-
-        async def insert() -> None:
-            async with self._database.begin() as connection:
-                await connection.execute(self._database.insert_new(OUTCOMES), ordered)
-
+        insert = partial(self._database.change, self._database.insert_new(OUTCOMES), ordered)
         await self._database.retried(insert)
 
     def _metrics(self, text: str) -> Metrics:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, func, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from reward_server.storage.schema import check_revision
 from reward_server.storage.tables import OUTCOMES
-from reward_server.storage.urls import display_name, failure_reason
+from reward_server.storage.urls import display_name, failure_reason, file_of
 from shared.errors import ConfigError, LedgerError
 
 __all__ = ["Selection", "open_to_read"]
@@ -60,10 +59,10 @@ def open_to_read(url: URL) -> Iterator[Connection]:
 
 
 def _engine(url: URL) -> Engine:
-    if url.get_backend_name() == "postgresql":
+    path = file_of(url)
+    if path is None:
         engine = create_engine(url, hide_parameters=True, isolation_level="REPEATABLE READ")
         return engine.execution_options(postgresql_readonly=True)
-    path = Path(str(url.database))
     if not path.is_file():
         raise ConfigError(_missing(url))
     read_only = URL.create(

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import URL, Connection, func, select, text
 
 from reward_server.storage.reading import open_to_read
 from reward_server.storage.tables import OUTCOMES
+from reward_server.storage.urls import file_of
 
 __all__ = ["LedgerStats", "count_ledger", "scenario_of"]
 
@@ -75,9 +75,9 @@ def scenario_of(state_id: str) -> str:
 
 
 def _size(connection: Connection, url: URL) -> int:
-    if url.get_backend_name() == "postgresql":
+    path = file_of(url)
+    if path is None:
         query = text("SELECT pg_total_relation_size('outcomes')")
         return int(connection.execute(query).scalar_one())
-    path = Path(str(url.database))
     files = (path, path.with_name(f"{path.name}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())

@@ -4,84 +4,74 @@ What is written here and what the steps in ``migrations/`` lead to is compared b
 here needs a new step there.
 """
 
-from sqlalchemy import (
-    Column,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+import sqlalchemy as sa
 
 __all__ = ["API_KEYS", "JOBS", "JOB_CHUNKS", "METADATA", "OUTCOMES"]
 
-METADATA = MetaData()
+METADATA = sa.MetaData()
 
-OUTCOMES = Table(
+OUTCOMES = sa.Table(
     "outcomes",
     METADATA,
-    Column("key", String(64), primary_key=True),
-    Column("state_id", Text, nullable=False),
-    Column("tls_id", Text, nullable=False),
-    Column("decision", Text),
-    Column("horizon_s", Integer, nullable=False),
-    Column("simulator", Text, nullable=False),
-    Column("metrics", Text, nullable=False),
-    Column("created_at", Float, nullable=False),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("state_id", sa.Text, nullable=False),
+    sa.Column("tls_id", sa.Text, nullable=False),
+    sa.Column("decision", sa.Text),
+    sa.Column("horizon_s", sa.Integer, nullable=False),
+    sa.Column("simulator", sa.Text, nullable=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
     sqlite_with_rowid=False,
 )
 """Every outcome ever computed, by the key of the work that led to it. Never changed."""
 
-API_KEYS = Table(
+API_KEYS = sa.Table(
     "api_keys",
     METADATA,
-    Column("key_id", String(16), primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("scopes", Text, nullable=False),
-    Column("weight", Float, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("revoked_at", Float),
-    UniqueConstraint("name", name="api_keys_name_key"),
+    sa.Column("key_id", sa.String(16), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("revoked_at", sa.Float),
+    sa.UniqueConstraint("name", name="api_keys_name_key"),
 )
 """Who may call: digests of keys, never the keys."""
 
-JOBS = Table(
+JOBS = sa.Table(
     "jobs",
     METADATA,
-    Column("job_id", String(32), primary_key=True),
-    Column("caller", Text, nullable=False),
-    Column("weight", Float, nullable=False),
-    Column("request_key", Text),
-    Column("digest", String(64), nullable=False),
-    Column("spec", Text, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("items", Integer, nullable=False),
-    Column("scored", Integer, nullable=False, server_default="0"),
-    Column("invalid", Integer, nullable=False, server_default="0"),
-    Column("failed", Integer, nullable=False, server_default="0"),
-    Column("cached", Integer, nullable=False, server_default="0"),
-    Column("rollouts", Integer, nullable=False, server_default="0"),
-    Column("created_at", Float, nullable=False),
-    Column("started_at", Float),
-    Column("finished_at", Float),
-    Column("error", Text),
-    Column("owner", Text),
-    Column("lease_until", Float),
-    UniqueConstraint("caller", "request_key", name="jobs_caller_request_key_key"),
+    sa.Column("job_id", sa.String(32), primary_key=True),
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("request_key", sa.Text),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("items", sa.Integer, nullable=False),
+    sa.Column("scored", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("invalid", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("cached", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("rollouts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Float),
+    sa.Column("finished_at", sa.Float),
+    sa.Column("error", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", sa.Float),
+    sa.UniqueConstraint("caller", "request_key", name="jobs_caller_request_key_key"),
 )
 """Bulk jobs: what was asked for, how far it is, and which gateway works on it until when."""
 
-JOB_CHUNKS = Table(
+JOB_CHUNKS = sa.Table(
     "job_chunks",
     METADATA,
-    Column("job_id", String(32), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("items_count", Integer, nullable=False),
-    Column("items", LargeBinary, nullable=False),
-    Column("results", LargeBinary),
+    sa.Column("job_id", sa.String(32), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("items_count", sa.Integer, nullable=False),
+    sa.Column("items", sa.LargeBinary, nullable=False),
+    sa.Column("results", sa.LargeBinary),
 )
 """The items of bulk jobs, piece by piece, and their results where they are done."""

@@ -7,7 +7,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from shared.errors import ConfigError
 
-__all__ = ["display_name", "failure_reason", "parse_database_url", "sqlite_url"]
+__all__ = ["display_name", "failure_reason", "file_of", "parse_database_url", "sqlite_url"]
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -59,6 +59,11 @@ def parse_database_url(text: str) -> URL:
 def sqlite_url(path: Path) -> URL:
     """The database in a file."""
     return URL.create("sqlite+aiosqlite", database=str(path))
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of a database; None of one that a server has."""
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
 def display_name(url: URL) -> str:

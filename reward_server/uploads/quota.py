@@ -96,21 +96,18 @@ class UploadQuota(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """How full it is, and how full it may be."""
-        used = GaugeMetricFamily("greenfork_upload_bytes", "Bytes of uploads.")
-        used.add_metric([], self._bytes.total())
-        limit = GaugeMetricFamily("greenfork_upload_bytes_limit", "Bytes that uploads may take.")
-        limit.add_metric([], self._limits.max_bytes)
-        states = GaugeMetricFamily("greenfork_uploaded_states", "Uploaded states.")
-        states.add_metric([], self._states.total())
-        most = GaugeMetricFamily(
-            "greenfork_uploaded_states_limit", "Maximum number of uploaded states."
+        used, most = self._bytes.total(), self._limits.max_bytes
+        yield GaugeMetricFamily("greenfork_upload_bytes", "Bytes of uploads.", used)
+        yield GaugeMetricFamily(
+            "greenfork_upload_bytes_limit", "Bytes that uploads may take.", most
         )
-        most.add_metric([], self._limits.max_states)
-        free = GaugeMetricFamily(
-            "greenfork_disk_free_bytes", "Bytes that uploads and jobs may still take on the disk."
+        states, limit = self._states.total(), self._limits.max_states
+        yield GaugeMetricFamily("greenfork_uploaded_states", "Uploaded states.", states)
+        yield GaugeMetricFamily(
+            "greenfork_uploaded_states_limit", "Maximum number of uploaded states.", limit
         )
-        free.add_metric([], self._disk.free_bytes)
-        return (used, limit, states, most, free)
+        words = "Bytes that uploads and jobs may still take on the disk."
+        yield GaugeMetricFamily("greenfork_disk_free_bytes", words, self._disk.free_bytes)
 
 
 def size_of(path: Path) -> int:

@@ -64,20 +64,17 @@ _PLAN_STEPS = 3
 class LaneCounts(WireModel):
     """The vehicles that one green phase serves."""
 
-    queued: int
+    queued: int = Field(ge=0)
     """Slower than 0.1 m/s."""
-    approaching: int
+    approaching: int = Field(ge=0)
     """Moving."""
-    passed: int
+    passed: int = Field(ge=0)
     """Left the phase's lanes during its latest green."""
 
 
 class _PhaseView(LaneCounts):
     """One green phase in the words of a prompt."""
 
-    queued: int = Field(ge=0)
-    approaching: int = Field(ge=0)
-    passed: int = Field(ge=0)
     program_green: float | None = None
     """Where a cycle is asked for: its duration in the program, seconds."""
 

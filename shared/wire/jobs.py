@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Literal, Self
 
-from shared.decisions import Decision
+from pydantic import Field
+
 from shared.model import WireModel
-from shared.rewards import Metrics, RewardSpec
+from shared.rewards import RewardSpec
 from shared.wire.error_info import ErrorInfo
-from shared.wire.scoring import Counts, ScoreResult, SeedReward, Status
-from shared.wire.states import Fidelity, Restore
+from shared.wire.scoring import Counts, ScoreResult
 
 __all__ = ["JobPage", "JobResult", "JobSpec", "JobStatus", "JobView"]
 
@@ -62,29 +62,20 @@ class JobPage(WireModel):
     offset: int
 
 
-class JobResult(WireModel):
+class JobResult(ScoreResult):
     """What became of one item: a ``ScoreResult`` without what depends on when it was computed.
 
     So the results of a job are the same bytes however often it was interrupted.
     """
 
-    id: str | int | None
-    status: Status
-    reward: float | None
-    reward_stderr: float | None = None
-    seeds: tuple[SeedReward, ...] | None = None
-    decision: Decision | None = None
-    decisions: dict[str, Decision] | None = None
-    metrics: Metrics | None = None
-    restore: Restore | None = None
-    fidelity: Fidelity | None = None
-    error: ErrorInfo | None = None
+    cached: bool = Field(default=False, exclude=True)
+    """Not known, and not said."""
 
     @classmethod
     def of(cls, result: ScoreResult) -> Self:
         """What is kept of a result."""
-        return cls(**{name: getattr(result, name) for name in cls.model_fields})
+        return cls(**dict(result) | {"cached": False})
 
     def to_result(self) -> ScoreResult:
         """The result in the shape of ``POST /v1/score``; ``cached`` is not known and false."""
-        return ScoreResult(**{name: getattr(self, name) for name in type(self).model_fields})
+        return ScoreResult(**dict(self))

@@ -17,14 +17,6 @@ from shared.wire.scoring import ScoreItem, ScoreResult, Status
 __all__ = ["PolicyResponse", "VerifyAnswer", "VerifyRequest"]
 
 _FIELDS = frozenset({"state_id", "tls_id", "decision_kind"})
-_OURS = {
-    "reward",
-    "greenfork_status",
-    "greenfork_error_code",
-    "greenfork_invalid",
-    "greenfork_cached",
-    "greenfork_queue_veh",
-}
 
 
 class PolicyResponse(BaseModel):
@@ -76,7 +68,9 @@ class VerifyRequest(CompletionsModel):
 
     def echo(self) -> bytes:
         """What comes back as it came: all but what the answer says itself."""
-        return self.model_dump_json(exclude_unset=True, exclude=_OURS).encode()
+        return self.model_dump_json(
+            exclude_unset=True, exclude=set(VerifyAnswer.model_fields)
+        ).encode()
 
     def _situation(self) -> Situation:
         metadata = self.verifier_metadata or {}

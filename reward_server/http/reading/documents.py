@@ -5,7 +5,7 @@ body for that. How much may be read on the event loop is :func:`is_light`; the r
 :mod:`reward_server.http.reading.process`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -55,6 +55,11 @@ class Document:
     echo: bytes = b""
     """What has to come back as it came, as a JSON object."""
 
+    def batch(self) -> ScoreRequest:
+        """The whole request of a form that holds its terms: ``score``, ``job``."""
+        assert self.terms is not None, "a batch says its terms"  # noqa: S101
+        return self.terms
+
 
 def is_light(body: bytes) -> bool:
     """Whether reading a body takes no more than a few milliseconds, whatever is in it.
@@ -93,7 +98,17 @@ def read_document(form: Form, body: bytes, extend_s: int, max_items: int) -> Doc
         MalformedRequest: It is not JSON.
         InvalidRequest: It is no such request, or ``too_many_items``.
     """
-    document = _READERS[form](body, extend_s)
+    match form:
+        case "score" | "job":
+            batch = read_model(ScoreRequest, body)
+            document = Document(batch.items, batch)
+        case "openrlhf":
+            document = Document(read_model(OpenRLHFRequest, body).items(extend_s))
+        case "slime":
+            document = Document([read_model(SlimeRequest, body).item(extend_s)])
+        case "nemo_gym":
+            request = read_model(VerifyRequest, body)
+            document = Document([request.item(extend_s)], echo=request.echo())
     if form != "job":  # whose items are counted with those of its other forms
         refuse_too_many(len(document.items), document.terms, max_items)
     return document
@@ -136,32 +151,5 @@ def items_in_chunks(items: Sequence[ScoreItem]) -> Iterator[bytes]:
 
 
 def read_chunk(chunk: bytes) -> tuple[ScoreItem, ...]:
-    """The items in one of :func:`items_in_pieces`."""
+    """The items in one of :func:`items_in_chunks`."""
     return _ITEMS.validate_json(chunk)
-
-
-def _score(body: bytes, _extend_s: int) -> Document:
-    request = read_model(ScoreRequest, body)
-    return Document(request.items, request)
-
-
-def _openrlhf(body: bytes, extend_s: int) -> Document:
-    return Document(read_model(OpenRLHFRequest, body).items(extend_s))
-
-
-def _slime(body: bytes, extend_s: int) -> Document:
-    return Document([read_model(SlimeRequest, body).item(extend_s)])
-
-
-def _nemo_gym(body: bytes, extend_s: int) -> Document:
-    request = read_model(VerifyRequest, body)
-    return Document([request.item(extend_s)], echo=request.echo())
-
-
-_READERS: Mapping[Form, Callable[[bytes, int], Document]] = {
-    "score": _score,
-    "job": _score,
-    "openrlhf": _openrlhf,
-    "slime": _slime,
-    "nemo_gym": _nemo_gym,
-}

@@ -17,9 +17,9 @@ __all__ = [
     "ERROR",
     "HEAD",
     "Refusal",
-    "next_frame",
-    "pack_frame",
-    "read_frame",
+    "pack",
+    "read",
+    "receive",
 ]
 
 HEAD, CHUNK, ECHO, DONE, ERROR = b"H", b"P", b"E", b"D", b"X"
@@ -46,12 +46,12 @@ class Refusal(WireModel):
         return kind(self.message, self.code)
 
 
-def pack_frame(kind: bytes, content: bytes) -> bytes:
+def pack(kind: bytes, content: bytes) -> bytes:
     """A frame as it is written."""
     return _LENGTH.pack(kind, len(content)) + content
 
 
-def read_frame(source: IO[bytes]) -> tuple[bytes, bytes] | None:
+def read(source: IO[bytes]) -> tuple[bytes, bytes] | None:
     """The next frame; None where the other process has hung up."""
     head = source.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
@@ -60,7 +60,7 @@ def read_frame(source: IO[bytes]) -> tuple[bytes, bytes] | None:
     return kind, source.read(size)
 
 
-async def next_frame(source: asyncio.StreamReader) -> tuple[bytes, bytes]:
+async def receive(source: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """The next frame.
 
     Raises:

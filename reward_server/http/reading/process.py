@@ -10,17 +10,8 @@ from typing import IO
 
 from pydantic import Field
 
+from reward_server.http.reading import frames
 from reward_server.http.reading.documents import Form, items_in_chunks, read_document
-from reward_server.http.reading.frames import (
-    CHUNK,
-    DONE,
-    ECHO,
-    ERROR,
-    HEAD,
-    Refusal,
-    pack_frame,
-    read_frame,
-)
 from shared.errors import InvalidRequest, RequestError
 from shared.model import WireModel
 from shared.wire.scoring import ScoreRequest
@@ -42,7 +33,7 @@ class ReadingRequest(WireModel):
 
 def main(source: IO[bytes], sink: IO[bytes]) -> None:
     """Reads what comes until there is no more of it, or it has grown too large."""
-    while (head := read_frame(source)) is not None and (body := read_frame(source)) is not None:
+    while (head := frames.read(source)) is not None and (body := frames.read(source)) is not None:
         request = ReadingRequest.model_validate_json(head[1])
         try:
             _answer(request, body[1], sink)
@@ -59,12 +50,12 @@ def main(source: IO[bytes], sink: IO[bytes]) -> None:
 def _answer(request: ReadingRequest, body: bytes, sink: IO[bytes]) -> None:
     document = read_document(request.form, body, request.extend_s, request.max_items)
     terms = b"" if document.terms is None else _terms(document.terms)
-    sink.write(pack_frame(HEAD, terms))
+    sink.write(frames.pack(frames.HEAD, terms))
     for chunk in items_in_chunks(document.items):
-        sink.write(pack_frame(CHUNK, chunk))
+        sink.write(frames.pack(frames.CHUNK, chunk))
     if document.echo:
-        sink.write(pack_frame(ECHO, document.echo))
-    sink.write(pack_frame(DONE, b""))
+        sink.write(frames.pack(frames.ECHO, document.echo))
+    sink.write(frames.pack(frames.DONE, b""))
 
 
 def _terms(request: ScoreRequest) -> bytes:
@@ -72,7 +63,7 @@ def _terms(request: ScoreRequest) -> bytes:
 
 
 def _refuse(error: RequestError, sink: IO[bytes]) -> None:
-    sink.write(pack_frame(ERROR, Refusal.of(error).model_dump_json().encode()))
+    sink.write(frames.pack(frames.ERROR, frames.Refusal.of(error).model_dump_json().encode()))
 
 
 if __name__ == "__main__":

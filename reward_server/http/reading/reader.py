@@ -8,17 +8,8 @@ import sys
 import structlog
 
 from reward_server.event_loop import TimeSlice
+from reward_server.http.reading import frames
 from reward_server.http.reading.documents import Document, Form, is_light, read_chunk, read_document
-from reward_server.http.reading.frames import (
-    CHUNK,
-    DONE,
-    ECHO,
-    ERROR,
-    HEAD,
-    Refusal,
-    next_frame,
-    pack_frame,
-)
 from reward_server.http.reading.process import ReadingRequest
 from reward_server.http.slots import FairSlots
 from shared.errors import InvalidRequest
@@ -119,23 +110,22 @@ async def _ask(
     source, sink = process.stdout, process.stdin
     assert source is not None, "both are pipes"  # noqa: S101
     assert sink is not None, "both are pipes"  # noqa: S101
-    sink.write(pack_frame(HEAD, request.model_dump_json().encode()))
-    sink.write(pack_frame(HEAD, body))
+    sink.write(frames.pack(frames.HEAD, request.model_dump_json().encode()))
+    sink.write(frames.pack(frames.HEAD, body))
     await sink.drain()
     time_slice = TimeSlice()
-    terms, echo = b"", b""
+    said: dict[bytes, bytes] = {}
     items: list[ScoreItem] = []
-    while (frame := await next_frame(source))[0] != DONE:
+    while (frame := await frames.receive(source))[0] != frames.DONE:
         kind, content = frame
-        if kind == ERROR:
-            raise Refusal.model_validate_json(content).to_error()
-        if kind == HEAD:
-            terms = content
-        elif kind == ECHO:
-            echo = content
-        elif kind == CHUNK:
+        if kind == frames.ERROR:
+            raise frames.Refusal.model_validate_json(content).to_error()
+        if kind == frames.CHUNK:
             items.extend(read_chunk(content))
             await time_slice.taken()
+        else:
+            said[kind] = content
+    terms, echo = said[frames.HEAD], said.get(frames.ECHO, b"")
     if not terms:
         return Document(items, echo=echo)
     whole = ScoreRequest.model_validate(json.loads(terms) | {"items": tuple(items)})

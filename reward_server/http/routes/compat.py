@@ -1,21 +1,20 @@
 """``POST /compat/…``: the rewards of ``/v1/score`` in other trainers' own protocols."""
 
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from reward_server.auth.callers import caller_of
 from reward_server.auth.middleware import requires
 from reward_server.http.compat.nemo_gym import VerifyAnswer, VerifyRequest
 from reward_server.http.compat.openrlhf import OpenRLHFAnswer, OpenRLHFRequest
 from reward_server.http.compat.slime import SlimeAnswer, SlimeRequest
-from reward_server.http.content import check_is_json
 from reward_server.http.problems import documented
 from reward_server.http.reading.documents import Document, Form
-from reward_server.http.routes.scored import scored_for
-from reward_server.services import Services, ServicesDep
+from reward_server.http.routes.scored import document_of, scored_for
+from shared.wire.scoring import ScoreResult
 from shared.wire.trainer_terms import TrainerTerms
 
 __all__ = ["BODIES", "router"]
@@ -25,76 +24,54 @@ BODIES = (OpenRLHFRequest, SlimeRequest, VerifyRequest)
 
 router = APIRouter(prefix="/compat", tags=["other trainers"], dependencies=[requires("score")])
 
-_PROBLEMS = documented(400, 401, 403, 404, 408, 413, 422, 503, 504)
 Terms = Annotated[TrainerTerms, Query()]
+_Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Response]])
 
 
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    """The request body in the OpenAPI document; it is read from the bytes, past FastAPI."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+def _protocol(
+    path: str, trainer: str, body: type[BaseModel], answer: type[BaseModel]
+) -> Callable[[_Handler], _Handler]:
+    """The route of one protocol. Its body is read from the bytes, past FastAPI."""
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    content = {"application/json": {"schema": schema}}
+    return router.post(
+        path,
+        summary=f"Score for {trainer}",
+        response_model=answer,
+        responses=documented(400, 401, 403, 404, 408, 413, 422, 503, 504),
+        openapi_extra={"requestBody": {"required": True, "content": content}},
+    )
 
 
-async def _read(request: Request, services: Services, form: Form, terms: TrainerTerms) -> Document:
-    check_is_json(request)
-    body, caller = await request.body(), caller_of(request)
-    return await services.reader.read(form, body, caller.name, terms.extend_s)
+async def _scored(
+    request: Request, form: Form, terms: TrainerTerms
+) -> tuple[Sequence[ScoreResult], Document]:
+    document = await document_of(request, form, terms.extend_s)
+    scored = await scored_for(request, terms.request(document.items))
+    return scored.response.results, document
 
 
 def _json(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-@router.post(
-    "/openrlhf",
-    summary="Score for OpenRLHF",
-    response_model=OpenRLHFAnswer,
-    responses=_PROBLEMS,
-    openapi_extra={"requestBody": _body(OpenRLHFRequest)},
-)
-async def openrlhf(
-    request: Request,
-    terms: Terms,
-    services: ServicesDep,
-) -> Response:
+@_protocol("/openrlhf", "OpenRLHF", OpenRLHFRequest, OpenRLHFAnswer)
+async def openrlhf(request: Request, terms: Terms) -> Response:
     """For `--reward.remote_url`. Returns all rewards or an error, never a placeholder."""
-    document = await _read(request, services, "openrlhf", terms)
-    scored = await scored_for(request, services, terms.request(document.items))
-    return _json(OpenRLHFAnswer.of(scored.response.results))
+    results, _ = await _scored(request, "openrlhf", terms)
+    return _json(OpenRLHFAnswer.of(results))
 
 
-@router.post(
-    "/slime",
-    summary="Score for slime",
-    response_model=SlimeAnswer,
-    responses=_PROBLEMS,
-    openapi_extra={"requestBody": _body(SlimeRequest)},
-)
-async def slime(
-    request: Request,
-    terms: Terms,
-    services: ServicesDep,
-) -> Response:
+@_protocol("/slime", "slime", SlimeRequest, SlimeAnswer)
+async def slime(request: Request, terms: Terms) -> Response:
     """For `--rm-type remote_rm --rm-url … --reward-key reward`. Returns a reward or an error."""
-    document = await _read(request, services, "slime", terms)
-    scored = await scored_for(request, services, terms.request(document.items))
-    return _json(SlimeAnswer.of(scored.response.results[0]))
+    results, _ = await _scored(request, "slime", terms)
+    return _json(SlimeAnswer.of(results[0]))
 
 
-@router.post(
-    "/nemo-gym/verify",
-    summary="Score for NeMo Gym",
-    response_model=VerifyAnswer,
-    responses=_PROBLEMS,
-    openapi_extra={"requestBody": _body(VerifyRequest)},
-)
-async def nemo_gym(
-    request: Request,
-    terms: Terms,
-    services: ServicesDep,
-) -> Response:
+@_protocol("/nemo-gym/verify", "NeMo Gym", VerifyRequest, VerifyAnswer)
+async def nemo_gym(request: Request, terms: Terms) -> Response:
     """For a resources server's `/verify`. Returns the request with a reward, or an error."""
-    document = await _read(request, services, "nemo_gym", terms)
-    scored = await scored_for(request, services, terms.request(document.items))
-    answer = VerifyAnswer.of(scored.response.results[0])
-    return Response(answer.json_with(document.echo), media_type="application/json")
+    results, document = await _scored(request, "nemo_gym", terms)
+    answer = VerifyAnswer.of(results[0]).json_with(document.echo)
+    return Response(answer, media_type="application/json")

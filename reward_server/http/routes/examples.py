@@ -11,7 +11,7 @@ from shared.wire.outcomes import OutcomesResponse, RankedOutcome, ReferenceOutco
 from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator, StatePage, StateRecord, StateView
 
-__all__ = ["RESPONSES", "SCORE_REQUESTS", "STATE_ID"]
+__all__ = ["RESPONSES", "SCORE_REQUESTS", "SIGNAL", "STATE_ID"]
 
 STATE_ID = "crossing@900-0a1b2c3d4e5f"
 _TLS_ID = "C"
@@ -29,7 +29,7 @@ _RECORD = StateRecord(
     signals={_TLS_ID: SignalState(program_id="0", phase=0, elapsed_s=12)},
 )
 
-_SIGNAL = Signal(
+SIGNAL = Signal(
     tls_id=_TLS_ID,
     incoming_lanes=("n2c_0", "e2c_0"),
     outgoing_lanes=("c2s_0", "c2w_0"),
@@ -179,7 +179,7 @@ _STATE_PAGE = StatePage(states=(_RECORD,), total=1, limit=100, offset=0)
 
 _STATE_VIEW = StateView(
     **{name: getattr(_RECORD, name) for name in StateRecord.model_fields},
-    definitions={_TLS_ID: _SIGNAL},
+    definitions={_TLS_ID: SIGNAL},
 )
 
 _INFO = ServiceInfo(

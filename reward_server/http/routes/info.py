@@ -29,15 +29,7 @@ async def info(services: ServicesDep) -> ServiceInfo:
     active = await asyncio.to_thread(probe)
     return ServiceInfo(
         versions=Versions(greenfork=version("greenfork"), sumo=sumo_version(), ray=version("ray")),
-        limits=Limits(
-            max_items=settings.max_items,
-            max_body_bytes=settings.max_body_bytes,
-            max_upload_bytes=settings.max_upload_bytes,
-            max_job_bytes=settings.max_job_bytes,
-            max_job_items=settings.max_job_items,
-            max_pending_items=settings.max_pending_items,
-            rollout_timeout_s=settings.rollout_timeout_s,
-        ),
+        limits=Limits(**{name: getattr(settings, name) for name in Limits.model_fields}),
         states=len(services.store),
         isolation=IsolationInfo(
             network=active.network,

@@ -55,7 +55,6 @@ async def outcomes(
     with services.admission.admitted(caller, load):
         work = services.explorer.explore(choice, query, caller.calls(), notes.request_id)
         explored = await while_connected(request, work)
-    services.telemetry.count_outcomes(explored.response.outcomes)
-    services.telemetry.count_fetched(explored.outcomes)
+    services.telemetry.count_explored(explored)
     notes.add_counts(explored.response.counts, explored.outcomes, perf_counter() - begin_s)
     return Response(explored.response.model_dump_json(), media_type="application/json")

@@ -4,15 +4,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.routing import Route
 
-from reward_server.auth.callers import caller_of
 from reward_server.auth.middleware import BEARER, check_scope
-from reward_server.http.content import check_is_json
 from reward_server.http.problems import documented
 from reward_server.http.request_scope import notes_of
 from reward_server.http.routes.examples import SCORE_REQUESTS
-from reward_server.http.routes.scored import scored_for
-from reward_server.services import services_of
-from shared.wire.scoring import ScoreRequest, ScoreResponse
+from reward_server.http.routes.scored import document_of, scored_for
+from shared.wire.scoring import ScoreResponse
 
 __all__ = ["direct_route", "router"]
 
@@ -49,19 +46,11 @@ async def score(request: Request) -> Response:
     """
     notes_of(request).route = direct_route.path
     check_scope(request, "score")
-    scored = await scored_for(request, services_of(request), await _read(request))
+    document = await document_of(request, "score")
+    scored = await scored_for(request, document.batch())
     return Response(scored.json(), media_type="application/json")
 
 
 direct_route = Route("/v1/score", score, methods=["POST"])
 """The same without what FastAPI does around a route, which takes as long as all the rest of a
 cached answer. It stands before the router's, which documents it."""
-
-
-async def _read(request: Request) -> ScoreRequest:
-    """The batch in a request's body, straight from the bytes, without Python's own JSON."""
-    check_is_json(request)
-    body, caller = await request.body(), caller_of(request)
-    terms = (await services_of(request).reader.read("score", body, caller.name)).terms
-    assert terms is not None, "a batch says its terms"  # noqa: S101
-    return terms

@@ -6,21 +6,38 @@ from time import perf_counter
 from fastapi import Request
 
 from reward_server.auth.callers import caller_of
-from reward_server.http.reading.documents import load_of, refuse_too_many
+from reward_server.http.content import check_is_json
+from reward_server.http.reading.documents import Document, Form, load_of, refuse_too_many
 from reward_server.http.request_scope import notes_of, while_connected
 from reward_server.scoring.scorer import ScoredRequest
-from reward_server.services import Services
+from reward_server.services import services_of
 from shared.wire.scoring import ScoreRequest
 
-__all__ = ["scored_for"]
+__all__ = ["document_of", "scored_for"]
 
 
-async def scored_for(request: Request, services: Services, body: ScoreRequest) -> ScoredRequest:
+async def document_of(request: Request, form: Form, extend_s: int = 0) -> Document:
+    """What a request's body says, straight from the bytes, without Python's own JSON.
+
+    Args:
+        request: Whose body it is.
+        form: Whose protocol it is.
+        extend_s: Seconds that a *yes* without seconds of its own adds.
+
+    Raises:
+        MalformedRequest: It is not JSON.
+        InvalidRequest: It is not said to be JSON, or is no such request.
+    """
+    check_is_json(request)
+    body, caller = await request.body(), caller_of(request)
+    return await services_of(request).reader.read(form, body, caller.name, extend_s)
+
+
+async def scored_for(request: Request, body: ScoreRequest) -> ScoredRequest:
     """The answers to a batch that came by HTTP.
 
     Args:
         request: By which it came; its body has been read.
-        services: The gateway's.
         body: The batch.
 
     Raises:
@@ -31,6 +48,7 @@ async def scored_for(request: Request, services: Services, body: ScoreRequest) -
         UnknownSignal: An item names a signal that its state does not have.
         DeadlineExceeded: Not one item was done in time.
     """
+    services = services_of(request)
     refuse_too_many(len(body.items), body, services.settings.max_items)
     load = load_of(len(body.items), body)
     caller, notes = caller_of(request), notes_of(request)
@@ -41,7 +59,6 @@ async def scored_for(request: Request, services: Services, body: ScoreRequest) -
     with services.admission.admitted(caller, load):
         around = partial(while_connected, request)
         scored = await services.scorer.score(body, caller.calls(), notes.request_id, around)
-    services.telemetry.count_scored(body, scored.answers)
-    services.telemetry.count_fetched(scored.outcomes, scored.hot_hits)
+    services.telemetry.count_scored(scored)
     notes.add_counts(scored.counts, scored.outcomes, perf_counter() - begin_s)
     return scored

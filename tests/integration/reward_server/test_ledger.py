@@ -1,38 +1,13 @@
 """What the ledger promises, on databases of both kinds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, event
 
 from reward_server.storage.coalescer import BATCH_ITEMS
-from reward_server.storage.database import Database
-from reward_server.storage.ledger import Ledger
-from reward_server.storage.urls import parse_database_url
-from shared.decisions import Extend
-from sim_workers.pool.rollout import make_rollout
-from tests.unit.reward_server.world import GREEN, Recorded, make_metrics, make_state, record_all
-
-ROLLOUT = make_rollout(make_state(GREEN), {"C": Extend(extend=True)}, 60)
-
-
-def outcome(key: str, queue_veh: float = 0.1) -> Recorded:
-    """An outcome under any key."""
-    return key, ROLLOUT, make_metrics(queue_veh), "sumo 1.28.0"
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Ledger]:
-    """A gateway's ledger, closed in the end."""
-    database = Database(parse_database_url(url))
-    await database.start()
-    ledger = Ledger(database)
-    try:
-        yield ledger
-    finally:
-        await ledger.close()
-        await database.close()
+from tests.unit.reward_server.world import make_metrics, opened_ledger, outcome, record_all
 
 
 @contextmanager
@@ -53,15 +28,15 @@ def counted_queries() -> Iterator[list[str]]:
 
 async def test_outcomes_survive_reopening_to_the_last_bit(database_url: str) -> None:
     """Floats come back as they were, with the series."""
-    async with opened(database_url) as ledger:
+    async with opened_ledger(database_url) as ledger:
         await record_all(ledger, [outcome("a", 0.1 + 0.2)])
-    async with opened(database_url) as reopened:
+    async with opened_ledger(database_url) as reopened:
         assert await reopened.get_many(["a", "b"]) == {"a": make_metrics(0.1 + 0.2)}
 
 
 async def test_first_outcome_stands(database_url: str) -> None:
     """What is on record is never changed."""
-    async with opened(database_url) as ledger:
+    async with opened_ledger(database_url) as ledger:
         await record_all(ledger, [outcome("a", 1.0), outcome("b", 1.0), outcome("a", 3.0)])
         await record_all(ledger, [outcome("a", 2.0), outcome("c", 2.0)])
         found = await ledger.get_many(["a", "b", "c"])
@@ -70,7 +45,7 @@ async def test_first_outcome_stands(database_url: str) -> None:
 
 async def test_many_keys_are_looked_up_at_once(database_url: str) -> None:
     """More than a database takes in one query."""
-    async with opened(database_url) as ledger:
+    async with opened_ledger(database_url) as ledger:
         await record_all(ledger, [outcome(str(i)) for i in range(1200)])
         found = await ledger.get_many([str(i) for i in range(1300)])
     assert len(found) == 1200
@@ -78,7 +53,7 @@ async def test_many_keys_are_looked_up_at_once(database_url: str) -> None:
 
 async def test_nothing_is_asked_for_nothing(database_url: str) -> None:
     """Empty batches are fine."""
-    async with opened(database_url) as ledger:
+    async with opened_ledger(database_url) as ledger:
         await record_all(ledger, [])
         with counted_queries() as queries:
             assert await ledger.get_many([]) == {}
@@ -87,7 +62,7 @@ async def test_nothing_is_asked_for_nothing(database_url: str) -> None:
 
 async def test_many_small_look_ups_are_few_queries(database_url: str) -> None:
     """Hundreds of requests at a time wait for one query, and share the next."""
-    async with opened(database_url) as ledger:
+    async with opened_ledger(database_url) as ledger:
         await record_all(ledger, [outcome(str(i), i) for i in range(300)])
         with counted_queries() as queries:
             found = await asyncio.gather(*(ledger.get_many([str(i), "none"]) for i in range(300)))
@@ -98,7 +73,10 @@ async def test_many_small_look_ups_are_few_queries(database_url: str) -> None:
 async def test_gateways_share_one_database(database_url: str) -> None:
     """What one has recorded, the other knows at once; recording the same at once harms neither."""
     keys = [str(i) for i in range(300)]
-    async with opened(database_url) as one, opened(database_url) as other:
+    async with (
+        opened_ledger(database_url) as one,
+        opened_ledger(database_url) as other,
+    ):
         await record_all(one, [outcome("first", 7.0)])
         assert (await other.get_many(["first"]))["first"].queue_veh == 7.0
         for turn in range(5):

@@ -23,8 +23,7 @@ from reward_server.storage.tables import OUTCOMES
 from reward_server.storage.urls import parse_database_url
 from shared.errors import ConfigError, LedgerError
 from tests.integration.reward_server.postgres import PostgresServer
-from tests.integration.reward_server.test_ledger import opened, outcome
-from tests.unit.reward_server.world import make_metrics, record_all
+from tests.unit.reward_server.world import make_metrics, opened_ledger, outcome, record_all
 
 
 @dataclass
@@ -63,7 +62,7 @@ class Load:
 async def test_killed_server_loses_and_changes_nothing(postgres: PostgresServer) -> None:
     """It is killed under load, is away for a while, comes back, and is asked on."""
     url = postgres.new_database()
-    async with opened(url) as ledger:
+    async with opened_ledger(url) as ledger:
         load = Load(ledger)
         tasks = [asyncio.create_task(load.run()) for _ in range(6)]
         for _ in range(3):
@@ -75,14 +74,14 @@ async def test_killed_server_loses_and_changes_nothing(postgres: PostgresServer)
         load.is_over = True
         await asyncio.gather(*tasks)
     assert load.failures
-    async with opened(url) as reopened:
+    async with opened_ledger(url) as reopened:
         found = await reopened.get_many(list(load.acknowledged))
     assert found == {key: make_metrics(queue) for key, queue in load.acknowledged.items()}
 
 
 async def test_quick_restart_is_not_noticed(postgres: PostgresServer) -> None:
     """Connections that a restart has broken are replaced before anything is asked on them."""
-    async with opened(postgres.new_database()) as ledger:
+    async with opened_ledger(postgres.new_database()) as ledger:
         await record_all(ledger, [outcome("a")])
         await asyncio.to_thread(postgres.restart, "immediate")
         assert list(await ledger.get_many(["a"])) == ["a"]
@@ -95,7 +94,7 @@ async def test_connection_that_breaks_on_the_way_is_replaced(
 ) -> None:
     """Once. If that one breaks as well, it is an error."""
     url = postgres.new_database()
-    async with opened(url) as ledger:
+    async with opened_ledger(url) as ledger:
         with _broken_connections(url, statement, times=1) as broken:
             await _put_and_get(ledger, "a")
         assert broken == [1]
@@ -147,7 +146,7 @@ async def test_locked_file_is_an_error_until_it_is_unlocked(
     """And the gateway goes on with other things meanwhile."""
     monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_MS", 200)
     path = tmp_path / "ledger.sqlite"
-    async with opened(f"sqlite:///{path}") as ledger:
+    async with opened_ledger(f"sqlite:///{path}") as ledger:
         await record_all(ledger, [outcome("a")])
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -163,7 +162,7 @@ async def test_locked_file_is_an_error_until_it_is_unlocked(
 async def test_full_disk_is_an_error_until_there_is_room(tmp_path: Path) -> None:
     """What was recorded before can still be read."""
     path = tmp_path / "ledger.sqlite"
-    async with opened(f"sqlite:///{path}") as ledger:
+    async with opened_ledger(f"sqlite:///{path}") as ledger:
         await record_all(ledger, [outcome("a")])
         written = (tmp_path / "ledger.sqlite-wal").stat().st_size
         many = [outcome(str(i)) for i in range(BATCH_ITEMS)]
@@ -180,13 +179,13 @@ async def test_damaged_file_is_an_error(tmp_path: Path) -> None:
     """Neither a miss nor a number."""
     path = tmp_path / "ledger.sqlite"
     keys = [str(i) for i in range(500)]
-    async with opened(f"sqlite:///{path}") as ledger:
+    async with opened_ledger(f"sqlite:///{path}") as ledger:
         await record_all(ledger, [outcome(key) for key in keys])
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xa5" * (path.stat().st_size - 4096))
     with pytest.raises((ConfigError, LedgerError)):
-        async with opened(f"sqlite:///{path}") as ledger:
+        async with opened_ledger(f"sqlite:///{path}") as ledger:
             await ledger.get_many(keys)
 
 

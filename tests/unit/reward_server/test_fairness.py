@@ -14,8 +14,8 @@ from reward_server.auth.callers import SCOPES, Caller
 from reward_server.http.addresses import Addresses
 from reward_server.http.body_limit import BodyLimit, BodyLimits
 from reward_server.http.connections import Lines
-from reward_server.http.shares import Shares
 from reward_server.http.slots import FairSlots
+from reward_server.scoring.admission import Shares
 from shared.errors import BodyTooSlow, Overloaded
 
 _PROXY = TypeAdapter(tuple[IPvAnyNetwork, ...]).validate_python(["10.0.0.0/8"])
@@ -87,13 +87,13 @@ async def _take(slots: FairSlots, name: str) -> None:
 def test_share_leaves_room_for_others() -> None:
     """And one's own first thing always fits, if anything does."""
     shares = Shares(100, factor=1.0)
-    while shares.has_room(["ann"], 1):
+    while not shares.excess(["ann"], 1):
         shares.move(["ann"], 1)
     assert shares.total == 50
-    assert shares.has_room(["bob"], 50)
-    assert not shares.has_room(["bob", "ann"], 1), "by the strictest of its owners"
+    assert not shares.excess(["bob"], 50)
+    assert shares.excess(["bob", "ann"], 1), "by the strictest of its owners"
     shares.move(["ann"], -50)
-    assert shares.has_room(["ann"], 100)
+    assert not shares.excess(["ann"], 100)
 
 
 @pytest.mark.parametrize(

@@ -2,44 +2,29 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Set
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
 import pytest
 
+from reward_server.http.routes.examples import SIGNAL
+from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
+from reward_server.storage.urls import parse_database_url
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.errors import DeadlineExceeded, GreenforkError
 from shared.rewards import Metrics
-from shared.signals import Phase, Program, Signal, SignalState
+from shared.signals import SignalState
 from shared.wire.states import Simulator, StateRecord
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.fair_queue import Flow, PoolStats
+from sim_workers.pool.rollout import make_rollout
 from sim_workers.states.store import StateStore, StoredState
-
-SIGNAL = Signal(
-    tls_id="C",
-    incoming_lanes=("n2c_0", "e2c_0"),
-    outgoing_lanes=("c2s_0", "c2w_0"),
-    programs={
-        "0": Program(
-            program_id="0",
-            kind="static",
-            phases=(
-                Phase(duration_s=30, state="Gr", green_lanes=("n2c_0",)),
-                Phase(duration_s=3, state="yr"),
-                Phase(duration_s=30, state="rG", green_lanes=("e2c_0",)),
-                Phase(duration_s=3, state="ry"),
-            ),
-        )
-    },
-    min_green_s=5,
-    max_green_s=60,
-)
 
 GREEN = "crossing@900-aaaaaaaaaaaa"
 """A state in which the signal shows green."""
@@ -156,6 +141,25 @@ Recorded = tuple[str, Rollout, Metrics, str]
 """An outcome as :meth:`reward_server.storage.ledger.Ledger.record` takes it."""
 
 
+def outcome(key: str, queue_veh: float = 0.1) -> Recorded:
+    """An outcome under any key."""
+    rollout = make_rollout(make_state(GREEN), {"C": Extend(extend=True)}, 60)
+    return key, rollout, make_metrics(queue_veh), "sumo 1.28.0"
+
+
+@asynccontextmanager
+async def opened_ledger(url: str) -> AsyncIterator[Ledger]:
+    """A ledger in a database of its own, closed in the end."""
+    database = Database(parse_database_url(url))
+    await database.start()
+    ledger = Ledger(database)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+        await database.close()
+
+
 async def record_all(ledger: Ledger, outcomes: Iterable[Recorded]) -> None:
     """Records outcomes together; raises what went wrong with any, when all is over."""
     records = (ledger.record(*outcome) for outcome in outcomes)
@@ -169,6 +173,16 @@ def let_time_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     now = loop.time
     monkeypatch.setattr(loop, "time", lambda: now() + seconds)
+
+
+class Clock:
+    """Stands still until it is moved, seconds."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now_s
 
 
 @dataclass

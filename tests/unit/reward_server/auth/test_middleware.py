@@ -22,7 +22,7 @@ from reward_server.observability.metrics import Telemetry
 from reward_server.scoring.admission import Admission
 from reward_server.scoring.response_cache import ResponseCache
 from shared.errors import LedgerError
-from tests.unit.reward_server.world import FakeRunner
+from tests.unit.reward_server.world import Clock, FakeRunner
 
 ANN = make_key()
 OPERATOR = "a word that the operator chose"
@@ -50,16 +50,6 @@ class Records:
         self.asked[question] += 1
         if self.is_down:
             raise LedgerError("the database db failed: connection refused")
-
-
-class Clock:
-    """Stands still until it is moved, seconds."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now_s
 
 
 def ann(*scopes: str) -> ApiKey:

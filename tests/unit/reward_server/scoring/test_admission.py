@@ -9,20 +9,10 @@ from hypothesis import strategies as st
 from reward_server.auth.callers import SCOPES, Caller
 from reward_server.scoring.admission import Admission, retry_after_s
 from shared.errors import Overloaded
+from tests.unit.reward_server.world import Clock
 
 TRAINER = Caller("trainer", SCOPES)
 OTHER = Caller("other", SCOPES)
-
-
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now_s
 
 
 def refusal(admission: Admission, items: int) -> Overloaded:

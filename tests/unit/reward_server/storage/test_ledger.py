@@ -2,8 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,48 +14,27 @@ from shared.decisions import Decision, Extend, NextPhase
 from shared.errors import LedgerError
 from sim_workers.pool.rollout import make_rollout
 from tests.unit.reward_server.world import (
-    GREEN,
-    Recorded,
     make_grid,
     make_metrics,
-    make_state,
+    opened_ledger,
+    outcome,
     record_all,
 )
-
-ROLLOUT = make_rollout(make_state(GREEN), {"C": Extend(extend=True)}, 60)
-
-
-def outcome(key: str, queue_veh: float = 0.1) -> Recorded:
-    """An outcome under any key."""
-    return key, ROLLOUT, make_metrics(queue_veh), "sumo 1.28.0"
-
-
-@asynccontextmanager
-async def ledger_in(path: Path) -> AsyncIterator[Ledger]:
-    """A ledger in a file, closed in the end."""
-    database = Database(sqlite_url(path))
-    await database.start()
-    ledger = Ledger(database)
-    try:
-        yield ledger
-    finally:
-        await ledger.close()
-        await database.close()
 
 
 async def test_outcomes_survive_reopening_to_the_last_bit(tmp_path: Path) -> None:
     """Floats come back as they were, with the series."""
     path = tmp_path / "new" / "ledger.sqlite"
-    async with ledger_in(path) as ledger:
+    async with opened_ledger(f"sqlite:///{path}") as ledger:
         await record_all(ledger, [outcome("a", 0.1 + 0.2)])
-    async with ledger_in(path) as reopened:
+    async with opened_ledger(f"sqlite:///{path}") as reopened:
         assert await reopened.get_many(["a", "b"]) == {"a": make_metrics(0.1 + 0.2)}
 
 
 async def test_damaged_outcome_is_an_error_to_those_who_ask_for_it(tmp_path: Path) -> None:
     """It is neither a miss nor a number, and no harm to others."""
     path = tmp_path / "ledger.sqlite"
-    async with ledger_in(path) as ledger:
+    async with opened_ledger(f"sqlite:///{path}") as ledger:
         await record_all(ledger, [outcome("a"), outcome("b")])
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE outcomes SET metrics = '{}' WHERE key = 'a'")
@@ -80,7 +58,7 @@ async def test_rows_can_be_read_by_people(tmp_path: Path) -> None:
     }
     joint = make_rollout(make_grid(), decisions, 60)
     reference = make_rollout(make_grid(), dict.fromkeys(decisions), 60)
-    async with ledger_in(path) as ledger:
+    async with opened_ledger(f"sqlite:///{path}") as ledger:
         await ledger.record("a", joint, make_metrics(1), "sumo")
         await ledger.record("b", reference, make_metrics(1), "sumo")
     with closing(sqlite3.connect(path)) as connection:
