@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --dist loadfile --durations 10
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck unit integration e2e fuzz bench settings audit clean
+.PHONY: help setup demo learn test lint format typecheck unit integration clients e2e fuzz bench settings audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's exa
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
 	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) tests/integration
+
+clients: setup ## Other trainers' own code against a served dataset, each in an environment of its own, kept in .venv
+	$(BIN)/pytest --durations 5 tests/clients
 
 e2e: setup ## Build the images, docker compose up, kill a worker, train from a local index; every item is scored
 	deploy/e2e.sh

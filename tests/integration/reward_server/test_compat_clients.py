@@ -1,7 +1,7 @@
 """Other trainers against a served dataset: their own HTTP client, and exact rewards.
 
 The clients are told again in our words, from the files that the modules of
-:mod:`reward_server.http.compat` and :mod:`reward_client.verl` name.
+:mod:`reward_server.http.compat` name. OpenRLHF and verl themselves are asked in ``tests/clients``.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import aiohttp
 import httpx
 import pytest
 
-from reward_client import SyncRewardClient, verl
+from reward_client import SyncRewardClient
 from shared.decisions import Extend
 from shared.language.completions import render_completion
 from shared.rewards import RewardSpec
@@ -24,25 +24,6 @@ from tests.integration.reward_server.serving import served
 
 YES = render_completion(Extend(extend=True))
 TERMS = "reward=queue&horizon_s=20&timeout_s=60"
-
-
-async def openrlhf(url: str, row: dict[str, Any]) -> float:
-    """``SingleTurnAgentExecutor``: a session a request, and the ``scores`` of the answer."""
-    prompt = json.dumps(row["prompt"])
-    label = {key: row[key] for key in ("state_id", "tls_id", "decision_kind")}
-    payload = {
-        "query": [f"{prompt}{YES}<|im_end|>"],
-        "prompts": [prompt],
-        "labels": [json.dumps(label)],
-    }
-    timeout = aiohttp.ClientTimeout(total=180)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(f"{url}/compat/openrlhf?{TERMS}", json=payload) as response,
-    ):
-        response.raise_for_status()
-        info = await response.json()
-    return float(info["scores"][0])
 
 
 async def slime(url: str, row: dict[str, Any]) -> float:
@@ -82,24 +63,6 @@ async def nemo_gym(url: str, row: dict[str, Any]) -> float:
     return float(verified["reward"])
 
 
-async def verl_naive(url: str, row: dict[str, Any]) -> float:
-    """``NaiveRewardManager.run_single``."""
-    label = {key: row[key] for key in ("state_id", "tls_id", "decision_kind")}
-    result = await verl.compute_score(
-        data_source="greenfork",
-        solution_str=YES,
-        ground_truth=json.dumps(label),
-        extra_info={},
-        url=url,
-        reward="queue",
-        horizon_s=20,
-        timeout_s=60,
-    )
-    for client, _ in verl._CLIENTS[asyncio.get_running_loop()].values():
-        await client.aclose()
-    return result["score"]
-
-
 def blocking(url: str, row: dict[str, Any]) -> float:
     """Our own client."""
     item = ScoreItem(
@@ -118,15 +81,13 @@ def rows(dataset_of: Callable[[str], Path]) -> list[dict[str, Any]]:
     return read_rows(dataset_of("crossing"))
 
 
-def test_every_protocol_gives_the_exact_reward(
+def test_protocols_give_the_exact_reward(
     dataset_of: Callable[[str], Path], rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """To the last bit, in every protocol, through the client that the trainer itself uses."""
+    """To the last bit, in both protocols, through the HTTP client that the trainer uses."""
     with served(dataset_of("crossing"), data_dir=tmp_path / "data") as url:
         for row in rows[:3]:
-            rewards = [
-                asyncio.run(client(url, row)) for client in (openrlhf, slime, nemo_gym, verl_naive)
-            ]
-            assert rewards == [blocking(url, row)] * 4
+            rewards = [asyncio.run(client(url, row)) for client in (slime, nemo_gym)]
+            assert rewards == [blocking(url, row)] * 2
         pages = httpx.get(f"{url}/metrics").text
-    assert 'greenfork_items_total{code="",status="scored"} 15.0' in pages
+    assert 'greenfork_items_total{code="",status="scored"} 9.0' in pages

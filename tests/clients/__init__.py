@@ -1,0 +1,1 @@
+"""Other trainers' own code against a served dataset: ``make clients``."""
