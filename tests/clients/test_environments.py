@@ -54,6 +54,8 @@ def test_what_cannot_be_installed_leaves_no_environment(pins: Path, cache: Path)
     with pytest.raises(subprocess.CalledProcessError):
         python_of(pins, cache)
     assert names(cache) == before | {"client.part"}
+    (cache / "client.part" / "left").touch()
     pins.write_text(NOTHING)
     made = python_of(pins, cache).parents[1]
     assert names(cache) == before | {made.name}
+    assert not (made / "left").exists()
