@@ -75,30 +75,13 @@ def _is_a(error: BaseException, *names: str) -> bool:
     )
 
 
-def _of_memory(error: BaseException) -> Trouble | None:
-    text = str(error)
-    is_it = (
-        isinstance(error, MemoryError)
-        or _is_a(error, "torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError")
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )
-    if not is_it:
-        return None
-    return Trouble(
-        "out of memory: lower batch_size, max_seq_length or max_new_tokens, and raise "
-        "gradient_accumulation_steps to compensate",
-        "out_of_memory",
-    )
-
-
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed")
 
 
 def _of_full_disk(error: BaseException) -> Trouble | None:
     is_full = isinstance(error, OSError) and error.errno in _FULL
-    if not is_full and not any(text in str(error) for text in _FULL_TEXTS):
+    if not is_full and not _says(error, *_FULL_TEXTS):
         return None
     name = getattr(error, "filename", None)
     where = f" while writing {name}" if name else ""
@@ -154,66 +137,69 @@ def _of_packages(error: BaseException) -> Trouble | None:
 
 @dataclass(frozen=True)
 class _Known:
-    """Errors of a library that are told by their classes or by their texts."""
+    """Errors of others that are told at a glance."""
 
-    classes: tuple[str, ...]
+    is_it: Callable[[BaseException], bool]
     code: str
     message: str
-    """With the error in it."""
-    texts: tuple[str, ...] = ()
+    """A format of the error."""
+    status: int = 2
 
     def __call__(self, error: BaseException) -> Trouble | None:
-        if not _is_a(error, *self.classes) and not any(text in str(error) for text in self.texts):
+        if not self.is_it(error):
             return None
-        return Trouble(self.message.format(_said(error)), self.code, status=2)
+        return Trouble(self.message.format(_said(error)), self.code, self.status)
 
 
-def _of_wandb(error: BaseException) -> Trouble | None:
-    if (type(error).__module__ or "").partition(".")[0] != "wandb":
-        return None
-    return Trouble(
-        f"wandb failed ({_said(error)}): run wandb login, or set WANDB_MODE=offline or "
-        "report_to: none",
-        "tracker",
-        status=2,
-    )
-
-
-def _of_tokenizers(error: BaseException) -> Trouble | None:
-    if not any("tokeniz" in module for module in _modules(error)):
-        return None
-    return Trouble(
-        f"the model's tokenizer cannot be used ({_said(error)}): its folder needs tokenizer.json "
-        "and tokenizer_config.json",
-        "tokenizer",
-        status=2,
-    )
+def _says(error: BaseException, *texts: str) -> bool:
+    return any(text in str(error) for text in texts)
 
 
 _JUDGES: tuple[Callable[[BaseException], Trouble | None], ...] = (
-    _of_memory,
+    _Known(
+        lambda error: (
+            isinstance(error, MemoryError)
+            or _is_a(error, "torch.OutOfMemoryError")
+            or _says(error, "out of memory", "can't allocate memory")
+        ),
+        "out_of_memory",
+        "out of memory: lower batch_size, max_seq_length or max_new_tokens, and raise "
+        "gradient_accumulation_steps to compensate",
+        status=1,
+    ),
     _of_full_disk,
     _of_files,
     _of_packages,
     _Known(
-        ("jinja2.TemplateError",),
+        lambda error: _is_a(error, "jinja2.TemplateError"),
         "chat_template",
         "the model's chat template refuses the messages ({}): see chat_template.jinja in its "
         "folder",
     ),
     _Known(
-        ("pyarrow.ArrowException", "datasets.DatasetsError"),
+        lambda error: _is_a(error, "pyarrow.ArrowException", "datasets.DatasetsError"),
         "not_a_dataset",
         "the rows do not make a table ({}): the values of a column must have one type",
     ),
-    _of_wandb,
     _Known(
-        ("safetensors.SafetensorError", "_pickle.UnpicklingError"),
+        lambda error: (type(error).__module__ or "").partition(".")[0] == "wandb",
+        "tracker",
+        "wandb failed ({}): run wandb login, or set WANDB_MODE=offline or report_to: none",
+    ),
+    _Known(
+        lambda error: (
+            _is_a(error, "safetensors.SafetensorError", "_pickle.UnpicklingError")
+            or _says(error, "PytorchStreamReader failed")
+        ),
         "torn_file",
         "a weights or checkpoint file is truncated or invalid ({}): copy it again, or resume from "
         "an earlier checkpoint",
-        ("PytorchStreamReader failed",),
     ),
-    _of_tokenizers,
+    _Known(
+        lambda error: any("tokeniz" in module for module in _modules(error)),
+        "tokenizer",
+        "the model's tokenizer cannot be used ({}): its folder needs tokenizer.json and "
+        "tokenizer_config.json",
+    ),
 )
 """In order: what names its cause most surely goes first."""

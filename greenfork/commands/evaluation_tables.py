@@ -81,7 +81,7 @@ def _print_comparisons(console: Console, evaluation: "Evaluation", other: str) -
     for one in evaluation.policies:
         if one.against is not None:
             gap, ratio = one.against.difference_veh, one.against.ratio
-            table.add_row(escape(one.policy), _with_interval(gap, _signed), _number(ratio))
+            table.add_row(escape(one.policy), _estimate(gap, "+.3f"), _estimate(ratio))
     console.print(table)
 
 
@@ -96,19 +96,19 @@ def _title(evaluation: "Evaluation") -> str:
 def _cells(evaluation: "Evaluation") -> list[Cell]:
     """The columns, without those that say the same of every policy or nothing at all."""
     everybody = [one.overall for one in evaluation.policies]
-    cells: list[Cell] = [("regret,\nvehicles", lambda one: _number(one.regret_veh))]
+    cells: list[Cell] = [("regret,\nvehicles", lambda one: _estimate(one.regret_veh))]
     if any(one.invalid for one in everybody):
-        cells.append(("invalid\nas worst", lambda one: _number(one.regret_veh_invalid_worst)))
+        cells.append(("invalid\nas worst", lambda one: _estimate(one.regret_veh_invalid_worst)))
     if evaluation.reward != "queue":
-        cells.insert(0, ("regret", lambda one: _number(one.regret)))
-    cells.append(("agreement", lambda one: _share(one.agreement)))
+        cells.insert(0, ("regret", lambda one: _estimate(one.regret)))
+    cells.append(("agreement", lambda one: _estimate(one.agreement, ".0%")))
     if _has_close_calls(evaluation):
-        cells.append(("where\nclear", lambda one: _share(one.agreement_clear)))
+        cells.append(("where\nclear", lambda one: _estimate(one.agreement_clear, ".0%")))
     if any(one.yes for one in everybody):
-        cells.append(("yes", lambda one: _share(one.yes)))
+        cells.append(("yes", lambda one: _estimate(one.yes, ".0%")))
     if any(one.strict for one in everybody):
-        cells.append(("invalid", lambda one: _share(one.invalid_share)))
-        cells.append(("strict\nJSON", lambda one: _share(one.strict)))
+        cells.append(("invalid", lambda one: _estimate(one.invalid_share, ".0%")))
+        cells.append(("strict\nJSON", lambda one: _estimate(one.strict, ".0%")))
     return cells
 
 
@@ -118,25 +118,14 @@ def _has_close_calls(evaluation: "Evaluation") -> bool:
     return any(one.agreement != one.agreement_clear for one in everybody)
 
 
-def _number(estimate: "Estimate | None") -> str:
-    return _with_interval(estimate, lambda value: f"{value:.3f}")
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
-
-
-def _share(estimate: "Estimate | None") -> str:
-    return _with_interval(estimate, lambda value: f"{value:.0%}")
-
-
-def _with_interval(estimate: "Estimate | None", said: "Callable[[float], str]") -> str:
+def _estimate(estimate: "Estimate | None", form: str = ".3f") -> str:
     """The mean, and in a second line its interval where that says more."""
     if estimate is None:
         return "-"
-    if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
-        return said(estimate.value)
-    return f"{said(estimate.value)}\n[dim]{said(estimate.low)}–{said(estimate.high)}[/dim]"
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if low is None or high is None or low == high:
+        return f"{value:{form}}"
+    return f"{value:{form}}\n[dim]{low:{form}}–{high:{form}}[/dim]"
 
 
 def _remarks(evaluation: "Evaluation") -> list[str]:

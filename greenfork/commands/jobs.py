@@ -55,15 +55,10 @@ def _listed(jobs: "Sequence[JobView]", now: datetime) -> "Table":
     )
     for job in jobs:
         sent = job.created_at.astimezone(UTC)
-        table.add_row(
-            *(
-                job.id,
-                job.status,
-                f"{sent:%H:%M}" if sent.date() == now.date() else f"{sent:%b %d}",
-            ),
-            *(str(job.items), _percent(job.done, job.items), str(job.counts.failed)),
-            "-" if job.eta_s is None else _duration(job.eta_s),
-        )
+        when = f"{sent:%H:%M}" if sent.date() == now.date() else f"{sent:%b %d}"
+        counts = str(job.items), _percent(job.done, job.items), str(job.counts.failed)
+        left = "-" if job.eta_s is None else _duration(job.eta_s)
+        table.add_row(job.id, job.status, when, *counts, left)
     return table
 
 

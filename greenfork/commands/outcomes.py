@@ -17,25 +17,22 @@ __all__ = ["EXAMPLE", "outcomes"]
 EXAMPLE = "Example: greenfork outcomes --url http://127.0.0.1:8000 crossing@300-b9c873928f38"
 
 
-_Tls = Annotated[
-    str | None,
-    typer.Option("--tls", help="The signal; optional if only one can be decided."),
-]
-_Reward = Annotated[str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")]
-_FollowUp = Annotated[
-    str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
-]
-
-
 def outcomes(
     context: typer.Context,
     state_id: Annotated[str, typer.Argument(help="State id, as listed by GET /v1/states.")],
     url: Url,
-    tls_id: _Tls = None,
+    tls_id: Annotated[
+        str | None,
+        typer.Option("--tls", help="The signal; optional if only one can be decided."),
+    ] = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
-    reward: _Reward = "queue_gain",
+    reward: Annotated[
+        str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")
+    ] = "queue_gain",
     horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
-    follow_up: _FollowUp = "program",
+    follow_up: Annotated[
+        str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
+    ] = "program",
     extend_s: Annotated[int, typer.Option("--extend", help="Seconds added by a yes.")] = 5,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Request timeout, seconds.")] = 120,
     api_key: ApiKey = None,

@@ -92,17 +92,16 @@ def _show_check(
     else:
         said = f"another simulation than your configuration with seed {seed}:"
         said += f" {comparison.difference}"
-    console.print(f"{scenario.scenario_id}: {said}", highlight=False, markup=False)
+    console.print(f"{scenario.scenario_id}: {said}")
     if comparison.sensitivity is not None:
         console.print(
             f"From {comparison.sensitivity.time_s:g} s on, SUMO's result depends on the order of "
-            "addresses in memory; workers check that theirs is the same.",
-            highlight=False,
+            "addresses in memory; workers check that theirs is the same."
         )
     teleport_s = scenario.time_to_teleport_s
     teleport = "never" if teleport_s < 0 else f"after {teleport_s:g} s of waiting"
-    console.print(f"teleporting: {teleport}", highlight=False)
-    console.print(f"took {comparison.wall_s:.1f} s", highlight=False)
+    console.print(f"teleporting: {teleport}")
+    console.print(f"took {comparison.wall_s:.1f} s")
 
 
 @app.command(epilog="Example: greenfork scenarios show resco:cologne1")
@@ -126,7 +125,7 @@ def show(
         print_json(body)
         return
     console = screen()
-    console.print(f"{scenario.scenario_id}: from {scenario.begin_s:g} s", highlight=False)
+    console.print(f"{scenario.scenario_id}: from {scenario.begin_s:g} s")
     if scenario.dropped_options:
         console.print(f"left out: {', '.join(scenario.dropped_options)}")
     for tls_id, signal in signals.items():

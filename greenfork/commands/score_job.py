@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from reward_client.jsonl import Batch
     from shared.wire.error_info import ErrorInfo
     from shared.wire.jobs import JobResult, JobSpec, JobView
-    from shared.wire.scoring import ScoreResult
 
 __all__ = ["JobInput", "JobOrder", "delete_job", "job_input", "score_as_job"]
 
@@ -210,38 +209,30 @@ class _JobScorer:
 
 
 async def _batches(results: "AsyncIterator[JobResult]", given: JobInput) -> "AsyncIterator[Batch]":
-    """Lines with their results, some at a time."""
+    """All lines with their results, some at a time; what was not sent fails at its place."""
     from reward_client.jsonl import Batch, Line
+    from shared.wire.scoring import ScoreResult
 
     lines: list[Line] = []
     found: list[ScoreResult] = []
-    async for number, result in _numbered(results, given):
+    number = 0
+
+    def add(result: ScoreResult) -> None:
+        nonlocal number
+        number += 1
         lines.append(Line(number, None, result.error))
         found.append(result)
-        if len(lines) == _BATCH:
+
+    def add_bad_lines() -> None:
+        while (error := given.bad_lines.get(number + 1)) is not None:
+            add(ScoreResult(id=None, status="failed", reward=None, error=error))
+
+    add_bad_lines()
+    async for result in results:
+        add(result.to_result())
+        add_bad_lines()
+        if len(lines) >= _BATCH:
             yield Batch(lines, found, 0)
             lines, found = [], []
     if lines:
         yield Batch(lines, found, 0)
-
-
-async def _numbered(
-    results: "AsyncIterator[JobResult]", given: JobInput
-) -> "AsyncIterator[tuple[int, ScoreResult]]":
-    """Results by line, those of lines that were not sent among them."""
-    number = 1
-    async for result in results:
-        while number in given.bad_lines:
-            yield number, _failed(given.bad_lines[number])
-            number += 1
-        yield number, result.to_result()
-        number += 1
-    while number in given.bad_lines:
-        yield number, _failed(given.bad_lines[number])
-        number += 1
-
-
-def _failed(error: "ErrorInfo") -> "ScoreResult":
-    from shared.wire.scoring import ScoreResult
-
-    return ScoreResult(id=None, status="failed", reward=None, error=error)

@@ -18,8 +18,8 @@ def print_warnings(console: "Console", comparisons: "Iterable[Comparison]") -> N
     warnings = next((each.warnings for each in comparisons), ())
     if not warnings:
         return
-    console.print("SUMO warnings about your configuration:", highlight=False)
+    console.print("SUMO warnings about your configuration:")
     for warning in warnings[:_MAX_SHOWN]:
-        console.print(f"  {warning}", highlight=False, markup=False)
+        console.print(f"  {warning}")
     if len(warnings) > _MAX_SHOWN:
-        console.print(f"  and {len(warnings) - _MAX_SHOWN} other kinds", highlight=False)
+        console.print(f"  and {len(warnings) - _MAX_SHOWN} other kinds")

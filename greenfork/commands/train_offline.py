@@ -35,28 +35,22 @@ greenfork train offline --sft-ckpt runs/sft/model --beam-data plans.jsonl --rce-
 greenfork train offline --config my.yaml --max-samples 200 --dry-run
 """
 
-_Config = Annotated[
-    str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
-]
-_SftCkpt = Annotated[
-    str | None,
-    typer.Option("--sft-ckpt", "--model-path", help="The model to start from, or smollm2-135m."),
-]
-_BeamData = Annotated[
-    str | None,
-    typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
-]
-_LearningRate = Annotated[
-    float | None,
-    typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
-]
-
 
 def offline(
     context: typer.Context,
-    config: _Config = None,
-    model_path: _SftCkpt = None,
-    beam_data: _BeamData = None,
+    config: Annotated[
+        str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
+    ] = None,
+    model_path: Annotated[
+        str | None,
+        typer.Option(
+            "--sft-ckpt", "--model-path", help="The model to start from, or smollm2-135m."
+        ),
+    ] = None,
+    beam_data: Annotated[
+        str | None,
+        typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
+    ] = None,
     rce_epochs: Annotated[
         int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
     ] = None,
@@ -64,7 +58,10 @@ def offline(
         int | None, typer.Option(help="Passes of stage 2, offline GRPO.")
     ] = None,
     output_dir: OutputDir = None,
-    learning_rate: _LearningRate = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Queries per forward pass.")] = None,
     max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
     seed: Seed = None,

@@ -37,28 +37,26 @@ greenfork train sft --model-path smollm2-135m --source format --dataset-path dat
 greenfork train sft --config warm-start --dataset-path datasets --set "source={reading: 3, best: 1}"
 """
 
-_Config = Annotated[
-    str | None,
-    typer.Option(help="A YAML file, or the name of a preset: warm-start, cold-start."),
-]
-_ModelPath = Annotated[
-    str | None,
-    typer.Option(help="A folder with a model, smollm2-135m, or new for a small one of our own."),
-]
-_Source = Annotated[
-    str | None,
-    typer.Option(help="What is taught: best, format, reading, noisy_rule, recorded, …"),
-]
-
 
 def sft(
     context: typer.Context,
-    config: _Config = None,
-    model_path: _ModelPath = None,
+    config: Annotated[
+        str | None,
+        typer.Option(help="A YAML file, or the name of a preset: warm-start, cold-start."),
+    ] = None,
+    model_path: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder with a model, smollm2-135m, or new for a small one of our own."
+        ),
+    ] = None,
     base_path: Base = None,
     dataset_path: DatasetPath = None,
     output_dir: OutputDir = None,
-    source: _Source = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="What is taught: best, format, reading, noisy_rule, recorded, …"),
+    ] = None,
     lessons: Annotated[int | None, typer.Option(help="How many lessons are drawn.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Lessons a forward pass.")] = None,

@@ -7,14 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = [
-    "LEVELS",
-    "DomainBuckets",
-    "GradedSample",
-    "Level",
-    "buckets_of",
-    "effective_weights",
-]
+__all__ = ["LEVELS", "DomainBuckets", "GradedSample", "Level", "buckets_of", "effective_weights"]
 
 Level = Literal["easy", "medium", "hard"]
 

@@ -199,15 +199,11 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
         return self
 
     @model_validator(mode="after")
-    def _something_to_learn_from(self) -> Self:
+    def _settings_that_fit_together(self) -> Self:
         if self.format_weight == 0 and self.tsc_weight == 0:
             raise ValueError("format_weight and tsc_weight are both 0: there is nothing to learn")
         if self.prompt_examples and self.prompt_form == "words":
             raise ValueError("prompt_examples are in JSON; set prompt_form: json")
-        return self
-
-    @model_validator(mode="after")
-    def _whole_generations(self) -> Self:
         if self.save_steps % self.num_iterations:
             raise ValueError(
                 f"save_steps ({self.save_steps}) must be a multiple of num_iterations "
@@ -215,15 +211,12 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
             )
         if self.curriculum and self.num_iterations > 1:
             raise ValueError("curriculum counts optimizer steps: it needs num_iterations: 1")
-        return self
-
-    @model_validator(mode="after")
-    def _one_who_generates(self) -> Self:
         if self.use_vllm and self.vllm_mode == "server" and self.backend != "transformers":
             raise ValueError(
                 "vllm_mode: server needs backend: transformers; Unsloth generates with a vLLM of "
                 "its own, on the GPU that trains"
             )
+        check_schedule(self.curriculum_schedule)
         return self
 
     @model_validator(mode="after")
@@ -234,11 +227,6 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
                 f"adaptive_kl multiplies kl_coeff, which must begin between kl_coeff_min "
                 f"({control.least}) and kl_coeff_max ({control.most}); it is {self.kl_coeff}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _whole_schedule(self) -> Self:
-        check_schedule(self.curriculum_schedule)
         return self
 
     @property

@@ -86,15 +86,11 @@ class OfflineConfig(KLSettings):
     """Steps between two lines of metrics, and between two changes of the KL term's weight."""
 
     @model_validator(mode="after")
-    def _something_to_do(self) -> Self:
+    def _settings_that_fit_together(self) -> Self:
         if self.rce_epochs == 0 and self.grpo_epochs == 0:
             raise ValueError("rce_epochs and grpo_epochs are both 0: there is nothing to do")
         if self.score_weight == self.sequence_weight == self.task_weight == 0:
             raise ValueError("score_weight, sequence_weight and task_weight are all 0")
-        return self
-
-    @model_validator(mode="after")
-    def _nothing_to_generate(self) -> Self:
         if self.backend == "unsloth" or self.load_in_4bit or self.use_vllm:
             raise ValueError(
                 "backend: unsloth, load_in_4bit and use_vllm are not for train offline, which "

@@ -11,13 +11,7 @@ from trainer.runs.checkpoints import flaw_of, steps_of, whole_checkpoints
 
 log = structlog.get_logger(__name__)
 
-__all__ = [
-    "checkpoint_of",
-    "steps_before",
-    "warn_of_warmup",
-    "way_on",
-    "way_on_after",
-]
+__all__ = ["checkpoint_of", "steps_before", "warn_of_warmup", "way_on"]
 
 
 def warn_of_warmup(steps: int, warmup_steps: int) -> None:
@@ -116,22 +110,6 @@ def way_on(verb: str, checkpoint: Path | None, config: Path) -> str:
         return f"No checkpoint was saved yet; start again with: {again}"
     resume = shlex.quote(f"resume_from_checkpoint={checkpoint}")
     return f"Go on with: {again} --set {resume}"
-
-
-def way_on_after(
-    error: Exception, verb: str, config: Path, folder: Path, start: Path | None
-) -> None:
-    """Adds to an error how to go on: from the last whole checkpoint, for it may have torn one.
-
-    Args:
-        error: What ended the run.
-        verb: Of ``greenfork train``.
-        config: The run's own ``config.yaml``.
-        folder: Where its checkpoints are.
-        start: What to go on from where there is none.
-    """
-    whole, _ = whole_checkpoints(folder)
-    error.add_note(way_on(verb, whole[-1][1] if whole else start, config))
 
 
 def steps_before(checkpoint: Path | None) -> int:

@@ -18,12 +18,13 @@ from trainer.environment import is_first_rank, world_size
 from trainer.models.adapters import is_adapter, record_base
 from trainer.models.loading import Hardware, LoadedModel, load_model
 from trainer.ranks import from_ranks
+from trainer.runs.checkpoints import whole_checkpoints
 from trainer.runs.history import MetricsFile
 from trainer.runs.origin import ModelOrigin
 from trainer.runs.reports import Course, RunFiles
 from trainer.runs.resumption import RunRecord
 from trainer.runs.run_stats import StopFlag
-from trainer.runs.startup import steps_before, way_on, way_on_after
+from trainer.runs.startup import steps_before, way_on
 from trainer.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -208,7 +209,9 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
             saved = rewind.save(trainer) or fallback
             trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
         except Exception as exc:
-            way_on_after(exc, self.verb, self._files.config, folder, fallback)
+            whole, _ = whole_checkpoints(folder)  # what failed may have torn the last one
+            last = whole[-1][1] if whole else fallback
+            exc.add_note(way_on(self.verb, last, self._files.config))
             raise
         seconds = time.monotonic() - began
         if is_first_rank():
