@@ -1,9 +1,9 @@
 """The client: scores batches of any size, and looks states up."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from pydantic import SecretStr, ValidationError
@@ -154,7 +154,7 @@ class RewardClient:
             params: dict[str, str | int] = {"limit": _PAGE, "offset": len(found)}
             if scenario is not None:
                 params["scenario"] = scenario
-            page = await self._get("/v1/states", StatePage, params)
+            page = await self._ask(StatePage, "GET", "/v1/states", params=params)
             found += page.states
             if not page.states or len(found) >= page.total:
                 return tuple(found)
@@ -165,7 +165,7 @@ class RewardClient:
         Raises:
             ServiceRefused: ``unknown_state``.
         """
-        return await self._get(f"/v1/states/{state_id}", StateView)
+        return await self._ask(StateView, "GET", f"/v1/states/{state_id}")
 
     async def outcomes(self, state_id: str, query: OutcomesQuery | None = None) -> OutcomesResponse:
         """Every legal decision in a state with its reward, the best first.
@@ -182,7 +182,8 @@ class RewardClient:
         """
         query = query or OutcomesQuery()
         path, params = f"/v1/states/{state_id}/outcomes", query.model_dump(exclude_none=True)
-        return await self._get(path, OutcomesResponse, params, self._timeout(query.timeout_s))
+        wait = self._timeout(query.timeout_s)
+        return await self._ask(OutcomesResponse, "GET", path, params=params, timeout=wait)
 
     async def push_scenario(self, archive: bytes, name: str | None = None) -> ScenarioView:
         """Uploads a scenario; harmless when repeated.
@@ -216,7 +217,7 @@ class RewardClient:
 
     async def info(self) -> ServiceInfo:
         """Versions, limits and the number of states."""
-        return await self._get("/v1/info", ServiceInfo)
+        return await self._ask(ServiceInfo, "GET", "/v1/info")
 
     async def _score_chunk(
         self,
@@ -285,8 +286,8 @@ class RewardClient:
         return answer, attempt
 
     async def _put(self, upload: Upload, kind: type[AnyMessage]) -> AnyMessage:
-        http = self._connected()
-        request = http.build_request(
+        return await self._ask(
+            kind,
             "PUT",
             upload.path,
             params=upload.params,
@@ -294,21 +295,16 @@ class RewardClient:
             headers={"Content-Type": "application/octet-stream"},
             timeout=self._timeout(self._options.upload_timeout_s),
         )
-        response, _ = await exchange(http, request, self._retry)
-        return parsed(response, kind)
 
-    async def _get(
+    async def _ask(
         self,
-        path: str,
         kind: type[AnyMessage],
-        params: Mapping[str, str | int] | None = None,
-        wait: httpx.Timeout | None = None,
+        method: str,
+        path: str,
+        **given: Any,  # noqa: ANN401 - as httpx takes it
     ) -> AnyMessage:
         http = self._connected()
-        request = http.build_request(
-            "GET", path, params=params, timeout=wait or httpx.USE_CLIENT_DEFAULT
-        )
-        response, _ = await exchange(http, request, self._retry)
+        response, _ = await exchange(http, http.build_request(method, path, **given), self._retry)
         return parsed(response, kind)
 
     def _timeout(self, timeout_s: float) -> httpx.Timeout:

@@ -17,8 +17,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
+from reward_server.http.addresses import ip_of
 from reward_server.storage.urls import parse_database_url, sqlite_url
-from shared.addresses import ip_of
 from shared.errors import ConfigError
 
 __all__ = ["ServerSettings", "load_settings"]

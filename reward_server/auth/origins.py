@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from shared.addresses import ip_of
+from reward_server.http.addresses import ip_of
 from shared.errors import Forbidden
 
 __all__ = ["Origins", "host_of"]

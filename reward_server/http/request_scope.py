@@ -4,13 +4,13 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reward_server.auth.callers import Caller
@@ -20,7 +20,7 @@ from shared.errors import ClientGone
 from shared.wire.scoring import Counts
 from sim_workers.engine.messages import RolloutOutcome
 
-__all__ = ["RequestNotes", "RequestScope", "notes_of", "while_connected"]
+__all__ = ["RequestNotes", "RequestScope", "body_parts", "notes_of", "while_connected"]
 
 _Result = TypeVar("_Result")
 
@@ -60,6 +60,24 @@ def notes_of(request: Request) -> RequestNotes:
     """The notes on the request that is being answered."""
     notes: RequestNotes = request.scope["greenfork.notes"]
     return notes
+
+
+async def body_parts(request: Request, what: str) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Args:
+        request: Whose it is.
+        what: What is sent, for the message.
+
+    Raises:
+        ClientGone: The caller went away before the end.
+    """
+    try:
+        async for part in request.stream():
+            if part:
+                yield part
+    except ClientDisconnect as exc:
+        raise ClientGone(f"the caller disconnected before the whole {what} was sent") from exc
 
 
 async def while_connected(request: Request, work: Coroutine[None, None, _Result]) -> _Result:

@@ -1,24 +1,22 @@
 """``/v1/jobs``: whole files of decisions."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from sse_starlette import EventSourceResponse
-from starlette.requests import ClientDisconnect
 
 from reward_server.auth.callers import caller_of
 from reward_server.auth.middleware import requires
 from reward_server.http.content import media_type
 from reward_server.http.problems import documented
 from reward_server.http.reading.documents import read_model
-from reward_server.http.request_scope import notes_of
+from reward_server.http.request_scope import body_parts, notes_of
 from reward_server.http.routes.examples import SCORE_REQUESTS
 from reward_server.jobs.parser import BodyForm
 from reward_server.services import ServicesDep
-from shared.errors import ClientGone, InvalidRequest, RequestError
+from shared.errors import InvalidRequest, RequestError
 from shared.wire.jobs import JobPage, JobSpec, JobView
 
 __all__ = ["PATH", "router"]
@@ -101,7 +99,7 @@ async def submit(
     terms = _spec(spec, form)
     caller = caller_of(request)
     view, is_new = await services.jobs.submit(
-        caller, _body(request), form, terms, _request_key(request)
+        caller, body_parts(request, "job"), form, terms, _request_key(request)
     )
     notes_of(request).fields.update(job_id=view.id, items=view.items, is_new=is_new)
     return Response(
@@ -195,19 +193,6 @@ async def delete(request: Request, services: ServicesDep, job_id: JobId) -> Resp
     """Cancels the job if it is running. Its finished rollouts stay in the ledger."""
     await services.jobs.delete(caller_of(request), job_id)
     return Response(status_code=204)
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes.
-
-    Raises:
-        ClientGone: The caller went away before the end.
-    """
-    try:
-        async for part in request.stream():
-            yield part
-    except ClientDisconnect as exc:
-        raise ClientGone("the caller disconnected before the whole job was sent") from exc
 
 
 def _form(request: Request) -> BodyForm:

@@ -1,18 +1,15 @@
 """``PUT /v1/scenarios`` and ``PUT /v1/states``."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.requests import ClientDisconnect
 
 from reward_server.auth.callers import caller_of
 from reward_server.auth.middleware import requires
 from reward_server.http.problems import documented
-from reward_server.http.request_scope import notes_of
+from reward_server.http.request_scope import body_parts, notes_of
 from reward_server.services import ServicesDep
 from reward_server.uploads.service import StateOrigin
-from shared.errors import ClientGone
 from shared.wire.states import StateView
 from shared.wire.uploads import ScenarioView
 
@@ -55,7 +52,9 @@ async def put_scenario(
     Options that write files, open sockets or are not known to be harmless are left out and listed.
     The same content is the same scenario, so repeating an upload is harmless.
     """
-    view = await services.uploads.take_scenario(_body(request), name, caller_of(request).name)
+    view = await services.uploads.take_scenario(
+        body_parts(request, "upload"), name, caller_of(request).name
+    )
     notes_of(request).fields.update(scenario_id=view.scenario_id, created=view.created)
     response.status_code = _CREATED if view.created else response.status_code
     return view
@@ -87,22 +86,8 @@ async def put_state(
     """
     origin = StateOrigin(scenario, seed, scale)
     view, created = await services.uploads.take_state(
-        _body(request), origin, caller_of(request).name
+        body_parts(request, "upload"), origin, caller_of(request).name
     )
     notes_of(request).fields.update(state_id=view.state_id, created=created)
     response.status_code = _CREATED if created else response.status_code
     return view
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes.
-
-    Raises:
-        ClientGone: The caller went away before the end.
-    """
-    try:
-        async for chunk in request.stream():
-            if chunk:
-                yield chunk
-    except ClientDisconnect as exc:
-        raise ClientGone("the caller disconnected before the whole upload was sent") from exc
