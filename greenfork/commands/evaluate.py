@@ -10,13 +10,9 @@ import typer
 from greenfork.commands.options import ApiKey, TermChoice, fields_of, secret
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
     from reward_client import RewardClient
     from trainer.evaluation import Evaluation, EvaluationPlan
     from trainer.evaluation.baselines import BaselineName
-    from trainer.evaluation.choices import Progress as Told
 
 __all__ = ["EXAMPLES", "evaluate"]
 
@@ -204,27 +200,22 @@ def _connecting(url: str, api_key: str | None) -> "Callable[[], RewardClient]":
 
 def _evaluated(plan: "EvaluationPlan") -> "Evaluation":
     """Evaluates with a bar a policy on standard error, where that is a terminal."""
-    from rich.progress import Progress
+    from rich.markup import escape
+    from rich.progress import Progress, TaskID
 
     from greenfork.screen import screen
     from trainer.evaluation import evaluate as run
 
     console = screen(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        return run(plan, _showing(bars))
-
-
-def _showing(bars: "Bars") -> "Told":
-    from rich.markup import escape
-
     tasks: dict[str, TaskID] = {}
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
 
-    def show(what: str, done: int, of: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(escape(what), total=of)
-        bars.update(tasks[what], completed=done)
+        def show(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(escape(what), total=of)
+            bars.update(tasks[what], completed=done)
 
-    return show
+        return run(plan, show)
 
 
 def _draw(evaluation: "Evaluation", target: Path) -> None:

@@ -76,7 +76,13 @@ def push(
     """
     import asyncio
 
-    cargo = _read(path)
+    if path.is_dir():
+        cargo = _read_dataset(path)
+    else:
+        from sim_workers.scenarios.scenario import load_scenario
+
+        scenario = load_scenario(path)
+        cargo = _Cargo(scenario.name, scenario.files)
     states = len(cargo.states)
     with progress_bar("Pushing states", total=states, is_hidden=not states) as update:
         pushed = asyncio.run(_push(cargo, url, secret(api_key), partial(update, advance=1)))
@@ -93,16 +99,6 @@ def push(
         )
     else:
         _print(pushed)
-
-
-def _read(path: Path) -> _Cargo:
-    """Reads what is to be pushed."""
-    if path.is_dir():
-        return _read_dataset(path)
-    from sim_workers.scenarios.scenario import load_scenario
-
-    scenario = load_scenario(path)
-    return _Cargo(scenario.name, scenario.files)
 
 
 def _read_dataset(root: Path) -> _Cargo:
