@@ -1,4 +1,4 @@
-"""Modules that were renamed in 0.2: an import of the old one fails and names the new one."""
+"""What was renamed in 0.2: an import of the old name fails and names the new one."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from types import ModuleType
 __all__ = ["name_moved_modules"]
 
 _TABLE = Path(__file__).with_name("moved.txt")
-"""Old and new name, one pair per line; a package is named once, for all in it."""
+"""Old and new name, one pair per line; a package is named once, for all in it. Of modules that are
+packages now, what they held."""
 
 
 class _MovedModules(MetaPathFinder):
@@ -22,7 +23,7 @@ class _MovedModules(MetaPathFinder):
         """Finds nothing.
 
         Raises:
-            ModuleNotFoundError: The module has another name now.
+            ModuleNotFoundError: It has another name now.
         """
         if fullname.partition(".")[0] not in {"reward_server", "shared", "sim_workers", "trainer"}:
             return None
@@ -30,7 +31,8 @@ class _MovedModules(MetaPathFinder):
         now = moved.get(fullname)
         if now is None:
             return None
-        raise ModuleNotFoundError(f"{fullname} is now {now}", name=fullname)
+        # Under the old name, ``from package import name`` would take it for a plain attribute.
+        raise ModuleNotFoundError(f"{fullname} is now {now}", name=now)
 
 
 def name_moved_modules() -> None:

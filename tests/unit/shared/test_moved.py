@@ -15,7 +15,15 @@ def test_old_path_names_the_new_one(old: str, new: str) -> None:
     """It fails, and what it names is there."""
     with pytest.raises(ModuleNotFoundError, match=f"{old} is now {new}$"):
         importlib.import_module(old)
-    assert importlib.util.find_spec(new) is not None
+    place, _, name = new.rpartition(".")
+    is_content = hasattr(importlib.import_module(place), name)
+    assert is_content or importlib.util.find_spec(new) is not None
+
+
+def test_name_of_a_module_that_is_a_package_now() -> None:
+    """``from`` the old module says where it went, too."""
+    with pytest.raises(ImportError, match=r"is now sim_workers\.pool\.pool\.RolloutPool$"):
+        __import__("sim_workers.pool", fromlist=["RolloutPool"])
 
 
 def test_what_never_was_is_not_found_as_ever() -> None:
