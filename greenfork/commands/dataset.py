@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.dataset import Manifest
     from sim_workers.datasets.build_plan import BuildOptions, Execution
     from sim_workers.datasets.build_plan import Progress as Built
+    from sim_workers.engine.policies import PolicySpec
     from sim_workers.verification.fidelity import Comparison
 
 __all__ = ["app"]
@@ -69,8 +70,9 @@ _Kind = Annotated[
     Literal["extend", "phase", "cycle", "plan"],
     typer.Option(help="Kind of decision that the rows ask for.", case_sensitive=False),
 ]
+_PolicyName = Literal["program", "random", "max_pressure"]
 _Policy = Annotated[
-    Literal["program", "random", "max_pressure"],
+    _PolicyName,
     typer.Option(
         help="Policy that controls the signals while states are collected.",
         case_sensitive=False,
@@ -110,6 +112,8 @@ _End = Annotated[
 _ExtendSeconds = Annotated[
     int, typer.Option("--extend-seconds", min=1, max=3600, help="Seconds added by a yes.")
 ]
+_MinGreen = Annotated[float, typer.Option("--min-green", min=0, help="Minimum green, seconds.")]
+_MaxGreen = Annotated[float, typer.Option("--max-green", min=1, help="Maximum green, seconds.")]
 _Horizon = Annotated[
     int,
     typer.Option(
@@ -164,12 +168,8 @@ def build(
     warmup_s: _Warmup = 300,
     begin_s: _Begin = None,
     end_s: _End = None,
-    min_green_s: Annotated[
-        float, typer.Option("--min-green", min=0, help="Minimum green, seconds.")
-    ] = 5,
-    max_green_s: Annotated[
-        float, typer.Option("--max-green", min=1, help="Maximum green, seconds.")
-    ] = 60,
+    min_green_s: _MinGreen = 5,
+    max_green_s: _MaxGreen = 60,
     extend_s: _ExtendSeconds = 5,
     horizon_s: _Horizon = 60,
     only_replays: _OnlyReplays = False,
@@ -190,23 +190,11 @@ def build(
 
     To resume an interrupted build, run the same command again.
     """
-    from shared.errors import ConfigError
     from sim_workers.datasets.build_plan import BuildOptions, Execution
-    from sim_workers.datasets.stored_actions import read_stored_policy
-    from sim_workers.engine.policies import PolicySpec
     from sim_workers.scenarios.resco import locate_scenario
 
-    if min_green_s >= max_green_s:
-        raise ConfigError("--min-green must be below --max-green")
-    if any(factor <= 0 for factor in scales or ()):
-        raise ConfigError("--scale must be above 0")
-    if actions is not None and policy != "program":
-        raise ConfigError("--actions replaces the policy: give only one of --actions and --policy")
-    signals = (
-        PolicySpec(name=policy, epsilon=epsilon, extend_s=extend_s)
-        if actions is None
-        else read_stored_policy(actions, extend_s, epsilon)
-    )
+    _check(min_green_s, max_green_s, scales or ())
+    signals = _signals(policy, epsilon, extend_s, actions)
     options = fields_of(BuildOptions, context.params, policy=signals)
     execution = fields_of(Execution, context.params)
     manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
@@ -214,6 +202,30 @@ def build(
         print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
     else:
         _show(manifest, comparisons, out)
+
+
+def _check(min_green_s: float, max_green_s: float, scales: "Sequence[float]") -> None:
+    from shared.errors import ConfigError
+
+    if min_green_s >= max_green_s:
+        raise ConfigError("--min-green must be below --max-green")
+    if any(factor <= 0 for factor in scales):
+        raise ConfigError("--scale must be above 0")
+
+
+def _signals(
+    policy: _PolicyName, epsilon: float, extend_s: int, actions: Path | None
+) -> "PolicySpec":
+    """What controls the signals during the build."""
+    from shared.errors import ConfigError
+    from sim_workers.datasets.stored_actions import read_stored_policy
+    from sim_workers.engine.policies import PolicySpec
+
+    if actions is None:
+        return PolicySpec(name=policy, epsilon=epsilon, extend_s=extend_s)
+    if policy != "program":
+        raise ConfigError("--actions replaces the policy: give only one of --actions and --policy")
+    return read_stored_policy(actions, extend_s, epsilon)
 
 
 def _build_with_progress(

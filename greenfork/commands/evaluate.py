@@ -148,17 +148,10 @@ def evaluate(
     Regret is what a decision loses against the best one; the oracle's is 0. Intervals are over
     simulation runs. If rollouts fail, their points are listed and the exit status is 1.
     """
-    from shared.errors import ConfigError
     from trainer.evaluation import Bootstrap, EvaluationPlan, Generation
 
-    if samples > 1 and temperature == 0:
-        raise ConfigError(
-            "--samples above 1 needs a --temperature above 0; otherwise all samples are the same"
-        )
-    if has_examples and prompt_form == "words":
-        raise ConfigError("--prompt-examples are in JSON and need --prompt-form json")
-    if plot is not None and plot.suffix != ".png":
-        raise ConfigError(f"--plot {plot}: the plot is a PNG; use a name that ends in .png")
+    _check_answers(samples, temperature, has_examples, prompt_form)
+    _check_plot(plot)
     plan = fields_of(
         EvaluationPlan,
         context.params,
@@ -171,6 +164,29 @@ def evaluate(
     evaluation = _evaluated(plan)
     if plot is not None:
         _draw(evaluation, plot)
+    _show(evaluation, by or [], as_json)
+    raise typer.Exit(1 if evaluation.failed else 0)
+
+
+def _check_answers(samples: int, temperature: float, has_examples: bool, prompt_form: str) -> None:
+    from shared.errors import ConfigError
+
+    if samples > 1 and temperature == 0:
+        raise ConfigError(
+            "--samples above 1 needs a --temperature above 0; otherwise all samples are the same"
+        )
+    if has_examples and prompt_form == "words":
+        raise ConfigError("--prompt-examples are in JSON and need --prompt-form json")
+
+
+def _check_plot(plot: Path | None) -> None:
+    from shared.errors import ConfigError
+
+    if plot is not None and plot.suffix != ".png":
+        raise ConfigError(f"--plot {plot}: the plot is a PNG; use a name that ends in .png")
+
+
+def _show(evaluation: "Evaluation", by: list[_GroupChoice], as_json: bool) -> None:
     if as_json:
         from greenfork.output import print_json
 
@@ -178,8 +194,7 @@ def evaluate(
     else:
         from greenfork.commands.evaluation_tables import print_evaluation
 
-        print_evaluation(evaluation, [one.value for one in by or ()])
-    raise typer.Exit(1 if evaluation.failed else 0)
+        print_evaluation(evaluation, [one.value for one in by])
 
 
 def _baselines(chosen: list[_BaselineChoice]) -> "tuple[BaselineName, ...] | None":

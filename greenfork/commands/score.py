@@ -137,21 +137,15 @@ def score(
 
     terms = _weights(term) if term else None
     spec = checked(RewardSpec, context.params, terms=terms, seeds=seed or None)
-    order = JobOrder(
-        url,
-        secret(api_key),
-        JobSpec(reward=spec, series=series),
-        source,
-        output,
-        is_optional=job is None and source.suffix != ".parquet",
-    )
-    total = _count_lines(source) if source.suffix != ".parquet" else None
+    asked, is_table = JobSpec(reward=spec, series=series), source.suffix == ".parquet"
+    is_optional = job is None and not is_table
+    order = JobOrder(url, secret(api_key), asked, source, output, is_optional)
+    total = None if is_table else _count_lines(source)
     is_job, summary, done = _is_job(source, total, job), _Summary(), None
-    column = "{task.fields[rate]:.0f}/s"
-    with (
-        _written(output) as sink,
-        progress_bar("scoring", column, total=total, is_hidden=as_json, rate=0.0) as update,
-    ):
+    bar = progress_bar(
+        "scoring", "{task.fields[rate]:.0f}/s", total=total, is_hidden=as_json, rate=0.0
+    )
+    with _written(output) as sink, bar as update:
         take = _taker(sink, summary, update)
         if is_job:
             done = score_as_job(order, take)

@@ -8,44 +8,46 @@ import typer
 __all__ = ["EXAMPLE", "serve"]
 
 EXAMPLE = "Example: greenfork serve --dataset datasets/crossing --port 8000"
+_Datasets = Annotated[
+    list[Path] | None,
+    typer.Option("--dataset", help="Dataset, or folder of datasets, to serve; repeatable."),
+]
+_Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")]
+_Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 picks a free one. Default: 8000.")
+]
+_Workers = Annotated[int | None, typer.Option(help="Simulation workers. Default: one per CPU.")]
+_DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of the ledger. Default: greenfork-data.")
+]
+_DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="URL of the ledger: sqlite:///FILE or postgresql://USER@HOST/NAME. If it has a "
+        "password, set GREENFORK_SERVER_DATABASE_URL instead, which other users cannot see. "
+        "Default: ledger.sqlite in the data directory."
+    ),
+]
+_RayAddress = Annotated[
+    str | None,
+    typer.Option(help="Address of an existing Ray cluster. Default: start Ray locally."),
+]
+_AllowKeyless = Annotated[
+    bool | None,
+    typer.Option("--allow-keyless", help="Listen on any address without GREENFORK_SERVER_API_KEY."),
+]
 
 
 def serve(
     context: typer.Context,
-    datasets: Annotated[
-        list[Path] | None,
-        typer.Option("--dataset", help="Dataset, or folder of datasets, to serve; repeatable."),
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 picks a free one. Default: 8000.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Simulation workers. Default: one per CPU.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the ledger. Default: greenfork-data.")
-    ] = None,
-    database_url: Annotated[
-        str | None,
-        typer.Option(
-            help="URL of the ledger: sqlite:///FILE or postgresql://USER@HOST/NAME. If it has a "
-            "password, set GREENFORK_SERVER_DATABASE_URL instead, which other users cannot see. "
-            "Default: ledger.sqlite in the data directory."
-        ),
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(help="Address of an existing Ray cluster. Default: start Ray locally."),
-    ] = None,
-    allow_keyless: Annotated[
-        bool | None,
-        typer.Option(
-            "--allow-keyless", help="Listen on any address without GREENFORK_SERVER_API_KEY."
-        ),
-    ] = None,
+    datasets: _Datasets = None,
+    host: _Host = None,
+    port: _Port = None,
+    workers: _Workers = None,
+    data_dir: _DataDir = None,
+    database_url: _DatabaseUrl = None,
+    ray_address: _RayAddress = None,
+    allow_keyless: _AllowKeyless = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print status as JSON.")] = False,
 ) -> None:
     """Serve the states of datasets: score decisions over HTTP until interrupted.
