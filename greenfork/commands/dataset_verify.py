@@ -90,6 +90,7 @@ def _body(dataset: Path, report: "Verification") -> dict[str, object]:
     """The report for machines."""
     return asdict(report) | {
         "dataset": str(dataset),
+        "restores": dict(report.restores),  # asdict breaks counters
         "exact": report.exact,
         "differences": [_flat(one) for one in report.differences],
         "largest": {metric: _flat(one) for metric, one in report.largest().items()},
