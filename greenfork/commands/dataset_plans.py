@@ -129,16 +129,12 @@ def _rows(dataset: Path, split: Literal["train", "eval"], count: int | None) -> 
     Raises:
         DatasetError: There are none, or one is none.
     """
-    from pydantic import ValidationError
-
     from shared.dataset import DatasetLayout, Row
     from shared.errors import DatasetError
+    from sim_workers.states.store import read_rows
 
     path = DatasetLayout(dataset).rows(split)
-    try:
-        rows = [Row.model_validate_json(line) for line in path.read_bytes().splitlines()]
-    except (OSError, ValidationError) as exc:
-        raise DatasetError(f"{path} does not contain a dataset's rows: {exc}") from exc
+    rows = read_rows(path, Row, None)
     if not rows:
         raise DatasetError(f"{path} contains no rows")
     count = min(count or len(rows), len(rows))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.integration.sim_workers.variants import VARIANTS
 
 _LIMIT_S = 60.0
 _SEED = 7
+_THREADS = 12
 _MANY_BYTES = 3_000_000
 """More demand than SUMO reads ahead."""
 
@@ -72,6 +74,17 @@ def large_demand(tmp_path: Path) -> Path:
 
 def _open(fork_server: ForkServer, config: Path) -> SimulationHandle:
     return fork_server.open(Open(config=str(config), seed=_SEED))
+
+
+def test_threads_share_a_fork_server(fork_server: ForkServer, config: Path) -> None:
+    """Whoever asks at the same time is given a process of its own, and its own."""
+    with ThreadPoolExecutor(_THREADS) as threads:
+        holders = list(threads.map(lambda _: _open(fork_server, config), range(_THREADS)))
+    assert len({holder.pid for holder in holders}) == _THREADS
+    for ended, *others in (holders[index:] for index in range(_THREADS)):
+        ended.kill()
+        for holder in others:
+            holder.time_s(_LIMIT_S)
 
 
 def _ahead(holder: SimulationHandle, seconds: int = 60) -> RolloutOutcome:
