@@ -104,84 +104,67 @@ def save_rows(file: Path) -> Path:
     return file
 
 
+_COMMON: dict[str, object] = {
+    "lora_rank": 0,
+    "device": "cpu",
+    "precision": "fp32",
+    "optim": "adamw_torch",
+    "logging_steps": 1,
+    "max_seq_length": 512,
+}
+_TEACHING = _COMMON | {
+    "source": "format",
+    "max_steps": 60,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "warmup_steps": 0,
+    "max_new_tokens": 16,
+    "check_rows": 4,
+}
+_OFFLINE = _COMMON | {
+    "learning_rate": 0.003,
+    "rce_epochs": 4,
+    "grpo_epochs": 1,
+    "batch_size": 4,
+    "gradient_accumulation_steps": 1,
+}
+_GRPO = _COMMON | {
+    "reward_retries": 0,
+    "reward_outage_s": 0,
+    "max_steps": 2,
+    "batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "num_generations": 4,
+    "max_new_tokens": 16,
+    "temperature": 0.3,
+    "learning_rate": 1e-5,
+    "warmup_steps": 0,
+}
+
+
 def test_every_training_ends_in_strict_answers(
     family: Family, folder: Path, lessons: Path, tmp_path: Path
 ) -> None:
     """Supervised, then offline or by GRPO: what was taught is strict, ends, and is sent whole."""
-    common: dict[str, object] = {
-        "lora_rank": 0,
-        "device": "cpu",
-        "precision": "fp32",
-        "optim": "adamw_torch",
-        "logging_steps": 1,
-        "max_seq_length": 512,
-    }
-    taught = train_sft(
-        SFTTrainingConfig.checked(
-            common
-            | {
-                "model_path": str(folder),
-                "dataset_path": str(lessons),
-                "output_dir": str(tmp_path / "sft"),
-                "source": "format",
-                "max_steps": 60,
-                "batch_size": 4,
-                "learning_rate": 0.01,
-                "warmup_steps": 0,
-                "max_new_tokens": 16,
-                "check_rows": 4,
-            }
-        ),
-        show_progress=False,
-    )
+    where = {"model_path": str(folder), "dataset_path": str(lessons)}
+    where |= {"output_dir": str(tmp_path / "sft")}
+    taught = train_sft(SFTTrainingConfig.checked(_TEACHING | where), show_progress=False)
     assert taught.check is not None
     assert (taught.check.strict_share, taught.check.invalid) == (1.0, {})
 
-    rows = save_rows(tmp_path / "rows.jsonl")
-    offline = train_offline(
-        OfflineConfig.checked(
-            common
-            | {
-                "model_path": str(taught.files.model),
-                "beam_data": str(rows),
-                "output_dir": str(tmp_path / "offline"),
-                "learning_rate": 0.003,
-                "rce_epochs": 4,
-                "grpo_epochs": 1,
-                "batch_size": 4,
-                "gradient_accumulation_steps": 1,
-                "validation_data": str(rows),
-            }
-        ),
-        show_progress=False,
-    )
+    rows = str(save_rows(tmp_path / "rows.jsonl"))
+    where = {"model_path": str(taught.files.model), "beam_data": rows, "validation_data": rows}
+    where |= {"output_dir": str(tmp_path / "offline")}
+    offline = train_offline(OfflineConfig.checked(_OFFLINE | where), show_progress=False)
     assert offline.after is not None
     assert offline.after.agreement == 1
 
     service = SmallService(yes_is_better)
+    where = {"model_path": str(taught.files.model), "dataset_path": str(lessons)}
+    where |= {"output_dir": str(tmp_path / "grpo")}
     with running(service) as url:
-        report = train_grpo(
-            GRPOTrainingConfig.checked(
-                common
-                | {
-                    "model_path": str(taught.files.model),
-                    "dataset_path": str(lessons),
-                    "output_dir": str(tmp_path / "grpo"),
-                    "reward_url": url,
-                    "reward_retries": 0,
-                    "reward_outage_s": 0,
-                    "max_steps": 2,
-                    "batch_size": 8,
-                    "gradient_accumulation_steps": 1,
-                    "num_generations": 4,
-                    "max_new_tokens": 16,
-                    "temperature": 0.3,
-                    "learning_rate": 1e-5,
-                    "warmup_steps": 0,
-                }
-            ),
-            show_progress=False,
-        )
+        config = GRPOTrainingConfig.checked(_GRPO | where | {"reward_url": url})
+        report = train_grpo(config, show_progress=False)
     sent = [item.completion or "" for one in service.requests[1:] for item in one.items]
     assert {text.replace(NO, YES) for text in sent} == {f"{family.opened}{family.taught}{YES}"}
     for line in read_metrics(report.files.metrics):
