@@ -75,7 +75,7 @@ class Interruption:
             self._is_safe = False
             raise Interrupted
 
-    def _take(self, number: int, _frame: FrameType | None) -> None:
+    def _take(self, number: int, frame: FrameType | None) -> None:
         now = self._clock()
         if self._asked_at is not None:
             if number == signal.SIGINT and now - self._asked_at > _HASTE_S:
@@ -86,9 +86,18 @@ class Interruption:
         self._ask(self.reason)
         # Not by way of sys.stderr, which this may have come in the middle of.
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _SAID)
-        if self._is_safe and self._is_at_once:
+        if self._is_safe and self._is_at_once and not _is_importing(frame):
             self._is_safe = False
             raise Interrupted
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether the machinery of imports was at work, as it often is where packages are looked for.
+
+    Breaking that off may leave the lock of all imports taken, and then the next import of any other
+    thread waits for ever: that of the rewards, for one. The signal waits for the next safe moment.
+    """
+    return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 _SAID = b"greenfork: saving a checkpoint; Ctrl-C once more ends the run without\n"

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
+from types import FrameType
 
 import pytest
 
@@ -43,6 +45,29 @@ def test_waits_for_what_has_to_be_whole(reasons: list[str]) -> None:
     with Interruption(reasons.append) as interruption:
         interruption.allow(is_safe=False)
         os.kill(os.getpid(), signal.SIGTERM)
+        assert len(reasons) == 1
+        with pytest.raises(Interrupted):
+            interruption.allow(is_safe=True)
+
+
+def test_an_import_is_not_broken_off(reasons: list[str]) -> None:
+    """Its lock would stay taken; the next safe moment is soon enough."""
+    frames: list[FrameType] = []
+
+    class Finder:
+        def find_spec(self, *_: object) -> None:
+            frames.append(sys._getframe(1))
+
+    sys.meta_path.insert(0, Finder())
+    try:
+        with pytest.raises(ImportError):
+            __import__("never_was")
+    finally:
+        del sys.meta_path[0]
+    with Interruption(reasons.append) as interruption:
+        handler = signal.getsignal(signal.SIGTERM)
+        assert callable(handler)
+        handler(signal.SIGTERM, frames[0])
         assert len(reasons) == 1
         with pytest.raises(Interrupted):
             interruption.allow(is_safe=True)
