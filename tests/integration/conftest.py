@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -40,6 +41,13 @@ def read_rows(dataset: Path) -> list[dict[str, Any]]:
         for split in ("train", "eval")
         for line in (dataset / f"{split}.jsonl").read_text().splitlines()
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Lets Ctrl-C reach what tests start; a shell has its background jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -203,7 +203,7 @@ def test_interrupted_command_takes_up_its_job(url: Url, source: Path, tmp_path: 
     broken.write_text("".join([*lines[:7000], "nonsense\n", *lines[7000:]]))
     output = tmp_path / "out.jsonl"
     files = ["--input", str(broken), "--output", str(output), "--url", url]
-    command = [*GREENFORK, "score", *files, "--reward", "queue", "--horizon", "331", "--json"]
+    command = [*GREENFORK, "score", *files, "--reward", "queue", "--horizon", "131", "--json"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as scoring:
         while not any(part.stat().st_size for part in tmp_path.glob(".out.jsonl.*.part")):
             assert scoring.poll() is None

@@ -29,11 +29,11 @@ _OPTIONS = BuildOptions(
     policy=PolicySpec(name="random"),
     states=_STATES,
     tls_ids=("A0",),
-    end_s=1500,
+    end_s=800,
     with_outcomes=True,
 )
 _ARGUMENTS = (
-    *("--seed", "7", "--seed", "8", "--policy", "random", "--end", "1500", "--outcomes"),
+    *("--seed", "7", "--seed", "8", "--policy", "random", "--end", "800", "--outcomes"),
     *("--states", str(_STATES), "--tls", "A0"),
 )
 _LIMIT_S = 120
