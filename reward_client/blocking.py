@@ -15,7 +15,7 @@ from reward_client.client import ClientOptions, RewardClient
 from reward_client.retries import RetryPolicy
 from shared.errors import ConfigError, ServiceUnreachable
 
-__all__ = ["SyncRewardClient"]
+__all__ = ["SyncRewardClient", "wind_up"]
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -85,7 +85,7 @@ class SyncRewardClient:
             self._loop = self._thread = None
         if loop is None or thread is None or self._pid != os.getpid():
             return
-        asyncio.run_coroutine_threadsafe(_wind_up(self._client), loop).result()
+        asyncio.run_coroutine_threadsafe(wind_up(self._client), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -123,10 +123,17 @@ class SyncRewardClient:
             return self._loop
 
 
-async def _wind_up(client: RewardClient) -> None:
-    """Cancels what others still wait for, and closes the connections."""
+async def wind_up(client: RewardClient | None) -> None:
+    """Cancels what else the running loop waits for, and closes the connections.
+
+    Without it, tasks that are pending when a loop ends would be destroyed with a warning.
+
+    Args:
+        client: None where nothing was asked.
+    """
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await client.aclose()
+    if client is not None:
+        await client.aclose()

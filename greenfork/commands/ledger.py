@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.filesize import decimal
 
+from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
+from shared.errors import InputError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -63,10 +65,8 @@ def export(
 
     Columns: key, state_id, tls_id, decision (JSON), horizon_s, simulator, every metric, created_at.
     """
-    from greenfork.output import print_json
     from reward_server.storage.export import export_outcomes
     from reward_server.storage.reading import Selection
-    from shared.errors import InputError
 
     if output.exists() and not force:
         raise InputError(f"{output} already exists; pass --force to overwrite it", "exists")
@@ -92,7 +92,6 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Count the outcomes: how many, of how many states, since when, by simulator and scenario."""
-    from greenfork.output import print_json
     from reward_server.storage.stats import count_ledger
 
     counted = count_ledger(_url(data_dir, database_url))

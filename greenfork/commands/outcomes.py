@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, assert_never
 import typer
 
 from greenfork.commands.options import ApiKey, Url, checked, secret
+from greenfork.output import print_json
+from greenfork.screen import figure, screen
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -49,8 +51,6 @@ def outcomes(
     query = checked(OutcomesQuery, context.params)
     answer = asyncio.run(_ask(url, secret(api_key), state_id, query))
     if as_json:
-        from greenfork.output import print_json
-
         print_json(answer.model_dump(mode="json"))
     else:
         _print_table(answer)
@@ -68,8 +68,6 @@ async def _ask(
 
 def _print_table(answer: "OutcomesResponse") -> None:
     from rich.table import Table
-
-    from greenfork.screen import figure, screen
 
     table = Table(
         title=f"{answer.state_id}, signal {answer.tls_id}",

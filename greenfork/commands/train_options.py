@@ -8,6 +8,7 @@ import typer
 
 from greenfork.output import print_json
 from greenfork.screen import print_rows, say
+from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from shared.model import WireModel
@@ -143,8 +144,6 @@ def _assignments(pairs: list[str]) -> dict[str, object]:
         ConfigError: A pair is none.
     """
     import yaml
-
-    from shared.errors import ConfigError
 
     values: dict[str, object] = {}
     for pair in pairs:

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, ValidationError
 from shared.dataset import DatasetLayout, Manifest, Message, Outcome
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
+from shared.files import os_errors
 from shared.language.completion_items import Situation
 from shared.model import WireModel
 from shared.signals import Phase, Signal, SignalState
@@ -109,10 +110,8 @@ def vehicles_on_lanes(state_file: Path) -> Counter[str]:
     Raises:
         DatasetError: The file is not there, or is no state.
     """
-    try:
+    with os_errors(DatasetError, f"cannot read the state file {state_file}"):
         content = state_file.read_bytes()
-    except OSError as exc:
-        raise DatasetError(f"cannot read the state file {state_file}: {exc.strerror}") from exc
     if b"<snapshot" not in content:
         raise DatasetError(f"{state_file} is not a SUMO state")
     counts: Counter[str] = Counter()

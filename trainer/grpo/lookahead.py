@@ -10,27 +10,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reward_client import RewardClient
 from trainer.grpo.batch_scorer import BatchScorer
 
-__all__ = ["LookAhead", "wind_up"]
-
-
-async def wind_up(client: RewardClient | None) -> None:
-    """Ends what a loop still waits for, and closes the connections; to be run on that loop.
-
-    What was asked for ahead may be under way when a training ends. Left alone, it would be
-    destroyed while it is pending, when the process ends.
-
-    Args:
-        client: Through which the run asked, if it did.
-    """
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    if client is not None:
-        await client.aclose()
+__all__ = ["LookAhead"]
 
 
 class LookAhead:

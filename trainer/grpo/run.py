@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from reward_client import RewardClient
+from reward_client.blocking import wind_up
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable
 from shared.language.reasoning import opened_by
 from trainer.callbacks.health import HealthWatch
@@ -18,7 +19,7 @@ from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
 from trainer.environment import is_first_rank, stay_offline, world_size
 from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms, patience
 from trainer.grpo.config import GRPOTrainingConfig
-from trainer.grpo.lookahead import LookAhead, wind_up
+from trainer.grpo.lookahead import LookAhead
 from trainer.grpo.preflight import Preflight, check_run, connect
 from trainer.grpo.reward_functions import FormatReward, RewardWeights, TrafficReward
 from trainer.models.chat import prompt_text
