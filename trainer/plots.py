@@ -196,13 +196,10 @@ def smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:
     >>> [round(v, 3) for v in smoothed([1.0, 1.0, 4.0], weight=0.5)]
     [1.0, 1.0, 2.714]
     """
-    smooth: list[float] = []
-    total = norm = 0.0
-    for value in values:
-        total = weight * total + (1 - weight) * value
-        norm = weight * norm + (1 - weight)
-        smooth.append(total / norm)
-    return smooth
+    from pandas import Series
+
+    means: list[float] = Series(values, dtype=float).ewm(alpha=1 - weight).mean().tolist()
+    return means
 
 
 def _names(lines: _Lines, prefix: str) -> list[str]:

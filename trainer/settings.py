@@ -5,7 +5,7 @@ that does not exist; and the settings that every kind of training shares, those 
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args
 
@@ -79,9 +79,7 @@ class Settings(BaseModel):
                 ((f"{name}.{part}", v) for part, v in value.items()) if inside else ((name, value),)
             ):
                 if inside and path not in paths:
-                    near = difflib.get_close_matches(path, paths, n=1, cutoff=0.5)
-                    hint = f"; did you mean {near[0]!r}?" if near else ""
-                    raise ValueError(f"there is no setting {path!r}{hint}")
+                    raise ValueError(_no_setting(path, path, paths))
                 flat = paths.get(path, path)
                 if flat in found:
                     raise ValueError(f"{flat} is set twice, once in a group")
@@ -301,14 +299,18 @@ def _explain(kind: type[BaseModel], error: "ErrorDetails") -> str:
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         names = _names_at(kind, error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), names, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"there is no setting {name!r}{hint}"
+        return _no_setting(name, str(error["loc"][-1]), names)
     if not name:
         return str(error["msg"]).removeprefix("Value error, ")
     said = f"{name}: {error['msg'].removeprefix('Value error, ')}"
     is_secret = kind.model_fields[name].exclude if name in kind.model_fields else False
     return said if is_secret else f"{said} (got {error['input']!r})"
+
+
+def _no_setting(name: str, last: str, known: Iterable[str]) -> str:
+    """Says that a name does not exist, and which one may be meant."""
+    near = difflib.get_close_matches(last, known, n=1, cutoff=0.5)
+    return f"there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _names_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:

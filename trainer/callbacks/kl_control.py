@@ -33,6 +33,18 @@ class KLControl:
                 f"({self.most})"
             )
 
+    def check_start(self, beta: float) -> None:
+        """Checks that the weight begins between its bounds.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if not self.least <= beta <= self.most:
+            raise ValueError(
+                f"kl_coeff must begin between kl_coeff_min ({self.least}) and kl_coeff_max "
+                f"({self.most}); it is {beta}"
+            )
+
     def adapted(self, beta: float, kl: float) -> float:
         """The weight to go on with.
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
+from shared.language.surrogates import is_utf8
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -108,7 +109,7 @@ def is_finite(value: object) -> TypeGuard[float]:
 def _check_id(value: object, where: str) -> None:
     if not isinstance(value, str):
         raise DatasetError(f"{where} must be text, not {_shown(value)}; write it in quotes")
-    if not value.strip() or len(value) > _MAX_ID_CHARS or not _is_unicode(value):
+    if not value.strip() or len(value) > _MAX_ID_CHARS or not is_utf8(value):
         raise DatasetError(f"{where} is no id: {_shown(value)}")
 
 
@@ -148,17 +149,9 @@ def _message(message: object, where: str) -> dict[str, str]:
             f"{where}: content must be text, not {_shown(content)}; parts of a content are joined "
             "to one text"
         )
-    if not _is_unicode(content):
+    if not is_utf8(content):
         raise DatasetError(f"{where}: content holds half a surrogate pair, which is no text")
     return {"role": role, "content": content}
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _shown(value: object) -> str:

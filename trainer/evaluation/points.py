@@ -18,7 +18,7 @@ from shared.dataset import DatasetLayout, Manifest, Message, Outcome
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
 from shared.files import os_errors
-from shared.language.completion_items import Situation
+from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
 from shared.model import WireModel
 from shared.signals import Phase, Signal, SignalState
 from shared.validation import without_nulls
@@ -56,18 +56,18 @@ class DecisionPoint:
     place: Situation
     domain: str
     """The scenario's name."""
-    difficulty: str | None
-    """The third of the row's ``difficulty`` that it lies in, or that itself where it is a text."""
     run: str
     """The simulation it was saved from, unique among all datasets."""
-    extend_s: int
-    """Seconds that a *yes* adds."""
-    horizon_s: int
-    """Seconds that the stored outcomes were rolled out."""
     state_file: Path
-    greens: Mapping[int, Phase] | None
+    difficulty: str | None = None
+    """The third of the row's ``difficulty`` that it lies in, or that itself where it is a text."""
+    extend_s: int = DEFAULT_EXTEND_S
+    """Seconds that a *yes* adds."""
+    horizon_s: int = 0
+    """Seconds that the stored outcomes were rolled out."""
+    greens: Mapping[int, Phase] | None = None
     """The green phases of the signal's program; None where the dataset does not say."""
-    outcomes: tuple[Outcome, ...] | None
+    outcomes: tuple[Outcome, ...] | None = None
     """Every legal decision's metrics, where they were stored."""
     fidelity: Fidelity = "bundle"
     """Whether it is of the user's own simulation."""

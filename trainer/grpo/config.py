@@ -222,11 +222,8 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
     @model_validator(mode="after")
     def _bounds_of_the_kl(self) -> Self:
         control = self.kl_control
-        if self.adaptive_kl and not control.least <= self.kl_coeff <= control.most:
-            raise ValueError(
-                f"adaptive_kl multiplies kl_coeff, which must begin between kl_coeff_min "
-                f"({control.least}) and kl_coeff_max ({control.most}); it is {self.kl_coeff}"
-            )
+        if self.adaptive_kl:
+            control.check_start(self.kl_coeff)
         return self
 
     @property

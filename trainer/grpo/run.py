@@ -5,7 +5,6 @@ import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -97,8 +96,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
     verb = "grpo"
 
     def __init__(self, config: GRPOTrainingConfig, ready: Preflight, show_progress: bool) -> None:
-        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
-        files = RunFiles.under(root, has_adapter, config.save_merged, "rewards.png")
+        files = RunFiles.of(config, "rewards.png")
         super().__init__(config, ready, files, show_progress, config.num_iterations == 1)
         limit = FailureLimit(config.failed_share_limit, config.failed_window)
         self._stats = RunStats(limit, stop=self._stop, ranks=world_size())

@@ -100,12 +100,7 @@ class OfflineConfig(KLSettings):
 
     @model_validator(mode="after")
     def _bounds_of_the_kl(self) -> Self:
-        control = self.kl_control
-        if not control.least <= self.kl_coeff <= control.most:
-            raise ValueError(
-                f"kl_coeff must begin between kl_coeff_min ({control.least}) and kl_coeff_max "
-                f"({control.most}); it is {self.kl_coeff}"
-            )
+        self.kl_control.check_start(self.kl_coeff)
         return self
 
     @property

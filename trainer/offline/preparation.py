@@ -17,7 +17,7 @@ from trainer.offline.levels import group_advantages
 from trainer.runs.origin import check_origin
 from trainer.runs.reports import AdvantageSpread
 from trainer.runs.resumption import RunRecord, check_resumed
-from trainer.runs.startup import checkpoint_of
+from trainer.runs.startup import checkpoint_of, of_another_run
 from trainer.runs.training_run import PreparedRun
 
 __all__ = [
@@ -165,10 +165,7 @@ def _resumed(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
     ]
     if wanted is None:
         if found:
-            raise ConfigError(
-                f"{root} holds the checkpoints of another run: go on from them with "
-                "resume_from_checkpoint: latest, or choose another output_dir"
-            )
+            raise of_another_run(config.output_dir)
         return None, None
     if wanted == "latest":
         if not found:

@@ -23,6 +23,19 @@ __all__ = ["grpo_arguments", "pick_optimizer", "sft_arguments", "stage_arguments
 
 _Arguments = TypeVar("_Arguments")
 
+_SHARED = {
+    *("output_dir", "learning_rate", "gradient_accumulation_steps", "max_grad_norm"),
+    *("gradient_checkpointing", "seed", "logging_steps", "report_to"),
+}
+_BY_STEPS = {
+    *("num_train_epochs", "warmup_steps", "lr_scheduler_type", "save_steps", "save_total_limit"),
+}
+_OBJECTIVE = {
+    *("num_generations", "temperature", "top_p", "repetition_penalty"),
+    *("num_iterations", "loss_type", "epsilon", "scale_rewards"),
+}
+"""Settings that TRL or Transformers call by the same name."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -128,51 +141,28 @@ def _shared(
     config: "GRPOTrainingConfig | SFTTrainingConfig | OfflineConfig", hardware: Hardware
 ) -> dict[str, Any]:
     """What every training sets."""
-    return {
-        "output_dir": config.output_dir,
-        "learning_rate": config.learning_rate,
+    return config.model_dump(include=_SHARED) | {
         "per_device_train_batch_size": config.batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "max_grad_norm": config.max_grad_norm,
         "optim": pick_optimizer(config.optim, hardware),
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "seed": config.seed,
         "bf16": is_mixed(config, hardware),
         "use_cpu": hardware.device == "cpu",
         "dataloader_pin_memory": hardware.device == "cuda",
-        "logging_steps": config.logging_steps,
         "logging_first_step": True,
-        "report_to": config.report_to,
         "disable_tqdm": True,
     }
 
 
 def _by_steps(config: StepSettings) -> dict[str, Any]:
     """How long, where lengths are counted in steps."""
-    return {
-        "num_train_epochs": config.num_train_epochs,
-        "max_steps": config.max_steps or -1,
-        "warmup_steps": config.warmup_steps,
-        "lr_scheduler_type": config.lr_scheduler_type,
-        "save_steps": config.save_steps,
-        "save_total_limit": config.save_total_limit,
-    }
+    return config.model_dump(include=_BY_STEPS) | {"max_steps": config.max_steps or -1}
 
 
 def _objective(config: "GRPOTrainingConfig") -> dict[str, Any]:
-    return {
-        "num_generations": config.num_generations,
+    return config.model_dump(include=_OBJECTIVE) | {
         "max_completion_length": config.max_new_tokens,
-        "temperature": config.temperature,
-        "top_p": config.top_p,
-        "repetition_penalty": config.repetition_penalty,
-        "num_iterations": config.num_iterations,
-        "loss_type": config.loss_type,
-        "epsilon": config.epsilon,
         "epsilon_high": _epsilon_high(config),
         "entropy_coef": config.entropy_coeff,
         "beta": config.kl_coeff,
-        "scale_rewards": config.scale_rewards,
         "reward_weights": [config.format_weight, config.tsc_weight],
     }
 

@@ -7,6 +7,7 @@ from typing import Self
 
 from shared.model import WireModel
 from trainer.runs.run_stats import RunStats
+from trainer.settings import RunSettings
 
 __all__ = [
     "AdvantageSpread",
@@ -37,19 +38,19 @@ class RunFiles(WireModel):
     plot: Path
 
     @classmethod
-    def under(cls, root: Path, has_adapter: bool, has_merged: bool, plot: str) -> Self:
-        """The files of a run with this ``output_dir``.
+    def of(cls, config: RunSettings, plot: str) -> Self:
+        """The files of a run with these settings.
 
         Args:
-            root: The folder.
-            has_adapter: Whether an adapter is trained, and not all weights.
-            has_merged: Whether the adapter is merged into the model at the end.
-            plot: The name of the picture.
+            config: Runs without ``save_merged`` always merge their adapter.
+            plot: The name of the plot.
         """
+        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
+        has_merged = has_adapter and getattr(config, "save_merged", True)
         return cls(
             model=None if has_adapter else root / "model",
             adapter=root / "adapter" if has_adapter else None,
-            merged=root / "merged" if has_adapter and has_merged else None,
+            merged=root / "merged" if has_merged else None,
             config=root / "config.yaml",
             metrics=root / "metrics.jsonl",
             plot=root / plot,

@@ -11,7 +11,7 @@ from trainer.runs.checkpoints import flaw_of, steps_of, whole_checkpoints
 
 log = structlog.get_logger(__name__)
 
-__all__ = ["checkpoint_of", "steps_before", "warn_of_warmup", "way_on"]
+__all__ = ["checkpoint_of", "of_another_run", "steps_before", "warn_of_warmup", "way_on"]
 
 
 def warn_of_warmup(steps: int, warmup_steps: int) -> None:
@@ -45,10 +45,7 @@ def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
     whole, flawed = whole_checkpoints(Path(output_dir))
     if wanted is None:
         if whole:
-            raise ConfigError(
-                f"{output_dir} holds the checkpoints of another run: go on from them with "
-                "resume_from_checkpoint: latest, choose another output_dir, or delete them"
-            )
+            raise of_another_run(output_dir)
         return None
     if wanted != "latest":
         return _named(Path(wanted))
@@ -62,6 +59,14 @@ def checkpoint_of(wanted: str | None, output_dir: str) -> Path | None:
                 "a checkpoint is passed over", path=str(path), reason=flaw, instead=str(newest)
             )
     return newest
+
+
+def of_another_run(output_dir: str) -> ConfigError:
+    """The error of a run that starts anew in a folder with checkpoints."""
+    return ConfigError(
+        f"{output_dir} holds the checkpoints of another run: resume from them with "
+        "resume_from_checkpoint: latest, choose another output_dir, or delete them"
+    )
 
 
 def _named(checkpoint: Path) -> Path:

@@ -123,8 +123,7 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
     verb = "sft"
 
     def __init__(self, config: SFTTrainingConfig, ready: PreparedSFT, show_progress: bool) -> None:
-        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
-        files = RunFiles.under(root, has_adapter, config.save_merged, "loss.png")
+        files = RunFiles.of(config, "loss.png")
         super().__init__(config, ready, files, show_progress)
 
     @property
