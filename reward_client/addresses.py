@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from shared.errors import ConfigError
+from shared.validation import ip_of
 
 __all__ = ["check_key", "check_url", "is_loopback", "open_http", "proxy_of", "without_secrets"]
 
@@ -66,18 +67,11 @@ def _cure(url: str, said: str) -> str:
     host = rest.partition("/")[0]
     if host.count(":") > 1 and not host.startswith("["):
         address, _, port = host.rpartition(":")
-        if _ip_of(address) and not host.endswith("::" + port):
+        if ip_of(address) and not host.endswith("::" + port):
             return f"; put IPv6 addresses in brackets: {scheme}://[{address}]:{port}"
         return f"; put IPv6 addresses in brackets: {scheme}://[::1]:8000"
     reason = "" if "@" in url else f": {said}" if said else ""
     return f"{reason}; it looks like {_EXAMPLE}"
-
-
-def _ip_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
 
 
 def without_secrets(url: str) -> str:
@@ -117,7 +111,7 @@ def is_loopback(host: str) -> bool:
     name = host.strip("[]").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    address = _ip_of(name.partition("%")[0])
+    address = ip_of(name.partition("%")[0])
     if address is None:
         try:
             address = ipaddress.ip_address(socket.inet_aton(name))  # 127.1, 0x7f000001

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from reward_client.addresses import open_http
 from reward_client.batches import Answers, Terms, chunked, merged
@@ -15,13 +15,13 @@ from reward_client.transport import AnyMessage, exchange, parsed
 from reward_client.uploads import Upload, scenario_upload, state_upload
 from shared.errors import (
     BodyTooLarge,
-    GreenforkError,
     InvalidRequest,
     ServiceRefused,
     ServiceUnreachable,
+    first_of,
 )
 from shared.rewards import RewardSpec
-from shared.validation import request_error
+from shared.validation import invalid_as_request_errors
 from shared.wire.info import ServiceInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResponse
@@ -144,7 +144,7 @@ class RewardClient:
                     for chunk in chunks
                 ]
         except BaseExceptionGroup as exc:
-            raise _first_own(exc) from exc
+            raise first_of(exc) from exc
         return merged([answers for task in tasks for answers in task.result()])
 
     async def states(self, scenario: str | None = None) -> tuple[StateRecord, ...]:
@@ -323,17 +323,7 @@ class RewardClient:
 
 
 def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
-    try:
+    with invalid_as_request_errors():
         return ScoreRequest(
             items=tuple(items), reward=terms.reward, timeout_s=terms.timeout_s, series=terms.series
         )
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc
-
-
-def _first_own(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    own = group.subgroup(GreenforkError)
-    found: BaseException = own or group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -17,9 +17,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
-from reward_server.http.addresses import ip_of
 from reward_server.storage.urls import parse_database_url, sqlite_url
 from shared.errors import ConfigError
+from shared.validation import ip_of
 
 __all__ = ["ServerSettings", "load_settings"]
 

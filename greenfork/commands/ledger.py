@@ -1,5 +1,6 @@
 """``greenfork ledger``: look into the record of outcomes, beside the gateways that write it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,17 +97,9 @@ def stats(
 
     counted = count_ledger(_url(data_dir, database_url))
     if as_json:
-        print_json(
-            {
-                "outcomes": counted.outcomes,
-                "states": counted.states,
-                "size_bytes": counted.size_bytes,
-                "first_at": _time(counted.first_s),
-                "last_at": _time(counted.last_s),
-                "by_simulator": counted.by_simulator,
-                "by_scenario": counted.by_scenario,
-            }
-        )
+        body = asdict(counted)
+        times = {"first_at": _time(body.pop("first_s")), "last_at": _time(body.pop("last_s"))}
+        print_json(body | times)
     else:
         _print_table(counted)
 

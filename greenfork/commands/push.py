@@ -13,7 +13,7 @@ from greenfork.commands.options import Url, secret
 from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import say
-from shared.errors import DatasetError, GreenforkError
+from shared.errors import DatasetError, GreenforkError, first_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -158,10 +158,7 @@ async def _push_states(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(state)) for state in states]
     except* GreenforkError as failed:
-        found: BaseException = failed
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        raise found from failed
+        raise first_of(failed) from failed
     return tuple(task.result() for task in tasks)
 
 
