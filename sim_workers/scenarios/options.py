@@ -80,21 +80,12 @@ _KEPT = frozenset(
     weights.reversal-penalty weights.separate-turns weights.tls-penalty weights.turnaround-penalty
     """.split()  # noqa: SIM905  a list to be read
 )
-_KEPT_PREFIXES = (
-    "device.",
-    "emissions.",
-    "overhead-wire.",
-    "pedestrian.jupedsim.",
-    "pedestrian.striping.",
-    "person-device.",
-    "persontrip.",
-    "phemlight-temperature",
-    "phemlight-year",
-    "railsignal.",
-    "time-to-teleport.",
-    "tls.actuated.",
-    "tls.delay_based.",
-    "tls.yellow.",
+_KEPT_PREFIXES = tuple(
+    """
+    device. emissions. overhead-wire. pedestrian.jupedsim. pedestrian.striping. person-device.
+    persontrip. phemlight-temperature phemlight-year railsignal. time-to-teleport. tls.actuated.
+    tls.delay_based. tls.yellow.
+    """.split()  # noqa: SIM905  a list to be read
 )
 """Every device among them, those that only write, too: all of them draw from one generator."""
 
