@@ -212,7 +212,7 @@ def test_a_checkpoint_of_another_model_is_refused(
             "resume_from_checkpoint": "latest",
         }
     )
-    with pytest.raises(ConfigError, match="another model"):
+    with pytest.raises(ConfigError, match="a different model"):
         train_offline(other, show_progress=False)
 
 

@@ -142,7 +142,7 @@ def test_a_resumed_new_model_keeps_its_vocabulary(settings: Settings, tmp_path: 
     config = settings(model_path="new", save_steps=3, max_steps=3)
     first = train_sft(config, show_progress=False)
     more = {"max_steps": 4, "source": "reading", "resume_from_checkpoint": "latest"}
-    with pytest.raises(ConfigError, match=r"source was .*other rows"):
+    with pytest.raises(ConfigError, match=r"source was .*different rows"):
         train_sft(settings(model_path="new", **more), show_progress=False)
     more["resume_changes"] = ["source", "dataset_path"]
 
