@@ -62,7 +62,7 @@ def test_torn_checkpoint_is_refused_by_name_and_the_one_before_is_offered(tmp_pa
         checkpoint_of(str(torn), str(tmp_path))
     first = tmp_path / "checkpoint-4"
     (first / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="no whole one before it"):
+    with pytest.raises(ConfigError, match="no earlier complete one"):
         checkpoint_of(str(first), str(tmp_path))
 
 
