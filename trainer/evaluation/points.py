@@ -161,7 +161,7 @@ def _point(
     row: _Row, layout: DatasetLayout, manifest: Manifest, record: StateRecord | None
 ) -> DecisionPoint:
     if record is None:
-        raise DatasetError(f"{layout.index} does not list {row.state_id}, which a row is about")
+        raise DatasetError(f"{layout.index} does not list {row.state_id}, which a row refers to")
     return DecisionPoint(
         prompt=row.prompt,
         place=Situation(state_id=row.state_id, tls_id=row.tls_id, decision_kind=row.decision_kind),

@@ -75,7 +75,7 @@ def test_model_path_does_not_exist(settings: Settings, path: str) -> None:
 
 def test_model_folder_without_a_model(settings: Settings, tmp_path: Path) -> None:
     """A folder that holds something else is named."""
-    with pytest.raises(ModelError, match="holds no model"):
+    with pytest.raises(ModelError, match="contains no model"):
         train_grpo(settings(NOBODY, model_path=str(tmp_path)))
 
 

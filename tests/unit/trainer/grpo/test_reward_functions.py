@@ -248,7 +248,7 @@ async def test_a_code_that_was_seen_is_reported_as_zero_later() -> None:
     ("error", "says"),
     [
         (Unreachable("http://x does not answer"), "was lost: http://x does not answer"),
-        (ServiceRefused("no such state", "unknown_state"), "refused a batch: no such state"),
+        (ServiceRefused("no such state", "unknown_state"), "rejected a batch: no such state"),
     ],
 )
 async def test_a_service_that_is_gone_stops_the_run(error: ServiceError, says: str) -> None:
