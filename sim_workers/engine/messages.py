@@ -297,6 +297,11 @@ class RolloutOutcome(WireModel):
     made_by: MadeBy = "fork"
     not_restored: tuple[str, ...] = ()
     """Why processes that were to be put back have ended since the last outcome."""
+    check: Literal["equal", "different"] | None = None
+    """How it compares with the same rollout by a fork, where both were done; it is the fork's if
+    they differ."""
+    doubtful: tuple[Rollout, ...] = ()
+    """Where they differ: what was restored since the last check that was passed, and answered."""
     opened: int = 0
     """Simulations that its worker opened for it."""
     waited_s: float = 0

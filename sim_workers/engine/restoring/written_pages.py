@@ -137,7 +137,7 @@ def _scan(
         return_mask=category,
     )
     count = _ioctl(pagemap, _PAGEMAP_SCAN, scan)
-    if scan.walk_end != within[1] and category == _WRITTEN:
+    if count == _MAX_RANGES:  # `walk_end` says nothing: it stays where a buffer was full once
         raise OSError(errno.E2BIG, "the written pages lie in too many places")
     return ctypes.string_at(found, 24 * count)
 
