@@ -174,7 +174,8 @@ class StateWorker:
         for number, rollout in enumerate(rollouts):
             if outcomes[number].made_by == "restore":
                 outcomes[number] = self._outcome(rollout, started_s)
-        before = tuple(r for r in outcomes[failed].doubtful if r not in rollouts)
+        own = set(map(id, rollouts))
+        before = tuple(r for r in outcomes[failed].doubtful if id(r) not in own)
         outcomes[failed] = outcomes[failed].model_copy(update={"doubtful": before})
         return outcomes
 

@@ -31,6 +31,8 @@ _RETURN = 0x06
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _KILL_PROCESS = 0x80000000
+_ASK_TRACER = 0x7FF00000
+"""Fails with ENOSYS where there is none."""
 _EPERM = 1
 _ENOSYS = 38
 _NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
@@ -150,9 +152,9 @@ _USERFAULTFD, _USER_MODE_ONLY = "userfaultfd", 1
 
 DENIED_TO_STRANGERS = frozenset(_INTO_PROCESSES)
 """Looking into other processes, and into their memory: what a process may need that watches over
-simulations, and one that runs a stranger's never. A ``userfaultfd`` for faults of its own, which
-cannot hold the kernel up (``UFFD_USER_MODE_ONLY``), it may have: see
-:mod:`sim_workers.engine.restoring`."""
+simulations, and one that runs a stranger's never. The exception is for a tracer to make: that of
+:mod:`sim_workers.engine.restoring` lets a process have one ``userfaultfd``, for faults in its own
+code alone (``UFFD_USER_MODE_ONLY``), before it rolls out."""
 ALWAYS_DENIED = frozenset(_NUMBERS) - DENIED_TO_STRANGERS
 """What no simulation process needs."""
 
@@ -241,7 +243,7 @@ def _program(machine: _Machine, calls: frozenset[str]) -> bytes:
             _statement(_LOAD, _FIRST_ARGUMENT_AT),
             _jump(_ANY_BIT, _USER_MODE_ONLY, 1, 0),
             refuse,
-            _statement(_RETURN, _ALLOW),
+            _statement(_RETURN, _ASK_TRACER),
         ]
     code += [
         _jump(_EQUAL, _CLONE[machine.column], 0, 3),

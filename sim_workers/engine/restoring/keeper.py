@@ -72,9 +72,6 @@ def keep(peer: socket.socket) -> None:
         if not data:
             return
         found = {kind: content for _, kind, content in ancillary}
-        if socket.SCM_RIGHTS not in found:  # the child says why there is nothing to keep
-            peer.send(b"refused: " + data)
-            continue
         pid, _, _ = _CREDENTIALS.unpack(found[socket.SCM_CREDENTIALS])
         (store,) = _DESCRIPTOR.unpack(found[socket.SCM_RIGHTS])
         reason = _keep_child(peer, pid, Order.decode(data), store)
@@ -107,6 +104,8 @@ def _keep_child(peer: socket.socket, pid: int, order: Order, store: int) -> str:
         child.kill()
         if snapshot is not None:
             snapshot.close()
+    if snapshot is None and child.exit_status:
+        return f"refused: {os.strerror(child.exit_status)}"
     return "system_call" if child.ended_by == signal.SIGSYS else "ended"
 
 

@@ -56,16 +56,12 @@ class Keeper:
             files: Descriptors that it reads.
 
         Raises:
-            OSError: The kernel, or the keeper, cannot.
+            OSError: The keeper cannot. Where the kernel cannot, this process ends with the error's
+                number, for the keeper to tell.
         """
-        try:
-            reserved = _reserve_memory()
-            store = make_store()
-            vectors = map_vectors(store)
-            registered = register_memory()
-        except OSError as exc:
-            self.connection.send(str(exc).encode())
-            raise
+        reserved = _reserve_memory()
+        store = make_store()
+        vectors = map_vectors(store)
         _LIBC.prctl(_PR_SET_PTRACER, self.pid, 0, 0, 0)
         order = Order(ctypes.addressof(vectors), store, tuple(files))
         socket.send_fds(self.connection, [order.encode()], [store])
@@ -73,6 +69,10 @@ class Keeper:
         if answer != ACCEPTED:
             raise OSError(f"the keeper refused: {answer.decode(errors='replace')}")
         self.connection.close()
+        try:
+            registered = register_memory()
+        except OSError as exc:
+            os._exit(exc.errno or 1)
         seccomp.allow_only(seccomp.RESTORABLE)
         return reserved, vectors, registered
 

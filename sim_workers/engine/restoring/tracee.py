@@ -19,8 +19,9 @@ _CONTINUE, _SINGLE_STEP = 7, 9
 _GET_EVENT_MESSAGE = 0x4201
 _GET_REGISTER_SET, _SET_REGISTER_SET = 0x4204, 0x4205
 _SEIZE = 0x4206
-_OPTIONS = (1 << 1) | (1 << 3) | (1 << 20)
-"""Trace what it forks, or clones; kill it when the tracer ends."""
+_OPTIONS = (1 << 1) | (1 << 3) | (1 << 7) | (1 << 20)
+"""Trace what it forks, or clones; stop where a filter of system calls asks the tracer; kill it when
+the tracer ends."""
 _CLONE_EVENTS = (1, 3)
 _EVENT_STOP = 128
 _EXTENDED_STATE = ctypes.c_void_p(0x202)
@@ -81,6 +82,7 @@ class Tracee:
         self.pid = pid
         self.ended_by: int | None = None
         """The signal that ended it, once :meth:`wait` has said so."""
+        self.exit_status = 0
 
     @classmethod
     def seize(cls, pid: int) -> Self:
@@ -91,12 +93,13 @@ class Tracee:
     def wait(self) -> int | None:
         """Waits until it stops by a signal and returns that; None once it has ended.
 
-        Stops that are none of its own doing are passed over.
+        Other stops are passed over: what its filter of system calls asks about is allowed.
         """
         while True:
             status = self._wait()
             if not os.WIFSTOPPED(status):
                 self.ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+                self.exit_status = os.WEXITSTATUS(status)
                 return None
             if status >> 16 == 0:
                 return os.WSTOPSIG(status)
