@@ -21,7 +21,7 @@ from sim_workers.scenarios.scenario import load_scenario
 from sim_workers.states.store import StateStore
 from tests.integration.conftest import OWN
 from tests.integration.sim_workers.process_tree import children, fork_server_of, wait_for
-from tests.integration.sim_workers.restored_rollouts import (
+from tests.fuzz.restoring import (
     BEGIN_S,
     LIMIT_S,
     compare,

@@ -1,8 +1,10 @@
 """Rollouts of many kinds on real networks, restored in random order and compared with forks."""
 
+import argparse
 import random
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Plan, PlanStep
 from shared.errors import GreenforkError
@@ -132,3 +134,27 @@ def _decided(
     ]
     decision = chance.choice(decisions)
     return None if decision is None else SignalDecision.of(tls_id, decision, signal, state)
+
+
+def main() -> int:
+    """Compares on every network, under several seeds; exit status 1 if anything differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.restoring", description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000, help="restored rollouts in all")
+    parser.add_argument("--seeds", type=int, default=10, help="simulations a network")
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--horizon", type=int, default=60, help="seconds of the longest rollout")
+    given = parser.parse_args()
+    each = -(-given.count // (given.seeds * len(BEGIN_S)))
+    differing = 0
+    for network in BEGIN_S:
+        for seed in range(given.first_seed, given.first_seed + given.seeds):
+            found = compare(network, seed, each, given.horizon)
+            sys.stdout.write(f"{network:14} seed {seed:3}: {asdict(found)}\n")
+            sys.stdout.flush()
+            differing += found.differing
+    sys.stdout.write(f"{differing} differing\n")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
