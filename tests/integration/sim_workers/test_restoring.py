@@ -19,8 +19,6 @@ from sim_workers.pool.rollout import files_of
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.scenarios.scenario import load_scenario
 from sim_workers.states.store import StateStore
-from tests.integration.conftest import OWN
-from tests.integration.sim_workers.process_tree import children, fork_server_of, wait_for
 from tests.fuzz.restoring import (
     BEGIN_S,
     LIMIT_S,
@@ -28,6 +26,8 @@ from tests.fuzz.restoring import (
     outcome_of,
     what,
 )
+from tests.integration.conftest import OWN
+from tests.integration.sim_workers.process_tree import children, fork_server_of, wait_for
 from tests.integration.sim_workers.rolling import ENDLESS_S, rollout_in
 
 pytestmark = pytest.mark.skipif(
