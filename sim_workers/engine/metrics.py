@@ -4,8 +4,8 @@ Pure bookkeeping: knows nothing of SUMO.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import fsum
+from typing import NamedTuple
 
 from shared.rewards import Metrics
 from shared.signals import Phase
@@ -16,8 +16,7 @@ HALTING_SPEED_MPS = 0.1
 """Slower vehicles are queued: SUMO's ``SUMO_const_haltingSpeed``."""
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One second of a rollout."""
 
     vehicles: frozenset[str]
