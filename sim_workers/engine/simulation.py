@@ -173,14 +173,15 @@ class Simulation:
         libsumo.simulation.saveState(str(path))
 
     def prepare(self, rollout: Rollout) -> None:
-        """Describes what rollouts like this one read first, once for all that are forked from here.
+        """Reads and builds what a rollout needs before its first step; moves nothing.
+
+        What is read is kept as long as it holds, also for the rollouts that are forked from here.
 
         Raises:
             TraCIException: The network has no such traffic light.
         """
         self._lanes_of(rollout.observe)
-        for decided in rollout.signal_decisions:
-            self._program_of(decided.tls_id)
+        self._controls_of(rollout)
 
     def look(self, tls_ids: tuple[str, ...]) -> Metrics:
         """The metrics of a single second, the present one; moves nothing."""
@@ -198,12 +199,7 @@ class Simulation:
         lanes = self._lanes_of(rollout.observe)
         recorder = MetricsRecorder(lanes.vehicles())
         trace = WayTrace() if rollout.trace_s is not None else None
-        is_followed = rollout.follow_up == "max_pressure"
-        start_s = self.time_s
-        controls = [
-            _SignalControl(one, self._program_of(one.tls_id), start_s, is_followed)
-            for one in rollout.signal_decisions
-        ]
+        start_s, controls = self.time_s, self._controls_of(rollout)
         self._programs.clear()
         for second in range(1, max(rollout.horizon_s, rollout.trace_s or 0) + 1):
             controls = _step_controlled(start_s + second, controls)
@@ -213,6 +209,13 @@ class Simulation:
                 trace.add()
         digest = None if trace is None else trace.hexdigest()
         return RolloutOutcome(metrics=recorder.metrics(), trace=digest)
+
+    def _controls_of(self, rollout: Rollout) -> list["_SignalControl"]:
+        time_s, is_followed = self.time_s, rollout.follow_up == "max_pressure"
+        return [
+            _SignalControl(decided, self._program_of(decided.tls_id), time_s, is_followed)
+            for decided in rollout.signal_decisions
+        ]
 
     def _lanes_of(self, tls_ids: tuple[str, ...]) -> ObservedLanes:
         """The lanes of some traffic lights; those of the last ones asked for are kept."""
