@@ -97,6 +97,10 @@ _Seed = Annotated[
     typer.Option(help="Reseed with this; repeatable, for the mean over the seeds."),
 ]
 _Series = Annotated[bool, typer.Option("--series", help="Include the per-second series.")]
+_Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metrics", help="Write only this metric, queue_veh; repeatable. Default: all."),
+]
 _Job = Annotated[
     bool | None,
     typer.Option(
@@ -118,6 +122,7 @@ def score(
     seed: _Seed = None,
     timeout: Annotated[float, typer.Option(help="Timeout per request, seconds.")] = 120,
     series: _Series = False,
+    metrics: _Metrics = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Lines per request.")] = 512,
     job: _Job = None,
     api_key: ApiKey = None,
@@ -137,7 +142,8 @@ def score(
 
     terms = _weights(term) if term else None
     spec = checked(RewardSpec, context.params, terms=terms, seeds=seed or None)
-    asked, is_table = JobSpec(reward=spec, series=series), source.suffix == ".parquet"
+    asked = checked(JobSpec, {"series": series}, reward=spec, metrics=metrics or None)
+    is_table = source.suffix == ".parquet"
     is_optional = job is None and not is_table
     order = JobOrder(url, secret(api_key), asked, source, output, is_optional)
     total = None if is_table else _count_lines(source)
@@ -150,7 +156,8 @@ def score(
         if is_job:
             done = score_as_job(order, take)
         if done is None:
-            asyncio.run(_score_all(order, Terms(spec, timeout, series), batch_size, take))
+            wanted = Terms(spec, timeout, series, asked.metrics)
+            asyncio.run(_score_all(order, wanted, batch_size, take))
     if done is not None:
         summary.cached, summary.rollouts = done.counts.cached, done.counts.rollouts
         delete_job(order, done.id)
