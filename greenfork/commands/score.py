@@ -15,7 +15,6 @@ from greenfork.screen import figure, print_rows, say
 
 if TYPE_CHECKING:
     from greenfork.commands.score_job import JobOrder
-    from reward_client.batches import Terms
     from reward_client.jsonl import Batch
 
 __all__ = ["EXAMPLE", "score"]
@@ -136,7 +135,6 @@ def score(
     import asyncio
 
     from greenfork.commands.score_job import JobOrder, delete_job, score_as_job
-    from reward_client.batches import Terms
     from shared.rewards import RewardSpec
     from shared.wire.jobs import JobSpec
 
@@ -147,17 +145,15 @@ def score(
     is_optional = job is None and not is_table
     order = JobOrder(url, secret(api_key), asked, source, output, is_optional)
     total = None if is_table else _count_lines(source)
-    is_job, summary, done = _is_job(source, total, job), _Summary(), None
+    is_job, summary = _is_job(source, total, job), _Summary()
     bar = progress_bar(
         "scoring", "{task.fields[rate]:.0f}/s", total=total, is_hidden=as_json, rate=0.0
     )
     with _written(output) as sink, bar as update:
         take = _taker(sink, summary, update)
-        if is_job:
-            done = score_as_job(order, take)
+        done = score_as_job(order, take) if is_job else None
         if done is None:
-            wanted = Terms(spec, timeout, series, asked.metrics)
-            asyncio.run(_score_all(order, wanted, batch_size, take))
+            asyncio.run(_score_all(order, timeout, batch_size, take))
     if done is not None:
         summary.cached, summary.rollouts = done.counts.cached, done.counts.rollouts
         delete_job(order, done.id)
@@ -193,12 +189,14 @@ def _taker(
 
 
 async def _score_all(
-    order: "JobOrder", terms: "Terms", batch_size: int, take: "Callable[[Batch], None]"
+    order: "JobOrder", timeout_s: float, batch_size: int, take: "Callable[[Batch], None]"
 ) -> None:
     """Scores batch after batch."""
     from reward_client import RewardClient
+    from reward_client.batches import Terms
     from reward_client.jsonl import LineScorer, read_lines
 
+    terms = Terms(order.spec.reward, timeout_s, order.spec.series, order.spec.metrics)
     async with RewardClient(order.url, order.api_key) as client:
         with order.source.open("rb") as texts:
             async for batch in LineScorer(client, terms).score(read_lines(texts, batch_size)):
