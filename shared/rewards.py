@@ -6,18 +6,20 @@ is :mod:`sim_workers.engine.metrics`.
 
 import math
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     Field,
     FiniteFloat,
+    GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
 
 from shared.errors import RolloutError
 from shared.model import WireModel
@@ -155,6 +157,14 @@ class NamedMetrics(WireModel):
         self, handler: SerializerFunctionWrapHandler
     ) -> dict[str, int | float | list[int] | tuple[int, ...] | None]:
         return {name: v for name, v in handler(self).items() if name in self.model_fields_set}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Mapping[str, Any], handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The fields, which the serializer hides from whoever reads the API's documentation."""
+        plain: Any = {key: value for key, value in core_schema.items() if key != "serialization"}
+        return handler(plain)
 
 
 ShownMetrics = Annotated[Metrics | NamedMetrics, Field(union_mode="left_to_right")]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.rewards import Metrics
 from shared.wire.jobs import JobSpec
 from tests.unit.reward_server.conftest import Gateway
 from tests.unit.reward_server.jobs.workshop import make_items
@@ -104,6 +105,14 @@ async def test_job_of_an_unknown_metric_is_refused(gateway: Gateway) -> None:
 def test_job_that_names_none_is_what_it_was() -> None:
     """So that a job sent again after an update is the same job: its text makes the digest."""
     assert JobSpec().model_dump_json().endswith('"series":false}')
+
+
+async def test_documentation_names_them(gateway: Gateway) -> None:
+    """Not one of them must be there."""
+    schemas = (await gateway.http.get("/openapi.json")).json()["components"]["schemas"]
+    named = schemas["NamedMetrics"]
+    assert {*named["properties"]} == {*Metrics.model_fields}
+    assert "required" not in named
 
 
 async def test_outcomes_show_the_named_metrics(gateway: Gateway) -> None:
