@@ -20,7 +20,7 @@ from shared.errors import (
     ServiceRefused,
     ServiceUnreachable,
 )
-from shared.rewards import RewardSpec
+from shared.rewards import MetricName, RewardSpec
 from shared.validation import request_error
 from shared.wire.info import ServiceInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
@@ -108,6 +108,7 @@ class RewardClient:
         reward: RewardSpec,
         timeout_s: float = 30.0,
         series: bool = False,
+        metrics: Sequence[MetricName] | None = None,
     ) -> ScoreResponse:
         """Scores a batch of any size.
 
@@ -120,6 +121,7 @@ class RewardClient:
             reward: The reward of all of them.
             timeout_s: Seconds that the service may take for one request.
             series: Whether the metrics shall hold the queue after each second.
+            metrics: The only ones that the results shall hold; None for all.
 
         Returns:
             Results in the order of ``items``; ``counts`` sums over all requests.
@@ -132,7 +134,8 @@ class RewardClient:
         """
         if not items:
             raise InvalidRequest("there are no items to score")
-        terms = Terms(reward, timeout_s, series)
+        names = None if metrics is None else tuple(metrics)
+        terms = Terms(reward, timeout_s, series, names)
         slots, deadline = asyncio.Semaphore(self._options.max_concurrency), self._retry.deadline()
         seeds = len(reward.seeds or (None,))
         size = max(1, self._options.max_items_per_request // seeds)
@@ -325,7 +328,11 @@ class RewardClient:
 def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
     try:
         return ScoreRequest(
-            items=tuple(items), reward=terms.reward, timeout_s=terms.timeout_s, series=terms.series
+            items=tuple(items),
+            reward=terms.reward,
+            timeout_s=terms.timeout_s,
+            series=terms.series,
+            metrics=terms.metrics,
         )
     except ValidationError as exc:
         raise request_error(exc.errors()) from exc

@@ -115,7 +115,8 @@ class ResponseCache:
 
 def terms_of(request: ScoreRequest) -> str:
     """What all items of a request share and their answers depend on."""
-    return f"{request.reward.model_dump_json()} {request.series}"
+    names = sorted({*(request.metrics or ())})
+    return f"{request.reward.model_dump_json()} {request.series} {','.join(names)}"
 
 
 def answer_key(terms: str, item: ScoreItem) -> AnswerKey:
