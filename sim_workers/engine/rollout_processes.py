@@ -107,6 +107,8 @@ class RolloutProcesses:
         self._spare = None
         child.requests.send_bytes(data)
         if not rollout.is_last and self._keeper is None:
+            with contextlib.suppress(*SUMO_ERRORS):  # for all that are forked from now on
+                self._moment.simulation.prepare(rollout)
             self._spare = self._fork(self._roll_out_once, rehearsal=data)
         with child.requests, child.replies:
             reply = self._await(child, rollout)
@@ -270,6 +272,7 @@ def _rehearse(simulation: Simulation, data: bytes) -> None:
     rollout = REQUEST.validate_json(data)
     if isinstance(rollout, Rollout):
         with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
+            simulation.prepare(rollout)
             encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
 
 
