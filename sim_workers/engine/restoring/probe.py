@@ -4,6 +4,7 @@
 or nothing.
 """
 
+import contextlib
 import os
 import platform
 import signal
@@ -49,7 +50,8 @@ def _try() -> str:
     if os.fork() == 0:
         ours.close()
         die_with_parent()
-        keep(theirs)
+        with contextlib.suppress(OSError):  # nobody listens any more
+            keep(theirs)
         os._exit(0)
     theirs.close()
     keeper = Keeper(ours, int(ours.recv(16)))
