@@ -56,9 +56,10 @@ clients: setup ## Other trainers' own code against a served dataset, each in an 
 e2e: setup ## Build the images, docker compose up, kill a worker, train from a local index; every item is scored
 	deploy/e2e.sh
 
-fuzz: setup ## Kept cases and 200 generated scenarios, own SUMO run against product; about half an hour. FUZZ="--seed 2" for others
+fuzz: setup ## Kept cases, 200 generated scenarios, own SUMO run against product; 10,000 restored rollouts against forks; about 50 minutes. FUZZ="--seed 2" for others
 	$(BIN)/python -m tests.fuzz --case all
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+	$(BIN)/python -m tests.fuzz.restoring
 
 bench: setup ## Rollouts six ways side by side, building a dataset, scoring over HTTP, training; appends to benchmarks/results.jsonl
 	$(BIN)/python -m benchmarks.rollouts

@@ -20,7 +20,7 @@ from shared.errors import (
     ServiceUnreachable,
     first_of,
 )
-from shared.rewards import RewardSpec
+from shared.rewards import MetricName, RewardSpec
 from shared.validation import invalid_as_request_errors
 from shared.wire.info import ServiceInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
@@ -109,6 +109,7 @@ class RewardClient:
         reward: RewardSpec,
         timeout_s: float = 30.0,
         series: bool = False,
+        metrics: Sequence[MetricName] | None = None,
     ) -> ScoreResponse:
         """Scores a batch of any size.
 
@@ -120,6 +121,7 @@ class RewardClient:
             reward: The reward for all items.
             timeout_s: Time limit of the service per request, seconds.
             series: Whether the metrics include the queue after each second.
+            metrics: The metrics to include in the results; None includes all.
 
         Returns:
             Results in the order of ``items``; ``counts`` sums over all requests.
@@ -132,7 +134,8 @@ class RewardClient:
         """
         if not items:
             raise InvalidRequest("there are no items to score")
-        terms = Terms(reward, timeout_s, series)
+        names = None if metrics is None else tuple(metrics)
+        terms = Terms(reward, timeout_s, series, names)
         slots, deadline = asyncio.Semaphore(self._options.max_concurrency), self._retry.deadline()
         seeds = len(reward.seeds or (None,))
         size = max(1, self._options.max_items_per_request // seeds)
@@ -325,5 +328,9 @@ class RewardClient:
 def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
     with invalid_as_request_errors():
         return ScoreRequest(
-            items=tuple(items), reward=terms.reward, timeout_s=terms.timeout_s, series=terms.series
+            items=tuple(items),
+            reward=terms.reward,
+            timeout_s=terms.timeout_s,
+            series=terms.series,
+            metrics=terms.metrics,
         )

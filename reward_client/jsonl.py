@@ -107,7 +107,9 @@ class LineScorer:
     async def _ask(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:
         terms = self._terms
         try:
-            response = await self._client.score(items, terms.reward, terms.timeout_s, terms.series)
+            response = await self._client.score(
+                items, terms.reward, terms.timeout_s, terms.series, terms.metrics
+            )
         except ServiceUnreachable as exc:
             if exc.code not in _TOO_BUSY:
                 raise

@@ -98,11 +98,13 @@ class _Gateway:
             services = Services.of(self._settings, self._store, pool, database, tracing)
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.single_flight.close)
+            parts.push_async_callback(services.withdrawal.close)
             parts.push_async_callback(services.reader.close)
             if await services.authenticator.has_lost_keys():
                 self._announce(f"this service had keys, and its database has none: {_KEYS_LOST}")
             await asyncio.to_thread(services.uploads.sweep)
             await asyncio.to_thread(_say_what_is_confined)
+            await asyncio.to_thread(_say_how_rollouts_are_made, services)
             parts.push_async_callback(services.jobs.close)
             await services.jobs.start()
             _allow_descriptors(self._settings.max_connections)
@@ -240,6 +242,15 @@ def _say_what_is_confined() -> None:
         _LOG.warning("simulations_open_any_file", see="docs/security.md")
     if not active.seccomp:
         _LOG.warning("simulations_make_any_system_call", see="docs/security.md")
+
+
+def _say_how_rollouts_are_made(services: Services) -> None:
+    """Says whether processes are put back here, or why not."""
+    reason = services.why_forked()
+    if reason is None:
+        _LOG.info("rollouts_restored", check_every=services.settings.restore_check_every)
+    else:
+        _LOG.warning("rollouts_forked", reason=reason, see="docs/operations.md")
 
 
 async def _start(pool: RolloutPool, settings: ServerSettings) -> None:

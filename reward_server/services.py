@@ -18,14 +18,18 @@ from reward_server.observability.tracing import Tracing
 from reward_server.scoring.admission import Admission
 from reward_server.scoring.outcomes import OutcomeExplorer
 from reward_server.scoring.response_cache import ResponseCache
+from reward_server.scoring.rollout_plan import outcome_key
 from reward_server.scoring.scorer import NewStates, Scorer
 from reward_server.scoring.single_flight import RolloutRunner, SingleFlight
+from reward_server.scoring.withdrawal import Withdrawal
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from reward_server.storage.disk import Disk
 from reward_server.storage.ledger import Ledger
 from reward_server.uploads.quota import UploadLimits, UploadQuota
 from reward_server.uploads.service import UploadService
+from sim_workers.engine.messages import RolloutOutcome
+from sim_workers.engine.restoring.probe import why_not
 from sim_workers.engine.version import simulator
 from sim_workers.states.store import StateStore
 
@@ -44,6 +48,7 @@ class Services:
     uploads: UploadService
     ledger: Ledger
     single_flight: SingleFlight
+    withdrawal: Withdrawal
     reader: BodyReader
     scorer: Scorer
     jobs: BulkJobs
@@ -58,6 +63,11 @@ class Services:
     def uptime_s(self) -> float:
         """Seconds since then."""
         return time.monotonic() - self.started_s
+
+    def why_forked(self) -> str | None:
+        """Why every rollout here is a fork; None if processes are put back."""
+        is_wanted = self.settings.restore_check_every > 0
+        return why_not() if is_wanted else "switched off: restore_check_every is 0"
 
     @classmethod
     def of(
@@ -76,7 +86,19 @@ class Services:
         telemetry = Telemetry(runner, admission, hot)
         version = f"{sumo.name} {sumo.version}"
         tracer = tracing.provider.get_tracer("greenfork") if tracing else NoOpTracer()
-        single_flight = SingleFlight(runner, ledger, version, telemetry.observe_rollout, tracer)
+
+        def observe(outcome: RolloutOutcome) -> None:
+            telemetry.observe_rollout(outcome)
+            withdrawal.heed(outcome)
+
+        single_flight = SingleFlight(runner, ledger, version, observe, tracer)
+        withdrawal = Withdrawal(
+            single_flight,
+            ledger,
+            hot,
+            lambda rollout: outcome_key(rollout, store.get(rollout.state_id), sumo.version),
+            settings.rollout_timeout_s,
+        )
         reader = BodyReader(settings.max_items)
         disk = Disk(settings.data_dir, settings.min_free_disk_mb << 20)
         room = UploadLimits(settings.max_upload_storage_mb << 20, settings.max_uploaded_states)
@@ -95,6 +117,7 @@ class Services:
             uploads=UploadService(settings.uploads_dir, store, quota),
             ledger=ledger,
             single_flight=single_flight,
+            withdrawal=withdrawal,
             reader=reader,
             scorer=scorer,
             jobs=BulkJobs(settings, database, scorer, store, telemetry, reader, disk),

@@ -105,6 +105,9 @@ class ServerSettings(BaseSettings):
     """Days for which finished bulk jobs and their results are kept."""
     rollout_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds after which a single rollout is stopped and fails."""
+    restore_check_every: int = Field(default=200, ge=0)
+    """Out of this many rollouts in a process that was put back, one is also done by a fork and
+    compared; 0: every rollout is a fork."""
     max_holders: int = Field(default=16, ge=1)
     """Maximum number of restored states that one worker keeps."""
     max_holder_memory_mb: int = Field(default=4096, ge=64)

@@ -6,21 +6,32 @@ is :mod:`sim_workers.engine.metrics`.
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import (
+    Field,
+    FiniteFloat,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
 
 from shared.errors import RolloutError
 from shared.model import WireModel
 
 __all__ = [
     "FollowUp",
+    "MetricName",
     "Metrics",
+    "NamedMetrics",
     "RewardName",
     "RewardSpec",
+    "ShownMetrics",
     "TermName",
     "mean_metrics",
     "mean_reward",
@@ -38,6 +49,16 @@ __all__ = [
 TermName = Literal["queue", "queue_gain", "wait", "pressure", "speed"]
 """The rewards that a sum may be made of."""
 RewardName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "sum"]
+MetricName = Literal[
+    "queue_veh",
+    "queue_veh_max",
+    "wait_s",
+    "speed_mps",
+    "throughput_veh",
+    "pressure_veh",
+    "network_queue_veh",
+]
+"""The metrics that a request may name."""
 FollowUp = Literal["program", "max_pressure"]
 """Who runs the decided signals once the decision has been carried out."""
 
@@ -97,6 +118,56 @@ class Metrics(WireModel):
     """Mean number of vehicles slower than 0.1 m/s on all lanes of the network."""
     series: tuple[int, ...] | None = None
     """The queue after each second, where it was asked for."""
+
+    def shown(self, names: Collection[MetricName] | None, with_series: bool) -> "ShownMetrics":
+        """What a request gets to see of them.
+
+        Args:
+            names: Those that it named; None, like naming each, for all of them.
+            with_series: Whether it asked for the series.
+
+        >>> metrics = Metrics(queue_veh=2, queue_veh_max=4, wait_s=9, throughput_veh=3,
+        ...     pressure_veh=1, network_queue_veh=5, series=(0, 4))
+        >>> metrics.shown(["wait_s", "speed_mps"], with_series=False).model_dump_json()
+        '{"wait_s":9.0,"speed_mps":null}'
+        """
+        if names is None or set(names) == set(get_args(MetricName)):
+            return self if with_series else self.model_copy(update={"series": None})
+        wanted = {*names, "series"} if with_series else {*names}
+        return NamedMetrics.model_validate({n: v for n, v in self if n in wanted})
+
+
+class NamedMetrics(WireModel):
+    """Those of a rollout's :class:`Metrics` that a request named; the others are not in its JSON.
+
+    So null says the same as there: there is no such number, not that it was not asked for.
+    """
+
+    queue_veh: float | None = None
+    queue_veh_max: float | None = None
+    wait_s: float | None = None
+    speed_mps: float | None = None
+    throughput_veh: int | float | None = None
+    pressure_veh: float | None = None
+    network_queue_veh: float | None = None
+    series: tuple[int, ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_others(
+        self, handler: SerializerFunctionWrapHandler
+    ) -> dict[str, int | float | list[int] | tuple[int, ...] | None]:
+        return {name: v for name, v in handler(self).items() if name in self.model_fields_set}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Mapping[str, Any], handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The fields, which the serializer hides from whoever reads the API's documentation."""
+        plain: Any = {key: value for key, value in core_schema.items() if key != "serialization"}
+        return handler(plain)
+
+
+ShownMetrics = Annotated[Metrics | NamedMetrics, Field(union_mode="left_to_right")]
 
 
 # Signs are changed by subtracting from 0.0, so that nothing is ever rewarded with -0.0.

@@ -28,6 +28,7 @@ _CODES = {
     ("name", "literal_error"): "unknown_reward",
     ("reward", "literal_error"): "unknown_reward",
     ("[key]", "literal_error"): "unknown_reward",
+    ("metrics", "literal_error"): "unknown_metric",
 }
 _PARTS = ("body", "query", "[key]")
 _KIND_AFTER: dict[str | int, int] = {"decision": 1, "decisions": 2}

@@ -18,7 +18,6 @@ from shared.files import os_errors, written_atomically
 
 if TYPE_CHECKING:
     from greenfork.commands.score_job import JobOrder
-    from reward_client.batches import Terms
     from reward_client.jsonl import Batch
 
 __all__ = ["EXAMPLE", "score"]
@@ -100,6 +99,10 @@ _Seed = Annotated[
     typer.Option(help="Reseed with this; repeatable, for the mean over the seeds."),
 ]
 _Series = Annotated[bool, typer.Option("--series", help="Include the per-second series.")]
+_Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metrics", help="Write only this metric, queue_veh; repeatable. Default: all."),
+]
 _Job = Annotated[
     bool | None,
     typer.Option(
@@ -121,6 +124,7 @@ def score(
     seed: _Seed = None,
     timeout: Annotated[float, typer.Option(help="Timeout per request, seconds.")] = 120,
     series: _Series = False,
+    metrics: _Metrics = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Lines per request.")] = 512,
     job: _Job = None,
     api_key: ApiKey = None,
@@ -134,26 +138,25 @@ def score(
     import asyncio
 
     from greenfork.commands.score_job import JobOrder, delete_job, score_as_job
-    from reward_client.batches import Terms
     from shared.rewards import RewardSpec
     from shared.wire.jobs import JobSpec
 
     terms = _weights(term) if term else None
     spec = checked(RewardSpec, context.params, terms=terms, seeds=seed or None)
-    asked, is_table = JobSpec(reward=spec, series=series), source.suffix == ".parquet"
+    asked = checked(JobSpec, {"series": series}, reward=spec, metrics=metrics or None)
+    is_table = source.suffix == ".parquet"
     is_optional = job is None and not is_table
     order = JobOrder(url, secret(api_key), asked, source, output, is_optional)
     total = None if is_table else _count_lines(source)
-    is_job, summary, done = _is_job(source, total, job), _Summary(), None
+    is_job, summary = _is_job(source, total, job), _Summary()
     bar = progress_bar(
         "scoring", "{task.fields[rate]:.0f}/s", total=total, is_hidden=as_json, rate=0.0
     )
     with _written(output) as sink, bar as update:
         take = _taker(sink, summary, update)
-        if is_job:
-            done = score_as_job(order, take)
+        done = score_as_job(order, take) if is_job else None
         if done is None:
-            asyncio.run(_score_all(order, Terms(spec, timeout, series), batch_size, take))
+            asyncio.run(_score_all(order, timeout, batch_size, take))
     if done is not None:
         summary.cached, summary.rollouts = done.counts.cached, done.counts.rollouts
         delete_job(order, done.id)
@@ -187,12 +190,14 @@ def _taker(
 
 
 async def _score_all(
-    order: "JobOrder", terms: "Terms", batch_size: int, take: "Callable[[Batch], None]"
+    order: "JobOrder", timeout_s: float, batch_size: int, take: "Callable[[Batch], None]"
 ) -> None:
     """Scores batch after batch."""
     from reward_client import RewardClient
+    from reward_client.batches import Terms
     from reward_client.jsonl import LineScorer, read_lines
 
+    terms = Terms(order.spec.reward, timeout_s, order.spec.series, order.spec.metrics)
     async with RewardClient(order.url, order.api_key) as client:
         with order.source.open("rb") as texts:
             async for batch in LineScorer(client, terms).score(read_lines(texts, batch_size)):

@@ -82,7 +82,7 @@ class Intake:
             )
         terms = (await self._reader.read("job", document, caller)).batch()
         items = ((f"items[{index}]", item) for index, item in enumerate(terms.items))
-        return JobSpec(reward=terms.reward, series=terms.series), items
+        return JobSpec(reward=terms.reward, series=terms.series, metrics=terms.metrics), items
 
     def _cut(self, items: Iterable[tuple[str, ScoreItem]], spec: JobSpec, chunks: IO[bytes]) -> Cut:
         chunker = Chunker(chunks, _KnownNames(self._states).check, self._settings.max_job_items)

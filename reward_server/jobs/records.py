@@ -71,6 +71,7 @@ class Job:
             counts=self.counts,
             reward=self.spec.reward,
             series=self.spec.series,
+            metrics=self.spec.metrics,
             created_at=_utc(self.created_at),
             started_at=None if self.started_at is None else _utc(self.started_at),
             finished_at=None if self.finished_at is None else _utc(self.finished_at),

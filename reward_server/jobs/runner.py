@@ -260,6 +260,7 @@ class JobRunner:
             reward=job.spec.reward,
             timeout_s=_CHUNK_TIMEOUT_S,
             series=job.spec.series,
+            metrics=job.spec.metrics,
         )
         try:
             scored = await self._score(request, job.flow(), f"job-{job.job_id}")

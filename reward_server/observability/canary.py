@@ -97,7 +97,7 @@ class Canary:
     async def _compare(self, state: StoredState, signal: str, horizon_s: int) -> None:
         """Rolls out and compares with the record."""
         rollout = make_rollout(state, {signal: None}, horizon_s).model_copy(
-            update={"limit_s": _TIMEOUT_S, "request_id": "canary"}
+            update={"limit_s": _TIMEOUT_S, "request_id": "canary", "is_forked": True}
         )
         key = outcome_key(rollout, state, self._simulator.version)
         metrics = (await self._runner.run(rollout, _FLOW)).unwrap()

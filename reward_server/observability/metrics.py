@@ -48,6 +48,18 @@ class Telemetry:
             "Seconds from a request's head to the end of the response.",
             ("route", "status"),
         )
+        self._made_by = self._counter(
+            "rollouts_made", "Rollouts done, by how the process got to its moment.", "made_by"
+        )
+        self._not_restored = self._counter(
+            "processes_not_restored", "Processes that were not put back, by reason.", "reason"
+        )
+        self._restore_checks = self._counter(
+            "restore_checks", "Restored rollouts that were done by a fork as well.", "result"
+        )
+        self._withdrawn = self._counter(
+            "outcomes_withdrawn", "Outcomes taken back because such a check failed."
+        )
         self._rollout_seconds = self._histogram(
             "rollout_seconds", "Seconds that workers spent on a rollout.", ()
         )
@@ -82,7 +94,13 @@ class Telemetry:
         self._joins.inc(sum(outcome.is_joined for outcome in found))
 
     def observe_rollout(self, outcome: RolloutOutcome) -> None:
-        """Counts a rollout's time; not whose scenario it was: anybody may read the page."""
+        """Counts a rollout, and its time; not whose scenario it was: anybody may read the page."""
+        self._made_by.labels(outcome.made_by).inc()
+        for reason in outcome.not_restored:
+            self._not_restored.labels(_known_reason(reason)).inc()
+        if outcome.check is not None:
+            self._restore_checks.labels(outcome.check).inc()
+        self._withdrawn.inc(len(outcome.doubtful))
         self._rollout_seconds.observe(outcome.ran_s)
         self._queue_seconds.observe(outcome.waited_s)
 
@@ -144,6 +162,11 @@ class _RunnerCollector(Collector):
         yield CounterMetricFamily(
             "greenfork_rollouts_retried", "Rollouts retried on another worker.", stats.retried
         )
+
+
+def _known_reason(reason: str) -> str:
+    """One of a few: the rest of it is for the log."""
+    return reason.partition(":")[0]
 
 
 def _flatness(scored: ScoredRequest) -> Iterator[bool]:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reward_server.event_loop import TimeSlice
@@ -11,12 +11,12 @@ from reward_server.scoring.rollout_plan import (
     RolloutPlan,
     check_signal,
     plan_rollouts,
-    shown_metrics,
 )
 from reward_server.scoring.single_flight import SingleFlight
 from shared.decisions import Decision, Extend
 from shared.errors import DeadlineExceeded, InvalidDecision, InvalidRequest
 from shared.legality import check_legality, legal_decisions
+from shared.rewards import MetricName
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse, RankedOutcome, ReferenceOutcome
 from shared.wire.scoring import Counts, ScoreResult
 from shared.wire.states import Simulator
@@ -133,7 +133,7 @@ class OutcomeExplorer:
         found = await self._single_flight.fetch(rollouts, deadline, flow, request_id)
         results = []
         for plan in plans:
-            results.append(plan.result(found, with_series=False))
+            results.append(plan.result(found, with_series=False, names=query.metrics))
             await time_slice.taken()
         if all(one.error and one.error.code == DeadlineExceeded.code for one in results):
             raise DeadlineExceeded(f"no outcome was ready within timeout_s = {query.timeout_s:g}")
@@ -146,7 +146,7 @@ class OutcomeExplorer:
             reward=query.spec(),
             best=outcomes[0].decision if outcomes[0].status == "scored" else None,
             outcomes=outcomes,
-            reference=_reference(reference, found),
+            reference=_reference(reference, found, query.metrics),
             restore=next(way for way in ("unverified", "replay", "state") if way in ways),
             fidelity=reference.fidelity or "bundle",
             counts=Counts.of(outcomes, sum(one.is_started for one in found.values())),
@@ -206,11 +206,16 @@ def _ranked(
     return tuple(sorted(outcomes, key=lambda outcome: outcome.rank or math.inf))
 
 
-def _reference(plan: RolloutPlan, outcomes: Mapping[str, RolloutOutcome]) -> ReferenceOutcome:
+def _reference(
+    plan: RolloutPlan,
+    outcomes: Mapping[str, RolloutOutcome],
+    names: Collection[MetricName] | None,
+) -> ReferenceOutcome:
     """The program left alone; its metrics even where no reward can be made of them."""
-    result, metrics = plan.result(outcomes, with_series=False), outcomes[plan.pairs[0][0]].metrics
+    result = plan.result(outcomes, with_series=False, names=names)
+    metrics = outcomes[plan.pairs[0][0]].metrics
     return ReferenceOutcome(
         reward=result.reward,
-        metrics=shown_metrics(metrics, with_series=False) if metrics else None,
+        metrics=metrics.shown(names, with_series=False) if metrics else None,
         error=result.error,
     )

@@ -88,6 +88,11 @@ class ResponseCache:
             self._answers.move_to_end(key)
         return answer
 
+    def clear(self) -> None:
+        """Forgets every answer."""
+        self._answers.clear()
+        self._bytes = 0
+
     def put(self, key: AnswerKey, answer: Answer, is_seldom_asked: bool = False) -> None:
         """Keeps an answer; the ones that were not asked for the longest go.
 
@@ -110,7 +115,8 @@ class ResponseCache:
 
 def terms_of(request: ScoreRequest) -> str:
     """What all items of a request share and their answers depend on."""
-    return f"{request.reward.model_dump_json()} {request.series}"
+    names = sorted({*(request.metrics or ())})
+    return f"{request.reward.model_dump_json()} {request.series} {','.join(names)}"
 
 
 def answer_key(terms: str, item: ScoreItem) -> AnswerKey:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from shared.decisions import Decision
@@ -11,7 +11,7 @@ from shared.errors import InvalidDecision, RolloutError, UnknownSignal
 from shared.language.completions import parse_completion
 from shared.legality import check_legality
 from shared.rewards import (
-    Metrics,
+    MetricName,
     RewardSpec,
     mean_metrics,
     mean_reward,
@@ -31,7 +31,6 @@ __all__ = [
     "outcome_key",
     "plan_item",
     "plan_rollouts",
-    "shown_metrics",
 ]
 
 
@@ -56,7 +55,12 @@ class RolloutPlan:
     error: ErrorInfo | None = None
     """Why they may not be carried out."""
 
-    def result(self, outcomes: Mapping[str, RolloutOutcome], with_series: bool) -> ScoreResult:
+    def result(
+        self,
+        outcomes: Mapping[str, RolloutOutcome],
+        with_series: bool,
+        names: Collection[MetricName] | None,
+    ) -> ScoreResult:
         """What became of the item, whoever asked.
 
         There is never a mean over fewer seeds than were asked for.
@@ -64,6 +68,7 @@ class RolloutPlan:
         Args:
             outcomes: By key, at least those of the rollouts.
             with_series: Whether the metrics hold the queue after each second.
+            names: The only metrics that are shown; None for all. The reward is made of any.
         """
         if self.error is not None:
             return self._without_reward(self.error)
@@ -87,7 +92,7 @@ class RolloutPlan:
             seeds=self._by_seed(rewards),
             decision=self.decision,
             decisions=self.decisions,
-            metrics=shown_metrics(mean_metrics(own), with_series),
+            metrics=mean_metrics(own).shown(names, with_series),
             cached=all(outcome.is_recorded for outcome in found),
             restore=self.restore,
             fidelity=self.fidelity,
@@ -170,11 +175,6 @@ def plan_rollouts(
     )
     first = rollouts[pairs[0][0]]
     return RolloutPlan(reward, rollouts, pairs, restore_of(state, first), fidelity_of(state, first))
-
-
-def shown_metrics(metrics: Metrics, with_series: bool) -> Metrics:
-    """The metrics, without the series unless it was asked for."""
-    return metrics if with_series else metrics.model_copy(update={"series": None})
 
 
 def check_signal(state: StoredState, tls_id: str) -> None:

@@ -142,7 +142,7 @@ class Scorer:
         outcomes = await self._single_flight.fetch(rollouts, deadline, flow, request_id)
         answers: dict[AnswerKey, Answer] = {}
         for key, plan in zip(items, plans, strict=True):
-            result = plan.result(outcomes, request.series)
+            result = plan.result(outcomes, request.series, request.metrics)
             answers[key] = Answer.of(result)
             if result.status != "failed":
                 known = result.model_copy(update={"cached": result.status == "scored"})

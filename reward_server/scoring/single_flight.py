@@ -107,6 +107,12 @@ class SingleFlight:
         outcomes = {key: _outcome(call) for key, call in own.items()}
         return outcomes | dict(zip(joined, shared, strict=True))
 
+    async def ended(self, keys: Iterable[str]) -> None:
+        """Returns when those of the rollouts that are under way have ended, and are on record."""
+        done = {self._calls[key].done for key in keys if key in self._calls}
+        if done:
+            await asyncio.wait(done)
+
     async def close(self) -> None:
         """Ends what is under way; whoever waits for it is told so."""
         for task in self._tasks:
@@ -189,7 +195,9 @@ class SingleFlight:
         try:
             metrics = outcome.unwrap()
             check_finite(metrics)
-            await self._ledger.record(call.key, call.rollout, metrics, self._simulator)
+            await self._ledger.record(
+                call.key, call.rollout, metrics, self._simulator, outcome.made_by
+            )
         except GreenforkError as exc:
             return outcome.model_copy(update={"metrics": None, "error": ErrorInfo.of(exc)})
         return outcome

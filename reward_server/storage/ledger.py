@@ -1,7 +1,7 @@
 """The ledger: every outcome ever computed, by the key of the work that led to it.
 
-An outcome is written once and never changed. Looking up and recording may both happen twice
-without harm, so both are done again where the connection was lost on the way.
+An outcome is written once and never changed, unless it is withdrawn. All of it may happen twice
+without harm, so it is done again where the connection was lost on the way.
 """
 
 import time
@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from reward_server.event_loop import TimeSlice
 from reward_server.storage.coalescer import BATCH_ITEMS, Coalescer
@@ -19,7 +19,7 @@ from reward_server.storage.database import Database
 from reward_server.storage.tables import OUTCOMES
 from shared.errors import LedgerError
 from shared.rewards import Metrics
-from sim_workers.engine.messages import Rollout
+from sim_workers.engine.messages import MadeBy, Rollout
 from sim_workers.pool.rollout import decisions_text
 
 __all__ = ["Ledger"]
@@ -61,7 +61,14 @@ class Ledger:
                     await time_slice.taken()
         return known
 
-    async def record(self, key: str, rollout: Rollout, metrics: Metrics, simulator: str) -> None:
+    async def record(
+        self,
+        key: str,
+        rollout: Rollout,
+        metrics: Metrics,
+        simulator: str,
+        made_by: MadeBy = "fork",
+    ) -> None:
         """Returns when an outcome is on record. What is known already stays as it is.
 
         Args:
@@ -69,6 +76,7 @@ class Ledger:
             rollout: What was rolled out, for people who read the ledger.
             metrics: With the series.
             simulator: ``sumo 1.28.0``.
+            made_by: How it got a process of its moment.
 
         Raises:
             LedgerError: The database cannot be written.
@@ -82,8 +90,20 @@ class Ledger:
             "simulator": simulator,
             "metrics": metrics.model_dump_json(),
             "created_at": self._clock(),
+            "made_by": made_by,
         }
         await self._recordings.submit([row])
+
+    async def withdraw(self, keys: Sequence[str]) -> None:
+        """Forgets outcomes, as if they had never been computed.
+
+        Raises:
+            LedgerError: The database cannot be written.
+        """
+        for start in range(0, len(keys), BATCH_ITEMS):
+            part = keys[start : start + BATCH_ITEMS]
+            forget = delete(OUTCOMES).where(OUTCOMES.c.key.in_(part))
+            await self._database.retried(partial(self._database.change, forget))
 
     async def _find(self, keys: Sequence[str]) -> dict[str, str]:
         """Recorded metrics by key, as text."""

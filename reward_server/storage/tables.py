@@ -21,6 +21,7 @@ OUTCOMES = sa.Table(
     sa.Column("simulator", sa.Text, nullable=False),
     sa.Column("metrics", sa.Text, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("made_by", sa.String(16), nullable=False, server_default="fork"),
     sqlite_with_rowid=False,
 )
 """Every outcome ever computed, by the key of the work that led to it. Never changed."""

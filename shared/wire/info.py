@@ -4,7 +4,7 @@ from typing import Literal
 
 from shared.model import WireModel
 
-__all__ = ["Health", "IsolationInfo", "Limits", "ServiceInfo", "Versions"]
+__all__ = ["Health", "IsolationInfo", "Limits", "RolloutsInfo", "ServiceInfo", "Versions"]
 
 
 class Versions(WireModel):
@@ -51,6 +51,18 @@ class IsolationInfo(WireModel):
     """Whether they can execute no program and make no socket (seccomp)."""
 
 
+class RolloutsInfo(WireModel):
+    """How rollouts get a process at the moment of their state, on the gateway's own machine."""
+
+    made_by: Literal["restore", "fork"]
+    """``restore``: the process of the rollout before is put back to it, where a state is rolled
+    out more than three times; ``fork``: each has a new one. Outcomes are equal."""
+    reason: str | None = None
+    """Why processes are not put back here."""
+    check_every: int | None = None
+    """Of so many that are put back, one is done by a fork as well and compared."""
+
+
 class ServiceInfo(WireModel):
     """Versions, limits and size of a reward service."""
 
@@ -59,6 +71,8 @@ class ServiceInfo(WireModel):
     states: int
     """Number of states that can be scored on."""
     isolation: IsolationInfo | None = None
+    """Of a cluster's other machines nothing is said."""
+    rollouts: RolloutsInfo | None = None
     """Of a cluster's other machines nothing is said."""
     uptime_s: float
 

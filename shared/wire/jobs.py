@@ -1,17 +1,20 @@
 """Bulk jobs: the messages of ``/v1/jobs``."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from shared.model import WireModel
-from shared.rewards import RewardSpec
+from shared.rewards import MetricName, RewardSpec
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, ScoreResult
 
 __all__ = ["JobPage", "JobResult", "JobSpec", "JobStatus", "JobView"]
 
+_Metrics = Annotated[
+    tuple[MetricName, ...] | None, Field(min_length=1, exclude_if=lambda names: names is None)
+]
 JobStatus = Literal["queued", "running", "done", "cancelled", "failed"]
 
 
@@ -21,6 +24,8 @@ class JobSpec(WireModel):
     reward: RewardSpec = RewardSpec()
     series: bool = False
     """Whether the metrics hold the queue after each second."""
+    metrics: _Metrics = None
+    """Only these are in the results' ``metrics``; None, which is not written down: all."""
 
 
 class JobView(WireModel):
@@ -36,6 +41,8 @@ class JobView(WireModel):
     """Of the results so far."""
     reward: RewardSpec
     series: bool
+    metrics: _Metrics = None
+    """The only ones in the results, where some were named."""
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

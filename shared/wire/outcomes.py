@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shared.decisions import MAX_GREEN_S, Decision, DecisionKind
 from shared.model import WireModel
-from shared.rewards import FollowUp, Metrics, RewardSpec, TermName
+from shared.rewards import FollowUp, MetricName, RewardSpec, ShownMetrics, TermName
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, TlsId
 from shared.wire.states import Fidelity, Restore, Simulator
@@ -30,6 +30,8 @@ class OutcomesQuery(WireModel):
     """Seconds that a *yes* adds, and between the decision points of a plan."""
     timeout_s: float = Field(default=30, gt=0, le=3600)
     """Seconds after which what is not done is answered as failed."""
+    metrics: tuple[MetricName, ...] | None = Field(default=None, min_length=1)
+    """Only these are in the outcomes' ``metrics``, repeatable; None: all."""
 
     def spec(self) -> RewardSpec:
         """The reward as scoring knows it."""
@@ -46,7 +48,7 @@ class RankedOutcome(WireModel):
     """The best reward minus this one; 0 of the best."""
     rank: int | None
     """1 of the best; one more than the number of better ones, so that equals share a rank."""
-    metrics: Metrics | None = None
+    metrics: ShownMetrics | None = None
     cached: bool = False
     """Whether every rollout behind the reward was known before this request."""
     error: ErrorInfo | None = None
@@ -57,7 +59,7 @@ class ReferenceOutcome(WireModel):
 
     reward: float | None
     """Its own reward under the same formula: 0 of ``queue_gain``."""
-    metrics: Metrics | None = None
+    metrics: ShownMetrics | None = None
     error: ErrorInfo | None = None
 
 

@@ -9,7 +9,7 @@ from shared.decisions import Decision, DecisionKind
 from shared.language.completions import MAX_SENT_CHARS
 from shared.language.surrogates import CompletionsModel, CompletionText
 from shared.model import WireModel
-from shared.rewards import Metrics, RewardSpec
+from shared.rewards import MetricName, RewardSpec, ShownMetrics
 from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Fidelity, Restore, Simulator
 
@@ -90,6 +90,8 @@ class ScoreRequest(CompletionsModel):
     """Seconds after which what is not done is answered as failed."""
     series: bool = False
     """Whether the metrics hold the queue after each second."""
+    metrics: tuple[MetricName, ...] | None = Field(default=None, min_length=1)
+    """Only these are in the results' ``metrics``; None: all. Rewards do not depend on it."""
 
 
 class SeedReward(WireModel):
@@ -114,8 +116,8 @@ class ScoreResult(WireModel):
     """The decision as it was understood; null where none could be read, or with ``decisions``."""
     decisions: dict[str, Decision] | None = None
     """The decisions by signal, where the item held such."""
-    metrics: Metrics | None = None
-    """Where the reward has seeds, the means over them."""
+    metrics: ShownMetrics | None = None
+    """Where the reward has seeds, the means over them; only the named ones, where some were."""
     cached: bool = False
     """Whether every rollout behind the reward was known before this request."""
     restore: Restore | None = None

@@ -18,9 +18,12 @@ from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost, RolloutRejected
 from sim_workers.engine.messages import (
+    HOLDER,
+    KEEPER,
     REPLY,
     Cancel,
     Failed,
+    Keep,
     Open,
     Ready,
     Replay,
@@ -104,22 +107,41 @@ class ForkServer:
                 self._process.wait()
             self._process = self._control = None
 
+    def keep(self, holder: "SimulationHandle") -> None:
+        """Has a holder's rollouts done by a process that is put back after each.
+
+        Raises:
+            HolderLost: A process died.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            self._fork(KEEPER, theirs, holder.log)
+            holder.send_with(Keep(), ours)
+
     def _fork_holder(self) -> "SimulationHandle":
         ours, theirs = socket.socketpair()
         log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the holder
-        with self._lock, theirs:
+        try:
+            pid = self._fork(HOLDER, theirs, log)
+        except HolderLost:
+            ours.close()
+            log.close()
+            raise
+        return SimulationHandle(pid, Connection(ours.detach()), log)
+
+    def _fork(self, what: bytes, connection: socket.socket, log: IO[bytes]) -> int:
+        """Forks a process that has a connection, which is closed here, and a log; its id."""
+        with self._lock, connection:
             control = self._running()
             try:
-                socket.send_fds(control, [b"h"], [theirs.fileno(), log.fileno()])
+                socket.send_fds(control, [what], [connection.fileno(), log.fileno()])
                 pid = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "big")
             except OSError:
                 pid = 0
             if pid == 0:
-                ours.close()
-                log.close()
                 self.close()
                 raise HolderLost("the fork server died")
-        return SimulationHandle(pid, Connection(ours.detach()), log)
+        return pid
 
     def _running(self) -> socket.socket:
         """The control socket of a living fork server, which is started if there is none."""
@@ -147,8 +169,8 @@ class SimulationHandle:
 
     def __init__(self, pid: int, connection: Connection, log: IO[bytes]) -> None:
         self.pid = pid
+        self.log = log
         self._connection = connection
-        self._log = log
         self._sending = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -178,13 +200,21 @@ class SimulationHandle:
         """
         path = Path(request.path) if isinstance(request, Save) else None
         with contextlib.nullcontext() if path is None else path.open("wb") as target:
-            try:
-                with self._sending:
-                    self._connection.send_bytes(request.model_dump_json().encode())
-                    if target is not None:
-                        send_handle(self._connection, target.fileno(), self.pid)
-            except OSError as exc:
-                raise HolderLost(f"the simulation process died{self.last_words()}") from exc
+            self.send_with(request, *([] if target is None else [target]))
+
+    def send_with(self, request: Request, *files: IO[bytes] | socket.socket) -> None:
+        """Asks, and hands descriptors over.
+
+        Raises:
+            HolderLost: The process has died.
+        """
+        try:
+            with self._sending:
+                self._connection.send_bytes(request.model_dump_json().encode())
+                for file in files:
+                    send_handle(self._connection, file.fileno(), self.pid)
+        except OSError as exc:
+            raise HolderLost(f"the simulation process died{self.last_words()}") from exc
 
     def cancel(self, ticket: int) -> None:
         """Ends the rollout of that ticket, if it is under way. Whoever waits for it is told."""
@@ -216,16 +246,11 @@ class SimulationHandle:
         log = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the holder
         try:
             with theirs:
-                self.send(Spawn())
-                for descriptor in (theirs.fileno(), log.fileno()):
-                    send_handle(self._connection, descriptor, self.pid)
+                self.send_with(Spawn(), theirs, log)
                 pid = self.receive(Spawned, limit_s).pid
-        except BaseException as exc:
+        except BaseException:
             ours.close()
             log.close()
-            if isinstance(exc, OSError):
-                words = f"the simulation process died{self.last_words()}"
-                raise HolderLost(words) from exc
             raise
         return SimulationHandle(pid, Connection(ours.detach()), log)
 
@@ -244,7 +269,7 @@ class SimulationHandle:
     def close(self) -> None:
         """Lets the process go: it exits when its connection closes. Harmless when repeated."""
         self._connection.close()
-        self._log.close()
+        self.log.close()
 
     def kill(self) -> None:
         """Ends the process at once, a rollout under way included."""
@@ -264,6 +289,6 @@ class SimulationHandle:
 
     def said(self, max_bytes: int) -> str:
         """The end of what SUMO printed, so many bytes at most."""
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - max_bytes))
-        return self._log.read().decode(errors="replace").strip()
+        size = self.log.seek(0, os.SEEK_END)
+        self.log.seek(max(0, size - max_bytes))
+        return self.log.read().decode(errors="replace").strip()

@@ -21,25 +21,14 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import NoReturn
 
-from shared.errors import (
-    GreenforkError,
-    OutOfMemory,
-    RolloutCrashed,
-    RolloutError,
-    RolloutRejected,
-    RolloutTimeout,
-)
-from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.fork_memory import (
     SimulationMemory,
     detach,
@@ -48,12 +37,13 @@ from sim_workers.engine.fork_memory import (
     own_bytes,
 )
 from sim_workers.engine.messages import (
+    KEEPER,
     REQUEST,
     Advance,
     Cancel,
     Describe,
     Described,
-    Failed,
+    Keep,
     Look,
     Observe,
     Observed,
@@ -63,16 +53,19 @@ from sim_workers.engine.messages import (
     Reply,
     Request,
     Rollout,
-    RolloutOutcome,
     Save,
     Seen,
     Spawn,
     Spawned,
 )
 from sim_workers.engine.readings import moment, moment_digest
-from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
+from sim_workers.engine.replies import encode, reply_of
+from sim_workers.engine.restoring.keeper import keep
+from sim_workers.engine.restoring.restorable import Keeper
+from sim_workers.engine.rollout_processes import Moment, RolloutProcesses
+from sim_workers.engine.simulation import Simulation
 from sim_workers.sandbox.confinement import before_stepping, libraries, read_only
-from sim_workers.sandbox.isolation import limit_memory, use_memory_reserve
+from sim_workers.sandbox.isolation import limit_memory
 
 __all__ = ["main"]
 
@@ -97,11 +90,13 @@ def main() -> None:
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         while (received := socket.recv_fds(control, 1, 2))[0]:
-            connection, log = received[1]
+            what, (connection, log) = received[0], received[1]
             pid = os.fork()
             if pid == 0:
                 control.close()
                 die_with_parent()
+                if what == KEEPER:
+                    _become_keeper(connection, log)
                 _become_holder(connection, log, Simulation(), SimulationMemory())
             os.close(connection)
             os.close(log)
@@ -111,12 +106,22 @@ def main() -> None:
 def _become_holder(
     connection: int, log: int, simulation: Simulation, memory: SimulationMemory
 ) -> NoReturn:
+    server = _SimulationServer(Connection(connection), simulation, memory)
+    _end_after(server.serve, log)
+
+
+def _become_keeper(connection: int, log: int) -> NoReturn:
+    _end_after(partial(keep, socket.socket(fileno=connection)), log)
+
+
+def _end_after(work: Callable[[], None], log: int) -> NoReturn:
+    """Does all that a forked process is for, and ends it."""
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     try:
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-            _SimulationServer(Connection(connection), simulation, memory).serve()
+            work()
     except BaseException:  # noqa: BLE001  nothing may climb back into another process's loop
         traceback.print_exc()
     finally:
@@ -129,9 +134,8 @@ class _SimulationServer:
     def __init__(self, peer: Connection, simulation: Simulation, memory: SimulationMemory) -> None:
         self._peer = peer
         self._simulation = simulation
-        self._memory = memory
-        self._reading = files_being_read()
-        self._spare: _Child | None = None
+        self._moment = Moment(simulation, memory, files_being_read(), self._before_rollout)
+        self._rollouts = RolloutProcesses(peer, self._moment)
         self._has_stepped = False
         self._rollout_bytes = _ROLLOUT_EXTRA_BYTES
 
@@ -141,13 +145,15 @@ class _SimulationServer:
             data = self._peer.recv_bytes()
             request = REQUEST.validate_json(data)
             if isinstance(request, Rollout) and not request.in_place:
-                self._roll_out(data, request)
+                self._rollouts.roll_out(data, request)
+            elif isinstance(request, Keep):
+                self._rollouts.keep(self._recv_keeper())
             elif isinstance(request, Spawn):
                 self._spawn()
             elif isinstance(request, Cancel):
                 continue  # its rollout ended meanwhile
             else:
-                self._peer.send_bytes(_reply_of(partial(self._answer, request)))
+                self._peer.send_bytes(reply_of(partial(self._answer, request)))
 
     def _answer(self, request: Request) -> Reply:
         simulation = self._simulation
@@ -182,10 +188,10 @@ class _SimulationServer:
                 self._save()
                 return Ready(time_s=simulation.time_s)
             case Rollout():
-                self._drop_spare()
+                self._rollouts.drop()
                 self._before_rollout()
                 return simulation.roll_out(request)
-            case Spawn() | Cancel():
+            case Keep() | Spawn() | Cancel():
                 raise AssertionError("these are not answered")
 
     def _open(self, request: Open) -> Ready:
@@ -197,7 +203,7 @@ class _SimulationServer:
         if request.state_file is not None:
             readable.append(Path(request.state_file))
         read_only(readable)
-        self._memory.begin()
+        self._moment.memory.begin()
         with self._moving():
             simulation.open(request)
             if request.replay is not None:
@@ -231,14 +237,18 @@ class _SimulationServer:
     @contextlib.contextmanager
     def _moving(self, steps: bool = False) -> Iterator[None]:
         """Around whatever changes the simulation itself, by stepping it or otherwise."""
-        self._drop_spare()
+        self._rollouts.drop()
         if steps:
             self._before_stepping()
         yield
-        self._reading = files_being_read()
-        self._memory.end()
+        self._moment.reading = files_being_read()
+        self._moment.memory.end()
         self._rollout_bytes = _ROLLOUT_FACTOR * own_bytes() + _ROLLOUT_EXTRA_BYTES
         gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
+
+    def _recv_keeper(self) -> Keeper:
+        connection = socket.socket(fileno=recv_handle(self._peer))
+        return Keeper(connection, int(connection.recv(16)))
 
     def _spawn(self) -> None:
         """Becomes two: the other one has the same simulation and a peer of its own."""
@@ -246,140 +256,11 @@ class _SimulationServer:
         pid = os.fork()
         if pid == 0:
             self._peer.close()
-            detach(self._reading)
-            _become_holder(connection, log, self._simulation, self._memory)
+            detach(self._moment.reading)
+            _become_holder(connection, log, self._simulation, self._moment.memory)
         os.close(connection)
         os.close(log)
-        self._peer.send_bytes(_encode(Spawned(pid=pid)))
-
-    def _roll_out(self, data: bytes, rollout: Rollout) -> None:
-        """Hands a rollout to a child that was forked before, and passes its reply on.
-
-        The next child is forked while this one runs. The kernel reaps them: tearing down their
-        thousand memory maps takes as long as forking did, and nobody need wait for that.
-        """
-        child = self._spare or self._fork()
-        self._spare = None
-        child.requests.send_bytes(data)
-        if not rollout.is_last:
-            self._spare = self._fork(rehearsal=data)
-        with child.requests, child.replies:
-            self._peer.send_bytes(self._await(child, rollout))
-
-    def _fork(self, rehearsal: bytes | None = None) -> "_Child":
-        """A child that waits for its rollout, having prepared for one like ``rehearsal``."""
-        requests, our_requests = Pipe(duplex=False)
-        our_replies, replies = Pipe(duplex=False)
-        pid = os.fork()
-        if pid == 0:
-            gc.disable()
-            die_with_parent()
-            self._peer.close()
-            our_requests.close()
-            our_replies.close()
-            detach(self._reading)
-            self._before_rollout()
-            if rehearsal is not None:
-                self._memory.make_own()
-                _rehearse(self._simulation, rehearsal)
-            try:
-                replies.send_bytes(_reply_of(partial(_rolled_out, self._simulation, requests)))
-            finally:
-                os._exit(0)
-        requests.close()
-        replies.close()
-        return _Child(pid, our_requests, our_replies)
-
-    def _drop_spare(self) -> None:
-        """Ends the child that was forked from a moment which is about to pass."""
-        if self._spare is not None:
-            os.kill(self._spare.pid, signal.SIGKILL)
-            self._spare.requests.close()
-            self._spare.replies.close()
-            self._spare = None
-
-    def _await(self, child: "_Child", rollout: Rollout) -> bytes:
-        """The child's reply, or a failure in its place; EOFError if the peer goes away."""
-        until_s = time.monotonic() + rollout.limit_s
-        error: RolloutError
-        while True:
-            ready = wait([child.replies, self._peer], max(0.0, until_s - time.monotonic()))
-            if child.replies in ready:
-                try:
-                    return child.replies.recv_bytes()
-                except EOFError:
-                    words = "the rollout's process died without a message"
-                    return self._failed(RolloutCrashed(words), rollout)
-            if self._peer in ready and not self._is_cancelled(rollout):
-                continue
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
-            if self._peer in ready:
-                error = RolloutError("nothing is waiting for the rollout any more", "cancelled")
-            else:
-                words = f"the rollout took longer than {rollout.limit_s:g} s and was stopped"
-                error = RolloutTimeout(words)
-            return self._failed(error, rollout)
-
-    def _is_cancelled(self, rollout: Rollout) -> bool:
-        """Hears what the peer says during a rollout, which ends when the peer has gone away."""
-        heard = REQUEST.validate_json(self._peer.recv_bytes())
-        return isinstance(heard, Cancel) and heard.ticket == rollout.ticket
-
-    def _failed(self, error: RolloutError, rollout: Rollout) -> bytes:
-        """The reply that says so; and a line in the log, whose end is told if the holder dies."""
-        line = f"rollout {rollout.ticket} of request {rollout.request_id!r}: {error.message}\n"
-        os.write(2, line.encode())
-        return _encode(Failed(error=ErrorInfo.of(error)))
-
-
-@dataclass(frozen=True)
-class _Child:
-    """A process that does one rollout."""
-
-    pid: int
-    requests: Connection
-    replies: Connection
-
-
-def _rehearse(simulation: Simulation, data: bytes) -> None:
-    """Does what a rollout does except moving anything, so that its code and data are at hand."""
-    rollout = REQUEST.validate_json(data)
-    if isinstance(rollout, Rollout):
-        with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
-            _encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
-
-
-def _rolled_out(simulation: Simulation, requests: Connection) -> RolloutOutcome:
-    rollout = REQUEST.validate_json(requests.recv_bytes())
-    assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
-    return simulation.roll_out(rollout)
-
-
-def _reply_of(work: Callable[[], Reply]) -> bytes:
-    """The boundary of a holder: whatever goes wrong becomes a reply."""
-    error: GreenforkError
-    try:
-        return _encode(work())
-    except Exception as exc:  # noqa: BLE001  a boundary
-        error = _classified(exc)
-    return _encode(Failed(error=ErrorInfo.of(error)))
-
-
-def _classified(exc: Exception) -> GreenforkError:
-    if any(isinstance(e, MemoryError) or "bad_alloc" in str(e) for e in (exc, exc.__cause__)):
-        use_memory_reserve()
-        words = f"the simulation exceeds its memory limit of {own_bytes() >> 20} MiB"
-        return OutOfMemory(words)
-    if isinstance(exc, GreenforkError):
-        return exc
-    if isinstance(exc, SUMO_ERRORS):
-        return RolloutRejected(f"SUMO refused: {exc}")
-    return RolloutError(f"{type(exc).__name__}: {exc}")
-
-
-def _encode(reply: Reply) -> bytes:
-    return reply.model_dump_json().encode()
+        self._peer.send_bytes(encode(Spawned(pid=pid)))
 
 
 if __name__ == "__main__":

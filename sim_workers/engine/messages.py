@@ -19,6 +19,8 @@ from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.policies import PolicySpec
 
 __all__ = [
+    "HOLDER",
+    "KEEPER",
     "REPLY",
     "REQUEST",
     "Advance",
@@ -26,7 +28,9 @@ __all__ = [
     "Describe",
     "Described",
     "Failed",
+    "Keep",
     "Look",
+    "MadeBy",
     "Observe",
     "Observed",
     "Open",
@@ -43,6 +47,10 @@ __all__ = [
     "Spawn",
     "Spawned",
 ]
+
+
+HOLDER, KEEPER = b"h", b"k"
+"""What a fork server is asked for, with two descriptors: of a connection and of a log."""
 
 
 class Replay(WireModel):
@@ -189,6 +197,8 @@ class Rollout(WireModel):
     """Without a fork, in the holder itself, which is spent afterwards."""
     is_last: bool = False
     """Tells that no further rollout will follow, so that no child need be kept ready for it."""
+    is_forked: bool = False
+    """In a process of its own, even where one could be put back."""
     trace_s: int | None = None
     """Also digest the vehicles' ways over so many seconds, at least the horizon."""
     ticket: int = 0
@@ -202,6 +212,15 @@ class Rollout(WireModel):
         source = "" if self.source == "file" else f"-{self.source}"
         seed = "" if self.reseed is None else f"-seed{self.reseed}"
         return f"{self.state_id}{source}{seed}"
+
+
+class Keep(WireModel):
+    """Have rollouts put back by a keeper from now on; its socket follows, as a descriptor.
+
+    See :mod:`sim_workers.engine.restoring`.
+    """
+
+    verb: Literal["keep"] = "keep"
 
 
 class Cancel(WireModel):
@@ -259,6 +278,10 @@ class Observed(WireModel):
     """By signal and green phase, for the signals asked for."""
 
 
+MadeBy = Literal["fork", "restore"]
+"""How a rollout got a process of its moment: a new one, or one that was put back to it."""
+
+
 class RolloutOutcome(WireModel):
     """What became of a rollout, the same from the process that did it back to the gateway.
 
@@ -271,6 +294,14 @@ class RolloutOutcome(WireModel):
     trace: str | None = None
     """That of a :class:`sim_workers.engine.readings.WayTrace`, where it was asked for."""
     error: ErrorInfo | None = None
+    made_by: MadeBy = "fork"
+    not_restored: tuple[str, ...] = ()
+    """Why processes that were to be put back have ended since the last outcome."""
+    check: Literal["equal", "different"] | None = None
+    """How it compares with the same rollout by a fork, where both were done; it is the fork's if
+    they differ."""
+    doubtful: tuple[Rollout, ...] = ()
+    """Where they differ: what was restored since the last check that was passed, and answered."""
     opened: int = 0
     """Simulations that its worker opened for it."""
     waited_s: float = 0
@@ -308,7 +339,9 @@ class Failed(WireModel):
     error: ErrorInfo
 
 
-Request = Open | Describe | Advance | Replay | Observe | Look | Save | Rollout | Cancel | Spawn
+Request = (
+    Open | Describe | Advance | Replay | Observe | Look | Save | Rollout | Keep | Cancel | Spawn
+)
 Reply = Ready | Spawned | Described | Observed | Seen | RolloutOutcome | Failed
 
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])

@@ -4,8 +4,8 @@ Pure bookkeeping: knows nothing of SUMO.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import fsum
+from typing import NamedTuple
 
 from shared.rewards import Metrics
 from shared.signals import Phase
@@ -16,8 +16,7 @@ HALTING_SPEED_MPS = 0.1
 """Slower vehicles are queued: SUMO's ``SUMO_const_haltingSpeed``."""
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One second of a rollout."""
 
     vehicles: frozenset[str]
@@ -31,19 +30,32 @@ class Sample:
 
 
 class MetricsRecorder:
-    """Collects samples, one per second, into the metrics of a rollout.
+    """Adds up samples, one per second, to the metrics of a rollout.
+
+    Keeps a second's vehicles only until the next one: memory that is new to a forked process costs
+    it a page fault for every few vehicles.
 
     Args:
         before: Ids of the vehicles on incoming lanes before the first step.
     """
 
     def __init__(self, before: frozenset[str]) -> None:
-        self._before = before
-        self._samples: list[Sample] = []
+        self._vehicles = before
+        self._queues_veh: list[int] = []
+        self._waits_s: list[float] = []
+        self._speed_sums_mps: list[float] = []
+        self._incoming_veh = self._outgoing_veh = self._network_queue_veh = self._left_veh = 0
 
     def add(self, sample: Sample) -> None:
         """Takes the next second."""
-        self._samples.append(sample)
+        self._queues_veh.append(sample.queue_veh)
+        self._waits_s.append(sample.wait_s)
+        self._speed_sums_mps.append(sample.speed_sum_mps)
+        self._incoming_veh += len(sample.vehicles)
+        self._outgoing_veh += sample.outgoing_veh
+        self._network_queue_veh += sample.network_queue_veh
+        self._left_veh += len(self._vehicles - sample.vehicles)
+        self._vehicles = sample.vehicles
 
     def metrics(self) -> Metrics:
         """The metrics so far, with the series.
@@ -51,25 +63,19 @@ class MetricsRecorder:
         Raises:
             ValueError: Nothing was sampled.
         """
-        samples = self._samples
-        if not samples:
+        seconds, incoming_veh = len(self._queues_veh), self._incoming_veh
+        if not seconds:
             raise ValueError("no second was sampled")
-        seconds = len(samples)
-        incoming = sum(len(s.vehicles) for s in samples)
         return Metrics(
-            queue_veh=sum(s.queue_veh for s in samples) / seconds,
-            queue_veh_max=max(s.queue_veh for s in samples),
-            wait_s=fsum(s.wait_s for s in samples) / seconds,
-            speed_mps=fsum(s.speed_sum_mps for s in samples) / incoming if incoming else None,
-            throughput_veh=self._left(),
-            pressure_veh=(incoming - sum(s.outgoing_veh for s in samples)) / seconds,
-            network_queue_veh=sum(s.network_queue_veh for s in samples) / seconds,
-            series=tuple(s.queue_veh for s in samples),
+            queue_veh=sum(self._queues_veh) / seconds,
+            queue_veh_max=max(self._queues_veh),
+            wait_s=fsum(self._waits_s) / seconds,
+            speed_mps=fsum(self._speed_sums_mps) / incoming_veh if incoming_veh else None,
+            throughput_veh=self._left_veh,
+            pressure_veh=(incoming_veh - self._outgoing_veh) / seconds,
+            network_queue_veh=self._network_queue_veh / seconds,
+            series=tuple(self._queues_veh),
         )
-
-    def _left(self) -> int:
-        befores = [self._before, *(s.vehicles for s in self._samples)]
-        return sum(len(b - s.vehicles) for b, s in zip(befores, self._samples, strict=False))
 
 
 class PassedVehicles:

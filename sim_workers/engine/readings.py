@@ -5,10 +5,11 @@ a vehicle or changes a light.
 """
 
 import hashlib
-from collections.abc import Mapping
+from itertools import chain
 from math import fsum
 
 import libsumo
+from libsumo import _libsumo
 
 from shared.signals import Phase, Program, Signal, SignalState
 from sim_workers.engine.metrics import HALTING_SPEED_MPS, Sample
@@ -22,13 +23,26 @@ __all__ = [
     "moment_digest",
     "pressures",
     "programs_of",
+    "running_program",
     "signal_state",
 ]
 
 _PROGRAM_KINDS = {0: "static", 3: "actuated", 4: "nema", 5: "delay_based"}
 _RAIL = (1, 2)
 """SUMO's types of rail signals and rail crossings, which it lists among traffic lights."""
+_OFF_THE_ROAD = ("",)
+"""The lane of a vehicle that is on none."""
 _TRACE_EVERY_S = 5
+
+# Asked for some dozen times in every second of every rollout. The functions of libsumo's own module
+# do nothing but call these, which takes as long again as the answer.
+_lane_halting = _libsumo.lane_getLastStepHaltingNumber
+_lane_vehicle_count = _libsumo.lane_getLastStepVehicleNumber
+_lane_vehicle_ids = _libsumo.lane_getLastStepVehicleIDs
+_lane_waiting_s = _libsumo.lane_getWaitingTime
+_vehicle_ids = _libsumo.vehicle_getIDList
+_vehicle_lane = _libsumo.vehicle_getLaneID
+_vehicle_speed_mps = _libsumo.vehicle_getSpeed
 
 
 def describe_signal(tls_id: str, min_green_s: float, max_green_s: float) -> Signal:
@@ -63,6 +77,11 @@ def programs_of(tls_id: str) -> dict[str, Program]:
         )
         for logic in libsumo.trafficlight.getAllProgramLogics(tls_id)
     }
+
+
+def running_program(tls_id: str) -> Program:
+    """The program that a traffic light runs."""
+    return programs_of(tls_id)[libsumo.trafficlight.getProgram(tls_id)]
 
 
 def traffic_lights() -> list[str]:
@@ -107,26 +126,43 @@ class ObservedLanes:
     """
 
     def __init__(self, tls_ids: tuple[str, ...]) -> None:
+        self.tls_ids = tls_ids
         self._incoming = tuple(dict.fromkeys(i for tls in tls_ids for i in incoming_lanes(tls)))
         self._outgoing = tuple(dict.fromkeys(o for tls in tls_ids for o in _outgoing_lanes(tls)))
 
-    def vehicles(self) -> list[str]:
+    def vehicles(self) -> frozenset[str]:
         """Ids of the vehicles on the incoming lanes."""
-        return [v for lane in self._incoming for v in libsumo.lane.getLastStepVehicleIDs(lane)]
+        return frozenset(chain.from_iterable(map(_lane_vehicle_ids, self._incoming)))
 
     def sample(self) -> Sample:
         """One second of a rollout."""
-        lane, ids = libsumo.lane, libsumo.vehicle.getIDList()
-        speeds_mps = dict(zip(ids, map(libsumo.vehicle.getSpeed, ids), strict=True))
-        vehicles = self.vehicles()
+        incoming, vehicles = self._incoming, self.vehicles()
+        queue_veh = sum(map(_lane_halting, incoming))
         return Sample(
-            vehicles=frozenset(vehicles),
-            queue_veh=sum(map(lane.getLastStepHaltingNumber, self._incoming)),
-            wait_s=fsum(map(lane.getWaitingTime, self._incoming)),
-            speed_sum_mps=fsum(map(speeds_mps.__getitem__, vehicles)),
-            outgoing_veh=sum(map(lane.getLastStepVehicleNumber, self._outgoing)),
-            network_queue_veh=_network_queue(speeds_mps),
+            vehicles=vehicles,
+            queue_veh=queue_veh,
+            wait_s=fsum(map(_lane_waiting_s, incoming)),
+            speed_sum_mps=fsum(map(_vehicle_speed_mps, vehicles)),
+            outgoing_veh=sum(map(_lane_vehicle_count, self._outgoing)),
+            network_queue_veh=queue_veh + self._halting_elsewhere(vehicles),
         )
+
+    def _halting_elsewhere(self, vehicles: frozenset[str]) -> int:
+        """The sum of ``lane.getLastStepHaltingNumber`` over all lanes but the incoming ones.
+
+        Only lanes on which some vehicle stands are asked: most are empty. Whether such a vehicle
+        counts, one that parks does not, is for SUMO to say.
+
+        Args:
+            vehicles: Those on the incoming lanes.
+        """
+        standing = [
+            v
+            for v in _vehicle_ids()
+            if v not in vehicles and _vehicle_speed_mps(v) < HALTING_SPEED_MPS
+        ]
+        lanes = set(map(_vehicle_lane, standing)).difference(self._incoming, _OFF_THE_ROAD)
+        return sum(map(_lane_halting, lanes))
 
 
 def moment() -> dict[str, str]:
@@ -211,17 +247,6 @@ def _ways() -> list[tuple[object, ...]]:
         for p in sorted(person.getIDList())
     ]
     return rows
-
-
-def _network_queue(speeds_mps: Mapping[str, float]) -> int:
-    """The sum of ``lane.getLastStepHaltingNumber`` over all lanes.
-
-    Only lanes on which some vehicle stands are asked: most are empty. Whether such a vehicle
-    counts, one that parks does not, is for SUMO to say.
-    """
-    standing = [v for v, speed_mps in speeds_mps.items() if speed_mps < HALTING_SPEED_MPS]
-    lanes = set(map(libsumo.vehicle.getLaneID, standing)) - {""}
-    return sum(map(libsumo.lane.getLastStepHaltingNumber, lanes))
 
 
 def _outgoing_lanes(tls_id: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from sim_workers.engine.readings import (
     describe_signal,
     moment_digest,
     pressures,
-    programs_of,
+    running_program,
     signal_state,
     traffic_lights,
 )
@@ -68,6 +68,8 @@ class Simulation:
     def __init__(self) -> None:
         self._passed: dict[str, PassedVehicles] = {}
         self._signals: dict[str, Signal] = {}
+        self._lanes: ObservedLanes | None = None
+        self._programs: dict[str, Program] = {}
         self._seed = 0
         self._begin_s = 0.0
 
@@ -170,10 +172,21 @@ class Simulation:
         """Writes the state as SUMO does; :mod:`sim_workers.states.state_file` makes it exact."""
         libsumo.simulation.saveState(str(path))
 
+    def prepare(self, rollout: Rollout) -> None:
+        """Reads and builds what a rollout needs before its first step; moves nothing.
+
+        What is read is kept as long as it holds, also for the rollouts that are forked from here.
+
+        Raises:
+            TraCIException: The network has no such traffic light.
+        """
+        self._lanes_of(rollout.observe)
+        self._controls_of(rollout)
+
     def look(self, tls_ids: tuple[str, ...]) -> Metrics:
         """The metrics of a single second, the present one; moves nothing."""
-        lanes = ObservedLanes(tls_ids)
-        recorder = MetricsRecorder(frozenset(lanes.vehicles()))
+        lanes = self._lanes_of(tls_ids)
+        recorder = MetricsRecorder(lanes.vehicles())
         recorder.add(lanes.sample())
         return recorder.metrics()
 
@@ -183,14 +196,11 @@ class Simulation:
         Raises:
             TraCIException: The network has no such traffic light.
         """
-        lanes = ObservedLanes(rollout.observe)
-        recorder = MetricsRecorder(frozenset(lanes.vehicles()))
+        lanes = self._lanes_of(rollout.observe)
+        recorder = MetricsRecorder(lanes.vehicles())
         trace = WayTrace() if rollout.trace_s is not None else None
-        is_followed = rollout.follow_up == "max_pressure"
-        controls = [
-            _SignalControl(one, self.time_s, is_followed) for one in rollout.signal_decisions
-        ]
-        start_s = self.time_s
+        start_s, controls = self.time_s, self._controls_of(rollout)
+        self._programs.clear()
         for second in range(1, max(rollout.horizon_s, rollout.trace_s or 0) + 1):
             controls = _step_controlled(start_s + second, controls)
             if second <= rollout.horizon_s:
@@ -200,8 +210,28 @@ class Simulation:
         digest = None if trace is None else trace.hexdigest()
         return RolloutOutcome(metrics=recorder.metrics(), trace=digest)
 
+    def _controls_of(self, rollout: Rollout) -> list["_SignalControl"]:
+        time_s, is_followed = self.time_s, rollout.follow_up == "max_pressure"
+        return [
+            _SignalControl(decided, self._program_of(decided.tls_id), time_s, is_followed)
+            for decided in rollout.signal_decisions
+        ]
+
+    def _lanes_of(self, tls_ids: tuple[str, ...]) -> ObservedLanes:
+        """The lanes of some traffic lights; those of the last ones asked for are kept."""
+        if self._lanes is None or self._lanes.tls_ids != tls_ids:
+            self._lanes = ObservedLanes(tls_ids)
+        return self._lanes
+
+    def _program_of(self, tls_id: str) -> Program:
+        """The program that a traffic light runs just now; steps may change it."""
+        if tls_id not in self._programs:
+            self._programs[tls_id] = running_program(tls_id)
+        return self._programs[tls_id]
+
     def _step_to(self, to_s: float) -> None:
         """Steps, second by second where somebody watches."""
+        self._programs.clear()
         if not self._passed:
             if self.time_s < to_s:
                 libsumo.simulationStep(to_s)
@@ -252,14 +282,16 @@ class _SignalControl:
 
     Args:
         decided: The decision.
+        program: The program that the signal runs.
         time_s: The moment of the state, seconds.
         is_followed: Whether max-pressure takes over after the decision.
     """
 
-    def __init__(self, decided: SignalDecision, time_s: float, is_followed: bool) -> None:
+    def __init__(
+        self, decided: SignalDecision, program: Program, time_s: float, is_followed: bool
+    ) -> None:
         self._tls_id = decided.tls_id
-        self._program_id = libsumo.trafficlight.getProgram(decided.tls_id)
-        program: Program = programs_of(decided.tls_id)[self._program_id]
+        self._program_id = program.program_id
         self._view = SignalView(
             program,
             decided.min_green_s,

@@ -57,6 +57,8 @@ class PoolSettings:
     rollout_timeout_s: float
     max_holders: int
     max_holder_memory_mb: int
+    restore_check_every: int = 200
+    """See :class:`sim_workers.pool.worker.WorkerLimits`; 0 for None."""
 
 
 @dataclass(eq=False)
@@ -105,7 +107,10 @@ class RolloutPool:
         self._store = store
         self._settings = settings
         self._limits = WorkerLimits(
-            settings.rollout_timeout_s, settings.max_holders, settings.max_holder_memory_mb
+            settings.rollout_timeout_s,
+            settings.max_holders,
+            settings.max_holder_memory_mb,
+            settings.restore_check_every or None,
         )
         self._workers: list[_Worker] = []
         self._queue: FlowQueue[_Pending] = FlowQueue(_cost)

@@ -9,8 +9,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +20,15 @@ from shared.errors import (
     DeadlineExceeded,
     GreenforkError,
     HolderLost,
-    RolloutError,
     RolloutRejected,
     RolloutTimeout,
 )
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Look, Open, Rollout, RolloutOutcome, Seen
 from sim_workers.engine.version import sumo_version
+from sim_workers.pool.cancellations import Cancellations
 from sim_workers.pool.checkpoints import CheckpointCache, Held
+from sim_workers.pool.restore_checks import RestoreChecks
 from sim_workers.pool.rollout import StateFiles
 from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
 from sim_workers.states.unread_demand import RESTORE_CONFIG_NAME, Demand
@@ -43,8 +43,9 @@ _GRACE_S = 5.0
 """How much longer than its rollout a holder may take to answer before it is given up."""
 _LEAST_MEMORY_MB = 4096.0
 """What one simulation may take in any case: holders are let go by a bound, not refused."""
-_PROCESSES = 2
-"""A holder and the child that it keeps ready, with as much memory of its own."""
+_PROCESSES = 3
+"""A holder, the child that it keeps ready, with as much memory of its own, and what that is put
+back from."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class WorkerLimits:
     max_holders: int
     max_holder_memory_mb: float
     """Bound on the sum of the holders' own memory, as measured when each was opened, MB."""
+    restore_check_every: int | None = 200
+    """Of so many rollouts in a process that was put back, one is done by a fork as well, and
+    compared. None: each rollout is a fork."""
 
 
 class StateWorker:
@@ -75,9 +79,12 @@ class StateWorker:
         self._sources: dict[str, _Source] = {}
         self._holders: OrderedDict[str, Held] = OrderedDict()
         self._recognised: set[str] = set()
-        self._cancelled = _Cancellations()
+        self._checks = RestoreChecks(limits.restore_check_every)
+        self._kept: set[str] = set()
+        self._cancelled = Cancellations()
         self._turn = threading.Lock()
         self.holder_starts = 0
+        self._is_restoring = False
 
     @cached_property
     def _folder(self) -> Path:
@@ -105,7 +112,9 @@ class StateWorker:
             source = self._sources.get(simulation)
             if source is None or not source.scenario.exists():
                 return None
-            return [self._outcome(rollout, started_s) for rollout in rollouts]
+            self._is_restoring = self._checks.asked(simulation, len(rollouts))
+            outcomes = [self._outcome(rollout, started_s) for rollout in rollouts]
+            return self._without_doubt(rollouts, outcomes, started_s)
 
     def cancel(self, tickets: Sequence[int]) -> None:
         """Ends those rollouts, of the batch that runs or is about to; the others go on."""
@@ -123,14 +132,52 @@ class StateWorker:
 
     def _outcome(self, rollout: Rollout, started_s: float) -> RolloutOutcome:
         begun_s, starts = time.monotonic(), self.holder_starts
+        deadline_s = started_s + rollout.limit_s
         try:
-            outcome = self._try_twice(rollout, started_s + rollout.limit_s)
+            outcome = self._try_twice(rollout, deadline_s)
+            self._heed(outcome.not_restored)
+            if outcome.made_by == "restore" and self._checks.is_due(rollout):
+                outcome = self._compared(rollout, outcome, deadline_s)
         except GreenforkError as exc:
             outcome = RolloutOutcome.failed(exc)
             words = {"state_id": rollout.state_id, "code": exc.code, "reason": exc.message}
             _log.warning("rollout_failed", request_id=rollout.request_id, **words)
         took = {"waited_s": begun_s - started_s, "ran_s": time.monotonic() - begun_s}
         return outcome.model_copy(update={**took, "opened": self.holder_starts - starts})
+
+    def _compared(
+        self, rollout: Rollout, restored: RolloutOutcome, deadline_s: float
+    ) -> RolloutOutcome:
+        """That of a restored rollout, done by a fork as well; of the fork if they differ."""
+        forked = self._try_twice(rollout.model_copy(update={"is_forked": True}), deadline_s)
+        if (forked.metrics, forked.trace) == (restored.metrics, restored.trace):
+            self._checks.passed(rollout)
+            return restored.model_copy(update={"check": "equal"})
+        doubtful = self._checks.failed()
+        _log.error(
+            "restored_rollout_differs",
+            state_id=rollout.state_id,
+            restored=restored.metrics,
+            forked=forked.metrics,
+            doubtful=len(doubtful),
+            consequence="this worker forks from now on; what it restored is done again",
+        )
+        return forked.model_copy(update={"check": "different", "doubtful": doubtful})
+
+    def _without_doubt(
+        self, rollouts: Sequence[Rollout], outcomes: list[RolloutOutcome], started_s: float
+    ) -> list[RolloutOutcome]:
+        """The outcomes of a batch; those that a failed check casts doubt on are done by forks."""
+        failed = next((n for n, outcome in enumerate(outcomes) if outcome.doubtful), None)
+        if failed is None:
+            return outcomes
+        for number, rollout in enumerate(rollouts):
+            if outcomes[number].made_by == "restore":
+                outcomes[number] = self._outcome(rollout, started_s)
+        own = set(map(id, rollouts))
+        before = tuple(r for r in outcomes[failed].doubtful if id(r) not in own)
+        outcomes[failed] = outcomes[failed].model_copy(update={"doubtful": before})
+        return outcomes
 
     def _try_twice(self, rollout: Rollout, deadline_s: float) -> RolloutOutcome:
         try:
@@ -145,11 +192,11 @@ class StateWorker:
         self._cancelled.check(rollout.ticket)
         try:
             holder = self._hold(rollout, left_s)
+            self._restore_in(holder, rollout)
             left_s = max(0.0, deadline_s - time.monotonic())
             limit_s = min(left_s, self._limits.rollout_timeout_s)
-            with self._cancelled.noticed_by(
-                holder, rollout.model_copy(update={"limit_s": limit_s})
-            ):
+            how = {"limit_s": limit_s, "is_forked": rollout.is_forked or not self._is_restoring}
+            with self._cancelled.noticed_by(holder, rollout.model_copy(update=how)):
                 return holder.receive(RolloutOutcome, limit_s + _GRACE_S)
         except HolderLost:
             self._drop(rollout.simulation)
@@ -158,6 +205,21 @@ class StateWorker:
             if time.monotonic() >= deadline_s:
                 raise DeadlineExceeded("the deadline passed during the rollout") from exc
             raise
+
+    def _restore_in(self, holder: SimulationHandle, rollout: Rollout) -> None:
+        """Lets a holder's rollouts be restored, if they are to be and are not yet."""
+        if not self._checks.is_restoring:
+            self._is_restoring = False
+        if self._is_restoring and rollout.simulation not in self._kept:
+            self._fork_server.keep(holder)
+            self._kept.add(rollout.simulation)
+
+    def _heed(self, reasons: Sequence[str]) -> None:
+        """Forks from now on where processes cannot be put back at all."""
+        refused = next((reason for reason in reasons if reason.startswith("refused")), None)
+        if refused is not None and self._checks.is_restoring:
+            _log.warning("rollouts_are_forked", reason=refused)
+            self._checks.stop()
 
     def _hold(self, rollout: Rollout, limit_s: float) -> SimulationHandle:
         """The holder of a simulation, opened if there is none."""
@@ -214,6 +276,7 @@ class StateWorker:
         ):
             key, held = self._holders.popitem(last=False)
             held.holder.close()
+            self._closed(key)
             self._forget(key)
 
         while self._is_over_memory() and self._checkpoints.let_go():
@@ -227,6 +290,11 @@ class StateWorker:
         held = self._holders.pop(key, None)
         if held is not None:
             held.holder.kill()
+            self._closed(key)
+
+    def _closed(self, key: str) -> None:
+        self._kept.discard(key)
+        self._checks.closed(key)
 
     def _unpack(self, simulation: str, files: StateFiles) -> None:
         scenario = self._folder / files.scenario_id
@@ -292,47 +360,3 @@ class _Source:
     scenario: Path
     config: Path
     file: Path | None
-
-
-class _Cancellations:
-    """Tickets that nobody waits for any more, as one thread tells the other one that runs them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tickets: set[int] = set()
-        self._running: tuple[int, SimulationHandle] | None = None
-
-    def add(self, tickets: Sequence[int]) -> None:
-        """Notes the tickets, and ends the rollout under way if it is one of them."""
-        with self._lock:
-            self._tickets.update(tickets)
-            if self._running is not None and self._running[0] in self._tickets:
-                ticket, holder = self._running
-                holder.cancel(ticket)
-
-    @contextmanager
-    def forgotten_afterwards(self) -> Iterator[None]:
-        """Around a batch: the next one has other tickets."""
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._tickets.clear()
-
-    def check(self, ticket: int) -> None:
-        """Raises RolloutError, ``cancelled``, if nobody waits for the ticket."""
-        if ticket in self._tickets:
-            raise RolloutError("nothing is waiting for the rollout any more", "cancelled")
-
-    @contextmanager
-    def noticed_by(self, holder: SimulationHandle, rollout: Rollout) -> Iterator[None]:
-        """Sends a rollout; while its reply is waited for, it can be cancelled."""
-        with self._lock:
-            self.check(rollout.ticket)
-            holder.send(rollout)
-            self._running = (rollout.ticket, holder)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running = None

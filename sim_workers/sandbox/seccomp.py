@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["ALWAYS_DENIED", "DENIED_TO_STRANGERS", "deny", "prepare"]
+__all__ = ["ALWAYS_DENIED", "DENIED_TO_STRANGERS", "RESTORABLE", "allow_only", "deny", "prepare"]
 
 _SET_MODE_FILTER = 1
 _SPEC_ALLOW = 4
@@ -30,6 +30,9 @@ _ANY_BIT = 0x45
 _RETURN = 0x06
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
+_KILL_PROCESS = 0x80000000
+_ASK_TRACER = 0x7FF00000
+"""Fails with ENOSYS where there is none."""
 _EPERM = 1
 _ENOSYS = 38
 _NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
@@ -141,15 +144,49 @@ _NUMBERS = _INTO_PROCESSES | {
     "uselib": (134, None),
     "vhangup": (153, 58),
 }
+_CLONE_PARENT = 0x8000
 _CLONE = (56, 220)
 _CLONE3 = 435
 _PRLIMIT = (302, 261)
+_USERFAULTFD, _USER_MODE_ONLY = "userfaultfd", 1
 
 DENIED_TO_STRANGERS = frozenset(_INTO_PROCESSES)
 """Looking into other processes, and into their memory: what a process may need that watches over
-simulations, and one that runs a stranger's never."""
+simulations, and one that runs a stranger's never. The exception is for a tracer to make: that of
+:mod:`sim_workers.engine.restoring` lets a process have one ``userfaultfd``, for faults in its own
+code alone (``UFFD_USER_MODE_ONLY``), before it rolls out."""
 ALWAYS_DENIED = frozenset(_NUMBERS) - DENIED_TO_STRANGERS
 """What no simulation process needs."""
+
+
+RESTORABLE = frozenset(
+    {
+        *(0, 1, 5, 8, 17, 19, 20, 295),  # read, write, fstat, lseek, pread64, readv, writev, preadv
+        *(35, 96, 201, 202, 204, 228, 229, 230, 318),  # clocks, futex, getrandom
+        *(14, 15, 39, 62, 99, 102, 110, 186, 234),  # signals of its own, who it is
+        *(24, 60, 219, 231),  # sched_yield, exit, restart_syscall, exit_group
+    }
+)
+"""Numbers of x86_64: what leaves nothing behind in the kernel but positions in files."""
+
+
+def allow_only(numbers: frozenset[int]) -> None:
+    """Ends this process at any other system call. x86_64 only.
+
+    Forking stays possible for a tracer that has it done, as a sibling.
+    """
+    allow = _statement(_RETURN, _ALLOW)
+    code = [_statement(_LOAD, _NUMBER_AT)]
+    for number in sorted(numbers):
+        code += [_jump(_EQUAL, number, 0, 1), allow]
+    code += [
+        _jump(_EQUAL, _CLONE[0], 0, 3),
+        _statement(_LOAD, _FIRST_ARGUMENT_AT),
+        _jump(_EQUAL, _CLONE_PARENT, 0, 1),
+        allow,
+        _statement(_RETURN, _KILL_PROCESS),
+    ]
+    _install(b"".join(code), _MACHINES["x86_64"])
 
 
 def deny(calls: frozenset[str]) -> bool:
@@ -161,7 +198,10 @@ def deny(calls: frozenset[str]) -> bool:
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         return False
-    program = _program(machine, calls)
+    return _install(_program(machine, calls), machine)
+
+
+def _install(program: bytes, machine: _Machine) -> bool:
     filter_ = _Filter(len(program) // 8, program)
     number = (317, 277)[machine.column]
     result: int = _LIBC.syscall(number, _SET_MODE_FILTER, _SPEC_ALLOW, ctypes.byref(filter_))
@@ -182,7 +222,7 @@ class _Filter(ctypes.Structure):
 @cache
 def _program(machine: _Machine, calls: frozenset[str]) -> bytes:
     """The filter: instructions of 8 bytes; jumps say how many to skip if so, and if not."""
-    numbers = [_NUMBERS[name][machine.column] for name in sorted(calls)]
+    numbers = [_NUMBERS[name][machine.column] for name in sorted(calls - {_USERFAULTFD})]
     refuse = _statement(_RETURN, _ERRNO | _EPERM)
     code = [
         _statement(_LOAD, _MACHINE_AT),
@@ -197,6 +237,14 @@ def _program(machine: _Machine, calls: frozenset[str]) -> bytes:
     for number in numbers:
         if number is not None:
             code += [_jump(_EQUAL, number, 0, 1), refuse]
+    if _USERFAULTFD in calls:
+        code += [
+            _jump(_EQUAL, _NUMBERS[_USERFAULTFD][machine.column] or 0, 0, 4),
+            _statement(_LOAD, _FIRST_ARGUMENT_AT),
+            _jump(_ANY_BIT, _USER_MODE_ONLY, 1, 0),
+            refuse,
+            _statement(_RETURN, _ASK_TRACER),
+        ]
     code += [
         _jump(_EQUAL, _CLONE[machine.column], 0, 3),
         _statement(_LOAD, _FIRST_ARGUMENT_AT),

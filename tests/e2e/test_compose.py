@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.decisions import Extend
 from shared.wire.scoring import ScoreItem, ScoreResult
+from sim_workers.engine.restoring.probe import why_not
 from tests.e2e.deployment import STATES, WORKERS, Deployment, run
 
 pytestmark = pytest.mark.docker
@@ -111,6 +113,18 @@ def test_outcomes_survive_a_restart_of_the_gateway(
     assert _rewards(after) == _rewards(before)
     assert all(result.cached for result in after)
     assert deployment.metric("greenfork_pool_workers") <= WORKERS
+
+
+@pytest.mark.skipif(why_not() is not None, reason="this kernel cannot put processes back")
+def test_rollouts_of_a_state_are_restored(deployment: Deployment, scoring: Scoring) -> None:
+    """The containers are allowed what it takes, as an ordinary user without capabilities."""
+    item = deployment.items()[0]
+    decisions = [Extend(extend=True, extend_s=seconds) for seconds in range(1, 11)]
+    scored = scoring.score([item.model_copy(update={"decision": d}) for d in decisions], 33)
+
+    assert {result.status for result in scored} == {"scored"}
+    assert deployment.metric('greenfork_rollouts_made_total{made_by="restore"}') > 0
+    assert deployment.metric('greenfork_restore_checks_total{result="equal"}') > 0
 
 
 def test_containers_run_as_an_ordinary_user(deployment: Deployment) -> None:

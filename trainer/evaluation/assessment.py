@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceRefused
-from shared.rewards import TermName
+from shared.rewards import Metrics, TermName
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreResult
 from trainer.evaluation.answers import Generation, ModelPolicy
@@ -237,7 +237,11 @@ def _with(one: Observation, result: ScoreResult) -> Observation:
     code = result.error.code if result.error else None
     if result.status == "invalid":
         return replace(one, status="invalid", decision=None, code=code)
-    if result.status == "failed" or result.reward is None or result.metrics is None:
+    if (
+        result.status == "failed"
+        or result.reward is None
+        or not isinstance(result.metrics, Metrics)
+    ):
         return replace(one, status="failed", code=code or "no_reward")
     assert one.decision is not None  # noqa: S101 - what is unscored has a decision
     chosen = Valued(one.decision, result.reward, result.metrics.queue_veh)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from reward_client import RewardClient
 from shared.decisions import Decision
 from shared.errors import ServiceRefused
-from shared.rewards import RewardSpec, TermName
+from shared.rewards import Metrics, RewardSpec, TermName
 from shared.wire.error_info import ErrorInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
 from shared.wire.scoring import ScoreItem, ScoreResult
@@ -100,7 +100,7 @@ def _read(response: OutcomesResponse) -> Worth | ErrorInfo:
     """All of the outcomes, or the first reason why one is missing: the best might be that one."""
     valued = []
     for one in response.outcomes:
-        if one.reward is None or one.metrics is None:
+        if one.reward is None or not isinstance(one.metrics, Metrics):
             return one.error or ErrorInfo(code="no_reward", message="no reason", retryable=False)
         valued.append(Valued(one.decision, one.reward, one.metrics.queue_veh))
     if not valued:

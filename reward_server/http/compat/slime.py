@@ -14,7 +14,7 @@ from shared.language.completion_items import Situation
 from shared.language.reasoning import opened_by
 from shared.language.surrogates import CompletionsModel
 from shared.model import WireModel
-from shared.rewards import Metrics
+from shared.rewards import ShownMetrics
 from shared.wire.scoring import ScoreItem, ScoreResult, Status
 
 __all__ = ["SlimeAnswer", "SlimeRequest"]
@@ -69,7 +69,7 @@ class SlimeAnswer(WireModel):
     error_code: str | None
     """Why the decision is invalid."""
     cached: bool
-    metrics: Metrics | None
+    metrics: ShownMetrics | None
 
     @classmethod
     def of(cls, result: ScoreResult) -> Self:

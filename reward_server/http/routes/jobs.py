@@ -84,7 +84,7 @@ async def submit(
     spec: Annotated[
         str | None,
         Query(
-            description="With a file: the reward, and whether to include the series, as JSON.",
+            description="With a file: the reward, the series and the metrics wanted, as JSON.",
             examples=['{"reward": {"name": "queue", "horizon_s": 30}, "series": false}'],
         ),
     ] = None,

@@ -158,6 +158,23 @@ def test_series_is_what_the_queue_is_the_mean_of(service: Service) -> None:
         assert max(metrics["series"]) == metrics["queue_veh_max"]
 
 
+def test_named_metrics_are_those_of_a_full_answer(service: Service) -> None:
+    """Under a reward that needs others; whoever asks for all of them afterwards gets all."""
+    items, _ = items_of(service.crossing[:2])
+    terms: Json = {"name": "sum", "terms": {"pressure": 1.0, "speed": 0.5}, "horizon_s": 31}
+    body = {"items": items, "reward": terms, "metrics": ["throughput_veh", "wait_s"]}
+    answer = httpx.post(f"{service.url}/v1/score", json=body, timeout=130).raise_for_status()
+    named, full = answer.json()["results"], service.score(items, **terms)
+    assert answer.json()["counts"]["rollouts"] == len(items)
+    for some, whole in zip(named, full, strict=True):
+        assert some["reward"] == whole["reward"]
+        assert len(whole["metrics"]) == 8
+        assert some["metrics"] == {
+            name: whole["metrics"][name] for name in ("wait_s", "throughput_veh")
+        }
+    assert all(result["cached"] for result in full)
+
+
 def test_decisions_at_several_signals_act_together(service: Service) -> None:
     """Watched together, whatever order they are given in; one alone is the plain decision."""
     by_state: dict[str, list[str]] = {}

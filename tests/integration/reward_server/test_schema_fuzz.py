@@ -58,7 +58,7 @@ ITEMS: list[dict[str, Any]] = [
 ]
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/score": {"items": ITEMS, "reward": SEEDED, "timeout_s": 30, "series": True},
-    "/v1/jobs": {"items": ITEMS, "reward": SEEDED, "series": True},
+    "/v1/jobs": {"items": ITEMS, "reward": SEEDED, "series": True, "metrics": ["wait_s"]},
     "/compat/openrlhf": {"query": ["p" + COMPLETION], "prompts": ["p"], "labels": [SITUATION]},
     "/compat/slime": {"prompt": "p", "response": COMPLETION, "label": SITUATION},
     "/compat/nemo-gym/verify": {

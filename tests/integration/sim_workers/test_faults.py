@@ -36,6 +36,8 @@ from tests.integration.sim_workers.rolling import (
 )
 
 ROOT = Path(__file__).parents[3]
+_KEPT = 2
+"""A child that is kept ready, or one that is put back and its twin."""
 LONG_S = 3000
 """A horizon long enough to be met under way."""
 
@@ -174,11 +176,12 @@ def test_callers_deadline_ends_a_rollout(
 def test_rollouts_leave_no_zombies(
     worker: StateWorker, dataset: Path, state_ids: list[str]
 ) -> None:
-    """After any number of rollouts the holder has no child, dead or alive."""
+    """After any number of rollouts the holder has no dead child, and few that live."""
     for _ in range(20):
         roll_out(worker, dataset, state_ids[0], horizon_s=1)
-    (holder,) = children(fork_server_of(os.getpid()))
-    wait_for(lambda: rollouts_of(holder) == [], "the rollout to end")
+    (holder, *_) = children(fork_server_of(os.getpid()))
+    wait_for(lambda: all(map(is_alive, children(holder))), "ended rollouts to be reaped")
+    assert len(children(holder)) <= _KEPT
 
 
 def test_holders_let_go_end_and_are_reaped(dataset: Path, state_ids: list[str]) -> None:

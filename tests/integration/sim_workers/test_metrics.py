@@ -19,6 +19,7 @@ from sim_workers.states.store import StateStore
 from sim_workers.states.unread_demand import Demand
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
+from tests.integration.sim_workers.variants import VARIANTS
 
 ROOT = Path(__file__).parents[3]
 _LIMIT_S = 60.0
@@ -141,3 +142,18 @@ def test_vehicles_that_stop_are_counted_as_sumo_does(tmp_path: Path) -> None:
     ours = _ours(request, rollout)
     assert ours == _recounted(request, rollout)
     assert ours["queue_veh_max"] == 2
+
+
+def test_what_was_prepared_is_forgotten_when_time_passes(tmp_path: Path) -> None:
+    """Prepared before a switch of programs, a rollout after it reads the one that runs then."""
+    config = VARIANTS["switched_programs"](tmp_path)
+    before, after = (_prepared(config, moment_s, begun_at_s=130) for moment_s in (60, 130))
+    assert before == after
+    assert max(after.series or ()) > 0
+
+
+def _prepared(config: Path, prepared_at_s: int, begun_at_s: int) -> Metrics:
+    arguments = [str(config), str(prepared_at_s), str(begun_at_s)]
+    command = [sys.executable, "-m", f"{__package__}.prepared", *arguments]
+    run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return Metrics.model_validate_json(run.stdout.splitlines()[-1])

@@ -15,7 +15,7 @@ from reward_client import ClientOptions, RetryPolicy, RewardClient
 from reward_client.batches import chunked
 from shared.decisions import Extend
 from shared.errors import ConfigError, InvalidRequest, ServiceRefused, ServiceUnreachable
-from shared.rewards import RewardSpec
+from shared.rewards import NamedMetrics, RewardSpec
 from shared.wire.outcomes import OutcomesQuery
 from shared.wire.scoring import ScoreItem
 
@@ -365,6 +365,23 @@ async def test_key_and_terms_are_sent() -> None:
     assert request.extensions["timeout"]["read"] > 7
 
 
+async def test_named_metrics_are_asked_for_and_read() -> None:
+    """They alone are there; not one of them has a made-up value."""
+    result = {"id": 0, "status": "scored", "reward": 1.0, "metrics": {"speed_mps": None}}
+    answer = {
+        "results": [result],
+        "counts": {"scored": 1, "invalid": 0, "failed": 0, "cached": 0, "rollouts": 1},
+        "simulator": {"version": "1"},
+    }
+    service = Service(httpx.Response(200, json=answer))
+    async with client_of(service, Waits()) as client:
+        response = await client.score(items(1), RewardSpec(), metrics=["speed_mps"])
+    assert json.loads(service.requests[0].content)["metrics"] == ["speed_mps"]
+    metrics = response.results[0].metrics
+    assert isinstance(metrics, NamedMetrics)
+    assert metrics.model_dump_json() == '{"speed_mps":null}'
+
+
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", ""])
 async def test_url_that_is_none_is_refused(url: str) -> None:
     """Before anything is sent."""
@@ -441,13 +458,21 @@ async def test_outcomes_are_asked_for() -> None:
 
 async def test_terms_of_outcomes_are_sent() -> None:
     """As parameters; and the service has the time that it was given to answer."""
-    query = OutcomesQuery(tls_id="a b/c", kind="plan", reward="wait", horizon_s=30, timeout_s=77)
+    query = OutcomesQuery(
+        tls_id="a b/c",
+        kind="plan",
+        reward="wait",
+        horizon_s=30,
+        timeout_s=77,
+        metrics=("wait_s", "speed_mps"),
+    )
     service = Service(explored)
     async with client_of(service, Waits()) as client:
         answer = await client.outcomes("s@1-aaaaaaaaaaaa", query)
     (request,) = service.requests
     assert (answer.tls_id, answer.kind, answer.reward.name) == ("a b/c", "plan", "wait")
     assert request.url.params["horizon_s"] == "30"
+    assert request.url.params.get_list("metrics") == ["wait_s", "speed_mps"]
     assert request.extensions["timeout"]["read"] > 77
 
 

@@ -1,17 +1,22 @@
 """Rewards: their formulae, the ranges they keep, and the mean over seeds."""
 
+import json
 import math
 import statistics
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from shared.errors import RolloutError
 from shared.rewards import (
+    MetricName,
     Metrics,
+    NamedMetrics,
     RewardSpec,
+    ShownMetrics,
     TermName,
     mean_metrics,
     mean_reward,
@@ -205,3 +210,43 @@ def test_metrics_of_one_run_are_as_they_are() -> None:
 def test_mean_speed_needs_a_vehicle_under_every_seed() -> None:
     """A mean over fewer seeds would be of other traffic."""
     assert mean_metrics([_metrics(1, speed_mps=4.0), _metrics(1, speed_mps=None)]).speed_mps is None
+
+
+_NAMES: tuple[MetricName, ...] = get_args(MetricName)
+_SHOWN: TypeAdapter[ShownMetrics] = TypeAdapter(ShownMetrics)
+
+
+def test_every_metric_can_be_named() -> None:
+    """And the series, which is asked for in another way, has its place beside them."""
+    assert {*_NAMES, "series"} == {*Metrics.model_fields} == {*NamedMetrics.model_fields}
+
+
+@given(
+    st.sets(st.sampled_from(_NAMES), min_size=1),
+    st.booleans(),
+    st.none() | st.floats(0, 50),
+    st.integers(0, 9) | st.floats(0, 9),
+)
+def test_named_metrics_are_written_as_they_are_among_all(
+    names: set[MetricName], with_series: bool, speed_mps: float | None, throughput_veh: float
+) -> None:
+    """To the digit, null where there is no such number; and read again as what they were."""
+    metrics = _metrics(
+        0.1, speed_mps=speed_mps, throughput_veh=throughput_veh, wait_s=1 / 3, series=(0, 1)
+    )
+    shown = metrics.shown(names, with_series)
+    written = json.loads(shown.model_dump_json())
+    full = json.loads(metrics.model_dump_json())
+    expected = {*names, "series"} if with_series else {*names}
+    if len(names) < len(_NAMES):
+        assert {name: repr(value) for name, value in written.items()} == {
+            name: repr(full[name]) for name in expected
+        }
+    assert _SHOWN.validate_json(shown.model_dump_json()) == shown
+
+
+def test_naming_each_is_naming_none() -> None:
+    """In whatever order."""
+    metrics = _metrics(1.0, series=(0, 2))
+    for with_series in (False, True):
+        assert metrics.shown(_NAMES[::-1], with_series) == metrics.shown(None, with_series)

@@ -70,6 +70,19 @@ def test_json_summary(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert [(f["line"], f["code"]) for f in summary["failures"]] == [(2, "malformed_json")]
 
 
+def test_metrics_are_asked_for_by_name(run: Run) -> None:
+    """In every request; without a name all are."""
+    asked = []
+
+    def heard(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content).get("metrics"))
+        return scored(request)
+
+    assert run(LINE * 2, heard, "--metrics", "wait_s", "--metrics", "queue_veh") == 0
+    assert run(LINE, heard) == 0
+    assert asked == [["wait_s", "queue_veh"], None]
+
+
 def gone(request: httpx.Request) -> httpx.Response:
     """Nothing listens."""
     raise httpx.ConnectError("refused")
@@ -115,6 +128,7 @@ def test_errors_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         (["--follow-up", "luck"], "invalid_request"),
         (["--seed", "-1"], "invalid_request"),
         (["--horizon", "0"], "invalid_request"),
+        (["--metrics", "luck"], "unknown_metric"),
         (["--timeout", "0"], "invalid_request"),
         (["--colour", "red"], "usage"),
         (["--batch-size", "0"], "usage"),

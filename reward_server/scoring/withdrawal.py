@@ -1,0 +1,77 @@
+"""Taking outcomes back: what a worker restored before a check of its failed.
+
+Such outcomes may be right, for a check fails at one rollout; but nobody can say so. They leave the
+ledger and the response cache, are done again by forks, and are named in the log. What was answered
+before, and results of bulk jobs, cannot be taken back: the log says which states they concern.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from reward_server.scoring.response_cache import ResponseCache
+from reward_server.scoring.single_flight import SingleFlight
+from reward_server.storage.ledger import Ledger
+from shared.errors import GreenforkError
+from sim_workers.engine.messages import Rollout, RolloutOutcome
+from sim_workers.pool.fair_queue import Flow
+
+__all__ = ["Withdrawal"]
+
+_FLOW = Flow("withdrawn")
+_LOG = structlog.get_logger("reward_server")
+
+
+class Withdrawal:
+    """Takes outcomes back.
+
+    Args:
+        single_flight: Does them again.
+        ledger: Where they are recorded.
+        hot: Answers that may be made of them.
+        key_of: The key of a rollout's outcome.
+        limit_s: Seconds that each may take when it is done again.
+    """
+
+    def __init__(
+        self,
+        single_flight: SingleFlight,
+        ledger: Ledger,
+        hot: ResponseCache,
+        key_of: Callable[[Rollout], str],
+        limit_s: float,
+    ) -> None:
+        self._single_flight = single_flight
+        self._ledger = ledger
+        self._hot = hot
+        self._key_of = key_of
+        self._limit_s = limit_s
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def heed(self, outcome: RolloutOutcome) -> None:
+        """Takes back what an outcome casts doubt on."""
+        if outcome.doubtful:
+            task = asyncio.create_task(self._withdraw(outcome.doubtful))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Returns when everything was taken back."""
+        await asyncio.gather(*self._tasks)
+
+    async def _withdraw(self, doubtful: tuple[Rollout, ...]) -> None:
+        rollouts = {self._key_of(r): r.model_copy(update={"is_forked": True}) for r in doubtful}
+        states = sorted({rollout.state_id for rollout in doubtful})
+        _LOG.error("outcomes_withdrawn", states=states, keys=sorted(rollouts))
+        try:
+            await self._single_flight.ended(rollouts)
+            await self._ledger.withdraw(list(rollouts))
+            self._hot.clear()
+            deadline = asyncio.get_running_loop().time() + self._limit_s * len(rollouts)
+            outcomes = await self._single_flight.fetch(rollouts, deadline, _FLOW, "withdrawn")
+        except GreenforkError as exc:
+            _LOG.error("outcomes_not_withdrawn", reason=exc.message, keys=sorted(rollouts))
+            return
+        failed = sorted(key for key, outcome in outcomes.items() if outcome.error is not None)
+        _LOG.info("outcomes_done_again", done=len(outcomes) - len(failed), failed=failed)

@@ -1,0 +1,190 @@
+"""The keeper: a process that puts another one back after each rollout.
+
+::
+
+    holder                    asks; forks a restorable child when there is none
+      ├─ restorable child     rolls out, replies, stops itself; see restorable
+      └─ twin                 what the child was when it first stopped; never runs
+    keeper                    traces both: this module; forked by the fork server
+
+It is a process of its own because a holder that has stepped a scenario may not look into others
+(:mod:`sim_workers.sandbox.confinement`). Whom it keeps it knows from the kernel: the sender's
+process id comes with each message.
+"""
+
+import errno
+import os
+import signal
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim_workers.engine.restoring.pristine_pages import PristinePages
+from sim_workers.engine.restoring.tracee import SNAPSHOT_SIGNAL, Registers, Tracee
+from sim_workers.engine.restoring.written_pages import WrittenPages
+
+__all__ = ["ACCEPTED", "Order", "keep"]
+
+ACCEPTED = b"kept"
+"""The answer to an order; anything else says why not."""
+_PREADV, _LSEEK = 295, 8
+_CREDENTIALS, _DESCRIPTOR = struct.Struct("3i"), struct.Struct("i")
+_MAX_ORDER_BYTES = 8 * 64
+_REARM_EVERY = 64
+"""Pages that were written once are put back ever after; so often they are counted anew."""
+_SHAPE = ("VmData", "VmExe", "VmLib", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a child says of itself before it is kept. Descriptors and addresses are its own."""
+
+    vectors: int
+    """Where it maps the list of a :class:`PristinePages`."""
+    store: int
+    """The file of those, which is sent along."""
+    files: tuple[int, ...]
+    """Files that it reads; their positions are put back as well."""
+
+    def encode(self) -> bytes:
+        """As it is sent."""
+        numbers = (self.vectors, self.store, *self.files)
+        return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Order":
+        """As it is received."""
+        vectors, store, *files = struct.unpack(f"<{len(data) // 8}Q", data)
+        return cls(vectors, store, tuple(files))
+
+
+def keep(peer: socket.socket) -> None:
+    """Keeps one child after the other, until the peer closes its end.
+
+    Says its process id first; of each child then why it ended.
+    """
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    peer.send(str(os.getpid()).encode())
+    space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_DESCRIPTOR.size)
+    while True:
+        data, ancillary, _, _ = peer.recvmsg(_MAX_ORDER_BYTES, space, socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            return
+        found = {kind: content for _, kind, content in ancillary}
+        pid, _, _ = _CREDENTIALS.unpack(found[socket.SCM_CREDENTIALS])
+        (store,) = _DESCRIPTOR.unpack(found[socket.SCM_RIGHTS])
+        reason = _keep_child(peer, pid, Order.decode(data), store)
+        os.close(store)
+        peer.send(reason.encode())
+
+
+def _keep_child(peer: socket.socket, pid: int, order: Order, store: int) -> str:
+    """Keeps a child as long as it lives and can be put back; says why no longer."""
+    try:
+        child = Tracee.seize(pid)
+    except OSError as exc:
+        peer.send(str(exc).encode())
+        return f"refused: {exc}"
+    peer.send(ACCEPTED)
+    snapshot = None
+    try:
+        while (stopped := child.wait()) is not None:
+            if stopped != SNAPSHOT_SIGNAL:
+                child.resume(stopped)
+            elif snapshot is None:
+                snapshot = _Snapshot(child, order, store)
+            else:
+                snapshot.put_back()
+    except _Changed as exc:
+        return str(exc)
+    except OSError as exc:
+        return f"error: {exc}"
+    finally:
+        child.kill()
+        if snapshot is not None:
+            snapshot.close()
+    if snapshot is None and child.exit_status:
+        return f"refused: userfaultfd: {os.strerror(child.exit_status)}"
+    return "system_call" if child.ended_by == signal.SIGSYS else "ended"
+
+
+class _Changed(Exception):
+    """Something is not as it was, and cannot be put back."""
+
+
+class _Snapshot:
+    """What a stopped child is like, to the bit. Lets it go on, and whenever it was put back."""
+
+    def __init__(self, child: Tracee, order: Order, store: int) -> None:
+        self._child = child
+        self._order = order
+        self._registers = Registers(child.pid)
+        self._positions = self._read_positions()
+        self._twin = child.fork()
+        self._pristine = PristinePages(self._twin.pid, store)
+        self._written = WrittenPages(child.pid)
+        self._scanned = b""
+        self._returns = 0
+        self._written.arm()
+        self._shape = _shape(child.pid)
+        self._go_on()
+
+    def put_back(self) -> None:
+        """Puts everything back.
+
+        Raises:
+            _Changed: The child did what cannot be undone.
+        """
+        changed = [
+            name for name, text in _shape(self._child.pid).items() if text != self._shape[name]
+        ]
+        if changed:
+            raise _Changed(", ".join(changed))
+        scanned = self._written.scan()
+        if scanned != self._scanned:
+            self._pristine.add(self._written.ranges(scanned))
+            self._scanned = scanned
+        for piece in self._pristine.pieces:
+            where = self._order.vectors + piece.first_vector, piece.vectors
+            self._call(piece.length, _PREADV, self._order.store, *where, piece.offset)
+        for descriptor, position in self._read_positions().items():
+            if position != self._positions[descriptor]:
+                former = self._positions[descriptor]
+                self._call(former, _LSEEK, descriptor, former, os.SEEK_SET)
+        self._returns += 1
+        if self._returns % _REARM_EVERY == 0:
+            self._written.arm()
+            self._pristine.forget()
+            self._scanned = b""
+        self._go_on()
+
+    def close(self) -> None:
+        """Ends the twin."""
+        self._twin.kill()
+        self._written.close()
+
+    def _go_on(self) -> None:
+        self._registers.put_back()
+        self._child.resume()
+
+    def _call(self, expected: int, number: int, *arguments: int) -> None:
+        result = self._child.call(number, *arguments)
+        if result != expected:
+            number = -result if result < 0 else errno.EIO
+            raise OSError(number, f"system call {number} returned {result}, not {expected}")
+
+    def _read_positions(self) -> dict[int, int]:
+        folder = Path("/proc", str(self._child.pid), "fdinfo")
+        return {
+            descriptor: int((folder / str(descriptor)).read_text().split()[1])
+            for descriptor in self._order.files
+        }
+
+
+def _shape(pid: int) -> dict[str, str]:
+    """What a rollout must leave as it is, by name."""
+    folder = Path("/proc", str(pid))
+    lines = (line.partition(":") for line in (folder / "status").read_text().splitlines())
+    shape = {name: text.strip() for name, _, text in lines if name in _SHAPE}
+    return shape | {"descriptors": str((folder / "fd").stat().st_size)}

@@ -1,0 +1,174 @@
+"""Which pages of memory a process has written, as the kernel keeps count. Linux 6.7 or later.
+
+The process registers its memory with a userfaultfd whose write faults the kernel resolves by
+itself (``UFFD_FEATURE_WP_ASYNC``); whoever may look into it arms the pages and later asks which
+are written (``PAGEMAP_SCAN``). See https://docs.kernel.org/admin-guide/mm/pagemap.html.
+"""
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["Range", "WrittenPages", "register_memory"]
+
+Range = tuple[int, int]
+"""Addresses: that of the first byte, and of the one after the last."""
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+_LIBC.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+_LIBC.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_USERFAULTFD = 323
+_USER_MODE_ONLY = 1
+_UFFD_API = 0xAA
+_FEATURES = (1 << 15) | (1 << 13)
+"""Asynchronous write protection, also of pages that are not there yet."""
+_MODE_WRITE_PROTECT = 2
+_SCAN_ARMS = 1
+_WRITE_PROTECTABLE, _WRITTEN, _PRESENT = 1 << 0, 1 << 1, 1 << 3
+_MAX_RANGES = 1 << 16
+_LARGE_BYTES = 16 << 20
+_PROT_READ = 1
+
+
+class _Api(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("api", "features", "ioctls"))
+
+
+class _Register(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("start", "length", "mode", "ioctls"))
+
+
+class _Scan(ctypes.Structure):
+    """``struct pm_scan_arg``."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            *("size", "flags", "start", "end", "walk_end", "found", "found_length", "max_pages"),
+            *("category_inverted", "category_mask", "category_anyof_mask", "return_mask"),
+        )
+    )
+
+
+def _ioctl_number(group: int, number: int, argument: type[ctypes.Structure]) -> int:
+    """Of one that reads and writes its argument."""
+    return 3 << 30 | ctypes.sizeof(argument) << 16 | group << 8 | number
+
+
+_UFFDIO_API = _ioctl_number(_UFFD_API, 0x3F, _Api)
+_UFFDIO_REGISTER = _ioctl_number(_UFFD_API, 0x00, _Register)
+_PAGEMAP_SCAN = _ioctl_number(ord("f"), 16, _Scan)
+
+
+def register_memory() -> int:
+    """Has the kernel keep count of what this process writes; returns a descriptor to keep open.
+
+    Large mappings that nothing was ever put into would cost more to watch than all the others:
+    they are locked, and writing to one ends the process.
+
+    Raises:
+        OSError: The kernel cannot, or refuses.
+    """
+    flags = os.O_CLOEXEC | os.O_NONBLOCK | _USER_MODE_ONLY
+    descriptor: int = _LIBC.syscall(_USERFAULTFD, flags)
+    if descriptor < 0:
+        raise _error("userfaultfd")
+    _ioctl(descriptor, _UFFDIO_API, _Api(_UFFD_API, _FEATURES, 0))
+    for start, end in _writable_mappings("self"):
+        if end - start >= _LARGE_BYTES and _is_unused((start, end)):
+            _LIBC.mprotect(start, end - start, _PROT_READ)
+        else:
+            registration = _Register(start, end - start, _MODE_WRITE_PROTECT, 0)
+            _ioctl(descriptor, _UFFDIO_REGISTER, registration)
+    return descriptor
+
+
+class WrittenPages:
+    """The pages that another process has written since they were armed.
+
+    Raises:
+        OSError: The process may not be looked into, or is gone.
+    """
+
+    def __init__(self, pid: int) -> None:
+        mappings = _writable_mappings(str(pid))
+        self._all = mappings[0][0], mappings[-1][1]
+        self._pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._found = (ctypes.c_uint64 * (3 * _MAX_RANGES))()
+
+    def arm(self) -> None:
+        """Forgets what was written so far."""
+        _scan(self._pagemap, self._all, _WRITTEN, self._found, _SCAN_ARMS)
+
+    def scan(self) -> bytes:
+        """The written ranges in ascending order, as :meth:`ranges` reads them; forgets nothing."""
+        return _scan(self._pagemap, self._all, _WRITTEN, self._found)
+
+    @staticmethod
+    def ranges(scanned: bytes) -> Iterator[Range]:
+        """What :meth:`scan` returned, range by range."""
+        numbers = memoryview(scanned).cast("Q")
+        return zip(numbers[::3], numbers[1::3], strict=True)
+
+    def close(self) -> None:
+        """Lets the process go."""
+        os.close(self._pagemap)
+
+
+def _scan(
+    pagemap: int,
+    within: Range,
+    category: int,
+    found: "ctypes.Array[ctypes.c_uint64]",
+    flags: int = 0,
+) -> bytes:
+    """The ranges of pages of a category, three numbers of eight bytes each."""
+    scan = _Scan(
+        size=ctypes.sizeof(_Scan),
+        flags=flags,
+        start=within[0],
+        end=within[1],
+        found=ctypes.addressof(found),
+        found_length=len(found) // 3,
+        category_mask=category | (_WRITE_PROTECTABLE if category == _WRITTEN else 0),
+        return_mask=category,
+    )
+    count = _ioctl(pagemap, _PAGEMAP_SCAN, scan)
+    if count == _MAX_RANGES:  # `walk_end` says nothing: it stays where a buffer was full once
+        raise OSError(errno.E2BIG, "the written pages lie in too many places")
+    return ctypes.string_at(found, 24 * count)
+
+
+def _is_unused(mapping: Range) -> bool:
+    """Whether nothing of a mapping of this process is in memory."""
+    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return not _scan(pagemap, mapping, _PRESENT, (ctypes.c_uint64 * 3)())
+    finally:
+        os.close(pagemap)
+
+
+def _writable_mappings(pid: str) -> list[Range]:
+    """The private mappings that a process can write to, in ascending order."""
+    found = []
+    for line in Path("/proc", pid, "maps").read_text().splitlines():
+        addresses, permissions, _ = line.split(" ", 2)
+        if permissions[1] == "w" and permissions[3] == "p":
+            start, end = addresses.split("-")
+            found.append((int(start, 16), int(end, 16)))
+    return found
+
+
+def _ioctl(descriptor: int, request: int, argument: ctypes.Structure) -> int:
+    result: int = _LIBC.ioctl(descriptor, request, ctypes.byref(argument))
+    if result < 0:
+        raise _error(f"ioctl {request:#x}")
+    return result
+
+
+def _error(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,0 +1,282 @@
+"""The processes in which a holder has rollouts done: a new one each, or one that is put back.
+
+Forking costs a process's page tables and a fault for each page that it writes; putting one back
+costs the copying of those pages (:mod:`sim_workers.engine.restoring`). Whatever cannot be put back,
+and whatever ends in such a process without a reply, is done by a new one.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import NoReturn
+
+from shared.errors import RolloutCrashed, RolloutError, RolloutTimeout
+from shared.wire.error_info import ErrorInfo
+from sim_workers.engine.fork_memory import SimulationMemory, detach, die_with_parent
+from sim_workers.engine.messages import (
+    REPLY,
+    REQUEST,
+    Cancel,
+    Failed,
+    MadeBy,
+    Rollout,
+    RolloutOutcome,
+)
+from sim_workers.engine.replies import encode, reply_of
+from sim_workers.engine.restoring.restorable import Keeper, stop_here
+from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
+
+__all__ = ["Moment", "RolloutProcesses"]
+
+_ENOUGH = 10
+"""A process that was put back so often was worth making."""
+_MAX_FAILURES = 3
+"""So many in a row that were not, and no more are made."""
+
+
+@dataclass
+class Moment:
+    """The simulation of a holder, as processes forked from it find it."""
+
+    simulation: Simulation
+    memory: SimulationMemory
+    reading: list[int]
+    """Descriptors of the files that it reads."""
+    before_rollout: Callable[[], None]
+    """Called in the process that is spent on it."""
+
+
+class RolloutProcesses:
+    """Does rollouts of one simulation, one at a time.
+
+    Args:
+        peer: Who is answered, and who may cancel.
+        moment: What is forked.
+    """
+
+    def __init__(self, peer: Connection, moment: Moment) -> None:
+        self._peer = peer
+        self._moment = moment
+        self._spare: _Child | None = None
+        self._kept: _Child | None = None
+        self._keeper: Keeper | None = None
+        self._failures = 0
+        self._not_restored: list[str] = []
+
+    def keep(self, keeper: Keeper) -> None:
+        """From now on has processes put back."""
+        self._keeper = keeper
+
+    def roll_out(self, data: bytes, rollout: Rollout) -> None:
+        """Has a rollout done, and passes the reply on.
+
+        Raises:
+            EOFError: The peer has gone away.
+        """
+        reply = None
+        if self._keeper is not None and not rollout.is_forked:
+            reply = self._restored(self._keeper, data, rollout)
+        if reply is None:
+            reply = self._forked(data, rollout)
+        if self._not_restored:
+            reply = self._with_reasons(reply)
+        self._peer.send_bytes(reply)
+
+    def drop(self) -> None:
+        """Ends the processes of a moment which is about to pass."""
+        if self._spare is not None:
+            self._spare.end()
+            self._spare = None
+        if self._kept is not None:
+            self._let_go(self._kept)
+
+    def _forked(self, data: bytes, rollout: Rollout) -> bytes:
+        """Hands a rollout to a child that was forked before.
+
+        The next child is forked while this one runs. The kernel reaps them: tearing down their
+        thousand memory maps takes as long as forking did, and nobody need wait for that.
+        """
+        child = self._spare or self._fork(self._roll_out_once)
+        self._spare = None
+        child.requests.send_bytes(data)
+        if not rollout.is_last and self._keeper is None:
+            with contextlib.suppress(*SUMO_ERRORS):  # for all that are forked from now on
+                self._moment.simulation.prepare(rollout)
+            self._spare = self._fork(self._roll_out_once, rehearsal=data)
+        with child.requests, child.replies:
+            reply = self._await(child, rollout)
+        if reply is None:
+            words = "the rollout's process died without a message"
+            return self._failed(RolloutCrashed(words), rollout)
+        return reply
+
+    def _restored(self, keeper: Keeper, data: bytes, rollout: Rollout) -> bytes | None:
+        """Hands a rollout to the child that is put back; None if that has ended without a reply."""
+        child = self._kept
+        if child is None:
+            roll_out = partial(self._roll_out_again, keeper)
+            self._kept = child = self._fork(roll_out, rehearsal=data)
+        reply = None
+        with contextlib.suppress(BrokenPipeError):
+            child.requests.send_bytes(data)
+            child.uses += 1
+            reply = self._await(child, rollout)
+        if reply is None or child.is_killed:
+            self._let_go(child)
+        return reply
+
+    def _let_go(self, child: "_Child") -> None:
+        """Ends the child that is put back, and notes why it has ended if it did by itself."""
+        assert self._keeper is not None, "it has a keeper"  # noqa: S101
+        has_ended = child.is_killed or not child.is_alive()
+        child.end()
+        reason = self._keeper.reason()
+        self._kept = None
+        if not has_ended:
+            return
+        self._not_restored.append(reason)
+        self._failures = 0 if child.uses >= _ENOUGH else self._failures + 1
+        if self._failures == _MAX_FAILURES:
+            self._not_restored.append("given_up")
+            self._keeper.connection.close()
+            self._keeper = None
+
+    def _with_reasons(self, reply: bytes) -> bytes:
+        answer = REPLY.validate_json(reply)
+        if isinstance(answer, RolloutOutcome):
+            reasons, self._not_restored = tuple(self._not_restored), []
+            return encode(answer.model_copy(update={"not_restored": reasons}))
+        return reply
+
+    def _fork(
+        self, roll_out: Callable[[Connection, Connection], None], rehearsal: bytes | None = None
+    ) -> "_Child":
+        """A child that waits for its rollout, having prepared for one like ``rehearsal``."""
+        requests, our_requests = Pipe(duplex=False)
+        our_replies, replies = Pipe(duplex=False)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._peer.close()
+                our_requests.close()
+                our_replies.close()
+                self._prepare(rehearsal)
+                roll_out(requests, replies)
+            except BaseException:  # noqa: BLE001  nothing may climb back into the holder's loop
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        requests.close()
+        replies.close()
+        return _Child(pid, our_requests, our_replies)
+
+    def _prepare(self, rehearsal: bytes | None) -> None:
+        """In a child: makes itself independent of the holder."""
+        gc.disable()
+        die_with_parent()
+        detach(self._moment.reading)
+        self._moment.before_rollout()
+        if rehearsal is not None:
+            self._moment.memory.make_own()
+            _rehearse(self._moment.simulation, rehearsal)
+
+    def _roll_out_once(self, requests: Connection, replies: Connection) -> None:
+        roll_out = partial(_rolled_out, self._moment.simulation, requests, "fork")
+        replies.send_bytes(reply_of(roll_out))
+
+    def _roll_out_again(
+        self, keeper: Keeper, requests: Connection, replies: Connection
+    ) -> NoReturn:
+        """Does one rollout after the other; each time everything is as it was at the first."""
+        kept = keeper.take(self._moment.reading)
+        stop_here()
+        roll_out = partial(_rolled_out, self._moment.simulation, requests, "restore")
+        replies.send_bytes(reply_of(roll_out))
+        stop_here()
+        raise AssertionError("a process that was put back is not here", kept)
+
+    def _await(self, child: "_Child", rollout: Rollout) -> bytes | None:
+        """The child's reply, or a failure in its place; None if it has ended without.
+
+        Raises:
+            EOFError: The peer has gone away.
+        """
+        until_s = time.monotonic() + rollout.limit_s
+        error: RolloutError
+        while True:
+            ready = wait([child.replies, self._peer], max(0.0, until_s - time.monotonic()))
+            if child.replies in ready:
+                try:
+                    return child.replies.recv_bytes()
+                except EOFError:
+                    return None
+            if self._peer in ready and not self._is_cancelled(rollout):
+                continue
+            child.kill()
+            if self._peer in ready:
+                error = RolloutError("nothing is waiting for the rollout any more", "cancelled")
+            else:
+                words = f"the rollout took longer than {rollout.limit_s:g} s and was stopped"
+                error = RolloutTimeout(words)
+            return self._failed(error, rollout)
+
+    def _is_cancelled(self, rollout: Rollout) -> bool:
+        """Hears what the peer says during a rollout, which ends when the peer has gone away."""
+        heard = REQUEST.validate_json(self._peer.recv_bytes())
+        return isinstance(heard, Cancel) and heard.ticket == rollout.ticket
+
+    def _failed(self, error: RolloutError, rollout: Rollout) -> bytes:
+        """The reply that says so; and a line in the log, whose end is told if the holder dies."""
+        line = f"rollout {rollout.ticket} of request {rollout.request_id!r}: {error.message}\n"
+        os.write(2, line.encode())
+        return encode(Failed(error=ErrorInfo.of(error)))
+
+
+@dataclass
+class _Child:
+    """A process that does rollouts."""
+
+    pid: int
+    requests: Connection
+    replies: Connection
+    uses: int = 0
+    is_killed: bool = False
+
+    def kill(self) -> None:
+        """Ends it in the middle of a rollout."""
+        self.is_killed = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Ends it, and what connects it to this process."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.requests.close()
+        self.replies.close()
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended: then nothing can be read of it."""
+        return not self.replies.poll()
+
+
+def _rehearse(simulation: Simulation, data: bytes) -> None:
+    """Does what a rollout does except moving anything, so that its code and data are at hand."""
+    rollout = REQUEST.validate_json(data)
+    if isinstance(rollout, Rollout):
+        with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
+            simulation.prepare(rollout)
+            encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
+
+
+def _rolled_out(simulation: Simulation, requests: Connection, made_by: MadeBy) -> RolloutOutcome:
+    rollout = REQUEST.validate_json(requests.recv_bytes())
+    assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
+    return simulation.roll_out(rollout).model_copy(update={"made_by": made_by})
