@@ -35,12 +35,12 @@ def grpo(
         ),
     ] = None,
     model_path: Annotated[
-        str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
+        str | None, typer.Option(help="Folder with a model, or smollm2-135m.")
     ] = None,
     base_path: options.Base = None,
     dataset_path: options.DatasetPath = None,
     output_dir: options.OutputDir = None,
-    reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
+    reward_url: Annotated[str | None, typer.Option(help="Reward service URL.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Completions per forward pass.")] = None,
     num_train_epochs: Annotated[

@@ -34,7 +34,9 @@ def offline(
     model_path: Annotated[
         str | None,
         typer.Option(
-            "--sft-ckpt", "--model-path", help="The model to start from, or smollm2-135m."
+            "--sft-ckpt",
+            "--model-path",
+            help="Folder with the model to start from, or smollm2-135m.",
         ),
     ] = None,
     beam_data: Annotated[
@@ -42,18 +44,18 @@ def offline(
         typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
     ] = None,
     rce_epochs: Annotated[
-        int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
+        int | None, typer.Option(help="Epochs of stage 1, reward-weighted cross-entropy.")
     ] = None,
     grpo_epochs: Annotated[
-        int | None, typer.Option(help="Passes of stage 2, offline GRPO.")
+        int | None, typer.Option(help="Epochs of stage 2, offline GRPO.")
     ] = None,
     output_dir: options.OutputDir = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
+        typer.Option(help="Peak learning rate. Default: a tenth of the starting model's."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Queries per forward pass.")] = None,
-    max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
+    max_samples: Annotated[int | None, typer.Option(help="Maximum number of queries.")] = None,
     seed: options.Seed = None,
     settings: options.SetPairs = None,
     dry_run: options.DryRun = False,

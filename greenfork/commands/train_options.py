@@ -35,7 +35,7 @@ _Report = TypeVar("_Report", bound="WireModel")
 
 Base = Annotated[
     str | None,
-    typer.Option("--base", help="The model under an adapter, if it is not where it was any more."),
+    typer.Option("--base", help="Base model of an adapter, if it has moved."),
 ]
 DatasetPath = Annotated[
     str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
@@ -158,7 +158,7 @@ def _assignments(pairs: list[str]) -> dict[str, object]:
         is_grouped = setting == "reward" and isinstance(value, dict) and "api_key" in value
         if is_grouped or setting in ("reward_api_key", "reward.api_key"):
             raise ConfigError(
-                "--set reward_api_key: whoever lists processes would see the key, and trackers "
-                "record the command; give it by GREENFORK_API_KEY"
+                "--set reward_api_key: the key would be visible in process lists and recorded by "
+                "trackers; set GREENFORK_API_KEY instead"
             )
     return values

@@ -33,20 +33,18 @@ def sft(
     ] = None,
     model_path: Annotated[
         str | None,
-        typer.Option(
-            help="A folder with a model, smollm2-135m, or new for a small one of our own."
-        ),
+        typer.Option(help="Folder with a model, smollm2-135m, or new to create a small one."),
     ] = None,
     base_path: options.Base = None,
     dataset_path: options.DatasetPath = None,
     output_dir: options.OutputDir = None,
     source: Annotated[
         str | None,
-        typer.Option(help="What is taught: best, format, reading, noisy_rule, recorded, …"),
+        typer.Option(help="Source of lessons: best, format, reading, noisy_rule, recorded, …"),
     ] = None,
-    lessons: Annotated[int | None, typer.Option(help="How many lessons are drawn.")] = None,
+    lessons: Annotated[int | None, typer.Option(help="Number of lessons.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Lessons a forward pass.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Lessons per forward pass.")] = None,
     num_train_epochs: Annotated[
         float | None, typer.Option("--num-epochs", help="Passes over the lessons.")
     ] = None,
