@@ -32,7 +32,7 @@ _DIGEST = "0123456789abcdef"
 _REPLAYED = StateFiles(
     "town", _FILES, "run", 1, 1.0, replay=Replay(to_s=600), digest=_DIGEST, read={}
 )
-_LANDMARK = Replay(to_s=120, actions=(Action(time_s=5, tls_id="c", remaining_s=1),))
+_LANDMARK = Replay(to_s=60, actions=(Action(time_s=5, tls_id="c", remaining_s=1),))
 
 
 @dataclass
@@ -342,7 +342,9 @@ def test_replayed_state_is_recognised(worker: StateWorker, world: _World) -> Non
     assert world.replays[-1].to_s == 600
 
 
-@pytest.mark.parametrize(("source", "checkpoints"), [("begin", ["begin", "fork"]), ("anchor", [])])
+@pytest.mark.parametrize(
+    ("source", "checkpoints"), [("begin", ["begin", "fork", "fork"]), ("anchor", [])]
+)
 def test_replay_to_another_state_is_refused(
     source: Source, checkpoints: list[str], worker: StateWorker, world: _World
 ) -> None:
