@@ -67,7 +67,7 @@ class _Ladder:
         """How far the next checkpoint is from the last one."""
         if self.step_s is None:
             return _FIRST_SPACING_S
-        wanted_s = _SPAWNS * self.spawn_s // self.step_s
+        wanted_s = float(round(_SPAWNS * self.spawn_s / self.step_s))
         return min(max(_MIN_SPACING_S, wanted_s), _MAX_SPACING_S)
 
     def before(self, time_s: float) -> float:
@@ -111,6 +111,9 @@ class CheckpointCache:
         self._ladders: OrderedDict[str, _Ladder] = OrderedDict()
         self._uses = 0
 
+    def __len__(self) -> int:
+        return sum(len(ladder.held) for ladder in self._ladders.values())
+
     @property
     def memory_mb(self) -> float:
         """The checkpoints' own memory, as measured when each was made, MB."""
@@ -144,14 +147,13 @@ class CheckpointCache:
                 the next call goes on from there.
         """
         ladder = self._begun(run, begin, replay.to_s, left_s)
-        try:
-            while (next_s := ladder.end_s + ladder.spacing_s) < replay.to_s:
-                self._advance(run, ladder, next_s, replay.actions, left_s)
-            from_s = ladder.before(replay.to_s)
-            holder = self._copy(run, ladder, from_s)
-            self._move(ladder, holder, from_s, replay.to_s, replay.actions, left_s)
-        finally:
+        self._shrink(run)
+        while (next_s := ladder.end_s + ladder.spacing_s) < replay.to_s:
+            self._advance(run, ladder, next_s, replay.actions, left_s)
             self._shrink(run)
+        from_s = ladder.before(replay.to_s)
+        holder = self._copy(run, ladder, from_s)
+        self._move(ladder, holder, from_s, replay.to_s, replay.actions, left_s)
         return holder
 
     def grow(self, run: str, begin: Open, replay: Replay, budget_s: float, left_s: _Clock) -> None:
@@ -259,8 +261,8 @@ class CheckpointCache:
         return True
 
     def _is_over(self, more: int = 0) -> bool:
-        count = sum(len(ladder.held) for ladder in self._ladders.values())
-        return count + more > self._max_checkpoints or self.memory_mb > self._max_memory_mb
+        count = len(self) + more
+        return count > self._max_checkpoints or self.memory_mb > self._max_memory_mb
 
     def _idle(self, run: str) -> str | None:
         """The run that has been idle longest, if that is long."""
@@ -270,7 +272,8 @@ class CheckpointCache:
         return first
 
     def _shrink(self, run: str) -> None:
-        while self._ladders and self._is_over():
+        """Keeps to the limits, but for a single checkpoint: that of the run in use."""
+        while len(self) > 1 and self._is_over():
             idle = self._idle(run)
             if idle is not None:
                 self._close(idle)
