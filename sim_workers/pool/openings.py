@@ -30,8 +30,9 @@ __all__ = ["Openings", "Source"]
 _STATE_NAME = "state.xml"
 _FROM_FILES = 3
 """States of a run that are opened from files before it is given checkpoints: it may be the last."""
-_GROWTH = 0.5
-"""What is spent on checkpoints of a run, beside each state of it that is opened from a file."""
+_GROWTH = 1.0
+"""What is spent on checkpoints of a run, for each second spent on opening states of it from files:
+at worst, opening has cost twice what it had to."""
 _NEW_SHARE = 0.3
 """What the latest opening counts for in the average."""
 _MAX_RUNS = 64

@@ -36,7 +36,7 @@ class _World:
 class _Holder:
     def __init__(self, world: _World, parent: "_Holder | None", time_s: float) -> None:
         self.world, self.at_s = world, time_s
-        self.depth = 0 if parent is None else parent.depth + 1
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.actions: list[Action] = [] if parent is None else list(parent.actions)
         self.name = next(world.names)
         world.living[self.name] = self
@@ -75,7 +75,11 @@ def world() -> _World:
 @pytest.fixture
 def make(world: _World) -> Callable[..., CheckpointCache]:
     """Makes a cache in this world."""
-    return lambda *limits: CheckpointCache(cast(ForkServer, world), *limits, lambda: world.now_s)
+
+    def make(count: int, memory_mb: float) -> CheckpointCache:
+        return CheckpointCache(cast(ForkServer, world), count, memory_mb, lambda: world.now_s)
+
+    return make
 
 
 def _fork(cache: CheckpointCache, to_s: float, run: str = "run", left_s: float = 60) -> _Holder:
