@@ -50,6 +50,8 @@ class _World:
     """Told the ticket of each rollout that a holder gets."""
     while_running: Callable[[int], None] | None = None
     """Told the ticket of each rollout while its answer is waited for."""
+    are_last: list[bool] = field(default_factory=list)
+    """Of each rollout, whether no child need be kept ready after it."""
     cancelled: list[int] = field(default_factory=list)
     """Tickets that holders were told to end."""
     digest: str = "0123456789abcdef"
@@ -64,6 +66,7 @@ class _SimulationServer:
 
     def send(self, request: Rollout) -> None:
         self._request = request
+        self._world.are_last.append(request.is_last)
         if self._world.when_sent:
             self._world.when_sent(request.ticket)
 
@@ -192,6 +195,16 @@ def test_state_is_opened_once(worker: StateWorker, world: _World) -> None:
     assert _results(again) == [_metrics(10), _metrics(10)]
     assert world.opened == ["a"]
     assert worker.holder_starts == 1
+
+
+def test_child_is_kept_ready_for_what_is_asked_for_again(
+    worker: StateWorker, world: _World
+) -> None:
+    """Most states are not: the batch that opens one says which rollout is the last."""
+    _run(worker, _rollout("a"), _rollout("a"))
+    _run(worker, _rollout("a"), _rollout("a"))
+    _run(worker, _rollout("b"))
+    assert world.are_last == [False, True, False, False, True]
 
 
 def test_scenario_is_sent_once(worker: StateWorker) -> None:
