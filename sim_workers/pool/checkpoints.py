@@ -88,7 +88,8 @@ class _Ladder:
 class CheckpointCache:
     """The checkpoints of any number of runs.
 
-    Beyond the limits, runs that nobody asks for any more are let go, then every other checkpoint.
+    Beyond the limits, runs that nobody asks for any more are let go; then the run that has most
+    loses the checkpoint whose neighbours are closest.
 
     Args:
         fork_server: Starts the simulations.
@@ -157,7 +158,7 @@ class CheckpointCache:
         return holder
 
     def grow(self, run: str, begin: Open, replay: Replay, budget_s: float, left_s: _Clock) -> None:
-        """Adds checkpoints on the way to a moment that may be asked for again, where there is room.
+        """Adds checkpoints on the way to a moment, for others that may be asked for.
 
         Args:
             run: As for :meth:`fork_at`.
@@ -172,9 +173,9 @@ class CheckpointCache:
         ladder = self._begun(run, begin, replay.to_s, left_s)
         ladder.wanted_s = max(ladder.wanted_s, replay.to_s)
         ladder.credit_s += budget_s - (self._clock() - began_s)
-        while ladder.credit_s > 0 and self._has_room(run):
+        while ladder.credit_s > 0:
             next_s = ladder.end_s + ladder.spacing_s
-            if next_s > ladder.wanted_s:
+            if next_s > ladder.wanted_s or not self._has_room(run):
                 break
             began_s = self._clock()
             self._advance(run, ladder, next_s, replay.actions, left_s)
@@ -252,12 +253,13 @@ class CheckpointCache:
         return now_s
 
     def _has_room(self, run: str) -> bool:
-        """Whether another checkpoint can be kept, of this run, without letting one go in use."""
+        """Makes room for another checkpoint of a run, from what is missed least."""
         while self._is_over(1):
             idle = self._idle(run)
-            if idle is None:
+            if idle is not None:
+                self._close(idle)
+            elif not self._thin_out():
                 return False
-            self._close(idle)
         return True
 
     def _is_over(self, more: int = 0) -> bool:
@@ -281,16 +283,21 @@ class CheckpointCache:
                 self._drop_one()
 
     def _drop_one(self) -> None:
-        """Ends the checkpoint that is missed least, of the run that was used least recently."""
-        for ladder in self._ladders.values():
-            time_s = ladder.least_needed()
-            if time_s is not None:
-                ladder.held.pop(time_s).holder.close()
-                return
-        run, ladder = next(iter(self._ladders.items()))
-        ladder.held.pop(next(iter(ladder.held))).holder.close()
-        if not ladder.held:
-            del self._ladders[run]
+        """Ends the checkpoint that is missed least, or one of the run least recently used."""
+        if not self._thin_out():
+            run, ladder = next(iter(self._ladders.items()))
+            ladder.held.pop(next(iter(ladder.held))).holder.close()
+            if not ladder.held:
+                del self._ladders[run]
+
+    def _thin_out(self) -> bool:
+        """Ends a checkpoint between two others, of the run that has most; False if none is."""
+        ladder = max(self._ladders.values(), key=lambda ladder: len(ladder.held), default=None)
+        time_s = None if ladder is None else ladder.least_needed()
+        if ladder is None or time_s is None:
+            return False
+        ladder.held.pop(time_s).holder.close()
+        return True
 
     def _close(self, run: str) -> None:
         """Ends every checkpoint of a run."""

@@ -182,15 +182,23 @@ def test_growth_ends_where_nobody_asked(
     assert _times(world) == [0, 60, 120, 180]
 
 
-def test_growth_takes_no_room_from_runs_in_use(
+def test_growth_covers_a_run_that_is_longer_than_the_room(
     world: _World, make: Callable[..., CheckpointCache]
 ) -> None:
-    """A cache that is full of them stays as it is."""
+    """With checkpoints further apart, up to the latest moment that was asked for."""
+    cache = make(6, 99.0)
+    cache.grow("run", _BEGIN, Replay(to_s=1500), 100.0, lambda: 60.0)
+    times_s = _times(world)
+    assert (len(times_s), times_s[0], times_s[-1]) == (6, 0, 1500)
+
+
+def test_growth_shares_the_room(world: _World, make: Callable[..., CheckpointCache]) -> None:
+    """With a run that has more; both keep their ends."""
     cache = make(4, 99.0)
     _fork(cache, 200, "used").close()
-    before = _times(world)
+    assert _times(world) == [0, 60, 120, 180]
     cache.grow("other", _BEGIN, Replay(to_s=200), 100.0, lambda: 60.0)
-    assert (_times(world), world.opened) == (before, 1)
+    assert _times(world) == [0, 0, 60, 180]
 
 
 def test_expected_time_is_what_it_takes(
