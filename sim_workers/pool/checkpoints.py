@@ -147,6 +147,14 @@ class CheckpointCache:
             HolderLost: A process died, or there was no time left. The checkpoints so far stay, and
                 the next call goes on from there.
         """
+        try:
+            return self._fork_at(run, begin, replay, left_s)
+        except HolderLost:
+            if run in self._ladders:  # no checkpoint had died: there was no time left
+                raise
+            return self._fork_at(run, begin, replay, left_s)
+
+    def _fork_at(self, run: str, begin: Open, replay: Replay, left_s: _Clock) -> SimulationHandle:
         ladder = self._begun(run, begin, replay.to_s, left_s)
         self._shrink(run)
         while (next_s := ladder.end_s + ladder.spacing_s) < replay.to_s:
