@@ -42,6 +42,8 @@ class _Holder:
         world.living[self.name] = self
 
     def spawn(self, limit_s: float) -> "_Holder":
+        if self.name not in self.world.living:
+            raise HolderLost("the simulation process died")
         self.world.now_s += _SPAWN_S
         return _Holder(self.world, self, self.at_s)
 
@@ -237,6 +239,16 @@ def test_out_of_time_leaves_what_there_is(
     forked = _fork(cache, 400)
     assert [action.time_s for action in forked.actions] == list(range(0, 400, 50))
     assert world.opened == 1
+
+
+def test_run_whose_checkpoints_died_is_begun_again(
+    world: _World, make: Callable[..., CheckpointCache]
+) -> None:
+    """At once: nobody is told."""
+    cache = make(64, 99.0)
+    _fork(cache, 200).close()
+    world.living.clear()
+    assert (_fork(cache, 100).at_s, world.opened) == (100, 2)
 
 
 def test_letting_go_ends_with_none(world: _World, make: Callable[..., CheckpointCache]) -> None:
