@@ -50,10 +50,10 @@ OF_A_FILE = StateFiles("town", FILES, "run", 1, 1.0, state=b"<snapshot/>", read=
 DIGEST = "0123456789abcdef"
 
 
-REPLAYED = StateFiles("town", FILES, "run", 1, 1.0, replay=Replay(to_s=600), digest=DIGEST, read={})
+REPLAYED = StateFiles("town", FILES, "run", 1, 1.0, replay=Replay(to_s=50), digest=DIGEST, read={})
 
 
-LANDMARK = Replay(to_s=120, actions=(Action(time_s=5, tls_id="c", remaining_s=1),))
+LANDMARK = Replay(to_s=60, actions=(Action(time_s=5, tls_id="c", remaining_s=1),))
 
 
 @dataclass
@@ -67,6 +67,8 @@ class World:
     memory_mb: dict[str, float] = field(default_factory=dict)
     answers: list[Exception | None] = field(default_factory=list)
     """For each of the next rollouts: what it raises, or None."""
+    are_last: list[bool] = field(default_factory=list)
+    """Of each rollout, whether no child need be kept ready after it."""
     when_sent: Callable[[int], None] | None = None
     """Told the ticket of each rollout that a holder gets."""
     while_running: Callable[[int], None] | None = None
@@ -88,6 +90,7 @@ class SimulationServer:
     def send(self, request: Rollout) -> None:
         """Takes a rollout."""
         self._request = request
+        self._world.are_last.append(request.is_last)
         if self._world.when_sent:
             self._world.when_sent(request.ticket)
 

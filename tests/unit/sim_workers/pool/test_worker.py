@@ -30,6 +30,14 @@ def test_state_is_opened_once(worker: StateWorker, world: World) -> None:
     assert worker.holder_starts == 1
 
 
+def test_child_is_kept_ready_for_what_is_asked_for_again(worker: StateWorker, world: World) -> None:
+    """Most states are not: the batch that opens one says which rollout is the last."""
+    run(worker, rollout("a"), rollout("a"))
+    run(worker, rollout("a"))
+    run(worker, rollout("b"))
+    assert world.are_last == [False, True, False, True]
+
+
 def test_scenario_is_sent_once(worker: StateWorker) -> None:
     """A second state of a scenario comes without the scenario's files."""
     run(worker, rollout("a"))
