@@ -62,6 +62,7 @@ def settings(rows: Path, tiny_llama: Path, tmp_path: Path) -> Settings:
     return make
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_new_model_learns_the_form_of_the_answer(settings: Settings) -> None:
     """All its answers to unseen rows are strict JSON; it is saved as any model is."""
     config = settings(
