@@ -3,13 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
-from shared.errors import FidelityError
+from shared.errors import FidelityError, UnknownSignal
 from shared.wire.error_info import ErrorInfo
 from sim_workers.datasets.build_plan import BuildOptions, Execution
 from sim_workers.datasets.builder import build_dataset
@@ -59,6 +60,30 @@ def test_the_first_difference_is_named() -> None:
     assert 600 < found.time_s <= 610
     assert found.thing.startswith("vehicle")
     assert f"at {found.time_s:g} s {found.thing} is" in str(found)
+
+
+def test_a_comparison_ends_with_the_build_that_it_belongs_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever misspells a signal need not wait until a day of traffic was compared."""
+    ended = []
+
+    def comparing(
+        sides: Sides, to_s: float, server: ForkServer, should_stop: Callable[[], bool]
+    ) -> Comparison:
+        try:
+            for _ in range(50):  # one after the other, as long as a large one
+                compare(sides, to_s, server, should_stop)
+        except CancelledError:
+            ended.append(to_s)
+            raise
+        pytest.fail("it was never stopped")
+
+    monkeypatch.setattr("sim_workers.datasets.builder.compare", comparing)
+    options = BuildOptions(tls_ids=("north",), warmup_s=60, states=1, end_s=200)
+    with pytest.raises(UnknownSignal):
+        build_dataset(OWN["crossing"], tmp_path / "out", options)
+    assert ended == [200]
 
 
 def test_an_option_that_draws_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
