@@ -1,6 +1,7 @@
 """Generated scenarios: what the product stores and serves is what the user's own run shows.
 
-Nine of a fixed seed, and every case that once failed; ``make fuzz`` tries two hundred others.
+Six of a fixed seed, chosen because they have the most between them, and every case that once
+failed; ``make fuzz`` tries two hundred others.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from tests.fuzz.scenario import Scenario
 from tests.fuzz.trial import FAILURES, Trial, Verdict, differences, try_scenario, try_served
 
 _SEED = 20
-_NUMBERS = range(9)
+_NUMBERS = (77, 173, 248, 254, 282, 319)
 _CASES = sorted((Path(__file__).parents[2] / "fuzz" / "cases").glob("*.json"))
 _NAMES = [*map(str, _NUMBERS), *(case.stem for case in _CASES)]
 _AT_ONCE = 2
