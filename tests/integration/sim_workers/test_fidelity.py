@@ -40,14 +40,16 @@ def _compared(sides: Sides, to_s: float) -> Comparison:
         return compare(sides, to_s, fork_server)
 
 
-def test_flows_are_the_users_own_and_continue_from_their_files(tmp_path: Path) -> None:
+def test_flows_are_the_users_own_and_continue_from_their_files(
+    dataset_of: Callable[[str], Path],
+) -> None:
     """Our own crossing, which was another simulation once."""
-    build_dataset(OWN["crossing"], tmp_path / "out", BuildOptions(seeds=(7,), states=6))
-    (run,) = read_manifest(tmp_path / "out").simulations
+    dataset = dataset_of("crossing")
+    (run,) = read_manifest(dataset).simulations
     assert (run.fidelity, run.deviation) == ("own", None)
     assert run.compared_to_s == 3600
-    assert {row["fidelity"] for row in read_rows(tmp_path / "out")} == {"own"}
-    assert {state.record.restore for state in read_states(tmp_path / "out")} == {"state"}
+    assert {row["fidelity"] for row in read_rows(dataset)} == {"own"}
+    assert {state.record.restore for state in read_states(dataset)} == {"state"}
 
 
 def test_the_first_difference_is_named() -> None:

@@ -26,7 +26,7 @@ _OPTIONS = BuildOptions(
     scales=(1.0, 1.3),
     policy=PolicySpec(name="max_pressure", epsilon=0.3),
     states=10,
-    end_s=900,
+    end_s=660,
     with_outcomes=True,
     tls_ids=("A0", "B1"),
 )
