@@ -19,6 +19,7 @@ from shared.wire.jobs import JobResult, JobView
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.gateway_process import GatewayProcess
 from tests.integration.reward_server.serving import GREENFORK
+from tests.integration.shared_ray import shared_ray
 
 ITEMS = 6_000
 BROKEN = 2_100
@@ -114,7 +115,7 @@ def source(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Url]:
     """A gateway that is not disturbed."""
-    gateway = GatewayProcess(dataset, tmp_path_factory.mktemp("undisturbed"))
+    gateway = GatewayProcess(dataset, tmp_path_factory.mktemp("undisturbed"), shared_ray())
     gateway.start()
     yield gateway.url
     gateway.stop()
