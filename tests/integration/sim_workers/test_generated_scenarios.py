@@ -14,6 +14,7 @@ from tests.fuzz.generator import draw_scenario
 from tests.fuzz.networks import make_network
 from tests.fuzz.scenario import Scenario
 from tests.fuzz.trial import FAILURES, Trial, Verdict, differences, try_scenario, try_served
+from tests.integration.shared_ray import shared_ray
 
 _SEED = 20
 _NUMBERS = (77, 173, 248, 254, 282, 319)
@@ -39,7 +40,11 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trial]:
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         tried = list(pool.map(attempt, _NAMES))
-    return dict(zip(_NAMES, try_served(tried, work / "service"), strict=True))
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in shared_ray().items():
+            environment.setenv(name, value)
+        served = try_served(tried, work / "service")
+    return dict(zip(_NAMES, served, strict=True))
 
 
 @pytest.mark.parametrize("name", _NAMES)
