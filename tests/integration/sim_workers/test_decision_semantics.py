@@ -46,7 +46,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self._sumo = find_sumo(sumo_version())
         self._engine = engine_worker()
-        moments = random.Random(3).sample(range(60, 700), 40)
+        moments = random.Random(3).sample(range(60, 420), 24)
         policies = {"program": PolicySpec(), "random": PolicySpec(name="random")}
         for name, config in OWN.items():
             for policy, spec in policies.items():

@@ -66,6 +66,7 @@ def _weights(folder: Path) -> dict[str, Any]:
     return dict(load_file(folder / "model.safetensors"))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_run_learns_which_candidate_is_better(config: Callable[..., OfflineConfig]) -> None:
     """On queries that were held out; and leaves what it should."""
     run = config()
