@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.dataset import Action
 from shared.errors import HolderLost, RolloutCrashed, RolloutError, RolloutRejected
 from shared.wire.states import Restore
+from sim_workers.datasets.live_rollouts import FEW
 from sim_workers.datasets.proof import Proof
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Open, Ready, Replay
@@ -121,6 +122,8 @@ class Restorer:
         for _ in range(2):
             try:
                 with self._fork_server.open(request, _LIMIT_S) as restored:
+                    if len(found.proof.shown) > FEW:
+                        self._fork_server.keep(restored)
                     return found.proof.holds_for(restored)
             except RolloutRejected:
                 return False
