@@ -12,7 +12,6 @@ from pathlib import Path
 from shared.dataset import Action
 from shared.errors import HolderLost, RolloutCrashed, RolloutError, RolloutRejected
 from shared.wire.states import Restore
-from sim_workers.datasets.live_rollouts import FEW
 from sim_workers.datasets.proof import Proof
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Open, Ready, Replay
@@ -20,6 +19,8 @@ from sim_workers.states.simulation_spec import SimulationSpec
 
 __all__ = ["FoundState", "Restoration", "Restorer", "StateFile"]
 
+_FEW = 8
+"""Up to so many rollouts, making a process that can be put back costs more than it saves."""
 _LIMIT_S = 600.0
 _MAX_REPLAY_S = 600.0
 """Anchors are no older than this: a holder should not take longer to open than a replay of it."""
@@ -122,7 +123,7 @@ class Restorer:
         for _ in range(2):
             try:
                 with self._fork_server.open(request, _LIMIT_S) as restored:
-                    if len(found.proof.shown) > FEW:
+                    if len(found.proof.shown) > _FEW:
                         self._fork_server.keep(restored)
                     return found.proof.holds_for(restored)
             except RolloutRejected:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sim_workers.datasets import live_rollouts
 from sim_workers.datasets.build_plan import BuildOptions
 from sim_workers.datasets.live_rollouts import LiveRollouts
 from sim_workers.datasets.proof import Proof, decision_points
@@ -60,8 +61,11 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
             assert [outcome.decision.kind for outcome in proof.outcomes("c")] == ["extend"] * 2
 
 
-def test_many_rollouts_of_a_moment_are_restored_and_equal_forks(tmp_path: Path) -> None:
+def test_many_rollouts_of_a_moment_are_restored_and_equal_forks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Four signals: the live simulation goes on between moments, and nothing is as before then."""
+    monkeypatch.setattr(live_rollouts, "_FEW", 2)
     scenario = tmp_path / "scenario"
     load_scenario(OWN["grid2x2"]).write(scenario)
     opened = Open(config=str(scenario / CONFIG_NAME), seed=_SEED)

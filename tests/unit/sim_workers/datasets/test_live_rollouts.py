@@ -9,7 +9,7 @@ from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 
 ROLLOUTS = [
-    Rollout(signal_decisions=(), observe=("C",), horizon_s=horizon_s) for horizon_s in range(1, 7)
+    Rollout(signal_decisions=(), observe=("C",), horizon_s=horizon_s) for horizon_s in range(1, 31)
 ]
 
 
@@ -38,7 +38,7 @@ def _live(simulation: _Simulation) -> LiveRollouts:
 def test_few_are_forked() -> None:
     """A process that is put back costs as much as some forks."""
     simulation = _Simulation()
-    outcomes = _live(simulation).outcomes(ROLLOUTS[:4])
+    outcomes = _live(simulation).outcomes(ROLLOUTS[:20])
     assert {outcome.made_by for outcome in outcomes} == {"fork"}
     assert simulation.kept == 0
 
@@ -49,11 +49,11 @@ def test_many_are_restored_between_two_checks() -> None:
     live = _live(simulation)
     for _ in range(2):
         assert {outcome.made_by for outcome in live.outcomes(ROLLOUTS)} == {"restore"}
-    assert [number for number, is_forked in simulation.asked if is_forked] == [1, 6, 1, 6]
+    assert [number for number, is_forked in simulation.asked if is_forked] == [1, 30, 1, 30]
     assert simulation.kept == 1
 
 
-@pytest.mark.parametrize("wrong", [1, 6])
+@pytest.mark.parametrize("wrong", [1, 30])
 def test_difference_has_all_done_by_forks(wrong: int) -> None:
     """Those of the moment, and those of later moments."""
     simulation = _Simulation(wrong)
