@@ -16,7 +16,7 @@ __all__ = ["LiveRollouts"]
 _LIMIT_S = 600.0
 _FEW = 20
 """Up to so many, making a process that can be put back, and checking it twice, costs more than it
-saves: each saves the ninth of a fork of cologne8 over a minute."""
+saves: with ten rollouts of a minute on cologne8 both ways take the same processor time."""
 _log = structlog.get_logger(__name__)
 
 
