@@ -44,6 +44,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "wait": (-inf, 0),
     "pressure": (-inf, 0),
     "speed": (0, inf),
+    "delay": (-inf, inf),  # above 0 where vehicles are faster than allowed, as after a sign
 }
 """The least and the greatest that a reward can be."""
 
