@@ -130,9 +130,10 @@ def metric_differences(
 ) -> Iterator[Difference]:
     """Every metric that differs; the series only where both have one.
 
-    Datasets of older versions are without ``delay_veh``, of which they claim nothing.
+    Outcomes that are older than ``delay_veh`` say nothing of it.
     """
-    unclaimed = {"series"} if stored.delay_veh is not None else {"series", "delay_veh"}
+    is_older = source == "outcome" and stored.delay_veh is None
+    unclaimed = {"series", "delay_veh"} if is_older else {"series"}
     for name in Metrics.model_fields:
         if name not in unclaimed:
             yield from _different(place, source, name, getattr(stored, name), getattr(true, name))
