@@ -219,8 +219,8 @@ def test_delay_adds_up_to_what_trips_lose(is_closed: bool, town: Path) -> None:
     trips = town.with_name("trips.xml")
     everything = ("unfinished", "undeparted")
     command = [
-        *(find_sumo(sumo_version()), "-c", town, "--seed", "1", "--end", "160"),
-        *("--no-step-log", "--no-warnings", "--tripinfo-output", trips),
+        *(str(find_sumo(sumo_version())), "-c", str(town), "--seed", "1", "--end", "160"),
+        *("--no-step-log", "--no-warnings", "--tripinfo-output", str(trips)),
         *(f"--tripinfo-output.write-{which}" for which in everything),
     ]
     subprocess.run(command, check=True, capture_output=True)
