@@ -198,8 +198,12 @@ def test_max_pressure_keeps_the_green_with_most(
         ({0: 3, 3: 3, 5: 4}, 0, 6, [1, 1, 2] + [5] * 72),
         ({0: 3, 3: 4, 5: 0}, 0, 4, [0] * 10 + [1, 1, 2] + [3] * 62),
         ({0: 9, 3: 4, 5: 0}, 1, 0, [1, 1, 2] + [3] * 7 + [4] * 3 + [0] * 62),
+        ({0: 0, 3: 4, 5: 4}, 4, 2, [4] + [5] * 74),
     ],
-    ids=["tie", "other", "others", "over another", "below its minimum", "from a clearance"],
+    ids=[
+        *("tie", "other", "others", "over another", "below its minimum"),
+        *("from a clearance", "to a short green"),
+    ],
 )
 def test_greedy_shows_the_green_with_most(
     vehicles: dict[int, int], phase: int, elapsed_s: float, expected: list[int]
