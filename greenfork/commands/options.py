@@ -19,7 +19,7 @@ ApiKey = Annotated[
     str | None,
     typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
 ]
-TermChoice = Literal["queue_gain", "queue", "wait", "pressure", "speed"]
+TermChoice = Literal["queue_gain", "queue", "wait", "pressure", "speed", "delay"]
 """The rewards that plans, or single decisions, are compared by."""
 
 

@@ -29,11 +29,12 @@ def outcomes(
     ] = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
     reward: Annotated[
-        str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")
+        str, typer.Option(help="queue_gain, queue, wait, pressure, speed or delay.")
     ] = "queue_gain",
     horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
     follow_up: Annotated[
-        str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
+        str,
+        typer.Option(help="What controls the signal afterwards: program, max_pressure or greedy."),
     ] = "program",
     extend_s: Annotated[int, typer.Option("--extend", help="Seconds added by a yes.")] = 5,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Request timeout, seconds.")] = 120,

@@ -85,14 +85,17 @@ _Source = Annotated[
 ]
 _Reward = Annotated[
     str,
-    typer.Option("--reward", help="queue_gain, queue, wait, pressure, speed, or sum with --term."),
+    typer.Option(
+        "--reward", help="queue_gain, queue, wait, pressure, speed, delay, or sum with --term."
+    ),
 ]
 _Term = Annotated[
     list[str] | None,
     typer.Option(help="Term of a sum, queue_gain=1.0; repeatable."),
 ]
 _FollowUp = Annotated[
-    str, typer.Option(help="What controls the signals afterwards: program or max_pressure.")
+    str,
+    typer.Option(help="What controls the signals afterwards: program, max_pressure or greedy."),
 ]
 _Seed = Annotated[
     list[int] | None,

@@ -116,7 +116,9 @@ def _maker(holder: SimulationHandle) -> Callable[[random.Random, int], Rollout]:
             signal_decisions=tuple(decided),
             observe=tuple(tls_ids),
             horizon_s=horizon_s,
-            follow_up=chance.choice(("program", "max_pressure")) if decided else "program",
+            follow_up=chance.choice(("program", "max_pressure", "greedy"))
+            if decided
+            else "program",
             trace_s=chance.choice((None, horizon_s)),
             limit_s=LIMIT_S,
         )

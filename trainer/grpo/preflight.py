@@ -44,6 +44,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "wait": (-inf, 0),
     "pressure": (-inf, 0),
     "speed": (0, inf),
+    "delay": (-inf, inf),  # above 0 where vehicles are faster than allowed, as after a sign
 }
 """The smallest and the largest possible reward."""
 

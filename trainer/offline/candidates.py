@@ -38,7 +38,7 @@ __all__ = [
     "load_candidates",
 ]
 
-MetricsReward = Literal["queue", "wait", "pressure", "speed"]
+MetricsReward = Literal["queue", "wait", "pressure", "speed", "delay"]
 """The rewards that the metrics of one rollout are enough for."""
 
 _MIN_CANDIDATES = 2

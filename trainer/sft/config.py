@@ -10,7 +10,7 @@ from trainer.settings import Settings, StepSettings
 
 __all__ = ["BestBy", "LessonShares", "SFTTrainingConfig"]
 
-BestBy = Literal["queue", "queue_gain", "wait", "pressure", "speed"]
+BestBy = Literal["queue", "queue_gain", "wait", "pressure", "speed", "delay"]
 """Rewards that can rank stored outcomes."""
 
 

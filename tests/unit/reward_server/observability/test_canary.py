@@ -52,3 +52,16 @@ async def test_not_ready_where_the_canary_differs(open_gateway: OpenGateway) -> 
     other = await open_gateway()
     other.runner.fail = lambda rollout: make_metrics(5.0000001)
     assert_problem(await other.http.get("/readyz"), 503, "canary_differs")
+
+
+async def test_ready_where_the_canary_was_recorded_without_delay(
+    open_gateway: OpenGateway,
+) -> None:
+    """A ledger older than the metric says nothing of it; what it says must still be so."""
+    old = await open_gateway()
+    old.runner.fail = lambda rollout: make_metrics(5.0, delay_veh=None)
+    assert (await old.http.get("/readyz")).status_code == 200
+    assert (await (await open_gateway()).http.get("/readyz")).status_code == 200
+    other = await open_gateway()
+    other.runner.fail = lambda rollout: make_metrics(6.0)
+    assert_problem(await other.http.get("/readyz"), 503, "canary_differs")
