@@ -240,14 +240,14 @@ def has_choice(state: StoredState, rollout: Rollout) -> bool:
 def replay_of(state: StoredState, rollout: Rollout) -> StateFiles | None:
     """What is behind a rollout for a worker that knows its run; None if it cannot do without files.
 
-    Nothing of the state is read.
-
     Raises:
-        StateFileError: The file of the run's actions was changed.
+        StateFileError: The file of the state, or of the run's actions, was changed or is gone:
+            nothing is scored on a damaged dataset, even where that file is not needed.
         DatasetError: The run is not in the dataset, or its actions cannot be read.
     """
     if not has_choice(state, rollout):
         return None
+    state.check()
     return _with_choice(_files_of_run(state, None), state, with_actions=False)
 
 

@@ -143,6 +143,17 @@ class StoredState:
             StateFileError: It is gone, its content is not what its id says, another version of SUMO
                 wrote it, or it would make SUMO open other files.
         """
+        content = self.check()
+        refuse_harm(content)
+        return content
+
+    def check(self) -> bytes:
+        """The state file as it is, for those who do not load it.
+
+        Raises:
+            StateFileError: It is gone, its content is not what its id says, or another version of
+                SUMO wrote it.
+        """
         path = self.layout.state_file(self.record.state_id)
         try:
             content = path.read_bytes()
@@ -152,7 +163,6 @@ class StoredState:
         if not self.record.state_id.endswith(f"-{digest}"):
             raise StateFileError(f"{path} was changed: its digest is {digest}", "digest_mismatch")
         check_version(content, sumo_version())
-        refuse_harm(content)
         return content
 
     def read_scenario(self) -> dict[str, bytes]:

@@ -100,7 +100,7 @@ def test_fewer_rows_than_a_step_takes(settings: Settings) -> None:
     """Not a run of no steps that reports success."""
     with (
         running(SmallService(yes_is_better)) as url,
-        pytest.raises(DatasetError, match=r"a step takes 100 prompts and the dataset has"),
+        pytest.raises(DatasetError, match=r"a step needs 100 prompts, but the dataset has"),
     ):
         train_grpo(settings(url, batch_size=400))
 
@@ -166,7 +166,7 @@ def test_domain_whose_prompts_are_all_too_long(settings: Settings, tmp_path: Pat
 def test_domain_of_fewer_rows_than_a_step_takes(settings: Settings, tmp_path: Path) -> None:
     """Before a model is loaded; the message says how many it has, and how many are wanted."""
     rows = _rows(tmp_path / "two.jsonl", {"north": (9, "the well"), "south": (3, "the well")})
-    with pytest.raises(DatasetError, match=r"'south' has 3 rows, and a step takes 4 of each"):
+    with pytest.raises(DatasetError, match=r"'south' has 3 rows, but a step needs 4 of each"):
         train_grpo(settings(NOBODY, dataset_path=str(rows), curriculum=True, batch_size=32))
 
 

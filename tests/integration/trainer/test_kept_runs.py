@@ -58,7 +58,7 @@ def test_sft_is_gone_on_with(kept: Path) -> None:
     on = config.to_dict() | _ON | {"dataset_path": str(_DATASET)}
     with capture_logs() as said:
         report = train_sft(SFTTrainingConfig.checked(on), show_progress=False)
-    assert "the checkpoint does not say its settings; none is compared" in str(said)
+    assert "the checkpoint has no record of its settings; nothing is compared" in str(said)
     assert report.steps == 4
     assert_ended(kept / "sft", "checkpoint-4")
 

@@ -247,4 +247,4 @@ def test_wrong_candidates_end_the_command(
     file.write_text('{"prompt": "Go?", "id_list": ["a", "b"], "score_list": [1]}\n')
     status, said = _command(["--sft-ckpt", str(tiny_llama), "--beam-data", str(file)], capsys)
     assert status == 2
-    assert "row 1: score_list holds 1 for 2" in said["error"]["message"]
+    assert "row 1: score_list has length 1, id_list has length 2" in said["error"]["message"]

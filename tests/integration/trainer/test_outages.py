@@ -88,7 +88,7 @@ def test_goes_on_later_as_if_nothing_had_happened(
         service.is_gone_after = None
         saved = tmp_path / "run" / f"checkpoint-{lost - 1}"
         if lost == 1:
-            assert "No checkpoint was saved yet; start again" in caught.value.message
+            assert "No checkpoint was saved yet; restart with" in caught.value.message
             report = train_grpo(config)
         else:
             assert (saved / "origin.json").is_file()
