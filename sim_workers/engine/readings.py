@@ -21,6 +21,7 @@ __all__ = [
     "incoming_lanes",
     "moment",
     "moment_digest",
+    "outgoing_lanes",
     "pressures",
     "programs_of",
     "running_program",
@@ -50,7 +51,7 @@ def describe_signal(tls_id: str, min_green_s: float, max_green_s: float) -> Sign
     return Signal(
         tls_id=tls_id,
         incoming_lanes=incoming_lanes(tls_id),
-        outgoing_lanes=_outgoing_lanes(tls_id),
+        outgoing_lanes=outgoing_lanes(tls_id),
         programs=programs_of(tls_id),
         min_green_s=min_green_s,
         max_green_s=max_green_s,
@@ -128,7 +129,7 @@ class ObservedLanes:
     def __init__(self, tls_ids: tuple[str, ...]) -> None:
         self.tls_ids = tls_ids
         self._incoming = tuple(dict.fromkeys(i for tls in tls_ids for i in incoming_lanes(tls)))
-        self._outgoing = tuple(dict.fromkeys(o for tls in tls_ids for o in _outgoing_lanes(tls)))
+        self._outgoing = tuple(dict.fromkeys(o for tls in tls_ids for o in outgoing_lanes(tls)))
 
     def vehicles(self) -> frozenset[str]:
         """Ids of the vehicles on the incoming lanes."""
@@ -249,7 +250,8 @@ def _ways() -> list[tuple[object, ...]]:
     return rows
 
 
-def _outgoing_lanes(tls_id: str) -> tuple[str, ...]:
+def outgoing_lanes(tls_id: str) -> tuple[str, ...]:
+    """The distinct lanes that its links lead to, in link order."""
     links = libsumo.trafficlight.getControlledLinks(tls_id)
     return tuple(dict.fromkeys(link[1] for group in links for link in group))
 
