@@ -22,7 +22,7 @@ __all__ = [
     "trips_of",
 ]
 
-_TRIP = re.compile(rb"<tripinfo\b(?:[^>\"]|\"[^\"]*\")*?(?:/>|>.*?</tripinfo>)", re.DOTALL)
+_TRIP = re.compile(rb"<tripinfo\s(?:[^>\"]|\"[^\"]*\")*?(?:/>|>.*?</tripinfo>)", re.DOTALL)
 _GRIDLOCK_S = 600
 _GRIDLOCK_SHARE = 0.1
 

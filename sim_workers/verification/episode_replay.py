@@ -50,7 +50,7 @@ def replay_episode(
         write_files(root / _FOLDER, silenced(original.files))
         command = [*_without_outputs(original.arguments(_FOLDER)), *run, *_trip_arguments()]
         try:
-            with connected(sumo, root, command, original.variables) as simulation:
+            with connected(sumo, root, command, original.variables, may_end=True) as simulation:
                 for action in actions:
                     _step_to(simulation, action.time_s)
                     call = getattr(simulation.trafficlight, action.call)
@@ -61,7 +61,10 @@ def replay_episode(
             raise RolloutCrashed(f"sumo ended prematurely: {exc}") from exc
         except TraCIException as exc:
             raise RolloutRejected(f"sumo refuses: {exc}") from exc
-        return (root / _TRIPS).read_bytes()
+        try:
+            return (root / _TRIPS).read_bytes()
+        except OSError as exc:
+            raise RolloutCrashed("sumo wrote no trips") from exc
 
 
 def _step_to(simulation, time_s: float) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  traci is untyped

@@ -88,7 +88,11 @@ def play(sumo: Path, episode: Episode) -> Played:
 
 @contextlib.contextmanager
 def connected(
-    sumo: Path, folder: Path, command: Sequence[str], environment: Mapping[str, str]
+    sumo: Path,
+    folder: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    may_end: bool = False,
 ) -> Iterator[Any]:
     """A connection to a ``sumo`` of one's own, both of which end with the context.
 
@@ -97,6 +101,7 @@ def connected(
         folder: Where it is started, and may read and write.
         command: Its arguments.
         environment: Variables that its configuration names.
+        may_end: Whether it may be let go within the context, by closing the connection.
 
     Raises:
         RolloutRejected: It does not start.
@@ -114,7 +119,9 @@ def connected(
                 raise RolloutRejected(f"sumo does not start: {own.last_words()}") from exc
             try:
                 yield connection
-                if own.has_ended:  # then it was the process of another episode that answered
+                if (
+                    own.has_ended and not may_end
+                ):  # then it was the process of another episode that answered
                     raise RolloutCrashed(f"sumo ended prematurely: {own.last_words()}")
             finally:
                 with contextlib.suppress(FatalTraCIError):
