@@ -1,7 +1,7 @@
 """What is read of the simulation in this process: signals, lanes, vehicles.
 
-Beside :mod:`sim_workers.engine.simulation` the only module that imports libsumo. Nothing here moves
-a vehicle or changes a light.
+Nothing here moves a vehicle or changes a light; :mod:`sim_workers.engine.simulation` and
+:mod:`sim_workers.engine.episodes.run` do.
 """
 
 import hashlib

@@ -65,6 +65,7 @@ class EpisodeRun:
         self._samples_lanes = bool(set(begin.terms) - {"delay"})
         self._counter = GreenCounter(begin.counted)
         self._actions: list[ControlAction] = []
+        self._is_fine = libsumo.simulation.getDeltaT() < 1
 
     @property
     def _time_s(self) -> float:
@@ -162,7 +163,8 @@ class EpisodeRun:
             for driver in self._drivers.values():
                 self._obey(driver, driver.before_step(time_s), time_s)
             due_s = min((driver.due_s for driver in self._drivers.values()), default=to_s)
-            libsumo.simulationStep(min(to_s, due_s) if due_s > time_s else 0)
+            # Step by step where a phase may change within the second: when is worth knowing.
+            libsumo.simulationStep(0 if self._is_fine else min(to_s, due_s))
             for tls_id, driver in self._drivers.items():
                 if driver.is_own:
                     driver.see(libsumo.trafficlight.getPhase(tls_id), time_s)
