@@ -8,7 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, ParseError
+
+import defusedxml.ElementTree as SafeXml
+from defusedxml.common import DefusedXmlException
 
 from shared.errors import RolloutError
 
@@ -176,11 +179,12 @@ def incidents(statistic: bytes) -> tuple[int, int, int]:
     )
 
 
-def _parsed(output: bytes) -> ElementTree.Element:
+def _parsed(output: bytes) -> Element:
     try:
-        return ElementTree.fromstring(output)  # noqa: S314  SUMO's own
-    except ElementTree.ParseError as exc:
+        root: Element = SafeXml.fromstring(output)
+    except (ParseError, DefusedXmlException) as exc:
         raise RolloutError(f"SUMO's output is incomplete: {exc}", "bad_output") from exc
+    return root
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -80,7 +80,7 @@ def test_the_command_compares_and_writes_trips(
     delays = [one["figures"]["delay_s"] for one in greedy["episodes"]]
     assert greedy["delay_mean_s"] == pytest.approx(sum(delays) / 2)
     assert greedy["failed"] == 0
-    rows = list(csv.DictReader((tmp_path / "greedy-seed2.trips.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "greedy-seed2.trips.csv").read_text().splitlines()))
     assert len(rows) == greedy["episodes"][1]["figures"]["vehicles"]
     record = tmp_path / "greedy-seed2.record.jsonl"
     again = [*common, "--controller", f"replay:{record}", "--seeds", "2"]
