@@ -6,7 +6,8 @@ from pathlib import Path
 from shared.errors import InputError
 from shared.wire.episodes import EpisodeDecision
 from sim_workers.controllers.controller import Controller
-from sim_workers.episodes.episode import Episode, read_decision
+from sim_workers.episodes.episode import Episode
+from sim_workers.episodes.reading import read_decision
 from sim_workers.episodes.record import EpisodeRecord
 
 __all__ = ["ReplayController", "read_record"]

@@ -5,21 +5,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Self
 
-from shared.decisions import Extend
 from shared.errors import EpisodeConflict, InvalidDecision, InvalidRequest
-from shared.language.completions import parse_completion, parse_shown_phase
 from shared.signals import Signal, SignalState
 from shared.wire.episodes import (
     ControlAction,
     EpisodeControl,
     EpisodeDecision,
     EpisodeFigures,
-    ExtendControl,
-    ExtendGreen,
     InvalidInfo,
-    ShowPhase,
     StepAnswer,
     StepRequest,
 )
@@ -37,23 +32,17 @@ from sim_workers.engine.episodes.messages import (
 from sim_workers.engine.episodes.outputs import OUTPUTS
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Describe, Described, Observe, Observed, Open
-from sim_workers.episodes.figures import (
-    Outputs,
-    TripFigures,
-    incidents,
-    is_gridlocked,
-    seconds_of,
-    trips_of,
-)
+from sim_workers.episodes.figures import Counted, Outputs, figures_of
 from sim_workers.episodes.observations import (
     mean_reward_of,
     observe,
     reward_of_step,
     with_bounds,
 )
+from sim_workers.episodes.reading import read_decision
 from sim_workers.episodes.record import EpisodeRecord, EpisodeSpec, choose_signals
 
-__all__ = ["Episode", "FinishedEpisode", "read_decision"]
+__all__ = ["Episode", "FinishedEpisode"]
 
 _LIMIT_S = 600.0
 
@@ -201,6 +190,11 @@ class Episode:
         return self._signals.states[tls_id].program_id
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._handle.pid
+
+    @property
     def steps(self) -> int:
         """Steps that are done."""
         return len(self._progress.steps)
@@ -304,9 +298,16 @@ class Episode:
                 written.append(file.read())
         self.close()
         outputs = Outputs(*written)
-        return FinishedEpisode(
-            self._figures(outputs), outputs, tuple(self._progress.actions), self.record
+        seen, progress = self.seen, self._progress
+        counted = Counted(
+            queue_sum_veh=seen.queue_sum_veh,
+            seconds=seen.seconds,
+            signals=self._signals.counted,
+            switches=seen.switches,
+            decisions=progress.decisions,
         )
+        figures = figures_of(outputs, counted)
+        return FinishedEpisode(figures, outputs, tuple(progress.actions), self.record)
 
     def close(self) -> None:
         """Lets the process go. Harmless when repeated."""
@@ -374,48 +375,6 @@ class Episode:
             kept=stepped.kept,
             truncated=self.is_over,
         )
-
-    def _figures(self, outputs: Outputs) -> EpisodeFigures:
-        trips = TripFigures.of(trips_of(outputs.tripinfo))
-        teleports, collisions, stops = incidents(outputs.statistic)
-        steps = list(seconds_of(outputs.summary))
-        seen = self.seen
-        samples = seen.seconds * self._signals.counted
-        decisions: dict[str, dict[Literal["valid", "invalid"], int]] = {}
-        for (kind, is_valid), count in sorted(self._progress.decisions.items()):
-            if count:
-                of_kind = decisions.setdefault(kind, {"valid": 0, "invalid": 0})
-                of_kind["valid" if is_valid else "invalid"] += count
-        return EpisodeFigures(
-            vehicles=trips.vehicles,
-            delay_s=trips.delay_s,
-            travel_time_s=trips.travel_time_s,
-            travel_time_all_s=trips.travel_time_all_s,
-            wait_s=trips.wait_s,
-            queue_veh=seen.queue_sum_veh / samples if samples else None,
-            throughput_veh=trips.throughput_veh,
-            backlog_veh=trips.backlog_veh,
-            teleports=teleports,
-            collisions=collisions,
-            emergency_stops=stops,
-            switches=seen.switches,
-            gridlocked=is_gridlocked(steps, max(1, round(len(steps) / max(1, seen.seconds)))),
-            decisions=decisions,
-        )
-
-
-def read_decision(text: str, control: EpisodeControl) -> EpisodeDecision:
-    """The decision that a model's text holds.
-
-    Raises:
-        InvalidDecision: None can be read; codes as
-            :func:`shared.language.completions.parse_completion`.
-    """
-    if not isinstance(control, ExtendControl):
-        return ShowPhase(next_phase=parse_shown_phase(text))
-    extend = parse_completion(text, "extend", control.interval_s)
-    assert isinstance(extend, Extend), "that was asked for"  # noqa: S101
-    return ExtendGreen(extend=extend.extend, extend_s=extend.extend_s)
 
 
 def _describe(control: EpisodeControl) -> Describe:

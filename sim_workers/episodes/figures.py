@@ -6,21 +6,27 @@ https://github.com/Pi-Star-Lab/RESCO, with what its issue 24 says of vehicles th
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import fsum
+from typing import Literal
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree as SafeXml
 from defusedxml.common import DefusedXmlException
 
 from shared.errors import RolloutError
+from shared.wire.episodes import EpisodeFigures
 
 __all__ = [
+    "Counted",
     "Outputs",
     "Summary",
     "Trip",
     "TripFigures",
+    "figures_of",
+    "incidents",
     "is_gridlocked",
+    "seconds_of",
     "trip_elements",
     "trips_of",
 ]
@@ -37,6 +43,19 @@ class Outputs:
     tripinfo: bytes
     summary: bytes
     statistic: bytes
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted while an episode ran."""
+
+    queue_sum_veh: int
+    """Vehicles that stood on incoming lanes, over signals and seconds."""
+    seconds: int
+    signals: int
+    switches: int
+    decisions: Mapping[tuple[str, bool], int]
+    """How many were given, by kind and whether they were valid."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,33 @@ class Summary:
     halting: int
     arrived: int
     """Since the begin."""
+
+
+def figures_of(outputs: Outputs, counted: Counted) -> EpisodeFigures:
+    """The figures of a finished episode.
+
+    Raises:
+        RolloutError: ``bad_output``: SUMO's outputs are not whole.
+    """
+    trips = TripFigures.of(trips_of(outputs.tripinfo))
+    teleports, collisions, stops = incidents(outputs.statistic)
+    steps = list(seconds_of(outputs.summary))
+    samples = counted.seconds * counted.signals
+    decisions: dict[str, dict[Literal["valid", "invalid"], int]] = {}
+    for (kind, is_valid), count in sorted(counted.decisions.items()):
+        if count:
+            of_kind = decisions.setdefault(kind, {"valid": 0, "invalid": 0})
+            of_kind["valid" if is_valid else "invalid"] += count
+    return EpisodeFigures(
+        **asdict(trips),
+        queue_veh=counted.queue_sum_veh / samples if samples else None,
+        teleports=teleports,
+        collisions=collisions,
+        emergency_stops=stops,
+        switches=counted.switches,
+        gridlocked=is_gridlocked(steps, max(1, round(len(steps) / max(1, counted.seconds)))),
+        decisions=decisions,
+    )
 
 
 def trip_elements(tripinfo: bytes) -> tuple[bytes, ...]:

@@ -1,12 +1,15 @@
 """Whole episodes in real SUMO: repeated by plain SUMO, replayed, forked, tried at a moment."""
 
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from shared.errors import EpisodeConflict, InvalidRequest
+from shared.errors import EpisodeConflict, HolderLost, InvalidRequest
 from shared.wire.episodes import ShowPhase, StepRequest
+from sim_workers.engine.messages import Replay
 from sim_workers.engine.version import sumo_version
 from sim_workers.episodes.episode import Episode
 from sim_workers.episodes.figures import trip_elements
@@ -85,6 +88,44 @@ def test_a_record_is_all_of_an_episode(grid: Stage, control: dict[str, Any]) -> 
     assert trip_elements(ends[0].outputs.tripinfo) == trip_elements(ends[1].outputs.tripinfo)
     assert ends[0].figures == ends[1].figures
     assert ends[0].actions == ends[1].actions
+
+
+def test_an_episode_outlives_its_process(grid: Stage) -> None:
+    """Killed in the middle, it is an error and not a wrong answer; from its record it goes on."""
+    undisturbed = grid.start(LENGTH_S, control=YELLOW)
+    drive(undisturbed, decide_by_coin(6))
+    expected = undisturbed.finish()
+    decide = decide_by_coin(6)
+    episode = grid.start(LENGTH_S, control=YELLOW)
+    drive(episode, decide, to_step=14)
+    os.kill(episode.pid, signal.SIGKILL)
+    with pytest.raises(HolderLost):
+        episode.step(StepRequest(step=14))
+    episode.close()
+    assert len(episode.record.steps) == 14
+    again = Episode.replay(grid.fork_server, grid.opening, episode.record)
+    drive(again, decide)
+    finished = again.finish()
+    assert trip_elements(finished.outputs.tripinfo) == trip_elements(expected.outputs.tripinfo)
+    assert finished.figures == expected.figures
+
+
+def test_an_episode_may_begin_within_a_run(grid: Stage) -> None:
+    """After a replay of the run up to there; plain SUMO does the same from the run's begin."""
+    begin_s = grid.scenario.begin_s + 100
+    opening = grid.opening.model_copy(update={"replay": Replay(to_s=begin_s)})
+    spec = grid.spec(LENGTH_S, control=YELLOW, begin_s=begin_s)
+    episode = Episode.start(grid.fork_server, opening, spec)
+    assert episode.answer.time_s == begin_s
+    drive(episode, decide_by_coin(8))
+    finished = episode.finish()
+    original = grid.scenario.original
+    assert original is not None
+    run = ("--seed", str(SEED))
+    sumo = find_sumo(sumo_version())
+    plain = replay_episode(sumo, original, run, finished.actions, spec.end_s)
+    assert min(action.time_s for action in finished.actions) >= begin_s
+    assert trip_elements(finished.outputs.tripinfo) == trip_elements(plain)
 
 
 def test_a_fork_leaves_the_episode_alone(grid: Stage) -> None:
