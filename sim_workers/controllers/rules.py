@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 
+from shared.signals import Program
 from shared.wire.episodes import EpisodeDecision, ShowPhase
 from sim_workers.controllers.controller import Controller
 from sim_workers.engine.episodes.messages import PhaseRule, SignalSeen
@@ -80,9 +81,10 @@ class SotlController(Controller):
 
     Cools, Gershenson and D'Hooghe, *Self-organizing traffic lights: a realistic simulation*, 2008
     (https://arxiv.org/abs/nlin/0610040). Each red phase adds the vehicles on its lanes, times the
-    seconds between steps. Where that has reached the threshold the phase with the largest sum gets
-    its green, unless a short platoon is about to pass the current one: a few vehicles move towards
-    it, but fewer than would be worth waiting for.
+    seconds between steps; a phase is not red if all its lanes have some green now. Where that has
+    reached the threshold the phase with the largest sum gets its green, unless a short platoon is
+    about to pass the current one: a few vehicles move towards it, but fewer than would be worth
+    waiting for.
 
     Args:
         threshold_veh_s: Vehicle-seconds that a red must have gathered.
@@ -99,17 +101,21 @@ class SotlController(Controller):
         interval_s = episode.spec.control.interval_s
         found = {}
         for tls_id, seen in episode.seen.signals.items():
-            decision = self._decide(tls_id, seen, interval_s)
+            program = episode.steered[tls_id].programs[episode.program_id(tls_id)]
+            decision = self._decide(tls_id, seen, program, interval_s)
             if decision is not None:
                 found[tls_id] = decision
         return found
 
-    def _decide(self, tls_id: str, seen: SignalSeen, interval_s: int) -> EpisodeDecision | None:
-        gathered = self._gathered_veh_s
+    def _decide(
+        self, tls_id: str, seen: SignalSeen, program: Program, interval_s: int
+    ) -> EpisodeDecision | None:
+        gathered, served = self._gathered_veh_s, {*program.phases[seen.phase].green_lanes}
         for phase, counts in seen.counts.items():
             key = (tls_id, phase)
             waited = gathered.get(key, 0) + counts.vehicles * interval_s
-            gathered[key] = 0 if phase == seen.phase else waited
+            is_served = phase == seen.phase or served >= {*program.phases[phase].green_lanes}
+            gathered[key] = 0 if is_served else waited
         phases = [one.next_phase for one in seen.legal if isinstance(one, ShowPhase)]
         choices = [phase for phase in phases or seen.counts if phase != seen.phase]
         wanted = seen.phase

@@ -5,12 +5,30 @@ from types import SimpleNamespace
 from typing import cast
 
 from shared.errors import RolloutCrashed
+from shared.signals import Phase, Program
 from shared.wire.episodes import PRESETS, EpisodeDecision, ShowPhase
 from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.episodes.messages import PhaseCounts, PhaseRule, SignalSeen, Trial
 from sim_workers.episodes.episode import Episode
 
-__all__ = ["StandingEpisode", "seen", "show"]
+__all__ = ["PROGRAM", "StandingEpisode", "seen", "show"]
+
+
+PROGRAM = Program(
+    program_id="0",
+    kind="static",
+    phases=(
+        Phase(duration_s=20, state="GGrrr", green_lanes=("n_0", "n_1")),
+        Phase(duration_s=3, state="yyrrr"),
+        Phase(duration_s=20, state="rrGGr", green_lanes=("e_0",)),
+        Phase(duration_s=3, state="rryyr"),
+        Phase(duration_s=20, state="rrrrG", green_lanes=("w_0",)),
+        Phase(duration_s=3, state="rrrry"),
+        Phase(duration_s=9, state="rGrrr", green_lanes=("n_1",)),
+        Phase(duration_s=3, state="ryrrr"),
+    ),
+)
+"""Phase 6 gives green to a lane that phase 0 serves, too."""
 
 
 def show(phase: int) -> ShowPhase:
@@ -48,9 +66,14 @@ class StandingEpisode:
     ) -> None:
         self.seen = SimpleNamespace(signals=dict(signals))
         self.spec = SimpleNamespace(control=PRESETS["resco"])
+        self.steered = {tls_id: SimpleNamespace(programs={"0": PROGRAM}) for tls_id in signals}
         self.steps = 0
         self.tried: list[tuple[Mapping[str, EpisodeDecision], ...]] = []
         self._cost = cost
+
+    def program_id(self, tls_id: str) -> str:
+        """The same for all."""
+        return "0"
 
     def try_candidates(
         self,

@@ -66,14 +66,21 @@ def test_a_record_is_decided_again(tmp_path: Path) -> None:
 
 
 def test_programs_keep_phases_and_bound_greens(tmp_path: Path) -> None:
-    """Only signals with something to decide get one; the configuration names the new file last."""
+    """Only signals with something to decide get one; a green on shared lanes keeps its length."""
     config = tmp_path / "x.sumocfg"
     config.write_text(
         '<configuration><net-file value="n.xml"/><additional-files value="a.xml"/></configuration>'
     )
+    (tmp_path / "n.xml").write_text(
+        "<net>"
+        """<connection from="n" fromLane="0" tl='a"&lt;' linkIndex="0"/>"""
+        """<connection from="n" fromLane="0" tl='a"&lt;' linkIndex="1"/>"""
+        """<connection from="e" fromLane="0" tl='a"&lt;' linkIndex="2"/>"""
+        '<connection from="x" fromLane="0"/></net>'
+    )
     phases = tuple(
         Phase(duration_s=duration_s, state=state)
-        for duration_s, state in ((31, "Gr"), (3, "yr"), (20.5, "rG"), (4, "ry"))
+        for duration_s, state in ((31, "GGr"), (3, "yyr"), (20.5, "rrG"), (4, "rry"), (6, "rGr"))
     )
     bounds = {"incoming_lanes": (), "outgoing_lanes": (), "min_green_s": 5, "max_green_s": 60}
     signals = {
@@ -91,12 +98,13 @@ def test_programs_keep_phases_and_bound_greens(tmp_path: Path) -> None:
     (logic,) = ElementTree.parse(tmp_path / second).getroot()  # noqa: S314
     assert (logic.get("id"), logic.get("type")) == ('a"<', "actuated")
     assert [(phase.get("duration"), phase.get("state")) for phase in logic] == [
-        ("31", "Gr"),
-        ("3", "yr"),
-        ("20.5", "rG"),
-        ("4", "ry"),
+        ("31", "GGr"),
+        ("3", "yyr"),
+        ("20.5", "rrG"),
+        ("4", "rry"),
+        ("6", "rGr"),
     ]
-    assert [phase.get("maxDur") for phase in logic] == ["50", None, "50", None]
+    assert [phase.get("maxDur") for phase in logic] == ["50", None, "50", None, None]
 
 
 def test_protocols_are_the_benchmarks_own() -> None:

@@ -56,6 +56,14 @@ def test_a_green_begins_to_gather_anew() -> None:
     assert controller.decide(red.as_episode)["a"] == show(0)
 
 
+def test_a_phase_whose_lanes_are_served_does_not_gather() -> None:
+    """A turn on a shared lane is not red while the lane has a green."""
+    controller = SotlController(threshold_veh_s=50)
+    episode = StandingEpisode({"a": seen({0: 0, 6: 9})})
+    decided = [controller.decide(episode.as_episode)["a"] for _ in range(3)]
+    assert decided == [show(0)] * 3
+
+
 def test_a_short_platoon_is_let_pass() -> None:
     """One or two vehicles that move towards the green hold it; three do not."""
     for moving, expected in ((0, 2), (1, 0), (2, 0), (3, 2)):
