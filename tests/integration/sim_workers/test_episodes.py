@@ -240,6 +240,18 @@ def test_signals_are_checked_before_anything_runs(grid: Stage) -> None:
     assert refused.value.code == "unknown_signal"
 
 
+def test_greens_keep_their_maximum_without_decisions(grid: Stage) -> None:
+    """Nobody decides anything, and yet no green lasts longer than it may."""
+    with grid.start(120, control=YELLOW | {"max_green_s": 20}) as episode:
+        shown = []
+        while not episode.is_over:
+            answer = episode.step(StepRequest(step=episode.steps))
+            assert set(answer.kept) == set(episode.steered)
+            shown += [one.elapsed_green_s for one in answer.signals.values()]
+        assert episode.finish().figures.switches >= 3 * len(episode.steered)
+    assert 10 < max(shown) <= 20
+
+
 def test_without_steered_signals_the_programs_run(grid: Stage) -> None:
     """Nothing is told to any signal, and the trips are those of the scenario left alone."""
     with grid.start(LENGTH_S, signals=[]) as episode:
