@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --dist loadfile --durations 10
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck unit integration clients e2e fuzz bench settings audit clean
+.PHONY: help setup demo learn test lint format typecheck typecheck-and-unit unit integration clients e2e fuzz bench settings audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ demo: setup ## The main job from end to end: dataset, service, offline scores, G
 learn: setup ## Train the small model, judge it on held-out simulations beside rules and a ceiling; long
 	$(BIN)/python -m benchmarks.learning
 
-test: lint typecheck unit integration ## Everything that must pass before a change lands
+test: lint typecheck-and-unit integration ## Everything that must pass before a change lands
 
 lint: setup ## Style and formatting
 	$(BIN)/ruff check .
@@ -44,11 +44,14 @@ format: setup ## Auto-fix lint and formatting
 typecheck: setup ## mypy, strict
 	$(BIN)/mypy
 
+typecheck-and-unit: setup # side by side: mypy keeps one core busy only
+	@$(MAKE) --jobs 2 $(filter --output-sync,$(.FEATURES:%=--%)) --no-print-directory typecheck unit
+
 unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's examples
 	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) tests/unit $(PACKAGES) --ignore=reward_server/storage/migrations
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
-	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) tests/integration
+	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) --no-loadscope-reorder tests/integration
 
 clients: setup ## Other trainers' own code against a served dataset, each in an environment of its own, kept in .venv
 	$(BIN)/pytest --durations 5 tests/clients
@@ -61,8 +64,9 @@ fuzz: setup ## Kept cases, 200 generated scenarios, own SUMO run against product
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 	$(BIN)/python -m tests.fuzz.restoring
 
-bench: setup ## Rollouts six ways side by side, building a dataset, scoring over HTTP, training; appends to benchmarks/results.jsonl
+bench: setup ## Rollouts six ways side by side, states never seen before, building a dataset, scoring over HTTP, training; appends to benchmarks/results.jsonl
 	$(BIN)/python -m benchmarks.rollouts
+	$(BIN)/python -m benchmarks.cold_states
 	$(BIN)/python -m benchmarks.building
 	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python -m benchmarks.training

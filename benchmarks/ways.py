@@ -14,7 +14,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StateStore
 from sim_workers.states.unread_demand import Demand
 
-__all__ = ["WAYS", "Case", "Measured", "serve_way", "sumo_binary"]
+__all__ = ["WAYS", "Case", "Measured", "sumo_binary"]
 
 _READY_LIMIT_S = 120.0
 
@@ -66,6 +65,13 @@ class Case:
             ),
             horizon_s=horizon_s,
         )
+
+    @classmethod
+    def from_text(cls, texts: dict[str, str]) -> "Case":
+        """What was written as text, field by field."""
+        kinds = {"remaining_s": float, "horizon_s": int, "seed": int}
+        kinds |= dict.fromkeys(("dataset", "config", "state_file"), Path)
+        return cls(**{name: kinds.get(name, str)(text) for name, text in texts.items()})
 
     def arguments(self) -> list[str]:
         """Arguments for SUMO that restore the state."""
@@ -243,12 +249,3 @@ def decide_and_step(sumo: Any, case: Case) -> int:  # noqa: ANN401  traci and li
         sumo.simulationStep()
         queue += sum(sumo.lane.getLastStepHaltingNumber(lane) for lane in lanes)
     return queue
-
-
-def serve_way(name: str, case: Case, peer: Connection) -> None:
-    """The body of a way's process: so many rollouts in a row for each message, until it is 0."""
-    way = WAYS[name](case)
-    peer.send("ready")
-    while count := peer.recv():
-        peer.send([way.rollout() for _ in range(count)])
-    way.close()

@@ -7,6 +7,8 @@ import sys
 import structlog
 from pydantic_core import to_json
 
+from greenfork.screen import plain
+
 __all__ = ["configure_logs"]
 
 _OBEYED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -17,8 +19,6 @@ def _in_view(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """What others wrote, in characters that a terminal shows."""
-    from greenfork.screen import plain
-
     return {name: plain(said) if isinstance(said, str) else said for name, said in event.items()}
 
 

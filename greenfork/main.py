@@ -26,6 +26,8 @@ from greenfork.commands import (
     train,
 )
 from greenfork.output import exit_status, print_error
+from greenfork.screen import plain
+from shared.errors import GreenforkError
 
 __all__ = ["app", "commands"]
 
@@ -103,8 +105,6 @@ def _without_debug(args: list[str]) -> tuple[list[str], bool]:
 
 
 def _run(args: list[str], is_debug: bool, as_json: bool) -> int:
-    from shared.errors import GreenforkError
-
     try:
         ended = commands(args, prog_name="greenfork", standalone_mode=not as_json)
     except GreenforkError as exc:
@@ -133,7 +133,5 @@ def _explain(error: Exception, is_debug: bool, as_json: bool) -> int:
 def _show_traceback(error: Exception, is_debug: bool) -> None:
     if is_debug:
         import traceback
-
-        from greenfork.screen import plain
 
         sys.stderr.write(plain("".join(traceback.format_exception(error))))

@@ -2,10 +2,9 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from shared.errors import GreenforkError
+from greenfork.screen import one_line
+from shared.errors import GreenforkError, InputError, RequestError, ServiceError
 
 __all__ = ["exit_status", "print_error", "print_json"]
 
@@ -21,15 +20,11 @@ def print_error(message: str, code: str, as_json: bool, is_retryable: bool = Fal
     if as_json:
         print_json({"error": {"code": code, "message": message, "retryable": is_retryable}})
     else:
-        from greenfork.screen import one_line
-
         sys.stderr.write(f"greenfork: {one_line(message)} [{code}]\n")
 
 
-def exit_status(error: "GreenforkError") -> int:
+def exit_status(error: GreenforkError) -> int:
     """2 where something given is unusable, 130 after Ctrl-C, 1 where the work failed."""
-    from shared.errors import InputError, RequestError, ServiceError
-
     if error.code == "interrupted":
         return 130
     return 2 if isinstance(error, InputError | RequestError | ServiceError) else 1

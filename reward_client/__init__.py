@@ -1,4 +1,4 @@
-"""A Python client of the reward service: speaks HTTP, and knows nothing of what answers."""
+"""A Python client for the reward service, over HTTP."""
 
 from reward_client.blocking import SyncRewardClient
 from reward_client.client import ClientOptions, RewardClient

@@ -1,6 +1,6 @@
-"""Where a reward service is, and how to get there: URLs, proxies, certificates, keys.
+"""Addresses of a reward service: URLs, proxies, certificates, API keys.
 
-Owns what is settled before anything is sent. A key never leaves it in a message.
+Owns everything that is decided before a request is sent. Messages never contain a key.
 """
 
 import ipaddress
@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from shared.errors import ConfigError
+from shared.validation import ip_of
 
 __all__ = ["check_key", "check_url", "is_loopback", "open_http", "proxy_of", "without_secrets"]
 
@@ -22,12 +23,12 @@ _KEY = re.compile(r"[\x21-\x7e]+")
 
 
 def check_url(url: str) -> str:
-    """The reward URL without a trailing slash; a path in front of the service's own is kept.
+    """The reward URL without a trailing slash; a path prefix is kept.
 
-    No message of this says more of a URL than its scheme, host and path: the rest may be a key.
+    Messages show only the scheme, host and path of a URL: the rest may contain a key.
 
     Raises:
-        ConfigError: It is no absolute http or https URL, or holds what is not for a URL.
+        ConfigError: It is not an absolute http or https URL, or has parts that it must not have.
     """
     url = url.strip()
     shown = without_secrets(url)
@@ -57,7 +58,7 @@ def check_url(url: str) -> str:
 
 
 def _cure(url: str, said: str) -> str:
-    """What to write instead, where that can be guessed."""
+    """A suggestion of what to write instead."""
     scheme, has_scheme, rest = url.partition("://")
     if not has_scheme:
         host = rest or scheme
@@ -66,22 +67,15 @@ def _cure(url: str, said: str) -> str:
     host = rest.partition("/")[0]
     if host.count(":") > 1 and not host.startswith("["):
         address, _, port = host.rpartition(":")
-        if _ip_of(address) and not host.endswith("::" + port):
+        if ip_of(address) and not host.endswith("::" + port):
             return f"; put IPv6 addresses in brackets: {scheme}://[{address}]:{port}"
         return f"; put IPv6 addresses in brackets: {scheme}://[::1]:8000"
     reason = "" if "@" in url else f": {said}" if said else ""
     return f"{reason}; it looks like {_EXAMPLE}"
 
 
-def _ip_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
-
-
 def without_secrets(url: str) -> str:
-    """A URL without names, passwords, query and fragment: what may be shown of it.
+    """A URL without user name, password, query and fragment, safe to display.
 
     >>> without_secrets("http://me:s3cret@gpu-box:8000/r?key=s3cret#s3cret")
     'http://gpu-box:8000/r'
@@ -93,10 +87,10 @@ def without_secrets(url: str) -> str:
 
 
 def check_key(key: SecretStr | None) -> str | None:
-    """The service's key as it is sent, without blanks or line ends around it.
+    """The API key without surrounding white space, ready to send.
 
     Raises:
-        ConfigError: It holds what no header can; the message does not show it.
+        ConfigError: It contains characters that a header cannot; the message does not show it.
     """
     if key is None or not (value := key.get_secret_value().strip()):
         return None
@@ -109,7 +103,7 @@ def check_key(key: SecretStr | None) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this very machine, which no proxy can reach.
+    """Whether a host is this machine, which no proxy can reach.
 
     >>> [is_loopback(host) for host in ("localhost", "127.1", "::1", "0.0.0.0", "10.0.0.1")]
     [True, True, True, True, False]
@@ -117,7 +111,7 @@ def is_loopback(host: str) -> bool:
     name = host.strip("[]").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    address = _ip_of(name.partition("%")[0])
+    address = ip_of(name.partition("%")[0])
     if address is None:
         try:
             address = ipaddress.ip_address(socket.inet_aton(name))  # 127.1, 0x7f000001
@@ -129,10 +123,10 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_of(url: httpx.URL) -> str | None:
-    """The proxy that the environment names for a URL; None where it is reached directly.
+    """The proxy for a URL according to the environment; None for a direct connection.
 
-    ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``ALL_PROXY`` count in either case, and so does
-    ``NO_PROXY``. Loopback addresses are always reached directly.
+    Uses ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` in upper or lower case.
+    Loopback addresses are always reached directly.
     """
     if is_loopback(url.host) or proxy_bypass(url.host):
         return None
@@ -150,13 +144,13 @@ def open_http(
     limits: httpx.Limits,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
-    """Connections to a reward service.
+    """An HTTP client for a reward service.
 
     Args:
-        url: Of the service.
+        url: URL of the service.
         key: Sent as a bearer token.
-        timeout: Of what is not asked for with one of its own.
-        limits: Of the connections.
+        timeout: Default timeout of requests.
+        limits: Limits of the connection pool.
         transport: Replaces the network, for tests.
 
     Raises:

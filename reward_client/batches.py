@@ -1,4 +1,4 @@
-"""How a batch is cut into requests and put together again. Sends nothing."""
+"""Splits a batch into requests and merges the responses. Sends nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Answers", "Terms", "chunked", "merged"]
 
 @dataclass(frozen=True)
 class Terms:
-    """What is asked for every item of a batch."""
+    """The terms for all items of a batch."""
 
     reward: RewardSpec
     timeout_s: float
@@ -24,18 +24,18 @@ class Terms:
 
 @dataclass
 class Answers:
-    """What is known so far of one chunk of a batch."""
+    """The results so far for one chunk of a batch."""
 
     items: Sequence[ScoreItem]
     results: dict[int, ScoreResult]
     """By position in ``items``."""
     open: list[int]
-    """Positions that have to be sent (again)."""
+    """Positions that still have to be sent, or sent again."""
     rollouts: int = 0
     simulator: Simulator | None = None
-    """None until there was an answer."""
+    """None until the first response."""
     error: ServiceError | None = None
-    """Why the open positions were given up."""
+    """Why the open positions were abandoned."""
 
     @classmethod
     def waiting_for(cls, items: Sequence[ScoreItem]) -> "Answers":
@@ -47,7 +47,7 @@ class Answers:
         return [self.items[position] for position in self.open]
 
     def take(self, response: ScoreResponse) -> None:
-        """Enters the results of the open items, and leaves open those that a retry can help."""
+        """Stores the results of the open items; retryable failures stay open."""
         for position, result in zip(self.open, response.results, strict=True):
             self.results[position] = result
         self.rollouts += response.counts.rollouts
@@ -55,7 +55,7 @@ class Answers:
         self.open = [position for position in self.open if _is_retryable(self.results[position])]
 
     def give_up(self, error: ServiceError) -> None:
-        """Marks what has no result as failed; what has one keeps its own reason."""
+        """Marks items without a result as failed; the others keep their own error."""
         self.error = error
         for position in self.open:
             unanswered = ScoreResult(
@@ -67,12 +67,12 @@ class Answers:
 def chunked(
     items: Sequence[ScoreItem], size: int, max_bytes: int | None = None
 ) -> list[Sequence[ScoreItem]]:
-    """Pieces of at most ``size`` items, in order; neighbours of one group stay together.
+    """Chunks of at most ``size`` items, in order; consecutive items of a group stay together.
 
     Args:
-        items: To be cut.
-        size: Items in a piece at most.
-        max_bytes: Bytes of JSON in a piece at most, unless it is one item; None sets no limit.
+        items: The items to split.
+        size: Maximum number of items per chunk.
+        max_bytes: Maximum JSON size per chunk, unless it is a single item; None sets no limit.
     """
     sizes = None if max_bytes is None else [_bytes(item) for item in items]
     chunks, start = [], 0
@@ -91,7 +91,7 @@ def _bytes(item: ScoreItem) -> int:
 
 
 def _end_within(sizes: Sequence[int], start: int, end: int, max_bytes: int) -> int:
-    """The end of the longest piece from ``start`` that is not too many bytes; one item at least."""
+    """The end of the longest chunk from ``start`` within the size limit; at least one item."""
     total = 0
     for position in range(start, min(end, len(sizes))):
         total += sizes[position]
@@ -101,10 +101,10 @@ def _end_within(sizes: Sequence[int], start: int, end: int, max_bytes: int) -> i
 
 
 def merged(chunks: Sequence[Answers]) -> ScoreResponse:
-    """One response out of those to all chunks of a batch, in order.
+    """Merges the responses for all chunks of a batch, in order.
 
     Raises:
-        ServiceError: None of them was answered.
+        ServiceError: No chunk was answered.
     """
     simulator = next((chunk.simulator for chunk in chunks if chunk.simulator), None)
     if simulator is None:
@@ -122,7 +122,7 @@ def _is_retryable(result: ScoreResult) -> bool:
 
 
 def _cut(items: Sequence[ScoreItem], start: int, end: int) -> int:
-    """Where to cut between ``start`` and ``end``: between two groups, if there are two."""
+    """Where to split between ``start`` and ``end``: between two groups, if possible."""
     if end >= len(items):
         return len(items)
     between = end

@@ -1,4 +1,4 @@
-"""The client for code that is not asynchronous: the same one, on an event loop in a thread."""
+"""A blocking client: the asynchronous one, on an event loop in its own thread."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from reward_client.client import ClientOptions, RewardClient
 from reward_client.retries import RetryPolicy
 from shared.errors import ConfigError, ServiceUnreachable
 
-__all__ = ["SyncRewardClient"]
+__all__ = ["SyncRewardClient", "wind_up"]
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -24,7 +24,7 @@ _Result = TypeVar("_Result")
 def _blocking(
     method: Callable[Concatenate[RewardClient, _Given], Coroutine[Any, Any, _Result]],
 ) -> Callable[Concatenate["SyncRewardClient", _Given], _Result]:
-    """A method that waits for what one of :class:`RewardClient` gives."""
+    """A blocking version of a :class:`RewardClient` method."""
 
     @wraps(method)
     def call(self: "SyncRewardClient", /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
@@ -34,18 +34,18 @@ def _blocking(
 
 
 class SyncRewardClient:
-    """Scores decisions at a reward URL, and returns when there are results.
+    """Scores decisions at a reward URL and returns the results.
 
-    Has the methods, timeouts and retries of :class:`RewardClient`, which does the work on an event
-    loop in a thread of its own. So it may be called where another loop runs (a notebook), and from
-    several threads at once. The thread begins with the first call and ends with :meth:`close`; a
-    process that was forked meanwhile needs a client of its own.
+    Has the methods, timeouts and retries of :class:`RewardClient`, which runs on an event loop in
+    its own thread. It can therefore be used while another loop is running (in a notebook), and
+    from several threads. The thread starts with the first call and ends with :meth:`close`; a
+    forked process needs its own client.
 
     Args:
-        url: Where the service listens, ``http://127.0.0.1:8000``.
-        api_key: Sent as a bearer token; None where the service asks for none.
+        url: URL of the service, such as ``http://127.0.0.1:8000``.
+        api_key: Sent as a bearer token; None if the service needs no key.
         options: Sizes and timeouts.
-        retry: When to send again.
+        retry: When to retry.
         transport: Replaces the network, for tests.
     """
 
@@ -85,7 +85,7 @@ class SyncRewardClient:
             self._loop = self._thread = None
         if loop is None or thread is None or self._pid != os.getpid():
             return
-        asyncio.run_coroutine_threadsafe(_wind_up(self._client), loop).result()
+        asyncio.run_coroutine_threadsafe(wind_up(self._client), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -100,14 +100,14 @@ class SyncRewardClient:
                 f"the client of {self.url} was closed during the call"
             ) from exc
         except BaseException:
-            future.cancel()  # an interrupt here ends the request there
+            future.cancel()  # an interrupt here also ends the request
             raise
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop of the thread, which is begun where there is none.
+        """The loop of the thread, which is started if necessary.
 
         Raises:
-            ConfigError: The thread was left behind in the process that this one was forked from.
+            ConfigError: The thread belongs to the parent of this forked process.
         """
         with self._lock:
             if self._loop is None:
@@ -123,10 +123,17 @@ class SyncRewardClient:
             return self._loop
 
 
-async def _wind_up(client: RewardClient) -> None:
-    """Cancels what others still wait for, and closes the connections."""
+async def wind_up(client: RewardClient | None) -> None:
+    """Cancels all other tasks of the running loop, and closes the client's connections.
+
+    Otherwise, tasks that are pending when the loop ends would be destroyed with a warning.
+
+    Args:
+        client: The client to close; None if there is none.
+    """
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await client.aclose()
+    if client is not None:
+        await client.aclose()

@@ -1,4 +1,4 @@
-"""The client: scores batches of any size, and looks states up."""
+"""The asynchronous client: scores batches of any size, and looks up states."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from reward_client.addresses import open_http
 from reward_client.batches import Answers, Terms, chunked, merged
@@ -15,13 +15,13 @@ from reward_client.transport import AnyMessage, exchange, parsed
 from reward_client.uploads import Upload, scenario_upload, state_upload
 from shared.errors import (
     BodyTooLarge,
-    GreenforkError,
     InvalidRequest,
     ServiceRefused,
     ServiceUnreachable,
+    first_of,
 )
 from shared.rewards import MetricName, RewardSpec
-from shared.validation import request_error
+from shared.validation import invalid_as_request_errors
 from shared.wire.info import ServiceInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResponse
@@ -32,44 +32,45 @@ __all__ = ["ClientOptions", "RewardClient"]
 
 _PAGE = 500
 _TOO_MUCH = frozenset({BodyTooLarge.code, "too_many_items"})
-"""Refusals of a request that its halves need not meet."""
+"""Errors of a request that its halves may avoid."""
 _LIMITS = httpx.Limits(max_connections=128, max_keepalive_connections=32, keepalive_expiry=4.0)
-"""Connections are let go before the service does so after 5 s, which would cost a retry."""
+"""Idle connections are closed before the service closes them after 5 s, which would cost a
+retry."""
 
 
 @dataclass(frozen=True)
 class ClientOptions:
-    """How a client sends."""
+    """Options of a client."""
 
     max_items_per_request: int = 512
-    """Larger batches are cut into requests of this many items; of fewer where the reward has seeds,
-    for an item then counts once per seed."""
+    """Larger batches are split into requests of this many items; fewer if the reward has seeds,
+    because an item then counts once per seed."""
     max_request_bytes: int = 4 * 2**20
-    """And of no more bytes, unless it is a single item. Where a service, or what stands before it,
-    answers 413 to fewer, they are cut in halves until it takes them."""
+    """Maximum request size, except for single items. If the service or a proxy answers 413 to a
+    smaller request, it is split in half until it is accepted."""
     max_concurrency: int = 4
-    """Requests of one batch that are under way at a time."""
+    """Concurrent requests per batch."""
     connect_timeout_s: float = 5.0
     """Seconds to wait for a connection."""
     margin_s: float = 10.0
-    """Seconds beyond ``timeout_s`` to wait for an answer: the service answers at its deadline."""
+    """Seconds to wait beyond ``timeout_s``: the service answers at its deadline."""
     lookup_timeout_s: float = 30.0
-    """Seconds to wait for the answer to anything but scoring."""
+    """Seconds to wait for responses to requests other than scoring."""
     upload_timeout_s: float = 300.0
-    """Seconds to wait for the answer to an upload, which is looked through and tried."""
+    """Seconds to wait for the response to an upload, which the service inspects and tests."""
 
 
 class RewardClient:
     """Scores decisions at a reward URL.
 
-    Connections belong to the event loop they were made in: a client may be made anywhere, connects
-    when it is first used, and connects anew when it is used from another loop.
+    A client can be created anywhere; it connects on first use, and reconnects if it is used from
+    another event loop, because connections belong to one loop.
 
     Args:
-        url: Where the service listens, ``http://127.0.0.1:8000``.
-        api_key: Sent as a bearer token; None where the service asks for none.
+        url: URL of the service, such as ``http://127.0.0.1:8000``.
+        api_key: Sent as a bearer token; None if the service needs no key.
         options: Sizes and timeouts.
-        retry: When to send again.
+        retry: When to retry.
         transport: Replaces the network, for tests.
     """
 
@@ -97,7 +98,7 @@ class RewardClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connections. The client may be used again; it then connects again."""
+        """Closes the connections. The client can be used again; it then reconnects."""
         if self._http is not None and self._loop is asyncio.get_running_loop():
             await self._http.aclose()
         self._http = self._loop = None
@@ -112,25 +113,24 @@ class RewardClient:
     ) -> ScoreResponse:
         """Scores a batch of any size.
 
-        What came back failed for a reason that a retry can help is sent again, a bounded number of
-        times, and nothing else is. Where some of several requests get no answer, their items come
-        back failed; where none gets one, this raises.
+        Items with retryable errors are sent again, a limited number of times. If some of several
+        requests get no response, their items have failed; if none does, this raises.
 
         Args:
             items: At least one.
-            reward: The reward of all of them.
-            timeout_s: Seconds that the service may take for one request.
-            series: Whether the metrics shall hold the queue after each second.
-            metrics: The only ones that the results shall hold; None for all.
+            reward: The reward for all items.
+            timeout_s: Time limit of the service per request, seconds.
+            series: Whether the metrics include the queue after each second.
+            metrics: The metrics to include in the results; None includes all.
 
         Returns:
             Results in the order of ``items``; ``counts`` sums over all requests.
 
         Raises:
-            ServiceUnreachable: Nothing answers, or only that it is too busy.
-            ServiceRefused: The service calls the request wrong; ``code`` says how.
+            ServiceUnreachable: The service does not answer, or is too busy.
+            ServiceRefused: The service rejects the request; ``code`` says why.
             InvalidRequest: There are no items, or ``timeout_s`` is out of bounds.
-            ConfigError: The URL is none.
+            ConfigError: The URL is invalid.
         """
         if not items:
             raise InvalidRequest("there are no items to score")
@@ -147,11 +147,11 @@ class RewardClient:
                     for chunk in chunks
                 ]
         except BaseExceptionGroup as exc:
-            raise _first_own(exc) from exc
+            raise first_of(exc) from exc
         return merged([answers for task in tasks for answers in task.result()])
 
     async def states(self, scenario: str | None = None) -> tuple[StateRecord, ...]:
-        """All states the service knows, or those of one scenario (its name or id)."""
+        """All states of the service, or those of one scenario, given by name or id."""
         found: list[StateRecord] = []
         while True:
             params: dict[str, str | int] = {"limit": _PAGE, "offset": len(found)}
@@ -163,7 +163,7 @@ class RewardClient:
                 return tuple(found)
 
     async def state(self, state_id: str) -> StateView:
-        """One state with its signals in full.
+        """A state with the full definitions of its signals.
 
         Raises:
             ServiceRefused: ``unknown_state``.
@@ -175,13 +175,13 @@ class RewardClient:
 
         Args:
             state_id: The state.
-            query: The signal, the kind of decision, the reward; by default *extend* decisions under
-                ``queue_gain`` at the only signal that can be decided.
+            query: Signal, kind of decision and reward; by default, *extend* decisions and
+                ``queue_gain`` at the only signal with a choice.
 
         Raises:
-            ServiceUnreachable: Nothing answers, or only that it is too busy.
+            ServiceUnreachable: The service does not answer, or is too busy.
             ServiceRefused: ``unknown_state``, ``unknown_signal``, ``tls_id_needed``, or the code
-                that says why nothing can be decided there.
+                that says why there is nothing to decide.
         """
         query = query or OutcomesQuery()
         path, params = f"/v1/states/{state_id}/outcomes", query.model_dump(exclude_none=True)
@@ -192,12 +192,12 @@ class RewardClient:
         """Uploads a scenario; harmless when repeated.
 
         Args:
-            archive: A zip of one ``.sumocfg`` and the files that it needs.
-            name: For a dataset's ``scenario/`` folder, packed as it is: the scenario's name.
+            archive: A zip with one ``.sumocfg`` and the files that it needs.
+            name: The scenario's name, if the archive is a dataset's ``scenario/`` folder.
 
         Raises:
-            ServiceUnreachable: Nothing answers, or only that it is too busy.
-            ServiceRefused: The upload is refused; the code says why.
+            ServiceUnreachable: The service does not answer, or is too busy.
+            ServiceRefused: The upload is rejected; the code says why.
         """
         return await self._put(scenario_upload(archive, name), ScenarioView)
 
@@ -207,14 +207,14 @@ class RewardClient:
         """Uploads a state; harmless when repeated.
 
         Args:
-            content: The file that SUMO saved, plain or gzipped.
-            scenario_id: As :meth:`push_scenario` gave it.
-            seed: SUMO's ``--seed`` of the run that it was saved from.
-            scale: SUMO's ``--scale`` of that run.
+            content: The state file from SUMO, plain or gzipped.
+            scenario_id: The id from :meth:`push_scenario`.
+            seed: SUMO's ``--seed`` in the run that saved it.
+            scale: SUMO's ``--scale`` in that run.
 
         Raises:
-            ServiceUnreachable: Nothing answers, or only that it is too busy.
-            ServiceRefused: The upload is refused; the code says why.
+            ServiceUnreachable: The service does not answer, or is too busy.
+            ServiceRefused: The upload is rejected; the code says why.
         """
         return await self._put(state_upload(content, scenario_id, seed, scale), StateView)
 
@@ -229,7 +229,7 @@ class RewardClient:
         slots: asyncio.Semaphore,
         deadline: float,
     ) -> list[Answers]:
-        """Scores items, in halves where they are too many bytes for one request."""
+        """Scores items, in halves if they are too large for one request."""
         answers = Answers.waiting_for(items)
         async with slots:
             try:
@@ -249,7 +249,7 @@ class RewardClient:
         ]
 
     async def _answer(self, answers: Answers, terms: Terms, deadline: float) -> None:
-        """Sends the items, and those that failed again while retries are left."""
+        """Sends the items, and resends retryable failures while retries are left."""
         attempt = 0
         while True:
             try:
@@ -277,7 +277,7 @@ class RewardClient:
         try:
             response, attempt = await exchange(http, request, self._retry, attempt, deadline)
         except ServiceRefused as exc:
-            if exc.code == BodyTooLarge.code:  # the next batch is cut before it is sent
+            if exc.code == BodyTooLarge.code:  # the next batch is split before it is sent
                 self._max_bytes = min(self._max_bytes, len(content) // 2)
             raise
         answer = parsed(response, ScoreResponse)
@@ -311,7 +311,7 @@ class RewardClient:
         return parsed(response, kind)
 
     def _timeout(self, timeout_s: float) -> httpx.Timeout:
-        """How long to wait for what the service may take ``timeout_s`` over."""
+        """The client timeout for a request with this time limit of the service."""
         options = self._options
         return httpx.Timeout(timeout_s + options.margin_s, connect=options.connect_timeout_s)
 
@@ -326,7 +326,7 @@ class RewardClient:
 
 
 def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
-    try:
+    with invalid_as_request_errors():
         return ScoreRequest(
             items=tuple(items),
             reward=terms.reward,
@@ -334,13 +334,3 @@ def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
             series=terms.series,
             metrics=terms.metrics,
         )
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc
-
-
-def _first_own(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    own = group.subgroup(GreenforkError)
-    found: BaseException = own or group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -1,7 +1,7 @@
-"""Bulk jobs: files of decisions that are sent once and scored while nobody need wait.
+"""Bulk jobs: files of decisions that are sent once and scored in the background.
 
-Everything here survives a lost connection and a restart of the service: a job is sent under a key,
-and results are taken up where they broke off.
+Everything here survives a lost connection and a restart of the service: a job is submitted with an
+idempotency key, and results continue where they were interrupted.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from shared.wire.scoring import ScoreItem
 __all__ = ["JobClient", "JobSource"]
 
 JobSource = Path | Sequence[ScoreItem]
-"""Items, or a file of them: one as JSON a line, or Parquet (``.parquet``)."""
+"""Items, or a file of them: one JSON object per line, or Parquet (``.parquet``)."""
 
 _LINES = "application/x-ndjson"
 _PARQUET = "application/vnd.apache.parquet"
@@ -39,25 +39,25 @@ _ITEMS_A_PART = 1000
 _CONNECT_S = 5.0
 _LOOKUP_S = 30.0
 _STORING_S = 900.0
-"""For how long the service may read a file before it answers."""
+"""Time limit for the service to read a file before it answers."""
 _IDLE_S = 60.0
-"""After so long without a result the connection is made anew, in case it is dead."""
+"""Reconnects after this time without a result, in case the connection is dead."""
 _PATIENT = RetryPolicy(retries=60)
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 class JobClient:
-    """Sends, follows, reads and deletes the caller's jobs. For one event loop.
+    """Submits, follows, reads and deletes the caller's jobs. For one event loop.
 
     Args:
-        url: Where the service listens, ``http://127.0.0.1:8000``.
-        api_key: Sent as a bearer token; None where the service asks for none.
-        retry: When a single request is sent again.
-        patience: When what was begun is taken up again, as while the service restarts.
+        url: URL of the service, such as ``http://127.0.0.1:8000``.
+        api_key: Sent as a bearer token; None if the service needs no key.
+        retry: When to retry single requests.
+        patience: When to continue interrupted work, for example while the service restarts.
         transport: Replaces the network, for tests.
 
     Raises:
-        ConfigError: The URL is none.
+        ConfigError: The URL is invalid.
     """
 
     def __init__(
@@ -86,18 +86,18 @@ class JobClient:
     async def submit(
         self, source: JobSource, spec: JobSpec | None = None, key: str | None = None
     ) -> JobView:
-        """Sends a job; all of it is taken, or nothing.
+        """Submits a job; the service accepts all of it or nothing.
 
         Args:
             source: What to score.
-            spec: The reward of all items; by default ``queue_gain`` over 60 s.
-            key: The same key with the same content is the same job, also when this is called again
-                after a crash; None makes one up.
+            spec: The reward for all items; by default ``queue_gain`` over 60 s.
+            key: Idempotency key: the same key with the same content is the same job, even after a
+                crash; None generates one.
 
         Raises:
             InputError: The file cannot be read.
-            ServiceUnreachable: Nothing answers, or only that it is too busy.
-            ServiceRefused: An item is none, or the key was used for something else; ``code`` says.
+            ServiceUnreachable: The service does not answer, or is too busy.
+            ServiceRefused: An item is invalid, or the key was used for another job; see ``code``.
         """
         headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Content-Type": _media_type(source)}
         params = {"spec": (spec or JobSpec()).model_dump_json(exclude_none=True)}
@@ -121,39 +121,41 @@ class JobClient:
             faults += isinstance(error, ServiceFault)
             if faults > 1:
                 raise error
-            is_known = error.code == Overloaded.code  # it is there, and takes it soon
+            is_known = (
+                error.code == Overloaded.code
+            )  # the service is running, and will accept it soon
             await self._wait(self._patience if is_known else self._retry, attempt, error)
             attempt += 1
 
     async def job(self, job_id: str) -> JobView:
-        """A job as it is at the moment.
+        """The current state of a job.
 
         Raises:
-            ServiceUnreachable: Nothing answers.
+            ServiceUnreachable: The service does not answer.
             ServiceRefused: ``unknown_job``.
         """
         return parsed(await self._send("GET", f"/v1/jobs/{job_id}", self._retry), JobView)
 
     async def jobs(self, limit: int = 100, offset: int = 0) -> JobPage:
-        """Some of the caller's jobs, the newest first."""
+        """A page of the caller's jobs, newest first."""
         path = f"/v1/jobs?limit={limit}&offset={offset}"
         return parsed(await self._send("GET", path, self._retry), JobPage)
 
     async def delete(self, job_id: str) -> None:
-        """Ends a job where it runs, and deletes it with its results.
+        """Cancels a job if it is running, and deletes it with its results.
 
         Raises:
-            ServiceUnreachable: Nothing answers.
+            ServiceUnreachable: The service does not answer.
             ServiceRefused: ``unknown_job``.
         """
         await self._send("DELETE", f"/v1/jobs/{job_id}", self._retry)
 
     async def follow(self, job_id: str, every_s: float = 0.5) -> AsyncIterator[JobView]:
-        """The job whenever something has changed, until it is finished; the last one says how.
+        """Yields the job whenever it has changed, until it is finished.
 
         Args:
             job_id: The job.
-            every_s: Seconds between two looks.
+            every_s: Seconds between requests.
         """
         told: JobView | None = None
         while told is None or not told.is_finished:
@@ -166,22 +168,22 @@ class JobClient:
                 await self._patience.sleep(every_s)
 
     async def wait(self, job_id: str) -> JobView:
-        """The job once it is finished, however that ended."""
+        """Waits until a job is finished, successfully or not."""
         async for view in self.follow(job_id):
             last = view
         return last
 
     async def results(self, job_id: str, offset: int = 0) -> AsyncIterator[JobResult]:
-        """All results, in the order of the items, as they get ready.
+        """Yields all results in the order of the items, as they become available.
 
         Args:
             job_id: The job.
-            offset: Results that are passed over.
+            offset: Number of results to skip.
 
         Raises:
-            ServiceUnreachable: Nothing answers any more.
-            ServiceRefused: ``unknown_job``, also where it was deleted meanwhile; or, where the job
-                failed as a whole, the code that says why.
+            ServiceUnreachable: The service does not answer any more.
+            ServiceRefused: ``unknown_job``, also if the job was deleted in the meantime; or the
+                code that says why the whole job failed.
         """
         attempt, faults = 0, 0
         while True:
@@ -192,7 +194,7 @@ class JobClient:
                     offset += 1
                     attempt, faults = 0, 0
             except httpx.ReadTimeout:
-                attempt = -1  # nothing for a while, as of a job that others' work goes before
+                attempt = -1  # no result for a while: other work may have precedence
             except httpx.RequestError as exc:
                 error = unreachable(exc)
             except (ServiceUnreachable, ServiceFault) as exc:
@@ -208,7 +210,7 @@ class JobClient:
             attempt += 1
 
     async def _lines(self, job_id: str, offset: int) -> AsyncIterator[bytes]:
-        """Lines of one answer. Not httpx's own: those end at more than line feeds."""
+        """The lines of a response. httpx's own ``aiter_lines`` splits at more than line feeds."""
         path, params = f"/v1/jobs/{job_id}/results", {"follow": "true", "offset": str(offset)}
         timeout = httpx.Timeout(_LOOKUP_S, connect=_CONNECT_S, read=_IDLE_S)
         async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
@@ -230,7 +232,7 @@ class JobClient:
         """Waits before the next attempt.
 
         Raises:
-            ServiceError: There is none.
+            ServiceError: No attempt is left.
         """
         if not error.retryable or attempt >= retry.retries:
             raise error
@@ -238,7 +240,7 @@ class JobClient:
 
 
 def _is_complete(job: JobView, offset: int) -> bool:
-    """Whether there are no more results to come.
+    """Whether all results have been read.
 
     Raises:
         ServiceRefused: The job failed.
@@ -253,7 +255,7 @@ def _media_type(source: JobSource) -> str:
 
 
 async def _parts(source: JobSource) -> AsyncIterator[bytes]:
-    """The body, in parts, from the beginning."""
+    """The body in parts."""
     if isinstance(source, Path):
         with source.open("rb") as file:
             while part := await asyncio.to_thread(file.read, _PART_BYTES):

@@ -1,7 +1,7 @@
-"""Offline decisions: a file with one item a line, scored batch by batch.
+"""Offline decisions: a file with one item per line, scored batch by batch.
 
-A line that is no item, or names what the service does not know, fails alone: results match lines
-one to one.
+An invalid line, or one with an unknown state or signal, fails on its own: results correspond to
+lines one to one.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -28,10 +28,10 @@ OF_ONE_ITEM = frozenset(
         "unknown_state",
     }
 )
-"""Refusals of a whole request that need not concern all of its items."""
+"""Errors of a whole request that may concern only some of its items."""
 
 _TOO_BUSY = frozenset({"deadline_exceeded", "overloaded"})
-"""Answers of a service that is there but did not get to the items."""
+"""Errors of a running service that did not process the items in time."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Line:
     """From 1."""
     item: ScoreItem | None
     error: ErrorInfo | None
-    """Why it is no item."""
+    """Why it is not a valid item."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some lines and what became of them."""
+    """Some lines and their results."""
 
     lines: Sequence[Line]
     results: Sequence[ScoreResult]
@@ -56,7 +56,7 @@ class Batch:
 
 
 def read_lines(texts: Iterable[bytes], size: int) -> Iterator[list[Line]]:
-    """Lists of at most ``size`` lines, read as they are asked for."""
+    """Lists of at most ``size`` lines, read lazily."""
     lines: list[Line] = []
     for number, text in enumerate(texts, start=1):
         lines.append(_read_line(number, text))
@@ -68,11 +68,11 @@ def read_lines(texts: Iterable[bytes], size: int) -> Iterator[list[Line]]:
 
 
 class LineScorer:
-    """Scores lines, and remembers which states and signals the service does not know.
+    """Scores lines, and remembers states and signals that are unknown to the service.
 
     Args:
-        client: The service.
-        terms: What is asked for every item.
+        client: A client of the service.
+        terms: The terms for all items.
     """
 
     def __init__(self, client: RewardClient, terms: Terms) -> None:
@@ -81,11 +81,11 @@ class LineScorer:
         self._unknown: dict[tuple[str, ...], ErrorInfo] = {}
 
     async def score(self, batches: Iterable[Sequence[Line]]) -> AsyncIterator[Batch]:
-        """Scores batch after batch.
+        """Scores one batch after the other.
 
         Raises:
-            ServiceUnreachable: Nothing answers.
-            ServiceRefused: The service refuses what is asked for every item, or the API key.
+            ServiceUnreachable: The service does not answer.
+            ServiceRefused: The service rejects the terms or the API key.
         """
         for lines in batches:
             items = [line.item for line in lines if line.item is not None]
@@ -95,7 +95,7 @@ class LineScorer:
             yield Batch(lines, merged, rollouts)
 
     async def _score(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:
-        """Scores items, in halves where the service refuses them together."""
+        """Scores items, in halves if the service rejects them together."""
         known = [(item, self._known_error(item)) for item in items]
         open_items = [item for item, error in known if error is None]
         scored, rollouts = await self._ask(open_items) if open_items else ([], 0)

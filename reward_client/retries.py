@@ -1,4 +1,4 @@
-"""When and after how long a request is sent again. Decides only; the client does the sending."""
+"""Decides when to retry a request, and after what delay; the client sends it."""
 
 import asyncio
 import random
@@ -15,33 +15,33 @@ __all__ = ["RetryPolicy", "parse_retry_after"]
 class RetryPolicy:
     """Bounded exponential delays with jitter.
 
-    Delays are those of :func:`shared.backoff.backoff_s`. A service that names a time is not asked
-    before it has passed.
+    Delays are computed by :func:`shared.backoff.backoff_s`; a ``Retry-After`` of the service is
+    respected.
     """
 
     retries: int = 5
-    """Times a request, or its failed items, are sent again; 0 never."""
+    """Maximum number of retries of a request or its failed items; 0 disables them."""
     base_s: float = 0.25
     """The first delay, seconds."""
     cap_s: float = 8.0
     """The longest delay, seconds."""
     retry_after_cap_s: float = 60.0
-    """The longest ``Retry-After`` that is believed, seconds."""
+    """The longest ``Retry-After`` that is respected, seconds."""
     total_s: float = 600.0
-    """Seconds after which nothing is sent again, however many times are left. What is asked for is
-    answered or given up within this and the time of one request."""
+    """Seconds after which there are no more retries, regardless of ``retries``. A call ends within
+    this plus the time of one request."""
     rand: Callable[[], float] = random.random
     """Uniform in [0, 1)."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
-    """Seconds, never going back."""
+    """Monotonic seconds."""
 
     def delay_s(self, attempt: int, retry_after_s: float | None = None) -> float:
-        """Seconds to wait before sending again.
+        """Seconds to wait before a retry.
 
         Args:
-            attempt: How often it was sent again before: 0 the first time.
-            retry_after_s: What the service asked for, if it did.
+            attempt: Number of earlier retries.
+            retry_after_s: The ``Retry-After`` of the service, if any.
 
         >>> RetryPolicy(rand=lambda: 1.0).delay_s(2)
         1.0
@@ -52,13 +52,13 @@ class RetryPolicy:
         return min(retry_after_s, self.retry_after_cap_s) + jittered
 
     def deadline(self) -> float:
-        """When what begins now is not sent again any more, on the policy's clock."""
+        """The time after which a call that begins now is not retried, on the policy's clock."""
         return self.clock() + self.total_s
 
     async def waited(
         self, attempt: int, deadline: float, retry_after_s: float | None = None
     ) -> bool:
-        """Waits for :meth:`delay_s`, and tells whether to send again; if not, does not wait."""
+        """Waits for :meth:`delay_s` and returns True; returns False at once if no retry is left."""
         delay_s = self.delay_s(attempt, retry_after_s)
         if attempt >= self.retries or self.clock() + delay_s >= deadline:
             return False
@@ -67,7 +67,7 @@ class RetryPolicy:
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """Seconds of a ``Retry-After`` header; None where there is none, or it is a date.
+    """Seconds in a ``Retry-After`` header; None if it is missing or a date.
 
     >>> parse_retry_after("3"), parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT")
     (3.0, None)

@@ -1,8 +1,7 @@
-"""One exchange with the reward service, retried while that can help.
+"""One exchange with the reward service, with retries.
 
-Maps everything httpx can raise and every problem document to the project's own errors. What is
-sent and how answers are put together is :mod:`reward_client.client`; how to get there is
-:mod:`reward_client.addresses`.
+Maps all httpx errors and problem documents to the project's own errors. :mod:`reward_client.client`
+builds requests and merges responses; :mod:`reward_client.addresses` handles addresses.
 """
 
 import asyncio
@@ -30,10 +29,10 @@ __all__ = ["AnyMessage", "exchange", "parsed", "refusal_of", "unreachable"]
 AnyMessage = TypeVar("AnyMessage", bound=WireModel)
 
 _BUSY = (408, 429, 502, 503, 504)
-"""Answers that mean "later", whatever body they carry: a proxy's whose service restarts, too."""
+"""Status codes that mean "retry later", also from a proxy while the service restarts."""
 
 _FINAL_FAULTS = (501, 505, 511)
-"""Answers of 500 and above that say that the same again will not do."""
+"""Server errors that a retry cannot resolve."""
 
 _FAULTS_FORGIVEN = 1
 
@@ -45,25 +44,25 @@ async def exchange(
     first_attempt: int = 0,
     deadline: float | None = None,
 ) -> tuple[httpx.Response, int]:
-    """Sends until there is an answer worth having. Only for what may be sent twice.
+    """Sends a request until it succeeds or retrying is pointless. Only for idempotent requests.
 
     Args:
-        http: Where to send.
-        request: What to send; its body must be in memory. An answer that is not complete within its
-            connect and read timeouts together does not count.
-        retry: How often, and how long to wait between.
-        first_attempt: Retries that were already used up.
-        deadline: After which it is not sent again; None begins to count now.
+        http: The HTTP client.
+        request: The request, with its body in memory. The complete response must arrive within its
+            connect and read timeouts together.
+        retry: Number of retries and delays.
+        first_attempt: Number of retries already used.
+        deadline: Time after which it is not retried; None starts counting now.
 
     Returns:
-        A 2xx response, and the retries used up so far.
+        A 2xx response, and the number of retries used so far.
 
     Raises:
-        ServiceUnreachable: Nothing answered in time, or only "later".
-        ServiceRefused: Any other answer; a 500 after it was asked for once more.
+        ServiceUnreachable: There was no response in time, or only "retry later".
+        ServiceRefused: Any other response; a 500 only after one retry.
     """
     attempt, faults = first_attempt, 0
-    request.headers.setdefault("X-Request-ID", uuid.uuid4().hex)  # the same however often it goes
+    request.headers.setdefault("X-Request-ID", uuid.uuid4().hex)  # the same for all retries
     deadline = retry.deadline() if deadline is None else deadline
     while True:
         error, retry_after_s = await _send_once(http, request)
@@ -78,10 +77,10 @@ async def exchange(
 
 
 def parsed(response: httpx.Response, kind: type[AnyMessage]) -> AnyMessage:
-    """The message in an answer; what a later version says beside is passed over.
+    """The message in a response; unknown fields from later versions are ignored.
 
     Raises:
-        ServiceRefused: ``bad_answer``: it holds something else.
+        ServiceRefused: ``bad_answer``: the response is something else.
     """
     try:
         return kind.model_validate_json(response.content, extra="ignore")
@@ -98,7 +97,7 @@ async def _send_once(
 ) -> tuple[httpx.Response | ServiceError, float | None]:
     patience_s = _patience_s(request)
     try:
-        # httpx's own timeouts begin anew with every byte.
+        # httpx's own timeouts restart with every byte.
         async with asyncio.timeout(patience_s):
             response = await http.send(request)
     except TimeoutError as exc:
@@ -116,14 +115,14 @@ async def _send_once(
 
 
 def _patience_s(request: httpx.Request) -> float | None:
-    """Seconds that an answer may take from the beginning to the end; None for ever."""
+    """Maximum total duration of a response, seconds; None sets no limit."""
     timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
     connect_s, read_s = timeouts.get("connect"), timeouts.get("read")
     return None if connect_s is None or read_s is None else connect_s + read_s
 
 
 def unreachable(error: httpx.RequestError) -> ServiceError:
-    """The error of a request that got no answer; certificates are no matter of asking again."""
+    """The error for a request without a response; certificate errors are not retryable."""
     request = error.request
     where = without_secrets(str(request.url))
     said = _without_key(str(error) or type(error).__name__, request)
@@ -137,7 +136,7 @@ def unreachable(error: httpx.RequestError) -> ServiceError:
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    """The failed handshake behind an error; one that merely broke off or took long is none."""
+    """The TLS failure behind an error; an aborted or slow handshake does not count."""
     while error is not None and type(error) not in (ssl.SSLError, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error if isinstance(error, ssl.SSLError) else None
@@ -158,7 +157,7 @@ def _tls_cure(error: ssl.SSLError, said: str) -> str:
 
 
 def refusal_of(response: httpx.Response) -> ServiceError:
-    """The error of an answer that is no success."""
+    """The error for a response that is not a success."""
     problem, request, status = _problem(response), response.request, response.status_code
     where = f"{without_secrets(str(request.url))} answered {status}"
     if response.is_server_error:
@@ -185,7 +184,7 @@ def refusal_of(response: httpx.Response) -> ServiceError:
 
 
 def _elsewhere(response: httpx.Response) -> str:
-    """What to do about a redirect; it is not followed, for it might lead the key to others."""
+    """What to do about a redirect, which is not followed because it could leak the key."""
     target = without_secrets(response.headers.get("location", ""))
     asked = response.request.url.path.rstrip("/")
     base = target.rstrip("/").removesuffix("/" + asked.rpartition("/v1/")[2]).removesuffix("/v1")
@@ -197,7 +196,7 @@ def _elsewhere(response: httpx.Response) -> str:
 
 
 def _by_way_of(request: httpx.Request) -> str:
-    """Says that a proxy was asked, for it may be the one who answers."""
+    """Mentions the proxy, if any, because the response may come from it."""
     proxy = proxy_of(request.url)
     if proxy is None:
         return ""
@@ -206,13 +205,13 @@ def _by_way_of(request: httpx.Request) -> str:
 
 
 def _without_key(text: str, request: httpx.Request) -> str:
-    """A text that others wrote, and may have put our own key into."""
+    """Foreign text with our API key removed."""
     key = request.headers.get("authorization", "").removeprefix("Bearer ")
     return text.replace(key, "…") if key else text
 
 
 def _named(request: httpx.Request) -> str:
-    """By which the service's log knows the request."""
+    """The request id, as it appears in the service's log."""
     request_id = request.headers.get("X-Request-ID")
     return f" (request {request_id})" if request_id else ""
 

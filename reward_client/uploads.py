@@ -1,4 +1,4 @@
-"""What is uploaded to a reward service: how it is packed, and where it goes."""
+"""Packs uploads for a reward service."""
 
 import gzip
 import io
@@ -24,19 +24,19 @@ class Upload:
 
 
 def scenario_upload(archive: bytes, name: str | None) -> Upload:
-    """A scenario: an archive, and the name of one that is normalised."""
+    """A scenario archive, with the scenario's name if it is already normalised."""
     return Upload("/v1/scenarios", {} if name is None else {"name": name}, archive)
 
 
 def state_upload(content: bytes, scenario_id: str, seed: int, scale: float) -> Upload:
-    """A state of a scenario that was uploaded; it is gzipped, where it is not."""
+    """A state of an uploaded scenario; gzipped if it is not already."""
     packed = content if content.startswith(_GZIP_MAGIC) else gzip.compress(content, 6, mtime=0)
     params: dict[str, str | int | float] = {"scenario": scenario_id, "seed": seed}
     return Upload("/v1/states", params if scale == 1 else params | {"scale": scale}, packed)
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """A zip of files by name, the same for the same files.
+    """A reproducible zip of files by name.
 
     >>> pack({"a": b"1", "b": b"2"}) == pack({"b": b"2", "a": b"1"})
     True

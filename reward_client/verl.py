@@ -1,12 +1,12 @@
-"""Reward functions for verl, which calls a function of the user's for every completion.
+"""Reward functions for verl, which calls a user-defined function for every completion.
 
 ``reward.custom_reward_function.path=pkg://reward_client.verl``; verl itself is not imported.
 Read from https://github.com/verl-project/verl/blob/1dda039b9c6311889a9c9a26040677e1254814f9/
 ``verl/trainer/ppo/reward.py`` (``get_custom_reward_fn``) and ``verl/experimental/reward_loop/``;
 ``compute_score_batched`` from ``verl/workers/reward_manager/batch.py``.
 
-A reward that could not be computed is raised, never returned: verl then ends the run. Its reward
-manager ``rate_limited`` makes 0.0 of what is raised, and must not be used.
+If a reward cannot be computed, an error is raised, and verl ends the run. Do not use its reward
+manager ``rate_limited``, which turns errors into 0.0.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ VerlScore = dict[str, float]
 """``score``, the reward; ``invalid`` and ``cached``, 0 or 1, which verl averages and logs."""
 
 _MAX_WAITING = 64
-"""Completions of one process that are being scored at a time."""
+"""Maximum number of concurrent completions per process."""
 
 
 class VerlTerms(TrainerTerms):
-    """What ``reward.custom_reward_function.reward_kwargs`` may hold.
+    """The keys of ``reward.custom_reward_function.reward_kwargs``.
 
-    An API key is taken from the environment, ``GREENFORK_API_KEY``.
+    The API key comes from the environment variable ``GREENFORK_API_KEY``.
     """
 
     url: str
-    """The reward service."""
+    """URL of the reward service."""
 
 
 async def compute_score(
@@ -56,19 +56,19 @@ async def compute_score(
     """The reward of one completion.
 
     Args:
-        data_source: The dataset's name; not looked at.
+        data_source: The dataset's name; ignored.
         solution_str: The completion.
-        ground_truth: What the prompt was about: an object or JSON text with ``state_id``,
+        ground_truth: The decision point of the prompt: an object or JSON text with ``state_id``,
             ``tls_id`` and ``decision_kind``.
-        extra_info: Not looked at.
-        reward_router_address: Not looked at.
-        reward_model_tokenizer: Not looked at.
+        extra_info: Ignored.
+        reward_router_address: Ignored.
+        reward_model_tokenizer: Ignored.
         terms: See :class:`VerlTerms`.
 
     Raises:
         ConfigError: ``terms`` has an unknown key, or a value out of bounds.
-        InvalidRequest: ``invalid_label``: the ground truth names no situation.
-        ServiceError: The service does not answer, or refuses the request.
+        InvalidRequest: ``invalid_label``: the ground truth is not a decision point.
+        ServiceError: The service does not answer, or rejects the request.
         RolloutError: The reward could not be computed, retries included.
     """
     wanted = _terms(terms)
@@ -86,18 +86,18 @@ def compute_score_batched(
     extra_infos: Sequence[object],
     **terms: object,
 ) -> list[VerlScore]:
-    """The rewards of a batch, for the reward manager ``batch`` of verl's earlier versions.
+    """The rewards of a batch, for the reward manager ``batch`` of earlier verl versions.
 
     Args:
-        data_sources: As in :func:`compute_score`, one per completion, and so are the others.
+        data_sources: As in :func:`compute_score`; like all others, one per completion.
         solution_strs: The completions.
-        ground_truths: What their prompts were about.
-        extra_infos: Not looked at.
+        ground_truths: The decision points of their prompts.
+        extra_infos: Ignored.
         terms: See :class:`VerlTerms`.
 
     Raises:
-        ConfigError, InvalidRequest, ServiceError, RolloutError: As :func:`compute_score` does, for
-            any of them: there is no way to leave one out.
+        ConfigError, InvalidRequest, ServiceError, RolloutError: As in :func:`compute_score`, if any
+            completion fails: a single one cannot be omitted.
     """
     wanted = _terms(terms)
     items: list[ScoreItem] = [
@@ -139,7 +139,7 @@ def _shared(loop: _Loop, url: str) -> _Shared:
 
 @cache
 def _waiting(url: str, pid: int) -> SyncRewardClient:
-    """One client a URL, and another one in a forked process."""
+    """One client per URL and process."""
     return SyncRewardClient(url, _key())
 
 

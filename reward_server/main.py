@@ -25,6 +25,7 @@ from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from shared.errors import ConfigError, NotReady
+from shared.files import os_errors
 from sim_workers.pool.pool import PoolSettings, RolloutPool
 from sim_workers.sandbox.confinement import probe
 from sim_workers.states.store import StateStore
@@ -223,14 +224,12 @@ def _keep_to_itself(data_dir: Path) -> None:
         ConfigError: The folder cannot be made.
     """
     os.umask(0o077)
-    try:
+    with os_errors(ConfigError, f"cannot create {data_dir}"):
         data_dir.mkdir(parents=True, exist_ok=True)
         with suppress(PermissionError):  # another user's folder is that user's business
             data_dir.chmod(0o700)
             for path in data_dir.glob("ledger.sqlite*"):
                 path.chmod(0o600)
-    except OSError as exc:
-        raise ConfigError(f"cannot create {data_dir}: {exc.strerror}") from exc
 
 
 def _say_what_is_confined() -> None:

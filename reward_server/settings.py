@@ -17,9 +17,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
-from reward_server.http.addresses import ip_of
 from reward_server.storage.urls import parse_database_url, sqlite_url
 from shared.errors import ConfigError
+from shared.validation import ip_of
 
 __all__ = ["ServerSettings", "load_settings"]
 
@@ -109,9 +109,11 @@ class ServerSettings(BaseSettings):
     """Out of this many rollouts in a process that was put back, one is also done by a fork and
     compared; 0: every rollout is a fork."""
     max_holders: int = Field(default=16, ge=1)
-    """Maximum number of restored states that one worker keeps."""
+    """Maximum number of restored states that one worker keeps. It keeps up to four times as many
+    checkpoints of runs besides."""
     max_holder_memory_mb: int = Field(default=4096, ge=64)
-    """Maximum memory of the restored states that one worker keeps, MiB."""
+    """Maximum memory of the restored states that one worker keeps, MiB; checkpoints of runs take at
+    most half of it."""
     otlp_endpoint: str | None = None
     """URL of an OpenTelemetry collector that accepts traces over HTTP, ``http://127.0.0.1:4318``;
     unset, no traces are sent."""

@@ -61,7 +61,7 @@ __all__ = [
     *("RolloutRejected", "RolloutTimeout", "ScenarioError", "ServiceError", "ServiceFault"),
     *("ServiceRefused", "ServiceUnreachable", "StateFileError", "StorageFull"),
     *("TrainingStopped", "Unauthorized", "UnknownJob", "UnknownScenario", "UnknownSignal"),
-    *("UnknownState", "WorkerLost"),
+    *("UnknownState", "WorkerLost", "first_of"),
 ]
 
 
@@ -380,3 +380,15 @@ class TrainingStopped(GreenforkError):
     """A training run that was failing stopped itself and says why."""
 
     code = "training_stopped"
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One error to raise in place of a group: the first of ours, or else the first of all.
+
+    >>> first_of(ExceptionGroup("", [OSError("gone"), UnknownJob("no such job")]))
+    UnknownJob('no such job', None)
+    """
+    found: BaseException = group.subgroup(GreenforkError) or group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

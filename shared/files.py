@@ -8,7 +8,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["locked", "sync", "sync_tree", "write_atomically", "written_atomically"]
+from shared.errors import GreenforkError
+
+__all__ = [
+    *("locked", "os_errors", "sync", "sync_tree"),
+    *("write_atomically", "written_atomically"),
+]
+
+
+@contextmanager
+def os_errors(kind: type[GreenforkError], doing: str, code: str | None = None) -> Iterator[None]:
+    """Turns an ``OSError`` into an error of ours.
+
+    Args:
+        kind: The error to raise.
+        doing: What could not be done, such as ``cannot read FILE``; the system's reason follows.
+        code: Its code, where it is not the usual one.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise kind(f"{doing}: {exc.strerror or exc}", code) from exc
 
 
 @contextmanager

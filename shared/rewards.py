@@ -33,6 +33,7 @@ __all__ = [
     "RewardSpec",
     "ShownMetrics",
     "TermName",
+    "delay",
     "mean_metrics",
     "mean_reward",
     "needs_reference",
@@ -46,9 +47,9 @@ __all__ = [
     "weighted_sum",
 ]
 
-TermName = Literal["queue", "queue_gain", "wait", "pressure", "speed"]
+TermName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "delay"]
 """The rewards that a sum may be made of."""
-RewardName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "sum"]
+RewardName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "delay", "sum"]
 MetricName = Literal[
     "queue_veh",
     "queue_veh_max",
@@ -57,9 +58,10 @@ MetricName = Literal[
     "throughput_veh",
     "pressure_veh",
     "network_queue_veh",
+    "delay_veh",
 ]
 """The metrics that a request may name."""
-FollowUp = Literal["program", "max_pressure"]
+FollowUp = Literal["program", "max_pressure", "greedy"]
 """Who runs the decided signals once the decision has been carried out."""
 
 _MAX_SEEDS = 32
@@ -116,6 +118,10 @@ class Metrics(WireModel):
     """Mean of vehicles on incoming lanes minus vehicles on outgoing lanes."""
     network_queue_veh: float
     """Mean number of vehicles slower than 0.1 m/s on all lanes of the network."""
+    delay_veh: float | None = None
+    """Mean of what the whole network loses: the sum of 1 - speed / allowed speed over the vehicles,
+    scheduled stops aside, and of 1 over those waiting to be inserted. Null only where an outcome
+    was recorded before there was this metric."""
     series: tuple[int, ...] | None = None
     """The queue after each second, where it was asked for."""
 
@@ -150,6 +156,7 @@ class NamedMetrics(WireModel):
     throughput_veh: int | float | None = None
     pressure_veh: float | None = None
     network_queue_veh: float | None = None
+    delay_veh: float | None = None
     series: tuple[int, ...] | None = None
 
     @model_serializer(mode="wrap")
@@ -218,6 +225,8 @@ def term_of(name: TermName, metrics: Metrics, reference: Metrics | None) -> floa
             return pressure(metrics.pressure_veh)
         case "speed":
             return speed(metrics.speed_mps)
+        case "delay":
+            return delay(metrics.delay_veh)
 
 
 def queue(queue_veh: float) -> float:
@@ -304,6 +313,20 @@ def speed(speed_mps: float | None) -> float:
     return speed_mps
 
 
+def delay(delay_veh: float | None) -> float:
+    """``-D``, vehicles, up to about 0: the network's delay, as vehicles that stand.
+
+    Raises:
+        RolloutError: ``undefined_metric``: the outcome was recorded before there was this metric.
+
+    >>> delay(12.5)
+    -12.5
+    """
+    if delay_veh is None:
+        raise RolloutError("delay_veh was not recorded; roll it out again", "undefined_metric")
+    return 0.0 - delay_veh
+
+
 def weighted_sum(weights: dict[TermName, float], values: dict[TermName, float]) -> float:
     """``sum of weight * value``, in the mixed units of its terms.
 
@@ -349,7 +372,8 @@ def mean_metrics(runs: Sequence[Metrics]) -> Metrics:
     """Each metric's mean over seeds; one run's metrics as they are.
 
     ``queue_veh_max`` is the mean of the maxima. ``speed_mps`` is None where any run had no vehicle,
-    for a mean over fewer runs would be of other traffic. There is no mean series.
+    and ``delay_veh`` where any was recorded without, for a mean over fewer runs would be of other
+    traffic. There is no mean series.
 
     Args:
         runs: One per seed, at least one.
@@ -357,6 +381,7 @@ def mean_metrics(runs: Sequence[Metrics]) -> Metrics:
     if len(runs) == 1:
         return runs[0]
     speeds = [run.speed_mps for run in runs if run.speed_mps is not None]
+    delays = [run.delay_veh for run in runs if run.delay_veh is not None]
     return Metrics(
         queue_veh=statistics.mean(run.queue_veh for run in runs),
         queue_veh_max=statistics.mean(run.queue_veh_max for run in runs),
@@ -365,6 +390,7 @@ def mean_metrics(runs: Sequence[Metrics]) -> Metrics:
         throughput_veh=float(statistics.mean(run.throughput_veh for run in runs)),
         pressure_veh=statistics.mean(run.pressure_veh for run in runs),
         network_queue_veh=statistics.mean(run.network_queue_veh for run in runs),
+        delay_veh=statistics.mean(delays) if len(delays) == len(runs) else None,
     )
 
 

@@ -5,14 +5,22 @@ reasons, under the same codes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from pydantic import ValidationError
 
 from shared.errors import InvalidRequest, MalformedRequest, RequestError
 
-__all__ = ["request_error", "validation_error", "without_nulls"]
+__all__ = [
+    "invalid_as_request_errors",
+    "ip_of",
+    "request_error",
+    "validation_error",
+    "without_nulls",
+]
 
 _CODES = {
     ("kind", "literal_error"): "unknown_decision_kind",
@@ -45,6 +53,15 @@ def validation_error(error: ValidationError) -> RequestError:
     if count > _MAX_TOLD:
         return InvalidRequest(f"{count} errors; most likely it contains unknown keys")
     return request_error(error.errors())
+
+
+@contextmanager
+def invalid_as_request_errors() -> Iterator[None]:
+    """Turns a ``ValidationError`` into the error of a request, with a sentence for its caller."""
+    try:
+        yield
+    except ValidationError as exc:
+        raise request_error(exc.errors()) from exc
 
 
 def request_error(errors: Sequence[Mapping[str, Any]]) -> RequestError:
@@ -124,3 +141,15 @@ def without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, Mapping):
         return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
     return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def ip_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address in a text; None where it is a name, or nothing of the kind.
+
+    >>> ip_of("192.0.2.7"), ip_of("localhost")
+    (IPv4Address('192.0.2.7'), None)
+    """
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -6,6 +6,7 @@ Importing this package is cheap; what needs torch is imported when it is first u
 from typing import TYPE_CHECKING
 
 from trainer.grpo.config import GRPOTrainingConfig, load_config
+from trainer.lazy import lazy_names
 
 if TYPE_CHECKING:
     from trainer.data.prompts import load_grpo_dataset
@@ -20,18 +21,11 @@ __all__ = [
     "train_grpo",
 ]
 
-_LAZY = {
-    "TrainingReport": "trainer.runs.reports",
-    "load_grpo_dataset": "trainer.data.prompts",
-    "train_grpo": "trainer.grpo.run",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Imports what needs heavy libraries when it is asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found: object = getattr(import_module(_LAZY[name]), name)
-    return found
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "TrainingReport": "trainer.runs.reports",
+        "load_grpo_dataset": "trainer.data.prompts",
+        "train_grpo": "trainer.grpo.run",
+    },
+)

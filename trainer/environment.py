@@ -1,6 +1,7 @@
-"""What the environment says: ranks, folders, proxies, logins. No other module of the trainer asks.
+"""Environment variables: ranks, folders, proxies, logins. Only this module of the trainer reads
+them.
 
-Settings of a run are no business of the environment; they come from a file and the command line.
+The settings of a run do not come from the environment, but from a file and the command line.
 """
 
 import importlib.util
@@ -29,55 +30,55 @@ def is_first_rank() -> bool:
 
 
 def local_rank() -> str:
-    """Which GPU of this machine is this process's, of those that a launcher started."""
+    """The index of this process's GPU on this machine."""
     return os.environ.get("LOCAL_RANK", "0")
 
 
 def world_size() -> int:
-    """How many processes a launcher (``accelerate launch``) started; 1 without one."""
+    """Number of processes that a launcher (``accelerate launch``) started; 1 without a launcher."""
     ranks = os.environ.get("WORLD_SIZE", "")
     return int(ranks) if ranks.isdecimal() else 1
 
 
 def cache_dir() -> Path:
-    """Where prepared models are kept: ``GREENFORK_CACHE_DIR``, else the XDG cache directory."""
+    """Cache for prepared models: ``GREENFORK_CACHE_DIR``, or the XDG cache directory."""
     if own := os.environ.get("GREENFORK_CACHE_DIR"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenfork"
 
 
 def stay_offline() -> None:
-    """No downloads and no telemetry, whatever the libraries' defaults; call before their import."""
+    """Disables downloads and telemetry of the libraries; call it before importing them."""
     for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_DATASETS_OFFLINE"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for name in ("NO_PROXY", "no_proxy"):  # this machine is never asked for through a proxy
+    for name in ("NO_PROXY", "no_proxy"):  # this machine is never reached through a proxy
         given = os.environ.get(name) or os.environ.get(name.swapcase()) or ""
         os.environ[name] = ",".join(dict.fromkeys([*filter(None, given.split(",")), *_HERE]))
 
 
 def check_report_to(name: str) -> None:
-    """Checks that what metrics are to be sent to is installed, and lets us in.
+    """Checks that the metrics tracker is installed and logged in.
 
     Args:
         name: The setting ``report_to``; ``none`` needs nothing.
 
     Raises:
-        ConfigError: It is not, or does not.
+        ConfigError: It is not.
     """
     if name != "none" and importlib.util.find_spec(name) is None:
         raise ConfigError(f"report_to: {name} needs a package; run: pip install {name}")
     if name == "wandb" and not _is_in_wandb():
         raise ConfigError(
-            "report_to: wandb is not logged in: run wandb login, set WANDB_API_KEY, or write to "
-            "this machine only with WANDB_MODE=offline"
+            "report_to: wandb is not logged in: run wandb login, set WANDB_API_KEY, or set "
+            "WANDB_MODE=offline to write to this machine only"
         )
 
 
 def _is_in_wandb() -> bool:
-    """Whether wandb would send without asking: a question at a run's start waits for ever.
+    """Whether wandb can send without prompting: a prompt at the start of a run would wait for ever.
 
-    Its own rules: https://docs.wandb.ai/guides/track/environment-variables.
+    Follows its own rules: https://docs.wandb.ai/guides/track/environment-variables.
     """
     if os.environ.get("WANDB_MODE", "online") not in ("online", "run", "shared"):
         return True

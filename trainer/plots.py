@@ -1,4 +1,4 @@
-"""The pictures of runs and evaluations, one function each, drawn out of what was measured."""
+"""Plots of runs and evaluations, one function each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
@@ -23,7 +23,7 @@ _PURPLE, _GREY, _BLACK = "#7b4b94", "#8a8a8a", "#222222"
 _COLOURS = (_GREEN, _ORANGE, _RED, _BLUE, _PURPLE, _GREY, _BLACK)
 
 _Curves = Mapping[str, tuple[str, str]]
-"""By the name of a metric, what it is called in the picture, and its colour."""
+"""The label and the colour of each metric, by its name."""
 _Lines = Sequence[Mapping[str, Any]]
 
 _REWARDS = {"reward": ("total", _BLACK), "rewards/traffic/mean": ("traffic", _BLUE)}
@@ -39,9 +39,9 @@ _PARTS = {
     "reward_by_level/": "reward by difficulty",
     "reward_by_domain/": "reward by domain",
 }
-"""What not every run measures: where rows carry outcomes, and of a run with a curriculum."""
+"""Optional metrics: rows with outcomes, and runs with a curriculum."""
 
-_LOSS = {"loss": "loss, nats a token", "mean_token_accuracy": "tokens right"}
+_LOSS = {"loss": "loss, nats per token", "mean_token_accuracy": "tokens right"}
 
 _STAGES: tuple[tuple[str, _Curves], ...] = (
     ("policy loss", {"policy_loss": ("training", _BLUE), "eval_policy_loss": ("valid.", _ORANGE)}),
@@ -60,11 +60,11 @@ _MAX_NAME_CHARS = 40
 
 
 def plot_rewards(metrics: Path, target: Path) -> None:
-    """Draws the rewards, the outcomes and the KL of a GRPO run as PNG.
+    """Plots the rewards, outcomes and KL of a GRPO run as a PNG.
 
     Args:
-        metrics: As :class:`trainer.runs.history.MetricsFile` writes it; a file without lines gives
-            an empty picture.
+        metrics: As written by :class:`trainer.runs.history.MetricsFile`; without lines, the plot
+            is empty.
         target: The PNG.
     """
     lines = read_metrics(metrics)
@@ -101,7 +101,7 @@ def plot_rewards(metrics: Path, target: Path) -> None:
 
 
 def plot_loss(metrics: Path, target: Path) -> None:
-    """Draws the loss and the token accuracy of a supervised run as PNG.
+    """Plots the loss and the token accuracy of a supervised run as a PNG.
 
     Args:
         metrics: As for :func:`plot_rewards`.
@@ -115,7 +115,7 @@ def plot_loss(metrics: Path, target: Path) -> None:
             axes.plot(*points, color=_BLUE, linewidth=2)
         axes.set_ylabel(label)
         _finish(axes, has_whole_steps=True)
-    panels[0].set_yscale("log")  # it falls from a first value that all else would vanish beside
+    panels[0].set_yscale("log")  # the first value dwarfs all others
     panels[1].set_ylim(0, 1.03)
     panels[0].set_title("Supervised training", loc="left", fontweight="bold")
     panels[-1].set_xlabel("step")
@@ -123,7 +123,7 @@ def plot_loss(metrics: Path, target: Path) -> None:
 
 
 def plot_offline(metrics: Path, advantages: Sequence[Sequence[float]], target: Path) -> None:
-    """Draws losses, drift and choices of an offline run, and the spread of advantages, as PNG.
+    """Plots losses, drift and choices of an offline run, and its advantages, as a PNG.
 
     Args:
         metrics: As for :func:`plot_rewards`, with the stage in each line.
@@ -155,9 +155,9 @@ def plot_offline(metrics: Path, advantages: Sequence[Sequence[float]], target: P
 
 
 def plot_evaluation(evaluation: "Evaluation", target: Path) -> None:
-    """Draws policies beside each other as PNG, with intervals; what is null is left empty.
+    """Plots policies side by side, with intervals, as a PNG; null values are left blank.
 
-    Invalid answers count as the worst decision; the agreement is that of clear points.
+    Invalid answers count as the worst decision; agreement is over clear points.
 
     Args:
         evaluation: At least one policy.
@@ -187,7 +187,7 @@ def plot_evaluation(evaluation: "Evaluation", target: Path) -> None:
 
 
 def smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:
-    """Exponential moving average without the pull of a first value (bias-corrected).
+    """Bias-corrected exponential moving average.
 
     Args:
         values: In order.
@@ -196,30 +196,27 @@ def smoothed(values: Sequence[float], weight: float = 0.7) -> list[float]:
     >>> [round(v, 3) for v in smoothed([1.0, 1.0, 4.0], weight=0.5)]
     [1.0, 1.0, 2.714]
     """
-    smooth: list[float] = []
-    total = norm = 0.0
-    for value in values:
-        total = weight * total + (1 - weight) * value
-        norm = weight * norm + (1 - weight)
-        smooth.append(total / norm)
-    return smooth
+    from pandas import Series
+
+    means: list[float] = Series(values, dtype=float).ewm(alpha=1 - weight).mean().tolist()
+    return means
 
 
 def _names(lines: _Lines, prefix: str) -> list[str]:
-    """The metrics under a prefix; levels from easy to hard, all else by name."""
+    """The metrics with a prefix: levels from easy to hard, everything else by name."""
     found = {name for line in lines for name in line if name.startswith(prefix)}
     levels = [name for level in LEVELS if (name := f"{prefix}{level}") in found]
     return levels + sorted(found.difference(levels))
 
 
 def _points(lines: _Lines, name: str) -> tuple[list[int], list[float]] | None:
-    """The steps and the values of one metric; None where it was never measured."""
+    """The steps and values of a metric; None if it was never measured."""
     found = [line for line in lines if name in line]
     return ([one["step"] for one in found], [one[name] for one in found]) if found else None
 
 
 def _draw_smoothed(axes: "Axes", lines: _Lines, curves: _Curves) -> None:
-    """Metrics: what was measured faintly, its smoothing boldly."""
+    """Draws metrics: the measured values faintly, the smoothed curve boldly."""
     for name, (label, colour) in curves.items():
         if (points := _points(lines, name)) is not None:
             steps, values = points
@@ -228,7 +225,7 @@ def _draw_smoothed(axes: "Axes", lines: _Lines, curves: _Curves) -> None:
 
 
 def _draw_estimates(axes: "Axes", estimates: "list[Estimate | None]", colour: str) -> None:
-    """A point a policy, with a line where its interval is."""
+    """Draws a point per policy, with a line for its interval."""
     for row, estimate in enumerate(estimates):
         if estimate is None:
             continue

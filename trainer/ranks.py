@@ -1,7 +1,6 @@
-"""What the processes of one run have to agree about. One process agrees with itself.
+"""Agreement between the processes (ranks) of one run; it also works with a single process.
 
-Every function here is to be called by all ranks at the same point, and waits
-for all of them.
+All ranks must call each function here at the same point; it waits for all of them.
 """
 
 from collections.abc import Callable
@@ -13,7 +12,7 @@ _Value = TypeVar("_Value")
 
 
 def from_ranks(value: _Value) -> list[_Value]:
-    """The value of every rank, in their order.
+    """The values of all ranks, in rank order.
 
     >>> from_ranks("alone")
     ['alone']
@@ -30,7 +29,7 @@ def from_ranks(value: _Value) -> list[_Value]:
 def first_of_ranks(
     reason: str | None, gather: Callable[[str | None], list[str | None]] = from_ranks
 ) -> str | None:
-    """The reason that the first rank with one gives; None where nobody has any.
+    """The reason given by the first rank that has one; None if no rank does.
 
     >>> first_of_ranks(None, lambda reason: [reason, "it is gone"])
     'it is gone'

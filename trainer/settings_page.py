@@ -1,6 +1,6 @@
-"""``python -m trainer.settings_page``: writes ``docs/settings.md`` out of the settings' classes.
+"""``python -m trainer.settings_page``: generates ``docs/settings.md`` from the settings classes.
 
-Names, defaults, ranges and descriptions stand in the classes alone; a test compares the page.
+Names, defaults, ranges and descriptions are defined only in the classes; a test compares the page.
 """
 
 import json
@@ -28,14 +28,14 @@ KINDS = {
 
 _HEAD = """# Settings of training runs
 
-Written by `python -m trainer.settings_page` out of the classes; do not edit. What the command line
-says (an option, or `--set name=value`) wins over the file of `--config`, and the file over the
-defaults. Names that do not exist and values out of range are refused before anything is loaded.
+Generated from the classes by `python -m trainer.settings_page`; do not edit. The command line (an
+option, or `--set name=value`) overrides the `--config` file, and the file overrides the defaults.
+Unknown names and values out of range are refused before anything is loaded.
 """
-_MODEL = "The model and the run, for all of them"
+_MODEL = "Model and run, for all commands"
 _GROUPS = (
-    "Settings that belong together may stand in a group, as `reward: {horizon_s: 60}` in a file or "
-    "`--set reward.horizon_s=60`; either name sets the same, and `config.yaml` has the flat ones:"
+    "Related settings can be written as a group: `reward: {horizon_s: 60}` in a file, or "
+    "`--set reward.horizon_s=60`. Both names are equivalent; `config.yaml` has the flat ones:"
 )
 _NUMBERS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -52,7 +52,7 @@ def settings_page() -> str:
 
 
 def _section(title: str, kind: type[Settings], shared: frozenset[str]) -> str:
-    """One class as a table; of what is shared, only other defaults."""
+    """One class as a table; shared settings are listed only if their defaults differ."""
     lines = [f"## {title}", "", "| setting | default | values | |", "|---|---|---|---|"]
     for name, field in kind.model_fields.items():
         inherited = RunSettings.model_fields.get(name) if name in shared else None
@@ -65,7 +65,7 @@ def _section(title: str, kind: type[Settings], shared: frozenset[str]) -> str:
 
 
 def _groups(kind: type[Settings]) -> list[str]:
-    """What settings are called in the group that they belong to."""
+    """The names of grouped settings."""
     if not kind.groups:
         return []
     lines = ["", _GROUPS, "", "| in a group | the same as |", "|---|---|"]
@@ -107,7 +107,7 @@ def _values(field: FieldInfo) -> str:
 
 
 def _kinds(annotation: Any) -> Iterator[str]:  # noqa: ANN401 - whatever an annotation is
-    """What may stand there, in words."""
+    """The permitted types, in words."""
     if get_origin(annotation) is Literal:
         yield from (f"`{value}`" for value in get_args(annotation))
     elif annotation in (NoneType, None):
@@ -130,7 +130,7 @@ _WORDS: dict[type, str] = {
 
 
 def _nested(kind: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The settings that are settings of their own, and their classes."""
+    """The settings that are nested classes, with those classes."""
     for name, field in kind.model_fields.items():
         for inner in types_in(field.annotation):
             if issubclass(inner, BaseModel):

@@ -13,6 +13,7 @@ from greenfork.commands.sumo_warnings import print_warnings
 from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import print_rows, say, screen
+from shared.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
@@ -205,8 +206,6 @@ def build(
 
 
 def _check(min_green_s: float, max_green_s: float, scales: "Sequence[float]") -> None:
-    from shared.errors import ConfigError
-
     if min_green_s >= max_green_s:
         raise ConfigError("--min-green must be below --max-green")
     if any(factor <= 0 for factor in scales):
@@ -217,7 +216,6 @@ def _signals(
     policy: _PolicyName, epsilon: float, extend_s: int, actions: Path | None
 ) -> "PolicySpec":
     """What controls the signals during the build."""
-    from shared.errors import ConfigError
     from sim_workers.datasets.stored_actions import read_stored_policy
     from sim_workers.engine.policies import PolicySpec
 
@@ -231,7 +229,6 @@ def _signals(
 def _build_with_progress(
     config: Path, out: Path, options: "BuildOptions", execution: "Execution"
 ) -> "tuple[Manifest, list[Comparison]]":
-    from shared.errors import InputError
     from sim_workers.datasets.builder import build_dataset
 
     comparisons: list[Comparison] = []

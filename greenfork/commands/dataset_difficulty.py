@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from greenfork.output import print_json
+from greenfork.screen import screen
+
 if TYPE_CHECKING:
     from trainer.curriculum import DomainBuckets, GradedSample
 
@@ -33,8 +36,6 @@ def difficulty(
     samples = samples_under(dataset)
     buckets = buckets_of(samples)
     if as_json:
-        from greenfork.output import print_json
-
         bodies = [_body(bucket, samples) for bucket in buckets]
         print_json({"dataset": str(dataset), "samples": len(samples), "domains": bodies})
     else:
@@ -66,8 +67,6 @@ def _show(
     dataset: Path, buckets: "tuple[DomainBuckets, ...]", samples: "list[GradedSample]"
 ) -> None:
     from rich.table import Table
-
-    from greenfork.screen import screen
 
     table = Table(title=f"Dataset {dataset}", title_justify="left")
     for heading in ("domain", "level", "samples", "share", "difficulty"):

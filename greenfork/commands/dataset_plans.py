@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from greenfork.commands.options import ApiKey, TermChoice, secret
+from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
+from shared.errors import DatasetError, InvalidDecision, RolloutError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +132,6 @@ def _rows(dataset: Path, split: Literal["train", "eval"], count: int | None) -> 
         DatasetError: There are none, or one is none.
     """
     from shared.dataset import DatasetLayout, Row
-    from shared.errors import DatasetError
     from sim_workers.states.store import read_rows
 
     path = DatasetLayout(dataset).rows(split)
@@ -206,8 +207,6 @@ def _rewards(results: "Sequence[ScoreResult]") -> list[float]:
     Raises:
         GreenforkError: It gives one of them none.
     """
-    from shared.errors import InvalidDecision, RolloutError
-
     rewards = []
     for result in results:
         if result.status == "invalid" and result.error is not None:
@@ -220,8 +219,6 @@ def _rewards(results: "Sequence[ScoreResult]") -> list[float]:
 
 def _report(out: Path, written: int, failed: "list[FailedRow]", as_json: bool) -> None:
     if as_json:
-        from greenfork.output import print_json
-
         listed = [
             {"state_id": one.state_id, "tls_id": one.tls_id, "error": one.error.model_dump()}
             for one in failed

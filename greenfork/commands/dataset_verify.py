@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import print_rows, say, screen
 
@@ -62,8 +63,6 @@ def verify(
     with _progress() as advance:
         report = verify_dataset(dataset, options, advance)
     if as_json:
-        from greenfork.output import print_json
-
         print_json(_body(dataset, report))
     else:
         _show(dataset, report)

@@ -16,6 +16,7 @@ import typer
 from greenfork.commands.demo_service import free_port, running
 from greenfork.commands.demo_tables import print_done, print_files, print_rewards
 from greenfork.screen import screen
+from shared.errors import InputError
 
 __all__ = ["EXAMPLE", "demo"]
 
@@ -82,8 +83,6 @@ def demo(
 
 
 def _prepare(places: _Places) -> None:
-    from shared.errors import InputError
-
     marker = places.root / ".greenfork-demo"
     if places.root.exists() and any(places.root.iterdir()) and not marker.exists():
         raise InputError(f"{places.root} was not created by the demo; choose another --out")

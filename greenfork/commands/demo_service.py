@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from shared.errors import NotReady
+
 __all__ = ["free_port", "running"]
 
 _READY_LIMIT_S = 120.0
@@ -49,8 +51,6 @@ def free_port() -> int:
 
 def _await_ready(server: "subprocess.Popen[bytes]", url: str, log: Path, console: Console) -> None:
     import httpx
-
-    from shared.errors import NotReady
 
     deadline_s = time.monotonic() + _READY_LIMIT_S
     with console.status("waiting for the first state to be scored (GET /readyz)"):

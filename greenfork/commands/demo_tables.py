@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from greenfork.screen import print_rows
 
@@ -23,10 +23,9 @@ def print_done(console: Console, scored: list[dict[str, Any]], trained: dict[str
         scored: Summaries of ``greenfork score``, in order.
         trained: The report of ``greenfork train grpo``.
     """
-    table = Table(title="What was scored", title_justify="left")
-    table.add_column("")
-    for column in ("items", "invalid", "failed", "cached", "rollouts", "per second"):
-        table.add_column(column, justify="right")
+    names = ("items", "invalid", "failed", "cached", "rollouts", "per second")
+    columns = (Column(name, justify="right") for name in names)
+    table = Table("", *columns, title="What was scored", title_justify="left")
     for name, summary in zip(("offline", "repeated"), scored, strict=True):
         lines = summary["lines"]
         shares = [summary[key] / lines for key in ("invalid", "failed", "cached")]

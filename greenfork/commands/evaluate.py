@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from greenfork.commands.options import ApiKey, TermChoice, fields_of, secret
+from greenfork.output import print_json
+from greenfork.screen import screen
+from shared.errors import ConfigError
+from shared.files import os_errors
 
 if TYPE_CHECKING:
     from reward_client import RewardClient
@@ -169,8 +173,6 @@ def evaluate(
 
 
 def _check_answers(samples: int, temperature: float, has_examples: bool, prompt_form: str) -> None:
-    from shared.errors import ConfigError
-
     if samples > 1 and temperature == 0:
         raise ConfigError(
             "--samples above 1 needs a --temperature above 0; otherwise all samples are the same"
@@ -180,16 +182,12 @@ def _check_answers(samples: int, temperature: float, has_examples: bool, prompt_
 
 
 def _check_plot(plot: Path | None) -> None:
-    from shared.errors import ConfigError
-
     if plot is not None and plot.suffix != ".png":
         raise ConfigError(f"--plot {plot}: the plot is a PNG; use a name that ends in .png")
 
 
 def _show(evaluation: "Evaluation", by: list[_GroupChoice], as_json: bool) -> None:
     if as_json:
-        from greenfork.output import print_json
-
         print_json(evaluation.model_dump(mode="json"))
     else:
         from greenfork.commands.evaluation_tables import print_evaluation
@@ -218,7 +216,6 @@ def _evaluated(plan: "EvaluationPlan") -> "Evaluation":
     from rich.markup import escape
     from rich.progress import Progress, TaskID
 
-    from greenfork.screen import screen
     from trainer.evaluation import evaluate as run
 
     console = screen(stderr=True)
@@ -234,10 +231,7 @@ def _evaluated(plan: "EvaluationPlan") -> "Evaluation":
 
 
 def _draw(evaluation: "Evaluation", target: Path) -> None:
-    from shared.errors import ConfigError
     from trainer.plots import plot_evaluation
 
-    try:
+    with os_errors(ConfigError, f"cannot write --plot {target}"):
         plot_evaluation(evaluation, target)
-    except OSError as exc:
-        raise ConfigError(f"cannot write --plot {target}: {exc.strerror}") from exc

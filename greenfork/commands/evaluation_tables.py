@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from greenfork.screen import screen
 
@@ -56,8 +56,7 @@ def _print_table(
 ) -> None:
     cells = _cells(evaluation)
     title = f"by {group}" if group else _title(evaluation)
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
-    table.add_column("policy", overflow="fold", min_width=13)
+    table = _table(title)
     if group:
         table.add_column(f"{group}\n(points)", no_wrap=True)
     for name, _ in cells:
@@ -74,8 +73,7 @@ def _print_table(
 
 def _print_comparisons(console: Console, evaluation: "Evaluation", other: str) -> None:
     title = f"regret against {escape(other)}, on the same points"
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
-    table.add_column("policy", overflow="fold", min_width=13)
+    table = _table(title)
     table.add_column("difference,\nvehicles", justify="right")
     table.add_column("ratio", justify="right")
     for one in evaluation.policies:
@@ -83,6 +81,12 @@ def _print_comparisons(console: Console, evaluation: "Evaluation", other: str) -
             gap, ratio = one.against.difference_veh, one.against.ratio
             table.add_row(escape(one.policy), _estimate(gap, "+.3f"), _estimate(ratio))
     console.print(table)
+
+
+def _table(title: str) -> Table:
+    """A table with a row per policy."""
+    policy = Column("policy", overflow="fold", min_width=13)
+    return Table(policy, title=title, box=SIMPLE_HEAD, title_justify="left")
 
 
 def _title(evaluation: "Evaluation") -> str:

@@ -1,13 +1,16 @@
 """``greenfork ledger``: look into the record of outcomes, beside the gateways that write it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.filesize import decimal
 
+from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
+from shared.errors import InputError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -63,10 +66,8 @@ def export(
 
     Columns: key, state_id, tls_id, decision (JSON), horizon_s, simulator, every metric, created_at.
     """
-    from greenfork.output import print_json
     from reward_server.storage.export import export_outcomes
     from reward_server.storage.reading import Selection
-    from shared.errors import InputError
 
     if output.exists() and not force:
         raise InputError(f"{output} already exists; pass --force to overwrite it", "exists")
@@ -92,22 +93,13 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Count the outcomes: how many, of how many states, since when, by simulator and scenario."""
-    from greenfork.output import print_json
     from reward_server.storage.stats import count_ledger
 
     counted = count_ledger(_url(data_dir, database_url))
     if as_json:
-        print_json(
-            {
-                "outcomes": counted.outcomes,
-                "states": counted.states,
-                "size_bytes": counted.size_bytes,
-                "first_at": _time(counted.first_s),
-                "last_at": _time(counted.last_s),
-                "by_simulator": counted.by_simulator,
-                "by_scenario": counted.by_scenario,
-            }
-        )
+        body = asdict(counted)
+        times = {"first_at": _time(body.pop("first_s")), "last_at": _time(body.pop("last_s"))}
+        print_json(body | times)
     else:
         _print_table(counted)
 

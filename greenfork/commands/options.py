@@ -19,7 +19,7 @@ ApiKey = Annotated[
     str | None,
     typer.Option(envvar="GREENFORK_API_KEY", help="API key for the service, if it requires one."),
 ]
-TermChoice = Literal["queue_gain", "queue", "wait", "pressure", "speed"]
+TermChoice = Literal["queue_gain", "queue", "wait", "pressure", "speed", "delay"]
 """The rewards that plans, or single decisions, are compared by."""
 
 
@@ -58,12 +58,8 @@ def checked(kind: type[_Model], options: Mapping[str, Any], **more: object) -> _
     Raises:
         RequestError: An option has a value that the service would refuse.
     """
-    from pydantic import ValidationError
-
-    from shared.validation import request_error
+    from shared.validation import invalid_as_request_errors
 
     given = {name: options[name] for name in kind.model_fields.keys() & options.keys()}
-    try:
+    with invalid_as_request_errors():
         return kind.model_validate(given | more)
-    except ValidationError as exc:
-        raise request_error(exc.errors()) from exc

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, assert_never
 import typer
 
 from greenfork.commands.options import ApiKey, Url, checked, secret
+from greenfork.output import print_json
+from greenfork.screen import figure, screen
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -27,11 +29,12 @@ def outcomes(
     ] = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
     reward: Annotated[
-        str, typer.Option(help="queue_gain, queue, wait, pressure or speed.")
+        str, typer.Option(help="queue_gain, queue, wait, pressure, speed or delay.")
     ] = "queue_gain",
     horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
     follow_up: Annotated[
-        str, typer.Option(help="What controls the signal afterwards: program or max_pressure.")
+        str,
+        typer.Option(help="What controls the signal afterwards: program, max_pressure or greedy."),
     ] = "program",
     extend_s: Annotated[int, typer.Option("--extend", help="Seconds added by a yes.")] = 5,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Request timeout, seconds.")] = 120,
@@ -49,8 +52,6 @@ def outcomes(
     query = checked(OutcomesQuery, context.params)
     answer = asyncio.run(_ask(url, secret(api_key), state_id, query))
     if as_json:
-        from greenfork.output import print_json
-
         print_json(answer.model_dump(mode="json"))
     else:
         _print_table(answer)
@@ -68,8 +69,6 @@ async def _ask(
 
 def _print_table(answer: "OutcomesResponse") -> None:
     from rich.table import Table
-
-    from greenfork.screen import figure, screen
 
     table = Table(
         title=f"{answer.state_id}, signal {answer.tls_id}",

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from greenfork.commands.options import Url, secret
+from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import say
+from shared.errors import DatasetError, GreenforkError, first_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -87,8 +89,6 @@ def push(
     with progress_bar("Pushing states", total=states, is_hidden=not states) as update:
         pushed = asyncio.run(_push(cargo, url, secret(api_key), partial(update, advance=1)))
     if as_json:
-        from greenfork.output import print_json
-
         print_json(
             {
                 "scenario_id": pushed.scenario_id,
@@ -103,7 +103,6 @@ def push(
 
 def _read_dataset(root: Path) -> _Cargo:
     from shared.dataset import DatasetLayout
-    from shared.errors import DatasetError
     from sim_workers.scenarios.scenario import read_files
     from sim_workers.states.store import StateStore, read_manifest
 
@@ -146,8 +145,6 @@ async def _push_states(
     """Pushes states, a few at a time; the first one that is refused ends it."""
     import asyncio
 
-    from shared.errors import GreenforkError
-
     slots = asyncio.Semaphore(_AT_A_TIME)
 
     async def one(state: "StoredState") -> "StateView":
@@ -161,10 +158,7 @@ async def _push_states(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(state)) for state in states]
     except* GreenforkError as failed:
-        found: BaseException = failed
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        raise found from failed
+        raise first_of(failed) from failed
     return tuple(task.result() for task in tasks)
 
 

@@ -130,9 +130,8 @@ def show(
         console.print(f"left out: {', '.join(scenario.dropped_options)}")
     for tls_id, signal in signals.items():
         for program in signal.programs.values():
-            table = Table(title=f"{tls_id}, program {program.program_id} ({program.kind})")
-            for column in ("phase", "seconds", "state", "green"):
-                table.add_column(column)
+            title = f"{tls_id}, program {program.program_id} ({program.kind})"
+            table = Table("phase", "seconds", "state", "green", title=title)
             for index, phase in enumerate(program.phases):
                 is_green = "yes" if phase.is_green else ""
                 table.add_row(str(index), f"{phase.duration_s:g}", phase.state, is_green)

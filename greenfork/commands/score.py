@@ -10,8 +10,11 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from greenfork.commands.options import ApiKey, Url, checked, secret
+from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import figure, print_rows, say
+from shared.errors import InputError
+from shared.files import os_errors, written_atomically
 
 if TYPE_CHECKING:
     from greenfork.commands.score_job import JobOrder
@@ -82,14 +85,17 @@ _Source = Annotated[
 ]
 _Reward = Annotated[
     str,
-    typer.Option("--reward", help="queue_gain, queue, wait, pressure, speed, or sum with --term."),
+    typer.Option(
+        "--reward", help="queue_gain, queue, wait, pressure, speed, delay, or sum with --term."
+    ),
 ]
 _Term = Annotated[
     list[str] | None,
     typer.Option(help="Term of a sum, queue_gain=1.0; repeatable."),
 ]
 _FollowUp = Annotated[
-    str, typer.Option(help="What controls the signals afterwards: program or max_pressure.")
+    str,
+    typer.Option(help="What controls the signals afterwards: program, max_pressure or greedy."),
 ]
 _Seed = Annotated[
     list[int] | None,
@@ -167,8 +173,6 @@ def _is_job(source: Path, total: int | None, is_wanted: bool | None) -> bool:
     Raises:
         InputError: It must be, and shall not.
     """
-    from shared.errors import InputError
-
     if total is None and is_wanted is False:
         raise InputError(f"{source} can only be scored as a job: remove --no-job", "job_needed")
     return total is None or (total > _JOB_LINES if is_wanted is None else is_wanted)
@@ -209,8 +213,6 @@ def _weights(terms: Sequence[str]) -> dict[str, float]:
     Raises:
         InputError: A term is not of that form, or there twice.
     """
-    from shared.errors import InputError
-
     weights: dict[str, float] = {}
     for term in terms:
         name, _, weight = term.partition("=")
@@ -232,13 +234,8 @@ def _count_lines(path: Path) -> int:
     Raises:
         InputError: There is no such file, or nothing in it.
     """
-    from shared.errors import InputError
-
-    try:
-        with path.open("rb") as lines:
-            count = sum(1 for _ in lines)
-    except OSError as exc:
-        raise InputError(f"cannot read {path}: {exc.strerror}") from exc
+    with os_errors(InputError, f"cannot read {path}"), path.open("rb") as lines:
+        count = sum(1 for _ in lines)
     if count == 0:
         raise InputError(f"{path} is empty; expected one JSON item per line", "empty_file")
     return count
@@ -251,21 +248,14 @@ def _written(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         InputError: It cannot be written there.
     """
-    from shared.errors import InputError
-    from shared.files import written_atomically
-
     with ExitStack() as stack:
-        try:
+        with os_errors(InputError, f"cannot write {path}"):
             sink = stack.enter_context(written_atomically(path))
-        except OSError as exc:
-            raise InputError(f"cannot write {path}: {exc.strerror}") from exc
         yield sink
 
 
 def _report(summary: _Summary, output: Path, as_json: bool) -> None:
     if as_json:
-        from greenfork.output import print_json
-
         body = asdict(summary) | {"output": str(output)}
         del body["reward_sum"]
         body |= {"mean_reward": summary.mean_reward, "items_per_s": summary.items_per_s}

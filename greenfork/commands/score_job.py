@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from shared.errors import InputError, ServiceError, ServiceRefused
+from shared.files import os_errors
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
@@ -54,18 +57,12 @@ def job_input(source: Path) -> Iterator[JobInput]:
     Raises:
         InputError: It cannot be read.
     """
-    from shared.errors import InputError
-
-    try:
+    with os_errors(InputError, f"cannot read {source}"), source.open("rb") as file:
         if source.suffix == ".parquet":
-            with source.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield JobInput(source, digest)
+            yield JobInput(source, hashlib.file_digest(file, "sha256").hexdigest())
             return
-        with source.open("rb") as texts, tempfile.NamedTemporaryFile(suffix=".jsonl") as good:
-            yield _sorted_out(texts, good)
-    except OSError as exc:
-        raise InputError(f"cannot read {source}: {exc.strerror}") from exc
+        with tempfile.NamedTemporaryFile(suffix=".jsonl") as good:
+            yield _sorted_out(file, good)
 
 
 def _sorted_out(texts: IO[bytes], good: IO[bytes]) -> JobInput:
@@ -155,7 +152,6 @@ def _left_behind(order: JobOrder, job_id: str | None) -> str:
 def delete_job(order: JobOrder, job_id: str) -> None:
     """Deletes a job whose results are safe; where that fails, it goes by itself after a while."""
     from reward_client.jobs import JobClient
-    from shared.errors import ServiceError
 
     async def delete() -> None:
         async with JobClient(order.url, order.api_key) as client:
@@ -192,7 +188,6 @@ class _JobScorer:
 
     async def _submit(self, client: "JobClient", given: JobInput) -> "JobView | None":
         from reward_client.jsonl import OF_ONE_ITEM
-        from shared.errors import ServiceRefused
 
         order = self._order
         key = order.key(given)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from greenfork.output import print_json
+
 __all__ = ["EXAMPLE", "serve"]
 
 EXAMPLE = "Example: greenfork serve --dataset datasets/crossing --port 8000"
@@ -58,7 +60,6 @@ def serve(
 
     import uvloop
 
-    from greenfork.output import print_json
     from reward_server.main import serve as serve_until_stopped
     from reward_server.settings import load_settings
 

@@ -6,20 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import (
-    AsJson,
-    Base,
-    DatasetPath,
-    DryRun,
-    Findings,
-    MaxSteps,
-    OutputDir,
-    Seed,
-    SetPairs,
-    hardware_found,
-    run_or_rehearse,
-    settings_of,
-)
+from greenfork.commands import train_options as options
 from greenfork.screen import figure
 
 if TYPE_CHECKING:
@@ -48,22 +35,22 @@ def grpo(
         ),
     ] = None,
     model_path: Annotated[
-        str | None, typer.Option(help="A folder with a model, or smollm2-135m.")
+        str | None, typer.Option(help="Folder with a model, or smollm2-135m.")
     ] = None,
-    base_path: Base = None,
-    dataset_path: DatasetPath = None,
-    output_dir: OutputDir = None,
-    reward_url: Annotated[str | None, typer.Option(help="The reward service.")] = None,
+    base_path: options.Base = None,
+    dataset_path: options.DatasetPath = None,
+    output_dir: options.OutputDir = None,
+    reward_url: Annotated[str | None, typer.Option(help="Reward service URL.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Completions per forward pass.")] = None,
     num_train_epochs: Annotated[
         float | None, typer.Option("--num-epochs", help="Passes over the dataset.")
     ] = None,
-    max_steps: MaxSteps = None,
-    seed: Seed = None,
-    settings: SetPairs = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
+    max_steps: options.MaxSteps = None,
+    seed: options.Seed = None,
+    settings: options.SetPairs = None,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train by GRPO: the model answers, the traffic simulation rewards, the model learns.
 
@@ -73,11 +60,11 @@ def grpo(
     from trainer import GRPOTrainingConfig, train_grpo
 
     key = os.environ.get("GREENFORK_API_KEY")
-    resolved = settings_of(GRPOTrainingConfig, context.params, reward_api_key=key)
-    run_or_rehearse(resolved, context.params, _rehearsed, train_grpo, _rows)
+    resolved = options.settings_of(GRPOTrainingConfig, context.params, reward_api_key=key)
+    options.run_or_rehearse(resolved, context.params, _rehearsed, train_grpo, _rows)
 
 
-def _rehearsed(config: "GRPOTrainingConfig") -> Findings:
+def _rehearsed(config: "GRPOTrainingConfig") -> options.Findings:
     from trainer.grpo.preflight import check_run
     from trainer.grpo.run import rehearse
 
@@ -87,11 +74,11 @@ def _rehearsed(config: "GRPOTrainingConfig") -> Findings:
         "rows": len(ready.dataset),
         "rows that fit": rehearsal.rows,
         "longest prompt": rehearsal.longest_prompt,
-        **hardware_found(ready.hardware),
+        **options.hardware_found(ready.hardware),
         "service_states": ready.service.states,
     }
     lines = [f"#   {line}" for line in rehearsal.prompt.splitlines()]
-    return Findings(found, "\n".join(["# a prompt:", *lines]))
+    return options.Findings(found, "\n".join(["# a prompt:", *lines]))
 
 
 def _rows(report: "TrainingReport") -> Iterable[tuple[str, str]]:

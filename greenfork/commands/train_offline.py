@@ -5,17 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import (
-    AsJson,
-    DryRun,
-    Findings,
-    OutputDir,
-    Seed,
-    SetPairs,
-    hardware_found,
-    run_or_rehearse,
-    settings_of,
-)
+from greenfork.commands import train_options as options
 from greenfork.screen import figure
 
 if TYPE_CHECKING:
@@ -44,7 +34,9 @@ def offline(
     model_path: Annotated[
         str | None,
         typer.Option(
-            "--sft-ckpt", "--model-path", help="The model to start from, or smollm2-135m."
+            "--sft-ckpt",
+            "--model-path",
+            help="Folder with the model to start from, or smollm2-135m.",
         ),
     ] = None,
     beam_data: Annotated[
@@ -52,22 +44,22 @@ def offline(
         typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
     ] = None,
     rce_epochs: Annotated[
-        int | None, typer.Option(help="Passes of stage 1, reward-weighted cross-entropy.")
+        int | None, typer.Option(help="Epochs of stage 1, reward-weighted cross-entropy.")
     ] = None,
     grpo_epochs: Annotated[
-        int | None, typer.Option(help="Passes of stage 2, offline GRPO.")
+        int | None, typer.Option(help="Epochs of stage 2, offline GRPO.")
     ] = None,
-    output_dir: OutputDir = None,
+    output_dir: options.OutputDir = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak learning rate. Default: a tenth of the one the start had."),
+        typer.Option(help="Peak learning rate. Default: a tenth of the starting model's."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Queries per forward pass.")] = None,
-    max_samples: Annotated[int | None, typer.Option(help="Queries that are used at most.")] = None,
-    seed: Seed = None,
-    settings: SetPairs = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
+    max_samples: Annotated[int | None, typer.Option(help="Maximum number of queries.")] = None,
+    seed: options.Seed = None,
+    settings: options.SetPairs = None,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Post-train on scored candidates: imitate the better ones, then prefer them. No service.
 
@@ -76,11 +68,11 @@ def offline(
     """
     from trainer.offline import OfflineConfig, train_offline
 
-    resolved = settings_of(OfflineConfig, context.params)
-    run_or_rehearse(resolved, context.params, _rehearsed, train_offline, _rows)
+    resolved = options.settings_of(OfflineConfig, context.params)
+    options.run_or_rehearse(resolved, context.params, _rehearsed, train_offline, _rows)
 
 
-def _rehearsed(config: "OfflineConfig") -> Findings:
+def _rehearsed(config: "OfflineConfig") -> options.Findings:
     from trainer.offline.preparation import prepare_offline, spread_of
 
     ready = prepare_offline(config)
@@ -89,11 +81,11 @@ def _rehearsed(config: "OfflineConfig") -> Findings:
         "candidates": ready.candidates,
         "validation queries": len(ready.validation),
         "learning rate": config.peak_rate,
-        **hardware_found(ready.hardware),
+        **options.hardware_found(ready.hardware),
     }
     spread = spread_of(ready.train_advantages).model_dump()
     said = ", ".join(f"{name} {v:.3f}" for name, v in spread.items())
-    return Findings(found, f"# advantages: {said}", {"advantages": spread})
+    return options.Findings(found, f"# advantages: {said}", {"advantages": spread})
 
 
 def _rows(report: "OfflineReport") -> Iterable[tuple[str, str]]:

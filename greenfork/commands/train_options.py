@@ -8,6 +8,7 @@ import typer
 
 from greenfork.output import print_json
 from greenfork.screen import print_rows, say
+from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from shared.model import WireModel
@@ -34,7 +35,7 @@ _Report = TypeVar("_Report", bound="WireModel")
 
 Base = Annotated[
     str | None,
-    typer.Option("--base", help="The model under an adapter, if it is not where it was any more."),
+    typer.Option("--base", help="Base model of an adapter, if it has moved."),
 ]
 DatasetPath = Annotated[
     str | None, typer.Option(help="A dataset folder, a file of rows, or a folder of them.")
@@ -144,8 +145,6 @@ def _assignments(pairs: list[str]) -> dict[str, object]:
     """
     import yaml
 
-    from shared.errors import ConfigError
-
     values: dict[str, object] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -159,7 +158,7 @@ def _assignments(pairs: list[str]) -> dict[str, object]:
         is_grouped = setting == "reward" and isinstance(value, dict) and "api_key" in value
         if is_grouped or setting in ("reward_api_key", "reward.api_key"):
             raise ConfigError(
-                "--set reward_api_key: whoever lists processes would see the key, and trackers "
-                "record the command; give it by GREENFORK_API_KEY"
+                "--set reward_api_key: the key would be visible in process lists and recorded by "
+                "trackers; set GREENFORK_API_KEY instead"
             )
     return values

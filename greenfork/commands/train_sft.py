@@ -5,20 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenfork.commands.train_options import (
-    AsJson,
-    Base,
-    DatasetPath,
-    DryRun,
-    Findings,
-    MaxSteps,
-    OutputDir,
-    Seed,
-    SetPairs,
-    hardware_found,
-    run_or_rehearse,
-    settings_of,
-)
+from greenfork.commands import train_options as options
 from greenfork.screen import figure
 
 if TYPE_CHECKING:
@@ -46,28 +33,26 @@ def sft(
     ] = None,
     model_path: Annotated[
         str | None,
-        typer.Option(
-            help="A folder with a model, smollm2-135m, or new for a small one of our own."
-        ),
+        typer.Option(help="Folder with a model, smollm2-135m, or new to create a small one."),
     ] = None,
-    base_path: Base = None,
-    dataset_path: DatasetPath = None,
-    output_dir: OutputDir = None,
+    base_path: options.Base = None,
+    dataset_path: options.DatasetPath = None,
+    output_dir: options.OutputDir = None,
     source: Annotated[
         str | None,
-        typer.Option(help="What is taught: best, format, reading, noisy_rule, recorded, …"),
+        typer.Option(help="Source of lessons: best, format, reading, noisy_rule, recorded, …"),
     ] = None,
-    lessons: Annotated[int | None, typer.Option(help="How many lessons are drawn.")] = None,
+    lessons: Annotated[int | None, typer.Option(help="Number of lessons.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Lessons a forward pass.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Lessons per forward pass.")] = None,
     num_train_epochs: Annotated[
         float | None, typer.Option("--num-epochs", help="Passes over the lessons.")
     ] = None,
-    max_steps: MaxSteps = None,
-    seed: Seed = None,
-    settings: SetPairs = None,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
+    max_steps: options.MaxSteps = None,
+    seed: options.Seed = None,
+    settings: options.SetPairs = None,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Train on answers that are known: the best decisions, legal ones, a rule's, or reading.
 
@@ -76,11 +61,11 @@ def sft(
     """
     from trainer.sft import SFTTrainingConfig, train_sft
 
-    resolved = settings_of(SFTTrainingConfig, context.params)
-    run_or_rehearse(resolved, context.params, _rehearsed, train_sft, _rows)
+    resolved = options.settings_of(SFTTrainingConfig, context.params)
+    options.run_or_rehearse(resolved, context.params, _rehearsed, train_sft, _rows)
 
 
-def _rehearsed(config: "SFTTrainingConfig") -> Findings:
+def _rehearsed(config: "SFTTrainingConfig") -> options.Findings:
     from trainer.models.loading import load_tokenizer
     from trainer.sft.run import prepare_sft
     from trainer.sft.texts import tokenized
@@ -92,10 +77,10 @@ def _rehearsed(config: "SFTTrainingConfig") -> Findings:
         "rows": len(ready.rows.train),
         "rows held out": len(ready.rows.held_out),
         **{f"lessons of {name}": count for name, count in ready.lesson_counts.items()},
-        **hardware_found(ready.hardware),
+        **options.hardware_found(ready.hardware),
     }
     said = [f"#   {m['role']}: {m['content']}" for m in ready.lessons[0].conversation]
-    return Findings(found, "\n".join(["# a lesson:", *said]))
+    return options.Findings(found, "\n".join(["# a lesson:", *said]))
 
 
 def _rows(report: "SFTReport") -> Iterable[tuple[str, str]]:

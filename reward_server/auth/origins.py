@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from reward_server.http.addresses import ip_of
 from shared.errors import Forbidden
+from shared.validation import ip_of
 
 __all__ = ["Origins", "host_of"]
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-__all__ = ["Addresses", "address_of", "ip_of"]
+from shared.validation import ip_of
+
+__all__ = ["Addresses", "address_of"]
 
 _NOWHERE = "unknown"
 _V6_PREFIX = 64
@@ -55,15 +57,3 @@ def address_of(host: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ip_network((address, _V6_PREFIX), strict=False))
-
-
-def ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The address in a text; None where it is a name, or nothing of the kind.
-
-    >>> ip_of("192.0.2.7"), ip_of("localhost")
-    (IPv4Address('192.0.2.7'), None)
-    """
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None

@@ -8,12 +8,15 @@ import json
 import sys
 import tempfile
 from collections.abc import AsyncIterable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+from reward_server import processes
 from shared.errors import InvalidRequest, LedgerError
+from shared.files import os_errors
 
-__all__ = ["REFUSED", "Bodies", "disk_error"]
+__all__ = ["REFUSED", "Bodies", "disk_errors"]
 
 REFUSED = 3
 """Exit status of the conversion where the file is no table of items."""
@@ -42,11 +45,9 @@ class Bodies:
         Raises:
             LedgerError: It cannot be made.
         """
-        try:
+        with disk_errors():
             self._folder.mkdir(parents=True, exist_ok=True)
             return tempfile.TemporaryFile(dir=self._folder)
-        except OSError as exc:
-            raise disk_error(exc) from exc
 
     async def keep(self, chunks: AsyncIterable[bytes], file: IO[bytes]) -> None:
         """Writes a body to a file as it comes.
@@ -55,7 +56,7 @@ class Bodies:
             LedgerError: The disk is full.
         """
         buffer = bytearray()
-        try:
+        with disk_errors():
             async for chunk in chunks:
                 buffer += chunk
                 if len(buffer) >= _BUFFER_BYTES:
@@ -63,8 +64,6 @@ class Bodies:
                     buffer.clear()
             await asyncio.to_thread(file.write, bytes(buffer))
             file.flush()
-        except OSError as exc:
-            raise disk_error(exc) from exc
         file.seek(0)
 
     async def convert_parquet(self, source: IO[bytes], lines: IO[bytes]) -> None:
@@ -87,17 +86,14 @@ class Bodies:
         except TimeoutError as exc:
             raise InvalidRequest("the Parquet file takes too long to read") from exc
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await processes.end(process)
         if process.returncode:
             raise _refusal(process.returncode, said)
         lines.seek(0)
 
 
-def disk_error(error: OSError) -> LedgerError:
-    """The error of a disk that does not take a body."""
-    return LedgerError(f"the job cannot be stored: {error.strerror or error}")
+disk_errors = partial(os_errors, LedgerError, "the job cannot be stored")
+"""Turns the errors of a disk that does not take a body into one of ours."""
 
 
 def _refusal(status: int, said: bytes) -> InvalidRequest:

@@ -7,7 +7,7 @@ from typing import IO, Literal
 
 from reward_server.http.reading.reader import BodyReader
 from reward_server.http.slots import FairSlots
-from reward_server.jobs.bodies import Bodies, disk_error
+from reward_server.jobs.bodies import Bodies, disk_errors
 from reward_server.jobs.chunker import Chunker, Cut, read_lines
 from reward_server.scoring.rollout_plan import check_signal
 from reward_server.settings import ServerSettings
@@ -56,7 +56,7 @@ class Intake:
         await self._bodies.keep(body, file)
         chunks = files.enter_context(self._bodies.scratch())
         async with self._slots.held(caller):
-            try:
+            with disk_errors():
                 if form == "json":
                     spec, items = await self._read_document(caller, file)
                     return await asyncio.to_thread(self._cut, items, spec, chunks)
@@ -65,8 +65,6 @@ class Intake:
                     await self._bodies.convert_parquet(file, lines)
                     file = lines
                 return await asyncio.to_thread(self._cut, read_lines(file), spec, chunks)
-            except OSError as exc:
-                raise disk_error(exc) from exc
 
     async def _read_document(
         self, caller: str, file: IO[bytes]

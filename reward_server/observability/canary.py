@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from reward_server.scoring.rollout_plan import outcome_key
 from reward_server.scoring.single_flight import RolloutRunner, check_finite
-from reward_server.storage.ledger import Ledger
+from reward_server.storage.ledger import Ledger, is_at_odds
 from shared.errors import GreenforkError, NotReady
 from shared.wire.states import Simulator
 from sim_workers.pool.fair_queue import Flow
@@ -106,7 +106,7 @@ class Canary:
         if recorded is None:
             simulator = f"{self._simulator.name} {self._simulator.version}"
             await self._ledger.record(key, rollout, metrics, simulator)
-        elif recorded != metrics:
+        elif is_at_odds(recorded, metrics):
             raise NotReady(
                 f"state {rollout.state_id} gives an outcome other than the recorded one: no "
                 "reward of this service can be trusted",

@@ -10,6 +10,7 @@ from reward_server.event_loop import TimeSlice
 from reward_server.scoring.rollout_plan import (
     RolloutPlan,
     check_signal,
+    needs_delay,
     plan_rollouts,
 )
 from reward_server.scoring.single_flight import SingleFlight
@@ -130,7 +131,8 @@ class OutcomeExplorer:
             plans.append(self._plan(choice, decision, query))
             await time_slice.taken()
         rollouts = {key: one for plan in (*plans, reference) for key, one in plan.rollouts.items()}
-        found = await self._single_flight.fetch(rollouts, deadline, flow, request_id)
+        is_needed = needs_delay(query.spec(), query.metrics)
+        found = await self._single_flight.fetch(rollouts, deadline, flow, request_id, is_needed)
         results = []
         for plan in plans:
             results.append(plan.result(found, with_series=False, names=query.metrics))

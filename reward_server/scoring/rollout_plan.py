@@ -28,6 +28,7 @@ from sim_workers.states.store import StateStore, StoredState
 __all__ = [
     "RolloutPlan",
     "check_signal",
+    "needs_delay",
     "outcome_key",
     "plan_item",
     "plan_rollouts",
@@ -175,6 +176,15 @@ def plan_rollouts(
     )
     first = rollouts[pairs[0][0]]
     return RolloutPlan(reward, rollouts, pairs, restore_of(state, first), fidelity_of(state, first))
+
+
+def needs_delay(reward: RewardSpec, names: Collection[MetricName] | None) -> bool:
+    """Whether an outcome that was recorded without ``delay_veh`` does not answer a request.
+
+    A request that names no metrics and whose reward does without gets null for it: what is on
+    record for such rewards since version 0.1 stays an answer.
+    """
+    return "delay" in (reward.terms or (reward.name,)) or "delay_veh" in (names or ())
 
 
 def check_signal(state: StoredState, tls_id: str) -> None:

@@ -13,7 +13,7 @@ from reward_server.scoring.response_cache import (
     answer_key,
     terms_of,
 )
-from reward_server.scoring.rollout_plan import plan_item
+from reward_server.scoring.rollout_plan import needs_delay, plan_item
 from reward_server.scoring.single_flight import SingleFlight
 from shared.errors import DeadlineExceeded
 from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse
@@ -139,7 +139,8 @@ class Scorer:
             plans.append(plan_item(item, request.reward, self._store, self._simulator.version))
             await time_slice.taken()
         rollouts = {key: rollout for plan in plans for key, rollout in plan.rollouts.items()}
-        outcomes = await self._single_flight.fetch(rollouts, deadline, flow, request_id)
+        is_needed = needs_delay(request.reward, request.metrics)
+        outcomes = await self._single_flight.fetch(rollouts, deadline, flow, request_id, is_needed)
         answers: dict[AnswerKey, Answer] = {}
         for key, plan in zip(items, plans, strict=True):
             result = plan.result(outcomes, request.series, request.metrics)

@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 from opentelemetry.trace import NoOpTracer, Status, StatusCode, Tracer
 
-from reward_server.storage.ledger import Ledger
+from reward_server.storage.ledger import Ledger, is_at_odds
 from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
 from shared.rewards import Metrics
 from shared.wire.error_info import ErrorInfo
@@ -49,6 +49,10 @@ class _Call:
     done: asyncio.Future[RolloutOutcome]
     deadline: float
     flow: Flow
+    needs_delay: bool
+    """Whether an outcome that was recorded without ``delay_veh`` is not enough."""
+    incomplete: Metrics | None = None
+    """Such an outcome, where there is one: it is replaced."""
     waiters: int = 0
     work: asyncio.Task[None] | None = None
     """What computes it, once it is known that it must be computed."""
@@ -85,7 +89,12 @@ class SingleFlight:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def fetch(
-        self, rollouts: Mapping[str, Rollout], deadline: float, flow: Flow, request_id: str = ""
+        self,
+        rollouts: Mapping[str, Rollout],
+        deadline: float,
+        flow: Flow,
+        request_id: str = "",
+        needs_delay: bool = False,
     ) -> dict[str, RolloutOutcome]:
         """What becomes of rollouts, each one by ``deadline`` at the latest.
 
@@ -94,14 +103,19 @@ class SingleFlight:
             deadline: When what is not done counts as :class:`DeadlineExceeded`.
             flow: Whose share of the workers they take.
             request_id: Who asks, for the logs.
+            needs_delay: Whether what was recorded without ``delay_veh``, before there was this
+                metric, is rolled out again.
         """
         joined = {key: self._calls[key] for key in rollouts if key in self._calls}
         self._promote(joined.values(), flow)
         named = {"request_id": request_id}
         new = {k: r.model_copy(update=named) for k, r in rollouts.items() if k not in joined}
-        own = self._start(new, deadline, flow)
+        own = self._start(new, deadline, flow, needs_delay)
         with self._waiting_for([*own.values(), *joined.values()]):
-            joins = [self._join(call, deadline, flow, request_id) for call in joined.values()]
+            joins = [
+                self._join(call, deadline, flow, request_id, needs_delay)
+                for call in joined.values()
+            ]
             own_done = _all_done(own.values(), deadline)
             _, shared = await asyncio.gather(own_done, asyncio.gather(*joins))
         outcomes = {key: _outcome(call) for key, call in own.items()}
@@ -122,14 +136,21 @@ class SingleFlight:
             self._finish(call, _ENDED)
 
     async def _join(
-        self, call: _Call, deadline: float, flow: Flow, request_id: str
+        self, call: _Call, deadline: float, flow: Flow, request_id: str, needs_delay: bool
     ) -> RolloutOutcome:
-        """Waits for another request's call; begins again where only its deadline ended it."""
+        """Waits for another request's call; begins again where only its deadline ended it.
+
+        Or where it was content with an outcome that lacks what is needed here.
+        """
         await _all_done([call], deadline)
         outcome, is_started = _outcome(call), False
+        if needs_delay and outcome.metrics is not None and outcome.metrics.delay_veh is None:
+            outcome = _LATE
         has_time_left = asyncio.get_running_loop().time() < deadline
         if has_time_left and outcome.error and outcome.error.code == DeadlineExceeded.code:
-            again = await self.fetch({call.key: call.rollout}, deadline, flow, request_id)
+            again = await self.fetch(
+                {call.key: call.rollout}, deadline, flow, request_id, needs_delay
+            )
             outcome = again[call.key]
             is_started = outcome.is_started
         others = {"is_joined": True, "is_started": is_started, "waited_s": 0.0, "ran_s": 0.0}
@@ -144,13 +165,13 @@ class SingleFlight:
             self._runner.promote({call.rollout for call in lighter}, flow)
 
     def _start(
-        self, rollouts: Mapping[str, Rollout], deadline: float, flow: Flow
+        self, rollouts: Mapping[str, Rollout], deadline: float, flow: Flow, needs_delay: bool
     ) -> dict[str, _Call]:
         if not rollouts:
             return {}
         loop = asyncio.get_running_loop()
         own = {
-            key: _Call(key, rollout, loop.create_future(), deadline, flow)
+            key: _Call(key, rollout, loop.create_future(), deadline, flow, needs_delay)
             for key, rollout in rollouts.items()
         }
         self._calls |= own
@@ -173,8 +194,11 @@ class SingleFlight:
         for number, (key, call) in enumerate(own.items()):
             if number % _STARTED_TOGETHER == _STARTED_TOGETHER - 1:
                 await asyncio.sleep(0)
-            if key in known:
-                self._finish(call, RolloutOutcome(metrics=known[key], is_recorded=True))
+            metrics = known.get(key)
+            if metrics is not None and call.needs_delay and metrics.delay_veh is None:
+                call.incomplete, metrics = metrics, None
+            if metrics is not None:
+                self._finish(call, RolloutOutcome(metrics=metrics, is_recorded=True))
             elif call.waiters == 0:
                 self._finish(call, _LATE)
             else:
@@ -195,6 +219,10 @@ class SingleFlight:
         try:
             metrics = outcome.unwrap()
             check_finite(metrics)
+            if call.incomplete is not None:
+                if is_at_odds(call.incomplete, metrics):
+                    _LOG.error("outcome_differed", key=call.key, state=call.rollout.state_id)
+                await self._ledger.withdraw([call.key])
             await self._ledger.record(
                 call.key, call.rollout, metrics, self._simulator, outcome.made_by
             )

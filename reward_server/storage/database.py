@@ -33,6 +33,7 @@ from reward_server.storage.sqlite import (
 )
 from reward_server.storage.urls import display_name, failure_reason, file_of
 from shared.errors import ConfigError, LedgerError
+from shared.files import os_errors
 
 __all__ = ["Connections", "Database", "Dialect"]
 
@@ -202,11 +203,9 @@ class Database:
         path = self._file
         if path is None:
             return
-        try:
+        with os_errors(ConfigError, f"cannot create {path}"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)  # SQLite gives what it makes beside it the same mode
-        except OSError as exc:
-            raise ConfigError(f"cannot create {path}: {exc.strerror}") from exc
 
     def _open(self) -> AsyncEngine:
         if self._file is None:

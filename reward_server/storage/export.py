@@ -5,11 +5,10 @@ Columns: ``key``, ``state_id``, ``tls_id``, ``decision`` (JSON by signal; null: 
 ``created_at``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
@@ -19,7 +18,7 @@ from sqlalchemy import URL, Connection, CursorResult, Row, func, select
 from reward_server.storage.reading import Selection, open_to_read
 from reward_server.storage.tables import OUTCOMES
 from shared.errors import InputError, LedgerError
-from shared.files import written_atomically
+from shared.files import os_errors, written_atomically
 from shared.rewards import Metrics
 
 __all__ = ["COLUMNS", "Progress", "export_outcomes"]
@@ -59,7 +58,11 @@ def export_outcomes(
         LedgerError: The ledger cannot be read, or an outcome in it is damaged.
     """
     done = 0
-    with open_to_read(url) as connection, _written(output) as sink:
+    with (
+        open_to_read(url) as connection,
+        os_errors(InputError, f"cannot write {output}", "not_writable"),
+        written_atomically(output) as sink,
+    ):
         total = _count(connection, selection)
         with (
             ParquetWriter(sink, COLUMNS, compression="zstd") as writer,
@@ -98,17 +101,3 @@ def _metrics(row: Row[Any]) -> Metrics:
         return Metrics.model_validate_json(row.metrics)
     except ValidationError as exc:
         raise LedgerError(f"the outcome {row.key} in the ledger is damaged: {exc}") from exc
-
-
-@contextmanager
-def _written(output: Path) -> Iterator[IO[bytes]]:
-    """The output, which takes its place where nothing was raised.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    try:
-        with written_atomically(output) as sink:
-            yield sink
-    except OSError as exc:
-        raise InputError(f"cannot write {output}: {exc.strerror or exc}", "not_writable") from exc

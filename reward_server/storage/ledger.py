@@ -22,7 +22,7 @@ from shared.rewards import Metrics
 from sim_workers.engine.messages import MadeBy, Rollout
 from sim_workers.pool.rollout import decisions_text
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "is_at_odds"]
 
 
 class Ledger:
@@ -126,3 +126,13 @@ class Ledger:
             raise LedgerError(
                 f"the database {self._database.name} contains a damaged outcome: {exc}"
             ) from exc
+
+
+def is_at_odds(recorded: Metrics, metrics: Metrics) -> bool:
+    """Whether an outcome on record is not what the same rollout gives now.
+
+    Older outcomes are on record without ``delay_veh``: they say nothing of it.
+    """
+    if recorded.delay_veh is None:
+        metrics = metrics.model_copy(update={"delay_veh": None})
+    return recorded != metrics

@@ -1,13 +1,12 @@
 """The gateway's side of looking at an upload: starts the process, waits, and ends it in time."""
 
 import asyncio
-import contextlib
-import os
 import signal
 
 import structlog
 from pydantic import ValidationError
 
+from reward_server import processes
 from shared.errors import InvalidRequest
 from sim_workers.sandbox.confinement import environment, python_command
 from sim_workers.uploads.inspector import IntakeAnswer, IntakeRequest
@@ -40,7 +39,7 @@ async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
         words = f"the upload could not be inspected within {timeout_s:g} s"
         raise InvalidRequest(words, "too_much_work") from exc
     finally:
-        await _end(process)
+        await processes.end(process)
     try:
         answer = IntakeAnswer.model_validate_json(said)
     except ValidationError as exc:
@@ -53,14 +52,6 @@ async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
     if answer.error is not None:
         raise InvalidRequest(answer.error.message, answer.error.code)
     return answer
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends a process that runs, with its fork server: that one's socket closes with it."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
 
 
 def _ending(status: int | None) -> str:

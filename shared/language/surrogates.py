@@ -16,6 +16,7 @@ __all__ = [
     "HALF_PAIR",
     "CompletionText",
     "CompletionsModel",
+    "is_utf8",
     "mark_half_pairs",
     "mark_half_pairs_in_json",
 ]
@@ -39,7 +40,7 @@ def mark_half_pairs(text: str) -> str:
     >>> mark_half_pairs("\ud83d\udea6") == "\U0001f6a6"
     True
     """
-    if text.isascii() or _is_utf8(text):
+    if text.isascii() or is_utf8(text):
         return text
     marked = _HALF.sub(HALF_PAIR, text)
     return marked.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -57,7 +58,8 @@ def mark_half_pairs_in_json(document: bytes) -> bytes:
     return _ESCAPED_HALF.sub(rb"\\ufdd0", shown).replace(_NO_JSON, _BACKSLASH)
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it holds no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
 from shared.decisions import MAX_GREEN_S
 from shared.language.completion_items import DEFAULT_EXTEND_S
 from shared.model import WireModel
 from shared.rewards import FollowUp, RewardSpec, TermName
-from shared.validation import request_error
+from shared.validation import invalid_as_request_errors
 from shared.wire.scoring import ScoreItem, ScoreRequest
 
 __all__ = ["TrainerTerms"]
@@ -37,7 +37,7 @@ class TrainerTerms(WireModel):
         Raises:
             InvalidRequest: The seeds are none.
         """
-        try:
+        with invalid_as_request_errors():
             return RewardSpec(
                 name=self.reward,
                 horizon_s=self.horizon_s,
@@ -45,8 +45,6 @@ class TrainerTerms(WireModel):
                 follow_up=self.follow_up,
                 seeds=self.seeds,
             )
-        except ValidationError as exc:
-            raise request_error(exc.errors()) from exc
 
     def request(self, items: Iterable[ScoreItem]) -> ScoreRequest:
         """Items, at least one, under these terms.

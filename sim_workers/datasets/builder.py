@@ -214,7 +214,7 @@ class _Build:
             actions = [action for entry in entries for action in entry.actions]
         sides = Sides(original, self._scenario.files, run.seed, run.scale, actions)
         last_s = run.slots[-1].to_s + max(self._options.verified_s, _COMPARED_AFTER_S)
-        return compare(sides, min(self._end_s, last_s), fork_server)
+        return compare(sides, min(self._end_s, last_s), fork_server, self._halt.is_set)
 
     def _recovered(self) -> Progress:
         """What an interrupted build has left."""

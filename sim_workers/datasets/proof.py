@@ -9,6 +9,7 @@ from shared.language.prompts import LaneCounts
 from shared.legality import is_decision_point, legal_decisions
 from shared.signals import Signal, SignalState
 from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.live_rollouts import LiveRollouts
 from sim_workers.engine.fork_client import SimulationHandle
 from sim_workers.engine.messages import Observed, Rollout, RolloutOutcome, SignalDecision
 
@@ -53,9 +54,7 @@ class Proof:
     shown: tuple[tuple[Rollout, RolloutOutcome], ...]
 
     @classmethod
-    def of(
-        cls, live: SimulationHandle, points: Sequence[ProofPoint], options: BuildOptions
-    ) -> "Proof":
+    def of(cls, live: LiveRollouts, points: Sequence[ProofPoint], options: BuildOptions) -> "Proof":
         """Rolls the live simulation out, as it is now, under every legal decision.
 
         Args:
@@ -64,7 +63,7 @@ class Proof:
             options: The horizon, and how long is compared.
         """
         rollouts = _rollouts(points, options)
-        return cls(tuple((each, live.call(each, RolloutOutcome, _LIMIT_S)) for each in rollouts))
+        return cls(tuple(zip(rollouts, live.outcomes(rollouts), strict=True)))
 
     def holds_for(self, restored: SimulationHandle) -> bool:
         """Whether a restored simulation moves every vehicle as the live one did.
@@ -75,7 +74,7 @@ class Proof:
         *others, (last, last_seen) = self.shown
         spent = last.model_copy(update={"in_place": True})
         return all(
-            restored.call(each, RolloutOutcome, _LIMIT_S) == seen
+            restored.call(each, RolloutOutcome, _LIMIT_S).seen == seen.seen
             for each, seen in [*others, (spent, last_seen)]
         )
 

@@ -19,6 +19,8 @@ from sim_workers.states.simulation_spec import SimulationSpec
 
 __all__ = ["FoundState", "Restoration", "Restorer", "StateFile"]
 
+_FEW = 8
+"""Up to so many rollouts, making a process that can be put back costs more than it saves."""
 _LIMIT_S = 600.0
 _MAX_REPLAY_S = 600.0
 """Anchors are no older than this: a holder should not take longer to open than a replay of it."""
@@ -121,6 +123,8 @@ class Restorer:
         for _ in range(2):
             try:
                 with self._fork_server.open(request, _LIMIT_S) as restored:
+                    if len(found.proof.shown) > _FEW:
+                        self._fork_server.keep(restored)
                     return found.proof.holds_for(restored)
             except RolloutRejected:
                 return False

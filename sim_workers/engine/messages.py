@@ -324,6 +324,11 @@ class RolloutOutcome(WireModel):
         """That of a rollout without metrics."""
         return cls(error=ErrorInfo.of(error))
 
+    @property
+    def seen(self) -> tuple[Metrics | None, str | None, ErrorInfo | None]:
+        """What the rollout showed, and must show again however and wherever it is made."""
+        return self.metrics, self.trace, self.error
+
     def unwrap(self) -> Metrics:
         """The metrics.
 

@@ -27,6 +27,7 @@ class Sample(NamedTuple):
     """Sum of the speeds of the vehicles on incoming lanes."""
     outgoing_veh: int
     network_queue_veh: int
+    delay_veh: float
 
 
 class MetricsRecorder:
@@ -44,6 +45,7 @@ class MetricsRecorder:
         self._queues_veh: list[int] = []
         self._waits_s: list[float] = []
         self._speed_sums_mps: list[float] = []
+        self._delays_veh: list[float] = []
         self._incoming_veh = self._outgoing_veh = self._network_queue_veh = self._left_veh = 0
 
     def add(self, sample: Sample) -> None:
@@ -51,6 +53,7 @@ class MetricsRecorder:
         self._queues_veh.append(sample.queue_veh)
         self._waits_s.append(sample.wait_s)
         self._speed_sums_mps.append(sample.speed_sum_mps)
+        self._delays_veh.append(sample.delay_veh)
         self._incoming_veh += len(sample.vehicles)
         self._outgoing_veh += sample.outgoing_veh
         self._network_queue_veh += sample.network_queue_veh
@@ -74,6 +77,7 @@ class MetricsRecorder:
             throughput_veh=self._left_veh,
             pressure_veh=(incoming_veh - self._outgoing_veh) / seconds,
             network_queue_veh=self._network_queue_veh / seconds,
+            delay_veh=fsum(self._delays_veh) / seconds,
             series=tuple(self._queues_veh),
         )
 

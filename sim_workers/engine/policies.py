@@ -13,7 +13,7 @@ from pydantic import Field
 
 from shared.model import WireModel
 
-__all__ = ["PolicySpec", "choose", "keeps_green"]
+__all__ = ["PolicySpec", "choose", "greedy_phase", "keeps_green"]
 
 
 class PolicySpec(WireModel):
@@ -81,6 +81,24 @@ def keeps_green(phase: int, pressures: Mapping[int, int]) -> bool:
     (False, True)
     """
     return pressures[phase] >= max(pressures.values())
+
+
+def greedy_phase(current: int, vehicles_by_green: Mapping[int, int]) -> int:
+    """Greedy: the green phase with most vehicles on its lanes.
+
+    The current phase wins a tie, otherwise the lowest index does.
+
+    Args:
+        current: The phase that is shown; it need not be a green.
+        vehicles_by_green: By green phase, vehicles on its lanes; at least one green.
+
+    >>> greedy_phase(2, {0: 4, 2: 4, 4: 1}), greedy_phase(4, {0: 4, 2: 4, 4: 1})
+    (2, 0)
+    """
+    most = max(vehicles_by_green.values())
+    if vehicles_by_green.get(current) == most:
+        return current
+    return min(phase for phase, vehicles in vehicles_by_green.items() if vehicles == most)
 
 
 def _uniform(seed: int, *what: object) -> float:

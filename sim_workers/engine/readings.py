@@ -26,6 +26,7 @@ __all__ = [
     "programs_of",
     "running_program",
     "signal_state",
+    "vehicles_by_green",
 ]
 
 _PROGRAM_KINDS = {0: "static", 3: "actuated", 4: "nema", 5: "delay_based"}
@@ -41,9 +42,14 @@ _lane_halting = _libsumo.lane_getLastStepHaltingNumber
 _lane_vehicle_count = _libsumo.lane_getLastStepVehicleNumber
 _lane_vehicle_ids = _libsumo.lane_getLastStepVehicleIDs
 _lane_waiting_s = _libsumo.lane_getWaitingTime
+_pending_ids = _libsumo.simulation_getPendingVehicles
+_vehicle_allowed_mps = _libsumo.vehicle_getAllowedSpeed
 _vehicle_ids = _libsumo.vehicle_getIDList
 _vehicle_lane = _libsumo.vehicle_getLaneID
 _vehicle_speed_mps = _libsumo.vehicle_getSpeed
+_vehicle_stop_state = _libsumo.vehicle_getStopState
+_STOPPED = 1
+"""The bit of a stop state that ``vehicle.isStopped`` looks at: at a scheduled stop."""
 
 
 def describe_signal(tls_id: str, min_green_s: float, max_green_s: float) -> Signal:
@@ -119,6 +125,12 @@ def pressures(program: Program) -> dict[int, int]:
     }
 
 
+def vehicles_by_green(program: Program) -> dict[int, int]:
+    """By green phase, vehicles on its lanes."""
+    count = libsumo.lane.getLastStepVehicleNumber
+    return {index: sum(map(count, program.phases[index].green_lanes)) for index in program.greens()}
+
+
 class ObservedLanes:
     """The lanes of some traffic lights, each lane once, in the order of the signals and links.
 
@@ -137,18 +149,21 @@ class ObservedLanes:
 
     def sample(self) -> Sample:
         """One second of a rollout."""
-        incoming, vehicles = self._incoming, self.vehicles()
+        incoming, vehicles, everywhere = self._incoming, self.vehicles(), _vehicle_ids()
         queue_veh = sum(map(_lane_halting, incoming))
+        speeds_mps = dict(zip(everywhere, map(_vehicle_speed_mps, everywhere), strict=True))
+        standing = [v for v, speed in speeds_mps.items() if speed < HALTING_SPEED_MPS]
         return Sample(
             vehicles=vehicles,
             queue_veh=queue_veh,
             wait_s=fsum(map(_lane_waiting_s, incoming)),
-            speed_sum_mps=fsum(map(_vehicle_speed_mps, vehicles)),
+            speed_sum_mps=fsum(map(speeds_mps.__getitem__, vehicles)),
             outgoing_veh=sum(map(_lane_vehicle_count, self._outgoing)),
-            network_queue_veh=queue_veh + self._halting_elsewhere(vehicles),
+            network_queue_veh=queue_veh + self._halting_elsewhere(vehicles, standing),
+            delay_veh=_delay_veh(speeds_mps, standing),
         )
 
-    def _halting_elsewhere(self, vehicles: frozenset[str]) -> int:
+    def _halting_elsewhere(self, vehicles: frozenset[str], standing: list[str]) -> int:
         """The sum of ``lane.getLastStepHaltingNumber`` over all lanes but the incoming ones.
 
         Only lanes on which some vehicle stands are asked: most are empty. Whether such a vehicle
@@ -156,14 +171,33 @@ class ObservedLanes:
 
         Args:
             vehicles: Those on the incoming lanes.
+            standing: All that are slower than 0.1 m/s.
         """
-        standing = [
-            v
-            for v in _vehicle_ids()
-            if v not in vehicles and _vehicle_speed_mps(v) < HALTING_SPEED_MPS
-        ]
-        lanes = set(map(_vehicle_lane, standing)).difference(self._incoming, _OFF_THE_ROAD)
+        elsewhere = (v for v in standing if v not in vehicles)
+        lanes = set(map(_vehicle_lane, elsewhere)).difference(self._incoming, _OFF_THE_ROAD)
         return sum(map(_lane_halting, lanes))
+
+
+def _delay_veh(speeds_mps: dict[str, float], standing: list[str]) -> float:
+    """Vehicles' worth of delay in one second; see :attr:`shared.rewards.Metrics.delay_veh`.
+
+    What SUMO adds to ``timeLoss`` in a second, and a second for each vehicle whose ``departDelay``
+    grows: nothing for vehicles at a scheduled stop, nor where no speed is allowed, which is also
+    said of those that are off the road.
+
+    Args:
+        speeds_mps: By vehicle, those of the whole network.
+        standing: All that are slower than 0.1 m/s.
+    """
+    if stopped := {v for v in standing if _vehicle_stop_state(v) & _STOPPED}:
+        speeds_mps = {v: speed for v, speed in speeds_mps.items() if v not in stopped}
+    allowed_mps = map(_vehicle_allowed_mps, speeds_mps)
+    lost = [
+        1 - speed / allowed
+        for speed, allowed in zip(speeds_mps.values(), allowed_mps, strict=True)
+        if allowed > 0
+    ]
+    return fsum((*lost, len(_pending_ids())))
 
 
 def moment() -> dict[str, str]:

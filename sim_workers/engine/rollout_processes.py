@@ -7,14 +7,16 @@ and whatever ends in such a process without a reply, is done by a new one.
 
 import contextlib
 import gc
+import math
 import os
+import select
 import signal
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, Pipe
 from typing import NoReturn
 
 from shared.errors import RolloutCrashed, RolloutError, RolloutTimeout
@@ -37,6 +39,8 @@ __all__ = ["Moment", "RolloutProcesses"]
 
 _ENOUGH = 10
 """A process that was put back so often was worth making."""
+_LONGEST_MS = 2**31 - 1
+"""That a poll can wait."""
 _MAX_FAILURES = 3
 """So many in a row that were not, and no more are made."""
 
@@ -211,7 +215,7 @@ class RolloutProcesses:
         until_s = time.monotonic() + rollout.limit_s
         error: RolloutError
         while True:
-            ready = wait([child.replies, self._peer], max(0.0, until_s - time.monotonic()))
+            ready = _readable([child.replies, self._peer], max(0.0, until_s - time.monotonic()))
             if child.replies in ready:
                 try:
                     return child.replies.recv_bytes()
@@ -265,6 +269,17 @@ class _Child:
     def is_alive(self) -> bool:
         """Whether it has not ended: then nothing can be read of it."""
         return not self.replies.poll()
+
+
+def _readable(connections: Sequence[Connection], limit_s: float) -> list[Connection]:
+    """Those that there is something to read from, within a limit: what
+    :func:`multiprocessing.connection.wait` does, in a tenth of its time.
+    """
+    poll = select.poll()
+    for connection in connections:
+        poll.register(connection, select.POLLIN)
+    ready = {descriptor for descriptor, _ in poll.poll(min(math.ceil(limit_s * 1000), _LONGEST_MS))}
+    return [connection for connection in connections if connection.fileno() in ready]
 
 
 def _rehearse(simulation: Simulation, data: bytes) -> None:

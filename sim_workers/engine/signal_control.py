@@ -10,14 +10,24 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
+from shared.rewards import FollowUp
 from shared.signals import Program
-from sim_workers.engine.policies import keeps_green
+from sim_workers.engine.policies import greedy_phase, keeps_green
 
-__all__ = ["Command", "Control", "SignalView", "carry_out", "commands_of", "max_pressure"]
+__all__ = [
+    "Command",
+    "Control",
+    "SignalView",
+    "carry_out",
+    "commands_of",
+    "greedy",
+    "max_pressure",
+]
 
 _TOLERANCE_S = 1e-6
 """SUMO's times are whole milliseconds; as floats they may be off by a rounding."""
 _MAX_PRESSURE_EVERY_S = 5
+_GREEDY_EVERY_S = 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,8 @@ class SignalView:
     max_green_s: float
     pressures: Callable[[], Mapping[int, int]]
     """By green phase, vehicles on its lanes minus vehicles on the lanes it leads to."""
+    vehicles: Callable[[], Mapping[int, int]]
+    """By green phase, vehicles on its lanes."""
     phase: int
     time_s: float = 0
     elapsed_s: float = 0
@@ -60,25 +72,30 @@ class SignalView:
         return self.has_come(self.switch_s)
 
     @property
+    def is_green(self) -> bool:
+        """Whether a green runs."""
+        return self.program.phases[self.phase].is_green
+
+    @property
     def is_decision_point(self) -> bool:
         """Whether a green runs, between its minimum and maximum."""
-        is_green = self.program.phases[self.phase].is_green
-        return is_green and self.min_green_s <= self.elapsed_s < self.max_green_s
+        return self.is_green and self.min_green_s <= self.elapsed_s < self.max_green_s
 
     def remaining_s(self, decision: Extend) -> float:
         """How much longer the green lasts under a decision made now, seconds."""
         return decision.remaining_s(self.elapsed_s, self.min_green_s, self.max_green_s)
 
 
-def commands_of(view: SignalView, decision: Decision, is_followed: bool) -> Control:
-    """Carries a decision out; then, if that follows, runs the signal by max-pressure for ever."""
+def commands_of(view: SignalView, decision: Decision, follow_up: FollowUp) -> Control:
+    """Carries a decision out; then runs the signal for ever, unless the program does."""
     over_s = yield from carry_out(view, decision)
-    if is_followed:
+    if follow_up == "program":
+        return over_s
+    yield None
+    while not view.has_come(over_s):
         yield None
-        while not view.has_come(over_s):
-            yield None
-        yield from max_pressure(view)
-    return over_s
+    run = greedy if follow_up == "greedy" else max_pressure
+    return (yield from run(view))
 
 
 def carry_out(view: SignalView, decision: Decision) -> Control:
@@ -120,6 +137,36 @@ def max_pressure(view: SignalView) -> Control:
         yield None
 
 
+def greedy(view: SignalView) -> Control:
+    """Shows the phase of :func:`~sim_workers.engine.policies.greedy_phase` every ten seconds.
+
+    Decides at the moments of a grid, counted from when it begins, at which a green runs that has
+    lasted its minimum; another green is reached by the program's clearance. In between, and at
+    other moments of the grid, a green goes on: it has no maximum.
+    """
+    due_s = view.time_s
+    while True:
+        is_due = view.has_come(due_s)
+        while view.has_come(due_s):
+            due_s += _GREEDY_EVERY_S
+        if is_due and view.is_green:
+            phase = view.phase
+            if view.elapsed_s >= view.min_green_s - _TOLERANCE_S:
+                phase = greedy_phase(view.phase, view.vehicles())
+            if phase == view.phase:
+                yield Command(due_s - view.time_s)
+            else:
+                yield from _clearance(view, view.phase, view.time_s)
+                while view.has_come(due_s):
+                    due_s += _GREEDY_EVERY_S
+                yield Command(due_s - view.time_s, phase)
+        elif not view.is_green and view.ends_now:
+            following = view.program.successor(view.phase)
+            if view.program.phases[following].is_green:
+                yield Command(due_s - view.time_s, following)
+        yield None
+
+
 def _decision_point(view: SignalView, due_s: float, every_s: int) -> Generator[None, None, float]:
     """Waits for a moment of the grid that is a decision point; returns when the next one is due."""
     while True:
@@ -138,15 +185,22 @@ def _next_phase(view: SignalView, decision: NextPhase) -> Control:
         leave_s = view.time_s + max(0, view.min_green_s - view.elapsed_s)
         if not view.has_come(leave_s):
             yield Command(leave_s - view.time_s)
-        while True:
-            if view.has_come(leave_s) if view.phase == begun else view.ends_now:
-                following = view.program.successor(view.phase)
-                if view.program.phases[following].is_green:
-                    break
-                yield Command(view.program.phases[following].duration_s, following)
-            yield None
+        yield from _clearance(view, begun, leave_s)
     yield Command(decision.green_s, phase)
     return view.time_s + decision.green_s
+
+
+def _clearance(
+    view: SignalView, begun: int, leave_s: float
+) -> Generator[Command | None, None, None]:
+    """From a green that ends at ``leave_s`` through its clearance; returns when that is over."""
+    while True:
+        if view.has_come(leave_s) if view.phase == begun else view.ends_now:
+            following = view.program.successor(view.phase)
+            if view.program.phases[following].is_green:
+                return
+            yield Command(view.program.phases[following].duration_s, following)
+        yield None
 
 
 def _cycle(view: SignalView, decision: Cycle) -> Control:

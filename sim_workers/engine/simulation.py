@@ -18,7 +18,7 @@ from shared.decisions import Extend
 from shared.errors import RolloutRejected
 from shared.language.prompts import LaneCounts
 from shared.legality import is_decision_point
-from shared.rewards import Metrics
+from shared.rewards import FollowUp, Metrics
 from shared.signals import Program, Signal, SignalState
 from sim_workers.engine.messages import Open, Rollout, RolloutOutcome, SignalDecision
 from sim_workers.engine.metrics import MetricsRecorder, PassedVehicles
@@ -32,6 +32,7 @@ from sim_workers.engine.readings import (
     running_program,
     signal_state,
     traffic_lights,
+    vehicles_by_green,
 )
 from sim_workers.engine.signal_control import Command, SignalView, commands_of
 from sim_workers.scenarios.scenario import sumo_arguments
@@ -211,9 +212,9 @@ class Simulation:
         return RolloutOutcome(metrics=recorder.metrics(), trace=digest)
 
     def _controls_of(self, rollout: Rollout) -> list["_SignalControl"]:
-        time_s, is_followed = self.time_s, rollout.follow_up == "max_pressure"
+        time_s, follow_up = self.time_s, rollout.follow_up
         return [
-            _SignalControl(decided, self._program_of(decided.tls_id), time_s, is_followed)
+            _SignalControl(decided, self._program_of(decided.tls_id), time_s, follow_up)
             for decided in rollout.signal_decisions
         ]
 
@@ -284,11 +285,11 @@ class _SignalControl:
         decided: The decision.
         program: The program that the signal runs.
         time_s: The moment of the state, seconds.
-        is_followed: Whether max-pressure takes over after the decision.
+        follow_up: Who takes over after the decision.
     """
 
     def __init__(
-        self, decided: SignalDecision, program: Program, time_s: float, is_followed: bool
+        self, decided: SignalDecision, program: Program, time_s: float, follow_up: FollowUp
     ) -> None:
         self._tls_id = decided.tls_id
         self._program_id = program.program_id
@@ -297,10 +298,11 @@ class _SignalControl:
             decided.min_green_s,
             decided.max_green_s,
             lambda: pressures(program),
+            lambda: vehicles_by_green(program),
             libsumo.trafficlight.getPhase(decided.tls_id),
         )
         self._shown_since_s = time_s - decided.elapsed_s
-        self._commands = commands_of(self._view, decided.decision, is_followed)
+        self._commands = commands_of(self._view, decided.decision, follow_up)
         self.is_silent = False
         """Whether no further command can come."""
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.candidates import PlanRow
 from shared.dataset import Row
 from shared.errors import ConfigError
-from shared.files import write_atomically
+from shared.files import os_errors, write_atomically
 
 __all__ = ["PlanFile"]
 
@@ -38,12 +38,10 @@ class PlanFile:
             ConfigError: The file cannot be written.
         """
         found = self._left()
-        try:
+        with os_errors(ConfigError, f"cannot write {self._path}"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             lines = [self._head, *(_line(row) for row in found)]
             self._part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        except OSError as exc:
-            raise ConfigError(f"cannot write {self._path}: {exc.strerror}") from exc
         return {_place(row): row for row in found}
 
     def append(self, row: PlanRow) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Set
+from collections.abc import AsyncIterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, Worker
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.fair_queue import Flow, FlowQueue, PoolStats
-from sim_workers.pool.rollout import check_end, files_of
+from sim_workers.pool.rollout import StateFiles, check_end, files_of, replay_of
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StateStore, StoredState
 
@@ -96,8 +96,18 @@ class _Worker:
     simulations: set[str] = field(default_factory=set)
     """Those that it was sent; it may have let some go."""
     scenarios: set[str] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)
+    """Those whose actions it was sent."""
     batch: list[_Pending] = field(default_factory=list)
     """What it is at."""
+
+    def note(self, simulation: str, files: StateFiles | None) -> None:
+        """Keeps in mind what it has accepted."""
+        self.simulations.add(simulation)
+        if files is not None:
+            self.scenarios.add(files.scenario_id)
+            if files.run_actions is not None:
+                self.runs.add(files.run)
 
 
 class RolloutPool:
@@ -244,13 +254,7 @@ class RolloutPool:
     async def _send(self, worker: _Worker, batch: list[_Pending]) -> list[RolloutOutcome]:
         """Sends a batch of one simulation, with the files if the worker lacks them."""
         state, first = batch[0].state, batch[0].rollout
-        scenario_id = state.record.scenario_id
-        is_known = first.simulation in worker.simulations
-        for files_are_needed in (False, True) if is_known else (True,):
-            files = None
-            if files_are_needed:
-                with_scenario = scenario_id not in worker.scenarios
-                files = await asyncio.to_thread(files_of, state, first, with_scenario)
+        async for files in _offers(worker, state, first):
             sent_s = time.monotonic()
             rollouts = [
                 p.rollout.model_copy(update={"limit_s": p.deadline_s - sent_s, "ticket": p.ticket})
@@ -258,8 +262,7 @@ class RolloutPool:
             ]
             outcomes = await worker.actor.run.remote(rollouts, files)
             if outcomes is not None:
-                worker.simulations.add(first.simulation)
-                worker.scenarios.add(scenario_id)
+                worker.note(first.simulation, files)
                 for pending in batch:
                     pending.sent_s = sent_s
                 return list(outcomes)
@@ -322,6 +325,25 @@ class RolloutPool:
         job = asyncio.get_running_loop().create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+
+
+async def _offers(
+    worker: _Worker, state: StoredState, rollout: Rollout
+) -> AsyncIterator[StateFiles | None]:
+    """What a worker is sent, until it can do with that: nothing, what a replay takes, all files."""
+    run, scenario_id = state.run_key(), state.record.scenario_id
+    if rollout.simulation in worker.simulations:
+        yield None
+    if run in worker.runs and (replay := await asyncio.to_thread(replay_of, state, rollout)):
+        yield replay
+    yield await asyncio.to_thread(
+        files_of,
+        state,
+        rollout,
+        with_scenario=scenario_id not in worker.scenarios,
+        with_choice=True,
+        with_actions=run not in worker.runs,
+    )
 
 
 def _start_ray(settings: PoolSettings) -> None:

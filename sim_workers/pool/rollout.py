@@ -5,14 +5,17 @@ so that it is exact. A file or an anchor is used for what was compared when the 
 every legal decision of one kind at its decided signals, and all signals left alone, over so many
 seconds. For anything else, longer horizons, other kinds, joint decisions, follow-up policies, the
 run is replayed from its begin, which is exact whatever is decided afterwards.
+
+Where a file is proven, a replay gives the same, so a worker may choose what is cheaper.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from shared.dataset import Action
 from shared.decisions import Decision, canonical
 from shared.errors import RolloutRejected
 from shared.legality import legal_decisions
@@ -29,8 +32,10 @@ __all__ = [
     "decisions_text",
     "fidelity_of",
     "files_of",
+    "has_choice",
     "make_rollout",
     "recorded_source",
+    "replay_of",
     "restore_of",
     "rollout_digest",
 ]
@@ -63,6 +68,15 @@ class StateFiles:
     """To a moment by which the run is recognised, where it may be another one on other machines."""
     landmark_digest: str = ""
     """Of where everything is then."""
+    has_file: bool = False
+    """Whether there is a file to load, which :attr:`state` may leave out."""
+    origin_s: float | None = None
+    """When the state is, seconds: replaying its run up to there is exact as well; None where the
+    rollout is to start from the file."""
+    origin_digest: str | None = None
+    """Of where everything is then."""
+    run_actions: tuple[Action, ...] | None = None
+    """What the policy of the run did, to its end; None where the worker knows, or need not."""
 
 
 def make_rollout(
@@ -173,16 +187,32 @@ def check_end(state: StoredState, horizon_s: int) -> None:
         )
 
 
-def files_of(state: StoredState, rollout: Rollout, with_scenario: bool = True) -> StateFiles:
+def files_of(
+    state: StoredState,
+    rollout: Rollout,
+    *,
+    with_scenario: bool = True,
+    with_choice: bool = False,
+    with_actions: bool = True,
+) -> StateFiles:
     """The files behind a rollout, read from disk and checked against their digests.
+
+    Args:
+        state: Where it starts.
+        rollout: What is rolled out.
+        with_scenario: Whether the scenario's files are among them.
+        with_choice: Whether the worker may replay the run where a file is proven.
+        with_actions: Whether, for this choice, the run's actions are among them.
 
     Raises:
         StateFileError: A file was changed, or another version of SUMO wrote it.
         DatasetError: A file cannot be read.
     """
-    record, sensitivity = state.record, state.simulation().sensitivity
-    scenario = state.read_scenario() if with_scenario else None
-    start = replay = landmark = None
+    record = state.record
+    files = _files_of_run(state, state.read_scenario() if with_scenario else None)
+    if with_choice and has_choice(state, rollout):
+        files = _with_choice(files, state, with_actions)
+    start = replay = None
     if rollout.source != "begin":
         start = state.anchor() if rollout.source == "anchor" else state
     content = None if start is None else start.read()
@@ -191,6 +221,40 @@ def files_of(state: StoredState, rollout: Rollout, with_scenario: bool = True) -
     if rollout.source != "file":
         actions = state.actions(None if start is None else start.record.time_s)
         replay = Replay(to_s=record.time_s, actions=actions)
+    return replace(
+        files,
+        state=content,
+        read=None if start is None else start.record.read,
+        replay=replay,
+        digest=None if replay is None else record.digest,
+    )
+
+
+def has_choice(state: StoredState, rollout: Rollout) -> bool:
+    """Whether a rollout that starts from a file gives the same if its run is replayed."""
+    if rollout.source == "begin" or rollout.reseed is not None:
+        return False
+    return state.record.restore != "unverified" and state.record.digest is not None
+
+
+def replay_of(state: StoredState, rollout: Rollout) -> StateFiles | None:
+    """What is behind a rollout for a worker that knows its run; None if it cannot do without files.
+
+    Nothing of the state is read.
+
+    Raises:
+        StateFileError: The file of the run's actions was changed.
+        DatasetError: The run is not in the dataset, or its actions cannot be read.
+    """
+    if not has_choice(state, rollout):
+        return None
+    return _with_choice(_files_of_run(state, None), state, with_actions=False)
+
+
+def _files_of_run(state: StoredState, scenario: Mapping[str, bytes] | None) -> StateFiles:
+    """What is the same for all states of a run."""
+    record, sensitivity = state.record, state.simulation().sensitivity
+    landmark = None
     if sensitivity is not None:
         actions = state.actions(to_s=sensitivity.time_s)
         landmark = Replay(to_s=sensitivity.time_s, actions=actions)
@@ -200,12 +264,18 @@ def files_of(state: StoredState, rollout: Rollout, with_scenario: bool = True) -
         run=state.run_key(),
         seed=record.seed,
         scale=record.scale,
-        state=content,
-        read=None if start is None else start.record.read,
-        replay=replay,
-        digest=None if replay is None else record.digest,
         landmark=landmark,
         landmark_digest=sensitivity.digest if sensitivity is not None else "",
+    )
+
+
+def _with_choice(files: StateFiles, state: StoredState, with_actions: bool) -> StateFiles:
+    return replace(
+        files,
+        has_file=True,
+        origin_s=state.record.time_s,
+        origin_digest=state.record.digest,
+        run_actions=state.actions(to_s=math.inf) if with_actions else None,
     )
 
 

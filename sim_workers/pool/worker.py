@@ -9,8 +9,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,29 +20,30 @@ from shared.errors import (
     DeadlineExceeded,
     GreenforkError,
     HolderLost,
-    RolloutRejected,
     RolloutTimeout,
 )
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
-from sim_workers.engine.messages import Look, Open, Rollout, RolloutOutcome, Seen
+from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.cancellations import Cancellations
 from sim_workers.pool.checkpoints import CheckpointCache, Held
+from sim_workers.pool.openings import Openings, Source
 from sim_workers.pool.restore_checks import RestoreChecks
 from sim_workers.pool.rollout import StateFiles
-from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
-from sim_workers.states.unread_demand import RESTORE_CONFIG_NAME, Demand
 
 __all__ = ["StateWorker", "WorkerLimits"]
 
 _log = structlog.get_logger(__name__)
-_Clock = Callable[[], float]
 
 _FOLDER_PREFIX = "greenfork-worker-"
 _GRACE_S = 5.0
 """How much longer than its rollout a holder may take to answer before it is given up."""
 _LEAST_MEMORY_MB = 4096.0
 """What one simulation may take in any case: holders are let go by a bound, not refused."""
+_CHECKPOINTS = 4
+"""For each holder so many checkpoints: they have less memory of their own, and none kept ready."""
+_CHECKPOINT_SHARE = 0.5
+"""What checkpoints may take of the holders' memory."""
 _PROCESSES = 3
 """A holder, the child that it keeps ready, with as much memory of its own, and what that is put
 back from."""
@@ -75,10 +76,14 @@ class StateWorker:
         self._limits = limits
         most_mb = max(limits.max_holder_memory_mb, _LEAST_MEMORY_MB)
         self._fork_server = ForkServer(round(most_mb * 2**20))
-        self._checkpoints = CheckpointCache(self._fork_server, limits.max_holders)
-        self._sources: dict[str, _Source] = {}
+        self._checkpoints = CheckpointCache(
+            self._fork_server,
+            _CHECKPOINTS * limits.max_holders,
+            _CHECKPOINT_SHARE * limits.max_holder_memory_mb,
+        )
+        self._openings = Openings(self._fork_server, self._checkpoints)
+        self._sources: dict[str, Source] = {}
         self._holders: OrderedDict[str, Held] = OrderedDict()
-        self._recognised: set[str] = set()
         self._checks = RestoreChecks(limits.restore_check_every)
         self._kept: set[str] = set()
         self._cancelled = Cancellations()
@@ -108,11 +113,13 @@ class StateWorker:
         started_s, simulation = time.monotonic(), rollouts[0].simulation
         with self._turn, self._cancelled.forgotten_afterwards():
             if files is not None:
-                self._unpack(simulation, files)
-            source = self._sources.get(simulation)
-            if source is None or not source.scenario.exists():
+                self._sources[simulation] = self._openings.unpack(self._folder, simulation, files)
+            if not self._is_ready(simulation):
                 return None
+            is_new = simulation not in self._holders
             self._is_restoring = self._checks.asked(simulation, len(rollouts))
+            if is_new and not self._is_restoring:
+                rollouts = [*rollouts[:-1], _last(rollouts[-1])]
             outcomes = [self._outcome(rollout, started_s) for rollout in rollouts]
             return self._without_doubt(rollouts, outcomes, started_s)
 
@@ -150,7 +157,7 @@ class StateWorker:
     ) -> RolloutOutcome:
         """That of a restored rollout, done by a fork as well; of the fork if they differ."""
         forked = self._try_twice(rollout.model_copy(update={"is_forked": True}), deadline_s)
-        if (forked.metrics, forked.trace) == (restored.metrics, restored.trace):
+        if forked.seen == restored.seen:
             self._checks.passed(rollout)
             return restored.model_copy(update={"check": "equal"})
         doubtful = self._checks.failed()
@@ -229,45 +236,18 @@ class StateWorker:
             return self._holders[key].holder
         self.holder_starts += 1
         until_s = time.monotonic() + limit_s
-        holder = self._open(rollout, lambda: max(0.0, until_s - time.monotonic()))
+        source = self._sources[key]
+        holder = self._openings.open(rollout, source, lambda: max(0.0, until_s - time.monotonic()))
         self._holders[key] = Held(holder, _PROCESSES * holder.own_memory_mb())
         self._shrink()
         return holder
 
-    def _open(self, rollout: Rollout, left_s: _Clock) -> SimulationHandle:
-        source = self._sources[rollout.simulation]
-        files, replay = source.files, source.files.replay
-        if files.landmark is not None and files.run not in self._recognised:
-            self._recognise(source, left_s)
-        request = Open(
-            config=str(source.config),
-            seed=files.seed if rollout.reseed is None else rollout.reseed,
-            scale=files.scale,
-            state_file=None if source.file is None else str(source.file),
-            reads=(str(source.scenario),),
-            replay=None if source.file is None else replay,
-        )
-        if source.file is None and replay is not None:
-            holder = self._checkpoints.fork_at(files.run, request, replay, left_s)
-        else:
-            holder = self._fork_server.open(request, left_s())
-        if files.digest is not None:
-            _compare(holder, files.digest, f"state {rollout.state_id}", left_s)
-        return holder
-
-    def _recognise(self, source: "_Source", left_s: _Clock) -> None:
-        """Makes sure, once, that a run is here what it was where it was built.
-
-        Raises:
-            RolloutRejected: ``environment_differs``: it is not.
-        """
-        files, landmark = source.files, source.files.landmark
-        assert landmark is not None, "asked only where there is one"  # noqa: S101
-        begin = Open(config=str(source.scenario / CONFIG_NAME), seed=files.seed, scale=files.scale)
-        holder = self._checkpoints.fork_at(files.run, begin, landmark, left_s)
-        _compare(holder, files.landmark_digest, f"the run at {landmark.to_s:g} s", left_s)
-        holder.close()
-        self._recognised.add(files.run)
+    def _is_ready(self, simulation: str) -> bool:
+        """Whether it is there, or can be opened without further files."""
+        if simulation in self._holders:
+            return True
+        source = self._sources.get(simulation)
+        return source is not None and self._openings.suffices(source)
 
     def _shrink(self) -> None:
         """Lets the least recently used holders go until the limits are kept."""
@@ -296,51 +276,18 @@ class StateWorker:
         self._kept.discard(key)
         self._checks.closed(key)
 
-    def _unpack(self, simulation: str, files: StateFiles) -> None:
-        scenario = self._folder / files.scenario_id
-        if files.scenario is not None and not scenario.exists():
-            write_files(scenario, files.scenario)
-        if not scenario.exists():
-            return  # the caller is asked for all of it
-        file, config = None, scenario / CONFIG_NAME
-        if files.state is not None:
-            self._forget(simulation)
-            own = self._folder / f"{simulation}.state"
-            own.mkdir()
-            file = own / "state.xml"
-            file.write_bytes(files.state)
-            config = _restoring(scenario, own, files.read)
-        kept = replace(files, state=None, scenario=None)
-        self._sources[simulation] = _Source(kept, scenario, config, file)
-
     def _forget(self, key: str) -> None:
         source = self._sources.pop(key, None)
-        if source is not None and source.file is not None:
-            shutil.rmtree(source.file.parent, ignore_errors=True)
+        if source is not None:
+            source.remove()
 
 
-def _restoring(scenario: Path, folder: Path, read: Mapping[str, int] | None) -> Path:
-    """The configuration that continues a state."""
-    if (scenario / RESTORE_CONFIG_NAME).exists():  # a dataset of version 0.1
-        return scenario / RESTORE_CONFIG_NAME
-    if read is None:
-        return scenario / CONFIG_NAME
-    return Demand(scenario).write_restoring(folder / "restoring", read)
+def _last(rollout: Rollout) -> Rollout:
+    """A rollout after which no child is kept ready.
 
-
-def _compare(holder: SimulationHandle, digest: str, what: str, left_s: _Clock) -> None:
-    """Makes sure that a simulation is where it was when it was built.
-
-    Raises:
-        RolloutRejected: ``environment_differs``: it is not.
+    Most states are asked for once. One that is asked for again keeps a child ready from then on.
     """
-    if holder.call(Look(), Seen, left_s()).digest != digest:
-        holder.kill()
-        raise RolloutRejected(
-            f"{what} differs from the dataset's build: SUMO computes another simulation on this "
-            "machine or in this environment, so nothing is scored on it",
-            "environment_differs",
-        )
+    return rollout.model_copy(update={"is_last": True})
 
 
 def _sweep() -> None:
@@ -349,14 +296,3 @@ def _sweep() -> None:
         pid = folder.name.removeprefix(_FOLDER_PREFIX).split("-")[0]
         if not Path("/proc", pid).exists():
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What a holder is opened from."""
-
-    files: StateFiles
-    """Without their contents, which are on the disk."""
-    scenario: Path
-    config: Path
-    file: Path | None

@@ -53,38 +53,19 @@ __all__ = [
 ]
 
 _PROBE_LIMIT_S = 30.0
-_KEPT_VARIABLES = (
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "PROJ_DATA",
-    "PROJ_LIB",
-    "PYTHONHOME",
-    "SUMO_HOME",
+_KEPT_VARIABLES = tuple(
+    """
+    LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH PROJ_DATA PROJ_LIB PYTHONHOME SUMO_HOME
+    """.split()  # noqa: SIM905  a list to be read
 )
 _NEEDED_PACKAGES = ("sim_workers", "shared", "libsumo", "pydantic")
 _NOWHERE = Path("/dev/null")
-_SYSTEM = (
-    "/dev/null",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/zero",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/proc",
-    "/sys/devices/system/cpu",
-    "/usr/lib",
-    "/usr/lib32",
-    "/usr/lib64",
-    "/usr/local/lib",
-    "/usr/local/lib64",
-    "/usr/share/locale",
-    "/usr/share/proj",
-    "/usr/share/zoneinfo",
+_SYSTEM = tuple(
+    """
+    /dev/null /dev/random /dev/urandom /dev/zero /etc/ld.so.cache /etc/localtime /lib /lib32 /lib64
+    /proc /sys/devices/system/cpu /usr/lib /usr/lib32 /usr/lib64 /usr/local/lib /usr/local/lib64
+    /usr/share/locale /usr/share/proj /usr/share/zoneinfo
+    """.split()  # noqa: SIM905  a list to be read
 )
 """Libraries, and what C libraries look up. ``/etc`` and home folders are not among it."""
 

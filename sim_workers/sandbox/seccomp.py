@@ -175,6 +175,10 @@ def allow_only(numbers: frozenset[int]) -> None:
 
     Forking stays possible for a tracer that has it done, as a sibling.
     """
+    _install(_program_of_allowed(numbers), _MACHINES["x86_64"])
+
+
+def _program_of_allowed(numbers: frozenset[int]) -> bytes:
     allow = _statement(_RETURN, _ALLOW)
     code = [_statement(_LOAD, _NUMBER_AT)]
     for number in sorted(numbers):
@@ -186,7 +190,7 @@ def allow_only(numbers: frozenset[int]) -> None:
         allow,
         _statement(_RETURN, _KILL_PROCESS),
     ]
-    _install(b"".join(code), _MACHINES["x86_64"])
+    return b"".join(code)
 
 
 def deny(calls: frozenset[str]) -> bool:

@@ -61,194 +61,60 @@ DEFAULT_OPTIONS = {"time-to-teleport": "-1"}
 """What is given where the configuration is silent. Teleporting makes queues vanish that a decision
 caused, so a rollout that teleports rewards gridlock."""
 
-_KEPT = {
-    "begin",
-    "collision.action",
-    "collision.check-junctions",
-    "collision.check-junctions.mingap",
-    "collision.mingap-factor",
-    "collision.stoptime",
-    "default.action-step-length",
-    "default.carfollowmodel",
-    "default.departlane",
-    "default.departspeed",
-    "default.emergencydecel",
-    "default.speeddev",
-    "eager-insert",
-    "emergency-insert",
-    "emergencydecel.warning-threshold",
-    "end",
-    "extrapolate-departpos",
-    "ignore-accidents",
-    "ignore-junction-blocker",
-    "ignore-route-errors",
-    "insertion-checks",
-    "intermodal-collision.action",
-    "intermodal-collision.stoptime",
-    "junction-taz",
-    "keep-after-arrival",
-    "lanechange.duration",
-    "lanechange.overtake-right",
-    "lateral-resolution",
-    "mapmatch.distance",
-    "mapmatch.junctions",
-    "mapmatch.taz",
-    "max-depart-delay",
-    "max-num-persons",
-    "max-num-teleports",
-    "max-num-vehicles",
-    "no-internal-links",
-    "parking.maneuver",
-    "pedestrian.model",
-    "pedestrian.timegap-crossing",
-    "railsignal-moving-block",
-    "railway.max-train-length",
-    "random-depart-offset",
-    "replay-rerouting",
-    "ride.stop-tolerance",
-    "route-steps",
-    "routing-algorithm",
-    "scale",
-    "scale-suffix",
-    "slope-centered",
-    "sloppy-insert",
-    "startup-wait-threshold",
-    "step-length",
-    "step-method.ballistic",
-    "thread-rngs",
-    "time-to-impatience",
-    "time-to-teleport",
-    "tls.all-off",
-    "use-stop-ended",
-    "use-stop-started",
-    "waiting-time-memory",
-    "weight-attribute",
-    "weights.minor-penalty",
-    "weights.priority-factor",
-    "weights.random-factor",
-    "weights.random-factor.dynamic",
-    "weights.reversal-penalty",
-    "weights.separate-turns",
-    "weights.tls-penalty",
-    "weights.turnaround-penalty",
-}
-_KEPT_PREFIXES = (
-    "device.",
-    "emissions.",
-    "overhead-wire.",
-    "pedestrian.jupedsim.",
-    "pedestrian.striping.",
-    "person-device.",
-    "persontrip.",
-    "phemlight-temperature",
-    "phemlight-year",
-    "railsignal.",
-    "time-to-teleport.",
-    "tls.actuated.",
-    "tls.delay_based.",
-    "tls.yellow.",
+_KEPT = frozenset(
+    """
+    begin collision.action collision.check-junctions collision.check-junctions.mingap
+    collision.mingap-factor collision.stoptime default.action-step-length default.carfollowmodel
+    default.departlane default.departspeed default.emergencydecel default.speeddev eager-insert
+    emergency-insert emergencydecel.warning-threshold end extrapolate-departpos ignore-accidents
+    ignore-junction-blocker ignore-route-errors insertion-checks intermodal-collision.action
+    intermodal-collision.stoptime junction-taz keep-after-arrival lanechange.duration
+    lanechange.overtake-right lateral-resolution mapmatch.distance mapmatch.junctions mapmatch.taz
+    max-depart-delay max-num-persons max-num-teleports max-num-vehicles no-internal-links
+    parking.maneuver pedestrian.model pedestrian.timegap-crossing railsignal-moving-block
+    railway.max-train-length random-depart-offset replay-rerouting ride.stop-tolerance route-steps
+    routing-algorithm scale scale-suffix slope-centered sloppy-insert startup-wait-threshold
+    step-length step-method.ballistic thread-rngs time-to-impatience time-to-teleport tls.all-off
+    use-stop-ended use-stop-started waiting-time-memory weight-attribute weights.minor-penalty
+    weights.priority-factor weights.random-factor weights.random-factor.dynamic
+    weights.reversal-penalty weights.separate-turns weights.tls-penalty weights.turnaround-penalty
+    """.split()  # noqa: SIM905  a list to be read
+)
+_KEPT_PREFIXES = tuple(
+    """
+    device. emissions. overhead-wire. pedestrian.jupedsim. pedestrian.striping. person-device.
+    persontrip. phemlight-temperature phemlight-year railsignal. time-to-teleport. tls.actuated.
+    tls.delay_based. tls.yellow.
+    """.split()  # noqa: SIM905  a list to be read
 )
 """Every device among them, those that only write, too: all of them draw from one generator."""
 
 OUTPUT_OPTIONS = frozenset(
-    {
-        "amitran-output",
-        "battery-output",
-        "bt-output",
-        "chargingstations-output",
-        "collision-output",
-        "deadlock-output",
-        "device.rerouting.output",
-        "device.taxi.dispatch-algorithm.output",
-        "device.taxi.idle-algorithm.output",
-        "device.toc.file",
-        "edgedata-output",
-        "elechybrid-output",
-        "emission-output",
-        "error-log",
-        "fcd-output",
-        "full-output",
-        "lanechange-output",
-        "lanedata-output",
-        "link-output",
-        "log",
-        "message-log",
-        "netstate-dump",
-        "overheadwiresegments-output",
-        "pedestrian.jupedsim.py",
-        "pedestrian.jupedsim.wkt",
-        "person-fcd-output",
-        "person-summary-output",
-        "personinfo-output",
-        "personroute-output",
-        "queue-output",
-        "railsignal-block-output",
-        "railsignal-vehicle-output",
-        "statistic-output",
-        "stop-output",
-        "substations-output",
-        "summary-output",
-        "tripinfo-output",
-        "vehroute-output",
-        "vtk-output",
-    }
+    """
+    amitran-output battery-output bt-output chargingstations-output collision-output deadlock-output
+    device.rerouting.output device.taxi.dispatch-algorithm.output device.taxi.idle-algorithm.output
+    device.toc.file edgedata-output elechybrid-output emission-output error-log fcd-output
+    full-output lanechange-output lanedata-output link-output log message-log netstate-dump
+    overheadwiresegments-output pedestrian.jupedsim.py pedestrian.jupedsim.wkt person-fcd-output
+    person-summary-output personinfo-output personroute-output queue-output railsignal-block-output
+    railsignal-vehicle-output statistic-output stop-output substations-output summary-output
+    tripinfo-output vehroute-output vtk-output
+    """.split()  # noqa: SIM905  a list to be read
 )
 """Options that name a file to write."""
-_LEFT_OUT = OUTPUT_OPTIONS | {
-    "aggregate-warnings",
-    "alternative-net-file",
-    "breakpoints",
-    "delay",
-    "demo",
-    "device.rerouting.threads",
-    "device.ssm.file",
-    "disable-textures",
-    "edgedata-files",
-    "game",
-    "game.mode",
-    "gui-settings-file",
-    "gui-testing",
-    "gui-testing-debug",
-    "gui-testing.setting-output",
-    "help",
-    "human-readable-time",
-    "language",
-    "log.processid",
-    "log.timestamps",
-    "mesosim",
-    "no-step-log",
-    "no-warnings",
-    "num-clients",
-    "pedestrian.jupedsim.wkt.geo",
-    "phemlight-path",
-    "precision",
-    "precision.geo",
-    "print-options",
-    "quit-on-end",
-    "random",
-    "registry-viewport",
-    "remote-port",
-    "save-commented",
-    "save-configuration",
-    "save-configuration.relative",
-    "save-schema",
-    "save-template",
-    "seed",
-    "selection-file",
-    "start",
-    "step-log.period",
-    "threads",
-    "tracker-interval",
-    "verbose",
-    "version",
-    "window-pos",
-    "window-size",
-    "write-license",
-    "write-metadata",
-    "xml-validation",
-    "xml-validation.net",
-    "xml-validation.routes",
-}
+_LEFT_OUT = OUTPUT_OPTIONS.union(
+    """
+    aggregate-warnings alternative-net-file breakpoints delay demo device.rerouting.threads
+    device.ssm.file disable-textures edgedata-files game game.mode gui-settings-file gui-testing
+    gui-testing-debug gui-testing.setting-output help human-readable-time language log.processid
+    log.timestamps mesosim no-step-log no-warnings num-clients pedestrian.jupedsim.wkt.geo
+    phemlight-path precision precision.geo print-options quit-on-end random registry-viewport
+    remote-port save-commented save-configuration save-configuration.relative save-schema
+    save-template seed selection-file start step-log.period threads tracker-interval verbose version
+    window-pos window-size write-license write-metadata xml-validation xml-validation.net
+    xml-validation.routes
+    """.split()  # noqa: SIM905  a list to be read
+)
 """What neither moves anything nor draws: ``seed`` and ``random`` because every run is given a seed,
 ``threads`` because each lane has a generator of its own whoever computes it."""
 _LEFT_OUT_PARTS = re.compile(

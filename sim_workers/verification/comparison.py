@@ -128,9 +128,14 @@ class Verification:
 def metric_differences(
     place: Place, source: Source, stored: Metrics, true: Metrics
 ) -> Iterator[Difference]:
-    """Every metric that differs; the series only where both have one."""
+    """Every metric that differs; the series only where both have one.
+
+    Outcomes that are older than ``delay_veh`` say nothing of it.
+    """
+    is_older = source == "outcome" and stored.delay_veh is None
+    unclaimed = {"series", "delay_veh"} if is_older else {"series"}
     for name in Metrics.model_fields:
-        if name != "series":
+        if name not in unclaimed:
             yield from _different(place, source, name, getattr(stored, name), getattr(true, name))
     if stored.series is None or true.series is None:
         return

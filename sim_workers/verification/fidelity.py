@@ -13,7 +13,8 @@ Where only that makes a difference, it is noted and the comparison goes on in th
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,10 +106,22 @@ class Comparison:
             )
 
 
-def compare(sides: Sides, to_s: float, fork_server: ForkServer) -> Comparison:
+def compare(
+    sides: Sides,
+    to_s: float,
+    fork_server: ForkServer,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Comparison:
     """Runs both sides from their begin to a time.
 
+    Args:
+        sides: What is compared.
+        to_s: The end, seconds of simulated time.
+        fork_server: Who starts both.
+        should_stop: Asked every few minutes of simulated time.
+
     Raises:
+        CancelledError: It should stop.
         RolloutRejected: SUMO refuses one of them.
         HolderLost: A simulation died.
     """
@@ -118,7 +131,7 @@ def compare(sides: Sides, to_s: float, fork_server: ForkServer) -> Comparison:
         write_files(root / "original", silenced(sides.original.files))
         write_files(root / "scenario", sides.scenario)
         with closing(_Pair(sides, root, fork_server)) as pair:
-            difference, sensitivity = pair.walk(to_s)
+            difference, sensitivity = pair.walk(to_s, should_stop)
             warnings = grouped_warnings(pair.own.said(_MAX_LOG_BYTES))
     compared_to_s = to_s if difference is None else difference.time_s
     wall_s = time.monotonic() - began_s
@@ -159,12 +172,16 @@ class _Pair:
         self.own.close()
         self._ours.close()
 
-    def walk(self, to_s: float) -> tuple[Difference | None, Sensitivity | None]:
+    def walk(
+        self, to_s: float, should_stop: Callable[[], bool]
+    ) -> tuple[Difference | None, Sensitivity | None]:
         """Goes to a time, or to the first difference."""
         at_s = begin_s = self.own.time_s(_LIMIT_S)
         seen: list[str] = []
         sensitivity = None
         while at_s < to_s:
+            if should_stop():
+                raise CancelledError("the comparison was stopped")
             next_s = min(at_s + _CHUNK_S, to_s)
             own, ours = self._watch(self.own, next_s), self._watch(self._ours, next_s)
             own_digests = own.receive(Ready, _LIMIT_S).digests

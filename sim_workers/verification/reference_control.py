@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
+from shared.rewards import FollowUp
 from shared.signals import SignalState
 
 __all__ = ["HALF_MS", "Deciding", "Greens", "Light", "carry_out"]
@@ -63,6 +64,18 @@ class Light:
         """How long the program shows a phase, seconds."""
         return float(self._phases()[phase].duration)
 
+    def greens(self) -> list[int]:
+        """The green phases of the current program."""
+        return [phase for phase in range(len(self._phases())) if self.is_green(phase)]
+
+    def waiting(self, phase: int) -> int:
+        """Vehicles on the lanes that a phase gives green, each lane once."""
+        return self._vehicles(phase, 0)
+
+    def beyond(self, phase: int) -> int:
+        """Vehicles on the lanes that it leads to, each lane once."""
+        return self._vehicles(phase, 1)
+
     @property
     def following(self) -> int:
         """The phase that the program shows after the current one."""
@@ -84,71 +97,98 @@ class Light:
         self._light.setPhase(self._tls_id, phase)
         self._light.setPhaseDuration(self._tls_id, seconds)
 
+    def _vehicles(self, phase: int, end: int) -> int:
+        links = zip(
+            self._phases()[phase].state, self._light.getControlledLinks(self._tls_id), strict=False
+        )
+        lanes = {link[end] for letter, group in links if letter in "Gg" for link in group}
+        return sum(self._simulation.lane.getLastStepVehicleNumber(lane) for lane in lanes)
+
     def _phases(self) -> Any:  # noqa: ANN401  traci is untyped
         return self._programs[self._light.getProgram(self._tls_id)]
 
 
 Deciding = Generator[None, None, None]
-"""A decision that is being carried out."""
+"""A decision that is being carried out, and what follows it."""
+_Carried = Generator[None, None, float]
+"""Returns when the last green that was decided is over, seconds of simulated time."""
 
 
-def carry_out(light: Light, decision: Decision, greens: Greens) -> Deciding:
-    """Begins to carry a decision out at a light."""
+def carry_out(
+    light: Light, decision: Decision, greens: Greens, follow_up: FollowUp = "program"
+) -> Deciding:
+    """Carries a decision out at a light; then whoever follows up runs it, if not its program."""
+    over_s = yield from _carry_out(light, decision, greens)
+    if follow_up == "program":
+        return
+    yield
+    while light.now_s < over_s - HALF_MS:
+        yield
+    yield from (_max_pressure if follow_up == "max_pressure" else _greedy)(light, greens)
+
+
+def _carry_out(light: Light, decision: Decision, greens: Greens) -> _Carried:
     match decision:
         case Extend():
-            return _extend(light, decision, greens)
+            return _keep_or_end(light, decision.extend, decision.extend_s, greens)
         case NextPhase():
-            return _next_phase(light, decision, greens)
+            return (yield from _next_phase(light, decision, greens))
         case Cycle():
-            return _cycle(light, decision)
+            return (yield from _cycle(light, decision))
         case Plan():
-            return _plan(light, decision, greens)
+            return (yield from _plan(light, decision, greens))
 
 
-def _extend(light: Light, decision: Extend, greens: Greens) -> Deciding:
+def _keep_or_end(light: Light, keep: bool, extend_s: int, greens: Greens) -> float:
     """Yes: so many more seconds, cut at the longest green. No: it ends, once it has its minimum."""
-    _keep_or_end(light, decision.extend, decision.extend_s, greens)
-    yield
-
-
-def _keep_or_end(light: Light, keep: bool, extend_s: int, greens: Greens) -> None:
     wanted_s = min(extend_s, greens.max_s - light.elapsed_s)
-    light.last(max(0, wanted_s if keep else greens.min_s - light.elapsed_s))
+    left_s = max(0, wanted_s if keep else greens.min_s - light.elapsed_s)
+    light.last(left_s)
+    return light.now_s + left_s
 
 
-def _next_phase(light: Light, decision: NextPhase, greens: Greens) -> Deciding:
-    """The clearance after the current green in full, then the phase; the same green just lasts.
-
-    Phase by phase, because a program that follows the traffic might keep its green otherwise.
-    """
+def _next_phase(light: Light, decision: NextPhase, greens: Greens) -> _Carried:
+    """The clearance after the current green in full, then the phase; the same green just lasts."""
     if decision.next_phase == light.phase:
         light.last(decision.green_s)
-        return
+        return light.now_s + decision.green_s
     leave_s = light.now_s + max(0, greens.min_s - light.elapsed_s)
     light.last(leave_s - light.now_s)
     while light.now_s < leave_s - HALF_MS:
         yield
+    yield from _clear(light)
+    light.show(decision.next_phase, decision.green_s)
+    return light.now_s + decision.green_s
+
+
+def _clear(light: Light) -> Deciding:
+    """Everything that the program shows up to its next green.
+
+    Phase by phase, because a program that follows the traffic might keep its green otherwise.
+    """
     while not light.is_green(light.following):
         light.show(light.following, light.length_s(light.following))
         while not light.ends_now:
             yield
-    light.show(decision.next_phase, decision.green_s)
 
 
-def _cycle(light: Light, decision: Cycle) -> Deciding:
+def _cycle(light: Light, decision: Cycle) -> _Carried:
     """Each green, when it starts next, lasts what was decided for it; once."""
     left_s = {green.phase: green.green_s for green in decision.greens}
-    while left_s:
+    while True:
         if light.ends_now and light.following in left_s:
             phase = light.following
-            light.show(phase, left_s.pop(phase))
+            green_s = left_s.pop(phase)
+            light.show(phase, green_s)
+            if not left_s:
+                return light.now_s + green_s
         yield
 
 
-def _plan(light: Light, decision: Plan, greens: Greens) -> Deciding:
+def _plan(light: Light, decision: Plan, greens: Greens) -> _Carried:
     """An *extend* at each decision point of the grid; what is none uses up no step."""
     steps = [step.extend for step in decision.steps]
-    _keep_or_end(light, steps.pop(0), decision.extend_s, greens)
+    over_s = _keep_or_end(light, steps.pop(0), decision.extend_s, greens)
     due_s = light.now_s + decision.extend_s
     while steps:
         yield
@@ -156,4 +196,51 @@ def _plan(light: Light, decision: Plan, greens: Greens) -> Deciding:
             continue
         due_s += decision.extend_s
         if light.is_green(light.phase) and greens.min_s <= light.elapsed_s < greens.max_s:
-            _keep_or_end(light, steps.pop(0), decision.extend_s, greens)
+            over_s = _keep_or_end(light, steps.pop(0), decision.extend_s, greens)
+    return over_s
+
+
+def _max_pressure(light: Light, greens: Greens) -> Deciding:
+    """Every five seconds a green within its bounds goes on, unless another has more pressure."""
+    begun_s, moments = light.now_s, 0
+    while True:
+        if light.now_s >= begun_s + 5 * moments - HALF_MS:
+            moments += 1
+            if light.is_green(light.phase) and greens.min_s <= light.elapsed_s < greens.max_s:
+                pressures = {g: light.waiting(g) - light.beyond(g) for g in light.greens()}
+                keep = pressures[light.phase] == max(pressures.values())
+                _keep_or_end(light, keep, 5, greens)
+        yield
+
+
+def _greedy(light: Light, greens: Greens) -> Deciding:
+    """Every ten seconds to the green with most vehicles; until then what is green stays so.
+
+    The current one wins a tie, then the lowest index. A green that has not lasted its minimum is
+    not left, and a clearance is not cut short: the next moment is ten seconds later.
+    """
+    begun_s, moments = light.now_s, 0
+    while True:
+        is_moment = light.now_s >= begun_s + 10 * moments - HALF_MS
+        if is_moment:
+            moments = _passed(begun_s, light)
+        if is_moment and light.is_green(light.phase):
+            fullest = light.phase
+            if light.elapsed_s >= greens.min_s - HALF_MS:
+                fullest = min(
+                    light.greens(), key=lambda g: (-light.waiting(g), g != light.phase, g)
+                )
+            if fullest != light.phase:
+                yield from _clear(light)
+                moments = _passed(begun_s, light)
+                light.show(fullest, begun_s + 10 * moments - light.now_s)
+            else:
+                light.last(begun_s + 10 * moments - light.now_s)
+        elif light.ends_now and not light.is_green(light.phase) and light.is_green(light.following):
+            light.show(light.following, begun_s + 10 * moments - light.now_s)
+        yield
+
+
+def _passed(begun_s: float, light: Light) -> int:
+    """How many of the moments every ten seconds have come by now, the first included."""
+    return int((light.now_s - begun_s + HALF_MS) // 10) + 1

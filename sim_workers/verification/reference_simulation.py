@@ -19,7 +19,7 @@ from typing import Any
 from shared.dataset import Action
 from shared.decisions import Decision
 from shared.errors import RolloutCrashed, RolloutRejected
-from shared.rewards import Metrics
+from shared.rewards import FollowUp, Metrics
 from shared.signals import SignalState
 from sim_workers.states.store import read_rows
 from sim_workers.verification.reference_control import HALF_MS, Greens, Light, carry_out
@@ -29,6 +29,7 @@ __all__ = ["Episode", "Played", "connected", "play"]
 
 _CONNECT_EVERY_S = 0.02
 _CONNECT_TRIES = 3000
+_HALTING_MPS = 0.1
 _STARTS = 3
 """A port that was free may be taken before ``sumo`` listens on it."""
 
@@ -53,6 +54,8 @@ class Episode:
     observe: tuple[str, ...]
     """The signals whose lanes count, each lane once."""
     horizon_s: int
+    follow_up: FollowUp = "program"
+    """Who runs the decided signals after their decisions."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def _play(simulation: Any, episode: Episode) -> Played:  # noqa: ANN401  traci i
     _repeat(simulation, episode)
     signals = {tls: lights[tls].state() for tls in sorted(lights)}
     deciding = [
-        carry_out(lights[tls], decision, episode.greens[tls]) for tls, decision in episode.decisions
+        carry_out(lights[tls], decision, episode.greens[tls], episode.follow_up)
+        for tls, decision in episode.decisions
     ]
     counted = _Counted(simulation, episode.observe)
     phases: dict[str, list[int]] = {tls: [] for tls, _ in episode.decisions}
@@ -202,6 +206,7 @@ class _Counted:
         import traci.constants as tc
 
         self._edge, self._lane, self._vehicle = simulation.edge, simulation.lane, simulation.vehicle
+        self._insertion = simulation.simulation
         lights = simulation.trafficlight
         links = [
             link for tls in tls_ids for group in lights.getControlledLinks(tls) for link in group
@@ -210,6 +215,7 @@ class _Counted:
         self._outgoing = _once(link[1] for link in links)
         self._variables = tc.LAST_STEP_VEHICLE_ID_LIST, tc.VAR_WAITING_TIME
         self._halting = tc.LAST_STEP_VEHICLE_HALTING_NUMBER
+        self._driving = tc.VAR_SPEED, tc.VAR_ALLOWED_SPEED, tc.VAR_STOPSTATE
         for edge in self._edge.getIDList():  # those inside junctions included
             self._edge.subscribe(edge, [self._halting])
         for lane in {*self._incoming, *self._outgoing}:
@@ -220,6 +226,7 @@ class _Counted:
         self._pressure: list[int] = []
         self._wait_s: list[float] = []
         self._speed_mps: list[float] = []
+        self._delay: list[float] = []
         self._seen = 0
         self._left = 0
 
@@ -237,6 +244,7 @@ class _Counted:
         self._pressure.append(len(self._there) - outgoing)
         self._wait_s.append(fsum(seen[lane][waiting] for lane in self._incoming))
         self._speed_mps.append(fsum(self._vehicle.getSpeed(v) for v in self._there))
+        self._delay.append(fsum([*self._lost(), len(self._insertion.getPendingVehicles())]))
 
     def metrics(self) -> Metrics:
         """The metrics over all seconds so far."""
@@ -249,8 +257,27 @@ class _Counted:
             throughput_veh=self._left,
             pressure_veh=sum(self._pressure) / seconds,
             network_queue_veh=sum(self._network) / seconds,
+            delay_veh=fsum(self._delay) / seconds,
             series=tuple(self._queue),
         )
+
+    def _lost(self) -> Iterator[float]:
+        """What each vehicle falls short of its allowed speed, as a share of it.
+
+        Those that stand at a scheduled stop lose nothing, nor those that no speed is allowed to:
+        on closed lanes, and off the road, where SUMO gives a number below 0.
+        """
+        for vehicle in set(self._vehicle.getIDList()) - set(self._subscribed()):
+            self._vehicle.subscribe(vehicle, self._driving)
+        for seen in self._subscribed().values():
+            speed, allowed, stop_state = (seen[variable] for variable in self._driving)
+            is_at_stop = speed < _HALTING_MPS and stop_state & 1
+            if allowed > 0 and not is_at_stop:
+                yield 1 - speed / allowed
+
+    def _subscribed(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._vehicle.getAllSubscriptionResults()
+        return found
 
     def _vehicles(self) -> list[str]:
         ids, _ = self._variables

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
 from shared.errors import DatasetError
-from shared.files import write_atomically
+from shared.files import os_errors, write_atomically
 from shared.wire.states import Fidelity
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.scenarios.files import silenced
@@ -139,10 +139,8 @@ def _begin_s(manifest: Manifest, config: Path) -> float | None:
 
 def _originals(root: Path) -> dict[str, bytes]:
     folder = DatasetLayout(root).original
-    try:
+    with os_errors(DatasetError, f"cannot read the originals in {folder}"):
         return read_files(folder)
-    except OSError as exc:
-        raise DatasetError(f"cannot read the originals in {folder}: {exc.strerror}") from exc
 
 
 def _actions(root: Path, run: SimulationRef) -> list[Action]:

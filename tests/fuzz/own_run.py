@@ -21,6 +21,7 @@ from typing import Any
 __all__ = ["Answer", "Question", "Request", "ask"]
 
 _TOLERANCE_S = 1e-6
+_HALTING_MPS = 0.1
 _LIMIT_S = 300
 _NEEDED = ("PATH", "HOME", "PYTHONPATH")
 
@@ -273,6 +274,7 @@ class _Counted:
         self._network: list[int] = []
         self._pressure: list[int] = []
         self._speeds_mps: list[float] = []
+        self._delays: list[float] = []
         self._seen = 0
         self._left = 0
         self._before = self._there()
@@ -293,6 +295,15 @@ class _Counted:
         self._pressure.append(len(there) - leaving)
         self._speeds_mps.append(fsum(self._sumo.vehicle.getSpeed(each) for each in there))
         self._seen += len(there)
+        lost = [self._lost(each) for each in self._sumo.vehicle.getIDList()]
+        self._delays.append(fsum([*lost, len(self._sumo.simulation.getPendingVehicles())]))
+
+    def _lost(self, vehicle: str) -> float:
+        """Of the vehicle's second, without a scheduled stop or a lane that is closed to it."""
+        speed_mps = self._sumo.vehicle.getSpeed(vehicle)
+        allowed_mps = self._sumo.vehicle.getAllowedSpeed(vehicle)
+        waits = speed_mps < _HALTING_MPS and self._sumo.vehicle.isStopped(vehicle)
+        return 0.0 if waits or allowed_mps <= 0 else 1 - speed_mps / allowed_mps
 
     def metrics(self) -> Metrics:
         """Over the seconds so far."""
@@ -305,6 +316,7 @@ class _Counted:
             "throughput_veh": self._left,
             "pressure_veh": sum(self._pressure) / seconds,
             "network_queue_veh": sum(self._network) / seconds,
+            "delay_veh": fsum(self._delays) / seconds,
         }
 
 

@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Plan, PlanStep
 from shared.errors import GreenforkError
@@ -34,8 +35,10 @@ BEGIN_S = {
     "ingolstadt21": 57600,
     "grid4x4": 0,
     "arterial4x4": 0,
+    "3x3grid": 0,
 }
-"""Networks of ``resco:``, and when their demand begins, seconds."""
+"""Networks of the package sumo-rl, and when their demand begins, seconds. The results of cologne1
+and 3x3grid depend on the order of addresses in memory."""
 _KINDS = 12
 """Different rollouts of a moment."""
 
@@ -61,7 +64,7 @@ def compare(network: str, seed: int, count: int, max_horizon_s: int) -> Comparis
         max_horizon_s: Simulated seconds of the longest.
     """
     chance, found = random.Random(f"{network} {seed}"), Comparison()
-    opened = Open(config=str(locate_scenario(f"resco:{network}")), seed=seed)
+    opened = Open(config=str(_config(network)), seed=seed)
     with ForkServer() as fork_server, fork_server.open(opened) as holder:
         moment_s = BEGIN_S[network] + chance.randrange(300, 1500)
         holder.call(Replay(to_s=moment_s), Ready, LIMIT_S)
@@ -94,6 +97,12 @@ def what(outcome: RolloutOutcome) -> tuple[object, ...]:
     return outcome.metrics, outcome.trace, outcome.error
 
 
+def _config(network: str) -> Path:
+    if network == "3x3grid":
+        return locate_scenario("resco:cologne1").parents[2] / network / f"{network}.sumocfg"
+    return locate_scenario(f"resco:{network}")
+
+
 def _maker(holder: SimulationHandle) -> Callable[[random.Random, int], Rollout]:
     """Makes rollouts of the present moment."""
     signals = holder.call(Describe(min_green_s=5, max_green_s=60), Described, LIMIT_S).signals
@@ -107,7 +116,9 @@ def _maker(holder: SimulationHandle) -> Callable[[random.Random, int], Rollout]:
             signal_decisions=tuple(decided),
             observe=tuple(tls_ids),
             horizon_s=horizon_s,
-            follow_up=chance.choice(("program", "max_pressure")) if decided else "program",
+            follow_up=chance.choice(("program", "max_pressure", "greedy"))
+            if decided
+            else "program",
             trace_s=chance.choice((None, horizon_s)),
             limit_s=LIMIT_S,
         )

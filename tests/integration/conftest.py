@@ -20,8 +20,28 @@ SCENARIOS = Path(__file__).parents[2] / "scenarios"
 OWN = {name: SCENARIOS / name / f"{name}.sumocfg" for name in ("crossing", "grid2x2")}
 CITIES = ("resco:cologne1", "resco:ingolstadt1")
 STATES = 8
+_ENDS_S = {"grid2x2": 1200.0}
+"""Where a dataset ends before its configuration does: four signals have rows enough by then."""
+_LONG = {
+    "test_any_scenario",
+    "test_builder",
+    "test_demo",
+    "test_exactness",
+    "test_families",
+    "test_generated_scenarios",
+    "test_jobs",
+    "test_rewards",
+    "test_schema_fuzz",
+    "test_uploads",
+}
+"""Modules of most of a minute and more."""
 WITHOUT_END = "crossing without end"
 """Its configuration names no end, so that rollouts of any length can be asked for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the long modules, so that none of two test processes is left alone with one."""
+    items.sort(key=lambda item: item.path.stem not in _LONG)
 
 
 def _without_end(folder: Path) -> Path:
@@ -71,9 +91,9 @@ def dataset_of(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Call
                 config = OWN.get(reference) or locate_scenario(reference)
             out = folder / "dataset" / config.stem
             if not out.exists():
-                build_dataset(
-                    config, out, BuildOptions(seeds=(7,), states=STATES, with_outcomes=True)
-                )
+                end_s = _ENDS_S.get(reference)
+                options = BuildOptions(seeds=(7,), states=STATES, end_s=end_s, with_outcomes=True)
+                build_dataset(config, out, options)
         return out
 
     return build

@@ -20,7 +20,7 @@ from reward_client.verl import VerlTerms
 from reward_server.http.compat.nemo_gym import VerifyRequest
 from shared.language.completion_items import Situation
 from shared.wire.trainer_terms import TrainerTerms
-from tests.unit.reward_client.test_client import Service, Waits
+from tests.unit.reward_client.fake_service import Service, Waits
 from tests.unit.reward_client.test_verl import answering
 
 PAGE = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text()

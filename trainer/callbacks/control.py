@@ -1,7 +1,7 @@
-"""What steers a run beside the algorithm: when it ends, what it goes on from, and the KL's weight.
+"""Callbacks that steer a run: when it ends, what it resumes from, and the weight of the KL term.
 
-What only watches a run is in :mod:`trainer.callbacks.metrics`. Where several ranks train, all of
-them call these at the same points, and agree where one of them alone may know something.
+Callbacks that only observe are in :mod:`trainer.callbacks.metrics`. All ranks call these callbacks
+at the same points and exchange what only one of them may know.
 """
 
 import time
@@ -42,12 +42,12 @@ log = structlog.get_logger(__name__)
 
 
 class StopCallback(TrainerCallback):
-    """Ends the run, with a checkpoint, after the step in which the flag was set on any rank.
+    """Ends the run with a checkpoint after the step in which any rank set the flag.
 
     Args:
         stop: The flag.
-        steps_a_batch: Steps on the same completions; it is looked at after the last of them, for no
-            checkpoint keeps completions.
+        steps_a_batch: Steps per batch of completions; the flag is checked after the last of them,
+            because checkpoints do not contain completions.
     """
 
     def __init__(self, stop: StopFlag, steps_a_batch: int = 1) -> None:
@@ -55,7 +55,7 @@ class StopCallback(TrainerCallback):
         self._steps_a_batch = steps_a_batch
 
     def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Looks at the flag."""
+        """Checks the flag."""
         if _is_within_batch(state, self._steps_a_batch):
             return
         if (reason := first_of_ranks(self._stop.reason)) is not None:
@@ -66,10 +66,10 @@ class StopCallback(TrainerCallback):
 
 
 class UnscoredStepCallback(TrainerCallback):
-    """Has a step change nothing whose batch got no reward at all.
+    """Makes a step change nothing if its batch got no reward at all.
 
-    Its advantages are all zero, but the KL term, the optimizer's momentum and weight decay would
-    still move the weights. An optimizer passes over parameters without a gradient.
+    All advantages are zero then, but the KL term, momentum and weight decay would still change the
+    weights. Optimizers skip parameters without a gradient.
     """
 
     def __init__(self, stats: RunStats) -> None:
@@ -83,18 +83,18 @@ class UnscoredStepCallback(TrainerCallback):
         model: "Module | None" = None,
         **_: object,
     ) -> None:
-        """Takes the gradients away, where no rank has a reward: gradients are shared."""
+        """Removes the gradients if no rank has a reward; ranks share gradients."""
         if all(from_ranks(self._stats.has_nothing_to_learn_from)) and model is not None:
             model.zero_grad(set_to_none=True)
 
 
 class TimeLimitCallback(TrainerCallback):
-    """Ends the run normally, after the step in which its time was over.
+    """Ends the run normally after the step in which the time limit was reached.
 
     Args:
-        limit_s: Seconds from the beginning of the training.
+        limit_s: Seconds since the start of the training.
         clock: Monotonic seconds.
-        steps_a_batch: As :class:`StopCallback` has it.
+        steps_a_batch: See :class:`StopCallback`.
     """
 
     def __init__(
@@ -113,43 +113,43 @@ class TimeLimitCallback(TrainerCallback):
         self._began = self._clock()
 
     def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Looks at the clock."""
+        """Checks the clock."""
         if _is_within_batch(state, self._steps_a_batch):
             return
         is_over = any(from_ranks(self._clock() - self._began >= self._limit_s))
         if is_over and state.global_step < state.max_steps:
-            log.info("the time is over", max_train_s=self._limit_s, step=state.global_step)
+            log.info("the time limit is reached", max_train_s=self._limit_s, step=state.global_step)
             control.should_training_stop = True
             control.should_save = True
 
 
 class InterruptionCallback(TrainerCallback):
-    """Says when a signal may break off a step."""
+    """Tells the interruption when a signal may abort a step."""
 
     def __init__(self, interruption: Interruption) -> None:
         self._interruption = interruption
 
     def on_step_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """From here on, until weights change, all can be done again."""
+        """From here until weights change, everything can be repeated."""
         self._interruption.allow(is_safe=True)
 
     def on_pre_optimizer_step(
         self, args: Args, state: State, control: Control, **_: object
     ) -> None:
-        """What follows has to be whole: the step, and the checkpoint after it."""
+        """The step and the checkpoint after it must not be aborted."""
         self._interruption.allow(is_safe=False)
 
     def on_train_end(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """The trained model is written whole."""
+        """Saving the trained model must not be aborted."""
         self._interruption.allow(is_safe=False)
 
 
 class OriginCallback(TrainerCallback):
-    """Has every checkpoint say what it goes on from; of several ranks, the first does.
+    """Adds the origin and the record to every checkpoint; only the first rank writes.
 
     Args:
-        origin: Which model.
-        record: Which settings and rows.
+        origin: The model that the run started from.
+        record: The settings and rows of the run.
     """
 
     def __init__(self, origin: ModelOrigin, record: RunRecord | None = None) -> None:
@@ -157,7 +157,7 @@ class OriginCallback(TrainerCallback):
         self._record = record
 
     def on_save(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Writes it into the checkpoint that was just made."""
+        """Writes them to the new checkpoint."""
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
             self._origin.write(folder)
@@ -167,9 +167,9 @@ class OriginCallback(TrainerCallback):
 
 
 class ResumedRateCallback(TrainerCallback):
-    """Has a resumed run learn at the rate that is set, not at that of the checkpoint.
+    """Makes a resumed run use the configured learning rate instead of the checkpoint's.
 
-    The schedule goes on from its step; optimizer and schedule come with the peak of the run before.
+    The schedule continues from its step, but optimizer and schedule restore the previous peak.
     """
 
     def on_train_begin(
@@ -181,7 +181,7 @@ class ResumedRateCallback(TrainerCallback):
         optimizer: Any = None,  # noqa: ANN401
         **_: object,
     ) -> None:
-        """Sets the peak, and the rate of the next step along with it."""
+        """Sets the peak rate and the rate of the next step."""
         schedule = getattr(lr_scheduler, "scheduler", lr_scheduler)
         peaks = getattr(schedule, "base_lrs", None)
         if not state.global_step or not peaks or max(peaks) == args.learning_rate:
@@ -195,15 +195,15 @@ class ResumedRateCallback(TrainerCallback):
 
 
 class AdaptiveKLCallback(TrainerCallback, ExportableState):
-    """Has the weight of the KL term follow the KL, from one logged step to the next.
+    """Adapts the weight of the KL term to the KL at each logged step.
 
-    The weight goes into ``trainer_state.json`` of every checkpoint, and is taken from there by a
-    run that goes on from one. TRL's trainer keeps it in no other place.
+    The weight is stored in ``trainer_state.json`` of every checkpoint and restored from there. TRL
+    does not store it anywhere else.
 
     Args:
-        trainer: Whose ``beta`` is set; it began above 0.
+        trainer: The trainer whose ``beta`` is set; it must start above 0.
         control: The rule.
-        is_set_anew: Whether a run that goes on begins with the weight that is set, in place of the
+        is_set_anew: Whether a resumed run starts with the configured weight instead of the
             checkpoint's.
     """
 
@@ -215,11 +215,11 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
         self._is_set_anew = is_set_anew
 
     def state(self) -> dict[str, dict[str, float]]:
-        """What a checkpoint keeps."""
+        """The state to store in a checkpoint."""
         return {"args": {}, "attributes": {"beta": self._trainer.beta}}
 
     def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Takes up the weight of the checkpoint, if there is one and it holds one."""
+        """Restores the weight from the checkpoint, if it contains one."""
         kept: Any = state.stateful_callbacks  # a dictionary, whatever its annotation says
         if self._is_set_anew:
             kept[type(self).__name__] = self.state()
@@ -229,16 +229,16 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
     def on_log(
         self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
-        """Reports the weight that the logged steps had, and sets that of the next."""
+        """Reports the weight of the logged steps and sets that of the next."""
         if logs and (kl := logs.get("kl")) is not None:
             logs["kl_coeff"] = self._trainer.beta
             self._trainer.beta = self._control.adapted(self._trainer.beta, kl)
 
 
 class ResumedOrderCallback(TrainerCallback):
-    """Has a resumed run go on with the order of the epoch it is in, not with that of the first.
+    """Makes a resumed run continue with the row order of its epoch, not of the first epoch.
 
-    TRL's sampler shuffles anew each time around, with a generator that no checkpoint keeps.
+    TRL's sampler reshuffles in every epoch, with a generator that checkpoints do not contain.
     """
 
     def on_train_begin(
@@ -249,16 +249,16 @@ class ResumedOrderCallback(TrainerCallback):
         train_dataloader: "DataLoader[Any] | None" = None,
         **_: object,
     ) -> None:
-        """Shuffles as often as the run did before."""
+        """Shuffles as often as the run did before the checkpoint."""
         if train_dataloader is None:
             return
         batches: Any = train_dataloader.batch_sampler
-        while hasattr(batches, "batch_sampler"):  # of one of several ranks
+        while hasattr(batches, "batch_sampler"):  # wrapped once per rank
             batches = batches.batch_sampler
         for _epoch in range(int(state.epoch)):
             next(iter(batches.sampler), None)
 
 
 def _is_within_batch(state: State, steps_a_batch: int) -> bool:
-    """Whether another step is to be made on the same completions."""
+    """Whether another step on the same completions follows."""
     return state.global_step % steps_a_batch != 0 and state.global_step < state.max_steps

@@ -1,4 +1,4 @@
-"""What Transformers hands to a callback, under short names."""
+"""Short names for the arguments that Transformers passes to a callback."""
 
 from typing import Any
 
@@ -9,4 +9,4 @@ from transformers import TrainingArguments as Args
 __all__ = ["Args", "Control", "Logs", "State"]
 
 Logs = dict[str, Any] | None
-"""A line of metrics, which callbacks may add to."""
+"""A line of metrics that callbacks may extend."""

@@ -1,7 +1,7 @@
-"""What goes wrong in a run while it goes on, and what usually helps. Pure.
+"""Detects common problems during a run, and suggests what usually helps. Pure.
 
-Fed with the metrics that are logged, which are those of all ranks; tells of each trouble once when
-it begins, and again only after it was over. Who says it aloud is :mod:`trainer.callbacks.control`.
+Reads the logged metrics, which cover all ranks. Each problem is reported once when it begins, and
+again only after it was over. :mod:`trainer.callbacks.metrics` logs the hints.
 """
 
 from collections import Counter, deque
@@ -14,25 +14,25 @@ __all__ = ["HealthBounds", "HealthWatch", "Hint"]
 
 @dataclass(frozen=True)
 class HealthBounds:
-    """From where on something is trouble."""
+    """The thresholds above which something counts as a problem."""
 
     window: int = 20
-    """Steps that are looked at together: a single batch says little."""
+    """Number of steps to average over: a single batch says little."""
     invalid_share: float = 0.3
     failed_share: float = 0.1
     cut_share: float = 0.5
-    """Of the completions that were cut off at the longest length there may be."""
+    """Share of completions truncated at the maximum length."""
     kl: float = 1.0
     yes_share: float = 0.03
-    """The least share of *yes*, and of *no*."""
+    """The minimum share of *yes*, and of *no*."""
 
 
 @dataclass(frozen=True)
 class Hint:
-    """One trouble in one line."""
+    """One problem, in one line."""
 
     name: str
-    """What it is counted as."""
+    """The name under which it is counted."""
     seen: str
     helps: str
 
@@ -42,7 +42,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class _Span:
-    """One logged line, and the steps that it is the mean of."""
+    """One logged line, and the number of steps that it averages."""
 
     steps: int
     metrics: Mapping[str, Any]
@@ -56,7 +56,7 @@ class _Window:
         self._spans: deque[_Span] = deque()
 
     def add(self, span: _Span) -> None:
-        """Takes a line, and lets go of those that the window no longer needs."""
+        """Adds a line and drops those that the window no longer needs."""
         self._spans.append(span)
         while self.steps - self._spans[0].steps >= self._wanted:
             self._spans.popleft()
@@ -68,20 +68,20 @@ class _Window:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are enough of them to judge by."""
+        """Whether there are enough steps to judge by."""
         return self.steps >= self._wanted
 
     def mean(self, name: str) -> float | None:
-        """The mean of a metric over the steps that have it; None where none has."""
+        """The mean of a metric over the steps that have it; None if none has."""
         found = [(span.steps, span.metrics.get(name)) for span in self._spans]
         known = [(steps, value) for steps, value in found if value is not None]
         covered = sum(steps for steps, _ in known)
         return sum(steps * value for steps, value in known) / covered if covered else None
 
     def most_of(self, prefix: str) -> str | None:
-        """The metric with this prefix that most belongs to, without the prefix.
+        """The most frequent metric with this prefix, without the prefix.
 
-        A line that lacks it had none of it: a code is reported once it was met.
+        A missing metric counts as 0: a code is reported only after it has occurred.
         """
         sums: dict[str, float] = {}
         for span in self._spans:
@@ -92,18 +92,18 @@ class _Window:
 
 
 class HealthWatch:
-    """Looks at the metrics of a run, line by line.
+    """Watches the metrics of a run, line by line.
 
     >>> watch = HealthWatch(HealthBounds(window=2))
     >>> [str(hint) for hint in watch.look(1, {"outcomes/yes": 0.0})]
     []
     >>> watch.look(2, {"outcomes/yes": 0.01})[0].seen
-    "0.5% of the last 2 steps' decisions are yes"
+    '0.5% of the decisions in the last 2 steps are yes'
     >>> watch.look(3, {"outcomes/yes": 0.0}), watch.episodes
     ([], {'one_answer': 1})
 
     Args:
-        bounds: From where on something is trouble.
+        bounds: The thresholds.
     """
 
     def __init__(self, bounds: HealthBounds) -> None:
@@ -115,19 +115,19 @@ class HealthWatch:
 
     @property
     def episodes(self) -> dict[str, int]:
-        """How often each trouble began."""
+        """How often each problem began."""
         return dict(self._episodes)
 
     def begin(self, step: int) -> None:
-        """Says where a run begins: after so many steps, where it goes on from a checkpoint."""
+        """Sets the step at which a run begins; above 0 if it resumes from a checkpoint."""
         self._last_step = step
 
     def look(self, step: int, metrics: Mapping[str, Any]) -> list[Hint]:
-        """Takes a line of metrics; tells what began to go wrong.
+        """Adds a line of metrics; returns the problems that began with it.
 
         Args:
             step: Optimizer steps done.
-            metrics: The means over the steps since the line before; None is not known.
+            metrics: Means over the steps since the previous line; None means unknown.
         """
         self._window.add(_Span(max(1, step - self._last_step), metrics))
         self._last_step = step
@@ -142,19 +142,20 @@ class HealthWatch:
 
 @dataclass(frozen=True)
 class _Detector:
-    """What looks for one trouble."""
+    """Detects one problem."""
 
     name: str
     metric: str
     is_trouble: Callable[[float, HealthBounds], bool]
-    """Of the metric's mean over the window."""
+    """Decides from the metric's mean over the window."""
     seen: str
-    """A format of ``mean``, ``steps``, ``bounds``, and ``code``, the most frequent one."""
+    """A format string with ``mean``, ``steps``, ``bounds``, and ``code``, the most frequent
+    code."""
     helps: str
     codes: str = ""
-    """The prefix of the metrics of such codes."""
+    """The prefix of the metrics with the codes."""
     is_explained: bool = False
-    """Whether answers that are cut off explain it."""
+    """Whether truncated answers would explain it."""
 
     def look(self, window: _Window, bounds: HealthBounds) -> Hint | None:
         mean = window.mean(self.metric)
@@ -171,17 +172,17 @@ _CUT_OFF = _Detector(
     "cut_off",
     "completions/clipped_ratio",
     lambda mean, bounds: mean > bounds.cut_share,
-    "{mean:.0%} of the last {steps} steps' answers were cut off at max_new_tokens",
-    "raise max_new_tokens (and max_seq_length with it) so that an answer fits, with the "
-    "reasoning before it; or teach the model to end its answers (greenfork train sft)",
+    "{mean:.0%} of the answers in the last {steps} steps were cut off at max_new_tokens",
+    "raise max_new_tokens (and max_seq_length) so that reasoning and answer fit, or teach the "
+    "model to end its answers (greenfork train sft)",
 )
 _DETECTORS = (
     _Detector(
         "failing_rewards",
         "outcomes/failed",
         lambda mean, bounds: mean > bounds.failed_share,
-        "{mean:.0%} of the last {steps} steps' rewards failed, most of them with {code!r}",
-        "look at the reward service's log; start more workers, or raise reward_timeout_s",
+        "{mean:.0%} of the rewards in the last {steps} steps failed, most of them with {code!r}",
+        "see the reward service's log; start more workers, or raise reward_timeout_s",
         codes="failed/",
     ),
     _CUT_OFF,
@@ -189,8 +190,8 @@ _DETECTORS = (
         "invalid",
         "outcomes/invalid",
         lambda mean, bounds: mean > bounds.invalid_share,
-        "{mean:.0%} of the last {steps} steps' answers are invalid, most of them {code!r}",
-        "teach the form of the answer first (greenfork train sft), or set prompt_examples: true, "
+        "{mean:.0%} of the answers in the last {steps} steps are invalid, most of them {code!r}",
+        "teach the answer format first (greenfork train sft), or set prompt_examples: true, "
         "a lower learning_rate, or a higher format_weight",
         codes="invalid/",
         is_explained=True,
@@ -199,7 +200,7 @@ _DETECTORS = (
         "one_answer",
         "outcomes/yes",
         lambda mean, bounds: not bounds.yes_share <= mean <= 1 - bounds.yes_share,
-        "{mean:.1%} of the last {steps} steps' decisions are yes",
+        "{mean:.1%} of the decisions in the last {steps} steps are yes",
         "the policy has collapsed to one answer; go back to an earlier checkpoint with a lower "
         "learning_rate or a higher kl_coeff, or start from a model that can read the state "
         "(greenfork train sft)",
@@ -208,9 +209,9 @@ _DETECTORS = (
         "no_variance",
         "outcomes/zero_variance_groups",
         lambda mean, _: mean >= 1,
-        "in the last {steps} steps no group of answers had different rewards: nothing is learnt",
+        "no group of answers had different rewards in the last {steps} steps: nothing is learned",
         "raise temperature or num_generations, train on harder states (curriculum: true), or stop: "
-        "the model may be as certain as it gets",
+        "the model may have converged",
         is_explained=True,
     ),
     _Detector(
@@ -221,4 +222,4 @@ _DETECTORS = (
         "lower learning_rate, raise kl_coeff, or set adaptive_kl: true",
     ),
 )
-"""What is worse stands first: it usually explains what follows."""
+"""The worst first: they usually explain the others."""

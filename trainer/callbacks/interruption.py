@@ -1,10 +1,10 @@
-"""Ctrl-C, and the SIGTERM of a machine that is taken away: a checkpoint, and then the end.
+"""Ctrl-C and SIGTERM: the run saves a checkpoint and ends.
 
-A step on a CPU may take minutes, and a pause for a service that is gone longer still. So a signal
-ends the step at once where nothing is being changed: the weights are those of the step before, and
-a resumed run makes this one anew. While weights change or a checkpoint is written, and where
-several ranks train, who must end together, the run ends when that is done. When that is,
-:class:`trainer.callbacks.control.InterruptionCallback` says.
+A step on a CPU may take minutes, and waiting for an unavailable service even longer. A signal
+therefore aborts the step at once if nothing is being changed: the weights are those of the previous
+step, and a resumed run repeats this one. While weights change or a checkpoint is written, and with
+several ranks, which must end together, the run ends after that.
+:class:`trainer.callbacks.control.InterruptionCallback` says when aborting is safe.
 """
 
 import os
@@ -20,22 +20,22 @@ __all__ = ["Interrupted", "Interruption"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _HASTE_S = 1.0
-"""Ctrl-C sooner than this after the first signal is the same one: a terminal sends it to a launcher
-and to its processes, and the launcher sends it on."""
+"""Ctrl-C within this time after the first signal counts as the same one: a terminal sends it to a
+launcher and its processes, and the launcher forwards it."""
 
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 
 class Interrupted(BaseException):
-    """A signal came while nothing was being changed. Never leaves the package."""
+    """A signal arrived while nothing was being changed. Never leaves the package."""
 
 
 class Interruption:
-    """Takes the signals of a run while it is entered; in threads but the main one it takes none.
+    """Handles signals while it is entered; only in the main thread.
 
     Args:
-        ask: Called once with the reason, when a signal comes.
-        is_at_once: Whether a step may be broken off.
+        ask: Called once with the reason when a signal arrives.
+        is_at_once: Whether a step may be aborted.
         clock: Monotonic seconds.
     """
 
@@ -52,7 +52,7 @@ class Interruption:
         self._asked_at: float | None = None
         self._is_safe = True
         self.reason: str | None = None
-        """What came; None as long as nothing has."""
+        """The signal that arrived; None until one does."""
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -65,10 +65,10 @@ class Interruption:
         self._before = {}
 
     def allow(self, is_safe: bool) -> None:
-        """Says whether a signal may break off what is being done; one that waited does so now.
+        """Sets whether a signal may abort the current work; a pending one does so now.
 
         Raises:
-            Interrupted: One did.
+            Interrupted: A signal was pending.
         """
         self._is_safe = is_safe
         if is_safe and self._is_at_once and self.reason is not None:
@@ -84,7 +84,7 @@ class Interruption:
         self._asked_at = now
         self.reason = f"the training was interrupted ({signal.Signals(number).name})"
         self._ask(self.reason)
-        # Not by way of sys.stderr, which this may have come in the middle of.
+        # Not through sys.stderr: the signal may have interrupted a write to it.
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _SAID)
         if self._is_safe and self._is_at_once and not _is_importing(frame):
             self._is_safe = False
@@ -92,12 +92,12 @@ class Interruption:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Whether the machinery of imports was at work, as it often is where packages are looked for.
+    """Whether an import was in progress.
 
-    Breaking that off may leave the lock of all imports taken, and then the next import of any other
-    thread waits for ever: that of the rewards, for one. The signal waits for the next safe moment.
+    Aborting it may leave the import lock held, and then the next import in another thread, such as
+    that of the rewards, waits for ever. The signal waits for the next safe moment instead.
     """
     return frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
 
 
-_SAID = b"greenfork: saving a checkpoint; Ctrl-C once more ends the run without\n"
+_SAID = b"greenfork: saving a checkpoint; press Ctrl-C again to quit without it\n"

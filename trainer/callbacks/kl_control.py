@@ -1,4 +1,4 @@
-"""How the weight of the KL term follows the KL that is measured. Pure."""
+"""Adapts the weight of the KL term to the measured KL. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ class KLControl:
     """Keeps the KL between two bounds: more weight above the upper one, less below the lower.
 
     Raises:
-        ValueError: The bounds or the factor make no sense.
+        ValueError: The bounds or the factor are inconsistent.
     """
 
     low: float = 0.01
     high: float = 0.1
     factor: float = 2.0
-    """What the weight is multiplied with, or divided by."""
+    """The weight is multiplied or divided by this."""
     least: float = 1e-3
-    """The weight never falls below: from 0 it could not rise again."""
+    """Minimum weight: from 0 it could not rise again."""
     most: float = 10.0
 
     def __post_init__(self) -> None:
@@ -33,12 +33,24 @@ class KLControl:
                 f"({self.most})"
             )
 
+    def check_start(self, beta: float) -> None:
+        """Checks that the weight begins between its bounds.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if not self.least <= beta <= self.most:
+            raise ValueError(
+                f"kl_coeff must begin between kl_coeff_min ({self.least}) and kl_coeff_max "
+                f"({self.most}); it is {beta}"
+            )
+
     def adapted(self, beta: float, kl: float) -> float:
-        """The weight to go on with.
+        """The next weight.
 
         Args:
-            beta: The weight so far; positive.
-            kl: The KL measured with it; one that is no number changes nothing.
+            beta: The current weight; positive.
+            kl: The KL measured with it; NaN changes nothing.
 
         >>> control = KLControl()
         >>> control.adapted(0.04, 0.2), control.adapted(0.04, 0.05), control.adapted(0.04, 0.002)

@@ -1,4 +1,4 @@
-"""What watches a run: metrics to a file, times, and hints at trouble."""
+"""Callbacks that observe a run: metrics file, times, and hints about problems."""
 
 import time
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from trainer.runs.run_stats import RunStats
 __all__ = ["STEP_MARKS", "HealthCallback", "MetricsCallback", "TimingCallback"]
 
 STEP_MARKS = frozenset({"reward", "loss"})
-"""A logged line of a GRPO run is about steps where it has one of these. A second step on the same
-completions has no reward; the summary at the end has neither."""
+"""A logged line of a GRPO run describes steps if it has one of these. A second step on the same
+completions has no reward; the final summary has neither."""
 
 log = structlog.get_logger(__name__)
 
 
 class TimingCallback(TrainerCallback):
-    """Takes the time of every step, and logs it with the share that went by waiting for rewards.
+    """Measures the time per step, and logs it with the share spent waiting for rewards.
 
-    To be called before all who read what is logged.
+    Must come before all callbacks that read the log.
 
     Args:
-        stats: Where the times are counted.
+        stats: The statistics to update.
         clock: Monotonic seconds.
     """
 
@@ -48,7 +48,7 @@ class TimingCallback(TrainerCallback):
     def on_log(
         self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
-        """Reports the mean time and the share since the line before."""
+        """Reports the mean time and the share since the previous line."""
         stats = self._stats
         steps_s = stats.step_seconds - self._steps_s
         if not logs or "reward" not in logs or not steps_s:
@@ -59,19 +59,19 @@ class TimingCallback(TrainerCallback):
 
 
 class HealthCallback(TrainerCallback):
-    """Says in one line what begins to go wrong; of several ranks, the first one does."""
+    """Logs problems as they begin, one line each; only on the first rank."""
 
     def __init__(self, watch: HealthWatch) -> None:
         self._watch = watch
 
     def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Tells where the run begins."""
+        """Sets the first step."""
         self._watch.begin(state.global_step)
 
     def on_log(
         self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
-        """Looks at a line of metrics."""
+        """Checks a line of metrics."""
         if not logs or STEP_MARKS.isdisjoint(logs):
             return
         for hint in self._watch.look(state.global_step, logs):
@@ -80,11 +80,11 @@ class HealthCallback(TrainerCallback):
 
 
 class MetricsCallback(TrainerCallback):
-    """Writes every logged line to the metrics file; of several ranks, the first one does.
+    """Writes every logged line to the metrics file; only on the first rank.
 
     Args:
-        file: Where to write.
-        marks: A line has one of these metrics; the summary at the end of a run has none.
+        file: The metrics file.
+        marks: A line is written if it has one of these; the final summary has none.
     """
 
     def __init__(self, file: MetricsFile, *marks: str) -> None:
@@ -92,7 +92,7 @@ class MetricsCallback(TrainerCallback):
         self._marks = frozenset(marks)
 
     def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Keeps what a resumed run logged before."""
+        """Keeps the lines from before a resumed run's checkpoint."""
         if state.is_world_process_zero:
             self._file.begin(state.global_step)
 

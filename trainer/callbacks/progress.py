@@ -1,4 +1,4 @@
-"""How far a training is: a bar at a terminal, lines elsewhere. What is said of a step differs."""
+"""Progress of a training: a bar in a terminal, lines elsewhere."""
 
 import time
 
@@ -13,11 +13,11 @@ __all__ = ["LossProgressCallback", "ProgressCallback", "RewardProgressCallback"]
 
 
 class ProgressCallback(TrainerCallback):
-    """A bar with the pace and the time left.
+    """A progress bar with the pace and the time left.
 
     Args:
-        console: Where to write.
-        name: Of the part of the training; stands before each line.
+        console: The console to write to.
+        name: The name of the stage; starts each line.
     """
 
     def __init__(self, console: Console, name: str = "") -> None:
@@ -28,11 +28,11 @@ class ProgressCallback(TrainerCallback):
         self._first_step = 0
 
     def said(self) -> list[str]:
-        """What is said beside the step and the time."""
+        """What to show besides the step and the time."""
         return []
 
     def show_line(self, state: State) -> None:
-        """Shows a line, but at a terminal, where the bar says it."""
+        """Prints a line, except in a terminal, where the bar shows it."""
         if self._bar is None:
             self._console.print(self._line(state), highlight=False, soft_wrap=True)
 
@@ -70,7 +70,7 @@ class ProgressCallback(TrainerCallback):
 
 
 class LossProgressCallback(ProgressCallback):
-    """Says the loss, and shows a line for each that is logged."""
+    """Shows the loss, with a line each time it is logged."""
 
     _loss: float | None = None
 
@@ -81,18 +81,18 @@ class LossProgressCallback(ProgressCallback):
     def on_log(
         self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
-        """Takes up the loss."""
+        """Updates the loss."""
         if logs and "loss" in logs:
             self._loss = logs["loss"]
             self.show_line(state)
 
 
 class RewardProgressCallback(ProgressCallback):
-    """Says what became of the latest batch, and shows a line for each step.
+    """Shows the results of the latest batch, with a line per step.
 
     Args:
-        stats: Where that is counted.
-        console: Where to write.
+        stats: The statistics of the run.
+        console: The console to write to.
     """
 
     def __init__(self, stats: RunStats, console: Console) -> None:
@@ -100,7 +100,7 @@ class RewardProgressCallback(ProgressCallback):
         self._stats = stats
 
     def said(self) -> list[str]:
-        """Reward, invalid and failed shares, and the share of the step that went by waiting."""
+        """Reward, invalid and failed shares, and the share of the step spent waiting."""
         parts = []
         if (batch := self._stats.last) is not None:
             reward = "   none" if batch.reward is None else f"{batch.reward:+7.3f}"

@@ -1,8 +1,7 @@
-"""A checkpoint of the state before a step that could not be made.
+"""Saves a checkpoint of the state before a step that could not be made.
 
-Weights, optimizer and schedule are untouched then, but the completions of the step were drawn
-already. The generators of random numbers are put back to where they were, so that a resumed run
-draws the same ones.
+Weights, optimizer and schedule are unchanged, but the completions of the step have already been
+sampled. The random number generators are reset, so that a resumed run samples the same ones.
 """
 
 import random
@@ -24,7 +23,7 @@ __all__ = ["RewindCallback"]
 
 @dataclass(frozen=True)
 class _Generators:
-    """The states of all generators that training draws from."""
+    """The states of all random number generators used in training."""
 
     python: Any
     numpy: Any
@@ -33,7 +32,7 @@ class _Generators:
 
     @classmethod
     def now(cls) -> "_Generators":
-        """Their states at this moment."""
+        """The current states."""
         import numpy as np
         import torch
 
@@ -42,7 +41,7 @@ class _Generators:
         return cls(random.getstate(), numpy_state, torch.get_rng_state(), cuda)
 
     def restore(self) -> None:
-        """Puts them back."""
+        """Restores these states."""
         import numpy as np
         import torch
 
@@ -54,27 +53,27 @@ class _Generators:
 
 
 class RewindCallback(TrainerCallback):
-    """Remembers the random state after each step, where a checkpoint would be made."""
+    """Remembers the random state after each step, when a checkpoint could be saved."""
 
     def __init__(self) -> None:
         self._generators: _Generators | None = None
         self._is_saved = False
-        """Whether the step has a checkpoint, which is not to be written again."""
+        """Whether the step already has a checkpoint."""
 
     def on_save(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Takes note that there is one."""
+        """Notes that there is a checkpoint."""
         self._is_saved = True
 
     def on_step_end(self, args: Args, state: State, control: Control, **_: object) -> None:
-        """Takes the states."""
+        """Stores the states."""
         self._generators = _Generators.now()
         self._is_saved = False
 
     def save(self, trainer: "GRPOTrainer") -> Path | None:
-        """Makes a checkpoint of the last step that was made; all ranks are to call this.
+        """Saves a checkpoint of the last completed step; all ranks must call this.
 
         Returns:
-            Its folder; None where this process made no step: what it began with is still there.
+            Its folder; None if this process made no step, so that its start is still valid.
         """
         if self._generators is None:
             return None

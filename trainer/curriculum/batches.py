@@ -115,8 +115,8 @@ def check_balance(shape: BatchShape, domains: int) -> None:
     raise ConfigError(
         f"a step of {shape.prompts} prompts (batch_size {shape.batch_size} x "
         f"gradient_accumulation_steps {shape.gradient_accumulation_steps}{ranks} / num_generations "
-        f"{shape.num_generations}) cannot hold equally many of {domains} domains; batch_size can "
-        f"be {sizes} and so on"
+        f"{shape.num_generations}) cannot contain the same number from each of {domains} domains; "
+        f"batch_size can be {sizes} and so on"
     )
 
 
@@ -130,8 +130,8 @@ def check_plenty(shape: BatchShape, buckets: Sequence[DomainBuckets]) -> None:
     for domain in buckets:
         if (rows := sum(domain.sizes.values())) < share:
             raise DatasetError(
-                f"the domain {domain.domain!r} has {rows} rows, and a step takes {share} of each: "
-                "build more states of it, leave it out, or lower batch_size"
+                f"the domain {domain.domain!r} has {rows} rows, but a step needs {share} of each: "
+                "build more of its states, remove it, or lower batch_size"
             )
 
 

@@ -139,7 +139,7 @@ def warn_of_unreadable(samples: Sequence[GradedSample], names: Sequence[str]) ->
             lost.setdefault(sample.domain, []).append(name)
     for domain, found in lost.items():
         log.warning(
-            "no difficulty can be read; counted as easy",
+            "no readable difficulty; counted as easy",
             domain=domain,
             samples=len(found),
             first=found[0],

@@ -1,6 +1,6 @@
-"""How much of each difficulty a run trains on, as it goes.
+"""How much of each difficulty a run trains on over time.
 
-Owns the schedule and its rules. What is easy and what is hard is :mod:`trainer.curriculum.buckets`.
+Owns the schedule and its rules. :mod:`trainer.curriculum.buckets` defines easy and hard.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ __all__ = ["DEFAULT_SCHEDULE", "CurriculumPhase", "check_schedule", "get_curricu
 
 
 class CurriculumPhase(BaseModel):
-    """A part of a run. Weights are relative: 70, 25, 5 and 0.70, 0.25, 0.05 are the same."""
+    """A phase of a run. Weights are relative: 70, 25, 5 and 0.70, 0.25, 0.05 are the same."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
     until: float = Field(gt=0, le=1)
-    """The share of the run's steps that are over when this part ends; 1 is the end of the run."""
+    """Where the phase ends, as a share of the run's steps; 1 is the end of the run."""
     easy: float = Field(ge=0)
     """Weight of the easy samples."""
     medium: float = Field(ge=0)
@@ -52,7 +52,7 @@ DEFAULT_SCHEDULE = (
 
 
 def check_schedule(schedule: Sequence[CurriculumPhase]) -> None:
-    """Checks that the parts of a schedule follow each other and cover the whole run.
+    """Checks that the phases of a schedule are in order and cover the whole run.
 
     Raises:
         ValueError: They do not.
@@ -72,8 +72,8 @@ def get_curriculum_weights(
     """The share of each difficulty in the batch of a step.
 
     Args:
-        step: How many steps are over, from 0 for the first; a run that goes beyond ``max_steps``
-            stays in its last phase.
+        step: Number of finished steps, so 0 for the first; beyond ``max_steps``, the last phase
+            applies.
         max_steps: Steps of the whole run.
         schedule: Its phases, in order; the last one ends at 1.
 

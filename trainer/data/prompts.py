@@ -1,7 +1,7 @@
-"""Prompts to train on, out of files of several kinds.
+"""Reads prompts to train on from several kinds of files.
 
-Owns the reading of rows and the names that other datasets use for our columns. Does not know
-states or simulations: whether a state can be scored is the reward service's to say.
+Owns the reading of rows and the column names of other datasets. Knows nothing of states or
+simulations: the reward service decides whether a state can be scored.
 """
 
 import json
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
-"""What a row must have to be scored; all other columns are kept as they are."""
+"""Columns that a row needs to be scored; all others are kept as they are."""
 
 _SUFFIXES = (".json", ".jsonl", ".parquet")
 _RENAMED = {
@@ -49,40 +49,40 @@ _EXAMPLES = [
     {"role": "user", "content": '{"phases":{"0":{"queued":1},"2":{"queued":9}},"current_phase":0}'},
     {"role": "assistant", "content": render_completion(Extend(extend=False))},
 ]
-"""The smallest states in which each answer is plainly right."""
+"""Minimal states in which the answer is obvious."""
 
 
 def load_grpo_dataset(path: str | Path) -> "Dataset":
-    """Reads the rows to train on: ``prompt`` as messages, and every other column.
+    """Reads the rows to train on: ``prompt`` as messages, and all other columns.
 
     Args:
-        path: A JSON, JSONL or Parquet file; a dataset folder as ``greenfork dataset build`` makes
-            it (its ``train`` rows); or a folder that holds any of these, at any depth.
+        path: A JSON, JSONL or Parquet file; a dataset folder from ``greenfork dataset build`` (its
+            ``train`` rows); or a folder with any of these, at any depth.
 
     Raises:
-        DatasetError: Nothing is there, a file is not what its name says, or a row lacks a column;
-            the message names the file, the row and the column.
+        DatasetError: There is no dataset, a file does not have the format of its suffix, or a row
+            lacks a column; the message names the file, the row and the column.
     """
     rows = []
     for file in dataset_files(path):
         found = list(read_rows(file))
         if not found:
-            raise DatasetError(f"{file} has no rows: build them, or leave the file out")
+            raise DatasetError(f"{file} has no rows: build them, or remove the file")
         rows += found
     return as_table(rows)
 
 
 def prompt_extend_s(path: str | Path) -> int | None:
-    """The seconds that a *yes* adds according to the prompts; None where no file records them.
+    """The seconds that a *yes* adds according to the prompts; None if they are not recorded.
 
-    They are recorded in the manifest beside a file of rows. Rows without a *yes*, such as those of
-    *phase* decisions, say nothing about it.
+    They are recorded in the manifest next to a file of rows. Rows without a *yes*, such as *phase*
+    decisions, do not count.
 
     Args:
         path: As in :func:`load_grpo_dataset`.
 
     Raises:
-        DatasetError: Nothing is there, a manifest is none, or two files say different seconds.
+        DatasetError: There is no dataset, a manifest is invalid, or files disagree.
     """
     said = {
         file: _manifest(file).build.extend_s
@@ -92,8 +92,8 @@ def prompt_extend_s(path: str | Path) -> int | None:
     if len(set(said.values())) > 1:
         each = ", ".join(f"{file} {seconds}" for file, seconds in said.items())
         raise DatasetError(
-            f"the prompts in {path} say different seconds that a yes adds: {each}. Train on them "
-            "apart, or build them again with one --extend-seconds"
+            f"the prompts in {path} disagree on the seconds that a yes adds: {each}. Train on them "
+            "separately, or rebuild them with the same --extend-seconds"
         )
     return next(iter(said.values()), None)
 
@@ -115,16 +115,16 @@ def _asks_for_yes(rows: Path) -> bool:
 
 
 def as_asked(dataset: "Dataset", form: PromptForm, has_examples: bool) -> "Dataset":
-    """The rows with the prompts that a model gets.
+    """The rows with the prompts as the model sees them.
 
-    They say the state in words (:func:`shared.language.prompts.in_words`); or as the dataset has
-    it, with two answered examples before the last message where these are wanted. A turn of the
-    conversation shows a small chat model the form of an answer far better than a description in
-    the system message does; the figures are in ``docs/training.md``.
+    Prompts describe the state in words (:func:`shared.language.prompts.in_words`), or in the
+    dataset's JSON, optionally with two answered examples before the last message. An example turn
+    teaches a small chat model the answer format far better than a description in the system
+    message; ``docs/training.md`` has figures.
 
     Raises:
-        DatasetError: A row cannot be said in words: it asks for something else than *extend*, or
-            its prompt is not ours.
+        DatasetError: A row cannot be put into words, because it does not ask for *extend* or its
+            prompt is not ours.
     """
     from datasets import Dataset
 
@@ -144,22 +144,22 @@ def dataset_files(path: str | Path) -> list[Path]:
     """The files to read, in a stable order; see :func:`load_grpo_dataset`.
 
     Raises:
-        DatasetError: Nothing is there, or nothing that can be read.
+        DatasetError: There is no readable dataset.
     """
     root = Path(path)
     if not str(path) or not root.exists():
         raise DatasetError(f"no dataset at {str(path)!r}: give a file or a folder (dataset_path)")
     if root.is_file():
         if root.suffix not in _SUFFIXES:
-            raise DatasetError(f"{root} is none of {', '.join(_SUFFIXES)}")
+            raise DatasetError(f"{root} is not a {' or '.join(_SUFFIXES)} file")
         return [root]
     if own := _train_file(root):
         return [own]
     found = [file for folder in _folders(root) for file in _folder_files(folder)]
     if not found:
         raise DatasetError(
-            f"the folder {root} holds no dataset: neither train.jsonl, train.parquet, "
-            f"grpo_dataset.json, nor another {', '.join(_SUFFIXES)} file"
+            f"the folder {root} contains no dataset: no train.jsonl, train.parquet, "
+            f"grpo_dataset.json or other {', '.join(_SUFFIXES)} file"
         )
     return found
 
@@ -170,7 +170,7 @@ def _train_file(folder: Path) -> Path | None:
 
 
 def _folders(root: Path) -> list[Path]:
-    """``root`` and the folders in it; a dataset's own sub-folders (states, scenario) are not."""
+    """``root`` and its subfolders, except those of a dataset (states, scenario)."""
     inside: list[Path] = []
     for folder in sorted(p for p in root.iterdir() if p.is_dir()):
         inside += [folder] if _train_file(folder) else _folders(folder)
@@ -178,7 +178,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _folder_files(folder: Path) -> list[Path]:
-    """What to read in one folder: its training rows if it is a dataset, else all that fits."""
+    """The files to read in a folder: its training rows, or all supported files."""
     if own := _train_file(folder):
         return [own]
     if (named := folder / "grpo_dataset.json").is_file():
@@ -188,7 +188,7 @@ def _folder_files(folder: Path) -> list[Path]:
 
 
 def read_rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of one JSON, JSONL or Parquet file, with our column names; all columns are kept.
+    """The rows of a JSON, JSONL or Parquet file, with our column names; all columns are kept.
 
     Raises:
         DatasetError: The file cannot be read, or a row lacks a column.
@@ -198,10 +198,10 @@ def read_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def check_difficulties(path: str | Path) -> None:
-    """Checks that every row can be sorted from easy to hard.
+    """Checks that every row has a usable difficulty.
 
     Raises:
-        DatasetError: One cannot; the message names the file, the row and the column.
+        DatasetError: One does not; the message names the file, the row and the column.
     """
     for file in dataset_files(path):
         for number, row in enumerate(read_rows(file), start=1):
@@ -209,7 +209,7 @@ def check_difficulties(path: str | Path) -> None:
 
 
 def read_records(file: Path) -> list[Any]:
-    """What a JSON, JSONL or Parquet file holds, row by row, unchecked.
+    """The records of a JSON, JSONL or Parquet file, unchecked.
 
     Raises:
         DatasetError: The file cannot be read.
@@ -255,7 +255,11 @@ def _parsed(line: str, number: int) -> Any:  # noqa: ANN401 - JSON
 
 
 def _row(record: object, where: str) -> dict[str, Any]:
-    """One row with our column names, or an error that says what it lacks."""
+    """A row with our column names.
+
+    Raises:
+        DatasetError: A column is missing or invalid.
+    """
     if not isinstance(record, dict):
         raise DatasetError(f"{where}: expected an object, got {type(record).__name__}")
     row = {_RENAMED.get(str(name), str(name)): value for name, value in record.items()}

@@ -1,7 +1,7 @@
-"""What a row of a training dataset has to be, and which of its columns a trainer would misread.
+"""Checks the rows of a training dataset, and removes columns that a trainer would misread.
 
-Every row is looked at before anything is loaded: what is wrong in the thousandth would otherwise
-end a run at its hundredth step. Does not know files; :mod:`trainer.data.prompts` reads them.
+All rows are checked before anything is loaded: otherwise, an error in the thousandth row would end
+a run at its hundredth step. Knows no files; :mod:`trainer.data.prompts` reads them.
 """
 
 import json
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
+from shared.language.surrogates import is_utf8
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,18 +38,18 @@ _RESERVED = (
     *("chat_template_kwargs", "environment", "environments", "trainer_state", "log_extra"),
     *("log_metric", "curriculum_domain", "curriculum_level"),
 )
-"""Columns to which TRL, or a run of ours, gives a meaning of its own."""
+"""Columns that have a special meaning in TRL or in our runs."""
 
 log = structlog.get_logger(__name__)
 
 
 def row_error(error: ValidationError, where: str, separator: str = ": ") -> DatasetError:
-    """What is wrong with a row, and where in it: the first of what pydantic found.
+    """The error for an invalid row, from the first problem that pydantic found.
 
     Args:
-        error: What it found.
+        error: The validation error.
         where: The row.
-        separator: Stands between the row and the place in it.
+        separator: Text between the row and the place in it.
     """
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
@@ -56,20 +57,20 @@ def row_error(error: ValidationError, where: str, separator: str = ": ") -> Data
 
 
 def check_row(row: Mapping[str, Any], where: str) -> None:
-    """Checks the columns that training reads; others may hold anything.
+    """Checks the columns that training reads; others may contain anything.
 
     Args:
-        row: With our column names, none of the required ones missing.
-        where: The row, for the message of an error.
+        row: A row with our column names and all required columns.
+        where: The row, for error messages.
 
     Raises:
-        DatasetError: A value is of another type than its column's, or is none of those it knows.
+        DatasetError: A value has the wrong type or is not permitted.
     """
     for name in ("state_id", "tls_id"):
         _check_id(row[name], f"{where}: {name}")
     if row["decision_kind"] not in _KINDS:
         raise DatasetError(
-            f"{where}: decision_kind is {_shown(row['decision_kind'])}; it is one of "
+            f"{where}: decision_kind is {_shown(row['decision_kind'])}; use one of "
             f"{', '.join(_KINDS)}"
         )
     for name in _TEXTS:
@@ -82,10 +83,10 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
 
 
 def check_difficulty(row: Mapping[str, Any], where: str) -> None:
-    """Checks that rows can be sorted from easy to hard; else any name of a difficulty is as good.
+    """Checks that a difficulty is a number; only a curriculum needs one.
 
     Raises:
-        DatasetError: The column holds something, and no number.
+        DatasetError: The column contains something else.
     """
     difficulty = row.get("difficulty")
     if difficulty is not None and not is_finite(difficulty):
@@ -96,7 +97,7 @@ def check_difficulty(row: Mapping[str, Any], where: str) -> None:
 
 
 def is_finite(value: object) -> TypeGuard[float]:
-    """Whether a value is a number that a float can hold."""
+    """Whether a value is a finite number within the range of a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -108,29 +109,29 @@ def is_finite(value: object) -> TypeGuard[float]:
 def _check_id(value: object, where: str) -> None:
     if not isinstance(value, str):
         raise DatasetError(f"{where} must be text, not {_shown(value)}; write it in quotes")
-    if not value.strip() or len(value) > _MAX_ID_CHARS or not _is_unicode(value):
-        raise DatasetError(f"{where} is no id: {_shown(value)}")
+    if not value.strip() or len(value) > _MAX_ID_CHARS or not is_utf8(value):
+        raise DatasetError(f"{where} is not a valid id: {_shown(value)}")
 
 
 def as_messages(prompt: object, where: str) -> list[dict[str, str]]:
     """A prompt as messages; a plain string is one user message.
 
     Args:
-        prompt: What a row holds.
-        where: The row, for the message of an error.
+        prompt: The value in a row.
+        where: The row, for error messages.
 
     Raises:
-        DatasetError: It is neither, or nothing is said in it.
+        DatasetError: It is neither, or it is empty.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     if not isinstance(messages, list) or not messages:
         raise DatasetError(
-            f"{where}: prompt must be a text or a list of {{role, content}} messages, not "
+            f"{where}: prompt must be a string or a list of {{role, content}} messages, not "
             f"{_shown(prompt)}"
         )
     found = [_message(one, f"{where}: prompt, message {n}") for n, one in enumerate(messages, 1)]
     if not found[-1]["content"].strip():
-        raise DatasetError(f"{where}: prompt ends with a message that says nothing")
+        raise DatasetError(f"{where}: the last message of the prompt is empty")
     return found
 
 
@@ -140,25 +141,17 @@ def _message(message: object, where: str) -> dict[str, str]:
     role, content = message.get("role"), message.get("content")
     if role not in _ROLES:
         hint = "; write system" if role == "developer" else ""
-        raise DatasetError(
-            f"{where}: role is {_shown(role)}; it is one of {', '.join(_ROLES)}{hint}"
-        )
+        raise DatasetError(f"{where}: role is {_shown(role)}; use one of {', '.join(_ROLES)}{hint}")
     if not isinstance(content, str):
         raise DatasetError(
-            f"{where}: content must be text, not {_shown(content)}; parts of a content are joined "
-            "to one text"
+            f"{where}: content must be text, not {_shown(content)}; join several parts into one "
+            "text"
         )
-    if not _is_unicode(content):
-        raise DatasetError(f"{where}: content holds half a surrogate pair, which is no text")
+    if not is_utf8(content):
+        raise DatasetError(
+            f"{where}: content contains half a surrogate pair, which is not valid text"
+        )
     return {"role": role, "content": content}
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _shown(value: object) -> str:
@@ -167,12 +160,12 @@ def _shown(value: object) -> str:
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> "Dataset":
-    """Rows as a table, each with the columns of all.
+    """Rows as a table with the columns of all rows.
 
-    A column of ours or of others whose values make no column of one type is kept as JSON texts.
+    A column with values of several types is kept as JSON strings.
 
     Raises:
-        DatasetError: A column that training reads is such a one.
+        DatasetError: Training reads such a column.
     """
     from datasets import Dataset
 
@@ -182,14 +175,14 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> "Dataset":
         if (reason := _untypable(values)) is None:
             continue
         if name in ("prompt", "outcomes"):
-            raise DatasetError(f"the column {name} holds values of several types: {reason}")
-        log.warning("a column is kept as JSON, for its values are not of one type", column=name)
+            raise DatasetError(f"the column {name} contains values of several types: {reason}")
+        log.warning("a column is kept as JSON because its values have several types", column=name)
         columns[name] = [None if value is None else _json(value) for value in values]
     return Dataset.from_dict(columns)
 
 
 def _untypable(values: Sequence[object]) -> str | None:
-    """Why values are no column of a table; None where they are one."""
+    """Why values do not form a column; None if they do."""
     import pyarrow as pa
 
     try:
@@ -205,9 +198,9 @@ def _json(value: object) -> str:
 
 
 def without_reserved(dataset: "Dataset") -> "Dataset":
-    """The rows without columns that TRL would take for something else; says which they are."""
+    """The rows without columns that TRL would misinterpret; logs which ones."""
     found = [name for name in dataset.column_names if name in _RESERVED]
     if not found:
         return dataset
-    log.warning("columns are left out, for the trainer uses their names itself", columns=found)
+    log.warning("columns are left out because the trainer uses their names itself", columns=found)
     return dataset.remove_columns(found)

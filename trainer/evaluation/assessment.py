@@ -68,7 +68,7 @@ class EvaluationPlan:
         ]
         if self.against not in (None, *(policy.name for policy in policies)):
             listed = ", ".join(policy.name for policy in policies)
-            raise ConfigError(f"against {self.against}: it is none of the policies, {listed}")
+            raise ConfigError(f"against {self.against}: it is not one of the policies, {listed}")
         return policies
 
 
@@ -130,7 +130,7 @@ def _parted(
             judged.append(Judged(point, worth))
     if not judged:
         raise ServiceRefused(
-            f"not one of {len(points)} decision points could be judged; the first, "
+            f"none of {len(points)} decision points could be judged; the first, "
             f"{failures[0].state_id}: {failures[0].error.message}",
             failures[0].error.code,
         )
@@ -164,7 +164,7 @@ def _horizon_s(points: Sequence[DecisionPoint], wanted: int | None) -> int:
     horizons = sorted({point.horizon_s for point in points})
     if len(horizons) > 1:
         listed = " and ".join(str(horizon_s) for horizon_s in horizons)
-        raise ConfigError(f"the datasets were built for horizons of {listed} s: give --horizon")
+        raise ConfigError(f"the datasets were built for horizons of {listed} s: pass --horizon")
     return horizons[0]
 
 
@@ -198,13 +198,13 @@ def _says_too_little(
         reason, way_out = "it has no outcomes", "build the dataset with --outcomes"
     elif first.horizon_s != horizon_s:
         reason = f"its outcomes are over {first.horizon_s} s"
-        way_out = f"leave --horizon {horizon_s} out"
+        way_out = f"remove --horizon {horizon_s}"
     else:
-        reason, way_out = f"stored metrics do not give the reward {reward}", "take --reward queue"
+        reason, way_out = f"stored metrics do not give the reward {reward}", "use --reward queue"
     return (
-        f"{len(missing)} of {of} rows do not say what decisions are worth "
-        f"({first.name}: {reason}): {way_out}, or give the --url of "
-        "a reward service that serves these states"
+        f"{len(missing)} of {of} rows lack the outcomes of decisions "
+        f"({first.name}: {reason}): {way_out}, or pass the --url of "
+        "a reward service with these states"
     )
 
 

@@ -70,7 +70,7 @@ class Baseline:
         point = judged.point
         if point.place.decision_kind != "extend":
             raise ConfigError(
-                f"the baseline {self.name} decides extend only, and {point.name} asks for "
+                f"the baseline {self.name} only supports extend, but {point.name} asks for "
                 f"{point.place.decision_kind}; use {' or '.join(sorted(_OF_ANY_KIND))}"
             )
         return Extend(extend=RULES[self.name](point), extend_s=point.extend_s)
@@ -106,7 +106,7 @@ def _by_counts(point: DecisionPoint, weigh: Callable[[LaneCounts], int]) -> bool
     junction = read_prompt(point.prompt)
     weighed = {phase: weigh(count) for phase, count in junction.phases.items()}
     if junction.current_phase not in weighed:
-        raise DatasetError(f"the prompt of {point.name} says nothing of the current phase")
+        raise DatasetError(f"the prompt of {point.name} does not list the current phase")
     return keeps_green(junction.current_phase, weighed)
 
 
@@ -115,7 +115,7 @@ def _max_pressure(point: DecisionPoint) -> bool:
     if point.greens is None:
         raise DatasetError(
             f"max-pressure needs the lanes of {point.name}, which its dataset's manifest does not "
-            "name"
+            "list"
         )
     vehicles = vehicles_on_lanes(point.state_file)
     junction = read_prompt(point.prompt)
@@ -140,8 +140,8 @@ def _check_same(
     counted = sum(vehicles[lane] for lane in green.green_lanes)
     if said is None or said.queued + said.approaching != counted:
         raise DatasetError(
-            f"{point.state_file} has {counted} vehicles on the lanes of phase {phase}, and the "
-            f"prompt says otherwise: the dataset was changed"
+            f"{point.state_file} has {counted} vehicles on the lanes of phase {phase}, but the "
+            f"prompt says otherwise: the dataset was modified"
         )
 
 

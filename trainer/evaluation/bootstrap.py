@@ -54,12 +54,7 @@ class Bootstrap:
             values: One a decision point or answer.
             runs: The run of each.
         """
-        if not values:
-            return None
-        mean = sum(values) / len(values)
-        if (draws := self._draws(runs)) is None:
-            return Estimate(value=mean)
-        return _between(mean, draws.sums(values) / draws.sums([1.0] * len(runs)))
+        return self.ratio(values, [1.0] * len(values), runs)
 
     def ratio(
         self, values: Sequence[float], others: Sequence[float], runs: Sequence[str]
@@ -77,13 +72,18 @@ class Bootstrap:
             others: What they are compared with, point by point.
             runs: The run of each point.
         """
+        import numpy as np
+
         if not sum(others):
             return None
         ratio = sum(values) / sum(others)
         if (draws := self._draws(runs)) is None:
             return Estimate(value=ratio)
         below = draws.sums(others)
-        return _between(ratio, draws.sums(values) / below) if (below != 0).all() else None
+        if not below.all():
+            return None
+        low, high = np.quantile(draws.sums(values) / below, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Estimate(value=ratio, low=float(low), high=float(high))
 
     def _draws(self, runs: Sequence[str]) -> "_Draws | None":
         """Which runs are drawn, and how often, in each resample; None of fewer than two runs."""
@@ -115,10 +115,3 @@ class _Draws:
         of_runs = np.bincount(self.run_of, weights=weights, minlength=self.times.shape[1])
         found: np.ndarray = self.times @ of_runs
         return found
-
-
-def _between(value: float, resampled: "np.ndarray") -> Estimate:
-    import numpy as np
-
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=value, low=float(low), high=float(high))

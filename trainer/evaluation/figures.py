@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from shared.decisions import Decision, Extend
@@ -101,21 +102,14 @@ def observed(judged: Judged, choice: PolicyAnswer) -> Observation:
         judged: The point.
         choice: The answer.
     """
+    seen = partial(Observation, judged, is_strict=choice.is_strict)
     if choice.decision is None:
-        return Observation(
-            judged, "invalid", code=choice.code or "invalid", is_strict=choice.is_strict
-        )
-    chosen = judged.worth.find(choice.decision)
-    code = _broken_rule(choice.decision, judged.point) if chosen is None else None
-    if code is not None:
-        return Observation(judged, "invalid", code=code, is_strict=choice.is_strict)
-    return Observation(
-        judged,
-        "unscored" if chosen is None else "scored",
-        chosen,
-        choice.decision,
-        is_strict=choice.is_strict,
-    )
+        return seen("invalid", code=choice.code or "invalid")
+    if (chosen := judged.worth.find(choice.decision)) is not None:
+        return seen("scored", chosen, choice.decision)
+    if (code := _broken_rule(choice.decision, judged.point)) is not None:
+        return seen("invalid", code=code)
+    return seen("unscored", decision=choice.decision)
 
 
 def summarised(

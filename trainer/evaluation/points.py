@@ -17,7 +17,8 @@ from pydantic import ConfigDict, ValidationError
 from shared.dataset import DatasetLayout, Manifest, Message, Outcome
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
-from shared.language.completion_items import Situation
+from shared.files import os_errors
+from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
 from shared.model import WireModel
 from shared.signals import Phase, Signal, SignalState
 from shared.validation import without_nulls
@@ -55,18 +56,18 @@ class DecisionPoint:
     place: Situation
     domain: str
     """The scenario's name."""
-    difficulty: str | None
-    """The third of the row's ``difficulty`` that it lies in, or that itself where it is a text."""
     run: str
     """The simulation it was saved from, unique among all datasets."""
-    extend_s: int
-    """Seconds that a *yes* adds."""
-    horizon_s: int
-    """Seconds that the stored outcomes were rolled out."""
     state_file: Path
-    greens: Mapping[int, Phase] | None
+    difficulty: str | None = None
+    """The third of the row's ``difficulty`` that it lies in, or that itself where it is a text."""
+    extend_s: int = DEFAULT_EXTEND_S
+    """Seconds that a *yes* adds."""
+    horizon_s: int = 0
+    """Seconds that the stored outcomes were rolled out."""
+    greens: Mapping[int, Phase] | None = None
     """The green phases of the signal's program; None where the dataset does not say."""
-    outcomes: tuple[Outcome, ...] | None
+    outcomes: tuple[Outcome, ...] | None = None
     """Every legal decision's metrics, where they were stored."""
     fidelity: Fidelity = "bundle"
     """Whether it is of the user's own simulation."""
@@ -109,10 +110,8 @@ def vehicles_on_lanes(state_file: Path) -> Counter[str]:
     Raises:
         DatasetError: The file is not there, or is no state.
     """
-    try:
+    with os_errors(DatasetError, f"cannot read the state file {state_file}"):
         content = state_file.read_bytes()
-    except OSError as exc:
-        raise DatasetError(f"cannot read the state file {state_file}: {exc.strerror}") from exc
     if b"<snapshot" not in content:
         raise DatasetError(f"{state_file} is not a SUMO state")
     counts: Counter[str] = Counter()
@@ -162,7 +161,7 @@ def _point(
     row: _Row, layout: DatasetLayout, manifest: Manifest, record: StateRecord | None
 ) -> DecisionPoint:
     if record is None:
-        raise DatasetError(f"{layout.index} does not list {row.state_id}, which a row is about")
+        raise DatasetError(f"{layout.index} does not list {row.state_id}, which a row refers to")
     return DecisionPoint(
         prompt=row.prompt,
         place=Situation(state_id=row.state_id, tls_id=row.tls_id, decision_kind=row.decision_kind),

@@ -90,7 +90,7 @@ def stored_reward(name: TermName, metrics: Metrics) -> float | None:
     """The reward of one rollout, where nothing but its metrics is needed.
 
     ``queue_gain`` compares with the program left alone, which datasets do not store: None. So is
-    ``speed`` where no vehicle was ever there.
+    ``speed`` where no vehicle was ever there, and ``delay`` of datasets older than this metric.
 
     >>> metrics = Metrics(queue_veh=2.5, queue_veh_max=4, wait_s=9, throughput_veh=3,
     ...     pressure_veh=-2, network_queue_veh=3)

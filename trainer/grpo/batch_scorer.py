@@ -1,8 +1,7 @@
 """Scores the completions of a generation batch: once, for every reward function.
 
-Owns the one call to the reward service a batch and what becomes of each completion. How a run
-counts that and when it gives up is :mod:`trainer.runs.run_stats`; what a text's form is worth is
-:mod:`trainer.grpo.reward_functions`.
+Owns the call to the reward service per batch and its results. :mod:`trainer.runs.run_stats` counts
+them and decides when a run gives up; :mod:`trainer.grpo.reward_functions` scores the format.
 """
 
 import asyncio
@@ -27,27 +26,27 @@ from trainer.runs.run_stats import RunStats, group_numbers
 __all__ = ["REWARD_BOUND", "BatchScorer", "Completions", "ScoredBatch", "ScoringTerms", "patience"]
 
 REWARD_BOUND = 1e6
-"""Rewards are clamped to plus or minus this: one wild number would destroy the weights. A thousand
-vehicles that wait a thousand seconds each are within it, and decisions that differ by a tenth are
-still apart in the float32 of the advantages."""
+"""Rewards are clamped to plus or minus this: a single extreme value would destroy the weights. A
+thousand vehicles waiting a thousand seconds each are within it, and decisions that differ by a
+tenth remain distinguishable in the float32 of the advantages."""
 
 IMPATIENT = RetryPolicy(retries=0)
-"""Gives up at once."""
+"""No retries."""
 
 log = structlog.get_logger(__name__)
 
 
 def patience(outage_s: float) -> RetryPolicy:
-    """How long and how often a service that is gone is asked whether it is back.
+    """The retry policy for a service that does not answer.
 
     Args:
-        outage_s: Seconds after which it is given up.
+        outage_s: Seconds after which to give up.
     """
     return RetryPolicy(retries=1_000_000, base_s=0.5, cap_s=10.0, total_s=outage_s)
 
 
 class CompletionScorer(Protocol):
-    """What is needed of :class:`reward_client.RewardClient`."""
+    """The part of :class:`reward_client.RewardClient` that is used here."""
 
     async def score(
         self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = ...
@@ -57,35 +56,35 @@ class CompletionScorer(Protocol):
 
 @dataclass(frozen=True)
 class ScoringTerms:
-    """What is asked of the service for every completion."""
+    """The terms of the service requests for all completions."""
 
     reward: RewardSpec
     timeout_s: float
     extend_s: int = DEFAULT_EXTEND_S
-    """Seconds that a *yes* without seconds of its own adds."""
+    """Seconds that a *yes* adds if it does not say."""
     group_size: int | None = None
-    """Completions per prompt; None where all of one prompt in a batch are one group."""
+    """Completions per prompt; None treats all of one prompt in a batch as one group."""
     run: str = "run"
-    """Makes the ids of this run's groups differ from any other's."""
+    """Makes the group ids of this run unique."""
     deal_seed: Callable[[], str] | None = None
-    """Deals the rewards of each group out at random (:mod:`trainer.grpo.reward_shaping`), by a seed
-    that it gives for each batch; None does not."""
+    """Returns a seed per batch for shuffling the rewards within groups
+    (:mod:`trainer.grpo.reward_shaping`); None does not shuffle."""
     is_invalid_worst: bool = False
-    """Whether an invalid answer is worth what the worst valid one of its group or batch is,
+    """Whether an invalid answer gets the worst valid reward of its group or batch, see
     :mod:`trainer.grpo.reward_shaping`."""
 
 
 @dataclass(frozen=True)
 class Completions:
-    """A batch as TRL hands it over: texts and columns of their rows; not always whole groups."""
+    """A batch from TRL: texts and columns of their rows; groups may be incomplete."""
 
     texts: Sequence[str]
     state_ids: Sequence[str]
     tls_ids: Sequence[str]
     kinds: Sequence[DecisionKind]
     opened: str = ""
-    """The tag of a block of reasoning that the chat template has opened before each text; the
-    service is told, for without it a reasoning that was cut off looks like an answer."""
+    """The tag of a reasoning block that the chat template opens before each text. The service needs
+    it: otherwise truncated reasoning looks like an answer."""
 
     def groups(self, terms: ScoringTerms) -> list[int]:
         """Which group each completion belongs to."""
@@ -93,11 +92,11 @@ class Completions:
         return group_numbers(keys, terms.group_size or len(keys))
 
     def items(self, terms: ScoringTerms, batch: int) -> list[ScoreItem]:
-        """The completions as the service is asked about them.
+        """The completions as items of a request.
 
         Args:
-            terms: How.
-            batch: The number of the generation batch, for the ids of its groups.
+            terms: The terms of the request.
+            batch: The number of the generation batch, for the group ids.
         """
         rows = zip(self.texts, self.state_ids, self.tls_ids, self.kinds, strict=True)
         groups = self.groups(terms)
@@ -111,7 +110,7 @@ class Completions:
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """What became of one completion."""
+    """The result of one completion."""
 
     status: Status
     reward: float | None
@@ -120,27 +119,27 @@ class ScoredBatch:
     """Why it is invalid or failed."""
     is_cached: bool = False
     is_clamped: bool = False
-    """Whether the service's reward was beyond the bound."""
+    """Whether the reward exceeded the bound."""
     decision: Decision | None = None
-    """What was decided; None where nothing legal could be read."""
+    """The decision; None without a legal one."""
 
     @property
     def is_yes(self) -> bool | None:
-        """Whether the decision was to extend; None where there is none, or one of another kind."""
+        """Whether the decision was to extend; None without an *extend* decision."""
         return self.decision.extend if isinstance(self.decision, Extend) else None
 
 
 class BatchScorer:
-    """Scores each batch once, however many reward functions ask for it.
+    """Scores each batch once for all reward functions.
 
-    The client is made at the first batch, on the loop that TRL runs reward functions on, because
-    connections belong to the loop they were made in.
+    The client is created with the first batch, on the loop on which TRL runs reward functions,
+    because connections belong to the loop in which they were created.
 
     Args:
-        connect: Makes the client.
-        terms: What is asked of the service.
-        stats: Where outcomes are counted; its stop flag is set when the service is lost.
-        patience: How long to wait for a service that is gone.
+        connect: Creates the client.
+        terms: The terms of the requests.
+        stats: The statistics to update; the stop flag is set if the service is lost.
+        patience: How long to wait for an unavailable service.
         clock: Monotonic seconds.
     """
 
@@ -159,16 +158,16 @@ class BatchScorer:
         self._clock = clock
         self.client: CompletionScorer | None = None
         self.opened = ""
-        """What the chat template opens before each completion; known once there is a model."""
+        """What the chat template opens before each completion; set once the model is loaded."""
         self._batches = 0
         self._key: object = None
         self._task: Awaitable[list[ScoredBatch]] | None = None
 
     async def scored(self, key: object, batch: Completions) -> list[ScoredBatch]:
-        """The outcomes of a batch, in its order. Never raises for a service that is gone.
+        """The results of a batch, in order. Never raises if the service is lost.
 
         Args:
-            key: The object that identifies the batch: all who pass the same one share one call.
+            key: Identifies the batch: callers with the same object share one request.
             batch: What to score.
         """
         if self._task is None or self._key is not key:
@@ -178,7 +177,7 @@ class BatchScorer:
         return await self._task
 
     async def look_ahead(self, points: Sequence[tuple[str, str]]) -> None:
-        """Has both *extend* decisions simulated in states that come soon; fails silently.
+        """Simulates both *extend* decisions in upcoming states; fails silently.
 
         Args:
             points: States and signals.
@@ -218,7 +217,7 @@ class BatchScorer:
         return scored
 
     async def _answer(self, items: Sequence[ScoreItem]) -> ScoreResponse:
-        """The answer to a batch; while nothing answers, the training waits here."""
+        """The response for a batch; waits here while the service does not answer."""
         client = self._connected()
         deadline, attempt = self._patience.deadline(), 0
         while True:
@@ -231,11 +230,11 @@ class BatchScorer:
                 attempt += 1
                 continue
             if attempt:
-                log.info("the reward service answers again; the training goes on")
+                log.info("the reward service answers again; the training continues")
             return response
 
     def _paused(self, attempt: int, error: ServiceUnreachable) -> None:
-        """Says once an outage that the training waits."""
+        """Logs once per outage that the training waits."""
         if attempt == 0:
             self.stats.outages += 1
             log.warning(
@@ -245,7 +244,7 @@ class BatchScorer:
             )
 
     def _settled(self, batch: Completions, scored: list[ScoredBatch]) -> list[ScoredBatch]:
-        """As the service says, but for invalid answers that count as the worst, and the control."""
+        """The results with ``invalid_as_worst`` and ``shuffle_rewards`` applied."""
         terms, rewards = self._terms, [one.reward for one in scored]
         groups = batch.groups(terms)
         if terms.is_invalid_worst:
@@ -274,7 +273,7 @@ def _lost(error: ServiceError) -> str:
     said = error.message.rstrip(".")
     if isinstance(error, ServiceRefused):
         return (
-            f"the reward service refused a batch: {said}. Check that it serves the states "
+            f"the reward service rejected a batch: {said}. Check that it serves the states "
             "of this dataset"
         )
     return f"the reward service was lost: {said}. Start it again"

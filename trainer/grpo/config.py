@@ -50,49 +50,47 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
     }
 
     prompt_examples: bool = False
-    """Puts two answered examples before each prompt's last message: a model that was never taught
-    the form of the answer then finds it often enough to learn from."""
+    """Inserts two answered examples before each prompt's last message, so that a model without SFT
+    finds the answer format often enough to learn from it."""
     output_dir: str = Field(default="runs/grpo", min_length=1)
-    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
+    """Output folder for checkpoints, the model or adapter, metrics and the plot."""
 
     reward_url: str = "http://127.0.0.1:8000"
-    """The reward service."""
+    """URL of the reward service."""
     reward_api_key: str | None = Field(default=None, repr=False, exclude=True)
-    """The service's key; null sends none. Never written to ``config.yaml``."""
+    """API key of the service; null sends none. Never written to ``config.yaml``."""
     reward_name: RewardName = "queue_gain"
-    """Which reward of the service trains the model."""
+    """Reward of the service to train on."""
     reward_terms: dict[TermName, FiniteFloat] | None = None
-    """With ``reward_name: sum``, and only there: the rewards that are added up, and their
-    weights."""
+    """With ``reward_name: sum`` only: the rewards to add up, with their weights."""
     follow_up: FollowUp = "program"
-    """Who runs the signal after the decision."""
+    """What controls the signal after the decision."""
     reward_seeds: tuple[int, ...] | None = None
-    """Rolls every decision out once with each of these seeds, and takes the mean; null goes on as
-    the simulation would have."""
+    """Rolls each decision out once per seed and averages the rewards; null continues with the
+    simulation's own random state."""
     horizon_s: int = Field(default=60, ge=1, le=3600)
-    """Length of a rollout, seconds of simulated time."""
+    """Rollout length, simulated seconds."""
     invalid_reward: float = Field(default=-1.0, ge=-100, le=0)
-    """The traffic reward of a completion that no legal decision can be read from."""
+    """Traffic reward of a completion without a legal decision."""
     invalid_as_worst: bool = False
-    """Gives such a completion the reward of the worst valid one of its group instead, or of the
-    batch where its group has none: for rewards without a lower bound, such as ``queue``."""
+    """Gives such a completion the worst valid reward of its group instead, or of the batch if its
+    group has none: for rewards without a lower bound, such as ``queue``."""
     reward_timeout_s: float = Field(default=60.0, gt=0, le=3600)
-    """Seconds the service may take for one generation batch; what is not done by then failed."""
+    """Time limit of the service for one generation batch, seconds; unfinished items have failed."""
     reward_retries: int = Field(default=3, ge=0, le=20)
-    """How often what failed with a retryable error is sent again."""
+    """Retries after retryable errors."""
     reward_outage_s: float = Field(default=300.0, ge=0, le=86_400)
-    """Seconds that the training pauses, asking again and again, while nothing answers at
-    ``reward_url``; then it stops, with a checkpoint to go on from."""
+    """Seconds that the training waits, retrying, while the service does not answer; then it stops
+    with a checkpoint to resume from."""
     reward_look_ahead: bool = False
-    """Has the service simulate both answers to the *extend* prompts of the next batch while the
-    model is busy with this one. Helps where rollouts take longer than answers; some are for
-    decisions that nobody makes."""
+    """Simulates both answers to the next batch's *extend* prompts while the model works on the
+    current batch. Helps if rollouts take longer than generation; some rollouts are wasted."""
     failed_share_limit: float = Field(default=0.5, ge=0, lt=1)
-    """The run stops when more than this share of the last ``failed_window`` items failed."""
+    """The run stops if more than this share of the last ``failed_window`` items failed."""
     failed_window: int = Field(default=64, ge=1)
     """The number of items over which failures are counted."""
     extend_seconds: int = Field(default=5, ge=1, le=3600)
-    """Seconds of green a *yes* adds; must be what the dataset's prompts say."""
+    """Seconds of green that a *yes* adds; must match the dataset's prompts."""
 
     format_weight: float = Field(default=1.0, ge=0)
     """Weight of the format reward."""
@@ -100,75 +98,74 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
     """Weight of the traffic reward."""
 
     num_generations: int = Field(default=4, ge=2)
-    """Completions per prompt: the group that rewards are compared in."""
+    """Completions per prompt: the group within which rewards are compared."""
     temperature: float = Field(default=0.9, gt=0, le=2)
     """Sampling temperature."""
     top_p: float = Field(default=0.9, gt=0, le=1)
-    """Share of probability mass sampled from."""
+    """Nucleus sampling: share of the probability mass to sample from."""
     repetition_penalty: float = Field(default=1.0, ge=1, le=2)
     """Penalty on repeated tokens; 1 is none."""
 
     learning_rate: float = Field(default=1e-5, gt=0, lt=1)
     """Peak learning rate."""
     loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo"] = "dapo"
-    """TRL's name of the loss: what the sum over tokens is divided by, and how it is clipped."""
+    """Loss, by its name in TRL: how the sum over tokens is normalised and clipped."""
     epsilon: float = Field(default=0.2, gt=0, lt=1)
-    """How far the probability ratio of a token may fall below 1 before it is clipped; ``cispo`` and
-    ``sapo`` do not clip it there."""
+    """Lower clipping bound: how far a token's probability ratio may fall below 1. ``cispo`` and
+    ``sapo`` do not clip there."""
     epsilon_high: float | None = Field(default=None, gt=0)
-    """How far it may rise above 1; null is the same as ``epsilon``. TRL's own setting of this name
-    is the bound itself with ``loss_type: cispo``, and is given 1 more there: 4 is its 5."""
+    """Upper clipping bound: how far the ratio may rise above 1; null uses ``epsilon``. With
+    ``loss_type: cispo``, TRL's setting of this name is the bound itself, so 4 here is 5 there."""
     num_iterations: int = Field(default=1, ge=1)
-    """Optimizer steps on the same completions. The ratio leaves 1 only where there is more than
-    one. A run that stops does so after the last of them."""
+    """Optimizer steps per batch of completions. The ratio differs from 1 only if there is more than
+    one. A run never stops between them."""
     entropy_coeff: float = Field(default=0.0, ge=0, lt=1)
-    """Weight of a bonus for the entropy of the tokens; 0 gives none. Much of it destroys the form
-    of the answer."""
+    """Weight of a bonus for token entropy; 0 disables it. High values destroy the answer format."""
     batch_size: int = Field(default=2, ge=1)
     """Completions per forward pass."""
     gradient_accumulation_steps: int = Field(default=4, ge=1)
-    """Forward passes an optimizer step; times ``batch_size`` it is a multiple of
+    """Forward passes per optimizer step; this times ``batch_size`` must be a multiple of
     ``num_generations``."""
     num_train_epochs: float = Field(default=3, gt=0)
-    """Passes over the dataset; ``max_steps`` overrides it."""
+    """Epochs over the dataset; ``max_steps`` takes precedence."""
     kl_coeff: float = Field(default=0.1, ge=0)
-    """Weight of the KL term against the frozen model the run started from; 0 leaves it out."""
+    """Weight of the KL term against the frozen initial model; 0 disables it."""
     adaptive_kl: bool = False
-    """Changes ``kl_coeff`` as the run goes: up where the logged KL is above ``kl_high``, down where
-    it is below ``kl_low``."""
+    """Adapts ``kl_coeff`` during the run: up if the logged KL is above ``kl_high``, down if it is
+    below ``kl_low``."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
-    """Over what the standard deviation is taken that advantages are divided by."""
+    """Advantages are divided by the standard deviation of their group or batch, or not at all."""
     shuffle_rewards: bool = False
-    """Control experiment: deals the traffic rewards of each group out at random among its
-    completions. A run that still gets better does not learn it from the rewards."""
+    """Control experiment: shuffles the traffic rewards within each group. If a run still improves,
+    it does not learn from the rewards."""
     curriculum: bool = False
-    """Fills each batch with equally many samples of every scenario, easy ones first; see
+    """Fills each batch with the same number of samples from every scenario, easy ones first; see
     ``curriculum_schedule``."""
     curriculum_schedule: tuple[CurriculumPhase, ...] = DEFAULT_SCHEDULE
-    """With ``curriculum``: the weights of ``easy``, ``medium`` and ``hard`` samples ``until`` a
-    share of the steps is over, phase by phase."""
+    """With ``curriculum``: phases with the weights of ``easy``, ``medium`` and ``hard`` samples,
+    each ``until`` a share of the steps is done."""
 
     vllm_mode: Literal["colocate", "server"] = "colocate"
-    """With ``use_vllm``: on the GPUs that train, or by a vLLM server on others."""
+    """With ``use_vllm``: generate on the training GPUs, or on a vLLM server with its own."""
     vllm_server_url: str = Field(default="http://127.0.0.1:8001", min_length=1)
-    """The vLLM server, with ``vllm_mode: server``."""
+    """URL of the vLLM server, with ``vllm_mode: server``."""
     vllm_server_timeout_s: float = Field(default=240.0, gt=0, le=3600)
-    """Seconds to wait for that server at the start."""
+    """Seconds to wait for the vLLM server at startup."""
     vllm_group_port: int = Field(default=51216, ge=1, le=65_535)
-    """The port over which new weights go to that server."""
+    """Port for sending updated weights to the vLLM server."""
     vllm_tensor_parallel_size: int = Field(default=1, ge=1)
-    """GPUs that share a model, with ``vllm_mode: colocate``."""
+    """GPUs per model (tensor parallelism), with ``vllm_mode: colocate``."""
 
     health_window: int = Field(default=20, ge=1)
-    """Steps over which it is judged whether a run goes wrong."""
+    """Steps over which the health of a run is judged."""
     health_invalid_share: float = Field(default=0.3, ge=0, le=1)
-    """More invalid answers than this share give a hint."""
+    """Warns if the share of invalid answers is above this."""
     health_failed_share: float = Field(default=0.1, ge=0, le=1)
-    """More failed rewards than this share give a hint."""
+    """Warns if the share of failed rewards is above this."""
     health_kl: float = Field(default=1.0, gt=0)
-    """A greater KL to the start than this gives a hint."""
+    """Warns if the KL to the initial model is above this."""
     health_yes_share: float = Field(default=0.03, ge=0, lt=0.5)
-    """A share of *yes* below this, or above 1 minus this, gives a hint."""
+    """Warns if the share of *yes* is below this, or above 1 minus this."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
@@ -190,7 +187,7 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
     @model_validator(mode="after")
     def _a_reward_of_the_service(self) -> Self:
         if (self.reward_name == "sum") != (self.reward_terms is not None):
-            raise ValueError("reward_terms belong to reward_name: sum, which needs them")
+            raise ValueError("reward_terms and reward_name: sum need each other")
         try:
             _ = self.reward
         except ValidationError as exc:
@@ -207,14 +204,14 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
         if self.save_steps % self.num_iterations:
             raise ValueError(
                 f"save_steps ({self.save_steps}) must be a multiple of num_iterations "
-                f"({self.num_iterations}): between them the completions would be lost"
+                f"({self.num_iterations}): checkpoints do not contain completions"
             )
         if self.curriculum and self.num_iterations > 1:
             raise ValueError("curriculum counts optimizer steps: it needs num_iterations: 1")
         if self.use_vllm and self.vllm_mode == "server" and self.backend != "transformers":
             raise ValueError(
-                "vllm_mode: server needs backend: transformers; Unsloth generates with a vLLM of "
-                "its own, on the GPU that trains"
+                "vllm_mode: server needs backend: transformers; Unsloth generates with its own "
+                "vLLM, on the training GPU"
             )
         check_schedule(self.curriculum_schedule)
         return self
@@ -222,16 +219,13 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
     @model_validator(mode="after")
     def _bounds_of_the_kl(self) -> Self:
         control = self.kl_control
-        if self.adaptive_kl and not control.least <= self.kl_coeff <= control.most:
-            raise ValueError(
-                f"adaptive_kl multiplies kl_coeff, which must begin between kl_coeff_min "
-                f"({control.least}) and kl_coeff_max ({control.most}); it is {self.kl_coeff}"
-            )
+        if self.adaptive_kl:
+            control.check_start(self.kl_coeff)
         return self
 
     @property
     def reward(self) -> RewardSpec:
-        """The reward as the service is asked for it."""
+        """The reward to request from the service."""
         return RewardSpec(
             name=self.reward_name,
             terms=self.reward_terms,
@@ -243,7 +237,7 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
 
     @property
     def health(self) -> HealthBounds:
-        """What counts as going wrong."""
+        """The thresholds of the health warnings."""
         return HealthBounds(
             self.health_window,
             self.health_invalid_share,
@@ -259,12 +253,12 @@ def load_config(
     """The settings of a run: ``overrides`` over the file over the defaults.
 
     Args:
-        path: A YAML file, or the name of a preset (``cpu-demo``, ``gpu``, …); None for defaults
+        path: A YAML file, or the name of a preset (``cpu-demo``, ``gpu``, …); None uses defaults
             only.
-        overrides: What the command line set. Entries that are None were not set.
+        overrides: Settings from the command line; None means not set.
 
     Raises:
-        ConfigError: The file or a value is wrong; a name that does not exist is answered with the
-            nearest one that does.
+        ConfigError: The file or a value is wrong; for an unknown name, the message suggests the
+            closest one.
     """
     return load_settings(GRPOTrainingConfig, path, overrides)

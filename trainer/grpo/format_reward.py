@@ -1,4 +1,4 @@
-"""What the form of an answer is worth, whatever it decides."""
+"""The reward for the format of an answer, regardless of the decision."""
 
 from shared.decisions import DecisionKind
 from shared.errors import InvalidDecision
@@ -10,21 +10,21 @@ STRICT, WRAPPED, UNREADABLE = 1.0, 0.0, -1.0
 
 
 def format_reward(text: str, kind: DecisionKind = "extend", opened: str = "") -> float:
-    """What the form of an answer is worth, by the reader that the reward service uses.
+    """The reward for the format of an answer, as parsed by the reward service.
 
     | value | the completion |
     |---|---|
-    | 1.0 | is the JSON that was asked for and nothing else (white space around it aside) |
-    | 0.0 | holds it, wrapped in other text |
-    | -1.0 | holds no decision of this kind |
+    | 1.0 | is exactly the requested JSON (surrounding white space is ignored) |
+    | 0.0 | contains it within other text |
+    | -1.0 | contains no decision of this kind |
 
-    An empty block of reasoning is no other text: chat templates of models that may reason teach it.
-    Nor is reasoning in a block that the chat template itself has opened.
+    An empty reasoning block does not count as other text, because chat templates of reasoning
+    models teach it; nor does reasoning in a block that the chat template has opened.
 
     Args:
         text: The completion.
-        kind: What was asked for.
-        opened: The tag of a block that the prompt ends within,
+        kind: The requested kind of decision.
+        opened: The tag of a reasoning block in which the prompt ends,
             :func:`shared.language.reasoning.opened_by`.
 
     >>> format_reward('{"extend": "yes"}'), format_reward('Sure: {"extend": "yes"}')

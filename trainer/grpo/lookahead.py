@@ -1,44 +1,26 @@
-"""Has the service simulate the next batch while the model is busy with this one.
+"""Simulates the next batch on the service while the model works on the current one.
 
 The rows of a batch are read one batch before they are used, and an *extend* decision has two
-answers. Both are asked for as soon as a row is read, once in a run; by the time that the model has
-given its answers, the service knows them. What comes back is not looked at: a decision that could
-not be simulated ahead is asked for again, and counts, when the model has made it.
+answers. Both are requested as soon as a row is read, once per run, so that the service knows them
+by the time the model has answered. The responses are ignored: a decision that could not be
+simulated ahead is requested again when the model has made it.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reward_client import RewardClient
 from trainer.grpo.batch_scorer import BatchScorer
 
-__all__ = ["LookAhead", "wind_up"]
-
-
-async def wind_up(client: RewardClient | None) -> None:
-    """Ends what a loop still waits for, and closes the connections; to be run on that loop.
-
-    What was asked for ahead may be under way when a training ends. Left alone, it would be
-    destroyed while it is pending, when the process ends.
-
-    Args:
-        client: Through which the run asked, if it did.
-    """
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    if client is not None:
-        await client.aclose()
+__all__ = ["LookAhead"]
 
 
 class LookAhead:
-    """A data collator that changes nothing and tells the service which rows are coming.
+    """A data collator that only announces upcoming rows to the service.
 
     Args:
-        scorer: Through which the run asks for its rewards.
-        loop: Gives the loop on which it does so.
+        scorer: The scorer of the run.
+        loop: Returns the event loop of the scorer.
     """
 
     def __init__(self, scorer: BatchScorer, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -47,7 +29,7 @@ class LookAhead:
         self._known: set[tuple[str, str]] = set()
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """Takes the rows that are used next, and gives them back."""
+        """Returns the rows unchanged."""
         extending = [row for row in rows if row["decision_kind"] == "extend"]
         points = dict.fromkeys((row["state_id"], row["tls_id"]) for row in extending)
         unknown = [point for point in points if point not in self._known]

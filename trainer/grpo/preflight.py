@@ -1,4 +1,4 @@
-"""Everything that can be found wrong before a model is loaded."""
+"""All checks that are possible before a model is loaded."""
 
 import asyncio
 from collections import Counter
@@ -44,8 +44,9 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "wait": (-inf, 0),
     "pressure": (-inf, 0),
     "speed": (0, inf),
+    "delay": (-inf, inf),  # above 0 where vehicles are faster than allowed, as after a sign
 }
-"""The least and the greatest that a reward can be."""
+"""The smallest and the largest possible reward."""
 
 _MAX_LISTED_STATES = 50_000
 
@@ -54,7 +55,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Preflight(PreparedRun):
-    """What a GRPO run needs, checked."""
+    """The checked inputs of a GRPO run."""
 
     dataset: "Dataset"
     service: ServiceInfo
@@ -64,12 +65,12 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
     """Checks paths, hardware and the reward service.
 
     Raises:
-        DatasetError: The dataset is missing or is none.
+        DatasetError: The dataset is missing or invalid.
         ModelError: The model is missing.
-        ConfigError: Settings do not fit the machine, the dataset, the checkpoint, or each other: a
-            batch, say, that cannot hold equally many samples of every domain of a curriculum.
+        ConfigError: Settings do not fit the machine, the dataset, the checkpoint, or each other:
+            for example, a batch cannot contain the same number of samples from every domain.
         ServiceUnreachable: Nothing answers at the reward URL.
-        ServiceRefused: Something answers, but will not score the dataset's states.
+        ServiceRefused: The service cannot score the dataset's states.
     """
     check_report_to(config.report_to)
     check_model(config.model_path)
@@ -100,7 +101,7 @@ def check_run(config: GRPOTrainingConfig) -> Preflight:
 
 
 def connect(config: GRPOTrainingConfig) -> RewardClient:
-    """A client of the reward service. Connects when it is first used."""
+    """A client of the reward service, which connects on first use."""
     key = SecretStr(config.reward_api_key) if config.reward_api_key else None
     return RewardClient(config.reward_url, key, retry=RetryPolicy(retries=config.reward_retries))
 
@@ -112,24 +113,24 @@ def _steps(config: GRPOTrainingConfig, rows: int) -> int:
 
 
 def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
-    """Says where an answer that cannot be read may be worth more than most decisions."""
+    """Warns if an invalid answer may get a higher reward than most decisions."""
     if _least(config.reward) < config.invalid_reward and not config.invalid_as_worst:
         log.warning(
-            "invalid answers may get more than decisions do; set invalid_as_worst: true",
+            "invalid answers may get higher rewards than decisions; set invalid_as_worst: true",
             reward_name=config.reward_name,
             invalid_reward=config.invalid_reward,
         )
 
 
 def _say_fidelity(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
-    """Says where rewards are not shown to be those of the user's own simulation."""
+    """Warns if rewards are not verified to match the user's own simulation."""
     named = "fidelity" in dataset.column_names
     found = Counter((each or "bundle") for each in dataset["fidelity"]) if named else Counter()
     found["bundle"] += len(dataset) - found.total()
     others = {kind: count for kind, count in found.items() if count and kind != "own"}
     if others:
         log.warning(
-            "rewards are not shown to be those of your own simulation; build the dataset again, or "
+            "rewards are not verified to match your own simulation; rebuild the dataset, or "
             "run greenfork dataset verify DATASET --config YOUR.sumocfg",
             dataset=config.dataset_path,
             rows=len(dataset),
@@ -137,14 +138,14 @@ def _say_fidelity(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
         )
     elif config.reward.seeds:
         log.warning(
-            "rewards under other seeds than the run's are of simulations that nobody has compared "
-            'with your own: they say "fidelity": "unchecked"',
+            "rewards for seeds other than the run's come from simulations that were never "
+            'compared with your own: they say "fidelity": "unchecked"',
             seeds=list(config.reward.seeds),
         )
 
 
 def _least(reward: RewardSpec) -> float:
-    """What no decision's reward is below; a negative weight turns the range of its term round.
+    """The lower bound of the reward; a negative weight reverses the range of its term.
 
     >>> _least(RewardSpec(name="sum", terms={"queue_gain": 2, "queue": -1}))
     -2.0
@@ -159,13 +160,13 @@ def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
     said = prompt_extend_s(config.dataset_path)
     if said is not None and said != config.extend_seconds:
         raise ConfigError(
-            f"extend_seconds is {config.extend_seconds}, but the prompts of "
+            f"extend_seconds is {config.extend_seconds}, but the prompts in "
             f"{config.dataset_path} say {said}; set extend_seconds: {said}"
         )
 
 
 async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> ServiceInfo:
-    """Asks who answers, whether it scores a state of this dataset, and whether it has them all."""
+    """Checks that the service answers, can score a state, and has all states of the dataset."""
     row = dataset[0]
     no = Extend(extend=False)
     item = ScoreItem(state_id=row["state_id"], tls_id=row["tls_id"], decision=no)
@@ -189,7 +190,7 @@ async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> Serv
     if unknown:
         raise ServiceRefused(
             f"{config.reward_url} does not serve {len(unknown)} of the dataset's states, the first "
-            f"is {unknown[0]!r}; serve the dataset that the rows are of",
+            f"is {unknown[0]!r}; serve the dataset that contains the rows",
             "unknown_state",
         )
     return info
@@ -198,12 +199,12 @@ async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> Serv
 async def _unknown_states(
     client: RewardClient, info: ServiceInfo, wanted: Sequence[str]
 ) -> list[str]:
-    """States of the dataset that the service does not have; none where that is not to be known."""
+    """States of the dataset that the service lacks; empty if that cannot be determined."""
     if info.states > _MAX_LISTED_STATES:
-        log.info("states are not looked up one by one: there are many", states=info.states)
+        log.info("skipping the check of single states: there are too many", states=info.states)
         return []
     try:
         served = {record.state_id for record in await client.states()}
-    except ServiceRefused:  # another service of the same contract need not list them
+    except ServiceRefused:  # another service with the same contract need not list its states
         return []
     return [state for state in dict.fromkeys(wanted) if state not in served]

@@ -1,7 +1,7 @@
-"""The reward functions of a GRPO run, as TRL calls them: the form of the answer, and the traffic.
+"""The reward functions of a GRPO run, as called by TRL: answer format and traffic.
 
-Both are views of one scored batch. A completion whose traffic reward could not be computed is None
-in *both*: only then does TRL give it no advantage and leave it out of its group's mean.
+Both are views of one scored batch. If a traffic reward could not be computed, *both* are None: only
+then does TRL give the completion no advantage and exclude it from its group's mean.
 """
 
 from collections import Counter
@@ -21,8 +21,8 @@ __all__ = ["FormatReward", "RewardWeights", "TrafficReward", "batch_of"]
 
 
 _CLAMPED = (
-    "rewards were clamped to the bound: groups of them are equal and teach nothing; give "
-    "reward_terms smaller weights, or take another reward"
+    "rewards were clamped to the bound, so groups may be equal and teach nothing; use smaller "
+    "weights in reward_terms, or another reward"
 )
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """How the reward functions are added up, and what is compared."""
+    """The weights of the reward functions, and the group size."""
 
     format_weight: float
     traffic_weight: float
@@ -42,7 +42,7 @@ class FormatReward:
     """Strict JSON, ``extend`` one of yes and no: see :func:`format_reward`.
 
     Args:
-        scorer: Tells which completions failed.
+        scorer: Knows which completions failed.
     """
 
     __name__ = "format"
@@ -51,7 +51,7 @@ class FormatReward:
         self._scorer = scorer
 
     async def __call__(self, *, completions: Sequence[Any], **columns: Any) -> list[float | None]:  # noqa: ANN401
-        """One reward a completion; None where its traffic reward failed."""
+        """One reward per completion; None if its traffic reward failed."""
         batch = batch_of(completions, columns, self._scorer.opened)
         return _format_rewards(batch, await self._scorer.scored(completions, batch))
 
@@ -62,7 +62,7 @@ class TrafficReward:
     Args:
         scorer: Calls the service.
         weights: For the share of groups whose total reward does not vary.
-        more: What else is to be measured of each batch.
+        more: Additional metrics per batch.
     """
 
     __name__ = "traffic"
@@ -76,7 +76,7 @@ class TrafficReward:
         self._regrets = KnownRegrets()
 
     async def __call__(self, *, completions: Sequence[Any], **columns: Any) -> list[float | None]:  # noqa: ANN401
-        """One reward a completion; None where it failed."""
+        """One reward per completion; None if it failed."""
         batch = batch_of(completions, columns, self._scorer.opened)
         scored = await self._scorer.scored(completions, batch)
         stats = self._scorer.stats
@@ -133,7 +133,7 @@ def _format_rewards(batch: Completions, scored: Sequence[ScoredBatch]) -> list[f
 def batch_of(
     completions: Sequence[Any], columns: Mapping[str, Any], opened: str = ""
 ) -> Completions:
-    """Completions as TRL gives them, as messages where prompts are, with their rows' columns."""
+    """Completions from TRL, as texts or messages, with the columns of their rows."""
     texts = [c if isinstance(c, str) else c[-1]["content"] or "" for c in completions]
     places = columns["state_id"], columns["tls_id"], columns["decision_kind"]
     return Completions(texts, *places, opened)

@@ -1,11 +1,11 @@
-"""What becomes of the rewards of a batch before a model learns from them.
+"""Adjusts the rewards of a batch before a model learns from them.
 
-An answer that no decision can be read from has no natural worth where rewards have no lower bound:
-a fixed number is too good beside queues of thirty vehicles, or so bad that one unreadable answer
-outweighs all that the others of its group differ by. As bad as the worst of them is neither.
+An invalid answer has no natural reward if rewards have no lower bound: a fixed number is too good
+compared with queues of thirty vehicles, or so bad that one invalid answer outweighs all differences
+within its group. The worst reward of the group avoids both.
 
-Rewards dealt out at random are the control experiment: such a run learns nothing of traffic.
-Whatever it reaches comes from the format reward and from chance, not from the simulation.
+Shuffled rewards are the control experiment: such a run learns nothing about traffic. Any
+improvement comes from the format reward and chance, not from the simulation.
 """
 
 import random
@@ -20,17 +20,17 @@ def as_the_worst(
     groups: Sequence[int],
     otherwise: float,
 ) -> list[float | None]:
-    """The rewards, with those of invalid answers replaced by the least valid one of their group.
+    """Replaces the rewards of invalid answers by the lowest valid reward of their group.
 
-    Where no valid one of its group has a reward, an invalid one gets the least of the whole batch:
-    all of such a group are the same, so that it teaches nothing either way, and neither lifts the
-    mean reward of a model that loses the form nor stands out of the batch.
+    If no valid answer of its group has a reward, an invalid one gets the lowest of the batch. All
+    rewards of such a group are equal, so that it teaches nothing; and the mean reward of a model
+    that loses the format does not rise.
 
     Args:
-        rewards: Of each completion; None where it failed, and none it stays.
-        is_invalid: Whether no legal decision could be read from it.
+        rewards: Of each completion; None if it failed, which it remains.
+        is_invalid: Whether each has no legal decision.
         groups: The group of each completion.
-        otherwise: What an invalid one gets where no valid one of the batch has a reward.
+        otherwise: The reward of invalid answers if no valid one of the batch has a reward.
 
     >>> as_the_worst([-4.0, -1.0, -9.0, None], [False, True, False, False], [0, 0, 0, 0], -1.0)
     [-4.0, -9.0, -9.0, None]
@@ -49,12 +49,12 @@ def as_the_worst(
 def shuffled(
     rewards: Sequence[float | None], groups: Sequence[int], seed: str
 ) -> list[float | None]:
-    """The rewards of each group, dealt out among those of its completions that have one.
+    """Shuffles the rewards within each group, among completions that have one.
 
     Args:
-        rewards: Of each completion; None where there is none, and none it stays.
+        rewards: Of each completion; None if there is none, which remains.
         groups: The group of each completion.
-        seed: What decides the deal; the same for the same seed.
+        seed: Seed of the shuffle.
 
     >>> shuffled([1.0, None, 2.0, 3.0, 9.0], [0, 0, 0, 0, 1], "1")
     [2.0, None, 3.0, 1.0, 9.0]

@@ -1,16 +1,16 @@
-"""GRPO on TRL's trainer, with rewards through the URL. The run itself, from checks to report."""
+"""A GRPO run on TRL's trainer with rewards from the service, from checks to report."""
 
 import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from reward_client import RewardClient
+from reward_client.blocking import wind_up
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable
 from shared.language.reasoning import opened_by
 from trainer.callbacks.health import HealthWatch
@@ -18,7 +18,7 @@ from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
 from trainer.environment import is_first_rank, stay_offline, world_size
 from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms, patience
 from trainer.grpo.config import GRPOTrainingConfig
-from trainer.grpo.lookahead import LookAhead, wind_up
+from trainer.grpo.lookahead import LookAhead
 from trainer.grpo.preflight import Preflight, check_run, connect
 from trainer.grpo.reward_functions import FormatReward, RewardWeights, TrafficReward
 from trainer.models.chat import prompt_text
@@ -46,19 +46,18 @@ log = structlog.get_logger(__name__)
 def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> TrainingReport:
     """Trains a model by GRPO through the reward URL.
 
-    Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, checkpoints,
-    and at the end ``rewards.png`` and the model: ``adapter/`` and ``merged/``, or ``model/`` where
-    all weights were trained.
+    Writes to ``output_dir``: ``config.yaml``, ``metrics.jsonl`` during the run, checkpoints, and at
+    the end ``rewards.png`` and the model: ``adapter/`` and ``merged/``, or ``model/`` if all
+    weights were trained.
 
     Args:
         config: See :func:`trainer.load_config`.
-        show_progress: Whether each step is shown on standard error.
+        show_progress: Whether to show each step on standard error.
 
     Raises:
         InputError: The dataset, the model or a setting is unusable.
-        ServiceError: The reward service does not answer, or refuses the dataset's states.
-        TrainingStopped: The run ended itself: the service was lost, or too many rewards failed. A
-            checkpoint was saved.
+        ServiceError: The reward service does not answer, or rejects the dataset's states.
+        TrainingStopped: The service was lost, or too many rewards failed. A checkpoint was saved.
     """
     stay_offline()
     return _GRPORun(config, check_run(config), show_progress).run()
@@ -66,18 +65,18 @@ def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> Traini
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What the tokenizer makes of the rows."""
+    """The rows after tokenization."""
 
     rows: int
-    """Whose prompts leave room for an answer."""
+    """Rows whose prompts leave room for an answer."""
     longest_prompt: int
     """Tokens."""
     prompt: str
-    """The first one, as the model gets it."""
+    """The first prompt, as the model sees it."""
 
 
 def rehearse(config: GRPOTrainingConfig, ready: Preflight) -> Rehearsal:
-    """Does all that comes before the model is loaded: tokenizer, prompts, and what is left of them.
+    """Runs all steps before the model is loaded: tokenizer, prompts, and filtering of rows.
 
     Raises:
         InputError: As :func:`train_grpo`.
@@ -96,8 +95,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
     verb = "grpo"
 
     def __init__(self, config: GRPOTrainingConfig, ready: Preflight, show_progress: bool) -> None:
-        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
-        files = RunFiles.under(root, has_adapter, config.save_merged, "rewards.png")
+        files = RunFiles.of(config, "rewards.png")
         super().__init__(config, ready, files, show_progress, config.num_iterations == 1)
         limit = FailureLimit(config.failed_share_limit, config.failed_window)
         self._stats = RunStats(limit, stop=self._stop, ranks=world_size())
@@ -127,15 +125,15 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
         return TrainingReport.of(stats, self._health.episodes, self._files, course)
 
     def plot(self) -> None:
-        """Draws rewards and outcomes."""
+        """Plots rewards and outcomes."""
         plot_rewards(self._files.metrics, self._files.plot)
 
     def close(self) -> None:
-        """Ends what is asked for still, and the connections, on the loop they were made in."""
+        """Cancels pending requests and closes connections, on their own loop."""
         loop = getattr(self._trainer, "async_loop", None)
         if loop is not None and loop.is_running():
             winding = asyncio.run_coroutine_threadsafe(wind_up(self._client), loop)
-            with contextlib.suppress(TimeoutError):  # what ended the run is to be told, not this
+            with contextlib.suppress(TimeoutError):  # the reason why the run ended matters more
                 winding.result(timeout=10)
 
     def _connect(self) -> RewardClient:
@@ -168,21 +166,21 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
             )
         except ConnectionError as exc:
             raise ServiceUnreachable(
-                f"no vLLM server answers at {config.vllm_server_url}; start one as the preset "
-                "multi-gpu says, or set vllm_mode: colocate"
+                f"no vLLM server answers at {config.vllm_server_url}; start one as in the "
+                "preset multi-gpu, or set vllm_mode: colocate"
             ) from exc
         if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
             raise ConfigError(
                 "several ranks each hold the whole model here: use neither DeepSpeed nor FSDP"
             )
-        if trainer.ref_model is not None:  # read anew from the path, without a merged adapter
+        if trainer.ref_model is not None:  # it was loaded from the path, without a merged adapter
             trainer.ref_model.load_state_dict(loaded.model.state_dict())
         if config.reward_look_ahead:
             trainer.data_collator = LookAhead(scorer, lambda: trainer.async_loop)
         return trainer
 
     def _add_callbacks(self) -> None:
-        """What every run is steered by, and what only GRPO is."""
+        """Adds the callbacks of all runs and those of GRPO."""
         from rich.console import Console
 
         from trainer.callbacks import control
@@ -194,7 +192,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
         if config.adaptive_kl:
             is_new = "kl_coeff" in self._ready.applied
             first.append(control.AdaptiveKLCallback(trainer, config.kl_control, is_new))
-        trainer.callback_handler.callbacks[:0] = first  # what they log is for all who come after
+        trainer.callback_handler.callbacks[:0] = first  # later callbacks see what they log
         for callback in (
             control.UnscoredStepCallback(self._stats),
             control.ResumedOrderCallback(),
@@ -212,7 +210,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
 
 
 def _terms(config: GRPOTrainingConfig, deal_seed: Callable[[], str]) -> ScoringTerms:
-    """What the settings ask of the service; the run gets a name of its own for its groups."""
+    """The terms of requests, from the settings, with a unique name for this run's groups."""
     return ScoringTerms(
         config.reward,
         config.reward_timeout_s,
@@ -225,7 +223,7 @@ def _terms(config: GRPOTrainingConfig, deal_seed: Callable[[], str]) -> ScoringT
 
 
 def _deal_seed(seed: int, trainer: Any) -> str:  # noqa: ANN401 - an untyped library
-    """Another one for each batch of each rank, and the same one in a resumed run."""
+    """A seed per batch and rank, which a resumed run reproduces."""
     return f"{seed}/{trainer.accelerator.process_index}/{trainer.state.global_step}"
 
 
@@ -235,7 +233,7 @@ def _fitting(
     """The rows whose prompts leave room for an answer.
 
     Raises:
-        DatasetError: They are fewer than a step wants: TRL would train no step at all.
+        DatasetError: There are fewer than a step needs: TRL would not train at all.
     """
     room = config.max_seq_length - config.max_new_tokens
     fits = [_tokens(tokenizer, prompt) <= room for prompt in dataset["prompt"]]
@@ -247,18 +245,18 @@ def _fitting(
         log.warning("left out rows with long prompts", rows=fits.count(False), room_tokens=room)
     if (wanted := batch_shape(config).prompts) > sum(fits) and not config.curriculum:
         raise DatasetError(
-            f"a step takes {wanted} prompts and the dataset has {sum(fits)}: build more states, or "
-            "lower batch_size or gradient_accumulation_steps"
+            f"a step needs {wanted} prompts, but the dataset has {sum(fits)}: build more states, "
+            "or lower batch_size or gradient_accumulation_steps"
         )
     return dataset.select([row for row, is_fit in enumerate(fits) if is_fit])
 
 
 def _opened(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict[str, str]]) -> str:
-    """What the chat template opens before each answer; the rewards are told."""
+    """The tag that the chat template opens before each answer."""
     opened = opened_by(prompt_text(tokenizer, prompt))
     if opened:
         log.info(
-            "the chat template opens a block of reasoning; an answer counts once it is closed",
+            "the chat template opens a reasoning block; an answer counts once it is closed",
             tag=opened.strip(),
         )
     return opened

@@ -1,9 +1,8 @@
-"""TRL's trainer with what a reward service makes necessary, through methods that it calls.
+"""TRL's trainer with extensions for a reward service.
 
-Nothing of the algorithm is here. The rewards of a batch are asked for as soon as its completions
-exist, so that the call goes on while the reference model computes; and a batch that was lost as a
-whole ends the training *before* its step, on all ranks at once, so that a resumed run makes that
-very step.
+The algorithm is unchanged. Rewards are requested as soon as completions exist, so that the request
+overlaps with the reference model; and if a whole batch is lost, training ends *before* its step, on
+all ranks, so that a resumed run repeats that step.
 """
 
 import asyncio
@@ -24,16 +23,16 @@ __all__ = ["BatchLost", "report_codes", "rewarded_trainer", "say_whole"]
 
 _COLUMNS = ("state_id", "tls_id", "decision_kind")
 _TOKENS, _COMPLETIONS = 1, 3
-"""Where in what TRL's ``_generate`` returns the completions are, as tokens and as messages; a test
-looks whether they are."""
+"""Positions of the completions, as tokens and as messages, in the result of TRL's ``_generate``; a
+test checks them."""
 
 
 _EVERY_BATCH = "outcomes/invalid"
-"""A metric that each batch has."""
+"""A metric that every batch has."""
 
 
 class BatchLost(Exception):
-    """No reward of a batch can be had, and its step was not made. Never leaves the package."""
+    """A batch got no rewards, and its step was not made. Never leaves the package."""
 
 
 def report_codes(
@@ -42,16 +41,16 @@ def report_codes(
     logged: MutableMapping[str, list[float]],
     gather: Callable[[set[str]], list[set[str]]] = from_ranks,
 ) -> None:
-    """Has every rank and every batch report each code that any of them met, 0 where it did not.
+    """Makes every rank and batch report all codes that occurred on any of them, with 0 if absent.
 
-    TRL takes a metric's mean over the ranks and batches that have it: what one of four ranks met
-    once in five batches would be twenty times as frequent.
+    TRL averages a metric over the ranks and batches that have it: a code that occurs on one of four
+    ranks in one of five batches would appear twenty times too frequent.
 
     Args:
-        stats: What this rank met; takes up what the others did.
-        report: Takes a metric of the batch that is being scored, and its value.
+        stats: The codes of this rank; those of others are added.
+        report: Reports a metric of the current batch.
         logged: The values of the batches since the last logged line, by metric.
-        gather: Tells the codes of all ranks.
+        gather: Returns the codes of all ranks.
     """
     for name in stats.take_up(set().union(*gather(stats.codes))):
         report(name, 0.0)
@@ -65,15 +64,15 @@ def say_whole(
     tokens: list[list[int]],
     tokenizer: "PreTrainedTokenizerBase",
 ) -> None:
-    """Puts back what TRL took out of completions that it parsed.
+    """Restores the full text of completions that TRL has parsed.
 
-    Where a tokenizer says how responses are parsed, TRL hands over what its patterns call the
-    content. Whether an answer is one, and in which form, is for our own reader to say.
+    If a tokenizer defines how to parse responses, TRL passes on only the parsed content. Our own
+    parser must see the full answer to judge it.
 
     Args:
-        completions: As messages; changed where they were parsed.
-        tokens: Of each.
-        tokenizer: What may have a ``response_template``, or an older ``response_schema``.
+        completions: As messages; changed if they were parsed.
+        tokens: The tokens of each.
+        tokenizer: May have a ``response_template``, or an older ``response_schema``.
     """
     names = ("response_template", "response_schema")
     if all(getattr(tokenizer, name, None) is None for name in names):
@@ -84,10 +83,10 @@ def say_whole(
 
 
 def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
-    """The trainer's class; made late, because Unsloth replaces TRL's.
+    """Creates the trainer class; late, because Unsloth replaces TRL's.
 
     Args:
-        scorer: What the trainer's reward functions ask.
+        scorer: The scorer of the reward functions.
     """
     from trl import GRPOTrainer
 
@@ -95,7 +94,7 @@ def rewarded_trainer(scorer: BatchScorer) -> "type[GRPOTrainer]":
         """GRPO whose rewards come from a service."""
 
         _rows: Any = None
-        """Of the batch that is being made."""
+        """The rows of the current batch."""
 
         def _generate_and_score_completions(self, inputs: Any) -> Any:  # noqa: ANN401
             self._rows = inputs

@@ -1,7 +1,7 @@
-"""Which model an adapter belongs on: told apart by its weights, wherever it lies by now.
+"""Finds the base model of an adapter by its weights, even if it has moved.
 
-Beside every adapter of ours stands ``base.json``: a digest of the model under it, and where that
-was. A path alone would be another model in another folder, or on another machine.
+Every adapter of ours comes with ``base.json``: a digest of its base model, and the path of it. A
+path alone could be a different model on another machine.
 """
 
 import hashlib
@@ -25,25 +25,25 @@ log = structlog.get_logger(__name__)
 
 
 class AdapterBase(Record):
-    """The model under an adapter."""
+    """The base model of an adapter."""
 
     file_name: ClassVar[str] = "base.json"
 
     fingerprint: str
     path: str
-    """Where it was, from the root of the file system."""
+    """Absolute path of the model when the adapter was saved."""
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter, and no whole model."""
+    """Whether a folder contains an adapter instead of a full model."""
     return (folder / "adapter_config.json").is_file()
 
 
 def fingerprint(folder: Path) -> str:
-    """Tells models apart by their weights: a hash of pieces spread over each file, and of sizes.
+    """Identifies a model by its weights: a hash of samples from each file, and of file sizes.
 
-    Of an adapter, the model under it counts as well. A gigabyte takes milliseconds, for 4 MiB of a
-    file are read at most; any training changes weights all over.
+    For an adapter, the base model is included. A gigabyte takes milliseconds, because at most 4 MiB
+    per file are read; training changes weights everywhere.
     """
     digest = hashlib.sha256()
     for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
@@ -66,10 +66,10 @@ def _fingerprint_under(folder: Path) -> str | None:
 
 
 def record_base(adapter: Path) -> None:
-    """Writes beside an adapter which model it is on; does nothing for a whole model.
+    """Writes ``base.json`` next to an adapter; does nothing for a full model.
 
     Args:
-        adapter: As PEFT saved it, on this machine, with the path of the model.
+        adapter: As PEFT saved it on this machine, with the path of the base model.
     """
     base = Path(_named_base(adapter))
     if not is_adapter(adapter) or not base.name or not base.is_dir():
@@ -78,17 +78,17 @@ def record_base(adapter: Path) -> None:
 
 
 def find_base(adapter: Path, named: str | None = None) -> Path:
-    """The folder of the model under an adapter.
+    """The folder of an adapter's base model.
 
-    That is the one that is named; or the one that lies where it was; or one of the same digest
-    near the adapter, in the folder of today, or among the prepared models.
+    This is the named folder; or the original path; or a model with the same digest near the
+    adapter, in the current folder, or among the prepared models.
 
     Args:
         adapter: The adapter's folder.
         named: The setting ``base_path``, or ``--base``.
 
     Raises:
-        ModelError: There is none, or what is named is another one.
+        ModelError: There is none, or the named one is a different model.
     """
     record = AdapterBase.read(adapter)
     if named is not None:
@@ -98,27 +98,27 @@ def find_base(adapter: Path, named: str | None = None) -> Path:
         if Path(was).is_absolute() and Path(was).is_dir():
             return Path(was)
         raise ModelError(
-            f"the adapter {adapter} is on top of {was!r}, which "
-            + ("is not there" if Path(was).is_absolute() else "may be another model here")
-            + "; name the model that it was trained on with --base"
+            f"the adapter {adapter} was trained on {was!r}, which "
+            + ("does not exist" if Path(was).is_absolute() else "may be a different model here")
+            + "; pass its base model with --base"
         )
     for place in (Path(record.path), Path(was)):
         if _is_model(place) and fingerprint(place) == record.fingerprint:
             return place
     for place in _nearby(adapter):
         if fingerprint(place) == record.fingerprint:
-            log.info("found the model under an adapter by its digest", model=str(place))
+            log.info("found the base model of an adapter by its digest", model=str(place))
             return place
     raise ModelError(
         f"the adapter {adapter} was trained on the model of {record.path} (digest "
-        f"{record.fingerprint}), which is not there any more, nor near the adapter; name it with "
-        "--base"
+        f"{record.fingerprint}), which is neither there nor near the adapter any more; pass it "
+        "with --base"
     )
 
 
 def _checked(adapter: Path, base: Path, record: AdapterBase | None) -> Path:
     if not _is_model(base):
-        raise ModelError(f"--base {base} holds no model: no config.json")
+        raise ModelError(f"--base {base} contains no model: no config.json")
     if record is not None and fingerprint(base) != record.fingerprint:
         raise ModelError(
             f"the adapter {adapter} was not trained on --base {base}, but on the model of "
@@ -128,7 +128,9 @@ def _checked(adapter: Path, base: Path, record: AdapterBase | None) -> Path:
 
 
 def _nearby(adapter: Path) -> Iterator[Path]:
-    """Folders with models: around the adapter and here, two folders deep, the nearest first."""
+    """Folders with models near the adapter and the current folder, two levels deep, nearest
+    first.
+    """
     here = [adapter.resolve(), *adapter.resolve().parents[:_PARENTS], Path.cwd()]
     roots = [root for root in (*here, cache_dir() / "models") if root != Path(root.anchor)]
     seen: set[Path] = set()
@@ -145,6 +147,6 @@ def _is_model(folder: Path) -> bool:
 
 
 def _named_base(adapter: Path) -> str:
-    """What PEFT wrote down: the path as it was given; empty where there is none."""
+    """The base model's path as PEFT saved it; empty if there is none."""
     name = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
     return name if isinstance(name, str) else ""

@@ -1,9 +1,9 @@
-"""What a chat template makes of prompts and answers: in one place, for every kind of training.
+"""Applies chat templates to prompts and answers, for every kind of training.
 
-Owns what is done where a template has no system turn, where a turn ends by another token than texts
-do, and where nothing pads; and what stands between a prompt and its answer. So the answers that a
-model is taught (``train sft``, ``train offline``), is rewarded for (``train grpo``) and is judged
-by (``evaluate``) begin and end alike.
+Handles templates without a system turn, turns that end with a different token than texts, missing
+padding tokens, and the text between a prompt and its answer. As a result, answers begin and end the
+same way when a model is taught (``train sft``, ``train offline``), rewarded (``train grpo``) and
+judged (``evaluate``).
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ _FOLDED = (
     "{%- set messages = [{'role': 'user', 'content': messages[0]['content']}] + messages[1:] -%}"
     "{%- endif -%}{%- endif -%}"
 )
-"""Stands before a template without a system turn: its text begins the user's. It is saved with the
-model, so that whoever serves it says the same."""
+"""Prepended to a template without a system turn; moves the system text to the start of the user's
+message. It is saved with the model, so that any server renders the same prompt."""
 _SYSTEM, _USER, _ANSWER = "Greenfork-System", "Greenfork-User", "Greenfork-Answer"
 _PROBE = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
 
@@ -41,33 +41,33 @@ Messages = Sequence[dict[str, str]]
 
 @dataclass(frozen=True)
 class AnswerFrame:
-    r"""What stands around an answer, from the end of the prompt to the end of the turn.
+    r"""The text around an answer, from the end of the prompt to the end of the turn.
 
     >>> AnswerFrame("<think>\n\n</think>\n\n", "<|im_end|>").text("yes")
     '<think>\n\n</think>\n\nyes<|im_end|>'
     """
 
     before: str
-    """An empty block of reasoning or the end of one that the prompt opens; white space; mostly
-    nothing."""
+    """Usually empty; otherwise white space, an empty reasoning block, or the end of a block that
+    the prompt opens."""
     after: str
-    """Ends by the token that ends a turn."""
+    """Ends with the token that ends a turn."""
 
     def text(self, answer: str) -> str:
-        """All that a model should write after a prompt."""
+        """Everything that a model should generate after a prompt."""
         return f"{self.before}{answer}{self.after}"
 
 
 def prepare_chat(tokenizer: "PreTrainedTokenizerBase", model: Any, name: str) -> None:  # noqa: ANN401
-    """Has a tokenizer and its model begin, end and pad the turns of a conversation.
+    """Configures how a tokenizer and its model begin, end and pad turns.
 
     Args:
-        tokenizer: Its chat template, its end and its padding are changed where they have to be.
-        model: Whose configuration is to say the same.
+        tokenizer: Its chat template, end token and padding token are changed if necessary.
+        model: Its configuration is changed accordingly.
         name: The model, for messages.
 
     Raises:
-        ModelError: There is no chat template, it cannot say a prompt, or nothing ends a text.
+        ModelError: There is no chat template, it cannot render a prompt, or no token ends a text.
     """
     fold_system(tokenizer, name)
     former = tokenizer.eos_token
@@ -80,27 +80,27 @@ def prepare_chat(tokenizer: "PreTrainedTokenizerBase", model: Any, name: str) ->
 
 
 def prompt_text(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> str:
-    """A prompt as a model gets it, up to where its answer begins.
+    """A prompt as the model sees it, up to the start of its answer.
 
     Raises:
-        ModelError: The chat template refuses it.
+        ModelError: The chat template rejects it.
     """
     return _rendered(tokenizer, messages, is_asking=True)
 
 
 def answer_frame(tokenizer: "PreTrainedTokenizerBase") -> AnswerFrame:
-    """What stands around the answers of a tokenizer that :func:`prepare_chat` has seen.
+    """The text around answers, for a tokenizer prepared by :func:`prepare_chat`.
 
-    An answer follows its prompt as in a conversation of the template, where that goes on from the
-    prompt with nothing but white space and an empty block of reasoning. Where the prompt opens a
-    block that the template's own answers lack, as DeepSeek-R1's does, it is closed at once.
+    An answer follows its prompt as in a conversation of the template, if that adds only white space
+    and an empty reasoning block. If the prompt opens a block that the template's own answers lack,
+    as with DeepSeek-R1, the block is closed at once.
     """
     prompt = prompt_text(tokenizer, _PROBE)
     before, after = _around_answer(tokenizer)
     said = before.removeprefix(prompt) if before.startswith(prompt) else ""
     parts = split_reasoning(said)
     if parts.answer is None or parts.answer.strip() or not parts.is_blank:
-        said = ""  # the heading of a turn, which a template that heeds no asking adds
+        said = ""  # the heading of a turn, from a template that ignores add_generation_prompt
     if (opened := opened_by(prompt)) and not parts.reasoning:
         closing = opened.strip().replace("<", "</")
         line_end = "" if opened.endswith("\n") else "\n"
@@ -112,11 +112,11 @@ def answer_frame(tokenizer: "PreTrainedTokenizerBase") -> AnswerFrame:
 
 
 def fold_system(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
-    """Says a system message at the begin of the user's where the template has no turn for it."""
+    """Moves system messages into the user's message if the template has no turn for them."""
     if tokenizer.chat_template is None:
         raise ModelError(
-            f"the tokenizer of {name!r} has no chat template: take the model's version for chats "
-            "(often called Instruct), or put the template into its folder as chat_template.jinja",
+            f"the tokenizer of {name!r} has no chat template: use the chat version of the model "
+            "(often called Instruct), or add the template to its folder as chat_template.jinja",
             "no_chat_template",
         )
     if _says_system(tokenizer):
@@ -128,9 +128,11 @@ def fold_system(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
         raise ModelError(f"{name!r}: {exc.message}", exc.code) from exc
     if not is_said:
         raise ModelError(
-            f"{name!r}: the chat template leaves out what a message says", "unusable_chat_template"
+            f"{name!r}: the chat template omits the text of messages", "unusable_chat_template"
         )
-    log.warning("the chat template has no system turn; its text begins the user's", model=name)
+    log.warning(
+        "the chat template has no system turn; the user's message starts with its text", model=name
+    )
 
 
 def _says_system(tokenizer: "PreTrainedTokenizerBase", is_last_try: bool = False) -> bool:
@@ -144,13 +146,13 @@ def _says_system(tokenizer: "PreTrainedTokenizerBase", is_last_try: bool = False
 
 
 def _end_turns(tokenizer: "PreTrainedTokenizerBase", model: Any, name: str) -> None:  # noqa: ANN401
-    """Has texts end by the token that ends a turn: a model stops where it was taught to end."""
+    """Makes texts end with the token that ends a turn, so that the model learns to stop there."""
     former = tokenizer.eos_token
     end = _turn_end(tokenizer)
     if end is None:
         raise ModelError(
-            f"nothing ends the answers of {name!r}: its tokenizer has no eos_token, and its chat "
-            "template no token behind an answer; set eos_token in tokenizer_config.json",
+            f"no token ends the answers of {name!r}: its tokenizer has no eos_token, and its chat "
+            "template adds no token after an answer; set eos_token in tokenizer_config.json",
             "no_end_of_text",
         )
     if end == former:
@@ -162,8 +164,8 @@ def _end_turns(tokenizer: "PreTrainedTokenizerBase", model: Any, name: str) -> N
     model.generation_config.eos_token_id = [own, *(i for i in ends if i not in (None, own))]
     model.config.get_text_config().eos_token_id = own
     log.warning(
-        "the chat template ends turns by another token than the tokenizer ends texts; answers end "
-        "by the turn's",
+        "the chat template ends turns with a different token than the tokenizer's eos_token; "
+        "answers end with the turn's",
         model=name,
         turn=end,
         text=former,
@@ -171,7 +173,9 @@ def _end_turns(tokenizer: "PreTrainedTokenizerBase", model: Any, name: str) -> N
 
 
 def _turn_end(tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """The token that ends an answer: the end of texts where that is one of those behind it."""
+    """The token that ends an answer: the eos_token if it follows the answer, else the first
+    special token that does.
+    """
     _, after = _around_answer(tokenizer)
     ids = tokenizer(after, add_special_tokens=False)["input_ids"]
     if tokenizer.eos_token_id in ids:
@@ -184,11 +188,11 @@ def _turn_end(tokenizer: "PreTrainedTokenizerBase") -> str | None:
 
 
 def _around_answer(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, str]:
-    """What a conversation says before and behind its last answer."""
+    """The text of a conversation before and after its last answer."""
     conversation = [*_PROBE, {"role": "assistant", "content": _ANSWER}]
     before, found, after = _rendered(tokenizer, conversation, is_asking=False).rpartition(_ANSWER)
     if not found:
-        raise ModelError("the chat template leaves out answers", "unusable_chat_template")
+        raise ModelError("the chat template omits answers", "unusable_chat_template")
     return before, after
 
 
@@ -202,6 +206,6 @@ def _rendered(tokenizer: "PreTrainedTokenizerBase", messages: Messages, is_askin
     except (TemplateError, TypeError, ValueError) as exc:
         roles = ", ".join(message["role"] for message in messages)
         raise ModelError(
-            f"the chat template refuses a conversation of {roles}: {exc}", "unusable_chat_template"
+            f"the chat template rejects a conversation of {roles}: {exc}", "unusable_chat_template"
         ) from exc
     return str(text)

@@ -1,8 +1,8 @@
-"""Language models to train: where they are, what computes them, and the adapter on top.
+"""Loads language models for training: where they are, what hardware they use, and their adapter.
 
-Loads local files only; nothing is ever downloaded. With Unsloth the adapter is made here, without
-it TRL makes it from the configuration that is returned. Unsloth is imported before TRL, and only
-where there is a CUDA GPU.
+Loads local files only; nothing is ever downloaded. With Unsloth the adapter is created here;
+otherwise TRL creates it from the returned configuration. Unsloth is imported before TRL, and only
+if there is a CUDA GPU.
 """
 
 import importlib.util
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run computes on."""
+    """The hardware and backend of a run."""
 
     device: Literal["cpu", "cuda"]
     is_bf16: bool
@@ -48,7 +48,7 @@ class Hardware:
 
     @property
     def place(self) -> str:
-        """The device in torch's words: of several ranks, each has a GPU of its own."""
+        """The device name for torch; each rank has its own GPU."""
         return "cpu" if self.device == "cpu" else f"cuda:{local_rank()}"
 
     @property
@@ -62,8 +62,8 @@ class Hardware:
 def is_mixed(config: ModelSettings, hardware: Hardware) -> bool:
     """Whether fp32 weights compute in bf16 (autocast).
 
-    On a CPU that takes ``precision: bf16``: there the frozen weights under an adapter are bf16
-    already, and a small model of which all weights are trained is as fast without.
+    On a CPU this requires ``precision: bf16``: there, the frozen weights under an adapter already
+    are bf16, and a small model whose weights are all trained is just as fast without it.
     """
     if hardware.device == "cuda":
         return hardware.is_bf16
@@ -77,21 +77,21 @@ class LoadedModel:
     model: Any
     tokenizer: Any
     lora: Any | None
-    """The adapter TRL should add; None where the model already has it, or all weights are
+    """The adapter that TRL should add; None if the model already has it or all weights are
     trained."""
 
 
 def pick_hardware(config: ModelSettings) -> Hardware:
-    """Decides device, precision and backend.
+    """Selects device, precision and backend.
 
     Raises:
-        ConfigError: The configuration asks for what is not there.
+        ConfigError: The settings require something that is not available.
     """
     import torch
 
     has_cuda = torch.cuda.is_available()
     if config.device == "cuda" and not has_cuda:
-        raise ConfigError("device: cuda, but there is no CUDA GPU here; use device: auto")
+        raise ConfigError("device: cuda, but this machine has no CUDA GPU; use device: auto")
     device: Literal["cpu", "cuda"] = "cpu" if config.device == "cpu" or not has_cuda else "cuda"
     if device == "cpu" and (config.use_vllm or config.load_in_4bit):
         raise ConfigError("use_vllm and load_in_4bit need a CUDA GPU")
@@ -106,17 +106,17 @@ def pick_hardware(config: ModelSettings) -> Hardware:
         raise ConfigError("share_prefixes does not work with Unsloth; set backend: transformers")
     if config.share_prefixes and config.gradient_checkpointing:
         raise ConfigError(
-            "share_prefixes keeps what gradient_checkpointing computes again; set one of them"
+            "share_prefixes keeps what gradient_checkpointing recomputes; use only one of them"
         )
     is_bf16 = config.precision == "bf16" or (config.precision == "auto" and _has_bf16(device))
     return Hardware(device, is_bf16, backend)
 
 
 def check_model(model_path: str) -> None:
-    """Checks that a model is there, without loading it.
+    """Checks that a model exists, without loading it.
 
     Raises:
-        ModelError: It is not.
+        ModelError: It does not.
     """
     if model_path == MODEL_NAME:
         gguf_file()
@@ -124,15 +124,15 @@ def check_model(model_path: str) -> None:
     folder = Path(model_path)
     if not folder.exists():
         raise ModelError(
-            f"no model at {model_path!r}: give a folder with a model, or {MODEL_NAME!r} "
+            f"no model at {model_path!r}: pass a folder with a model, or {MODEL_NAME!r} "
             "(models are never downloaded)"
         )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-        raise ModelError(f"{model_path!r} holds no model: no config.json or adapter_config.json")
+        raise ModelError(f"{model_path!r} contains no model: no config.json or adapter_config.json")
 
 
 def model_folder(model_path: str) -> Path:
-    """The folder that a model is loaded from.
+    """The folder from which a model is loaded.
 
     Raises:
         ModelError: There is none.
@@ -142,7 +142,7 @@ def model_folder(model_path: str) -> Path:
 
 
 def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
-    """Loads the model a run starts from; a given adapter is merged, so that it is frozen too.
+    """Loads the starting model of a run; an adapter is merged, so that it is frozen too.
 
     Raises:
         ModelError: The model is missing or cannot be loaded.
@@ -157,7 +157,7 @@ def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
 
 
 def load_tokenizer(config: ModelSettings) -> Any:  # noqa: ANN401 - an untyped library
-    """The tokenizer that a run would use, without its model.
+    """Loads the tokenizer of a run without its model.
 
     Raises:
         ModelError: There is none, or it has no chat template.
@@ -175,7 +175,7 @@ def _pick_backend(
     config: ModelSettings, device: Literal["cpu", "cuda"]
 ) -> Literal["transformers", "unsloth"]:
     if config.backend == "unsloth" and config.lora_rank == 0:
-        raise ConfigError("backend: unsloth trains an adapter here; set a lora_rank above 0")
+        raise ConfigError("backend: unsloth only trains adapters here; set a lora_rank above 0")
     if config.backend == "transformers" or config.lora_rank == 0:
         return "transformers"
     is_usable = device == "cuda" and importlib.util.find_spec("unsloth") is not None
@@ -185,7 +185,7 @@ def _pick_backend(
 
 
 def _has_bf16(device: Literal["cpu", "cuda"]) -> bool:
-    """Whether bf16 is computed in hardware; emulated, it is several times slower than fp32."""
+    """Whether the hardware supports bf16; emulated, it is several times slower than fp32."""
     import torch
 
     if device == "cuda":
@@ -198,10 +198,10 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
     from transformers import AutoModelForCausalLM
 
     base = _base_of(folder, config.base_path)
-    # weights that are trained stay in fp32: the small steps would be lost in bf16
+    # trained weights stay in fp32: small updates would be lost in bf16
     dtype = hardware.dtype if config.lora_rank else "float32"
     model: Any = AutoModelForCausalLM.from_pretrained(
-        (base or folder).resolve(),  # what adapters name as the model under them
+        (base or folder).resolve(),  # the path that adapters store as their base model
         dtype=dtype,
         local_files_only=True,
         trust_remote_code=False,
@@ -211,7 +211,7 @@ def _load_transformers(folder: Path, config: ModelSettings, hardware: Hardware) 
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, folder).merge_and_unload()
-        model.requires_grad_(True)  # the adapter froze what was under it
+        model.requires_grad_(True)  # the adapter froze its base model
     tokenizer = _tokenizer_of(folder, base)
     prepare_chat(tokenizer, model, config.model_path)
     if config.share_prefixes:
@@ -244,7 +244,7 @@ def _load_unsloth(folder: Path, config: ModelSettings) -> LoadedModel:
 
 
 def _base_of(folder: Path, named: str | None) -> Path | None:
-    """The model under an adapter; None where ``folder`` is a whole model."""
+    """The base model of an adapter; None if ``folder`` is a full model."""
     if not is_adapter(folder):
         return None
     if not (folder / "adapter_model.safetensors").is_file():

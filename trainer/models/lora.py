@@ -1,4 +1,4 @@
-"""The LoRA adapter of a run, and where in a model it goes."""
+"""The LoRA adapter of a run, and the layers that it is added to."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["found_targets", "lora_config"]
 
 _USUAL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""All attention and feed-forward projections, by the names of Llama and its kin."""
+"""All attention and feed-forward projections, by their names in Llama-like models."""
 
 
 def lora_config(config: "ModelSettings", model: Any) -> "LoraConfig":  # noqa: ANN401
-    """The adapter that the settings ask for.
+    """The adapter configuration from the settings.
 
     Raises:
-        ConfigError: The model has no layers of the names that are asked for.
+        ConfigError: The model has no layers with the requested names.
     """
     from peft import LoraConfig
 
@@ -39,12 +39,12 @@ def found_targets(model: Any, wanted: Sequence[str] | None) -> list[str]:  # noq
 
     Args:
         model: Of Transformers, without an adapter.
-        wanted: Names, or ends of dotted names; None for the usual ones, or where the model calls
-            its layers otherwise, for all linear layers but the one that makes logits.
+        wanted: Names, or suffixes of dotted names. None selects the usual ones or, if the model
+            uses different names, all linear layers except the output layer.
 
     Raises:
-        ConfigError: The model lacks one that is wanted, or has no linear layers; those that it has
-            are named.
+        ConfigError: The model lacks a requested layer, or has no linear layers; the message lists
+            those that it has.
     """
     names = _linear_layers(model)
     known = sorted({name.rpartition(".")[2] for name in names})
@@ -57,7 +57,7 @@ def found_targets(model: Any, wanted: Sequence[str] | None) -> list[str]:  # noq
         lacking = ", ".join(missing) or "nothing"
         raise ConfigError(
             f"lora_targets: the model has no linear layer called {lacking}; it has "
-            f"{', '.join(known)}. Leave lora_targets out to have them found"
+            f"{', '.join(known)}. Omit lora_targets to select them automatically"
         )
     return list(wanted)
 
@@ -67,7 +67,7 @@ def _is_end(wanted: str, name: str) -> bool:
 
 
 def _linear_layers(model: Any) -> list[str]:  # noqa: ANN401
-    """The dotted names of the linear layers, but for the one that makes logits."""
+    """The dotted names of the linear layers, except the output layer."""
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 
@@ -80,7 +80,7 @@ def _linear_layers(model: Any) -> list[str]:  # noqa: ANN401
 
 
 def _is_transposed(model: Any, targets: Sequence[str]) -> bool:  # noqa: ANN401
-    """Whether the layers keep their weights the other way round, as GPT-2's do."""
+    """Whether the layers store transposed weights, as in GPT-2."""
     from transformers.pytorch_utils import Conv1D
 
     return any(

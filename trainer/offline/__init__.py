@@ -7,6 +7,7 @@ what needs torch is imported when it is first used.
 
 from typing import TYPE_CHECKING
 
+from trainer.lazy import lazy_names
 from trainer.offline.advantages import (
     clip_advantages,
     compute_softmax_weights,
@@ -25,11 +26,4 @@ __all__ = [
     "train_offline",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Imports what needs heavy libraries when it is asked for."""
-    if name != "train_offline":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from trainer.offline.run import train_offline
-
-    return train_offline
+__getattr__ = lazy_names(__name__, {"train_offline": "trainer.offline.run"})

@@ -146,7 +146,11 @@ def collate(groups: Sequence[EncodedGroup], pad: int) -> dict[str, Tensor]:
     lengths = torch.tensor([len(one) for one in candidates])
     targets = pad_sequence(candidates, batch_first=True, padding_value=pad)
     mask = (torch.arange(targets.shape[1]) < lengths[:, None]).float()
-    prompts, shown = _left_padded([group.prompt for group in groups for _ in group.candidates], pad)
+    asked = [torch.tensor(group.prompt) for group in groups for _ in group.candidates]
+    prompts, shown = (
+        pad_sequence(rows, batch_first=True, padding_value=filling, padding_side="left")
+        for rows, filling in ((asked, pad), ([torch.ones_like(one) for one in asked], 0))
+    )
     attention = torch.cat([shown, mask.long()], dim=1)
     batch = {
         "input_ids": torch.cat([prompts, targets], dim=1),
@@ -201,11 +205,3 @@ def candidate_logps(model: "Module", batch: dict[str, Tensor]) -> Tensor:
         use_cache=False,
     ).logits
     return token_logps(logits[:, -length - 1 : -1], batch["targets"]) * batch["mask"]
-
-
-def _left_padded(prompts: Sequence[tuple[int, ...]], pad: int) -> tuple[Tensor, Tensor]:
-    """Prompts that end together, and 1 where they have a token."""
-    longest = max(len(prompt) for prompt in prompts)
-    ids = [(pad,) * (longest - len(prompt)) + prompt for prompt in prompts]
-    shown = [(0,) * (longest - len(prompt)) + (1,) * len(prompt) for prompt in prompts]
-    return torch.tensor(ids), torch.tensor(shown)

@@ -38,7 +38,7 @@ __all__ = [
     "load_candidates",
 ]
 
-MetricsReward = Literal["queue", "wait", "pressure", "speed"]
+MetricsReward = Literal["queue", "wait", "pressure", "speed", "delay"]
 """The rewards that the metrics of one rollout are enough for."""
 
 _MIN_CANDIDATES = 2
@@ -124,7 +124,7 @@ def group_of(record: object, where: str, reward: MetricsReward = "queue") -> Can
     candidates = _candidates(record, where, reward)
     if len(candidates) < _MIN_CANDIDATES:
         count = "one candidate" if candidates else "an empty list"
-        raise DatasetError(f"{where}: {count} cannot be compared; give two or more candidates")
+        raise DatasetError(f"{where}: {count} cannot be compared; provide two or more candidates")
     for number, one in enumerate(candidates, start=1):
         for value in (one.scored.score, one.scored.task or 0.0):
             if abs(value) > _GREATEST_SCORE:
@@ -144,7 +144,7 @@ def _candidates(record: dict[str, Any], where: str, reward: MetricsReward) -> tu
     if record.get("id_list") is not None:
         return _of_lists(record, where)
     raise DatasetError(
-        f"{where}: no candidates: give id_list with score_list, candidates, or outcomes"
+        f"{where}: no candidates: provide id_list with score_list, candidates, or outcomes"
     )
 
 
@@ -182,7 +182,7 @@ def _of_sequence(value: object, score: float, task: float | None, where: str) ->
 
 def _check_text(text: str, where: str) -> None:
     if HALF_PAIR in mark_half_pairs(text):
-        raise DatasetError(f"{where}: half of a surrogate pair, which is no text")
+        raise DatasetError(f"{where}: half of a surrogate pair, which is not valid text")
 
 
 def _of_decisions(decisions: Sequence[ScoredDecision]) -> tuple[Candidate, ...]:
@@ -250,9 +250,11 @@ def _list(record: dict[str, Any], name: str, where: str) -> list[Any]:
 def _numbers(record: dict[str, Any], name: str, where: str, count: int) -> list[float]:
     values = _list(record, name, where)
     if len(values) != count:
-        raise DatasetError(f"{where}: {name} holds {len(values)} for {count} candidates of id_list")
+        raise DatasetError(f"{where}: {name} has length {len(values)}, id_list has length {count}")
     for number, value in enumerate(values, start=1):
         if not is_finite(value):
             shown = repr(value)[:_MAX_SEEN_CHARS]
-            raise DatasetError(f"{where}: {name}, candidate {number}: {shown} is no finite number")
+            raise DatasetError(
+                f"{where}: {name}, candidate {number}: {shown} is not a finite number"
+            )
     return [float(value) for value in values]

@@ -26,64 +26,66 @@ class OfflineConfig(KLSettings):
 
     model_path: str = Field(default="smollm2-135m", min_length=1)
     """The SFT checkpoint to start from: a folder with a model or an adapter, or ``smollm2-135m``.
-    Never downloaded."""
+    Models are never downloaded."""
     beam_data: str = ""
     """Scored candidates: a JSON, JSONL or Parquet file, a dataset folder with outcomes, or a folder
     of these. Required."""
     validation_data: str | None = None
-    """Candidates to validate on, in the same forms; null holds out ``validation_share``."""
+    """Candidates for validation, in the same formats; null holds out ``validation_share``."""
     validation_share: float = Field(default=0.1, ge=0, le=0.5)
-    """Share of the queries of ``beam_data`` that are held out; 0 validates nothing."""
+    """Share of the queries in ``beam_data`` to hold out; 0 disables validation."""
     max_samples: int | None = Field(default=None, ge=2)
-    """Queries of ``beam_data`` that are used at most, drawn with ``seed``; null uses all."""
+    """Maximum number of queries from ``beam_data``, drawn with ``seed``; null uses all."""
     output_dir: str = Field(default="runs/offline", min_length=1)
-    """Where checkpoints, the model or the adapter, metrics and the plot are written."""
+    """Output folder for checkpoints, the model or adapter, metrics and the plot."""
 
     reward_name: MetricsReward = "queue"
-    """What rows with ``outcomes`` are compared by; rows with scores are taken as they are."""
+    """Reward that compares rows with ``outcomes``; rows with scores are used as they are."""
     scale_rewards: Literal["group", "dataset"] = "group"
-    """What scores are divided by: the deviation of their own group, or one deviation for the whole
-    dataset, under which groups that hardly differ teach little."""
+    """Scores are divided by the standard deviation of their group, or by that of the whole dataset,
+    in which case groups that hardly differ teach little."""
     score_weight: float = Field(default=1.0, ge=0)
     """Weight of a candidate's own score."""
     sequence_weight: float = Field(default=0.2, ge=0)
-    """Weight of coherence and diversity of a candidate's sequence."""
+    """Weight of the coherence and diversity of a candidate's sequence."""
     task_weight: float = Field(default=0.5, ge=0)
-    """Weight of the closed-loop figure, where candidates have one."""
+    """Weight of the closed-loop figure, if candidates have one."""
 
     rce_epochs: int = Field(default=2, ge=0, le=100)
-    """Passes of stage 1, reward-weighted cross-entropy; 0 leaves it out."""
+    """Epochs of stage 1, reward-weighted cross-entropy; 0 skips it."""
     tau_start: float = Field(default=2.0, gt=0)
     """Temperature of the weights ``exp(score / tau)`` at the first step of stage 1."""
     tau_end: float = Field(default=0.5, gt=0)
-    """The same at its last step; linear between."""
+    """Temperature at the last step of stage 1; linear in between."""
     grpo_epochs: int = Field(default=3, ge=0, le=100)
-    """Passes of stage 2, offline GRPO; 0 leaves it out."""
+    """Epochs of stage 2, offline GRPO; 0 skips it."""
     epsilon: float = Field(default=0.2, gt=0, lt=1)
-    """How far the ratio to a stored probability may go from 1 and still teach."""
+    """Clipping: how far the ratio to a stored probability may move from 1 and still have a
+    gradient."""
     top_k: int = Field(default=3, ge=2)
-    """Best candidates of each query that the early epochs of stage 2 use."""
+    """Number of best candidates per query in the early epochs of stage 2."""
     top_k_epochs: int = Field(default=1, ge=0)
-    """How many epochs are early; later ones use all candidates."""
+    """Number of early epochs; later ones use all candidates."""
     kl_coeff: float = Field(default=0.1, gt=0)
-    """Weight of the KL term at the start of stage 2, against the frozen model it began with."""
+    """Initial weight of the KL term in stage 2, against the frozen model it starts from."""
     best_by: Literal["kl", "regret"] = "kl"
-    """Which checkpoint of stage 2 is called the best: the one with the smallest KL to its start on
-    the validation queries, or the one with the smallest regret there."""
+    """Criterion for the best checkpoint of stage 2: the smallest KL to its start, or the smallest
+    regret, on the validation queries."""
 
     sft_learning_rate: float | None = Field(default=None, gt=0, lt=1)
-    """The rate that the start was trained with; null reads it from the ``config.yaml`` of the
-    ``train sft`` run that the start lies in, and takes 1e-4 where it is of no such run."""
+    """Learning rate that the starting model was trained with; null reads it from the
+    ``config.yaml`` of its ``train sft`` run, or uses 1e-4 if there is none."""
     learning_rate: float | None = Field(default=None, gt=0, lt=1)
-    """Peak learning rate of both stages; null takes a tenth of ``sft_learning_rate``."""
+    """Peak learning rate of both stages; null uses a tenth of ``sft_learning_rate``."""
     batch_size: int = Field(default=4, ge=1)
-    """Queries per forward pass, each with all its candidates."""
+    """Queries per forward pass, each with all of its candidates."""
     gradient_accumulation_steps: int = Field(default=4, ge=1)
-    """Forward passes an optimizer step."""
+    """Forward passes per optimizer step."""
     warmup_share: float = Field(default=0.1, ge=0, lt=1)
-    """Share of a stage's steps over which the rate rises to its peak; a cosine to 0 follows."""
+    """Share of a stage's steps over which the learning rate rises to its peak; it then falls to 0
+    along a cosine."""
     logging_steps: int = Field(default=5, ge=1)
-    """Steps between two lines of metrics, and between two changes of the KL term's weight."""
+    """Steps between lines of metrics, and between changes of the KL weight."""
 
     @model_validator(mode="after")
     def _settings_that_fit_together(self) -> Self:
@@ -93,26 +95,21 @@ class OfflineConfig(KLSettings):
             raise ValueError("score_weight, sequence_weight and task_weight are all 0")
         if self.backend == "unsloth" or self.load_in_4bit or self.use_vllm:
             raise ValueError(
-                "backend: unsloth, load_in_4bit and use_vllm are not for train offline, which "
-                "generates nothing and needs the logits of given texts; Unsloth keeps them back"
+                "train offline does not support backend: unsloth, load_in_4bit or use_vllm: it "
+                "generates nothing and needs logits, which Unsloth does not return"
             )
         return self
 
     @model_validator(mode="after")
     def _bounds_of_the_kl(self) -> Self:
-        control = self.kl_control
-        if not control.least <= self.kl_coeff <= control.most:
-            raise ValueError(
-                f"kl_coeff must begin between kl_coeff_min ({control.least}) and kl_coeff_max "
-                f"({control.most}); it is {self.kl_coeff}"
-            )
+        self.kl_control.check_start(self.kl_coeff)
         return self
 
     @property
     def for_loading(self) -> Self:
-        """The settings with what ``auto`` means here: Transformers; fp32 to train all weights.
+        """The settings with ``auto`` resolved: Transformers, and fp32 to train all weights.
 
-        A weight in bf16 is not changed by a step of less than about 0.4 % of it.
+        A bf16 weight does not change if a step is smaller than about 0.4 % of it.
         """
         changes = {"backend": "transformers"}
         if self.lora_rank == 0 and self.precision == "auto":
@@ -140,8 +137,8 @@ class OfflineConfig(KLSettings):
             return self.learning_rate, "learning_rate"
         found = (
             (self.sft_learning_rate, "sft_learning_rate"),
-            (rate_of_start(Path(self.model_path)), "the rate of the start's supervised run"),
-            (_SFT_RATE, f"{_SFT_RATE}, for want of the config.yaml of a supervised run"),
+            (rate_of_start(Path(self.model_path)), "the rate of its supervised run"),
+            (_SFT_RATE, f"{_SFT_RATE}, because there is no config.yaml of a supervised run"),
         )
         rate, origin = next((rate, origin) for rate, origin in found if rate is not None)
         return rate * _SHARE_OF_SFT_RATE, f"a tenth of {origin}"
@@ -150,8 +147,8 @@ class OfflineConfig(KLSettings):
 def rate_of_start(folder: Path) -> float | None:
     """The ``learning_rate`` in the ``config.yaml`` of the supervised run that saved a model.
 
-    Looked for in the folder itself and in the one above it. None where it is not said there, as
-    where the model is from a run of another kind: GRPO's rate is no measure for stage 1.
+    Searched in the folder itself and its parent. None if it is not found, for example because the
+    model is from another kind of run: GRPO's rate is not a guide for stage 1.
     """
     for place in (folder, folder.parent):
         try:

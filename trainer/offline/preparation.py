@@ -17,7 +17,7 @@ from trainer.offline.levels import group_advantages
 from trainer.runs.origin import check_origin
 from trainer.runs.reports import AdvantageSpread
 from trainer.runs.resumption import RunRecord, check_resumed
-from trainer.runs.startup import checkpoint_of
+from trainer.runs.startup import checkpoint_of, of_another_run
 from trainer.runs.training_run import PreparedRun
 
 __all__ = [
@@ -139,7 +139,7 @@ def _split(config: OfflineConfig) -> tuple[list[CandidateGroup], list[CandidateG
     count = round(config.validation_share * len(groups))
     if config.validation_share > 0 and not 0 < count < len(groups):
         raise DatasetError(
-            f"{len(groups)} queries are too few to hold {config.validation_share:.0%} out; give "
+            f"{len(groups)} queries are too few to hold out {config.validation_share:.0%}; provide "
             "more, or set validation_share: 0"
         )
     held = set(order.sample(range(len(groups)), count))
@@ -165,10 +165,7 @@ def _resumed(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
     ]
     if wanted is None:
         if found:
-            raise ConfigError(
-                f"{root} holds the checkpoints of another run: go on from them with "
-                "resume_from_checkpoint: latest, or choose another output_dir"
-            )
+            raise of_another_run(config.output_dir)
         return None, None
     if wanted == "latest":
         if not found:
@@ -178,7 +175,7 @@ def _resumed(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
     stage = next((stage for stage in _STAGES if path.parent.name == stage), None)
     if stage is None or not (path / "trainer_state.json").is_file():
         raise ConfigError(
-            f"resume_from_checkpoint: {wanted!r} is not a checkpoint of a stage, as "
+            f"resume_from_checkpoint: {wanted!r} is not a checkpoint of a stage, such as "
             f"{root / 'grpo' / 'checkpoint-8'}"
         )
     return stage, checkpoint_of(wanted, str(root))
@@ -197,13 +194,13 @@ def check_soundness(groups: Sequence[CandidateGroup]) -> None:
     equal = sum(_is_equal(group) for group in groups)
     if equal:
         _log.warning(
-            "queries whose candidates have equal scores do not say which is better",
+            "queries whose candidates have equal scores teach nothing",
             queries=equal,
             of=len(groups),
         )
     if repeated:
         _log.warning(
-            "queries hold a candidate more than once, which then counts more; give each once",
+            "queries contain a candidate more than once, so it counts more; remove duplicates",
             queries=repeated,
             of=len(groups),
         )
@@ -221,8 +218,8 @@ def check_differences(advantages: Sequence[Sequence[float]], path: str) -> None:
     """
     if not any(any(group) for group in advantages):
         raise DatasetError(
-            f"{path}: the candidates of every query are worth the same, so there is nothing to "
-            "learn; score them by what they lead to"
+            f"{path}: all candidates of every query have the same score, so there is nothing to "
+            "learn; score them by their outcomes"
         )
 
 
@@ -233,7 +230,7 @@ def _has_repeated(group: CandidateGroup) -> bool:
         score = one.scored.score
         if scores.setdefault(_said(one), score) != score:
             raise DatasetError(
-                f"{group.where}: candidate {number} stands there before with another score "
+                f"{group.where}: candidate {number} is a duplicate with a different score "
                 f"({scores[_said(one)]:g}, then {score:g}); give it once, with the mean"
             )
     return len(scores) < len(group.candidates)

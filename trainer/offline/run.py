@@ -52,10 +52,9 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
     verb = "offline"
 
     def __init__(self, config: OfflineConfig, ready: PreparedOffline, show_progress: bool) -> None:
-        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
-        files = OfflineFiles.under(root, has_adapter, has_merged=True, plot="offline.png")
+        files = OfflineFiles.of(config, "offline.png")
         super().__init__(config, ready, files, show_progress)
-        self._root = root
+        self._root = Path(config.output_dir)
         self._steps = {"rce": 0, "grpo": 0}
         self._seconds = 0.0
         self._model: Any = None

@@ -54,8 +54,8 @@ class StoredLogps:
             ) from exc
         if digest != _digest(groups):
             raise ConfigError(
-                f"{self._path} holds the log-probabilities of other candidates: resume with the "
-                "candidates, tokenizer and seed that the run began with"
+                f"{self._path} contains the log-probabilities of other candidates: resume with the "
+                "candidates, tokenizer and seed of the original run"
             )
         return list(values["logps"].split_with_sizes(values["lengths"].tolist()))
 

@@ -1,4 +1,4 @@
-"""The settings of each training in the words of TRL and Transformers."""
+"""Translates our settings into those of TRL and Transformers."""
 
 import importlib.util
 from collections.abc import Callable
@@ -23,16 +23,27 @@ __all__ = ["grpo_arguments", "pick_optimizer", "sft_arguments", "stage_arguments
 
 _Arguments = TypeVar("_Arguments")
 
+_SHARED = {
+    *("output_dir", "learning_rate", "gradient_accumulation_steps", "max_grad_norm"),
+    *("gradient_checkpointing", "seed", "logging_steps", "report_to"),
+}
+_BY_STEPS = {
+    *("num_train_epochs", "warmup_steps", "lr_scheduler_type", "save_steps", "save_total_limit"),
+}
+_OBJECTIVE = {
+    *("num_generations", "temperature", "top_p", "repetition_penalty"),
+    *("num_iterations", "loss_type", "epsilon", "scale_rewards"),
+}
+"""Settings that TRL or Transformers call by the same name."""
+
 log = structlog.get_logger(__name__)
 
 
 def grpo_arguments(config: "GRPOTrainingConfig", hardware: Hardware) -> "GRPOConfig":
-    """The ``GRPOConfig`` of a run.
-
-    Generation and optimization are aligned: one generation batch is one optimizer step.
+    """The ``GRPOConfig`` of a run; one generation batch is one optimizer step.
 
     Raises:
-        ConfigError: TRL or Transformers refuse a value that we do not check ourselves.
+        ConfigError: TRL or Transformers reject a value that we do not check.
     """
     import torch
     from trl import GRPOConfig
@@ -45,17 +56,19 @@ def grpo_arguments(config: "GRPOTrainingConfig", hardware: Hardware) -> "GRPOCon
         **_generation(config),
         run_name=Path(config.output_dir).name,
         project="greenfork",
-        trackio_static_space_id=False,  # nothing is sent anywhere but to the local tracker
+        trackio_static_space_id=False,  # use only the local tracker
         ddp_timeout=_rank_timeout_s(config),
         ddp_find_unused_parameters=False,
     )
-    if hardware.device == "cpu":  # of several ranks "cpu:0", which no checkpoint can be loaded to
+    if (
+        hardware.device == "cpu"
+    ):  # with several ranks it is "cpu:0", to which no checkpoint can be loaded
         arguments._setup_devices = torch.device("cpu")
     return arguments
 
 
 def sft_arguments(config: "SFTTrainingConfig", hardware: Hardware) -> "SFTConfig":
-    """The ``SFTConfig`` of a run on tokens that are ready.
+    """The ``SFTConfig`` of a run on rows that are already tokenized.
 
     Raises:
         ConfigError: As :func:`grpo_arguments`.
@@ -76,15 +89,15 @@ def sft_arguments(config: "SFTTrainingConfig", hardware: Hardware) -> "SFTConfig
 def stage_arguments(
     config: "OfflineConfig", hardware: Hardware, folder: Path, epochs: int, best_by: str | None
 ) -> "TrainingArguments":
-    """The ``TrainingArguments`` of one stage: a cosine after a warm-up, a checkpoint an epoch.
+    """The ``TrainingArguments`` of a stage: warm-up, then cosine; one checkpoint per epoch.
 
     Args:
         config: The settings of the run.
-        hardware: What it computes on.
-        folder: Where the checkpoints go.
+        hardware: The hardware to compute on.
+        folder: Folder for the checkpoints.
         epochs: Passes over the queries.
-        best_by: The metric whose smallest value on the validation queries makes the best
-            checkpoint; None where nothing is validated.
+        best_by: The checkpoint with the smallest value of this metric on the validation queries is
+            the best; None without validation.
 
     Raises:
         ConfigError: As :func:`grpo_arguments`.
@@ -108,7 +121,7 @@ def stage_arguments(
 
 
 def pick_optimizer(name: str, hardware: Hardware) -> str:
-    """The optimizer; 8-bit ones need a GPU and ``bitsandbytes``, and are replaced without."""
+    """The optimizer; 8-bit ones are replaced if there is no GPU or ``bitsandbytes``."""
     is_8bit = "8bit" in name
     if not is_8bit or (hardware.device == "cuda" and importlib.util.find_spec("bitsandbytes")):
         return name
@@ -121,64 +134,41 @@ def _accepted(kind: Callable[..., _Arguments], **values: Any) -> _Arguments:  # 
     try:
         return kind(**values)
     except ValueError as exc:
-        raise ConfigError(f"the trainer refuses the settings: {exc}") from exc
+        raise ConfigError(f"the trainer rejects the settings: {exc}") from exc
 
 
 def _shared(
     config: "GRPOTrainingConfig | SFTTrainingConfig | OfflineConfig", hardware: Hardware
 ) -> dict[str, Any]:
-    """What every training sets."""
-    return {
-        "output_dir": config.output_dir,
-        "learning_rate": config.learning_rate,
+    """The arguments of every training."""
+    return config.model_dump(include=_SHARED) | {
         "per_device_train_batch_size": config.batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "max_grad_norm": config.max_grad_norm,
         "optim": pick_optimizer(config.optim, hardware),
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "seed": config.seed,
         "bf16": is_mixed(config, hardware),
         "use_cpu": hardware.device == "cpu",
         "dataloader_pin_memory": hardware.device == "cuda",
-        "logging_steps": config.logging_steps,
         "logging_first_step": True,
-        "report_to": config.report_to,
         "disable_tqdm": True,
     }
 
 
 def _by_steps(config: StepSettings) -> dict[str, Any]:
-    """How long, where lengths are counted in steps."""
-    return {
-        "num_train_epochs": config.num_train_epochs,
-        "max_steps": config.max_steps or -1,
-        "warmup_steps": config.warmup_steps,
-        "lr_scheduler_type": config.lr_scheduler_type,
-        "save_steps": config.save_steps,
-        "save_total_limit": config.save_total_limit,
-    }
+    """The arguments of trainings that are measured in steps."""
+    return config.model_dump(include=_BY_STEPS) | {"max_steps": config.max_steps or -1}
 
 
 def _objective(config: "GRPOTrainingConfig") -> dict[str, Any]:
-    return {
-        "num_generations": config.num_generations,
+    return config.model_dump(include=_OBJECTIVE) | {
         "max_completion_length": config.max_new_tokens,
-        "temperature": config.temperature,
-        "top_p": config.top_p,
-        "repetition_penalty": config.repetition_penalty,
-        "num_iterations": config.num_iterations,
-        "loss_type": config.loss_type,
-        "epsilon": config.epsilon,
         "epsilon_high": _epsilon_high(config),
         "entropy_coef": config.entropy_coeff,
         "beta": config.kl_coeff,
-        "scale_rewards": config.scale_rewards,
         "reward_weights": [config.format_weight, config.tsc_weight],
     }
 
 
 def _epsilon_high(config: "GRPOTrainingConfig") -> float | None:
-    """How far the ratio may rise above 1; of ``cispo`` TRL wants the bound of the ratio itself."""
+    """How far the ratio may rise above 1; for ``cispo``, TRL expects the bound itself."""
     if config.loss_type != "cispo":
         return config.epsilon_high
     return 1 + (config.epsilon if config.epsilon_high is None else config.epsilon_high)
@@ -200,6 +190,6 @@ def _generation(config: "GRPOTrainingConfig") -> dict[str, Any]:
 
 
 def _rank_timeout_s(config: "GRPOTrainingConfig") -> int:
-    """Seconds that ranks wait for one that pauses because its rewards do not come."""
+    """Seconds that ranks wait for one that is waiting for its rewards."""
     asked = (config.reward_retries + 2) * (config.reward_timeout_s + 70)
     return 1800 + int(config.reward_outage_s + asked)

@@ -1,7 +1,7 @@
-"""Whether a checkpoint is whole: a disk that fills, or a process that is killed, leaves torn ones.
+"""Checks that checkpoints are complete: a full disk or a killed process leaves truncated files.
 
-Looks at every file that a run goes on from, and at its end, without loading it. Which checkpoint a
-run takes is :mod:`trainer.runs.startup`'s.
+Examines every file that a resumed run needs, without loading it. :mod:`trainer.runs.startup`
+chooses the checkpoint.
 """
 
 import json
@@ -12,8 +12,8 @@ __all__ = ["flaw_of", "steps_of", "whole_checkpoints"]
 
 _STATE = "trainer_state.json"
 _PICKLED = {
-    "optimizer.pt": "the optimizer would begin anew",
-    "scheduler.pt": "the learning rate would begin anew",
+    "optimizer.pt": "the optimizer would start from scratch",
+    "scheduler.pt": "the learning rate schedule would start again",
 }
 _WEIGHTS = ("adapter_model.safetensors", "model.safetensors")
 _OLD_WEIGHTS = ("adapter_model.bin", "pytorch_model.bin")
@@ -21,7 +21,7 @@ _HEAD_BYTES = 8
 
 
 def flaw_of(checkpoint: Path) -> str | None:
-    """What keeps a run from going on from a checkpoint; None where it is whole."""
+    """Why a run cannot resume from a checkpoint; None if it is complete."""
     try:
         if (reason := _flaw_of_state(checkpoint / _STATE)) is not None:
             return reason
@@ -29,19 +29,19 @@ def flaw_of(checkpoint: Path) -> str | None:
             if not (checkpoint / name).is_file():
                 return f"it has no {name}: {loss}"
             if not zipfile.is_zipfile(checkpoint / name):
-                return f"its {name} is cut off"
+                return f"its {name} is truncated"
         if not any(checkpoint.glob("rng_state*.pth")):
-            return "it has no rng_state.pth: other answers would be drawn"
+            return "it has no rng_state.pth: different answers would be sampled"
         for file in checkpoint.glob("rng_state*.pth"):
             if not zipfile.is_zipfile(file):
-                return f"its {file.name} is cut off"
+                return f"its {file.name} is truncated"
         return _flaw_of_weights(checkpoint)
     except OSError as exc:
         return f"it cannot be read: {exc.strerror}"
 
 
 def whole_checkpoints(folder: Path) -> tuple[list[tuple[int, Path]], list[tuple[Path, str]]]:
-    """The whole checkpoints in a run's folder with their steps, and the others with their flaws."""
+    """The complete checkpoints in a folder with their steps, and the others with their flaws."""
     whole, flawed = [], []
     for path in sorted(folder.glob("checkpoint-*")):
         step = steps_of(path)
@@ -55,7 +55,7 @@ def whole_checkpoints(folder: Path) -> tuple[list[tuple[int, Path]], list[tuple[
 
 
 def steps_of(checkpoint: Path) -> int | None:
-    """The steps in a checkpoint's name; None where there are none."""
+    """The number of steps in a checkpoint's name; None if there is none."""
     number = checkpoint.name.rpartition("-")[2]
     return int(number) if number.isdecimal() else None
 
@@ -66,7 +66,7 @@ def _flaw_of_state(file: Path) -> str | None:
     try:
         int(json.loads(file.read_bytes())["global_step"])
     except (ValueError, KeyError, TypeError):
-        return f"its {file.name} is cut off, or does not say how many steps were made"
+        return f"its {file.name} is truncated, or does not contain the number of steps"
     return None
 
 
@@ -77,24 +77,24 @@ def _flaw_of_weights(checkpoint: Path) -> str | None:
         try:
             names += sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
         except (ValueError, KeyError, TypeError, AttributeError):
-            return f"its {index.name} is cut off"
+            return f"its {index.name} is truncated"
     for name in names:
         if not (checkpoint / name).is_file():
             return f"it has no {name}"
         if not _is_whole(checkpoint / name):
-            return f"its {name} is cut off"
+            return f"its {name} is truncated"
     old = [name for name in _OLD_WEIGHTS if (checkpoint / name).is_file()]
     for name in old:
         if not zipfile.is_zipfile(checkpoint / name):
-            return f"its {name} is cut off"
+            return f"its {name} is truncated"
     return None if names or old else "it has no weights"
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether a file of weights is as long as it says.
+    """Whether a safetensors file has the length that its header declares.
 
-    It begins with the length of a header, in 8 bytes, and the header, which is JSON and tells where
-    each tensor is: https://huggingface.co/docs/safetensors.
+    The file starts with the length of the header in 8 bytes, followed by the header: JSON with the
+    offsets of each tensor. See https://huggingface.co/docs/safetensors.
     """
     size = file.stat().st_size
     with file.open("rb") as weights:

@@ -1,4 +1,4 @@
-"""The metrics of a run as a file, a line a logging step, and read back."""
+"""The metrics file of a run, one line per logging step: written and read back."""
 
 import json
 import math
@@ -10,12 +10,12 @@ __all__ = ["MetricsFile", "read_metrics"]
 
 
 class MetricsFile:
-    """Appends as the run goes, so that a run that is killed leaves what it knew.
+    """Appends lines during the run, so that they survive if it is killed.
 
     Args:
-        path: A JSONL file; made when the first line is written.
-        before: Steps of the stages before this one: steps are counted through.
-        stage: Of a run of several; stands in every line.
+        path: A JSONL file; created with the first line.
+        before: Steps of earlier stages; step numbers continue from there.
+        stage: Number of the stage, written to each line; None if there is only one.
     """
 
     def __init__(self, path: Path, before: int = 0, stage: int | None = None) -> None:
@@ -24,14 +24,14 @@ class MetricsFile:
         self._stage = {} if stage is None else {"stage": stage}
 
     def begin(self, step: int) -> None:
-        """Forgets lines after the stage's ``step``: those that a resumed run will write again."""
+        """Removes lines after the stage's ``step``, which a resumed run will write again."""
         last = self._before + step
         kept = [line for line in read_metrics(self._path) if line["step"] <= last] if last else []
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text("".join(map(_line, kept)), encoding="utf-8")
 
     def append(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Writes one line: the step, and every metric that is a finite number."""
+        """Appends a line with the step and all metrics that are finite numbers."""
         numbers = {
             name: value
             for name, value in metrics.items()
@@ -42,7 +42,7 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics file; a last line that was cut off is left out."""
+    """The lines of a metrics file, without a truncated last line."""
     if not path.is_file():
         return []
     lines: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
-"""Which model a checkpoint goes on from, so that it is not put on top of another one.
+"""Which model a checkpoint was trained from, so that it is not loaded onto a different one.
 
-Every checkpoint holds ``origin.json``. Models are told apart by their weights, not by their path: a
-run may be moved to another machine.
+Every checkpoint contains ``origin.json``. Models are identified by their weights, not by their
+path, because a run may be moved to another machine.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 
 
 class ModelOrigin(Record):
-    """What a run started from, and what it trains of it."""
+    """The model that a run started from, and the adapter that it trains."""
 
     file_name: ClassVar[str] = "origin.json"
 
@@ -31,7 +31,7 @@ class ModelOrigin(Record):
 
     @classmethod
     def of(cls, config: ModelSettings) -> "ModelOrigin":
-        """That of a run with these settings."""
+        """The origin of a run with these settings."""
         return cls(
             model_path=config.model_path,
             fingerprint=fingerprint(model_folder(config.model_path)),
@@ -41,16 +41,16 @@ class ModelOrigin(Record):
 
 
 def check_origin(checkpoint: Path | None, config: RunSettings) -> None:
-    """Checks that a checkpoint, if there is one, goes on from the model that is to be trained.
+    """Checks that a checkpoint, if there is one, belongs to the model that is to be trained.
 
-    With ``resume_changes`` the model may be another one; what is trained of it may not.
+    ``resume_changes`` can permit a different model, but not a different adapter.
 
     Args:
-        checkpoint: What a run goes on from.
-        config: Its settings.
+        checkpoint: The checkpoint to resume from.
+        config: The settings of the run.
 
     Raises:
-        ConfigError: It goes on from another one, or trains something else of it; both are named.
+        ConfigError: The model or the adapter differs; the message names both.
     """
     if checkpoint is None:
         return
@@ -65,12 +65,12 @@ def check_origin(checkpoint: Path | None, config: RunSettings) -> None:
     if config.lora_rank and origin.lora_alpha != config.lora_alpha:
         raise ConfigError(
             f"the adapter in {checkpoint} has lora_alpha {origin.lora_alpha}, the settings say "
-            f"{config.lora_alpha}; set lora_alpha: {origin.lora_alpha}, or start anew"
+            f"{config.lora_alpha}; set lora_alpha: {origin.lora_alpha}, or start from scratch"
         )
 
 
 def _check_foreign(checkpoint: Path, config: ModelSettings, may_differ: bool) -> None:
-    """The same for a checkpoint without that file, by what every checkpoint holds."""
+    """The same check for a checkpoint without ``origin.json``, from its other files."""
     adapter = read_json(checkpoint / "adapter_config.json")
     _check_rank(checkpoint, int(adapter.get("r", 0)), config)
     if may_differ:
@@ -94,14 +94,14 @@ def _check_rank(checkpoint: Path, rank: int, config: ModelSettings) -> None:
     if rank != config.lora_rank:
         has = f"an adapter of rank {rank}" if rank else "all weights, no adapter"
         raise ConfigError(
-            f"{checkpoint} holds {has}, but lora_rank is {config.lora_rank}; set lora_rank: {rank},"
-            " or start anew"
+            f"{checkpoint} contains {has}, but lora_rank is {config.lora_rank}; set lora_rank: "
+            f"{rank}, or start from scratch"
         )
 
 
 def _another(checkpoint: Path, theirs: str, config: ModelSettings) -> ConfigError:
     return ConfigError(
-        f"resume_from_checkpoint: {checkpoint} goes on from the model {theirs!r}, but model_path "
-        f"is {config.model_path!r}, another model; set model_path to the first, start anew, or go "
-        "on all the same with --set 'resume_changes=[model_path]'"
+        f"resume_from_checkpoint: {checkpoint} was trained from the model {theirs!r}, but "
+        f"model_path is {config.model_path!r}, a different model; set model_path to the former, "
+        "start from scratch, or resume anyway with --set 'resume_changes=[model_path]'"
     )

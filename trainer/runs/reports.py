@@ -1,4 +1,4 @@
-"""What a finished run hands back: where its files are, and the run in numbers."""
+"""The report of a finished run: where its files are, and its key figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Self
 
 from shared.model import WireModel
 from trainer.runs.run_stats import RunStats
+from trainer.settings import RunSettings
 
 __all__ = [
     "AdvantageSpread",
@@ -24,32 +25,32 @@ _ENDS = 5
 
 
 class RunFiles(WireModel):
-    """Where a run's results are."""
+    """The files of a run."""
 
     model: Path | None
-    """The whole model, where all weights were trained."""
+    """The full model, if all weights were trained."""
     adapter: Path | None
-    """The adapter, where one was."""
+    """The adapter, if one was trained."""
     merged: Path | None
-    """The model with the adapter merged into it; None where ``save_merged`` is off."""
+    """The model with the adapter merged into it; None if ``save_merged`` is off."""
     config: Path
     metrics: Path
     plot: Path
 
     @classmethod
-    def under(cls, root: Path, has_adapter: bool, has_merged: bool, plot: str) -> Self:
-        """The files of a run with this ``output_dir``.
+    def of(cls, config: RunSettings, plot: str) -> Self:
+        """The files of a run with these settings.
 
         Args:
-            root: The folder.
-            has_adapter: Whether an adapter is trained, and not all weights.
-            has_merged: Whether the adapter is merged into the model at the end.
-            plot: The name of the picture.
+            config: Runs without ``save_merged`` always merge their adapter.
+            plot: The name of the plot.
         """
+        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
+        has_merged = has_adapter and getattr(config, "save_merged", True)
         return cls(
             model=None if has_adapter else root / "model",
             adapter=root / "adapter" if has_adapter else None,
-            merged=root / "merged" if has_adapter and has_merged else None,
+            merged=root / "merged" if has_merged else None,
             config=root / "config.yaml",
             metrics=root / "metrics.jsonl",
             plot=root / plot,
@@ -57,17 +58,17 @@ class RunFiles(WireModel):
 
     @property
     def trained(self) -> Path:
-        """What to train further or to evaluate."""
+        """The folder to train further or to evaluate."""
         found = self.model or self.adapter
         assert found is not None  # noqa: S101 - one of them is always there
         return found
 
 
 class OfflineFiles(RunFiles):
-    """Where the results of an offline run are."""
+    """The files of an offline run."""
 
     best_checkpoint: Path | None = None
-    """Of stage 2, by ``best_by``; None without validation or without stage 2."""
+    """The best one of stage 2 by ``best_by``; None without validation or stage 2."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +76,19 @@ class Course:
     """How far a run went."""
 
     steps: int
-    """Of the whole run."""
+    """Steps of the whole run."""
     new_steps: int
-    """Those of this process."""
+    """Steps made by this process."""
     seconds: float
 
     @property
     def seconds_per_step(self) -> float | None:
-        """None where this process made no step."""
+        """None if this process made no step."""
         return self.seconds / self.new_steps if self.new_steps > 0 else None
 
 
 class TrainingReport(WireModel):
-    """A run in numbers, over the steps that this process trained."""
+    """The key figures of a run, over the steps made by this process."""
 
     steps: int
     """Optimizer steps of the whole run, those before a resume included."""
@@ -98,27 +99,27 @@ class TrainingReport(WireModel):
     reward_first: float | None
     """Mean weighted reward of the first five generation batches."""
     reward_last: float | None
-    """The same of the last five."""
+    """The same for the last five."""
     invalid_share: float
     failed_share: float
     cached_share: float
     rollouts: int
-    """Simulations that the service ran for this."""
+    """Simulations that the service ran."""
     reward_seconds: float
-    """Time that the service took."""
+    """Time spent by the service."""
     reward_wait_share: float | None
-    """Share of the steps' time in which the training stood still for rewards."""
+    """Share of the step time spent waiting for rewards."""
     outages: int
-    """How often the training paused because nothing answered."""
+    """How often the training paused because the service did not answer."""
     hints: dict[str, int]
-    """How often each trouble began; see :mod:`trainer.callbacks.health`."""
+    """How often each problem began; see :mod:`trainer.callbacks.health`."""
     files: RunFiles
 
     @classmethod
     def of(
         cls, stats: RunStats, hints: Mapping[str, int], files: RunFiles, course: Course
     ) -> "TrainingReport":
-        """Sums up a run."""
+        """Summarises a run."""
         items = max(1, stats.items)
         return cls(
             steps=course.steps,
@@ -140,31 +141,31 @@ class TrainingReport(WireModel):
 
 
 class FormCheck(WireModel):
-    """Greedy answers to prompts of rows that were not trained on."""
+    """Greedy answers to the prompts of rows that were not trained on."""
 
     rows: int
     strict_share: float
-    """Answers that are the JSON that was asked for and nothing else."""
+    """Answers that are exactly the requested JSON."""
     invalid: dict[str, int]
-    """Answers that no legal decision can be read from, by code."""
+    """Answers without a legal decision, by error code."""
     agreement: float | None
-    """Share of answers that no known decision is better than; None without outcomes."""
+    """Share of answers with the best known decision; None without outcomes."""
     yes_share: float | None
-    """Of *extend* decisions."""
+    """Share of *yes* among *extend* decisions."""
 
     @property
     def invalid_share(self) -> float:
-        """Answers that no decision can be read from."""
+        """Share of answers without a legal decision."""
         return sum(self.invalid.values()) / self.rows
 
 
 class SFTReport(WireModel):
-    """A run in numbers."""
+    """The key figures of a supervised run."""
 
     lessons: dict[str, int]
-    """By source."""
+    """Number of lessons by source."""
     parameters: int
-    """Of the whole model."""
+    """Parameters of the whole model."""
     trained_parameters: int
     steps: int
     """Optimizer steps of the whole run, those before a resume included."""
@@ -172,26 +173,26 @@ class SFTReport(WireModel):
     """Wall time of the training itself."""
     seconds_per_step: float | None
     loss_first: float | None
-    """Mean cross-entropy of an answer's token, nats, of the first logged steps."""
+    """Mean cross-entropy per answer token, nats, over the first logged steps."""
     loss_last: float | None
-    """The same of the last ones."""
+    """The same over the last logged steps."""
     check: FormCheck | None
-    """None where ``check_rows`` is 0 or there was no row to spare."""
+    """None if ``check_rows`` is 0 or no row could be held out."""
     files: RunFiles
 
 
 class Validation(WireModel):
-    """What the model would choose among the candidates of the validation queries."""
+    """How well the model ranks the candidates of the validation queries."""
 
     queries: int
     regret: float
-    """Mean of the best score minus the likeliest candidate's, in the unit of the scores."""
+    """Mean of the best score minus the score of the likeliest candidate, in score units."""
     agreement: float
     """Share of the queries whose likeliest candidate has the best score."""
 
 
 class AdvantageSpread(WireModel):
-    """How the advantages of all training candidates are spread, in standard deviations."""
+    """Distribution of the advantages of all training candidates, in standard deviations."""
 
     least: float
     lower_quartile: float
@@ -199,31 +200,31 @@ class AdvantageSpread(WireModel):
     upper_quartile: float
     greatest: float
     zero_share: float
-    """Candidates that teach nothing, because their group does not differ."""
+    """Share of candidates that teach nothing because all of their group are equal."""
 
 
 class OfflineReport(WireModel):
-    """A run in numbers."""
+    """The key figures of an offline run."""
 
     queries: int
-    """Trained on."""
+    """Training queries."""
     candidates: int
-    """Of these queries."""
+    """Candidates of these queries."""
     advantages: AdvantageSpread
     rce_steps: int
     """Optimizer steps of stage 1, those before a resume included."""
     grpo_steps: int
-    """The same of stage 2."""
+    """The same for stage 2."""
     seconds: float
     """Wall time of both stages."""
     before: Validation | None
-    """Of the model that the run started from; None where nothing is validated."""
+    """Validation of the starting model; None without validation."""
     after: Validation | None
-    """Of the result."""
+    """Validation of the result."""
     kl: float | None
-    """The last one logged in stage 2."""
+    """The last value logged in stage 2."""
     kl_coeff: float | None
-    """Weight of the KL term at the end."""
+    """Final weight of the KL term."""
     files: OfflineFiles
 
 

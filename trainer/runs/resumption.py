@@ -1,8 +1,8 @@
-"""What a checkpoint's run was set to, so that a run which goes on from it means what it says.
+"""The settings of a checkpoint's run, compared with those of the run that resumes from it.
 
-Every checkpoint holds ``run.json``. What changes nothing that is learned may differ; a new
-``learning_rate`` and a new ``kl_coeff`` are applied; all else is named, and refused unless it is
-allowed, for it would be ignored, or make half a run of one kind and half of another.
+Every checkpoint contains ``run.json``. Settings that do not affect learning may differ; a new
+``learning_rate`` or ``kl_coeff`` is applied; any other difference is refused unless it is allowed
+explicitly, because it would be ignored or would mix two different runs.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from trainer.records import Record
 __all__ = ["ALL", "RunRecord", "check_resumed", "digest_of"]
 
 APPLIED = frozenset({"learning_rate", "kl_coeff"})
-"""What takes effect from the step after the checkpoint on."""
+"""Settings that take effect from the first step after the checkpoint."""
 
 _FREE = frozenset(
     {"output_dir", "resume_from_checkpoint", "resume_changes", "dataset_path", "model_path"}
@@ -34,8 +34,8 @@ _FREE = frozenset(
     | {"vllm_tensor_parallel_size", "health_window", "health_invalid_share", "health_kl"}
     | {"health_failed_share", "health_yes_share"}
 )
-"""How long, where and on what a run goes on. Dataset, model and adapter are compared by what they
-are, and not by their names."""
+"""Settings that may differ: how long, where and on what hardware a run continues. Dataset, model
+and adapter are compared by content, not by name."""
 
 ALL = "all"
 
@@ -43,12 +43,12 @@ log = structlog.get_logger(__name__)
 
 
 class RunRecord(Record):
-    """What a run was set to, and what it learned from; earlier versions wrote none."""
+    """The settings of a run and a digest of its rows; earlier versions did not write it."""
 
     file_name: ClassVar[str] = "run.json"
 
     settings: dict[str, Any]
-    """Every setting but secrets, as plain values."""
+    """All settings except secrets, as plain values."""
     dataset: str
     """A digest of the rows."""
     rows: int
@@ -56,11 +56,11 @@ class RunRecord(Record):
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], rows: Iterable[object]) -> "RunRecord":
-        """That of the run that is about to begin.
+        """The record of the run that is about to begin.
 
         Args:
-            settings: As ``to_dict`` of the settings gives them.
-            rows: What it learns from, as JSON values in order.
+            settings: The result of ``to_dict`` of the settings.
+            rows: The training data, as JSON values in order.
         """
         digest, count = digest_of(rows)
         return cls(
@@ -72,7 +72,7 @@ class RunRecord(Record):
 
 
 def digest_of(rows: Iterable[object]) -> tuple[str, int]:
-    """A digest of JSON values in their order, and how many there are."""
+    """A digest of JSON values in order, and their number."""
     digest, count = hashlib.sha256(), 0
     for row in rows:
         digest.update(json.dumps(row, sort_keys=True, default=str).encode() + b"\n")
@@ -83,27 +83,30 @@ def digest_of(rows: Iterable[object]) -> tuple[str, int]:
 def check_resumed(
     checkpoint: Path | None, now: RunRecord, allowed: Iterable[str], rows: str = "dataset_path"
 ) -> frozenset[str]:
-    """Checks that a run goes on as the one did whose checkpoint it is, but for what may change.
+    """Checks that a run continues with the settings of its checkpoint, except for permitted
+    changes.
 
     Args:
-        checkpoint: What it goes on from; None where it starts anew.
-        now: What it is set to.
-        allowed: Names that may differ: of settings, that of ``rows`` for other rows, ``ranks``, or
-            ``all``.
+        checkpoint: The checkpoint to resume from; None if the run starts from scratch.
+        now: The record of this run.
+        allowed: What may differ: names of settings, the value of ``rows`` for other rows,
+            ``ranks``, or ``all``.
         rows: The setting that names the rows.
 
     Returns:
-        The settings that have other values now and take effect.
+        The changed settings that take effect.
 
     Raises:
-        ConfigError: Something else differs; the message names it with both values, and the way to
-            allow it.
+        ConfigError: Something else differs; the message gives both values and how to allow it.
     """
     if checkpoint is None:
         return frozenset()
     before, may = RunRecord.read(checkpoint), set(allowed)
     if before is None:
-        log.info("the checkpoint does not say its settings; none is compared", path=str(checkpoint))
+        log.info(
+            "the checkpoint has no record of its settings; nothing is compared",
+            path=str(checkpoint),
+        )
         return frozenset()
     different = _changed(before, now)
     applied = frozenset(APPLIED & different)
@@ -114,7 +117,7 @@ def check_resumed(
     said = {n: f"{n} was {before.settings[n]!r}, is {now.settings[n]!r}" for n in sorted(changed)}
     if before.dataset != now.dataset:
         said[rows] = (
-            f"the dataset has other rows ({before.rows} before, {now.rows} now), or in another "
+            f"the dataset has different rows ({before.rows} before, {now.rows} now), or another "
             "order"
         )
     if before.ranks != now.ranks:
@@ -122,16 +125,16 @@ def check_resumed(
     refused = {name: what for name, what in said.items() if not may & {name, ALL}}
     if refused:
         raise ConfigError(
-            f"resume_from_checkpoint: {checkpoint} is of a run with other settings: "
-            f"{'; '.join(refused.values())}. Set them back, start anew, or go on all the same with "
-            f"--set 'resume_changes=[{', '.join(refused)}]'"
+            f"resume_from_checkpoint: {checkpoint} is from a run with different settings: "
+            f"{'; '.join(refused.values())}. Restore them, start from scratch, or resume anyway "
+            f"with --set 'resume_changes=[{', '.join(refused)}]'"
         )
     for what in said.values():
-        log.warning("the run goes on with a change that was allowed", change=what)
+        log.warning("resuming with a permitted change", change=what)
     return applied
 
 
 def _changed(before: RunRecord, now: RunRecord) -> set[str]:
-    """Settings that both have, with other values; one that is new since has its default."""
+    """Settings present in both records with different values; newer ones have their default."""
     common = before.settings.keys() & now.settings.keys()
     return {name for name in common if before.settings[name] != now.settings[name]}

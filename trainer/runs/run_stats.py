@@ -1,7 +1,7 @@
-"""What a run counts about its rewards, and when it has met too many failures to go on.
+"""Statistics about the rewards of a run, and the limit of failures at which it stops.
 
-Pure bookkeeping: talks to nobody. The reward functions feed it; the metrics, the progress line, the
-report and the stop of a run are read from it.
+Pure bookkeeping. The reward functions update it; metrics, progress line, report and stop condition
+read it.
 """
 
 from collections import Counter, deque
@@ -19,15 +19,15 @@ __all__ = [
 
 
 class StopFlag:
-    """Set once, when a run should end itself: after the step, or instead of it."""
+    """Set once when a run should end: after the current step, or instead of it."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.lost_batch: str | None = None
-        """The reason, where the batch was lost as a whole: its step is not to be made."""
+        """The reason if a whole batch was lost, so that its step must not be made."""
 
     def set(self, reason: str, is_batch_lost: bool = False) -> None:
-        """Asks for the end; the first reason is kept."""
+        """Requests the end of the run; the first reason is kept."""
         if self.reason is None:
             self.reason = reason
             self.lost_batch = reason if is_batch_lost else None
@@ -36,8 +36,8 @@ class StopFlag:
 class FailureLimit:
     """Whether more than a share of the last items failed.
 
-    A window that is not full yet counts its missing items as good, so that one early failure does
-    not end a run.
+    Until the window is full, missing items count as successful, so that one early failure does not
+    end a run.
 
     >>> limit = FailureLimit(share=0.5, window=4)
     >>> limit.exceeded_by([True, True]), limit.exceeded_by([True])
@@ -50,7 +50,7 @@ class FailureLimit:
         self._failed: deque[bool] = deque(maxlen=window)
 
     def exceeded_by(self, failed: Sequence[bool]) -> bool:
-        """Takes the outcomes of some items; tells whether the limit was exceeded at any of them."""
+        """Adds the outcomes of some items; returns whether any of them exceeded the limit."""
         exceeded = False
         for one in failed:
             self._failed.append(one)
@@ -60,7 +60,7 @@ class FailureLimit:
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """One batch in numbers."""
+    """The counts of one batch."""
 
     items: int
     invalid: Counter[str]
@@ -69,20 +69,20 @@ class BatchCounts:
     """By code."""
     cached: int = 0
     clamped: int = 0
-    """Rewards that were beyond the bound."""
+    """Rewards outside the bound."""
     yes: int = 0
     decided: int = 0
-    """Completions that a decision could be read from."""
+    """Completions with a readable decision."""
     zero_variance: float | None = None
-    """Share of the whole groups whose rewards are all equal; None where there was no group."""
+    """Share of complete groups whose rewards are all equal; None if there was no group."""
     reward: float | None = None
-    """Mean weighted reward of what did not fail."""
+    """Mean weighted reward of the completions that did not fail."""
     regret_veh: float | None = None
-    """Mean queue after the decisions minus the shortest known one; None where nothing is known."""
+    """Mean queue after the decisions minus the shortest known one; None if nothing is known."""
 
     @property
     def by_code(self) -> dict[str, int]:
-        """Completions without a legal decision or a reward, by the name of the code's metric."""
+        """Completions without a legal decision or a reward, by metric name."""
         return {f"invalid/{code}": count for code, count in self.invalid.items()} | {
             f"failed/{code}": count for code, count in self.failed.items()
         }
@@ -90,51 +90,51 @@ class BatchCounts:
 
 @dataclass
 class RunStats:
-    """Counts of a whole run."""
+    """Counts over a whole run."""
 
     limit: FailureLimit
     stop: StopFlag = field(default_factory=StopFlag)
     ranks: int = 1
-    """Processes that work on a batch together; each has stats of its own share."""
+    """Number of processes that share a batch; each counts its own share."""
     items: int = 0
     invalid: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     codes: set[str] = field(default_factory=set)
-    """Metrics of the codes that were met in the run; of those alone can be said that none was."""
+    """Metrics of all codes that occurred in the run, so that later zeros can be reported."""
     cached: int = 0
     clamped: int = 0
     rollouts: int = 0
     reward_seconds: float = 0.0
-    """Time that the service took."""
+    """Time spent by the service."""
     waited_seconds: float = 0.0
-    """Time that the training stood still for rewards: less, where the two went on at once."""
+    """Time the training waited for rewards; less than the service's time if they overlapped."""
     step_seconds: float = 0.0
-    """Time of the optimizer steps, all in all."""
+    """Total time of the optimizer steps."""
     outages: int = 0
-    """How often the training paused because nothing answered."""
+    """How often the training paused because the service did not answer."""
     rewards: list[float] = field(default_factory=list)
     """Mean weighted reward of each batch that had one."""
     last: BatchCounts | None = None
     """The latest batch."""
     last_seconds: float = 0.0
     last_rollouts: int = 0
-    """Those of the latest batch, and those that were started ahead since the one before."""
+    """Rollouts of the latest batch, including those started ahead since the previous one."""
     rollouts_before: int = 0
     last_waited: float = 0.0
     last_step: float = 0.0
 
     @property
     def waited_share(self) -> float | None:
-        """Share of all steps' time that was spent waiting for rewards; None before the first."""
+        """Share of the total step time spent waiting for rewards; None before the first step."""
         return self.waited_seconds / self.step_seconds if self.step_seconds else None
 
     @property
     def has_nothing_to_learn_from(self) -> bool:
-        """Whether not one completion of the latest batch got a reward."""
+        """Whether no completion of the latest batch got a reward."""
         return self.last is not None and self.last.failed.total() == self.last.items
 
     def service_answered(self, seconds: float, rollouts: int) -> None:
-        """Takes how long the service took for a batch, and the rollouts that it started."""
+        """Records the service's time for a batch and the rollouts that it started."""
         self.last_seconds = seconds
         self.reward_seconds += seconds
         self.rollouts += rollouts
@@ -142,21 +142,21 @@ class RunStats:
         self.rollouts_before = self.rollouts
 
     def waited(self, seconds: float) -> None:
-        """Takes how long the training stood still for the rewards of a batch."""
+        """Records how long the training waited for the rewards of a batch."""
         self.last_waited = seconds
         self.waited_seconds += seconds
 
     def stepped(self, seconds: float) -> None:
-        """Takes how long an optimizer step took, with its generation and its rewards."""
+        """Records the duration of an optimizer step, including generation and rewards."""
         self.last_step = seconds
         self.step_seconds += seconds
 
     def add(self, counts: BatchCounts, failed: Sequence[bool]) -> None:
-        """Takes one batch; sets the stop flag if too much has failed.
+        """Adds a batch; sets the stop flag if too many rewards have failed.
 
         Args:
-            counts: The batch in numbers.
-            failed: Of each of its completions, in order.
+            counts: The counts of the batch.
+            failed: Whether each of its completions failed, in order.
         """
         self.last = counts
         self.items += counts.items
@@ -171,7 +171,7 @@ class RunStats:
             self.stop.set(self._too_many_failed())
 
     def take_up(self, codes: Iterable[str]) -> set[str]:
-        """Takes what other ranks met; tells which codes are new here, and so 0 in this batch.
+        """Adds codes that occurred on other ranks; returns those that are new here.
 
         Args:
             codes: The names of their metrics.
@@ -181,9 +181,10 @@ class RunStats:
         return new
 
     def metrics(self) -> dict[str, float]:
-        """The latest batch as metrics, by name, whose mean over the ranks is that of the batch.
+        """Metrics of the latest batch by name; averaged over the ranks, they describe the whole
+        batch.
 
-        Codes met earlier in the run are reported as 0.
+        Codes that occurred only earlier in the run are reported as 0.
         """
         batch = self.last
         if batch is None:
@@ -207,9 +208,10 @@ class RunStats:
 
     @classmethod
     def merged(cls, ranks: "Sequence[RunStats]") -> "RunStats":
-        """The counts of a run on several ranks, which work on one batch together.
+        """The counts of a run on several ranks that share each batch.
 
-        Items are added up, times are those of the first rank, rewards the means over the ranks.
+        Items are summed, times are those of the first rank, and rewards are averaged over the
+        ranks.
         """
         merged = replace(ranks[0])
         for name in ("items", "cached", "clamped", "rollouts"):
@@ -224,16 +226,16 @@ class RunStats:
         code, count = self.failed.most_common(1)[0]
         return (
             f"more than {self.limit.share:.0%} of the last {self.limit.window} rewards failed; the "
-            f"most frequent reason is {code!r} ({count} times). Look at the reward service's log"
+            f"most frequent reason is {code!r} ({count} times). See the reward service's log"
         )
 
 
 def group_numbers(keys: Sequence[object], group_size: int) -> list[int]:
-    """Which group each completion of a batch belongs to, from 0 in the order of their first ones.
+    """The group number of each completion in a batch, from 0 in order of first appearance.
 
     Args:
-        keys: What tells the prompts apart, one per completion.
-        group_size: Completions per prompt; a prompt that comes up again begins another group.
+        keys: What identifies the prompt, one per completion.
+        group_size: Completions per prompt; a repeated prompt starts another group.
 
     >>> group_numbers("aabbaa", group_size=2)
     [0, 0, 1, 1, 2, 2]
@@ -250,15 +252,15 @@ def group_numbers(keys: Sequence[object], group_size: int) -> list[int]:
 def zero_variance_share(
     keys: Sequence[object], rewards: Sequence[float | None], group_size: int
 ) -> float | None:
-    """Share of the whole groups in a batch that teach nothing, because all rewards are equal.
+    """Share of the complete groups in a batch that teach nothing, because all rewards are equal.
 
     Args:
-        keys: What tells the prompts apart, one per completion.
-        rewards: The total reward of each completion; None where it failed.
+        keys: What identifies the prompt, one per completion.
+        rewards: The total reward of each completion; None if it failed.
         group_size: Completions per prompt.
 
     Returns:
-        From 0 to 1; None where no whole group has two rewards to compare.
+        From 0 to 1; None if no complete group has two rewards to compare.
 
     >>> zero_variance_share("aabb", [1, 1, 0, 1], group_size=2)
     0.5

@@ -1,6 +1,6 @@
-"""What every training is made of: a folder with its files, checkpoints, and how it ends.
+"""The skeleton of every training: output folder, checkpoints, and how a run ends.
 
-A training of one kind subclasses :class:`TrainingRun` and says what it learns from.
+Each kind of training subclasses :class:`TrainingRun`.
 """
 
 import time
@@ -40,30 +40,30 @@ _Report = TypeVar("_Report")
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedRun:
-    """What a run needs, checked."""
+    """The checked inputs of a run."""
 
     hardware: Hardware
     checkpoint: Path | None
-    """What to go on from."""
+    """The checkpoint to resume from."""
     record: RunRecord
-    """What checkpoints say of the run."""
+    """The description of the run that is stored in checkpoints."""
     applied: frozenset[str] = frozenset()
-    """Settings whose new values are applied to what the checkpoint holds."""
+    """Settings whose new values replace those in the checkpoint."""
 
 
 class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
-    """One run: what its parts share, and the order of things.
+    """One run.
 
     Args:
-        config: Its settings.
-        ready: What was checked before.
-        files: Where its results go.
-        show_progress: Whether progress is shown on standard error.
-        is_at_once: Whether a signal may break off a step; several ranks must end together.
+        config: The settings.
+        ready: The checked inputs.
+        files: The output files.
+        show_progress: Whether to show progress on standard error.
+        is_at_once: Whether a signal may interrupt a step; with several ranks it never does.
     """
 
     verb: ClassVar[str]
-    """Of ``greenfork train``."""
+    """The subcommand of ``greenfork train``."""
 
     def __init__(
         self,
@@ -86,21 +86,21 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
 
     @abstractmethod
     def plot(self) -> None:
-        """Draws the picture of what was measured so far."""
+        """Plots the metrics so far."""
 
     def close(self) -> None:
-        """Ends what the run began, however it ended: nothing here."""
+        """Releases resources, however the run ended; by default there are none."""
 
     @property
     def start(self) -> RunSettings:
-        """The settings with the model that is loaded."""
+        """The settings with which the model is loaded."""
         return self._config
 
     def run(self) -> _Report:
-        """Trains to the end, or until something stops it.
+        """Trains to the end, or until the run is stopped.
 
         Raises:
-            TrainingStopped: Something did; the message says how to go on.
+            TrainingStopped: The run was stopped; the message says how to resume.
         """
         from transformers import set_seed
         from transformers.utils.logging import disable_progress_bar
@@ -120,12 +120,10 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
                 self.close()
 
     def _load(self) -> LoadedModel:
-        """The model to train.
+        """Loads the model to train.
 
-        A start that is an adapter is kept as the whole model that a new adapter is put on: an
-        adapter names the model under it, and the start merged into its model lies in no folder yet.
-        Without one, the new adapter would name the model without the first, and be loaded onto
-        that.
+        If the run starts from an adapter, the merged model is saved first. The new adapter names
+        its base model; without a saved copy, that would be the model without the first adapter.
         """
         loaded = load_model(self.start, self._ready.hardware)
         if loaded.lora is not None and is_adapter(Path(self.start.model_path)):
@@ -146,15 +144,15 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
         limit_s: float | None = None,
         steps_a_batch: int = 1,
     ) -> None:
-        """Adds what every run is steered and watched by.
+        """Adds the callbacks that every run has.
 
         Args:
-            trainer: Of the Transformers library.
-            file: Where its metrics go.
-            marks: The metrics that make a line of a log worth writing.
-            progress: Shows how far it is.
-            limit_s: Seconds after which it ends.
-            steps_a_batch: As :class:`trainer.callbacks.control.StopCallback` has it.
+            trainer: A trainer of the Transformers library.
+            file: The metrics file.
+            marks: A logged line is written if it has one of these metrics.
+            progress: The callback that shows progress.
+            limit_s: Time limit, seconds.
+            steps_a_batch: See :class:`trainer.callbacks.control.StopCallback`.
         """
         from transformers import PrinterCallback
 
@@ -184,16 +182,16 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
         before: Path | None = None,
         lost: tuple[type[Exception], ...] = (),
     ) -> Course:
-        """Trains until the end, or until it has to stop.
+        """Trains until the end, or until the run has to stop.
 
         Args:
-            trainer: Of the Transformers library.
-            start: The checkpoint that it goes on from.
-            before: The one to name where this training has none yet.
+            trainer: A trainer of the Transformers library.
+            start: The checkpoint to resume from.
+            before: The checkpoint to name if this training has none yet.
             lost: Errors after which the state before the step is saved.
 
         Raises:
-            TrainingStopped: It had to stop.
+            TrainingStopped: The run had to stop.
         """
         from trainer.callbacks.rollback import RewindCallback
 
@@ -209,27 +207,31 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
             saved = rewind.save(trainer) or fallback
             trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
         except Exception as exc:
-            whole, _ = whole_checkpoints(folder)  # what failed may have torn the last one
+            whole, _ = whole_checkpoints(
+                folder
+            )  # the failure may have left the last one incomplete
             last = whole[-1][1] if whole else fallback
             exc.add_note(way_on(self.verb, last, self._files.config))
             raise
         seconds = time.monotonic() - began
         if is_first_rank():
             self.plot()
-        from_ranks(None)  # a launcher ends all ranks when one fails: not before all is saved
+        from_ranks(
+            None
+        )  # a launcher kills all ranks when one fails: wait until everything is saved
         if self._stop.reason is not None:
             raise self._stopped(saved)
         made = trainer.state.global_step
         return Course(made, made - steps, seconds)
 
     def _stopped(self, saved: Path | None) -> TrainingStopped:
-        """Why the run ended before its time, and how to go on."""
+        """Why the run ended early, and how to resume it."""
         code = None if self._interruption.reason is None else "interrupted"
         way = way_on(self.verb, saved, self._files.config)
         return TrainingStopped(f"{self._stop.reason}. {way}", code)
 
     def _save(self, model: Any, tokenizer: Any) -> None:  # noqa: ANN401 - untyped libraries
-        """Writes the model; or the adapter, and the model with the adapter merged into it."""
+        """Saves the model, or the adapter and the merged model."""
         files = self._files
         model.save_pretrained(files.trained)
         tokenizer.save_pretrained(files.trained)

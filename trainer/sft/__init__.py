@@ -7,6 +7,7 @@ a model is trained.
 
 from typing import TYPE_CHECKING
 
+from trainer.lazy import lazy_names
 from trainer.sft.config import LessonShares, SFTTrainingConfig
 
 if TYPE_CHECKING:
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LessonShares", "SFTReport", "SFTTrainingConfig", "train_sft"]
 
-_LAZY = {"SFTReport": "trainer.runs.reports", "train_sft": "trainer.sft.run"}
-
-
-def __getattr__(name: str) -> object:
-    """Imports what needs heavy libraries when it is asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    found: object = getattr(import_module(_LAZY[name]), name)
-    return found
+__getattr__ = lazy_names(
+    __name__, {"SFTReport": "trainer.runs.reports", "train_sft": "trainer.sft.run"}
+)

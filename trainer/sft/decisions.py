@@ -57,7 +57,7 @@ def known_worth(point: DecisionPoint, by: BestBy = "queue") -> Worth:
     """
     if point.outcomes is None:
         raise DatasetError(
-            f"the source best needs the outcomes of every legal decision, and {point.name} has "
+            f"the source best needs the outcomes of all legal decisions, but {point.name} has "
             "none: build the dataset with greenfork dataset build … --outcomes",
             "no_outcomes",
         )
@@ -129,7 +129,7 @@ class RecordedDecisions:
         found = [point for point in points if self._extends(point) is not None]
         if not found:
             raise DatasetError(
-                "the source recorded finds no row at a moment at which what ran the signals decided"
+                "the source recorded has no rows: no row is at a time when a decision was recorded"
             )
         return found
 
@@ -148,7 +148,7 @@ class RecordedDecisions:
         _only_extend(point, "recorded")
         if point.greens is None:
             raise DatasetError(
-                f"the source recorded needs a dataset folder, and {point.name} is not from one"
+                f"the source recorded needs a dataset folder, but {point.name} is not from one"
             )
         if point.run not in self._runs:
             self._runs[point.run] = _actions_of(point.run)
@@ -173,7 +173,7 @@ def _actions_of(run: str) -> _Actions | None:
         lines = (layout.root / found.actions).read_text(encoding="utf-8").splitlines()
         actions = [Action.model_validate_json(line) for line in lines if line]
     except (OSError, KeyError, ValidationError) as exc:
-        raise DatasetError(f"cannot read what ran the signals in {run}: {exc}") from exc
+        raise DatasetError(f"cannot read the recorded decisions of {run}: {exc}") from exc
     return {(action.tls_id, action.time_s): action.remaining_s for action in actions}
 
 

@@ -94,8 +94,8 @@ def _about(
     clear = [point for point in points if known_worth(point).gap_veh > config.min_gap_veh]
     if not clear:
         raise DatasetError(
-            f"the source best has nothing to teach: at none of {len(points)} rows more than "
-            f"min_gap_veh = {config.min_gap_veh:g} vehicles are at stake; set it lower"
+            f"the source best has nothing to teach: none of {len(points)} rows has more than "
+            f"min_gap_veh = {config.min_gap_veh:g} vehicles at stake; set it lower"
         )
     return clear
 

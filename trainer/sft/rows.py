@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.dataset import DatasetLayout, Message, Outcome
-from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
+from shared.language.completion_items import Situation
 from shared.validation import without_nulls
 from trainer.data.prompts import load_grpo_dataset
 from trainer.data.rows import row_error
@@ -97,12 +97,8 @@ def _point(row: Mapping[str, Any], where: str) -> DecisionPoint:
             prompt=tuple(Message.model_validate(message) for message in row["prompt"]),
             place=Situation.model_validate(dict(row)),
             domain=str(row.get("scenario", "")),
-            difficulty=None,
             run=where,
-            extend_s=DEFAULT_EXTEND_S,
-            horizon_s=0,
             state_file=Path(where),
-            greens=None,
             outcomes=outcomes and tuple(Outcome.model_validate(one) for one in outcomes),
         )
     except ValidationError as exc:

@@ -93,8 +93,8 @@ def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingCon
     untrained = (checkpoint.parent if checkpoint else Path(config.output_dir)) / "untrained"
     if checkpoint is not None and not untrained.is_dir():
         raise ConfigError(
-            f"resume_from_checkpoint: {checkpoint} needs the new model that its run began with, "
-            f"and there is no {untrained}; set model_path to the model that it goes on from"
+            f"resume_from_checkpoint: {checkpoint} needs the new model of its run, but "
+            f"{untrained} does not exist; set model_path to the model it was trained from"
         )
     return config.model_copy(update={"model_path": str(untrained)})
 
@@ -123,8 +123,7 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
     verb = "sft"
 
     def __init__(self, config: SFTTrainingConfig, ready: PreparedSFT, show_progress: bool) -> None:
-        root, has_adapter = Path(config.output_dir), config.lora_rank > 0
-        files = RunFiles.under(root, has_adapter, config.save_merged, "loss.png")
+        files = RunFiles.of(config, "loss.png")
         super().__init__(config, ready, files, show_progress)
 
     @property

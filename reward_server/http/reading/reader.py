@@ -1,12 +1,12 @@
 """The gateway's side of reading bodies: light ones at once, others by processes of their own."""
 
 import asyncio
-import contextlib
 import json
 import sys
 
 import structlog
 
+from reward_server import processes
 from reward_server.event_loop import TimeSlice
 from reward_server.http.reading import frames
 from reward_server.http.reading.documents import Document, Form, is_light, read_chunk, read_document
@@ -40,7 +40,7 @@ class BodyReader:
     async def close(self) -> None:
         """Ends the processes."""
         while self._idle:
-            await _end(self._idle.pop())
+            await processes.end(self._idle.pop())
 
     async def read(self, form: Form, body: bytes, caller: str, extend_s: int = 0) -> Document:
         """The items in a body.
@@ -68,14 +68,14 @@ class BodyReader:
             async with asyncio.timeout(self._patience_s):
                 document = await _ask(process, request, body)
         except TimeoutError as exc:
-            await _end(process)
+            await processes.end(process)
             words = (
                 f"the body could not be read within {self._patience_s:g} s; send fewer items "
                 "per request"
             )
             raise InvalidRequest(words, "too_large") from exc
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
-            await _end(process)
+            await processes.end(process)
             _LOG.warning("reader_died", status=process.returncode)
             words = "reading the body takes too much memory; send fewer items per request"
             raise InvalidRequest(words, "too_large") from exc
@@ -83,7 +83,7 @@ class BodyReader:
             self._idle.append(process)
             raise
         except BaseException:  # the caller has gone: nobody reads what is still said
-            await _end(process)
+            await processes.end(process)
             raise
         self._idle.append(process)
         return document
@@ -130,10 +130,3 @@ async def _ask(
         return Document(items, echo=echo)
     whole = ScoreRequest.model_validate(json.loads(terms) | {"items": tuple(items)})
     return Document(whole.items, whole, echo)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    await process.wait()

@@ -94,6 +94,13 @@ SCORE_REQUESTS: dict[str, Example] = {
             reward=RewardSpec(follow_up="max_pressure", seeds=(1, 2, 3)),
         ),
     },
+    "delay": {
+        "summary": "The delay of the whole network, greedy control afterwards",
+        "value": _request(
+            ScoreItem(state_id=STATE_ID, tls_id=_TLS_ID, decision=Extend(extend=True)),
+            reward=RewardSpec(name="delay", follow_up="greedy"),
+        ),
+    },
 }
 """Requests, by a short name."""
 
@@ -105,6 +112,7 @@ _METRICS = Metrics(
     throughput_veh=14,
     pressure_veh=3.1,
     network_queue_veh=2.4,
+    delay_veh=5.8,
 )
 
 _SCORE_RESPONSE = ScoreResponse(

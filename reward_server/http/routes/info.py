@@ -1,6 +1,7 @@
 """``GET /v1/info``: versions, limits, size."""
 
 import asyncio
+from dataclasses import asdict
 from importlib.metadata import version
 
 from fastapi import APIRouter
@@ -26,19 +27,14 @@ router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload"
 async def info(services: ServicesDep) -> ServiceInfo:
     """Returns the versions that determine rewards, the request limits, and what is served."""
     settings = services.settings
-    active = await asyncio.to_thread(probe)
+    confined = asdict(await asyncio.to_thread(probe))
     reason = await asyncio.to_thread(services.why_forked)
     return ServiceInfo(
         versions=Versions(greenfork=version("greenfork"), sumo=sumo_version(), ray=version("ray")),
         limits=Limits(**{name: getattr(settings, name) for name in Limits.model_fields}),
         states=len(services.store),
         isolation=IsolationInfo(
-            network=active.network,
-            limits=active.limits,
-            capabilities=active.capabilities,
-            files=active.landlock > 0,
-            landlock=active.landlock,
-            calls=active.seccomp,
+            calls=confined.pop("seccomp"), files=confined["landlock"] > 0, **confined
         ),
         rollouts=RolloutsInfo(
             made_by="restore" if reason is None else "fork",

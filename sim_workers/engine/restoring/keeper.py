@@ -14,11 +14,12 @@ process id comes with each message.
 
 import errno
 import os
+import re
 import signal
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sim_workers.engine.restoring.pristine_pages import PristinePages
 from sim_workers.engine.restoring.tracee import SNAPSHOT_SIGNAL, Registers, Tracee
@@ -33,7 +34,10 @@ _CREDENTIALS, _DESCRIPTOR = struct.Struct("3i"), struct.Struct("i")
 _MAX_ORDER_BYTES = 8 * 64
 _REARM_EVERY = 64
 """Pages that were written once are put back ever after; so often they are counted anew."""
-_SHAPE = ("VmData", "VmExe", "VmLib", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
+_LINES = ("VmData", "VmExe", "VmLib", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
+_TOLD = re.compile(b".*?".join(rb"%b:\s*(\S+)" % name.encode() for name in _LINES), re.DOTALL)
+_SHAPE = (*_LINES, "descriptors")
+_MAX_STATUS_BYTES = 8192
 
 
 @dataclass(frozen=True)
@@ -120,14 +124,15 @@ class _Snapshot:
         self._child = child
         self._order = order
         self._registers = Registers(child.pid)
-        self._positions = self._read_positions()
+        self._status = _Status(child.pid, order.files)
+        self._positions = self._status.positions()
         self._twin = child.fork()
         self._pristine = PristinePages(self._twin.pid, store)
         self._written = WrittenPages(child.pid)
         self._scanned = b""
         self._returns = 0
         self._written.arm()
-        self._shape = _shape(child.pid)
+        self._shape = self._status.shape()
         self._go_on()
 
     def put_back(self) -> None:
@@ -136,10 +141,9 @@ class _Snapshot:
         Raises:
             _Changed: The child did what cannot be undone.
         """
-        changed = [
-            name for name, text in _shape(self._child.pid).items() if text != self._shape[name]
-        ]
-        if changed:
+        shape = self._status.shape()
+        if shape != self._shape:
+            changed = (n for n, a, b in zip(_SHAPE, shape, self._shape, strict=True) if a != b)
             raise _Changed(", ".join(changed))
         scanned = self._written.scan()
         if scanned != self._scanned:
@@ -148,9 +152,10 @@ class _Snapshot:
         for piece in self._pristine.pieces:
             where = self._order.vectors + piece.first_vector, piece.vectors
             self._call(piece.length, _PREADV, self._order.store, *where, piece.offset)
-        for descriptor, position in self._read_positions().items():
-            if position != self._positions[descriptor]:
-                former = self._positions[descriptor]
+        for descriptor, former, now in zip(
+            self._order.files, self._positions, self._status.positions(), strict=True
+        ):
+            if now != former:
                 self._call(former, _LSEEK, descriptor, former, os.SEEK_SET)
         self._returns += 1
         if self._returns % _REARM_EVERY == 0:
@@ -163,6 +168,7 @@ class _Snapshot:
         """Ends the twin."""
         self._twin.kill()
         self._written.close()
+        self._status.close()
 
     def _go_on(self) -> None:
         self._registers.put_back()
@@ -174,17 +180,30 @@ class _Snapshot:
             number = -result if result < 0 else errno.EIO
             raise OSError(number, f"system call {number} returned {result}, not {expected}")
 
-    def _read_positions(self) -> dict[int, int]:
-        folder = Path("/proc", str(self._child.pid), "fdinfo")
-        return {
-            descriptor: int((folder / str(descriptor)).read_text().split()[1])
-            for descriptor in self._order.files
-        }
+
+class _Status:
+    """What ``/proc`` tells of a process and of the files that it reads, asked again and again."""
+
+    def __init__(self, pid: int, files: Sequence[int]) -> None:
+        self._status = _open(f"/proc/{pid}/status")
+        self._descriptors = _open(f"/proc/{pid}/fd")
+        self._files = [_open(f"/proc/{pid}/fdinfo/{descriptor}") for descriptor in files]
+
+    def shape(self) -> tuple[bytes | int, ...]:
+        """What a rollout must leave as it is, in the order of :data:`_SHAPE`."""
+        told = _TOLD.search(os.pread(self._status, _MAX_STATUS_BYTES, 0))
+        assert told is not None, "the kernel writes all of these lines"  # noqa: S101
+        return *told.groups(), os.fstat(self._descriptors).st_size
+
+    def positions(self) -> list[int]:
+        """Where each file is read next."""
+        return [int(os.pread(file, _MAX_STATUS_BYTES, 0).split(None, 2)[1]) for file in self._files]
+
+    def close(self) -> None:
+        """Asks nothing any more."""
+        for descriptor in (self._status, self._descriptors, *self._files):
+            os.close(descriptor)
 
 
-def _shape(pid: int) -> dict[str, str]:
-    """What a rollout must leave as it is, by name."""
-    folder = Path("/proc", str(pid))
-    lines = (line.partition(":") for line in (folder / "status").read_text().splitlines())
-    shape = {name: text.strip() for name, _, text in lines if name in _SHAPE}
-    return shape | {"descriptors": str((folder / "fd").stat().st_size)}
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

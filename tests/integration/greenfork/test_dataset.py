@@ -114,7 +114,7 @@ def test_signals_left_out_are_said(greenfork: _Command, tmp_path: Path) -> None:
     status, printed, _ = greenfork(*arguments)
     assert status == 0
     assert f"{LONE_GREEN}: one green phase only" in printed
-    other = ("--out", str(tmp_path / "other"), "--tls", LONE_GREEN)
+    other = ("--out", str(tmp_path / "other"), "--tls", LONE_GREEN, *TINY)
     error = greenfork.error("dataset", "build", str(config), *other)
     assert error["code"] == "nothing_to_decide"
 
@@ -163,7 +163,7 @@ def test_configuration_without_signal(greenfork: _Command, plain: str, tmp_path:
 def test_unknown_signal(greenfork: _Command, tmp_path: Path) -> None:
     """Those that there are, are named."""
     out = str(tmp_path / "out")
-    error = greenfork.error("dataset", "build", CROSSING, "--out", out, "--tls", "north")
+    error = greenfork.error("dataset", "build", CROSSING, "--out", out, "--tls", "north", *TINY)
     assert error["code"] == "unknown_signal"
     assert "it has c" in error["message"]
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.integration.reward_server.serving import GREENFORK
@@ -15,9 +16,16 @@ _MARK = "GREENFORK_TEST_KILLED"
 
 
 class GatewayProcess:
-    """A gateway on a dataset and a data directory, with one worker."""
+    """A gateway on a dataset and a data directory, with one worker.
 
-    def __init__(self, dataset: Path, data_dir: Path) -> None:
+    Args:
+        dataset: What it serves.
+        data_dir: Where it keeps its data.
+        variables: What its environment has besides.
+    """
+
+    def __init__(self, dataset: Path, data_dir: Path, variables: Mapping[str, str] = {}) -> None:
+        self._variables = variables
         self._options = ["--dataset", str(dataset), "--data-dir", str(data_dir)]
         self._mark = ""
         self._killed: list[str] = []
@@ -31,7 +39,7 @@ class GatewayProcess:
             [*GREENFORK, "serve", *self._options, "--port", "0", "--workers", "1", "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {_MARK: self._mark},
+            env={**os.environ, **self._variables, _MARK: self._mark},
             text=True,
         )
         assert self._process.stdout is not None

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.integration.shared_ray import shared_ray
+
 __all__ = ["GREENFORK", "MARK", "processes_of", "served"]
 
 GREENFORK = [sys.executable, "-c", "from greenfork.main import app; app()"]
@@ -18,9 +20,13 @@ MARK = "GREENFORK_TEST_RUN"
 
 @contextmanager
 def served(
-    *datasets: Path, data_dir: Path, signum: signal.Signals = signal.SIGTERM
+    *datasets: Path,
+    data_dir: Path,
+    signum: signal.Signals = signal.SIGTERM,
+    has_own_ray: bool = False,
 ) -> Iterator[str]:
     """Serves datasets, gives the URL, ends the server with a signal, and finds nothing left."""
+    joined = {} if has_own_ray else shared_ray()
     mark = uuid.uuid4().hex
     options = [option for dataset in datasets for option in ("--dataset", str(dataset))]
     options += ["--data-dir", str(data_dir), "--port", "0", "--workers", "1", "--json"]
@@ -28,7 +34,7 @@ def served(
         [*GREENFORK, "serve", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {MARK: mark},
+        env=os.environ | joined | {MARK: mark},
         text=True,
     )
     assert server.stdout is not None

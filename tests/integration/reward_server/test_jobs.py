@@ -19,8 +19,11 @@ from shared.wire.jobs import JobResult, JobView
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.gateway_process import GatewayProcess
 from tests.integration.reward_server.serving import GREENFORK
+from tests.integration.shared_ray import shared_ray
 
-ITEMS = 20_000
+ITEMS = 6_000
+BROKEN = 2_100
+"""Where a line is no item, in one test."""
 DISTINCT = 96
 """Rollouts that a job needs; they come up one after the other, from its first item to its last."""
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -112,7 +115,7 @@ def source(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Url]:
     """A gateway that is not disturbed."""
-    gateway = GatewayProcess(dataset, tmp_path_factory.mktemp("undisturbed"))
+    gateway = GatewayProcess(dataset, tmp_path_factory.mktemp("undisturbed"), shared_ray())
     gateway.start()
     yield gateway.url
     gateway.stop()
@@ -200,7 +203,7 @@ def test_interrupted_command_takes_up_its_job(url: Url, source: Path, tmp_path: 
     """
     broken = tmp_path / "in.jsonl"
     lines = source.read_text().splitlines(keepends=True)
-    broken.write_text("".join([*lines[:7000], "nonsense\n", *lines[7000:]]))
+    broken.write_text("".join([*lines[:BROKEN], "nonsense\n", *lines[BROKEN:]]))
     output = tmp_path / "out.jsonl"
     files = ["--input", str(broken), "--output", str(output), "--url", url]
     command = [*GREENFORK, "score", *files, "--reward", "queue", "--horizon", "131", "--json"]
@@ -220,12 +223,12 @@ def test_interrupted_command_takes_up_its_job(url: Url, source: Path, tmp_path: 
     assert ran.returncode == 1, ran.stderr
     summary = json.loads(ran.stdout)
     assert (summary["lines"], summary["failed"], summary["rollouts"]) == (ITEMS + 1, 1, DISTINCT)
-    assert [failure["line"] for failure in summary["failures"]] == [7001]
+    assert [failure["line"] for failure in summary["failures"]] == [BROKEN + 1]
     results = [json.loads(line) for line in output.read_text().splitlines()]
     assert [result["id"] for result in results if result["status"] != "failed"] == [
         f"item {i}" for i in range(ITEMS)
     ]
-    assert results[7000]["error"]["code"] == "malformed_json"
+    assert results[BROKEN]["error"]["code"] == "malformed_json"
     assert job_id not in httpx.get(f"{url}/v1/jobs").text
 
 

@@ -46,18 +46,36 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
 
 
 def test_outcomes_are_found_under_their_keys(client: httpx.Client, kept: Path) -> None:
-    """Of every kind of decision, several seeds and an upload: the same answers, none rolled out."""
-    answers = lines_of(kept / "answers.jsonl")
-    for body, before in zip(lines_of(kept / "score.jsonl"), answers, strict=True):
+    """Of every kind of decision, several seeds and an upload: the same answers, none rolled out.
+
+    But for a reward of what was not measured then.
+    """
+    bodies, answers = lines_of(kept / "score.jsonl"), lines_of(kept / "answers.jsonl")
+    for body, before in zip(bodies, answers, strict=True):
         answer = client.post("/v1/score", json=body).raise_for_status().json()
         assert answer["counts"]["rollouts"] == 0
         assert answer["results"] == [_as_of_today(result) for result in before["results"]]
+    _check_delay(client, bodies[0], answers[0])
 
 
 def _as_of_today(result: dict[str, Any]) -> dict[str, Any]:
     """A result of version 0.1 as it is told from the ledger now."""
     is_unchecked = result["seeds"] is not None or result["restore"] == "unverified"
-    return result | {"cached": True, "fidelity": "unchecked" if is_unchecked else "bundle"}
+    told = {"cached": True, "fidelity": "unchecked" if is_unchecked else "bundle"}
+    return result | told | {"metrics": result["metrics"] | {"delay_veh": None}}
+
+
+def _check_delay(client: httpx.Client, body: dict[str, Any], before: dict[str, Any]) -> None:
+    """What version 0.1 did not measure is rolled out again, once, under a reward that needs it."""
+    asked = body | {"reward": body["reward"] | {"name": "delay"}}
+    answer = client.post("/v1/score", json=asked).raise_for_status().json()
+    assert answer["counts"]["rollouts"] > 0
+    for result, old in zip(answer["results"], before["results"], strict=True):
+        delay_veh = result["metrics"].pop("delay_veh")
+        assert result["reward"] == -delay_veh < 0
+        assert result["metrics"] == old["metrics"]
+    again = client.post("/v1/score", json=asked).raise_for_status().json()
+    assert again["counts"]["rollouts"] == 0
 
 
 def test_finished_job_is_listed_and_read(client: httpx.Client, kept: Path) -> None:
@@ -77,6 +95,9 @@ def test_interrupted_job_is_finished(client: httpx.Client, kept: Path) -> None:
     results = [json.loads(line) for line in followed.raise_for_status().text.splitlines()]
     before = lines_of(kept / "interrupted-results.jsonl")
     assert results[:256] == before[:256]
-    assert results[256:] == [result | {"fidelity": "bundle"} for result in before[256:]]
+    for result, old in zip(results[256:], before[256:], strict=True):
+        if old["metrics"] is not None:  # measured since, or on record without
+            assert (result["metrics"].pop("delay_veh") or 1.0) > 0
+        assert result == old | {"fidelity": "bundle"}
     job = client.get(f"/v1/jobs/{job_id}").raise_for_status().json()
     assert (job["status"], job["done"], job["counts"]["failed"]) == ("done", 512, 0)

@@ -86,6 +86,7 @@ FORMULAE: dict[str, Callable[[Json, Json], float | None]] = {
     "wait": lambda run, ref: -run["wait_s"],
     "pressure": lambda run, ref: -abs(run["pressure_veh"]),
     "speed": lambda run, ref: run["speed_mps"],
+    "delay": lambda run, ref: -run["delay_veh"],
 }
 
 
@@ -218,12 +219,11 @@ def test_seeds_differ_and_repeat(
     assert [(r["seeds"], r["cached"]) for r in again] == [(r["seeds"], False) for r in results]
 
 
-def test_max_pressure_takes_over_after_the_decision(service: Service) -> None:
+@pytest.mark.parametrize("follow_up", ["max_pressure", "greedy"])
+def test_follow_up_takes_over_after_the_decision(service: Service, follow_up: str) -> None:
     """Other traffic than under the program, somewhere; the reference of the gain stays."""
     row = service.crossing[0]
-    program, followed = (
-        service.outcomes(row, follow_up=who) for who in ("program", "max_pressure")
-    )
+    program, followed = (service.outcomes(row, follow_up=who) for who in ("program", follow_up))
     assert program["reference"] == followed["reference"]
     assert by_decision(program) != by_decision(followed)
 

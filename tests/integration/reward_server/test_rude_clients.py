@@ -9,25 +9,20 @@ import itertools
 import json
 import re
 import socket
-import struct
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from shared.dataset import Row
-from shared.rewards import RewardSpec, reward_of
 from tests.integration.conftest import WITHOUT_END, read_rows
 from tests.integration.reward_server.serving import served
+from tests.integration.reward_server.victim import HORIZONS_S, SOON_S, Victim, is_idle
 
 PATIENCE_S = 3.0
 """After so many seconds without a word the gateway gives a caller up."""
-SOON_S = 40.0
 MAX_BODY_BYTES = 2**20
 SETTINGS = {
     "BODY_TIMEOUT_S": str(PATIENCE_S),
@@ -40,119 +35,6 @@ CHUNKED = (
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 """The head of a request whose body comes in chunks."""
-_HORIZONS_S = itertools.count(100)
-
-
-@dataclass(frozen=True)
-class Victim:
-    """A gateway, and what it must answer."""
-
-    url: str
-    rows: tuple[Row, ...]
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self.url.rpartition(":")[2])
-
-    def items(self) -> list[dict[str, Any]]:
-        """A yes and a no in every state."""
-        return [
-            {"state_id": r.state_id, "tls_id": r.tls_id, "decision": outcome.decision.model_dump()}
-            for r in self.rows
-            for outcome in r.outcomes or ()
-        ]
-
-    def rewards(self) -> list[float]:
-        """The queue rewards that the builder computed of them."""
-        spec = RewardSpec(name="queue", horizon_s=60)
-        return [reward_of(spec, o.metrics, None) for row in self.rows for o in row.outcomes or ()]
-
-    @asynccontextmanager
-    async def called(self) -> AsyncIterator["Line"]:
-        """A connection, which is closed in the end."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            yield Line(reader, writer)
-        finally:
-            writer.close()
-
-    async def metrics(self) -> dict[str, float]:
-        """The numbers of the metrics page that have no labels."""
-        async with httpx.AsyncClient() as http:
-            page = (await http.get(f"{self.url}/metrics", timeout=30)).text
-        assert 'status="500"' not in page, "a caller's rudeness is no failure of the service"
-        lines = [line.split() for line in page.splitlines() if not line.startswith("#")]
-        return {name: float(value) for name, value in lines if "{" not in name}
-
-    async def until(self, is_true: Callable[[Mapping[str, float]], bool]) -> None:
-        """Returns when the metrics are as they should be."""
-        end_s = time.monotonic() + SOON_S
-        while not is_true(metrics := await self.metrics()):
-            assert time.monotonic() < end_s, metrics
-            await asyncio.sleep(0.05)
-
-    async def is_well(self) -> None:
-        """Nothing is left of whoever came; new work and known work are answered as ever."""
-        await self.until(_is_idle)
-        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
-            new = {"reward": {"name": "queue", "horizon_s": next(_HORIZONS_S)}}
-            answer = await http.post("/v1/score", json={"items": self.items()[:1]} | new)
-            (result,) = answer.json()["results"]
-            assert (result["status"], result["cached"]) == ("scored", False)
-            known = {"reward": {"name": "queue", "horizon_s": 60}}
-            answer = await http.post("/v1/score", json={"items": self.items()} | known)
-            assert [result["reward"] for result in answer.json()["results"]] == self.rewards()
-        metrics = await self.metrics()
-        assert metrics["greenfork_workers_lost_total"] == 0
-        assert metrics["greenfork_pool_workers"] == 1
-
-
-@dataclass(frozen=True)
-class Line:
-    """A raw connection."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def say(self, data: bytes) -> None:
-        """Sends."""
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of one answer."""
-        async with asyncio.timeout(SOON_S):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-            status, *lines = head.splitlines()
-            headers = dict(re.split(": ?", line.lower(), maxsplit=1) for line in lines if line)
-            body = await self.reader.readexactly(int(headers["content-length"]))
-        return int(status.split()[1]), headers, body
-
-    async def hung_up(self) -> bytes:
-        """What still came until the other side closed the connection."""
-        async with asyncio.timeout(SOON_S):
-            try:
-                return await self.reader.read(-1)
-            except ConnectionError:
-                return b""
-
-    async def is_cut_off(self, chunks: Iterable[bytes]) -> None:
-        """Sends piece after piece, until the other side has had enough."""
-        try:
-            async with asyncio.timeout(SOON_S):
-                for chunk in chunks:
-                    await self.say(chunk)
-                    await asyncio.sleep(0)
-        except ConnectionError:
-            return
-        pytest.fail("all of it was taken")
-
-    def vanish(self) -> None:
-        """Ends the connection at once, as the death of a process does."""
-        linger = struct.pack("ii", 1, 0)
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.writer.transport.abort()
 
 
 @pytest.fixture(scope="module")
@@ -175,11 +57,6 @@ async def victim(_gateway: Victim) -> AsyncIterator[Victim]:
     await _gateway.is_well()
 
 
-def _is_idle(metrics: Mapping[str, float]) -> bool:
-    names = ("pending_items", "pool_busy", "pool_queued")
-    return not any(metrics[f"greenfork_{name}"] for name in names)
-
-
 def _post(body: bytes, *headers: str, path: str = "/v1/score", length: int | None = None) -> bytes:
     said = [
         f"POST {path} HTTP/1.1",
@@ -197,7 +74,7 @@ def _request(items: list[dict[str, Any]], **terms: object) -> bytes:
 
 def _endless(victim: Victim) -> bytes:
     """A request that takes minutes, all of it work that nobody has asked for before."""
-    first = next(_HORIZONS_S) * 1000
+    first = next(HORIZONS_S) * 1000
     reward = {"name": "queue", "horizon_s": 3600, "seeds": list(range(first, first + 32))}
     return _request(victim.items(), reward=reward, timeout_s=3600)
 
@@ -265,7 +142,7 @@ async def test_caller_that_goes_takes_its_rollouts_along(victim: Victim, how: st
             line.vanish()
         else:
             line.writer.write_eof()
-        await victim.until(_is_idle)
+        await victim.until(is_idle)
 
 
 async def test_callers_that_go_at_any_moment(victim: Victim) -> None:
@@ -282,7 +159,7 @@ async def test_callers_that_go_at_any_moment(victim: Victim) -> None:
 
 async def test_work_that_another_caller_waits_for_goes_on(victim: Victim) -> None:
     """When one of two goes, the other one gets its answer."""
-    first = next(_HORIZONS_S) * 1000
+    first = next(HORIZONS_S) * 1000
     reward = {"name": "queue", "horizon_s": 60, "seeds": list(range(first, first + 2))}
     request = _request(victim.items(), reward=reward, timeout_s=300)
     async with victim.called() as goes, victim.called() as stays:
@@ -340,7 +217,7 @@ def _held_bytes(port: int) -> int:
 async def test_pipelined_requests_are_answered_in_order(victim: Victim) -> None:
     """All at once, the slow one first."""
     items = [item | {"id": number} for number, item in enumerate(victim.items())]
-    reward = {"name": "queue", "horizon_s": next(_HORIZONS_S)}
+    reward = {"name": "queue", "horizon_s": next(HORIZONS_S)}
     slow = [item | {"id": "slow"} for item in victim.items()]
     async with victim.called() as line:
         await line.say(
@@ -360,7 +237,7 @@ async def test_pipelining_caller_that_goes_takes_its_rollouts_along(victim: Vict
         await line.say(_endless(victim) + _endless(victim))
         await victim.until(lambda m: m["greenfork_pool_busy"] > 0)
         line.vanish()
-        await victim.until(_is_idle)
+        await victim.until(is_idle)
 
 
 async def test_idle_connections(victim: Victim) -> None:

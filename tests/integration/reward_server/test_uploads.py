@@ -9,8 +9,6 @@ import shutil
 import stat
 import subprocess
 import tarfile
-import time
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,24 +16,20 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 
 from reward_server.auth.key_store import KeyStore
 from reward_server.storage.database import Database
 from reward_server.storage.urls import sqlite_url
-from reward_server.uploads.inspection import look_at
-from shared.errors import InvalidRequest
 from sim_workers.datasets.build_plan import BuildOptions
 from sim_workers.datasets.builder import build_dataset
 from sim_workers.engine.version import sumo_version
 from sim_workers.sandbox.confinement import probe
 from sim_workers.states.store import StateStore
-from sim_workers.uploads.inspector import IntakeRequest
 from sim_workers.verification.sumo_process import find_sumo
 from tests.integration.conftest import OWN
-from tests.integration.reward_server.serving import GREENFORK, MARK, processes_of, served
+from tests.integration.reward_server.serving import GREENFORK, served
+from tests.integration.reward_server.upload_files import CROSSING, crossing_files, zip_of
 
-_CROSSING = OWN["crossing"]
 _TIME_S = 300
 _EXTEND = [{"kind": "extend", "extend": True}, {"kind": "extend", "extend": False}]
 
@@ -86,7 +80,7 @@ def plain_state(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     run = [
         str(find_sumo(sumo_version())),
         "-c",
-        str(_CROSSING),
+        str(CROSSING),
         "--seed",
         "5",
         "--end",
@@ -95,20 +89,6 @@ def plain_state(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     ]
     subprocess.run(run, check=True, capture_output=True)
     return path.read_bytes()
-
-
-def zip_of(files: dict[str, bytes]) -> bytes:
-    """A zip of files."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, content in files.items():
-            packed.writestr(name, content)
-    return archive.getvalue()
-
-
-def crossing_files() -> dict[str, bytes]:
-    """The files of a small scenario."""
-    return {path.name: path.read_bytes() for path in _CROSSING.parent.iterdir() if path.is_file()}
 
 
 def put_scenario(client: httpx.Client) -> str:
@@ -340,8 +320,8 @@ def test_push_brings_a_dataset_and_uploads_survive(
     grid = tmp_path / "grid"
     build_dataset(OWN["grid2x2"], grid, BuildOptions(seeds=(7,), states=2, end_s=600))
     other_crossing = tmp_path / "crossing"
-    shutil.copytree(_CROSSING.parent, other_crossing)
-    config = other_crossing / _CROSSING.name
+    shutil.copytree(CROSSING.parent, other_crossing)
+    config = other_crossing / CROSSING.name
     config.write_text(config.read_text().replace("<end", '<step-length value="1"/><end'))
     for source in (grid, config):
         command = [*GREENFORK, "push", str(source), "--url", url, "--json"]
@@ -367,41 +347,3 @@ def test_push_brings_a_dataset_and_uploads_survive(
         late = http.put("/v1/states", params=where, content=plain_state).json()["state_id"]
         with httpx.Client(base_url=url, headers=headers, timeout=60) as first:
             assert first.get(f"/v1/states/{late}").status_code == 200, "found on the shared disk"
-
-
-def make_request(tmp_path: Path, **changes: object) -> IntakeRequest:
-    """A request to look at a small scenario, without a gateway."""
-    upload, folder = tmp_path / "upload", tmp_path / "out"
-    upload.write_bytes(zip_of(crossing_files()))
-    folder.mkdir()
-    return IntakeRequest.model_validate({"upload": upload, "folder": folder} | changes)
-
-
-def ends_soon(mark: str) -> bool:
-    """Whether all processes with a mark end within ten seconds."""
-    for _ in range(200):
-        if not processes_of(mark):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-@pytest.mark.parametrize("timeout_s", [0.05, 0.4])
-async def test_intake_that_takes_too_long_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: float
-) -> None:
-    """With every process that it has started."""
-    mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
-    with pytest.raises(InvalidRequest) as refused:
-        await look_at(make_request(tmp_path), timeout_s)
-    assert refused.value.code == "too_much_work"
-    assert ends_soon(mark)
-
-
-async def test_intake_has_little_memory(tmp_path: Path) -> None:
-    """What needs more is refused, and the gateway lives on."""
-    request = make_request(tmp_path, max_memory_bytes=8 << 20)
-    with structlog.testing.capture_logs(), pytest.raises(InvalidRequest) as refused:
-        await look_at(request, 60)
-    assert refused.value.code in ("too_much_work", "too_large", "sumo_refused")

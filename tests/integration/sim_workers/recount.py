@@ -23,6 +23,7 @@ def main(config: str, seed: str, state: str, tls_id: str, remaining: str, horizo
     links = [link for group in sumo.trafficlight.getControlledLinks(tls_id) for link in group]
     outgoing = list(dict.fromkeys(link[1] for link in links))
     queue, wait, speeds, seen, pressure, network, left = [], [], [], 0, [], [], 0
+    delay = []
     before = _on(incoming)
     for _ in range(int(horizon)):
         sumo.simulationStep()
@@ -35,6 +36,8 @@ def main(config: str, seed: str, state: str, tls_id: str, remaining: str, horizo
         seen += len(now)
         pressure.append(len(now) - len(_on(outgoing)))
         network.append(sum(map(sumo.lane.getLastStepHaltingNumber, sumo.lane.getIDList())))
+        waiting = len(sumo.simulation.getPendingVehicles())
+        delay.append(fsum([*map(_lost, sumo.vehicle.getIDList()), waiting]))
     metrics = {
         "queue_veh": _mean(queue),
         "queue_veh_max": max(queue),
@@ -43,6 +46,7 @@ def main(config: str, seed: str, state: str, tls_id: str, remaining: str, horizo
         "throughput_veh": left,
         "pressure_veh": _mean(pressure),
         "network_queue_veh": _mean(network),
+        "delay_veh": _mean(delay),
         "series": queue,
     }
     sys.stdout.write(json.dumps(metrics))
@@ -50,6 +54,13 @@ def main(config: str, seed: str, state: str, tls_id: str, remaining: str, horizo
 
 def _on(lanes: list[str]) -> list[str]:
     return [vehicle for lane in lanes for vehicle in sumo.lane.getLastStepVehicleIDs(lane)]
+
+
+def _lost(vehicle: str) -> float:
+    speed, allowed = sumo.vehicle.getSpeed(vehicle), sumo.vehicle.getAllowedSpeed(vehicle)
+    if allowed <= 0 or (speed < 0.1 and sumo.vehicle.isStopped(vehicle)):
+        return 0.0
+    return 1 - float(speed) / float(allowed)
 
 
 def _mean(values: Sequence[float]) -> float:

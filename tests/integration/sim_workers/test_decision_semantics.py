@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Plan, PlanStep
 from shared.legality import check_legality
+from shared.rewards import FollowUp
 from shared.signals import Program, Signal, SignalState
 from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.messages import Rollout
@@ -46,7 +47,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self._sumo = find_sumo(sumo_version())
         self._engine = engine_worker()
-        moments = random.Random(3).sample(range(60, 700), 40)
+        moments = random.Random(3).sample(range(60, 420), 24)
         policies = {"program": PolicySpec(), "random": PolicySpec(name="random")}
         for name, config in OWN.items():
             for policy, spec in policies.items():
@@ -72,18 +73,24 @@ class World:
             greens={t: Greens(s.min_green_s, s.max_green_s) for t, s in signals.items()},
             observe=rollout.observe,
             horizon_s=rollout.horizon_s,
+            follow_up=rollout.follow_up,
         )
         return play(self._sumo, episode)
 
-    def check(self, state: StoredState, decisions: dict[str, Decision]) -> Played:
+    def check(
+        self,
+        state: StoredState,
+        decisions: dict[str, Decision],
+        follow_up: FollowUp = "program",
+    ) -> Played:
         """Plays decisions both ways, expects the same of both, and returns it."""
         alone: dict[str, Decision | None] = {min(state.manifest.signals): None}
-        rollout = make_rollout(state, decisions or alone, HORIZON_S)
+        rollout = make_rollout(state, decisions or alone, HORIZON_S, follow_up)
         played = self.play(state, rollout)
         rolled_out = roll_out(self._engine, state, rollout, "replay")
         assert not isinstance(rolled_out, ErrorInfo), rolled_out
         assert played.signals == state.record.signals
-        assert rolled_out == played.metrics, (state.record.state_id, decisions)
+        assert rolled_out == played.metrics, (state.record.state_id, decisions, follow_up)
         return played
 
 
@@ -236,6 +243,19 @@ def test_joint_decisions_are_each_what_the_model_says(world: World, data: st.Dat
     for tls_id, decision in decided.items():
         now = state.record.signals[tls_id]
         assert played.phases[tls_id] == timeline(state.signal(tls_id), now, decision)
+
+
+@pytest.mark.parametrize("follow_up", ["greedy", "max_pressure"])
+@pytest.mark.parametrize("scenario", OWN)
+@FEW
+@given(data=st.data())
+def test_follow_ups_are_the_same_in_plain_sumo(
+    scenario: str, follow_up: FollowUp, world: World, data: st.DataObject
+) -> None:
+    """After any decision, at one signal or two, to the last bit of every metric."""
+    kind, signals = data.draw(st.sampled_from(KINDS)), 1 if scenario == "crossing" else 2
+    state, decided = data.draw(places(world, f"{scenario}-program", kind, signals))
+    world.check(state, decided, follow_up)
 
 
 @pytest.mark.parametrize("scenario", OWN)

@@ -3,13 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 
 from shared.dataset import DatasetLayout
 from shared.decisions import Extend
-from shared.errors import FidelityError
+from shared.errors import FidelityError, UnknownSignal
 from shared.wire.error_info import ErrorInfo
 from sim_workers.datasets.build_plan import BuildOptions, Execution
 from sim_workers.datasets.builder import build_dataset
@@ -39,14 +40,16 @@ def _compared(sides: Sides, to_s: float) -> Comparison:
         return compare(sides, to_s, fork_server)
 
 
-def test_flows_are_the_users_own_and_continue_from_their_files(tmp_path: Path) -> None:
+def test_flows_are_the_users_own_and_continue_from_their_files(
+    dataset_of: Callable[[str], Path],
+) -> None:
     """Our own crossing, which was another simulation once."""
-    build_dataset(OWN["crossing"], tmp_path / "out", BuildOptions(seeds=(7,), states=6))
-    (run,) = read_manifest(tmp_path / "out").simulations
+    dataset = dataset_of("crossing")
+    (run,) = read_manifest(dataset).simulations
     assert (run.fidelity, run.deviation) == ("own", None)
     assert run.compared_to_s == 3600
-    assert {row["fidelity"] for row in read_rows(tmp_path / "out")} == {"own"}
-    assert {state.record.restore for state in read_states(tmp_path / "out")} == {"state"}
+    assert {row["fidelity"] for row in read_rows(dataset)} == {"own"}
+    assert {state.record.restore for state in read_states(dataset)} == {"state"}
 
 
 def test_the_first_difference_is_named() -> None:
@@ -59,6 +62,30 @@ def test_the_first_difference_is_named() -> None:
     assert 600 < found.time_s <= 610
     assert found.thing.startswith("vehicle")
     assert f"at {found.time_s:g} s {found.thing} is" in str(found)
+
+
+def test_a_comparison_ends_with_the_build_that_it_belongs_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever misspells a signal need not wait until a day of traffic was compared."""
+    ended = []
+
+    def comparing(
+        sides: Sides, to_s: float, server: ForkServer, should_stop: Callable[[], bool]
+    ) -> Comparison:
+        try:
+            for _ in range(50):  # one after the other, as long as a large one
+                compare(sides, to_s, server, should_stop)
+        except CancelledError:
+            ended.append(to_s)
+            raise
+        pytest.fail("it was never stopped")
+
+    monkeypatch.setattr("sim_workers.datasets.builder.compare", comparing)
+    options = BuildOptions(tls_ids=("north",), warmup_s=60, states=1, end_s=200)
+    with pytest.raises(UnknownSignal):
+        build_dataset(OWN["crossing"], tmp_path / "out", options)
+    assert ended == [200]
 
 
 def test_an_option_that_draws_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Generated scenarios: what the product stores and serves is what the user's own run shows.
 
-Nine of a fixed seed, and every case that once failed; ``make fuzz`` tries two hundred others.
+Six of a fixed seed, chosen because they have the most between them, and every case that once
+failed; ``make fuzz`` tries two hundred others.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,10 @@ from tests.fuzz.generator import draw_scenario
 from tests.fuzz.networks import make_network
 from tests.fuzz.scenario import Scenario
 from tests.fuzz.trial import FAILURES, Trial, Verdict, differences, try_scenario, try_served
+from tests.integration.shared_ray import shared_ray
 
 _SEED = 20
-_NUMBERS = range(9)
+_NUMBERS = (77, 173, 248, 254, 282, 319)
 _CASES = sorted((Path(__file__).parents[2] / "fuzz" / "cases").glob("*.json"))
 _NAMES = [*map(str, _NUMBERS), *(case.stem for case in _CASES)]
 _AT_ONCE = 2
@@ -38,7 +40,11 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trial]:
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         tried = list(pool.map(attempt, _NAMES))
-    return dict(zip(_NAMES, try_served(tried, work / "service"), strict=True))
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in shared_ray().items():
+            environment.setenv(name, value)
+        served = try_served(tried, work / "service")
+    return dict(zip(_NAMES, served, strict=True))
 
 
 @pytest.mark.parametrize("name", _NAMES)

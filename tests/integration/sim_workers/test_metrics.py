@@ -14,9 +14,12 @@ from shared.decisions import Extend
 from shared.rewards import Metrics
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Open, Rollout, RolloutOutcome, SignalDecision
+from sim_workers.engine.version import sumo_version
 from sim_workers.scenarios.scenario import CONFIG_NAME
 from sim_workers.states.store import StateStore
 from sim_workers.states.unread_demand import Demand
+from sim_workers.verification.reference_simulation import Episode, play
+from sim_workers.verification.sumo_process import find_sumo
 from tests.integration.conftest import OWN, SCENARIOS, read_rows
 from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 from tests.integration.sim_workers.variants import VARIANTS
@@ -142,6 +145,93 @@ def test_vehicles_that_stop_are_counted_as_sumo_does(tmp_path: Path) -> None:
     ours = _ours(request, rollout)
     assert ours == _recounted(request, rollout)
     assert ours["queue_veh_max"] == 2
+
+
+_ROUTES = """<routes><route id="r" edges="n_in w_out"/>
+<vehicle id="stands" route="r" depart="0"><stop lane="n_in_0" endPos="200" duration="60"/></vehicle>
+<vehicle id="parks" route="r" depart="1" departLane="0">
+    <stop lane="n_in_0" endPos="100" duration="60" parking="true"/></vehicle>
+<vehicle id="passes" route="r" depart="1" departLane="1">
+    <stop lane="n_in_1" endPos="150" speed="5"/></vehicle>
+<flow id="crowd" route="r" begin="20" end="60" period="1" departLane="0"/></routes>"""
+"""A bus at its stop, a parked car, one that passes a point slowly, and more than the road holds."""
+_CLOSURE = """<additional><variableSpeedSign id="closure" lanes="w_out_0 w_out_1">
+<step time="70" speed="0"/><step time="110" speed="13.9"/></variableSpeedSign></additional>"""
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Path:
+    """The configuration of a short run in which a vehicle can be all that a delay may depend on."""
+    network = (SCENARIOS / "crossing" / "crossing.net.xml").read_bytes()
+    (tmp_path / "network.net.xml").write_bytes(network)
+    (tmp_path / "town.rou.xml").write_text(_ROUTES)
+    (tmp_path / "closure.add.xml").write_text(_CLOSURE)
+    config = tmp_path / CONFIG_NAME
+    config.write_text(
+        '<configuration><net-file value="network.net.xml"/><route-files value="town.rou.xml"/>'
+        '<additional-files value="closure.add.xml"/><time-to-teleport value="25"/></configuration>'
+    )
+    return config
+
+
+def test_delay_is_what_plain_sumo_shows(town: Path) -> None:
+    """With stops, a closed road, teleports and a crowd that cannot enter; also over TraCI."""
+    ours = _ours(Open(config=str(town), seed=1), _rollout("c", None, 160))
+    assert ours == _recounted(Open(config=str(town), seed=1), _rollout("c", None, 160))
+    episode = Episode(
+        folder=town.parent,
+        command=("-c", str(town), "--seed", "1"),
+        environment={},
+        actions=None,
+        moment_s=0.0,
+        decisions=(),
+        greens={},
+        observe=("c",),
+        horizon_s=160,
+    )
+    played = play(find_sumo(sumo_version()), episode)
+    assert ours == played.metrics.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("stop", ["", ' parking="true"'])
+def test_delay_leaves_scheduled_stops_out(stop: str, town: Path) -> None:
+    """As SUMO's own timeLoss does: a bus, or a parked car, may stand there for ever."""
+    (town.parent / "town.rou.xml").write_text(
+        f"""<routes><vehicle id="bus" depart="0"><route edges="n_in w_out"/>
+        <stop lane="n_in_0" endPos="100" duration="500"{stop}/></vehicle></routes>"""
+    )
+    short, long = (
+        _ours(Open(config=str(town), seed=1), _rollout("c", None, horizon_s))["delay_veh"]
+        for horizon_s in (60, 300)
+    )
+    assert 0 < short * 60 < 10
+    assert long * 300 == pytest.approx(short * 60)
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_delay_adds_up_to_what_trips_lose(is_closed: bool, town: Path) -> None:
+    """Time loss and departure delay of SUMO's trip file, to within a second for each vehicle.
+
+    Which is for the second of the insertion, and for planned departures between two seconds.
+    """
+    if not is_closed:
+        (town.parent / "closure.add.xml").write_text("<additional/>")
+    trips = town.with_name("trips.xml")
+    everything = ("unfinished", "undeparted")
+    command = [
+        *(str(find_sumo(sumo_version())), "-c", str(town), "--seed", "1", "--end", "160"),
+        *("--no-step-log", "--no-warnings", "--tripinfo-output", str(trips)),
+        *(f"--tripinfo-output.write-{which}" for which in everything),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    lost = [
+        float(trip.get("timeLoss", "nan")) + float(trip.get("departDelay", "nan"))
+        for trip in ElementTree.parse(trips).getroot().iter("tripinfo")  # noqa: S314  our own
+    ]
+    ours = _ours(Open(config=str(town), seed=1), _rollout("c", None, 160))
+    assert len(lost) == 43
+    assert ours["delay_veh"] * 160 == pytest.approx(sum(lost), abs=len(lost))
+    assert sum(lost) > 1000
 
 
 def test_what_was_prepared_is_forgotten_when_time_passes(tmp_path: Path) -> None:

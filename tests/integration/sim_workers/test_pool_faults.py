@@ -213,12 +213,12 @@ async def test_cancelled_rollout_ends_in_its_process(
     state_id = _ids(folders[0])[GOOD]
     rollout = _rollout(pool, state_id)
     expected, lost = await pool.run(rollout), pool.stats().workers_lost
+    actors = await _actors(pool)
     endless = [
         asyncio.create_task(pool.run(_rollout(pool, state_id, 10_000_000 + n, limit_s=600)))
         for n in range(2)
     ]
-    await asyncio.to_thread(wait_for, lambda: pool.stats().busy, "a rollout")
-    await asyncio.sleep(0.3)  # the rollout itself is under way, not only on its way
+    await asyncio.to_thread(wait_for, lambda: _busy_actor(actors), "a rollout in its process")
     beside = asyncio.create_task(pool.run(_rollout(pool, state_id)))
     for run in endless:
         run.cancel()

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sim_workers.datasets import live_rollouts
 from sim_workers.datasets.build_plan import BuildOptions
+from sim_workers.datasets.live_rollouts import LiveRollouts
 from sim_workers.datasets.proof import Proof, decision_points
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import (
@@ -15,8 +17,10 @@ from sim_workers.engine.messages import (
     Observed,
     Open,
     Ready,
+    RolloutOutcome,
     Save,
 )
+from sim_workers.engine.restoring.probe import why_not
 from sim_workers.scenarios.scenario import CONFIG_NAME, load_scenario
 from sim_workers.states.state_file import normalise_state
 from sim_workers.states.unread_demand import Demand
@@ -52,6 +56,31 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
         )
         with fork_server.open(request) as restored:
             points = decision_points(signals.values(), seen, BuildOptions())
-            proof = Proof.of(live, points, BuildOptions())
+            proof = Proof.of(LiveRollouts(live, fork_server), points, BuildOptions())
             assert proof.holds_for(restored) == is_exact
             assert [outcome.decision.kind for outcome in proof.outcomes("c")] == ["extend"] * 2
+
+
+def test_many_rollouts_of_a_moment_are_restored_and_equal_forks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four signals: the live simulation goes on between moments, and nothing is as before then."""
+    monkeypatch.setattr(live_rollouts, "_FEW", 2)
+    scenario = tmp_path / "scenario"
+    load_scenario(OWN["grid2x2"]).write(scenario)
+    opened = Open(config=str(scenario / CONFIG_NAME), seed=_SEED)
+    with ForkServer() as fork_server, fork_server.open(opened) as live:
+        question = Describe(min_green_s=5, max_green_s=60)
+        signals = live.call(question, Described, _LIMIT_S).signals
+        rollouts, seen = LiveRollouts(live, fork_server), []
+        for time_s in (320, 327):
+            live.call(Advance(to_s=time_s), Ready, _LIMIT_S)
+            shown = live.call(Observe(tls_ids=tuple(signals)), Observed, _LIMIT_S)
+            points = decision_points(signals.values(), shown, BuildOptions())
+            proof = Proof.of(rollouts, points, BuildOptions())
+            for rollout, outcome in proof.shown:
+                forked = rollout.model_copy(update={"is_forked": True})
+                assert live.call(forked, RolloutOutcome, _LIMIT_S).seen == outcome.seen
+                assert outcome.made_by == ("restore" if why_not() is None else "fork")
+            seen.append(proof.shown[0][1].seen)
+        assert seen[0] != seen[1]

@@ -72,7 +72,7 @@ def _nothing_changes(holder: SimulationHandle) -> Iterator[None]:
 
 @pytest.mark.parametrize("network", sorted(BEGIN_S))
 def test_random_rollouts_equal_forks(network: str) -> None:
-    """On eight networks: decisions of all kinds, follow-ups and horizons in random order."""
+    """On nine networks: decisions of all kinds, follow-ups and horizons in random order."""
     found = compare(network, seed=len(network), count=125, max_horizon_s=20)
     assert (found.restored, found.forked_instead, found.differing) == (125, 0, 0)
 

@@ -26,7 +26,7 @@ _OPTIONS = BuildOptions(
     scales=(1.0, 1.3),
     policy=PolicySpec(name="max_pressure", epsilon=0.3),
     states=10,
-    end_s=900,
+    end_s=660,
     with_outcomes=True,
     tls_ids=("A0", "B1"),
 )
@@ -91,7 +91,7 @@ def test_bytes_do_not_depend_on_the_workers(runs: Path, tmp_path: Path) -> None:
 
 def test_the_last_share_in_time_of_each_run_is_held_out(tmp_path: Path) -> None:
     """So that evaluation sees every run, and no moment before a training state of the same run."""
-    options = replace(_OPTIONS, states=16, eval_share=0.25, with_outcomes=False)
+    options = replace(_OPTIONS, states=16, eval_share=0.25, with_outcomes=False, only_replays=True)
     build_dataset(_GRID, tmp_path / "out", options)
     run_of = {record.state_id: record.run for record in _records(tmp_path / "out")}
     times_s: dict[str, dict[str, set[float]]] = {}

@@ -27,7 +27,9 @@ CITIES = {
     "cologne1": replace(SMALL, states=3, warmup_s=300, end_s=25200 + 900),
     "cologne3": replace(SMALL, states=2, warmup_s=300, end_s=25200 + 900),
     "ingolstadt1": replace(SMALL, states=3, warmup_s=300, end_s=57600 + 900),
-    "arterial4x4": replace(SMALL, states=1, warmup_s=600, end_s=800),
+    "arterial4x4": replace(
+        SMALL, states=1, warmup_s=600, end_s=800, tls_ids=("nt1", "nt6", "nt11", "nt16")
+    ),
 }
 RANDOM = replace(SMALL, policy=PolicySpec(name="random"))
 

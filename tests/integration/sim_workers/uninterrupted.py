@@ -1,9 +1,11 @@
 """The independent path: plain ``sumo`` driven by TraCI, no forks, no state files, none of our code.
 
-It runs the whole episode from its begin, makes the one call that CONTRACT defines for a decision,
-and reads the queue second by second.
+A process that does nothing else talks to SUMO, one for all questions; each question has a run of
+its own. It runs the whole episode from its begin, makes the one call that CONTRACT defines for a
+decision, and reads the queue second by second.
 """
 
+import atexit
 import contextlib
 import importlib.util
 import io
@@ -13,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +60,7 @@ def plain_queues(
     questions: Sequence[Question],
     actions: Sequence["Action"] = (),
 ) -> list[list[int]]:
-    """The answers of plain SUMO, a run each, asked by a process that has done nothing else.
+    """The answers of plain SUMO, a run each.
 
     Args:
         dataset: Its folder.
@@ -71,16 +74,31 @@ def plain_queues(
         "questions": [asdict(question) for question in questions],
         "actions": [action.model_dump(mode="json") for action in actions],
     }
-    answer = subprocess.run(
+    asking = _asking()
+    assert asking.stdin is not None
+    assert asking.stdout is not None
+    asking.stdin.write(f"{json.dumps(asked)}\n")
+    asking.stdin.flush()
+    answer = asking.stdout.readline()
+    if not answer:
+        _asking.cache_clear()
+        raise AssertionError("plain SUMO has not answered; the reason is on stderr")
+    queues: list[list[int]] = json.loads(answer)
+    return queues
+
+
+@cache
+def _asking() -> subprocess.Popen[str]:
+    """The process that talks to SUMO; it ends when its input does."""
+    asking = subprocess.Popen(
         [sys.executable, "-m", __name__],
-        input=json.dumps(asked),
         cwd=Path(__file__).parents[3],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        check=True,
         text=True,
     )
-    queues: list[list[int]] = json.loads(answer.stdout)
-    return queues
+    atexit.register(asking.communicate)
+    return asking
 
 
 @contextlib.contextmanager
@@ -127,17 +145,19 @@ def _queue_after(
 
 
 def main() -> None:
-    """Answers the questions that come on stdin."""
-    asked = json.load(sys.stdin)
-    answers = []
-    for question in asked["questions"]:
-        with (
-            tempfile.TemporaryDirectory() as scratch,
-            contextlib.chdir(scratch),  # where outputs of the user's files go
-            _running(asked["dataset"], asked["command"]) as run,
-        ):
-            answers.append(_queue_after(run, Question(**question), asked["actions"]))
-    sys.stdout.write(json.dumps(answers))
+    """Answers each line of questions that comes on stdin with a line."""
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answers = []
+        for question in asked["questions"]:
+            with (
+                tempfile.TemporaryDirectory() as scratch,
+                contextlib.chdir(scratch),  # where outputs of the user's files go
+                _running(asked["dataset"], asked["command"]) as run,
+            ):
+                answers.append(_queue_after(run, Question(**question), asked["actions"]))
+        sys.stdout.write(f"{json.dumps(answers)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
 """A tiny model, a dataset without states, and the settings that join them."""
 
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from trainer import GRPOTrainingConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__: list[str] = []
 
@@ -17,6 +22,36 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collecting_little() -> Iterator[None]:
+    """Keeps what was imported out of the collections of garbage that each training asks for."""
+    from trl import GRPOTrainer, SFTTrainer
+
+    assert GRPOTrainer
+    assert SFTTrainer
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def pictures() -> None:
+    """Has pictures drawn: a third of a small run's time, so that only few tests ask for it."""
+
+
+@pytest.fixture(autouse=True)
+def _without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves an empty file in place of each picture, but for tests that ask for ``pictures``."""
+
+    def save(_: "Figure", target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("trainer.plots._save", save)
 
 
 @pytest.fixture(scope="session")

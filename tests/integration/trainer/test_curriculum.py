@@ -123,6 +123,7 @@ def test_a_checkpoint_that_knows_of_neither(with_curriculum: Settings) -> None:
     assert state["stateful_callbacks"]["AdaptiveKLCallback"]["attributes"]["beta"] > 0
 
 
+@pytest.mark.usefixtures("pictures")
 def test_passes_over_the_rows_without_max_steps(with_curriculum: Settings) -> None:
     """An epoch is as many steps as without a curriculum; the picture shows every domain."""
     with running(SmallService(yes_is_better)) as url:

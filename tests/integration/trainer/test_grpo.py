@@ -36,6 +36,7 @@ def failing_ahead(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
 class TestRun:
     """A run that goes well."""
 
+    @pytest.mark.usefixtures("pictures")
     def test_leaves_all_its_files(self, settings: Settings) -> None:
         """Adapter, merged model, settings, metrics and plot are there, and the report agrees."""
         with running(SmallService(yes_is_better)) as url:

@@ -70,7 +70,7 @@ def test_interrupted_before_the_first_step(settings: Settings) -> None:
     """There is nothing to go on from, and that is said."""
     with (
         running(signalling(signal.SIGTERM, at=2)) as url,
-        pytest.raises(TrainingStopped, match=r"No checkpoint was saved yet; start again with: "),
+        pytest.raises(TrainingStopped, match=r"No checkpoint was saved yet; restart with: "),
     ):
         train_grpo(settings(url))
 

@@ -66,6 +66,7 @@ def _weights(folder: Path) -> dict[str, Any]:
     return dict(load_file(folder / "model.safetensors"))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_run_learns_which_candidate_is_better(config: Callable[..., OfflineConfig]) -> None:
     """On queries that were held out; and leaves what it should."""
     run = config()
@@ -212,7 +213,7 @@ def test_a_checkpoint_of_another_model_is_refused(
             "resume_from_checkpoint": "latest",
         }
     )
-    with pytest.raises(ConfigError, match="another model"):
+    with pytest.raises(ConfigError, match="a different model"):
         train_offline(other, show_progress=False)
 
 

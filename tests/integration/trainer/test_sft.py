@@ -1,9 +1,6 @@
 """Supervised training from settings to files."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -13,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from greenfork.main import app
 from shared.errors import ConfigError, DatasetError, ModelError
 from shared.language.prompts import in_words
 from tests.unit.trainer.evaluation.small_dataset import Moment
@@ -62,6 +60,7 @@ def settings(rows: Path, tiny_llama: Path, tmp_path: Path) -> Settings:
     return make
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_new_model_learns_the_form_of_the_answer(settings: Settings) -> None:
     """All its answers to unseen rows are strict JSON; it is saved as any model is."""
     config = settings(
@@ -142,7 +141,7 @@ def test_a_resumed_new_model_keeps_its_vocabulary(settings: Settings, tmp_path: 
     config = settings(model_path="new", save_steps=3, max_steps=3)
     first = train_sft(config, show_progress=False)
     more = {"max_steps": 4, "source": "reading", "resume_from_checkpoint": "latest"}
-    with pytest.raises(ConfigError, match=r"source was .*other rows"):
+    with pytest.raises(ConfigError, match=r"source was .*different rows"):
         train_sft(settings(model_path="new", **more), show_progress=False)
     more["resume_changes"] = ["source", "dataset_path"]
 
@@ -193,27 +192,16 @@ def test_what_is_missing_is_said_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_says_what_it_would_teach(rows: Path) -> None:
+def test_the_command_says_what_it_would_teach(
+    rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With --dry-run: the settings, what was found, and a lesson; nothing is trained."""
-    command = [
-        sys.executable,
-        "-m",
-        "greenfork",
-        "train",
-        "sft",
-        "--config",
-        "warm-start",
-        "--json",
-    ]
-    done = subprocess.run(
-        [*command, "--dataset-path", str(rows), "--lessons", "60", "--dry-run"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    command = ["train", "sft", "--config", "warm-start", "--json"]
+    with pytest.raises(SystemExit) as ended:
+        app([*command, "--dataset-path", str(rows), "--lessons", "60", "--dry-run"])
 
-    said = json.loads(done.stdout)
+    assert ended.value.code == 0
+    said = json.loads(capsys.readouterr().out)
     assert said["settings"]["source"] == {"reading": 0.85, "noisy_rule": 0.15}
     assert said["settings"]["lora_rank"] == 0
     assert said["found"]["lessons of reading"] == 51

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
@@ -15,6 +16,11 @@ __all__ = ["main"]
 def main() -> None:
     """Trains by the first file, then by the second until the service is lost, then to its end."""
     torch.set_num_threads(1)
+    with patch("trainer.plots._save"):  # nobody looks at the pictures
+        _train()
+
+
+def _train() -> None:
     whole, lost = (load_config(file) for file in sys.argv[1:])
     train_grpo(whole)
     try:

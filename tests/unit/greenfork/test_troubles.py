@@ -105,11 +105,11 @@ def _wrap(inner: Exception) -> Callable[[], None]:
 def test_exception_becomes_a_line(make: Callable[[], object], code: str, said: str) -> None:
     """With a code of its own; notes that were added on the way up follow."""
     error = raised(make)
-    error.add_note("Go on with: greenfork train grpo")
+    error.add_note("Resume with: greenfork train grpo")
     trouble = explained(error)
     assert trouble.code == code
     assert re.search(said, trouble.message)
-    assert "Go on with: greenfork train grpo. --debug" in trouble.message
+    assert "Resume with: greenfork train grpo. --debug" in trouble.message
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from reward_client import ClientOptions, RetryPolicy, RewardClient, SyncRewardClient
 from shared.errors import ConfigError, InvalidRequest, ServiceRefused, ServiceUnreachable
 from shared.rewards import RewardSpec
-from tests.unit.reward_client.test_client import Service, Waits, items, problem, scored
+from tests.unit.reward_client.fake_service import Service, Waits, items, problem, scored
 
 
 def client_of(

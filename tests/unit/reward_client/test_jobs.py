@@ -13,7 +13,7 @@ from reward_client.jobs import JobClient
 from shared.errors import InputError, ServiceRefused, ServiceUnreachable
 from shared.rewards import RewardSpec
 from shared.wire.jobs import JobSpec
-from tests.unit.reward_client.test_client import items, problem
+from tests.unit.reward_client.fake_service import items, problem
 
 JOB_ID = "0" * 32
 Answer = Callable[[httpx.Request], httpx.Response] | httpx.Response | Exception

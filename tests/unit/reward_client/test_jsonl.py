@@ -11,7 +11,7 @@ from reward_client.batches import Terms
 from reward_client.jsonl import Batch, LineScorer, read_lines
 from shared.errors import ServiceRefused, ServiceUnreachable
 from shared.rewards import RewardSpec
-from tests.unit.reward_client.test_client import problem, scored
+from tests.unit.reward_client.fake_service import problem, scored
 
 TERMS = Terms(RewardSpec(), 30.0, False)
 

@@ -10,7 +10,7 @@ from shared.errors import ServiceRefused
 from shared.language.completion_items import Situation
 from shared.rewards import RewardSpec
 from shared.wire.scoring import ScoreItem
-from tests.unit.reward_client.test_client import Service, Waits, problem, scored
+from tests.unit.reward_client.fake_service import Service, Waits, problem, scored
 
 SITUATION = Situation(state_id="s@1-aaaaaaaaaaaa", tls_id="C", decision_kind="extend")
 

@@ -26,7 +26,7 @@ from shared.errors import (
     ServiceUnreachable,
     WorkerLost,
 )
-from tests.unit.reward_client.test_client import Answer, Handler, Service, Waits, problem
+from tests.unit.reward_client.fake_service import Answer, Handler, Service, Waits, problem
 
 ROW = {"state_id": "s@1-aaaaaaaaaaaa", "tls_id": "C", "decision_kind": "extend"}
 YES = '{"extend": "yes"}'

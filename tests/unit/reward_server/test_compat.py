@@ -17,7 +17,7 @@ from shared.errors import RolloutRejected, WorkerLost
 from shared.rewards import Metrics
 from sim_workers.engine.messages import Rollout
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
-from tests.unit.reward_server.test_http import assert_problem
+from tests.unit.reward_server.problem_checks import assert_problem
 from tests.unit.reward_server.world import GREEN, YELLOW, says_no
 
 ROW = {"state_id": GREEN, "tls_id": "C", "decision_kind": "extend"}

@@ -21,7 +21,7 @@ from shared.wire.jobs import JobResult, JobView
 from shared.wire.scoring import ScoreItem
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.jobs.workshop import make_items
-from tests.unit.reward_server.test_http import assert_problem
+from tests.unit.reward_server.problem_checks import assert_problem
 from tests.unit.reward_server.world import GREEN
 
 LINES = {"Content-Type": "application/x-ndjson"}

@@ -46,7 +46,7 @@ async def test_what_is_on_record_is_complete(gateway: Gateway) -> None:
     again = await gateway.scored(YES, metrics=["queue_veh"])
     assert first["counts"]["rollouts"] == 2
     assert (full["counts"]["cached"], full["counts"]["rollouts"]) == (1, 0)
-    assert len(full["results"][0]["metrics"]) == 8
+    assert len(full["results"][0]["metrics"]) == 9
     assert again["results"][0]["metrics"] == {"queue_veh": 2.0}
 
 
@@ -62,7 +62,7 @@ async def test_unknown_name_is_refused(gateway: Gateway) -> None:
     problem = response.json()
     assert (response.status_code, problem["code"]) == (422, "unknown_metric")
     assert problem["detail"].startswith("metrics[1]: Input should be 'queue_veh', 'queue_veh_max'")
-    assert problem["detail"].endswith("or 'network_queue_veh', not \"luck\"")
+    assert problem["detail"].endswith("or 'delay_veh', not \"luck\"")
     assert not gateway.runner.runs
 
 

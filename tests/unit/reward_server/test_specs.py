@@ -35,13 +35,14 @@ def of(**reward: Any) -> dict[str, Any]:  # noqa: ANN401  JSON values
         ({"name": "wait"}, -3.5),
         ({"name": "pressure"}, -0.5),
         ({"name": "speed"}, 6.5),
+        ({"name": "delay"}, -7.25),
         ({"name": "sum", "terms": {"queue_gain": 2.0, "pressure": 0.5, "speed": 0.1}}, 1.15),
     ],
 )
 async def test_every_reward_is_its_formula(
     gateway: Gateway, reward: dict[str, Any], value: float
 ) -> None:
-    """Of the same metrics: queue 2 against 5, wait 3.5, pressure 0.5, speed 6.5."""
+    """Of the same metrics: queue 2 against 5, wait 3.5, pressure 0.5, speed 6.5, delay 7.25."""
     gateway.runner.fail = moving
     (result,) = (await gateway.scored(YES, **of(**reward)))["results"]
     assert result["reward"] == pytest.approx(value, abs=1e-15)
@@ -52,7 +53,7 @@ async def test_another_reward_of_the_same_rollout_runs_nothing(gateway: Gateway)
     """The ledger keeps metrics, and every reward is made of them."""
     gateway.runner.fail = moving
     await gateway.scored(YES)
-    for name in ("queue", "wait", "pressure", "speed"):
+    for name in ("queue", "wait", "pressure", "speed", "delay"):
         counts = (await gateway.scored(YES, **of(name=name)))["counts"]
         assert (counts["cached"], counts["rollouts"]) == (1, 0)
 
@@ -66,6 +67,56 @@ async def test_speed_of_an_empty_road_fails_its_item(
     assert (result["status"], result["reward"]) == ("failed", None)
     assert (result["error"]["code"], result["error"]["retryable"]) == ("undefined_metric", False)
     assert "speed_mps" in result["error"]["message"]
+
+
+def without_delay(rollout: Rollout) -> Metrics:
+    """The fake runner's metrics, as they were recorded before there was a delay."""
+    return make_metrics(queue_of(rollout), delay_veh=None)
+
+
+_NEEDING_DELAY = [
+    of(name="delay"),
+    of(name="sum", terms={"queue": 1.0, "delay": 0.0}),
+    of(name="queue") | {"metrics": ["delay_veh", "queue_veh"]},
+]
+
+
+@pytest.mark.parametrize("terms", _NEEDING_DELAY)
+async def test_what_was_recorded_without_delay_is_rolled_out_again(
+    open_gateway: OpenGateway, terms: dict[str, Any]
+) -> None:
+    """Where the reward or a named metric needs it, and once; never is another number told."""
+    old, new = await open_gateway(), await open_gateway()
+    old.runner.fail = without_delay
+    await old.scored(YES, **of(name="queue"))
+    answer = await new.scored(YES, **terms)
+    again = await (await open_gateway()).scored(YES, **terms)
+    assert (answer["counts"]["rollouts"], answer["counts"]["scored"]) == (1, 1)
+    assert (again["counts"]["rollouts"], again["counts"]["cached"]) == (0, 1)
+    (result,), (told_again,) = answer["results"], again["results"]
+    assert result | {"cached": True} == told_again
+    assert result["metrics"]["delay_veh"] == 7.25
+
+
+async def test_what_was_recorded_without_delay_answers_others(open_gateway: OpenGateway) -> None:
+    """From the record, and says null of it: it was not recorded."""
+    old, new = await open_gateway(), await open_gateway()
+    old.runner.fail = without_delay
+    await old.scored(YES)
+    answer = await new.scored(YES)
+    assert (answer["counts"]["rollouts"], answer["counts"]["cached"]) == (0, 1)
+    assert answer["results"][0]["metrics"]["delay_veh"] is None
+
+
+async def test_outcomes_ranked_by_delay_are_complete(open_gateway: OpenGateway) -> None:
+    """The legal decisions and the program left alone, where all are on record without it."""
+    old, new = await open_gateway(), await open_gateway()
+    old.runner.fail = without_delay
+    url = f"/v1/states/{GREEN}/outcomes"
+    await old.http.get(url, params={"reward": "queue"})
+    body = (await new.http.get(url, params={"reward": "delay"})).json()
+    assert [one["reward"] for one in body["outcomes"]] == [-7.25] * 2
+    assert (body["reference"]["reward"], body["counts"]["rollouts"]) == (-7.25, 3)
 
 
 async def test_sum_that_is_no_number_fails_its_item(gateway: Gateway) -> None:

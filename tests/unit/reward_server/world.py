@@ -92,7 +92,9 @@ def make_grid(max_green_s: float = 60) -> StoredState:
     return StoredState(record, manifest, DatasetLayout(Path("nowhere")))
 
 
-def make_metrics(queue_veh: float, speed_mps: float | None = None) -> Metrics:
+def make_metrics(
+    queue_veh: float, speed_mps: float | None = None, delay_veh: float | None = 7.25
+) -> Metrics:
     """Metrics with a given queue, and a series of three seconds."""
     return Metrics(
         queue_veh=queue_veh,
@@ -102,6 +104,7 @@ def make_metrics(queue_veh: float, speed_mps: float | None = None) -> Metrics:
         throughput_veh=2,
         pressure_veh=0.5,
         network_queue_veh=queue_veh,
+        delay_veh=delay_veh,
         series=(1, 2, 3),
     )
 

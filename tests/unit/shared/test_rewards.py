@@ -18,6 +18,7 @@ from shared.rewards import (
     RewardSpec,
     ShownMetrics,
     TermName,
+    delay,
     mean_metrics,
     mean_reward,
     needs_reference,
@@ -32,7 +33,7 @@ from shared.rewards import (
 
 _QUEUES = st.floats(0, 1e6, allow_nan=False)
 _NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
-_TERMS: tuple[TermName, ...] = ("queue", "queue_gain", "wait", "pressure", "speed")
+_TERMS: tuple[TermName, ...] = ("queue", "queue_gain", "wait", "pressure", "speed", "delay")
 _WEIGHTS = st.dictionaries(st.sampled_from(_TERMS), _NUMBERS, min_size=1)
 
 
@@ -48,7 +49,7 @@ def _metrics(queue_veh: float = 0, **others: Any) -> Metrics:  # noqa: ANN401
     return Metrics(**known | others)
 
 
-_RUN = _metrics(2.0, wait_s=31.5, pressure_veh=-3.25, speed_mps=6.5)
+_RUN = _metrics(2.0, wait_s=31.5, pressure_veh=-3.25, speed_mps=6.5, delay_veh=12.75)
 _REFERENCE = _metrics(5.0, wait_s=60, pressure_veh=9, speed_mps=1)
 
 
@@ -60,6 +61,7 @@ _REFERENCE = _metrics(5.0, wait_s=60, pressure_veh=9, speed_mps=1)
         ("wait", -31.5),
         ("pressure", -3.25),
         ("speed", 6.5),
+        ("delay", -12.75),
     ],
 )
 def test_reward_equals_its_formula(name: Any, value: float) -> None:  # noqa: ANN401
@@ -107,6 +109,16 @@ def test_speed_without_a_vehicle_is_undefined(spec: RewardSpec) -> None:
     assert (caught.value.code, caught.value.retryable) == ("undefined_metric", False)
 
 
+@pytest.mark.parametrize(
+    "spec", [RewardSpec(name="delay"), RewardSpec(name="sum", terms={"queue": 1, "delay": 0.0})]
+)
+def test_delay_that_was_not_recorded_is_undefined(spec: RewardSpec) -> None:
+    """Outcomes may be older than the metric; nothing takes its place, not even with weight 0."""
+    with pytest.raises(RolloutError, match="delay_veh was not recorded") as caught:
+        reward_of(spec, _metrics(3.0), None)
+    assert caught.value.code == "undefined_metric"
+
+
 @pytest.mark.parametrize("weights", [{"queue": 1e308}, {"queue": 1e308, "wait": -1e308}])
 def test_sum_out_of_range_is_no_number(weights: dict[TermName, float]) -> None:
     """Neither infinity nor NaN is ever a reward."""
@@ -115,7 +127,9 @@ def test_sum_out_of_range_is_no_number(weights: dict[TermName, float]) -> None:
     assert caught.value.code == "not_finite"
 
 
-@pytest.mark.parametrize("number", [queue(0.0), wait(0.0), pressure(0.0), pressure(-0.0)])
+@pytest.mark.parametrize(
+    "number", [queue(0.0), wait(0.0), pressure(0.0), pressure(-0.0), delay(0.0)]
+)
 def test_nothing_is_rewarded_with_plain_zero(number: float) -> None:
     """Not with -0.0, which prints as another number."""
     assert math.copysign(1, number) == 1
@@ -212,6 +226,13 @@ def test_mean_speed_needs_a_vehicle_under_every_seed() -> None:
     assert mean_metrics([_metrics(1, speed_mps=4.0), _metrics(1, speed_mps=None)]).speed_mps is None
 
 
+@pytest.mark.parametrize(("other", "mean"), [(4.0, 3.0), (None, None)])
+def test_mean_delay_needs_one_of_every_seed(other: float | None, mean: float | None) -> None:
+    """Where one was recorded without, there is no mean."""
+    runs = [_metrics(1, delay_veh=2.0), _metrics(1, delay_veh=other)]
+    assert mean_metrics(runs).delay_veh == mean
+
+
 _NAMES: tuple[MetricName, ...] = get_args(MetricName)
 _SHOWN: TypeAdapter[ShownMetrics] = TypeAdapter(ShownMetrics)
 
@@ -232,7 +253,12 @@ def test_named_metrics_are_written_as_they_are_among_all(
 ) -> None:
     """To the digit, null where there is no such number; and read again as what they were."""
     metrics = _metrics(
-        0.1, speed_mps=speed_mps, throughput_veh=throughput_veh, wait_s=1 / 3, series=(0, 1)
+        0.1,
+        speed_mps=speed_mps,
+        throughput_veh=throughput_veh,
+        wait_s=1 / 3,
+        delay_veh=speed_mps,
+        series=(0, 1),
     )
     shown = metrics.shown(names, with_series)
     written = json.loads(shown.model_dump_json())
@@ -242,7 +268,10 @@ def test_named_metrics_are_written_as_they_are_among_all(
         assert {name: repr(value) for name, value in written.items()} == {
             name: repr(full[name]) for name in expected
         }
-    assert _SHOWN.validate_json(shown.model_dump_json()) == shown
+    read = _SHOWN.validate_json(shown.model_dump_json())
+    assert {name: getattr(read, name) for name in expected} == {
+        name: getattr(metrics, name) for name in expected
+    }
 
 
 def test_naming_each_is_naming_none() -> None:

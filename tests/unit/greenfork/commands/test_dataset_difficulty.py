@@ -74,4 +74,4 @@ def test_table(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder without either is a usage error that says what was looked for."""
     assert _status(str(tmp_path)) == 2
-    assert "holds no dataset" in capsys.readouterr().err
+    assert "contains no dataset" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 
 from greenfork.main import app
 from reward_client import RetryPolicy, RewardClient
-from tests.unit.reward_client.test_client import explored, problem
+from tests.unit.reward_client.fake_service import explored, problem
 
 Run = Callable[..., int]
 

@@ -11,7 +11,7 @@ import pytest
 
 from greenfork.main import app
 from reward_client import RetryPolicy, RewardClient
-from tests.unit.reward_client.test_client import problem, scored
+from tests.unit.reward_client.fake_service import problem, scored
 
 LINE = '{"id": 1, "state_id": "s", "tls_id": "C", "decision": {"extend": true}}\n'
 Run = Callable[..., int]

@@ -12,7 +12,7 @@ import pytest
 from greenfork.main import app
 from reward_client import RetryPolicy, RewardClient
 from reward_client.jobs import JobClient
-from tests.unit.reward_client.test_client import problem, scored
+from tests.unit.reward_client.fake_service import problem, scored
 from tests.unit.reward_client.test_jobs import JOB_ID, view
 
 LINE = '{"id": 1, "state_id": "s", "tls_id": "C", "decision": {"extend": true}}\n'

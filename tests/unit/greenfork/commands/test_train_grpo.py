@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -22,8 +21,7 @@ def _trained(monkeypatch: pytest.MonkeyPatch) -> None:
         stats.add(BatchCounts(4, Counter(), Counter(), cached=1, reward=0.25), [False] * 4)
         stats.waited(1.0)
         stats.stepped(2.0)
-        root = Path(config.output_dir)
-        files = RunFiles.under(root, config.lora_rank > 0, has_merged=True, plot="rewards.png")
+        files = RunFiles.of(config, "rewards.png")
         return TrainingReport.of(stats, {"one_answer": 2}, files, Course(3, 3, 6.0))
 
     monkeypatch.setattr("trainer.grpo.run.train_grpo", train)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from reward_server.scoring.single_flight import SingleFlight
 from reward_server.storage.database import Database
@@ -13,7 +14,13 @@ from reward_server.storage.urls import sqlite_url
 from sim_workers.engine.messages import RolloutOutcome
 from sim_workers.pool.fair_queue import Flow
 from sim_workers.pool.rollout import make_rollout
-from tests.unit.reward_server.world import GREEN, FakeRunner, let_time_pass, make_state
+from tests.unit.reward_server.world import (
+    GREEN,
+    FakeRunner,
+    let_time_pass,
+    make_metrics,
+    make_state,
+)
 
 ROLLOUT = make_rollout(make_state(GREEN), {"C": None}, 30)
 TRAINER, JOB = Flow("trainer", 1.0), Flow("trainer/jobs", 0.1)
@@ -133,6 +140,35 @@ async def test_a_trainer_lends_its_turn_to_a_job(
     runner.gate.set()
     await asyncio.gather(job, trainer, late_job)
     assert runner.runs.total() == 1
+
+
+async def test_who_needs_the_delay_is_not_content_with_less(
+    single_flight: SingleFlight, runner: FakeRunner, ledger: Ledger
+) -> None:
+    """Of two who look the same up, one gets what is on record, the other what replaces it."""
+    old = make_metrics(5, delay_veh=None)
+    await ledger.record("key", ROLLOUT, old, "sumo 1.28.0")
+    runner.gate.set()
+    content = asked(single_flight)
+    await asyncio.sleep(0)
+    needy = single_flight.fetch({"key": ROLLOUT}, in_s(60), JOB, needs_delay=True)
+    outcomes = [found["key"] for found in await asyncio.gather(content, needy)]
+    assert [outcome.metrics for outcome in outcomes] == [old, make_metrics(5)]
+    assert [outcome.is_recorded for outcome in outcomes] == [True, False]
+    assert await ledger.get_many(["key"]) == {"key": make_metrics(5)}
+    assert runner.runs.total() == 1
+
+
+async def test_record_that_differs_is_named(
+    single_flight: SingleFlight, runner: FakeRunner, ledger: Ledger
+) -> None:
+    """What is rolled out again because of its delay takes its place, and the log says so."""
+    await ledger.record("key", ROLLOUT, make_metrics(4, delay_veh=None), "sumo 1.28.0")
+    runner.gate.set()
+    with capture_logs() as logs:
+        found = await single_flight.fetch({"key": ROLLOUT}, in_s(60), JOB, needs_delay=True)
+    assert found["key"].metrics == make_metrics(5)
+    assert [(one["event"], one["key"]) for one in logs] == [("outcome_differed", "key")]
 
 
 async def test_outcome_says_where_it_came_from(

@@ -10,8 +10,9 @@ from sim_workers.engine.metrics import MetricsRecorder, PassedVehicles, Sample
 
 def _sample(vehicles: str, queue: int = 0, **given_fields: float) -> Sample:
     """A second in which the one-letter vehicles are on incoming lanes."""
-    fields = {"wait_s": 0.0, "speed_sum_mps": 0.0, "outgoing_veh": 0, "network_queue_veh": 0}
-    return Sample(frozenset(vehicles), queue, **(fields | given_fields))  # type: ignore[arg-type]
+    names = ("wait_s", "speed_sum_mps", "outgoing_veh", "network_queue_veh", "delay_veh")
+    fields = dict.fromkeys(names, 0) | given_fields
+    return Sample(frozenset(vehicles), queue, **fields)  # type: ignore[arg-type]
 
 
 def test_metrics_of_three_seconds() -> None:
@@ -29,6 +30,14 @@ def test_metrics_of_three_seconds() -> None:
     assert metrics.pressure_veh == (6 - 7) / 3
     assert metrics.network_queue_veh == 13 / 3
     assert metrics.series == (2, 1, 1)
+
+
+def test_delay_is_the_mean_of_the_exact_sum() -> None:
+    """Rounded once: added up one by one, these lose what is small."""
+    recorder = MetricsRecorder(frozenset())
+    for delay_veh in (1e16, 1.0, -1e16, 0.5):
+        recorder.add(_sample("", delay_veh=delay_veh))
+    assert recorder.metrics().delay_veh == 1.5 / 4
 
 
 def test_vehicles_there_before_the_first_second_count_when_they_leave() -> None:

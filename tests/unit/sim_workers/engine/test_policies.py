@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim_workers.engine.policies import PolicySpec, choose
+from sim_workers.engine.policies import PolicySpec, choose, greedy_phase
 
 _PRESSURES = {0: 1, 2: 3}
 
@@ -31,6 +31,23 @@ def test_max_pressure_ends_a_green_with_less_pressure() -> None:
     spec = PolicySpec(name="max_pressure")
     assert choose(spec, 1, "c", 0, 0, _PRESSURES) is False
     assert choose(spec, 1, "c", 0, 2, _PRESSURES) is True
+
+
+@pytest.mark.parametrize(
+    ("current", "vehicles", "chosen"),
+    [
+        (0, {0: 3, 2: 4, 4: 1}, 2),
+        (2, {0: 4, 2: 4, 4: 4}, 2),
+        (2, {4: 5, 2: 1, 0: 5}, 0),
+        (4, {0: 0, 2: 0, 4: 0}, 4),
+        (1, {0: 2, 2: 2}, 0),
+    ],
+)
+def test_greedy_shows_the_green_with_most_vehicles(
+    current: int, vehicles: dict[int, int], chosen: int
+) -> None:
+    """The current phase wins a tie, then the lowest index; a clearance phase wins none."""
+    assert greedy_phase(current, vehicles) == chosen
 
 
 @pytest.mark.parametrize(("name", "exploited"), [("program", None), ("max_pressure", False)])

@@ -13,6 +13,7 @@ from shared.decisions import (
     Plan,
     PlanStep,
 )
+from shared.rewards import FollowUp
 from shared.signals import Phase, Program
 from sim_workers.engine.signal_control import (
     Command,
@@ -20,6 +21,7 @@ from sim_workers.engine.signal_control import (
     SignalView,
     carry_out,
     commands_of,
+    greedy,
     max_pressure,
 )
 
@@ -40,29 +42,34 @@ _PROGRAM = Program(
 
 
 def _view(
-    pressures: Mapping[int, int] | None = None, phase: int = 0, program: Program = _PROGRAM
+    counts: Mapping[int, int] | None = None, phase: int = 0, program: Program = _PROGRAM
 ) -> SignalView:
-    """A signal whose greens last from 5 to 60 s."""
-    return SignalView(program, 5, 60, lambda: pressures or {}, phase)
+    """A signal whose greens last from 5 to 60 s, and whose pressures and vehicles are the same."""
+    return SignalView(program, 5, 60, lambda: counts or {}, lambda: counts or {}, phase)
 
 
 def _shown(view: SignalView, decided: Control, seconds: int, elapsed_s: float = 6) -> list[int]:
     """The phase in each second: SUMO's part of it, for a program with fixed durations."""
-    since_s = -elapsed_s
-    view.switch_s = _PROGRAM.phases[view.phase].duration_s - elapsed_s
-    shown = []
-    for time_s in range(seconds):
-        view.time_s, view.elapsed_s = time_s, time_s - since_s
+    view.elapsed_s = elapsed_s
+    view.switch_s = view.program.phases[view.phase].duration_s - elapsed_s
+    return _shown_on(view, decided, seconds)
+
+
+def _shown_on(view: SignalView, decided: Control, seconds: int) -> list[int]:
+    """The same from where a signal is."""
+    phases, shown = view.program.phases, []
+    for _ in range(seconds):
         for command in decided:
             if command is None:
                 break
             if command.phase is not None:
-                view.phase, since_s = command.phase, time_s
-            view.switch_s = time_s + command.remaining_s
-        if view.switch_s <= time_s:
-            view.phase, since_s = _PROGRAM.successor(view.phase), time_s
-            view.switch_s = time_s + _PROGRAM.phases[view.phase].duration_s
+                view.phase, view.elapsed_s = command.phase, 0
+            view.switch_s = view.time_s + command.remaining_s
+        if view.switch_s <= view.time_s:
+            view.phase, view.elapsed_s = view.program.successor(view.phase), 0
+            view.switch_s = view.time_s + phases[view.phase].duration_s
         shown.append(view.phase)
+        view.time_s, view.elapsed_s = view.time_s + 1, view.elapsed_s + 1
     return shown
 
 
@@ -140,6 +147,7 @@ def test_plan_ends_a_green_at_its_maximum() -> None:
     assert shown == [0] * 7 + [1] * 2 + [2] + [3] * 2
 
 
+@pytest.mark.parametrize("follow_up", ["max_pressure", "greedy"])
 @pytest.mark.parametrize(
     ("decision", "over_s"),
     [
@@ -149,14 +157,21 @@ def test_plan_ends_a_green_at_its_maximum() -> None:
         (_plan(True, True), 10),
     ],
 )
-def test_max_pressure_takes_over_when_the_last_green_is_over(
-    decision: Decision, over_s: int
+def test_follow_up_takes_over_when_the_last_green_is_over(
+    decision: Decision, over_s: int, follow_up: FollowUp
 ) -> None:
     """Then, and not before: it keeps the green that the program would end just then."""
     expected = _under(decision, over_s)
     view = _view({0: 1, 3: 1, 5: 1})
-    shown = _shown(view, commands_of(view, decision, is_followed=True), over_s + 8)
+    shown = _shown(view, commands_of(view, decision, follow_up), over_s + 8)
     assert shown == expected + [expected[-1]] * 8
+
+
+@pytest.mark.parametrize("decision", [Extend(extend=True), _plan(True, False)])
+def test_program_is_left_alone_where_nobody_follows(decision: Decision) -> None:
+    """It shows what the decision alone leads to."""
+    view = _view({0: 0, 3: 9, 5: 0})
+    assert _shown(view, commands_of(view, decision, "program"), 60) == _under(decision, 60)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +187,57 @@ def test_max_pressure_keeps_the_green_with_most(
     """Every five seconds, at decision points only."""
     view = _view(pressures)
     assert _shown(view, max_pressure(view), 12) == expected
+
+
+@pytest.mark.parametrize(
+    ("vehicles", "phase", "elapsed_s", "expected"),
+    [
+        ({0: 4, 3: 4, 5: 1}, 0, 6, [0] * 75),
+        ({0: 3, 3: 4, 5: 0}, 0, 6, [1, 1, 2] + [3] * 72),
+        ({0: 3, 3: 4, 5: 4}, 0, 6, [1, 1, 2] + [3] * 72),
+        ({0: 3, 3: 3, 5: 4}, 0, 6, [1, 1, 2] + [5] * 72),
+        ({0: 3, 3: 4, 5: 0}, 0, 4, [0] * 10 + [1, 1, 2] + [3] * 62),
+        ({0: 9, 3: 4, 5: 0}, 1, 0, [1, 1, 2] + [3] * 7 + [4] * 3 + [0] * 62),
+        ({0: 0, 3: 4, 5: 4}, 4, 2, [4] + [5] * 74),
+    ],
+    ids=[
+        *("tie", "other", "others", "over another", "below its minimum"),
+        *("from a clearance", "to a short green"),
+    ],
+)
+def test_greedy_shows_the_green_with_most(
+    vehicles: dict[int, int], phase: int, elapsed_s: float, expected: list[int]
+) -> None:
+    """By the clearance, after the minimum; a green has no maximum, whatever its program says."""
+    view = _view(vehicles, phase)
+    assert _shown(view, greedy(view), 75, elapsed_s) == expected
+
+
+def test_greedy_decides_every_ten_seconds_and_in_between_nothing_ends() -> None:
+    """Each green lasts to the next moment of the grid, also where the program's is shorter."""
+    counts = {0: 0, 3: 1, 5: 0}
+    view = _view(counts)
+    control = greedy(view)
+    shown = _shown(view, control, 9)
+    counts[5] = 5
+    shown += _shown_on(view, control, 6)
+    counts[0] = 5
+    shown += _shown_on(view, control, 13)
+    counts[3] = 6
+    shown += _shown_on(view, control, 17)
+    # At 10 most are at 5; at 20 still, though at 0 are as many; at 30 most are at 3.
+    assert shown == [1, 1, 2] + [3] * 7 + [4] * 3 + [5] * 17 + [6] * 2 + [3] * 13
+
+
+def test_greedy_waits_for_a_clearance_longer_than_its_interval() -> None:
+    """The moments meanwhile are passed over; the green lasts to the next one."""
+    phases = tuple(
+        Phase(duration_s=seconds, state=state)
+        for seconds, state in ((20, "Gr"), (13, "yr"), (20, "rG"), (3, "ry"))
+    )
+    counts = {0: 0, 2: 1}
+    view = _view(counts, program=Program(program_id="0", kind="static", phases=phases))
+    control = greedy(view)
+    shown = _shown(view, control, 19)
+    counts[0] = 2
+    assert shown + _shown_on(view, control, 10) == [1] * 13 + [2] * 7 + [3] * 3 + [0] * 6

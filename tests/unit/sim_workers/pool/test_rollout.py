@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.dataset import Action
 from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Plan, PlanStep
 from shared.errors import RolloutRejected
 from shared.wire.states import Fidelity, Restore
@@ -17,12 +18,14 @@ from sim_workers.pool import rollout as rollout_module
 from sim_workers.pool.rollout import (
     check_end,
     fidelity_of,
+    files_of,
     make_rollout,
+    replay_of,
     restore_of,
     rollout_digest,
 )
 from sim_workers.states.store import StateStore, StoredState
-from tests.unit.sim_workers.handmade_datasets import write_dataset
+from tests.unit.sim_workers.handmade_datasets import write_actions, write_dataset
 
 _YES, _NO = Extend(extend=True), Extend(extend=False)
 
@@ -101,6 +104,45 @@ def test_other_ways_back(
     anchor = state.record.state_id if has_anchor else None
     state = _changed(state, restore=restore, anchor=anchor)
     assert _way(state, make_rollout(state, {"c": _YES}, 60, reseed=reseed)) == expected
+
+
+_DIGEST = "0123456789abcdef"
+
+
+def test_worker_may_replay_what_a_file_restores(state: StoredState, tmp_path: Path) -> None:
+    """It is told when the state is and what it looks like then; the actions come once a run."""
+    actions = (Action(time_s=5, tls_id="c", remaining_s=1),)
+    write_actions(tmp_path, actions)
+    state = _changed(StateStore.open([tmp_path]).get(state.record.state_id), digest=_DIGEST)
+    rollout = make_rollout(state, {"c": _YES}, 60)
+    replay = replay_of(state, rollout)
+    assert replay is not None
+    assert (replay.has_file, replay.origin_s, replay.origin_digest) == (True, 600, _DIGEST)
+    assert (replay.state, replay.scenario, replay.run_actions) == (None, None, None)
+    whole = files_of(state, rollout, with_scenario=False, with_choice=True)
+    assert whole.state == state.read()
+    assert whole.run_actions == actions
+    assert replay == dataclasses.replace(whole, state=None, run_actions=None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "horizon_s", "reseed"),
+    [
+        ({"digest": None}, 60, None),
+        ({"restore": "unverified"}, 60, None),
+        ({}, 60, 3),
+        ({}, 61, None),
+    ],
+)
+def test_worker_may_not_choose_otherwise(
+    fields: dict[str, Any], horizon_s: int, reseed: int | None, state: StoredState
+) -> None:
+    """Nobody knows the moment, nothing is proven, it is another simulation, or no file will do."""
+    state = _changed(state, **({"digest": _DIGEST} | fields))
+    rollout = make_rollout(state, {"c": _YES}, horizon_s, reseed=reseed)
+    assert replay_of(state, rollout) is None
+    files = files_of(state, rollout, with_scenario=False, with_choice=True)
+    assert (files.has_file, files.origin_s, files.run_actions) == (False, None, None)
 
 
 def _run(state: StoredState, **fields: Any) -> StoredState:  # noqa: ANN401

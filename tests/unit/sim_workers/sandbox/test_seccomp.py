@@ -11,10 +11,13 @@ from sim_workers.sandbox.seccomp import (
     _NUMBERS,
     ALWAYS_DENIED,
     DENIED_TO_STRANGERS,
+    RESTORABLE,
     _program,
+    _program_of_allowed,
 )
 
 _ALLOWED, _DENIED, _UNKNOWN = 0x7FFF0000, 0x00050001, 0x00050026
+_ENDED, _ASKED = 0x80000000, 0x7FF00000
 _FORK = 0x01200011
 """Flags with which C libraries clone for a fork."""
 _READ = {"x86_64": 0, "aarch64": 63}
@@ -80,6 +83,26 @@ def test_other_abis_of_the_machine_are_closed(name: str) -> None:
     program = _program(machine, ALWAYS_DENIED)
     assert _verdict(program, 0x40000003, _READ[name]) == _DENIED
     assert _verdict(program, machine.audit, 0x40000000 + _READ[name]) == _DENIED
+
+
+@machines
+def test_faults_may_be_caught_in_own_code_if_a_tracer_allows_it(name: str) -> None:
+    """And in the kernel's never."""
+    machine = _MACHINES[name]
+    program, number = _program(machine, DENIED_TO_STRANGERS), {"x86_64": 323, "aarch64": 282}[name]
+    assert _verdict(program, machine.audit, number, 0o2004001) == _ASKED
+    assert _verdict(program, machine.audit, number, 0o2004000) == _DENIED
+
+
+def test_process_that_is_put_back_can_do_little() -> None:
+    """Read, write, and be forked by its tracer; nothing that would have to be undone."""
+    program, machine = _program_of_allowed(RESTORABLE), _MACHINES["x86_64"]
+    allowed = {n for n in range(512) if _verdict(program, machine.audit, n) == _ALLOWED}
+    assert allowed == RESTORABLE
+    others = {_verdict(program, machine.audit, n) for n in set(range(512)) - RESTORABLE}
+    assert others == {_ENDED}
+    assert _verdict(program, machine.audit, _CLONE["x86_64"], 0x8000) == _ALLOWED
+    assert _verdict(program, machine.audit, _CLONE["x86_64"], _FORK) == _ENDED
 
 
 def test_the_two_lists_are_apart() -> None:

@@ -31,6 +31,7 @@ def _metrics(**changes: object) -> Metrics:
         "throughput_veh": 4,
         "pressure_veh": -0.5,
         "network_queue_veh": 2.5,
+        "delay_veh": 5.5,
     }
     return Metrics.model_validate(fields | changes)
 
@@ -91,6 +92,8 @@ def test_equal_metrics_do_not_differ() -> None:
         ("throughput_veh", 5, 4),
         ("speed_mps", None, 7.3),
         ("speed_mps", 7.3, None),
+        ("delay_veh", 5.5, 5.5000000000000009),
+        ("delay_veh", 5.5, None),
     ],
 )
 def test_any_bit_is_a_difference(metric: str, stored: float | None, true: float | None) -> None:
@@ -99,6 +102,14 @@ def test_any_bit_is_a_difference(metric: str, stored: float | None, true: float 
         _PLACE, "outcome", _metrics(**{metric: stored}), _metrics(**{metric: true})
     )
     assert found == Difference(_PLACE, "outcome", metric, stored, true)
+
+
+def test_older_outcomes_claim_no_delay() -> None:
+    """What a dataset stored before there was this metric is right without; the engine is not."""
+    stored, true = _metrics(delay_veh=None), _metrics()
+    assert list(metric_differences(_PLACE, "outcome", stored, true)) == []
+    (found,) = metric_differences(_PLACE, "engine", stored, true)
+    assert (found.metric, found.stored, found.true) == ("delay_veh", None, 5.5)
 
 
 def test_series_are_compared_second_by_second() -> None:

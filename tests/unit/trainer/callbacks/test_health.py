@@ -12,7 +12,7 @@ TROUBLES: list[tuple[str, dict[str, float], str]] = [
     ("invalid", {"outcomes/invalid": 0.31, "invalid/no_json": 0.3, "invalid/max": 0.01}, "no_json"),
     ("cut_off", {"completions/clipped_ratio": 0.51}, "cut off at max_new_tokens"),
     ("failing_rewards", {"outcomes/failed": 0.2, "failed/worker_lost": 0.2}, "worker_lost"),
-    ("no_variance", {"outcomes/zero_variance_groups": 1.0}, "nothing is learnt"),
+    ("no_variance", {"outcomes/zero_variance_groups": 1.0}, "nothing is learned"),
     ("kl", {"kl": 1.5}, "1.50"),
     ("one_answer", {"outcomes/yes": 0.02}, "2.0%"),
     ("one_answer", {"outcomes/yes": 0.98}, "98.0%"),

@@ -110,7 +110,7 @@ def test_prompt_that_is_none(tmp_path: Path, prompt: object) -> None:
         ("rows.jsonl", b"5\n", "row 1: expected an object"),
         ("rows.json", b'{"a": 1}', "expected a list of rows"),
         ("rows.parquet", b"nothing", "not a parquet dataset"),
-        ("rows.csv", b"a,b\n", "is none of"),
+        ("rows.csv", b"a,b\n", "is not a"),
         ("rows.json", b"[]", "has no rows"),
     ],
 )
@@ -126,7 +126,7 @@ def test_nothing_there(tmp_path: Path) -> None:
     """A path that does not exist, and a folder without datasets."""
     with pytest.raises(DatasetError, match="no dataset at"):
         load_grpo_dataset(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="holds no dataset"):
+    with pytest.raises(DatasetError, match="contains no dataset"):
         load_grpo_dataset(tmp_path)
     with pytest.raises(DatasetError, match="give a file or a folder"):
         load_grpo_dataset("")

@@ -98,7 +98,7 @@ def test_nothing_to_judge_is_an_error(save: Callable[..., Path]) -> None:
     """With the reason of the first."""
     service = Service(unknown=frozenset({"net@0"}))
     root = save(Moment(yes_veh=None))
-    with pytest.raises(ServiceRefused, match=r"not one of 1 .*net@0") as refused:
+    with pytest.raises(ServiceRefused, match=r"none of 1 .*net@0") as refused:
         evaluate(EvaluationPlan((root,), connect=service.connect))
     assert refused.value.code == "unknown_state"
 
@@ -165,7 +165,7 @@ def test_without_a_service_they_are_counted(
 def test_horizons_that_differ_are_asked_about(save: Callable[..., Path]) -> None:
     """Regrets over different times are no mean."""
     roots = (save(Moment()), save(Moment(), name="other", horizon_s=30))
-    with pytest.raises(ConfigError, match=r"30 and 60 s: give --horizon"):
+    with pytest.raises(ConfigError, match=r"30 and 60 s: pass --horizon"):
         evaluate(EvaluationPlan(roots))
 
 

@@ -67,7 +67,7 @@ def test_other_kinds_are_for_chance_and_the_oracle(tmp_path: Path) -> None:
     points = judged(tmp_path / "net", Moment(kind="phase"))
     assert applicable([one.point for one in points]) == ("random", "oracle")
     assert decided("oracle", points) == [points[0].worth.decisions[1].decision]
-    with pytest.raises(ConfigError, match=r"always-no decides extend only.*asks for phase"):
+    with pytest.raises(ConfigError, match=r"always-no only supports extend.*asks for phase"):
         decided("always-no", points)
 
 

@@ -129,8 +129,8 @@ def test_out_of_range(name: str, value: object) -> None:
         ({"batch_size": 3, "gradient_accumulation_steps": 1}, r"num_generations \(4\); .* of 4 is"),
         ({"batch_size": 5, "gradient_accumulation_steps": 2}, "a batch_size of 4 or 6 is"),
         ({"format_weight": 0, "tsc_weight": 0}, "nothing to learn"),
-        ({"reward_name": "sum"}, "reward_terms belong to reward_name: sum, which needs them"),
-        ({"reward_terms": {"queue": 1}}, "reward_terms belong to reward_name: sum"),
+        ({"reward_name": "sum"}, "reward_terms and reward_name: sum need each other"),
+        ({"reward_terms": {"queue": 1}}, "reward_terms and reward_name: sum"),
         ({"reward_seeds": [3, 3]}, "^reward_seeds contains a number twice"),
         ({"max_new_tokens": 64, "max_seq_length": 64}, "smaller than max_seq_length"),
         ({"adaptive_kl": True, "kl_coeff": 0}, "begin between .*0.001.* it is 0"),
@@ -173,8 +173,8 @@ def test_the_service_is_asked_for_the_whole_reward() -> None:
     ("text", "message"),
     [
         ("a: [", "not YAML"),
-        ("- seed\n", "must hold settings"),
-        ("seed: 1\nseed: 2\n", "seed stands more than once"),
+        ("- seed\n", "must contain settings"),
+        ("seed: 1\nseed: 2\n", "seed is given more than once"),
         ("seed: one\n", "seed: "),
     ],
 )

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 
+from reward_client.blocking import wind_up
 from shared.decisions import Extend
 from shared.errors import ServiceUnreachable
 from shared.rewards import RewardSpec
 from shared.wire.scoring import Counts, ScoreItem, ScoreResponse
 from shared.wire.states import Simulator
 from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms
-from trainer.grpo.lookahead import LookAhead, wind_up
+from trainer.grpo.lookahead import LookAhead
 from trainer.runs.run_stats import FailureLimit, RunStats
 
 

@@ -55,7 +55,7 @@ def test_other_model_of_the_same_name_is_not_taken(
     monkeypatch.chdir(here)
     assert find_base(adapter) == there / "base"
     shutil.rmtree(there / "base")
-    with pytest.raises(ModelError, match=r"not there any more, nor near.*--base"):
+    with pytest.raises(ModelError, match=r"neither there nor near.*--base"):
         find_base(adapter)
     save_model(there / "base", b"two")
     with pytest.raises(ModelError, match=r"digest"):
@@ -88,7 +88,7 @@ def test_base_that_is_named_has_to_be_the_one(tmp_path: Path) -> None:
     assert find_base(adapter, str(copy)) == copy
     with pytest.raises(ModelError, match=rf"not trained on --base {other}"):
         find_base(adapter, str(other))
-    with pytest.raises(ModelError, match="holds no model"):
+    with pytest.raises(ModelError, match="contains no model"):
         find_base(adapter, str(tmp_path))
 
 

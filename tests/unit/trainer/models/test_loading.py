@@ -151,7 +151,7 @@ def test_what_a_gpu_is_used_by(
     ("changes", "message"),
     [
         ({"backend": "unsloth"}, "set backend: transformers"),
-        ({"backend": "transformers", "gradient_checkpointing": True}, "set one of them"),
+        ({"backend": "transformers", "gradient_checkpointing": True}, "use only one of them"),
     ],
 )
 def test_prefixes_are_not_shared_where_that_would_not_work(
@@ -295,5 +295,5 @@ def test_upper_bound_of_the_ratio(
 
 def test_unknown_optimizer_is_a_configuration_error(tmp_path: Path) -> None:
     """What only the library knows to be wrong is still said as ours."""
-    with pytest.raises(ConfigError, match="refuses the settings"):
+    with pytest.raises(ConfigError, match="rejects the settings"):
         grpo_arguments(GRPOTrainingConfig(output_dir=str(tmp_path), optim="adamant"), CPU)

@@ -82,7 +82,7 @@ def test_the_vocabulary_keeps_its_size(tokenizer: object) -> None:
 
 def test_a_vocabulary_without_texts_or_without_room_is_refused() -> None:
     """The bytes and the numbers alone take 350 tokens."""
-    with pytest.raises(ModelError, match="there are none"):
+    with pytest.raises(ModelError, match="no texts to learn"):
         learn_tokenizer([], 512)
     with pytest.raises(ModelError, match="too small"):
         learn_tokenizer(CONVERSATIONS, 300)

@@ -54,7 +54,7 @@ def test_the_rate_of_another_kind_of_run_is_not_taken(tmp_path: Path) -> None:
     assert rates == {"grpo": None, "offline": None, "sft": 1e-3}
     after_grpo = OfflineConfig(model_path=str(tmp_path / "grpo" / "model"))
     assert after_grpo.peak_rate == pytest.approx(1e-5)
-    assert after_grpo.rate_origin.startswith("a tenth of 0.0001, for want of")
+    assert after_grpo.rate_origin.startswith("a tenth of 0.0001, because there is no")
 
 
 def test_a_rate_that_is_given_wins() -> None:

@@ -120,5 +120,5 @@ def test_candidates_are_looked_over(config: OfflineConfig, tmp_path: Path) -> No
         prepare_offline(config.model_copy(update={"beam_data": str(flat)}))
     row = {"prompt": "query", "id_list": ["a", "a"], "score_list": [1, 2]}
     (wrong := tmp_path / "wrong.jsonl").write_text(f"{json.dumps(row)}\n")
-    with pytest.raises(DatasetError, match="another score"):
+    with pytest.raises(DatasetError, match="a different score"):
         prepare_offline(config.model_copy(update={"validation_data": str(wrong)}))

@@ -58,11 +58,11 @@ def test_torn_checkpoint_is_refused_by_name_and_the_one_before_is_offered(tmp_pa
         save_whole_checkpoint(tmp_path / f"checkpoint-{step}", step)
     torn = tmp_path / "checkpoint-8"
     (torn / "optimizer.pt").unlink()
-    with pytest.raises(ConfigError, match=r"checkpoint-8' .*optimizer\.pt.*: .*/checkpoint-4$"):
+    with pytest.raises(ConfigError, match=r"checkpoint-8': .*optimizer\.pt.*: .*/checkpoint-4$"):
         checkpoint_of(str(torn), str(tmp_path))
     first = tmp_path / "checkpoint-4"
     (first / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="no whole one before it"):
+    with pytest.raises(ConfigError, match="no earlier complete one"):
         checkpoint_of(str(first), str(tmp_path))
 
 
@@ -75,7 +75,9 @@ def test_latest_is_the_newest_whole_one(tmp_path: Path) -> None:
         assert checkpoint_of("latest", str(tmp_path)) == tmp_path / "checkpoint-4"
     assert [Path(line["path"]).name for line in lines] == ["checkpoint-8"]
     (tmp_path / "checkpoint-4" / "rng_state.pth").unlink()
-    with pytest.raises(ConfigError, match=r"no checkpoint in .*checkpoint-8 is none: its sched"):
+    with pytest.raises(
+        ConfigError, match=r"no checkpoint in .*checkpoint-8 is unusable: its sched"
+    ):
         checkpoint_of("latest", str(tmp_path))
 
 

@@ -6,6 +6,7 @@ from trainer.plots import plot_rewards
 from trainer.runs.history import MetricsFile, read_metrics
 from trainer.runs.reports import Course, RunFiles, TrainingReport
 from trainer.runs.run_stats import FailureLimit, RunStats
+from trainer.settings import StepSettings
 
 
 def test_what_is_not_a_finite_number_is_left_out(tmp_path: Path) -> None:
@@ -69,7 +70,8 @@ def test_picture_of_regrets(tmp_path: Path) -> None:
 
 def test_report_of_nothing(tmp_path: Path) -> None:
     """A run without steps has no pace and no rewards, and divides nothing by zero."""
-    files = RunFiles.under(tmp_path, has_adapter=True, has_merged=False, plot="rewards.png")
+    config = StepSettings(output_dir=str(tmp_path), save_merged=False)
+    files = RunFiles.of(config, "rewards.png")
     report = TrainingReport.of(RunStats(FailureLimit(0.5, 4)), {}, files, Course(0, 0, 1.0))
     assert report.reward_wait_share is None
     assert (report.seconds_per_step, report.reward_last, report.invalid_share) == (None, None, 0)
@@ -79,8 +81,11 @@ def test_where_the_result_is(tmp_path: Path) -> None:
     """An adapter, with or without the merged model; or the whole model and nothing else."""
     places = [
         (files.adapter, files.merged, files.model)
-        for has_adapter, has_merged in ((True, True), (True, False), (False, True))
-        if (files := RunFiles.under(tmp_path, has_adapter, has_merged, "rewards.png"))
+        for rank, has_merged in ((8, True), (8, False), (0, True))
+        for config in [
+            StepSettings(output_dir=str(tmp_path), lora_rank=rank, save_merged=has_merged)
+        ]
+        if (files := RunFiles.of(config, "rewards.png"))
     ]
     assert places == [
         (tmp_path / "adapter", tmp_path / "merged", None),

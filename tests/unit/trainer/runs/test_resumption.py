@@ -96,7 +96,7 @@ def test_every_setting_has_its_place() -> None:
 @pytest.mark.parametrize("rows", [ROWS[:1], [*ROWS, ROWS[0]], ROWS[::-1], [["a", 1], ["b", 3]]])
 def test_other_rows_are_refused_unless_allowed(checkpoint: Path, rows: list[list[object]]) -> None:
     """Fewer, more, or in another order: prompts would be skipped or repeated."""
-    with pytest.raises(ConfigError, match=r"other rows .*resume_changes=\[dataset_path\]"):
+    with pytest.raises(ConfigError, match=r"different rows .*resume_changes=\[dataset_path\]"):
         check_resumed(checkpoint, record(rows), ())
     check_resumed(checkpoint, record(rows), ["dataset_path"])
 
@@ -120,7 +120,7 @@ def test_checkpoint_of_an_earlier_version_is_believed(tmp_path: Path) -> None:
     """And it is said that nothing was compared."""
     with capture_logs() as lines:
         check_resumed(tmp_path, record(temperature=0.1), ())
-    assert "none is compared" in lines[0]["event"]
+    assert "nothing is compared" in lines[0]["event"]
 
 
 def test_groups_are_compared_by_their_flat_names(checkpoint: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_checkpoint_says_how_many_steps_were_made(tmp_path: Path) -> None:
     _save(tmp_path, 50)
     renamed = (tmp_path / "checkpoint-50").rename(tmp_path / "best-7")
     (renamed / "trainer_state.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"best-7.* does not say"):
+    with pytest.raises(ConfigError, match=r"best-7.* does not contain"):
         steps_before(renamed)
     (renamed / "trainer_state.json").write_text('{"global_step": 50}')
 

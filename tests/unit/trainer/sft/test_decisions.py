@@ -153,7 +153,7 @@ def test_rows_without_a_record_are_refused(tmp_path: Path) -> None:
     points = points_of(tmp_path, [Moment()])
     record_actions(tmp_path, "seed1", [Action(time_s=50, tls_id="C", remaining_s=5)])
 
-    with pytest.raises(DatasetError, match="finds no row at a moment"):
+    with pytest.raises(DatasetError, match="no row is at a time when"):
         RecordedDecisions().told(points)
     with pytest.raises(DatasetError, match="needs a dataset folder"):
         RecordedDecisions().told([replace(points[0], greens=None)])

@@ -77,7 +77,7 @@ def test_rows_at_which_little_is_at_stake_can_be_left_out_of_the_best(tmp_path: 
 
     assert Counter(lesson.prompt for lesson in best) == {points[2].prompt: 6}
     assert set(Counter(lesson.prompt for lesson in form).values()) == {2}
-    with pytest.raises(DatasetError, match="at none of 3 rows more than min_gap_veh = 2 vehicles"):
+    with pytest.raises(DatasetError, match="none of 3 rows has more than min_gap_veh = 2 vehicles"):
         draw_lessons(points, _settings(source="best", min_gap_veh=2))
 
 

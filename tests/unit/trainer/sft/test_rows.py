@@ -62,7 +62,7 @@ def test_a_wrong_row_is_named(tmp_path: Path) -> None:
     row = {"prompt": "?", "state_id": "a@1-00", "tls_id": "C", "decision_kind": "extent"}
     file.write_text(json.dumps(row))
 
-    with pytest.raises(DatasetError, match=r"row 1: decision_kind is 'extent'; it is"):
+    with pytest.raises(DatasetError, match=r"row 1: decision_kind is 'extent'; use one"):
         read_lesson_rows(str(file), check_rows=0, seed=1)
 
 

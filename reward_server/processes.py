@@ -1,0 +1,14 @@
+"""Processes that the gateway starts for work it does not do itself."""
+
+import contextlib
+from asyncio.subprocess import Process
+
+__all__ = ["end"]
+
+
+async def end(process: Process) -> None:
+    """Kills a process that is still running, and waits until it is gone."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
