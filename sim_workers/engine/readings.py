@@ -17,6 +17,7 @@ from sim_workers.engine.metrics import HALTING_SPEED_MPS, Sample
 __all__ = [
     "ObservedLanes",
     "WayTrace",
+    "delay_of_second",
     "describe_signal",
     "incoming_lanes",
     "moment",
@@ -160,7 +161,7 @@ class ObservedLanes:
             speed_sum_mps=fsum(map(speeds_mps.__getitem__, vehicles)),
             outgoing_veh=sum(map(_lane_vehicle_count, self._outgoing)),
             network_queue_veh=queue_veh + self._halting_elsewhere(vehicles, standing),
-            delay_veh=_delay_veh(speeds_mps, standing),
+            delay_veh=delay_of_second(speeds_mps, standing),
         )
 
     def _halting_elsewhere(self, vehicles: frozenset[str], standing: list[str]) -> int:
@@ -178,7 +179,7 @@ class ObservedLanes:
         return sum(map(_lane_halting, lanes))
 
 
-def _delay_veh(speeds_mps: dict[str, float], standing: list[str]) -> float:
+def delay_of_second(speeds_mps: dict[str, float], standing: list[str]) -> float:
     """Vehicles' worth of delay in one second; see :attr:`shared.rewards.Metrics.delay_veh`.
 
     What SUMO adds to ``timeLoss`` in a second, and a second for each vehicle whose ``departDelay``

@@ -8,8 +8,8 @@ from libsumo import _libsumo
 
 from shared.signals import Program, is_green
 from sim_workers.engine.episodes.messages import PhaseCounts, SignalSample
-from sim_workers.engine.metrics import PassedVehicles
-from sim_workers.engine.readings import incoming_lanes, outgoing_lanes
+from sim_workers.engine.metrics import HALTING_SPEED_MPS, PassedVehicles
+from sim_workers.engine.readings import delay_of_second, incoming_lanes, outgoing_lanes
 
 __all__ = [
     "GreenCounter",
@@ -26,24 +26,17 @@ _lane_vehicle_ids = _libsumo.lane_getLastStepVehicleIDs
 _lane_waiting_s = _libsumo.lane_getWaitingTime
 _vehicle_ids = _libsumo.vehicle_getIDList
 _vehicle_speed_mps = _libsumo.vehicle_getSpeed
-_vehicle_allowed_mps = _libsumo.vehicle_getAllowedSpeed
 
 
 def network_delay_veh() -> float:
-    """The delay of this second, vehicles: how many of them are lost by driving slower than allowed.
+    """The network's delay in this second, vehicles; see :attr:`shared.rewards.Metrics.delay_veh`.
 
-    ``sum over all vehicles of (1 - speed / allowed speed)``, plus the vehicles that wait to be
-    inserted. A vehicle that stands counts 1, one that drives as fast as it may 0.
+    The sum over all vehicles of ``1 - speed / allowed speed``, and 1 for each vehicle that waits to
+    be inserted: one that stands counts 1, one that drives as fast as it may 0.
     """
-    vehicles = _vehicle_ids()
-    lost = fsum(
-        1 - speed / allowed
-        for speed, allowed in zip(
-            map(_vehicle_speed_mps, vehicles), map(_vehicle_allowed_mps, vehicles), strict=True
-        )
-        if allowed > 0
-    )
-    return lost + len(libsumo.simulation.getPendingVehicles())
+    speeds_mps = {vehicle: _vehicle_speed_mps(vehicle) for vehicle in _vehicle_ids()}
+    standing = [v for v, speed in speeds_mps.items() if speed < HALTING_SPEED_MPS]
+    return delay_of_second(speeds_mps, standing)
 
 
 def count_phases(program: Program, passed: PassedVehicles | None = None) -> dict[int, PhaseCounts]:

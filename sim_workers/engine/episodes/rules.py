@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping
 
 from shared.wire.episodes import EpisodeDecision, ExtendGreen, ShowPhase
 from sim_workers.engine.episodes.messages import PhaseCounts, PhaseRule
+from sim_workers.engine.policies import greedy_phase
 
 __all__ = ["choose_phase", "decide_by_rule", "decision_for"]
 
@@ -38,7 +39,7 @@ def choose_phase(
         return None
     if rule == "keep" and current in legal:
         return current
-    return min(legal, key=lambda phase: (-_worth(rule, counts[phase]), phase != current, phase))
+    return greedy_phase(current, {phase: _worth(rule, counts[phase]) for phase in legal})
 
 
 def decide_by_rule(
