@@ -34,7 +34,8 @@ def network_delay_veh() -> float:
     The sum over all vehicles of ``1 - speed / allowed speed``, and 1 for each vehicle that waits to
     be inserted: one that stands counts 1, one that drives as fast as it may 0.
     """
-    speeds_mps = {vehicle: _vehicle_speed_mps(vehicle) for vehicle in _vehicle_ids()}
+    vehicles = _vehicle_ids()
+    speeds_mps = dict(zip(vehicles, map(_vehicle_speed_mps, vehicles), strict=True))
     standing = [v for v, speed in speeds_mps.items() if speed < HALTING_SPEED_MPS]
     return delay_of_second(speeds_mps, standing)
 

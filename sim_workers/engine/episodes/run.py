@@ -161,7 +161,8 @@ class EpisodeRun:
         """Steps until a moment at most a second away, and counts."""
         while (time_s := self._time_s) < to_s:
             for driver in self._drivers.values():
-                self._obey(driver, driver.before_step(time_s), time_s)
+                if calls := driver.before_step(time_s):
+                    self._obey(driver, calls, time_s)
             due_s = min((driver.due_s for driver in self._drivers.values()), default=to_s)
             # Step by step where a phase may change within the second: when is worth knowing.
             libsumo.simulationStep(0 if self._is_fine else min(to_s, due_s))
