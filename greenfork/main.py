@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from greenfork.commands import (
+    control,
     dataset,
     demo,
     evaluate,
@@ -47,6 +48,7 @@ commands.add_typer(dataset.app, name="dataset", rich_help_panel=_DATA)
 commands.command(epilog=push.EXAMPLE, rich_help_panel=_DATA)(push.push)
 commands.add_typer(train.app, name="train", rich_help_panel=_TRAIN)
 commands.command(epilog=evaluate.EXAMPLES, rich_help_panel=_TRAIN)(evaluate.evaluate)
+commands.command(epilog=control.EXAMPLES, rich_help_panel=_TRAIN)(control.control)
 commands.command(epilog=demo.EXAMPLE, rich_help_panel=_TRAIN)(demo.demo)
 commands.add_typer(jobs.app, name="jobs", rich_help_panel=_OPERATE)
 commands.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)

@@ -13,6 +13,7 @@
     │   ├── UnknownScenario    404
     │   ├── ConflictingState   409
     │   ├── UnknownJob         404
+    │   ├── EpisodeConflict    409, a step was decided otherwise or is not due
     │   ├── BodyTooSlow        408
     │   ├── IdempotencyConflict 409, the key was used for something else
     │   ├── BodyTooLarge       413
@@ -52,7 +53,8 @@ from typing import ClassVar
 
 __all__ = [
     *("BodyTooLarge", "BodyTooSlow", "ClientGone", "ConfigError", "ConflictingState"),
-    *("DatasetError", "DeadlineExceeded", "Forbidden", "GreenforkError", "HolderLost"),
+    *("DatasetError", "DeadlineExceeded", "EpisodeConflict", "Forbidden", "GreenforkError"),
+    *("HolderLost",),
     *("IdempotencyConflict", "InputError", "InvalidDecision", "InvalidRequest"),
     *("LedgerError", "MalformedRequest", "ModelError", "NotReady", "OutOfMemory"),
     *("Overloaded", "RequestError", "RewardsMissing", "RolloutCrashed", "RolloutError"),
@@ -169,6 +171,13 @@ class ConflictingState(RequestError):
     """The same state file is known as a state of another scenario or run."""
 
     code = "conflicting_state"
+    http_status = 409
+
+
+class EpisodeConflict(RequestError):
+    """A step of an episode that was decided otherwise, is not due yet, or is after its end."""
+
+    code = "step_conflict"
     http_status = 409
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "MAX_SENT_CHARS",
     "ReadCompletion",
     "parse_completion",
+    "parse_shown_phase",
     "read_completion",
     "render_completion",
 ]
@@ -108,6 +109,26 @@ def read_completion(
     >>> read.decision.extend, read.is_bare, read.is_reasoned
     (True, True, True)
     """
+    value, is_bare, is_reasoned = _read(text)
+    return ReadCompletion(_decision(value, kind, extend_s), is_bare, is_reasoned)
+
+
+def parse_shown_phase(text: str) -> int:
+    """Reads the green phase that is to be shown until a later step of an episode changes it.
+
+    Raises:
+        InvalidDecision: As :func:`parse_completion`.
+
+    >>> parse_shown_phase('{"next_phase_id": 4}')
+    4
+    """
+    value, _, _ = _read(text)
+    fields = _fields(value, ["next_phase_id"])
+    return _phase(fields["next_phase_id"], '"next_phase_id"')
+
+
+def _read(text: str) -> tuple[object, bool, bool]:
+    """The one JSON value of a text, whether it stands alone, and whether reasoning precedes it."""
     parts = split_reasoning(text := mark_half_pairs(text))
     if parts.answer is None:
         raise _unexpected("an answer after the reasoning", "no end of it", "unfinished_reasoning")
@@ -116,7 +137,7 @@ def read_completion(
     if (size := len(parts.answer)) > MAX_COMPLETION_CHARS:
         raise _unexpected(f"at most {MAX_COMPLETION_CHARS} characters", f"{size}", "too_long")
     value, is_bare = _only_json(parts.answer)
-    return ReadCompletion(_decision(value, kind, extend_s), is_bare, not parts.is_blank)
+    return value, is_bare, not parts.is_blank
 
 
 def _decision(value: object, kind: DecisionKind, extend_s: int) -> Decision:

@@ -21,6 +21,7 @@ __all__ = [
     "in_words",
     "plan_prompt",
     "read_prompt",
+    "show_phase_prompt",
 ]
 
 _ROLE = "You control one traffic light. "
@@ -55,6 +56,12 @@ _QUESTIONS: dict[DecisionKind, str] = {
         '"yes" or "no" in order: ["yes", "no", ...].'
     ),
 }
+_SHOW_PHASE = (
+    "Decide which green phase is shown for the next {interval_s} seconds, so that queues stay "
+    "short. Any other green phase than the current one starts after the clearance, and no green "
+    "is ended before min_green. Answer with JSON only: "
+    '{{"next_phase_id": <phase>}}.'
+)
 PromptForm = Literal["json", "words"]
 """As :func:`build_prompt` writes a junction's state, or :func:`in_words`."""
 _PLAN_STEPS = 3
@@ -145,6 +152,24 @@ def build_prompt(
         Message(role="system", content=_SITUATION + question),
         Message(role="user", content=view.text()),
     )
+
+
+def show_phase_prompt(
+    signal: Signal, state: SignalState, counts: Mapping[int, LaneCounts], interval_s: int
+) -> tuple[Message, Message]:
+    """A prompt for a step of an episode, which asks for a green until a later step changes it.
+
+    The user message is that of :func:`build_prompt`.
+
+    Args:
+        signal: The junction.
+        state: What it is doing.
+        counts: The vehicles of each green phase, by phase index.
+        interval_s: Seconds between steps.
+    """
+    _, told = build_prompt("phase", signal, state, counts, interval_s)
+    question = _SHOW_PHASE.format(interval_s=interval_s)
+    return (Message(role="system", content=_SITUATION + question), told)
 
 
 def read_prompt(prompt: Sequence[Message]) -> Junction:

@@ -29,6 +29,9 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import NoReturn
 
+from sim_workers.engine.episodes.messages import Begin, End, Step, Try
+from sim_workers.engine.episodes.outputs import OUTPUTS
+from sim_workers.engine.episodes.serving import EpisodeServer
 from sim_workers.engine.fork_memory import (
     SimulationMemory,
     detach,
@@ -97,16 +100,20 @@ def main() -> None:
                 die_with_parent()
                 if what == KEEPER:
                     _become_keeper(connection, log)
-                _become_holder(connection, log, Simulation(), SimulationMemory())
+                _become_holder(connection, log, Simulation(), SimulationMemory(), EpisodeServer())
             os.close(connection)
             os.close(log)
             control.sendall(pid.to_bytes(4, "big"))
 
 
 def _become_holder(
-    connection: int, log: int, simulation: Simulation, memory: SimulationMemory
+    connection: int,
+    log: int,
+    simulation: Simulation,
+    memory: SimulationMemory,
+    episode: EpisodeServer,
 ) -> NoReturn:
-    server = _SimulationServer(Connection(connection), simulation, memory)
+    server = _SimulationServer(Connection(connection), simulation, memory, episode)
     _end_after(server.serve, log)
 
 
@@ -131,9 +138,16 @@ def _end_after(work: Callable[[], None], log: int) -> NoReturn:
 class _SimulationServer:
     """Answers requests about one simulation, one at a time."""
 
-    def __init__(self, peer: Connection, simulation: Simulation, memory: SimulationMemory) -> None:
+    def __init__(
+        self,
+        peer: Connection,
+        simulation: Simulation,
+        memory: SimulationMemory,
+        episode: EpisodeServer,
+    ) -> None:
         self._peer = peer
         self._simulation = simulation
+        self._episode = episode
         self._moment = Moment(simulation, memory, files_being_read(), self._before_rollout)
         self._rollouts = RolloutProcesses(peer, self._moment)
         self._has_stepped = False
@@ -191,6 +205,18 @@ class _SimulationServer:
                 self._rollouts.drop()
                 self._before_rollout()
                 return simulation.roll_out(request)
+            case Begin():
+                with self._moving():
+                    return self._episode.begin(request)
+            case Step():
+                with self._moving(steps=True):
+                    return self._episode.step(request)
+            case Try():
+                self._rollouts.drop()
+                return self._episode.try_candidates(request, self._peer, self._before_trial)
+            case End():
+                self._rollouts.drop()
+                return self._episode.end([recv_handle(self._peer) for _ in OUTPUTS])
             case Keep() | Spawn() | Cancel():
                 raise AssertionError("these are not answered")
 
@@ -204,6 +230,9 @@ class _SimulationServer:
             readable.append(Path(request.state_file))
         read_only(readable)
         self._moment.memory.begin()
+        if request.with_outputs:
+            arguments = (*request.arguments, *self._episode.open_outputs())
+            request = request.model_copy(update={"arguments": arguments})
         with self._moving():
             simulation.open(request)
             if request.replay is not None:
@@ -219,8 +248,15 @@ class _SimulationServer:
 
     def _before_rollout(self) -> None:
         """In the process that is spent on it."""
+        self._episode.before_rollout()
         self._before_stepping()
         limit_memory(self._rollout_bytes)
+
+    def _before_trial(self) -> None:
+        """In the process of a candidate."""
+        die_with_parent()
+        detach(self._moment.reading)
+        self._before_rollout()
 
     def _save(self) -> None:
         """Lets SUMO write into memory, and copies that to the file that was handed over."""
@@ -257,7 +293,8 @@ class _SimulationServer:
         if pid == 0:
             self._peer.close()
             detach(self._moment.reading)
-            _become_holder(connection, log, self._simulation, self._moment.memory)
+            self._episode.become_other()
+            _become_holder(connection, log, self._simulation, self._moment.memory, self._episode)
         os.close(connection)
         os.close(log)
         self._peer.send_bytes(encode(Spawned(pid=pid)))

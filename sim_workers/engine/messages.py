@@ -16,6 +16,7 @@ from shared.model import WireModel
 from shared.rewards import FollowUp, Metrics
 from shared.signals import Signal, SignalState
 from shared.wire.error_info import ErrorInfo
+from sim_workers.engine.episodes.messages import Begin, End, Ended, Step, Stepped, Tried, Try
 from sim_workers.engine.policies import PolicySpec
 
 __all__ = [
@@ -86,6 +87,9 @@ class Open(WireModel):
     is_scattered: bool = False
     """Load the network with its memory in another order than usual; see
     :mod:`sim_workers.verification.fidelity`."""
+    with_outputs: bool = False
+    """Let SUMO write what trips, the network and its statistic were, into memory; see
+    :mod:`sim_workers.engine.episodes.outputs`."""
     with_warnings: bool = False
     """Let SUMO print its warnings; see
     :meth:`sim_workers.engine.fork_client.SimulationHandle.last_words`."""
@@ -345,9 +349,34 @@ class Failed(WireModel):
 
 
 Request = (
-    Open | Describe | Advance | Replay | Observe | Look | Save | Rollout | Keep | Cancel | Spawn
+    Open
+    | Describe
+    | Advance
+    | Replay
+    | Observe
+    | Look
+    | Save
+    | Rollout
+    | Keep
+    | Cancel
+    | Spawn
+    | Begin
+    | Step
+    | Try
+    | End
 )
-Reply = Ready | Spawned | Described | Observed | Seen | RolloutOutcome | Failed
+Reply = (
+    Ready
+    | Spawned
+    | Described
+    | Observed
+    | Seen
+    | RolloutOutcome
+    | Stepped
+    | Tried
+    | Ended
+    | Failed
+)
 
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="verb")])

@@ -1,7 +1,7 @@
 """What is read of the simulation in this process: signals, lanes, vehicles.
 
-Beside :mod:`sim_workers.engine.simulation` the only module that imports libsumo. Nothing here moves
-a vehicle or changes a light.
+Nothing here moves a vehicle or changes a light; :mod:`sim_workers.engine.simulation` and
+:mod:`sim_workers.engine.episodes.run` do.
 """
 
 import hashlib
@@ -17,10 +17,12 @@ from sim_workers.engine.metrics import HALTING_SPEED_MPS, Sample
 __all__ = [
     "ObservedLanes",
     "WayTrace",
+    "delay_of_second",
     "describe_signal",
     "incoming_lanes",
     "moment",
     "moment_digest",
+    "outgoing_lanes",
     "pressures",
     "programs_of",
     "running_program",
@@ -56,7 +58,7 @@ def describe_signal(tls_id: str, min_green_s: float, max_green_s: float) -> Sign
     return Signal(
         tls_id=tls_id,
         incoming_lanes=incoming_lanes(tls_id),
-        outgoing_lanes=_outgoing_lanes(tls_id),
+        outgoing_lanes=outgoing_lanes(tls_id),
         programs=programs_of(tls_id),
         min_green_s=min_green_s,
         max_green_s=max_green_s,
@@ -140,7 +142,7 @@ class ObservedLanes:
     def __init__(self, tls_ids: tuple[str, ...]) -> None:
         self.tls_ids = tls_ids
         self._incoming = tuple(dict.fromkeys(i for tls in tls_ids for i in incoming_lanes(tls)))
-        self._outgoing = tuple(dict.fromkeys(o for tls in tls_ids for o in _outgoing_lanes(tls)))
+        self._outgoing = tuple(dict.fromkeys(o for tls in tls_ids for o in outgoing_lanes(tls)))
 
     def vehicles(self) -> frozenset[str]:
         """Ids of the vehicles on the incoming lanes."""
@@ -159,7 +161,7 @@ class ObservedLanes:
             speed_sum_mps=fsum(map(speeds_mps.__getitem__, vehicles)),
             outgoing_veh=sum(map(_lane_vehicle_count, self._outgoing)),
             network_queue_veh=queue_veh + self._halting_elsewhere(vehicles, standing),
-            delay_veh=_delay_veh(speeds_mps, standing),
+            delay_veh=delay_of_second(speeds_mps, standing),
         )
 
     def _halting_elsewhere(self, vehicles: frozenset[str], standing: list[str]) -> int:
@@ -177,7 +179,7 @@ class ObservedLanes:
         return sum(map(_lane_halting, lanes))
 
 
-def _delay_veh(speeds_mps: dict[str, float], standing: list[str]) -> float:
+def delay_of_second(speeds_mps: dict[str, float], standing: list[str]) -> float:
     """Vehicles' worth of delay in one second; see :attr:`shared.rewards.Metrics.delay_veh`.
 
     What SUMO adds to ``timeLoss`` in a second, and a second for each vehicle whose ``departDelay``
@@ -283,7 +285,8 @@ def _ways() -> list[tuple[object, ...]]:
     return rows
 
 
-def _outgoing_lanes(tls_id: str) -> tuple[str, ...]:
+def outgoing_lanes(tls_id: str) -> tuple[str, ...]:
+    """The distinct lanes that its links lead to, in link order."""
     links = libsumo.trafficlight.getControlledLinks(tls_id)
     return tuple(dict.fromkeys(link[1] for group in links for link in group))
 

@@ -10,7 +10,7 @@ The only module that imports ``traci``, and only when an episode is played.
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
@@ -25,7 +25,7 @@ from sim_workers.states.store import read_rows
 from sim_workers.verification.reference_control import HALF_MS, Greens, Light, carry_out
 from sim_workers.verification.sumo_process import SumoProcess
 
-__all__ = ["Episode", "Played", "play"]
+__all__ = ["Episode", "Played", "connected", "play"]
 
 _CONNECT_EVERY_S = 0.02
 _CONNECT_TRIES = 3000
@@ -81,7 +81,7 @@ def play(sumo: Path, episode: Episode) -> Played:
     from traci.exceptions import FatalTraCIError, TraCIException
 
     try:
-        with _started(sumo, episode) as simulation:
+        with connected(sumo, episode.folder, episode.command, episode.environment) as simulation:
             return _play(simulation, episode)
     except FatalTraCIError as exc:
         raise RolloutCrashed(f"sumo ended prematurely: {exc}") from exc
@@ -90,12 +90,30 @@ def play(sumo: Path, episode: Episode) -> Played:
 
 
 @contextlib.contextmanager
-def _started(sumo: Path, episode: Episode) -> Iterator[Any]:
-    """A connection to a ``sumo`` of one's own, both of which end with the context."""
+def connected(
+    sumo: Path,
+    folder: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    may_end: bool = False,
+) -> Iterator[Any]:
+    """A connection to a ``sumo`` of one's own, both of which end with the context.
+
+    Args:
+        sumo: The program.
+        folder: Where it is started, and may read and write.
+        command: Its arguments.
+        environment: Variables that its configuration names.
+        may_end: Whether it may be let go within the context, by closing the connection.
+
+    Raises:
+        RolloutRejected: It does not start.
+        RolloutCrashed: It ended before its time.
+    """
     from traci.exceptions import FatalTraCIError, TraCIException
 
     for attempt in range(1, _STARTS + 1):
-        with SumoProcess(sumo, episode.folder, episode.command, episode.environment) as own:
+        with SumoProcess(sumo, folder, command, environment) as own:
             try:
                 connection = _connect(own)
             except TraCIException as exc:
@@ -104,7 +122,9 @@ def _started(sumo: Path, episode: Episode) -> Iterator[Any]:
                 raise RolloutRejected(f"sumo does not start: {own.last_words()}") from exc
             try:
                 yield connection
-                if own.has_ended:  # then it was the process of another episode that answered
+                if (
+                    own.has_ended and not may_end
+                ):  # then it was the process of another episode that answered
                     raise RolloutCrashed(f"sumo ended prematurely: {own.last_words()}")
             finally:
                 with contextlib.suppress(FatalTraCIError):

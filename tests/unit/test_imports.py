@@ -43,8 +43,8 @@ ALONE = {
 
 ROOMS = {
     "sim_workers": (
-        *("sandbox", "scenarios", "engine", "states", "pool"),
-        *("verification", "datasets", "uploads", "plans"),
+        *("sandbox", "scenarios", "engine", "states", "episodes", "pool"),
+        *("verification", "datasets", "uploads", "plans", "controllers"),
     ),
 }
 """The rooms of a package: each may import those before it."""

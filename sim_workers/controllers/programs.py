@@ -1,0 +1,98 @@
+"""Programs of SUMO's own controllers, in the place of a network's fixed ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import defusedxml.ElementTree as SafeXml
+
+from shared.legality import undecidable_reason
+from shared.signals import Program, Signal, SignalState
+from sim_workers.controllers.controller import ProgramKind
+from sim_workers.scenarios.config import read_configuration, render_configuration
+from sim_workers.scenarios.files import unpacked
+
+__all__ = ["add_programs", "controlled_links", "has_detector", "render_programs"]
+
+_FILE = "greenfork.programs.add.xml"
+_MIN_GREEN_S, _MAX_GREEN_S = 5, 50
+"""netconvert's defaults of ``--tls.min-dur`` and ``--tls.max-dur``."""
+
+
+def controlled_links(net: bytes) -> dict[str, dict[str, list[int]]]:
+    """By traffic light and incoming lane, the indices of the links that it controls.
+
+    Args:
+        net: A network file, not packed.
+    """
+    found: dict[str, dict[str, list[int]]] = {}
+    for link in SafeXml.fromstring(net).iter("connection"):
+        if "tl" in link.attrib and "linkIndex" in link.attrib:
+            lane = f"{link.attrib['from']}_{link.attrib['fromLane']}"
+            lanes = found.setdefault(link.attrib["tl"], {})
+            lanes.setdefault(lane, []).append(int(link.attrib["linkIndex"]))
+    return found
+
+
+def has_detector(state: str, lanes: Mapping[str, list[int]]) -> bool:
+    """Whether a green phase has a lane that SUMO can tell its traffic by: all its links are green.
+
+    A lane that is shared with a link at red is no measure: who stands on it may want the other.
+
+    >>> lanes = {"n_0": [0, 1], "e_0": [2]}
+    >>> has_detector("GGr", lanes), has_detector("rGr", lanes)
+    (True, False)
+    """
+    return any(all(state[i : i + 1] == "G" for i in links) for links in lanes.values())
+
+
+def add_programs(
+    config: Path,
+    kind: ProgramKind,
+    signals: Mapping[str, Signal],
+    states: Mapping[str, SignalState],
+) -> None:
+    """Gives every signal that has something to decide a program of another type.
+
+    Args:
+        config: The configuration of a scenario's copy; a file is added beside it.
+        kind: The type.
+        signals: All of the network.
+        states: What they are doing at the begin.
+    """
+    programs = {
+        tls_id: signal.programs[states[tls_id].program_id]
+        for tls_id, signal in sorted(signals.items())
+        if undecidable_reason(signal, states[tls_id].program_id) is None
+    }
+    options = dict(read_configuration(config).options)
+    net = config.parent / options["net-file"]
+    links = controlled_links(unpacked(net, net.read_bytes()))
+    (config.parent / _FILE).write_text(render_programs(kind, programs, links))
+    before = options.get("additional-files", "")
+    options["additional-files"] = f"{before},{_FILE}" if before else _FILE
+    config.write_bytes(render_configuration(options))
+
+
+def render_programs(
+    kind: ProgramKind,
+    programs: Mapping[str, Program],
+    links: Mapping[str, Mapping[str, list[int]]],
+) -> str:
+    """The additional file: the same phases, greens from 5 to 50 s, the others as long as before.
+
+    So are greens without a detector, which SUMO would show for their maximum.
+    """
+    lines = ["<additional>"]
+    for tls_id, program in programs.items():
+        name = quoteattr(tls_id)
+        lines.append(f'    <tlLogic id={name} type="{kind}" programID="{kind}" offset="0">')
+        for phase in program.phases:
+            shown = f'duration="{phase.duration_s:g}" state="{phase.state}"'
+            if phase.is_green and has_detector(phase.state, links.get(tls_id, {})):
+                shown += f' minDur="{_MIN_GREEN_S}" maxDur="{_MAX_GREEN_S}"'
+            if phase.next_phases:
+                shown += f' next="{" ".join(map(str, phase.next_phases))}"'
+            lines.append(f"        <phase {shown}/>")
+        lines.append("    </tlLogic>")
+    return "\n".join([*lines, "</additional>", ""])

@@ -1,0 +1,1 @@
+"""Driving the simulation of a holder through an episode."""

@@ -1,0 +1,84 @@
+"""SUMO's own outputs of an episode, from a process that can open no file to write.
+
+They are written into memory, ``memfd`` files, which SUMO opens through ``/proc/self/fd``. A forked
+process shares these with its parent: a rollout sends its own nowhere, and a second episode copies
+what there is so far. What SUMO has buffered is in both processes, and at the same place in each.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+__all__ = ["OUTPUTS", "EpisodeOutputs"]
+
+OUTPUTS = ("tripinfo", "summary", "statistic")
+"""In the order in which they are handed over."""
+
+_DESCRIPTORS = Path("/proc/self/fd")
+_NOWHERE = "/dev/null"
+
+
+class EpisodeOutputs:
+    """The files of one simulation, which is started with :attr:`arguments`."""
+
+    def __init__(self) -> None:
+        self._files = {name: os.memfd_create(name, os.MFD_CLOEXEC) for name in OUTPUTS}
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Arguments of SUMO: unfinished and undeparted vehicles are told, too."""
+        names = [
+            f"--{name}-output={_DESCRIPTORS / str(file)}" for name, file in self._files.items()
+        ]
+        return (
+            *names,
+            "--tripinfo-output.write-unfinished=true",
+            "--tripinfo-output.write-undeparted=true",
+        )
+
+    def silence(self) -> None:
+        """In a forked process: whatever is put out from here on goes nowhere."""
+        nowhere = os.open(_NOWHERE, os.O_WRONLY | os.O_CLOEXEC)
+        for file in self._files.values():
+            for opened in self._opened(file):
+                os.dup2(nowhere, opened, inheritable=False)
+        os.close(nowhere)
+
+    def make_own(self) -> None:
+        """In a forked process: has files of its own, with what was put out so far."""
+        for name, shared in list(self._files.items()):
+            own = os.memfd_create(name, os.MFD_CLOEXEC)
+            _copy(shared, own)
+            for opened in self._opened(shared):
+                position = os.lseek(opened, 0, os.SEEK_CUR)
+                path = _DESCRIPTORS / str(own)
+                again = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+                os.lseek(again, position, os.SEEK_SET)
+                os.dup2(again, opened, inheritable=False)
+                os.close(again)
+            os.close(shared)
+            self._files[name] = own
+
+    def hand_over(self, name: str, target: int) -> None:
+        """Writes what was put out to a file."""
+        _copy(self._files[name], target)
+
+    def _opened(self, file: int) -> list[int]:
+        """The descriptors by which SUMO writes to it."""
+        wanted, found = os.fstat(file), []
+        for entry in list(_DESCRIPTORS.iterdir()):
+            descriptor = int(entry.name)
+            try:
+                is_same = os.path.samestat(wanted, os.fstat(descriptor))
+                mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+            except OSError:  # the listing's own descriptor, which is closed again
+                continue
+            if is_same and descriptor != file and mode != os.O_RDONLY:
+                found.append(descriptor)
+        return found
+
+
+def _copy(source: int, target: int) -> None:
+    done, size = 0, os.fstat(source).st_size
+    while done < size:
+        done += os.sendfile(target, source, done, size - done)

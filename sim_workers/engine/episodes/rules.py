@@ -1,0 +1,86 @@
+"""Rules that choose a green phase from what is on its lanes. Pure.
+
+They are asked at the decision points of an episode and answer with one of the legal phases, so
+minimum greens and transitions are kept. In all of them the current green wins ties, then the lowest
+index.
+
+==================  ================================================================================
+``greedy``          most vehicles on the phase's lanes: the baseline of RESCO (Ault and Sharon,
+                    *Reinforcement Learning Benchmarks for Traffic Signal Control*, NeurIPS 2021)
+``longest_queue``   most standing vehicles on them
+``max_pressure``    most vehicles on them minus vehicles on the lanes that the phase leads to
+                    (Varaiya, *Max pressure control of a network of signalized intersections*,
+                    Transportation Research Part C 36, 2013)
+``keep``            the current green
+==================  ================================================================================
+"""
+
+from collections.abc import Collection, Mapping
+
+from shared.wire.episodes import EpisodeDecision, ExtendGreen, ShowPhase
+from sim_workers.engine.episodes.messages import PhaseCounts, PhaseRule
+from sim_workers.engine.policies import greedy_phase
+
+__all__ = ["choose_phase", "decide_by_rule", "decision_for"]
+
+
+def choose_phase(
+    rule: PhaseRule, current: int, counts: Mapping[int, PhaseCounts], legal: Collection[int]
+) -> int | None:
+    """The phase that a rule chooses; None where nothing is legal.
+
+    Args:
+        rule: The rule.
+        current: The phase that is shown.
+        counts: The vehicles of each green.
+        legal: The greens among which it may choose.
+    """
+    if not legal:
+        return None
+    if rule == "keep" and current in legal:
+        return current
+    return greedy_phase(current, {phase: _worth(rule, counts[phase]) for phase in legal})
+
+
+def decide_by_rule(
+    rule: PhaseRule,
+    current: int,
+    counts: Mapping[int, PhaseCounts],
+    legal: Collection[EpisodeDecision],
+) -> EpisodeDecision | None:
+    """What a rule decides at a signal, whichever kind of decision steers it.
+
+    Under ``extend`` a green is kept if the rule would choose it among all greens; the rule ``keep``
+    leaves it to the program.
+
+    Returns:
+        One of the legal decisions; None: nothing is decided.
+    """
+    phases = [one.next_phase for one in legal if isinstance(one, ShowPhase)]
+    if phases:
+        return decision_for(choose_phase(rule, current, counts, phases), current, legal)
+    if rule == "keep":
+        return None
+    return decision_for(choose_phase(rule, current, counts, counts), current, legal)
+
+
+def decision_for(
+    phase: int | None, current: int, legal: Collection[EpisodeDecision]
+) -> EpisodeDecision | None:
+    """The legal decision that shows a phase, or under ``extend`` keeps it or ends another one."""
+    for one in legal:
+        match one:
+            case ShowPhase(next_phase=shown) if shown == phase:
+                return one
+            case ExtendGreen(extend=extend) if extend == (phase == current):
+                return one
+    return None
+
+
+def _worth(rule: PhaseRule, counts: PhaseCounts) -> int:
+    match rule:
+        case "longest_queue":
+            return counts.queued
+        case "max_pressure":
+            return counts.pressure
+    return counts.vehicles

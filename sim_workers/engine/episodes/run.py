@@ -1,0 +1,220 @@
+"""One episode in this process: decisions are carried out, every second is counted.
+
+What is told to a signal goes through one place, which writes it down: the list of these calls, and
+nothing else, makes the same trips in plain SUMO.
+"""
+
+import math
+from collections.abc import Mapping
+
+import libsumo
+
+from shared.errors import InvalidDecision, RolloutRejected
+from shared.signals import Program
+from shared.wire.episodes import (
+    ControlAction,
+    EpisodeDecision,
+    InvalidInfo,
+)
+from sim_workers.engine.episodes.control import Call, SignalDriver, driver_of
+from sim_workers.engine.episodes.messages import (
+    Begin,
+    PhaseRule,
+    SignalSample,
+    SignalSeen,
+    Stepped,
+    Trial,
+)
+from sim_workers.engine.episodes.readings import (
+    GreenCounter,
+    SignalSampler,
+    count_phases,
+    lane_vehicles,
+    network_delay_veh,
+)
+from sim_workers.engine.episodes.rules import decide_by_rule
+from sim_workers.engine.metrics import PassedVehicles
+from sim_workers.engine.readings import running_program, signal_state
+
+__all__ = ["EpisodeRun"]
+
+_ONLINE = "online"
+"""SUMO's name of a program that is made of single states of links."""
+
+
+class EpisodeRun:
+    """Drives signals of the simulation of this process.
+
+    Raises:
+        InvalidRequest: ``missing_transition``: a program lacks what the control needs.
+        TraCIException: The network has no such traffic light.
+    """
+
+    def __init__(self, begin: Begin) -> None:
+        self._begin = begin
+        self._programs: dict[str, Program] = {}
+        self._drivers: dict[str, SignalDriver] = {}
+        for tls_id in begin.signals:
+            program, state = running_program(tls_id), signal_state(tls_id)
+            elapsed_s = begin.elapsed_s.get(tls_id, state.elapsed_s)
+            since_s = self._time_s - elapsed_s
+            driver = driver_of(tls_id, program, state.phase, since_s, begin.control)
+            self._programs[tls_id], self._drivers[tls_id] = program, driver
+        self._passed = {tls: PassedVehicles() for tls in begin.signals if begin.with_passed}
+        self._samplers = {tls: SignalSampler(tls, begin.terms) for tls in begin.signals}
+        self._samples_lanes = bool(set(begin.terms) - {"delay"})
+        self._counter = GreenCounter(begin.counted)
+        self._actions: list[ControlAction] = []
+        self._is_fine = libsumo.simulation.getDeltaT() < 1
+
+    @property
+    def _time_s(self) -> float:
+        return float(libsumo.simulation.getTime())
+
+    def step(self, decisions: Mapping[str, EpisodeDecision], to_s: float) -> Stepped:
+        """Carries decisions out and steps until ``to_s``."""
+        invalid, kept = self._decide(decisions)
+        delays_veh: list[float] = []
+        while self._time_s < to_s:
+            self._step_second(min(math.floor(self._time_s) + 1.0, to_s))
+            if "delay" in self._begin.terms:
+                delays_veh.append(network_delay_veh())
+            if self._samples_lanes:
+                for sampler in self._samplers.values():
+                    sampler.add()
+        seconds = max(1, len(delays_veh))
+        delay_veh = math.fsum(delays_veh) / seconds if "delay" in self._begin.terms else None
+        samples = {tls: sampler.take() for tls, sampler in self._samplers.items()}
+        return self._answer(delay_veh, samples, invalid, kept)
+
+    def look(self) -> Stepped:
+        """Where the episode is, before its first step."""
+        return self._answer(None, {}, {}, ())
+
+    def roll(
+        self, candidate: Mapping[str, EpisodeDecision], horizon_s: int, base: PhaseRule
+    ) -> Trial:
+        """Carries a candidate out and steps on, the base policy deciding at each interval.
+
+        Raises:
+            InvalidDecision: One of its decisions breaks a rule.
+        """
+        start_s, begun, delays_veh = self._time_s, self._counter.queue_sum_veh, []
+        interval_s = self._begin.control.interval_s
+        invalid, _ = self._decide(candidate)
+        for tls_id, why in invalid.items():
+            raise InvalidDecision(f"signal {tls_id}: {why.message}", why.code)
+        for second in range(horizon_s):
+            if second and second % interval_s == 0:
+                self._decide(self._by_rule(base))
+            self._step_second(start_s + second + 1)
+            delays_veh.append(network_delay_veh())
+        return Trial(
+            delay_veh=math.fsum(delays_veh) / horizon_s,
+            queue_veh=(self._counter.queue_sum_veh - begun) / horizon_s,
+        )
+
+    def _by_rule(self, rule: PhaseRule) -> dict[str, EpisodeDecision]:
+        """What a rule decides at each signal now."""
+        found = {}
+        for tls_id, driver in self._drivers.items():
+            legal = driver.legal(self._time_s)
+            if not legal or rule == "keep":
+                continue
+            counts = count_phases(self._programs[tls_id])
+            decision = decide_by_rule(rule, driver.phase, counts, legal)
+            if decision is not None:
+                found[tls_id] = decision
+        return found
+
+    def _decide(
+        self, decisions: Mapping[str, EpisodeDecision]
+    ) -> tuple[dict[str, InvalidInfo], tuple[str, ...]]:
+        invalid: dict[str, InvalidInfo] = {}
+        kept = []
+        time_s = self._time_s
+        for tls_id, driver in self._drivers.items():
+            self._check_program(driver)
+            decision = decisions.get(tls_id)
+            try:
+                if decision is not None:
+                    self._obey(driver, driver.decide(decision, time_s), time_s)
+                    continue
+            except InvalidDecision as exc:
+                invalid[tls_id] = InvalidInfo(code=exc.code, message=exc.message)
+            kept.append(tls_id)
+            self._obey(driver, driver.keep(time_s), time_s)
+        return invalid, tuple(kept)
+
+    def _obey(self, driver: SignalDriver, calls: list[Call], time_s: float) -> None:
+        """Tells a signal, and writes it down."""
+        light, tls_id = libsumo.trafficlight, driver.tls_id
+        for call in calls:
+            getattr(light, call.name)(tls_id, call.argument)
+            self._actions.append(
+                ControlAction(
+                    time_s=time_s, tls_id=tls_id, call=call.name, arguments=(call.argument,)
+                )
+            )
+
+    def _step_second(self, to_s: float) -> None:
+        """Steps until a moment at most a second away, and counts."""
+        while (time_s := self._time_s) < to_s:
+            for driver in self._drivers.values():
+                if calls := driver.before_step(time_s):
+                    self._obey(driver, calls, time_s)
+            due_s = min((driver.due_s for driver in self._drivers.values()), default=to_s)
+            # Step by step where a phase may change within the second: when is worth knowing.
+            libsumo.simulationStep(0 if self._is_fine else min(to_s, due_s))
+            for tls_id, driver in self._drivers.items():
+                if driver.is_own:
+                    driver.see(libsumo.trafficlight.getPhase(tls_id), time_s)
+        self._counter.add()
+        for tls_id, passed in self._passed.items():
+            driver = self._drivers[tls_id]
+            phase = driver.program.phases[driver.phase]
+            passed.update(driver.phase, phase, lane_vehicles(self._samplers[tls_id].incoming))
+
+    def _check_program(self, driver: SignalDriver) -> None:
+        """Passes where a signal still runs the program that it began with.
+
+        Raises:
+            RolloutRejected: ``program_switched``: phases have other meanings now.
+        """
+        running = libsumo.trafficlight.getProgram(driver.tls_id)
+        wanted = driver.program.program_id if driver.is_own else _ONLINE
+        if running != wanted:
+            raise RolloutRejected(
+                f"signal {driver.tls_id} changed from program {wanted!r} to {running!r}",
+                "program_switched",
+            )
+
+    def _answer(
+        self,
+        delay_veh: float | None,
+        samples: dict[str, SignalSample],
+        invalid: dict[str, InvalidInfo],
+        kept: tuple[str, ...],
+    ) -> Stepped:
+        actions, self._actions = tuple(self._actions), []
+        counter, time_s = self._counter, self._time_s
+        return Stepped(
+            time_s=time_s,
+            signals={tls: self._seen(tls, driver) for tls, driver in self._drivers.items()},
+            actions=actions,
+            invalid=invalid,
+            kept=kept,
+            samples=samples,
+            delay_veh=delay_veh,
+            queue_sum_veh=counter.queue_sum_veh,
+            seconds=counter.seconds,
+            switches=counter.switches,
+        )
+
+    def _seen(self, tls_id: str, driver: SignalDriver) -> SignalSeen:
+        return SignalSeen(
+            phase=driver.phase,
+            elapsed_s=driver.elapsed_s(self._time_s),
+            legal=driver.legal(self._time_s),
+            counts=count_phases(self._programs[tls_id], self._passed.get(tls_id)),
+        )

@@ -1,0 +1,106 @@
+"""The episode of a simulation process: answers what is asked about it."""
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+
+import libsumo
+
+from shared.errors import GreenforkError, RolloutError, RolloutRejected
+from shared.wire.error_info import ErrorInfo
+from sim_workers.engine.episodes.messages import Begin, Ended, Step, Stepped, Trial, Tried, Try
+from sim_workers.engine.episodes.outputs import OUTPUTS, EpisodeOutputs
+from sim_workers.engine.episodes.run import EpisodeRun
+from sim_workers.engine.episodes.trials import try_all
+
+__all__ = ["EpisodeServer"]
+
+_SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
+
+
+class EpisodeServer:
+    """What a simulation process knows of its episode; shared by nothing but a fork."""
+
+    def __init__(self) -> None:
+        self.outputs: EpisodeOutputs | None = None
+        """SUMO's own, where the simulation was opened with them."""
+        self._run: EpisodeRun | None = None
+
+    def open_outputs(self) -> tuple[str, ...]:
+        """Makes the files of SUMO's outputs; returns its arguments."""
+        self.outputs = EpisodeOutputs()
+        return self.outputs.arguments
+
+    def begin(self, request: Begin) -> Stepped:
+        """Begins to drive."""
+        self._run = EpisodeRun(request)
+        return self._run.look()
+
+    def step(self, request: Step) -> Stepped:
+        """Moves on."""
+        return self._running().step(request.decisions, request.to_s)
+
+    def try_candidates(self, request: Try, peer: Connection, prepare: Callable[[], None]) -> Tried:
+        """Rolls candidates out.
+
+        Args:
+            request: The candidates.
+            peer: Who waits.
+            prepare: Called in each forked process first.
+        """
+        run, began_s = self._running(), time.monotonic()
+
+        def roll(number: int) -> bytes:
+            gc.disable()
+            prepare()
+            return self._trial(run, request, number).model_dump_json().encode()
+
+        works = [partial(roll, number) for number in range(len(request.candidates))]
+        trials = try_all(works, request.at_once, request.limit_s, peer)
+        return Tried(trials=trials, wall_s=time.monotonic() - began_s)
+
+    def end(self, targets: list[int]) -> Ended:
+        """Closes the simulation and hands its outputs over.
+
+        Args:
+            targets: Descriptors of the files for :data:`OUTPUTS`.
+
+        Raises:
+            RolloutRejected: The simulation was opened without outputs.
+        """
+        if self.outputs is None:
+            raise RolloutRejected("the simulation was opened without outputs", "no_outputs")
+        time_s = float(libsumo.simulation.getTime())
+        libsumo.close()
+        for name, target in zip(OUTPUTS, targets, strict=True):
+            self.outputs.hand_over(name, target)
+            os.close(target)
+        return Ended(time_s=time_s)
+
+    def before_rollout(self) -> None:
+        """In a process that is spent on a rollout."""
+        if self.outputs is not None:
+            self.outputs.silence()
+
+    def become_other(self) -> None:
+        """In a process that goes on as another episode."""
+        if self.outputs is not None:
+            self.outputs.make_own()
+
+    def _running(self) -> EpisodeRun:
+        if self._run is None:
+            raise RolloutRejected("no episode was begun here", "no_episode")
+        return self._run
+
+    def _trial(self, run: EpisodeRun, request: Try, number: int) -> Trial:
+        try:
+            return run.roll(request.candidates[number], request.horizon_s, request.base)
+        except GreenforkError as exc:
+            return Trial(error=ErrorInfo.of(exc))
+        except _SUMO_ERRORS as exc:
+            return Trial(error=ErrorInfo.of(RolloutRejected(f"SUMO refused: {exc}")))
+        except Exception as exc:  # noqa: BLE001  a boundary
+            return Trial(error=ErrorInfo.of(RolloutError(f"{type(exc).__name__}: {exc}")))

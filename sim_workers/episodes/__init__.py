@@ -1,0 +1,1 @@
+"""Whole runs under decisions from outside; trips and what they add up to."""

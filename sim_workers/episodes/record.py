@@ -1,0 +1,163 @@
+"""What an episode is: a specification and the decisions so far. Nothing else determines it.
+
+So it can be written down, parked, played again and continued anywhere, to the byte.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from pydantic import FiniteFloat, ValidationError
+
+from shared.errors import InvalidRequest
+from shared.legality import undecidable_reason
+from shared.model import WireModel
+from shared.signals import Signal, SignalState
+from shared.wire.episodes import (
+    MAX_EPISODE_S,
+    EpisodeControl,
+    EpisodeRequest,
+    EpisodeReward,
+    StepRequest,
+)
+
+__all__ = ["EpisodeRecord", "EpisodeSpec", "choose_signals"]
+
+_DEFAULT_LENGTH_S = 3600.0
+
+
+class EpisodeSpec(WireModel):
+    """What determines an episode beside its decisions and its scenario."""
+
+    seed: int
+    scale: float
+    begin_s: FiniteFloat
+    end_s: FiniteFloat
+    signals: tuple[str, ...] | None
+    """Those that are steered; None: all that have something to decide."""
+    control: EpisodeControl
+    reward: EpisodeReward
+    observe: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """Of SUMO, that a protocol gives beside the scenario: ``--default.departspeed=0``."""
+
+    @classmethod
+    def of(
+        cls,
+        request: EpisodeRequest,
+        seed: int,
+        begin_s: float,
+        end_s: float | None,
+        scale: float = 1.0,
+        arguments: tuple[str, ...] = (),
+    ) -> Self:
+        """What a request asks for.
+
+        Args:
+            request: The request.
+            seed: The scenario's own, or the state's.
+            begin_s: Where the scenario begins, or the state's time, seconds.
+            end_s: Where the scenario ends: after that there is no truth. None: nowhere.
+            scale: The state's.
+            arguments: Of SUMO, by protocol.
+
+        Raises:
+            InvalidRequest: ``end_before_begin``, ``episode_too_long`` or ``past_scenario_end``.
+        """
+        begin_s = begin_s if request.begin_s is None else request.begin_s
+        last_s = float("inf") if end_s is None else end_s
+        wanted_s = request.end_s
+        if wanted_s is None:
+            wanted_s = min(begin_s + _DEFAULT_LENGTH_S, last_s)
+        if wanted_s <= begin_s:
+            raise InvalidRequest(
+                f"the episode would end at {wanted_s:g} s, not after its begin at {begin_s:g} s; "
+                "set end_s, or leave it out for an hour",
+                "end_before_begin",
+            )
+        if wanted_s - begin_s > MAX_EPISODE_S:
+            raise InvalidRequest(
+                f"the episode would last {wanted_s - begin_s:g} s; at most {MAX_EPISODE_S} s are "
+                "allowed",
+                "episode_too_long",
+            )
+        if wanted_s > last_s:
+            raise InvalidRequest(
+                f"the episode would end at {wanted_s:g} s, after the scenario's end at "
+                f"{last_s:g} s; set an earlier end_s",
+                "past_scenario_end",
+            )
+        return cls(
+            seed=seed if request.seed is None else request.seed,
+            scale=scale if request.scale is None else request.scale,
+            begin_s=begin_s,
+            end_s=wanted_s,
+            signals=None if request.signals is None else tuple(sorted(request.signals)),
+            control=request.control,
+            reward=request.reward,
+            observe=request.observe,
+            arguments=arguments,
+        )
+
+
+class EpisodeRecord(WireModel):
+    """An episode as it is kept."""
+
+    spec: EpisodeSpec
+    steps: tuple[StepRequest, ...] = ()
+    """What was asked at each step, in order."""
+
+    def to_lines(self) -> str:
+        """As JSON lines: the specification, then a step a line."""
+        lines = [self.spec.model_dump_json(), *(one.model_dump_json() for one in self.steps)]
+        return "".join(f"{line}\n" for line in lines)
+
+    @classmethod
+    def from_lines(cls, lines: Iterable[str]) -> Self:
+        """Reads what :meth:`to_lines` wrote.
+
+        Raises:
+            InvalidRequest: ``bad_record``: it is not that.
+        """
+        first, *rest = list(lines) or [""]
+        try:
+            return cls(
+                spec=EpisodeSpec.model_validate_json(first),
+                steps=tuple(StepRequest.model_validate_json(line) for line in rest),
+            )
+        except ValidationError as exc:
+            raise InvalidRequest(
+                "this is no record of an episode, as greenfork control --trips writes it",
+                "bad_record",
+            ) from exc
+
+
+def choose_signals(
+    wanted: tuple[str, ...] | None,
+    signals: Mapping[str, Signal],
+    states: Mapping[str, SignalState],
+) -> tuple[str, ...]:
+    """The signals that are steered, sorted.
+
+    Args:
+        wanted: Those that were asked for; None: all that have something to decide.
+        signals: All of the network.
+        states: What they are doing at the begin.
+
+    Raises:
+        InvalidRequest: ``unknown_signal`` or ``nothing_to_decide``.
+    """
+    why = {tls: undecidable_reason(one, states[tls].program_id) for tls, one in signals.items()}
+    if wanted is None:
+        return tuple(sorted(tls for tls, reason in why.items() if reason is None))
+    for tls_id in wanted:
+        if tls_id not in signals:
+            raise InvalidRequest(
+                f"the network has no traffic light {tls_id[:80]!r}; it has "
+                f"{', '.join(sorted(signals)[:10])}",
+                "unknown_signal",
+            )
+        if why[tls_id] is not None:
+            raise InvalidRequest(
+                f"signal {tls_id} has nothing to decide: {why[tls_id]}", "nothing_to_decide"
+            )
+    return tuple(sorted(wanted))
