@@ -5,16 +5,11 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,6 +21,7 @@ from sim_workers.sandbox.confinement import confined_program, environment, probe
 from sim_workers.uploads.inspector import IntakeAnswer, IntakeRequest
 from sim_workers.verification.sumo_process import find_sumo
 from tests.integration.conftest import OWN
+from tests.integration.sim_workers.intruder_stage import IntruderStage, Reports, interpreter_of
 
 _ROOT = Path(__file__).parents[3]
 _LIMIT_S = 60.0
@@ -36,110 +32,22 @@ needs_landlock = pytest.mark.skipif(_LANDLOCK == 0, reason="this kernel has no L
 needs_seccomp = pytest.mark.skipif(not _HAS_SECCOMP, reason="this kernel has no seccomp")
 _STAGES = ("fork_server", "holder", "rollout", "moved")
 _OPENED = _STAGES[1:]
-_Reports = dict[str, dict[str, Any]]
-
-
-@cache
-def _interpreter(user: int | None) -> str | None:
-    """A Python that the user may start; ours may lie in somebody's home folder."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for found in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-        ask = [found, "-c", "import pydantic, libsumo"]
-        variables = {"PYTHONPATH": sysconfig.get_path("purelib"), "LIBSUMO_AS_TRACI": "quiet"}
-        try:
-            subprocess.run(ask, user=user, group=user, env=variables, check=True, cwd="/")
-        except (OSError, subprocess.SubprocessError):
-            continue
-        return found
-    return None
-
-
-class _Stage:
-    """A folder that anybody may write to, a neighbour's file, and listeners."""
-
-    def __init__(self, folder: Path, user: int | None) -> None:
-        self.home, self._user = folder / "home", user
-        self.victim = folder / "neighbour" / "victim"
-        shutil.copytree(OWN["crossing"].parent, self.home)
-        self.victim.parent.mkdir()
-        self.victim.write_text("precious")
-        for path in (folder, *folder.rglob("*")):
-            path.chmod(0o777)
-
-    def run(self, *arguments: str) -> _Reports:
-        """What the intruder could do."""
-        with self.attempts() as config:
-            return self._run(str(config), *arguments)
-
-    @contextmanager
-    def attempts(self) -> Iterator[Path]:
-        """Beside a configuration; while it lasts there is somebody to be reached."""
-        config = self.home / OWN["crossing"].name
-        place = self.home.parent / "socket"
-        place.unlink(missing_ok=True)
-        sleep = [shutil.which("sleep") or "sleep", "60"]
-        with (
-            socket.create_server(("127.0.0.1", 0)) as tcp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_UNIX) as path,
-            subprocess.Popen(sleep, user=self._user, group=self._user) as neighbour,
-        ):
-            udp.bind(("127.0.0.1", 0))
-            path.bind(str(place))
-            place.chmod(0o777)
-            path.listen()
-            given = {
-                "folder": str(self.home),
-                "victim": str(self.victim),
-                "pid": neighbour.pid,
-                "tcp": tcp.getsockname()[1],
-                "udp": udp.getsockname()[1],
-                "path": str(place),
-            }
-            config.with_name("attempts.json").write_text(json.dumps(given))
-            config.with_name("attempts.json").chmod(0o666)
-            try:
-                yield config
-            finally:
-                neighbour.kill()
-
-    def _run(self, *arguments: str) -> _Reports:
-        variables = {
-            "PYTHONPATH": os.pathsep.join([str(_ROOT), sysconfig.get_path("purelib")]),
-            "MALLOC_MMAP_THRESHOLD_": "1",
-            "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
-            "GREENFORK_API_KEY": "secret",
-        }
-        ran = subprocess.run(
-            [str(_interpreter(self._user)), "-m", f"{__package__}.intruder", *arguments],
-            user=self._user,
-            group=self._user,
-            extra_groups=None if self._user is None else [],
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=2 * _LIMIT_S,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stderr
-        found: _Reports = json.loads(ran.stdout)
-        return found
 
 
 @pytest.fixture(scope="module", params=[None, _NOBODY], ids=["self", "nobody"])
-def stage(request: pytest.FixtureRequest) -> Iterator[_Stage]:
+def stage(request: pytest.FixtureRequest) -> Iterator[IntruderStage]:
     """For the user who runs the tests, and for an ordinary one where they are run by root."""
     user: int | None = request.param
     if user is not None and os.geteuid() != 0:
         pytest.skip("only root can be somebody else")
-    if _interpreter(user) is None:
+    if interpreter_of(user) is None:
         pytest.skip("no Python with libsumo that this user may start")
     with tempfile.TemporaryDirectory(prefix="greenfork-confinement-") as folder:
-        yield _Stage(Path(folder), user)
+        yield IntruderStage(Path(folder), user)
 
 
 @pytest.fixture(scope="module")
-def reports(stage: _Stage) -> _Reports:
+def reports(stage: IntruderStage) -> Reports:
     """What each of the processes could do."""
     found = stage.run()
     assert tuple(found) == _STAGES
@@ -147,12 +55,12 @@ def reports(stage: _Stage) -> _Reports:
     return found
 
 
-def _came(reports: _Reports, stages: tuple[str, ...], *attempts: str) -> set[str]:
+def _came(reports: Reports, stages: tuple[str, ...], *attempts: str) -> set[str]:
     return {reports[stage][attempt] for stage in stages for attempt in attempts}
 
 
 @needs_landlock
-def test_nothing_can_be_written(reports: _Reports) -> None:
+def test_nothing_can_be_written(reports: Reports) -> None:
     """Neither a neighbour's files nor those of the scenario, from the fork server on."""
     attempts = ["write", "append", "remove", "rename", "make", "make at home", "write own input"]
     attempts += ["truncate"] if _LANDLOCK >= 3 else []
@@ -161,7 +69,7 @@ def test_nothing_can_be_written(reports: _Reports) -> None:
 
 
 @needs_landlock
-def test_only_the_scenario_can_be_read(reports: _Reports) -> None:
+def test_only_the_scenario_can_be_read(reports: Reports) -> None:
     """As soon as it is known which; by whatever name it is tried."""
     attempts = ("read passwd", "read passwd by a link", "read a neighbour", "list a neighbour")
     assert _came(reports, _OPENED, *attempts) == {"EACCES"}
@@ -169,7 +77,7 @@ def test_only_the_scenario_can_be_read(reports: _Reports) -> None:
 
 
 @needs_landlock
-def test_other_processes_are_out_of_reach(reports: _Reports) -> None:
+def test_other_processes_are_out_of_reach(reports: Reports) -> None:
     """Of the same user, but not confined: no look inside, and no signal."""
     assert _came(reports, _STAGES, "read an environment") == {"EACCES"}
     if _LANDLOCK >= 6:
@@ -177,27 +85,27 @@ def test_other_processes_are_out_of_reach(reports: _Reports) -> None:
 
 
 @needs_seccomp
-def test_nobody_can_be_called(reports: _Reports) -> None:
+def test_nobody_can_be_called(reports: Reports) -> None:
     """By TCP, by UDP, by a socket in the file system, or by a ring that makes sockets."""
     attempts = ("connect", "send", "connect by path", "ring")
     assert _came(reports, _STAGES, *attempts) == {"EPERM"}
 
 
 @needs_seccomp
-def test_no_program_can_be_executed(reports: _Reports) -> None:
+def test_no_program_can_be_executed(reports: Reports) -> None:
     """Nor can the process become a user of its own, with new rights."""
     assert _came(reports, _STAGES, "execute", "new user") == {"EPERM"}
 
 
 @needs_seccomp
-def test_only_what_has_not_stepped_may_watch_over_memory(reports: _Reports) -> None:
+def test_only_what_has_not_stepped_may_watch_over_memory(reports: Reports) -> None:
     """A rollout, and a holder that moved on, cannot."""
     assert _came(reports, ("rollout", "moved"), "read memory") == {"EPERM"}
     assert _came(reports, ("rollout", "moved"), "catch faults") == {"ENOSYS"}, "nobody allows it"
     assert _came(reports, ("fork_server", "holder"), "read memory") == {"done"}
 
 
-def test_no_capability_is_left(reports: _Reports) -> None:
+def test_no_capability_is_left(reports: Reports) -> None:
     """Whoever the user is, and none can be gained."""
     for stage in _STAGES:
         status = reports[stage]["status"]
@@ -205,7 +113,7 @@ def test_no_capability_is_left(reports: _Reports) -> None:
         assert status["NoNewPrivs"] == "1"
 
 
-def test_environment_holds_listed_names_only(reports: _Reports) -> None:
+def test_environment_holds_listed_names_only(reports: Reports) -> None:
     """What would move the heap, or is secret, never arrives."""
     listed = {"LANG", "LC_ALL", "LC_CTYPE", "LIBSUMO_AS_TRACI", "PYTHONPATH"}
     listed |= {"PROJ_DATA", "PROJ_LIB", "SUMO_HOME"}  # which libsumo sets
@@ -213,7 +121,7 @@ def test_environment_holds_listed_names_only(reports: _Reports) -> None:
         assert set(reports[stage]["variables"]) <= listed
 
 
-def test_attempts_succeed_in_an_ordinary_process(stage: _Stage, reports: _Reports) -> None:
+def test_attempts_succeed_in_an_ordinary_process(stage: IntruderStage, reports: Reports) -> None:
     """So that a failure elsewhere means something. It goes last: the victim does not survive it."""
     assert reports
     free = stage.run("free")
@@ -227,7 +135,7 @@ def test_attempts_succeed_in_an_ordinary_process(stage: _Stage, reports: _Report
 @needs_seccomp
 def test_intake_is_confined(tmp_path: Path) -> None:
     """The process that looks at an upload, to that and to a folder of its own."""
-    stage = _Stage(tmp_path, None)
+    stage = IntruderStage(tmp_path, None)
     with stage.attempts() as config:
         request = IntakeRequest(upload=config.with_name("attempts.json"), folder=stage.home)
         ran = subprocess.run(
@@ -327,7 +235,7 @@ def test_rollout_without_bounds_ends_with_a_code(tmp_path: Path) -> None:
         assert holder.call(short, RolloutOutcome, _LIMIT_S).unwrap().network_queue_veh == 0
 
 
-def test_rollouts_are_bounded_by_what_they_begin_from(reports: _Reports) -> None:
+def test_rollouts_are_bounded_by_what_they_begin_from(reports: Reports) -> None:
     """Where nobody names a bound: twice the holder's memory and a gigabyte."""
     own, unbounded = reports["holder"]["memory"]
     used, bound = reports["rollout"]["memory"]
