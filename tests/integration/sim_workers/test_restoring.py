@@ -73,8 +73,9 @@ def _nothing_changes(holder: SimulationHandle) -> Iterator[None]:
 @pytest.mark.parametrize("network", sorted(BEGIN_S))
 def test_random_rollouts_equal_forks(network: str) -> None:
     """On nine networks: decisions of all kinds, follow-ups and horizons in random order."""
-    found = compare(network, seed=len(network), count=125, max_horizon_s=20)
-    assert (found.restored, found.forked_instead, found.differing) == (125, 0, 0)
+    count = 125 if network != "ingolstadt21" else 25
+    found = compare(network, seed=len(network), count=count, max_horizon_s=12)
+    assert (found.restored, found.forked_instead, found.differing) == (count, 0, 0)
 
 
 def test_rollout_that_times_out_is_ended_alone(holder: SimulationHandle) -> None:
