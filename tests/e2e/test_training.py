@@ -74,8 +74,10 @@ def test_a_training_is_built_with_torch_of_the_named_index_and_ends_well(
 def _few_steps(folder: Path) -> Path:
     """A Compose file that lets the build see this machine's index, and the preset in few steps."""
     preset = yaml.safe_load((ROOT / "trainer/configs/cpu-demo.yaml").read_text())
+    # A horizon that no other test of the project asks for, so that there is something to simulate.
+    own = {"max_steps": STEPS, "save_steps": STEPS, "horizon_s": 34}
     settings = folder / "few-steps.yaml"
-    settings.write_text(yaml.safe_dump(preset | {"max_steps": STEPS, "save_steps": STEPS}))
+    settings.write_text(yaml.safe_dump(preset | own))
     volume = f"{settings}:/few-steps.yaml:ro"
     services = {
         # Whatever an earlier build kept, this one asks the index.
