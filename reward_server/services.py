@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -28,7 +29,7 @@ from reward_server.storage.disk import Disk
 from reward_server.storage.ledger import Ledger
 from reward_server.uploads.quota import UploadLimits, UploadQuota
 from reward_server.uploads.service import UploadService
-from sim_workers.engine.messages import RolloutOutcome
+from sim_workers.engine.messages import Rollout
 from sim_workers.engine.restoring.probe import why_not
 from sim_workers.engine.version import simulator
 from sim_workers.states.store import StateStore
@@ -84,21 +85,11 @@ class Services:
         admission = Admission(settings.max_pending_items)
         hot = ResponseCache(settings.hot_memory_mb * 2**20)
         telemetry = Telemetry(runner, admission, hot)
-        version = f"{sumo.name} {sumo.version}"
         tracer = tracing.provider.get_tracer("greenfork") if tracing else NoOpTracer()
-
-        def observe(outcome: RolloutOutcome) -> None:
-            telemetry.observe_rollout(outcome)
-            withdrawal.heed(outcome)
-
-        single_flight = SingleFlight(runner, ledger, version, observe, tracer)
-        withdrawal = Withdrawal(
-            single_flight,
-            ledger,
-            hot,
-            lambda rollout: outcome_key(rollout, store.get(rollout.state_id), sumo.version),
-            settings.rollout_timeout_s,
-        )
+        single_flight = SingleFlight(runner, ledger, f"{sumo.name} {sumo.version}", tracer=tracer)
+        key_of = partial(_key_of, store, sumo.version)
+        withdrawal = Withdrawal(single_flight, ledger, hot, key_of, settings.rollout_timeout_s)
+        single_flight.observers += [telemetry.observe_rollout, withdrawal.heed]
         reader = BodyReader(settings.max_items)
         disk = Disk(settings.data_dir, settings.min_free_disk_mb << 20)
         room = UploadLimits(settings.max_upload_storage_mb << 20, settings.max_uploaded_states)
@@ -128,6 +119,10 @@ class Services:
             tracing=tracing,
             started_s=time.monotonic(),
         )
+
+
+def _key_of(store: StateStore, sumo_version: str, rollout: Rollout) -> str:
+    return outcome_key(rollout, store.get(rollout.state_id), sumo_version)
 
 
 def services_of(request: Request) -> Services:

@@ -110,10 +110,7 @@ def control(
     if trips is not None:
         for run in runs:
             _write_trips(trips, run)
-    if as_json:
-        _print_json(plan, protocol, runs)
-    else:
-        _print_table(plan, protocol, runs)
+    (_print_json if as_json else _print_table)(plan, protocol, runs)
     raise typer.Exit(1 if any(run.error for run in runs) else 0)
 
 

@@ -68,7 +68,6 @@ class SingleFlight:
         runner: Computes what the ledger does not know.
         ledger: Looked up before, and written before anybody is answered.
         simulator: Noted in each outcome, ``sumo 1.28.0``.
-        observe: Told of every rollout that was computed.
         tracer: Makes a span of every rollout.
     """
 
@@ -77,13 +76,13 @@ class SingleFlight:
         runner: RolloutRunner,
         ledger: Ledger,
         simulator: str,
-        observe: Callable[[RolloutOutcome], None] = lambda outcome: None,
         tracer: Tracer = _NO_TRACER,
     ) -> None:
         self._runner = runner
         self._ledger = ledger
         self._simulator = simulator
-        self._observe = observe
+        self.observers: list[Callable[[RolloutOutcome], None]] = []
+        """Told of every rollout that was computed."""
         self._tracer = tracer
         self._calls: dict[str, _Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -215,7 +214,8 @@ class SingleFlight:
         outcome = await self._traced(call)
         if outcome.error is not None:
             return outcome
-        self._observe(outcome)
+        for observe in self.observers:
+            observe(outcome)
         try:
             metrics = outcome.unwrap()
             check_finite(metrics)

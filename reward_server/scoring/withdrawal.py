@@ -54,11 +54,17 @@ class Withdrawal:
         if outcome.doubtful:
             task = asyncio.create_task(self._withdraw(outcome.doubtful))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _LOG.error("outcomes_not_withdrawn", exc_info=error)
 
     async def close(self) -> None:
         """Returns when everything was taken back."""
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _withdraw(self, doubtful: tuple[Rollout, ...]) -> None:
         rollouts = {self._key_of(r): r.model_copy(update={"is_forked": True}) for r in doubtful}

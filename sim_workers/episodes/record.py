@@ -64,28 +64,7 @@ class EpisodeSpec(WireModel):
             InvalidRequest: ``end_before_begin``, ``episode_too_long`` or ``past_scenario_end``.
         """
         begin_s = begin_s if request.begin_s is None else request.begin_s
-        last_s = float("inf") if end_s is None else end_s
-        wanted_s = request.end_s
-        if wanted_s is None:
-            wanted_s = min(begin_s + _DEFAULT_LENGTH_S, last_s)
-        if wanted_s <= begin_s:
-            raise InvalidRequest(
-                f"the episode would end at {wanted_s:g} s, not after its begin at {begin_s:g} s; "
-                "set end_s, or leave it out for an hour",
-                "end_before_begin",
-            )
-        if wanted_s - begin_s > MAX_EPISODE_S:
-            raise InvalidRequest(
-                f"the episode would last {wanted_s - begin_s:g} s; at most {MAX_EPISODE_S} s are "
-                "allowed",
-                "episode_too_long",
-            )
-        if wanted_s > last_s:
-            raise InvalidRequest(
-                f"the episode would end at {wanted_s:g} s, after the scenario's end at "
-                f"{last_s:g} s; set an earlier end_s",
-                "past_scenario_end",
-            )
+        wanted_s = _wanted_end_s(request, begin_s, end_s)
         return cls(
             seed=seed if request.seed is None else request.seed,
             scale=scale if request.scale is None else request.scale,
@@ -97,6 +76,33 @@ class EpisodeSpec(WireModel):
             observe=request.observe,
             arguments=arguments,
         )
+
+
+def _wanted_end_s(request: EpisodeRequest, begin_s: float, end_s: float | None) -> float:
+    """Where an episode ends that begins at ``begin_s``, in a scenario that ends at ``end_s``."""
+    last_s = float("inf") if end_s is None else end_s
+    wanted_s = request.end_s
+    if wanted_s is None:
+        wanted_s = min(begin_s + _DEFAULT_LENGTH_S, last_s)
+    if wanted_s <= begin_s:
+        raise InvalidRequest(
+            f"the episode would end at {wanted_s:g} s, not after its begin at {begin_s:g} s; "
+            "set end_s, or leave it out for an hour",
+            "end_before_begin",
+        )
+    if wanted_s - begin_s > MAX_EPISODE_S:
+        raise InvalidRequest(
+            f"the episode would last {wanted_s - begin_s:g} s; at most {MAX_EPISODE_S} s are "
+            "allowed",
+            "episode_too_long",
+        )
+    if wanted_s > last_s:
+        raise InvalidRequest(
+            f"the episode would end at {wanted_s:g} s, after the scenario's end at "
+            f"{last_s:g} s; set an earlier end_s",
+            "past_scenario_end",
+        )
+    return wanted_s
 
 
 class EpisodeRecord(WireModel):

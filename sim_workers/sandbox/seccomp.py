@@ -170,12 +170,12 @@ RESTORABLE = frozenset(
 """Numbers of x86_64: what leaves nothing behind in the kernel but positions in files."""
 
 
-def allow_only(numbers: frozenset[int]) -> None:
-    """Ends this process at any other system call. x86_64 only.
+def allow_only(numbers: frozenset[int]) -> bool:
+    """Ends this process at any other system call, and says whether the kernel does so. x86_64 only.
 
     Forking stays possible for a tracer that has it done, as a sibling.
     """
-    _install(_program_of_allowed(numbers), _MACHINES["x86_64"])
+    return _install(_program_of_allowed(numbers), _MACHINES["x86_64"])
 
 
 def _program_of_allowed(numbers: frozenset[int]) -> bytes:

@@ -114,14 +114,7 @@ def check_resumed(
         was, is_now = before.settings[name], now.settings[name]
         log.info("a changed setting is applied", setting=name, before=was, now=is_now)
     changed = different - APPLIED - _FREE
-    said = {n: f"{n} was {before.settings[n]!r}, is {now.settings[n]!r}" for n in sorted(changed)}
-    if before.dataset != now.dataset:
-        said[rows] = (
-            f"the dataset has different rows ({before.rows} before, {now.rows} now), or another "
-            "order"
-        )
-    if before.ranks != now.ranks:
-        said["ranks"] = f"ranks were {before.ranks}, are {now.ranks}"
+    said = _differences(before, now, sorted(changed), rows)
     refused = {name: what for name, what in said.items() if not may & {name, ALL}}
     if refused:
         raise ConfigError(
@@ -132,6 +125,21 @@ def check_resumed(
     for what in said.values():
         log.warning("resuming with a permitted change", change=what)
     return applied
+
+
+def _differences(
+    before: RunRecord, now: RunRecord, changed: Iterable[str], rows: str
+) -> dict[str, str]:
+    """In words, by what permits each."""
+    said = {n: f"{n} was {before.settings[n]!r}, is {now.settings[n]!r}" for n in changed}
+    if before.dataset != now.dataset:
+        said[rows] = (
+            f"the dataset has different rows ({before.rows} before, {now.rows} now), or another "
+            "order"
+        )
+    if before.ranks != now.ranks:
+        said["ranks"] = f"ranks were {before.ranks}, are {now.ranks}"
+    return said
 
 
 def _changed(before: RunRecord, now: RunRecord) -> set[str]:

@@ -109,7 +109,7 @@ def _keep_child(peer: socket.socket, pid: int, order: Order, store: int) -> str:
         if snapshot is not None:
             snapshot.close()
     if snapshot is None and child.exit_status:
-        return f"refused: userfaultfd: {os.strerror(child.exit_status)}"
+        return f"refused: userfaultfd or seccomp: {os.strerror(child.exit_status)}"
     return "system_call" if child.ended_by == signal.SIGSYS else "ended"
 
 

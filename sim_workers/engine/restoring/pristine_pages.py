@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sim_workers.engine.restoring.written_pages import Range
+from sim_workers.engine.restoring.written_pages import STORE_NAME, Range
 
 __all__ = ["Piece", "PristinePages", "make_store", "map_vectors"]
 
@@ -50,7 +50,7 @@ class Piece:
 
 def make_store() -> int:
     """A file in memory for the pages and their list; returns its descriptor."""
-    store = os.memfd_create("pristine", os.MFD_CLOEXEC)
+    store = os.memfd_create(STORE_NAME.removeprefix("memfd:"), os.MFD_CLOEXEC)
     os.truncate(store, _VECTORS_BYTES)
     return store
 

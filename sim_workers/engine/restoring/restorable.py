@@ -7,7 +7,9 @@ own.
 """
 
 import ctypes
+import errno
 import os
+import platform
 import select
 import socket
 from collections.abc import Sequence
@@ -69,11 +71,14 @@ class Keeper:
         if answer != ACCEPTED:
             raise OSError(f"the keeper refused: {answer.decode(errors='replace')}")
         self.connection.close()
+        if platform.machine() != "x86_64":
+            os._exit(errno.ENOSYS)
         try:
             registered = register_memory()
         except OSError as exc:
             os._exit(exc.errno or 1)
-        seccomp.allow_only(seccomp.RESTORABLE)
+        if not seccomp.allow_only(seccomp.RESTORABLE):
+            os._exit(errno.ENOSYS)
         return reserved, vectors, registered
 
     def reason(self) -> str:

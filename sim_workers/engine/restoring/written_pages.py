@@ -11,7 +11,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Range", "WrittenPages", "register_memory"]
+__all__ = ["STORE_NAME", "Range", "WrittenPages", "register_memory"]
+
+STORE_NAME = "memfd:pristine"
+"""The only memory that a process may share and write to: of :mod:`.pristine_pages`."""
 
 Range = tuple[int, int]
 """Addresses: that of the first byte, and of the one after the last."""
@@ -70,7 +73,8 @@ def register_memory() -> int:
     they are locked, and writing to one ends the process.
 
     Raises:
-        OSError: The kernel cannot, or refuses.
+        OSError: The kernel cannot, or refuses; or the process shares memory that it may write to,
+            of which nobody keeps count.
     """
     flags = os.O_CLOEXEC | os.O_NONBLOCK | _USER_MODE_ONLY
     descriptor: int = _LIBC.syscall(_USERFAULTFD, flags)
@@ -79,7 +83,8 @@ def register_memory() -> int:
     _ioctl(descriptor, _UFFDIO_API, _Api(_UFFD_API, _FEATURES, 0))
     for start, end in _writable_mappings("self"):
         if end - start >= _LARGE_BYTES and _is_unused((start, end)):
-            _LIBC.mprotect(start, end - start, _PROT_READ)
+            if _LIBC.mprotect(start, end - start, _PROT_READ) != 0:
+                raise _error("mprotect")
         else:
             registration = _Register(start, end - start, _MODE_WRITE_PROTECT, 0)
             _ioctl(descriptor, _UFFDIO_REGISTER, registration)
@@ -152,13 +157,19 @@ def _is_unused(mapping: Range) -> bool:
 
 
 def _writable_mappings(pid: str) -> list[Range]:
-    """The private mappings that a process can write to, in ascending order."""
+    """The private mappings that a process can write to, in ascending order.
+
+    Raises:
+        OSError: It can write to a shared one other than the store's.
+    """
     found = []
     for line in Path("/proc", pid, "maps").read_text().splitlines():
-        addresses, permissions, _ = line.split(" ", 2)
+        addresses, permissions, rest = line.split(" ", 2)
         if permissions[1] == "w" and permissions[3] == "p":
             start, end = addresses.split("-")
             found.append((int(start, 16), int(end, 16)))
+        elif permissions[1] == "w" and STORE_NAME not in rest:
+            raise OSError(errno.EINVAL, f"the process shares memory: {rest.split()[-1]}")
     return found
 
 

@@ -78,3 +78,18 @@ async def test_outcomes_without_doubt_change_nothing(ledger: Ledger) -> None:
     await withdrawal.close()
     assert (await ledger.get_many(["yes"]))["yes"].queue_veh == 99
     await single_flight.close()
+
+
+async def test_failure_to_withdraw_is_logged(ledger: Ledger) -> None:
+    """Whatever it is, nobody waits for it; a failure that nobody hears of would keep the values."""
+
+    def no_key(rollout: Rollout) -> str:
+        raise RuntimeError(f"no key for {rollout.state_id}")
+
+    single_flight = SingleFlight(_Runner(), ledger, "sumo 1.28.0")
+    withdrawal = Withdrawal(single_flight, ledger, ResponseCache(0), no_key, limit_s=30)
+    with capture_logs() as logs:
+        withdrawal.heed(RolloutOutcome(metrics=make_metrics(1), doubtful=(YES,)))
+        await withdrawal.close()
+    assert [line["event"] for line in logs] == ["outcomes_not_withdrawn"]
+    await single_flight.close()
