@@ -32,7 +32,7 @@ from sim_workers.engine.messages import (
     RolloutOutcome,
 )
 from sim_workers.engine.replies import encode, reply_of
-from sim_workers.engine.restoring.restorable import Keeper, stop_here
+from sim_workers.engine.restoring.restorable import KEEPER_LOST, Keeper, stop_here
 from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
 
 __all__ = ["Moment", "RolloutProcesses"]
@@ -147,7 +147,7 @@ class RolloutProcesses:
             return
         self._not_restored.append(reason)
         self._failures = 0 if child.uses >= _ENOUGH else self._failures + 1
-        if self._failures == _MAX_FAILURES:
+        if self._failures == _MAX_FAILURES or reason == KEEPER_LOST:
             self._not_restored.append("given_up")
             self._keeper.connection.close()
             self._keeper = None

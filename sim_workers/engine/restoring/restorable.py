@@ -21,7 +21,10 @@ from sim_workers.engine.restoring.tracee import SNAPSHOT_SIGNAL
 from sim_workers.engine.restoring.written_pages import register_memory
 from sim_workers.sandbox import seccomp
 
-__all__ = ["Keeper", "stop_here"]
+__all__ = ["KEEPER_LOST", "Keeper", "stop_here"]
+
+KEEPER_LOST = "keeper_lost"
+"""The reason where the keeper itself has ended."""
 
 _PR_SET_PTRACER = 0x59616D61
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -85,7 +88,7 @@ class Keeper:
         """Why the last child ended; waits for it, which takes a moment."""
         if not select.select([self.connection], [], [], _REASON_LIMIT_S)[0]:
             return "unknown"
-        return self.connection.recv(_MAX_REASON_BYTES).decode(errors="replace") or "keeper_lost"
+        return self.connection.recv(_MAX_REASON_BYTES).decode(errors="replace") or KEEPER_LOST
 
 
 def stop_here() -> None:

@@ -131,7 +131,9 @@ def test_keeper_that_dies_takes_its_processes_along(holder: SimulationHandle) ->
     (keeper,) = (pid for pid in children(fork_server) if pid != holder.pid)
     os.kill(keeper, signal.SIGKILL)
     wait_for(lambda: children(holder.pid) == [], "the kept processes to end with their keeper")
-    assert what(outcome_of(holder, _rollout())) == what(forked)
+    first, second = outcome_of(holder, _rollout()), outcome_of(holder, _rollout())
+    assert what(first) == what(second) == what(forked)
+    assert (first.not_restored, second.not_restored) == (("keeper_lost", "given_up"), ())
 
 
 def test_nothing_outlives_a_holder(holder: SimulationHandle) -> None:
