@@ -16,8 +16,8 @@ import pytest
 
 from shared.decisions import Extend
 from shared.wire.scoring import ScoreItem, ScoreResult
-from sim_workers.engine.restoring.probe import why_not
 from tests.e2e.deployment import STATES, WORKERS, Deployment, run
+from tests.kernel import CAN_RESTORE
 
 pytestmark = pytest.mark.docker
 
@@ -115,7 +115,7 @@ def test_outcomes_survive_a_restart_of_the_gateway(
     assert deployment.metric("greenfork_pool_workers") <= WORKERS
 
 
-@pytest.mark.skipif(why_not() is not None, reason="this kernel cannot put processes back")
+@pytest.mark.skipif(not CAN_RESTORE, reason="the kernel refuses userfaultfd")
 def test_rollouts_of_a_state_are_restored(deployment: Deployment, scoring: Scoring) -> None:
     """The containers are allowed what it takes, as an ordinary user without capabilities."""
     item = deployment.items()[0]

@@ -20,11 +20,11 @@ from sim_workers.engine.messages import (
     RolloutOutcome,
     Save,
 )
-from sim_workers.engine.restoring.probe import why_not
 from sim_workers.scenarios.scenario import CONFIG_NAME, load_scenario
 from sim_workers.states.state_file import normalise_state
 from sim_workers.states.unread_demand import Demand
 from tests.integration.conftest import OWN
+from tests.kernel import CAN_RESTORE
 
 _SEED, _OTHER_SEED = 7, 8
 _LIMIT_S = 60.0
@@ -81,6 +81,6 @@ def test_many_rollouts_of_a_moment_are_restored_and_equal_forks(
             for rollout, outcome in proof.shown:
                 forked = rollout.model_copy(update={"is_forked": True})
                 assert live.call(forked, RolloutOutcome, _LIMIT_S).seen == outcome.seen
-                assert outcome.made_by == ("restore" if why_not() is None else "fork")
+                assert outcome.made_by == ("restore" if CAN_RESTORE else "fork")
             seen.append(proof.shown[0][1].seen)
         assert seen[0] != seen[1]

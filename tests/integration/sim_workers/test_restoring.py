@@ -14,7 +14,6 @@ import pytest
 from shared.decisions import Extend
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
 from sim_workers.engine.messages import Look, Open, Ready, Replay, Rollout, Seen
-from sim_workers.engine.restoring.probe import why_not
 from sim_workers.pool.rollout import files_of
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.scenarios.scenario import load_scenario
@@ -29,10 +28,9 @@ from tests.fuzz.restoring import (
 from tests.integration.conftest import OWN
 from tests.integration.sim_workers.process_tree import children, fork_server_of, wait_for
 from tests.integration.sim_workers.rolling import ENDLESS_S, rollout_in
+from tests.kernel import CAN_RESTORE
 
-pytestmark = pytest.mark.skipif(
-    why_not() is not None, reason=f"processes cannot be put back here: {why_not()}"
-)
+pytestmark = pytest.mark.skipif(not CAN_RESTORE, reason="the kernel refuses userfaultfd")
 _CHECK_EVERY = 4
 
 
@@ -194,7 +192,9 @@ class TestChecks:
         worker.close()
 
     def test_corrupted_page_is_noticed(self, dataset: Path, worker: StateWorker) -> None:
-        """The fork's value is given, what was restored since is named, and all are forks then."""
+        """The fork's value is given, what was restored since is named or done again in the same
+        batch, and all are forks then.
+        """
         state = next(iter(StateStore.open([dataset])))
         state_id = state.record.state_id
         rollout = rollout_in(dataset, state_id, "c", Extend(extend=False)).model_copy(
@@ -208,11 +208,9 @@ class TestChecks:
         assert (first.check, {o.check for o in others}) == ("equal", {None})
 
         _move_a_vehicle(worker)
-        outcomes = worker.run([rollout.model_copy(update={"horizon_s": 59})]) or []
-        outcomes += worker.run([rollout]) or []
-        checked = outcomes[-1]
-        assert checked.check == "different"
+        before, checked = worker.run([rollout.model_copy(update={"horizon_s": 59}), rollout]) or []
+        assert (before.made_by, checked.check) == ("fork", "different"), "done again before it went"
         assert (checked.made_by, checked.metrics) == ("fork", expected.metrics)
-        assert [r.horizon_s for r in checked.doubtful] == [60, 60, 59]
+        assert [r.ticket for r in checked.doubtful] == [1, 2], "answered since the last good check"
         (after,) = worker.run([rollout]) or []
         assert (after.made_by, after.metrics) == ("fork", expected.metrics)
