@@ -168,6 +168,7 @@ def _summary(runs: "Sequence[ControlRun]") -> dict[str, Any]:
 
 
 def _print_table(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]") -> None:
+    from rich.box import SIMPLE
     from rich.table import Table
 
     from sim_workers.controllers.runs import by_controller
@@ -175,14 +176,18 @@ def _print_table(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]
     seeds = len(plan.seeds)
     table = Table(
         title=f"{plan.scenario.name}, protocol {protocol}, {seeds} seed{'s' * (seeds > 1)}",
-        caption="delay: time loss and departure delay of all vehicles, unfinished ones included",
+        caption="Seconds and vehicles. delay: time loss and departure delay of all vehicles, "
+        "unfinished ones included; median over the seeds. stuck: gridlocked seeds.",
+        box=SIMPLE,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("controller")
+    table.add_column("controller", no_wrap=True)
     for name in (
-        *("delay, median (s)", "mean (s)", "95 % interval", "trip (s)", "queue (veh)"),
-        *("gridlocked", "invalid", "s/decision"),
+        *("delay", "mean", "95 %", "trip", "queue"),
+        *("stuck", "invalid", "s/decision"),
     ):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for name, of_one in by_controller(runs).items():
         found = _summary(of_one)
         table.add_row(
