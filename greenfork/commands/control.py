@@ -199,7 +199,7 @@ def _print_table(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]
             figure(found["queue_median_veh"], ".2f"),
             f"{found['gridlocked']}/{seeds - found['failed']}",
             figure(found["invalid_share"], ".1%"),
-            figure(found["decision_s"], ".4f"),
+            figure(found["decision_s"], ".2g"),
         )
     screen().print(table)
     failed = [run for run in runs if run.error]
