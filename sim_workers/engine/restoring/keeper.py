@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from sim_workers.engine.restoring.pristine_pages import PristinePages
 from sim_workers.engine.restoring.tracee import SNAPSHOT_SIGNAL, Registers, Tracee
-from sim_workers.engine.restoring.written_pages import WrittenPages
+from sim_workers.engine.restoring.written_pages import SHARES_MEMORY, WrittenPages
 
 __all__ = ["ACCEPTED", "Order", "keep"]
 
@@ -108,6 +108,8 @@ def _keep_child(peer: socket.socket, pid: int, order: Order, store: int) -> str:
         child.kill()
         if snapshot is not None:
             snapshot.close()
+    if snapshot is None and child.exit_status == SHARES_MEMORY:
+        return "refused: the process shares memory that it can write to"
     if snapshot is None and child.exit_status:
         return f"refused: userfaultfd or seccomp: {os.strerror(child.exit_status)}"
     return "system_call" if child.ended_by == signal.SIGSYS else "ended"

@@ -11,7 +11,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["STORE_NAME", "Range", "WrittenPages", "register_memory"]
+__all__ = ["SHARES_MEMORY", "STORE_NAME", "Range", "WrittenPages", "register_memory"]
+
+SHARES_MEMORY = errno.ENOTUNIQ
+"""The error's number where a process shares memory, of which nobody keeps count."""
 
 STORE_NAME = "memfd:pristine"
 """The only memory that a process may share and write to: of :mod:`.pristine_pages`."""
@@ -169,7 +172,7 @@ def _writable_mappings(pid: str) -> list[Range]:
             start, end = addresses.split("-")
             found.append((int(start, 16), int(end, 16)))
         elif permissions[1] == "w" and STORE_NAME not in rest:
-            raise OSError(errno.EINVAL, f"the process shares memory: {rest.split()[-1]}")
+            raise OSError(SHARES_MEMORY, f"the process shares memory: {rest.split()[-1]}")
     return found
 
 
