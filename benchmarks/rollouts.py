@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
     parser.add_argument("--horizon", type=int, default=30, help="seconds of simulated time")
     parser.add_argument("--before", type=Path, help="a checkout to compare with")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), help="these alone")
+    parser.add_argument(
+        "--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="these alone"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
     options = parser.parse_args(arguments)
     found = {}
