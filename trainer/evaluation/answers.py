@@ -1,4 +1,4 @@
-"""Answers of language models to prompts, as policies."""
+"""Language models as policies: their answers to prompts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ class Generation:
     """How answers are generated."""
 
     samples: int = 1
-    """Answers a prompt."""
+    """Answers per prompt."""
     temperature: float = 0.0
     """0 is greedy: the most probable token each time."""
     max_new_tokens: int = 50
     batch_size: int = 32
-    """Prompts at a time."""
+    """Prompts per batch."""
     has_examples: bool = False
-    """Whether two answered examples stand before each prompt's last message, as in training with
+    """Whether two answered examples precede each prompt's last message, as in training with
     ``prompt_examples``."""
     seed: int = 0
     prompt_form: PromptForm = "json"
-    """How prompts say the state, as in training."""
+    """How prompts describe the state, as in training."""
     base_path: str | None = None
-    """The model under an adapter, where it is not where it was; None looks for it by its digest."""
+    """The base model of an adapter, if it has been moved; None finds it by its digest."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ModelPolicy:
 
     Args:
         path: A folder, or ``smollm2-135m``.
-        generation: How.
+        generation: How answers are generated.
     """
 
     path: str
@@ -55,11 +55,11 @@ class ModelPolicy:
 
     @property
     def name(self) -> str:
-        """The path, as it was given."""
+        """The path, as given."""
         return self.path
 
     def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
-        """As many answers a point as ``samples`` says.
+        """The answers at each point, ``samples`` of them.
 
         Raises:
             ModelError: The model is missing or cannot be loaded.
@@ -91,7 +91,7 @@ class ModelPolicy:
     def _generated(
         self, loaded: "LoadedModel", prompts: Sequence[str]
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
-        """Batches of positions with their texts; prompts of like length stand together."""
+        """Batches of positions with their texts; prompts of similar length share a batch."""
         import torch
 
         torch.manual_seed(self.generation.seed)
@@ -137,12 +137,12 @@ class ModelPolicy:
 
 
 def read_answer(text: str, point: DecisionPoint, opened: str = "") -> PolicyAnswer:
-    """The decision in a text; a *yes* without seconds means those that the prompt says.
+    """The decision in a text; a *yes* without seconds means those stated in the prompt.
 
     Args:
         text: A completion.
-        point: What it answers.
-        opened: The tag of a block of reasoning that the prompt ends within.
+        point: The decision point that it answers.
+        opened: The opening tag of a reasoning block, if the prompt ends inside one.
     """
     kind = point.place.decision_kind
     is_strict = format_reward(text, kind, opened) == STRICT

@@ -1,7 +1,7 @@
-"""``evaluate``: judges policies on held-out decision points. The order of things, and no figures.
+"""``evaluate``: judges policies on held-out decision points. Owns the steps, not the figures.
 
-What decisions are worth is looked up once, for all policies; then each policy decides, and what it
-decided is compared.
+The worth of every decision is looked up once for all policies; then each policy decides, and its
+decisions are compared.
 """
 
 from collections import Counter
@@ -36,29 +36,29 @@ class EvaluationPlan:
     datasets: tuple[Path, ...]
     split: SplitName = "eval"
     max_points: int | None = None
-    """Decision points at most, evenly spread over all; None takes all."""
+    """Maximum number of decision points, evenly spread over all of them; None takes all."""
     baselines: tuple[BaselineName, ...] | None = None
-    """None takes all that can decide at these points."""
+    """None takes every baseline that can decide at these points."""
     models: tuple[str, ...] = ()
     """Folders of models or adapters, or ``smollm2-135m``."""
     reward: TermName = "queue"
     horizon_s: int | None = None
     """Seconds that decisions are judged over; None takes the datasets' own."""
     connect: Callable[[], RewardClient] | None = None
-    """Makes a client of the reward service; None where there is none to ask."""
+    """Makes a client of the reward service; None if there is no service to ask."""
     generation: Generation = field(default_factory=Generation)
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     min_gap_veh: float = 0.1
     seed: int = 0
-    """Of the baseline that decides by chance."""
+    """Seed of the ``random`` baseline."""
     against: str | None = None
-    """The policy, one of those that are judged, that all others are compared with."""
+    """The policy that all others are compared with; one of those being judged."""
 
     def policies(self, points: Sequence[DecisionPoint]) -> list[Policy]:
         """Baselines first, in the order given.
 
         Raises:
-            ConfigError: What they are to be compared with is none of them.
+            ConfigError: ``against`` is none of them.
         """
         names = applicable(points) if self.baselines is None else self.baselines
         baselines = [Baseline(name, self.seed) for name in names]
@@ -76,12 +76,12 @@ def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Eval
     """Judges every policy of a plan on the same decision points.
 
     Args:
-        plan: What, on what, how.
-        progress: Told how far it is.
+        plan: What is evaluated, on what, and how.
+        progress: Called as the evaluation proceeds.
 
     Raises:
-        InputError: A dataset, a model or a setting is unusable, or the datasets do not hold what
-            the reward needs and there is no service to ask.
+        InputError: A dataset, a model or a setting is unusable, or the datasets lack what the
+            reward needs and there is no service to ask.
         ServiceError: The reward service does not answer, or knows none of the states.
     """
     for path in plan.models:
@@ -119,7 +119,7 @@ def _parted(
     """The points that can be judged, and those that cannot.
 
     Raises:
-        ServiceRefused: None can.
+        ServiceRefused: None of them can be judged.
     """
     judged, failures = [], []
     for point, worth in zip(points, found, strict=True):
@@ -148,7 +148,7 @@ def _reports(
 
 
 def _spread(points: tuple[DecisionPoint, ...], most: int | None) -> tuple[DecisionPoint, ...]:
-    """At most so many, from the first to the last.
+    """At most ``most`` points, evenly spread from the first to the last.
 
     >>> _spread(tuple(range(10)), 4)
     (0, 2, 5, 7)
@@ -175,7 +175,7 @@ def _worths(
     service: OutcomeService | None,
     progress: Progress,
 ) -> list[Worth | ErrorInfo]:
-    """Out of the datasets where they are enough, and else from the service."""
+    """The worth of each point's decisions, from the dataset if it suffices, else the service."""
     stored = [
         stored_worth(point.outcomes, plan.reward)
         if point.outcomes and point.horizon_s == horizon_s
@@ -214,7 +214,7 @@ def _observations(
     service: OutcomeService | None,
     progress: Progress,
 ) -> list[Observation]:
-    """What became of a policy's answers; legal ones that are not in the table are asked about."""
+    """What became of a policy's answers; the service scores legal ones missing from the table."""
     chosen = policy.choose(judged, progress)
     seen = [
         observed(one, choice)

@@ -1,4 +1,4 @@
-"""Policies without a model: constants, a coin, rules that read the prompt, and the oracle."""
+"""Policies without a model: constants, chance, rules that read the prompt, and the oracle."""
 
 import random
 from collections import Counter
@@ -36,25 +36,26 @@ class Baseline:
     | name | decision |
     |---|---|
     | ``always-yes``, ``always-no`` | the same everywhere |
-    | ``random`` | any legal decision, all equally likely; the same for the same seed |
+    | ``random`` | any legal decision, all equally likely; reproducible by seed |
     | ``longest-queue`` | *yes* while no other green has more queued vehicles |
     | ``most-vehicles`` | *yes* while no other green has more vehicles, queued and approaching |
     | ``max-pressure`` | *yes* while no other green has more pressure |
     | ``oracle`` | the best known decision: a look-ahead over the horizon of the rollouts |
 
-    The pressure of a phase is the number of vehicles on its lanes minus those on the lanes that it
-    leads to: Varaiya (2013), "Max pressure control of a network of signalized intersections".
+    The pressure of a phase is the number of vehicles on its incoming lanes minus the number on its
+    outgoing lanes: Varaiya (2013), "Max pressure control of a network of signalized
+    intersections".
     """
 
     name: BaselineName
     seed: int = 0
 
     def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
-        """One decision a point.
+        """One decision per point.
 
         Raises:
-            ConfigError: It decides *extend* only, and something else is asked.
-            DatasetError: What it looks at is not there.
+            ConfigError: It decides *extend* only, and a point asks for something else.
+            DatasetError: The data that it reads is missing.
         """
         choices = []
         for number, one in enumerate(judged, start=1):
@@ -76,14 +77,14 @@ class Baseline:
         return Extend(extend=RULES[self.name](point), extend_s=point.extend_s)
 
     def _pick(self, judged: Judged) -> Decision:
-        """Depends on the seed and the place alone, not on the order of points or decisions."""
+        """Depends only on the seed and the place, not on the order of points or decisions."""
         place = judged.point.place
         coin = random.Random(f"{self.seed}/{place.state_id}/{place.tls_id}")  # noqa: S311 - no secret
         return coin.choice(sorted((one.decision for one in judged.worth.decisions), key=canonical))
 
 
 def applicable(points: Sequence[DecisionPoint]) -> tuple[BaselineName, ...]:
-    """The baselines that can decide at all of these points."""
+    """The baselines that can decide at every one of these points."""
     if all(point.place.decision_kind == "extend" for point in points):
         return BASELINES
     return tuple(name for name in BASELINES if name in _OF_ANY_KIND)
@@ -94,7 +95,7 @@ def keeps_green(phase: int, strength: Mapping[int, int]) -> bool:
 
     Args:
         phase: The current green, a key of ``strength``.
-        strength: By green phase.
+        strength: Strength by green phase.
 
     >>> keeps_green(0, {0: 3, 2: 4}), keeps_green(0, {0: 4, 2: 4})
     (False, True)
@@ -111,7 +112,7 @@ def _by_counts(point: DecisionPoint, weigh: Callable[[LaneCounts], int]) -> bool
 
 
 def _max_pressure(point: DecisionPoint) -> bool:
-    """The prompt does not show the lanes that a phase leads to; the state file does."""
+    """Reads the state file, because the prompt does not show a phase's outgoing lanes."""
     if point.greens is None:
         raise DatasetError(
             f"max-pressure needs the lanes of {point.name}, which its dataset's manifest does not "
@@ -136,7 +137,7 @@ def _check_same(
     said: LaneCounts | None,
     vehicles: Counter[str],
 ) -> None:
-    """The state file and the prompt were made at the same moment, and count the same vehicles."""
+    """Checks that state file and prompt agree: both count the same vehicles at the same time."""
     counted = sum(vehicles[lane] for lane in green.green_lanes)
     if said is None or said.queued + said.approaching != counted:
         raise DatasetError(
@@ -152,4 +153,4 @@ RULES: dict[BaselineName, Callable[[DecisionPoint], bool]] = {
     "most-vehicles": lambda point: _by_counts(point, lambda one: one.queued + one.approaching),
     "max-pressure": _max_pressure,
 }
-"""Of each rule and constant: whether the green goes on at a decision point."""
+"""For each rule and constant: whether it extends the green at a decision point."""

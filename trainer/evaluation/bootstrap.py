@@ -1,7 +1,7 @@
 """Confidence intervals of means over decision points, by resampling simulation runs.
 
-Decision points of one run are not independent: what one of them looks like says much about the
-next. The runs are, so it is runs that are drawn again, each with all of its points.
+Decision points of one run are not independent: each says much about the next. Runs are, so whole
+runs are resampled, each with all of its points.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Estimate(WireModel):
 
     value: float
     low: float | None = None
-    """Null where there are fewer than two runs: nothing is known of how runs differ."""
+    """Null with fewer than two runs: nothing is known about how runs differ."""
     high: float | None = None
 
 
@@ -45,31 +45,32 @@ class Bootstrap:
     seed: int = 0
 
     def estimate(self, values: Sequence[float], runs: Sequence[str]) -> Estimate | None:
-        """The mean over all values, with its interval; None where there are none.
+        """The mean over all values, with its interval; None if there are none.
 
-        A mean over resampled runs is the sum of their values over the number of them, so that long
-        runs count more than short ones, as they do in the mean itself.
+        The mean of a resample is the sum of its values divided by their number, so that long runs
+        count more than short ones, as they do in the mean itself.
 
         Args:
-            values: One a decision point or answer.
-            runs: The run of each.
+            values: One per decision point or answer.
+            runs: The run of each value.
         """
         return self.ratio(values, [1.0] * len(values), runs)
 
     def ratio(
         self, values: Sequence[float], others: Sequence[float], runs: Sequence[str]
     ) -> Estimate | None:
-        """The ratio of two means over the same points, with its interval; None where it has none.
+        """The ratio of two means over the same points, with its interval; None if undefined.
 
-        Both means are of the same resampled runs: where these are hard for both, the ratio does not
-        suffer. There is no ratio to nothing, nor to what is nothing in some resample.
+        Both means are taken over the same resampled runs, so runs that are hard for both do not
+        widen the interval. The ratio is undefined if the denominator is 0, overall or in any
+        resample.
 
         >>> Bootstrap().ratio([1.0, 2.0], [2.0, 4.0], ["a", "b"])
         Estimate(value=0.5, low=0.5, high=0.5)
 
         Args:
-            values: One a decision point.
-            others: What they are compared with, point by point.
+            values: One per decision point.
+            others: The values to compare with, point by point.
             runs: The run of each point.
         """
         import numpy as np
@@ -86,7 +87,7 @@ class Bootstrap:
         return Estimate(value=ratio, low=float(low), high=float(high))
 
     def _draws(self, runs: Sequence[str]) -> "_Draws | None":
-        """Which runs are drawn, and how often, in each resample; None of fewer than two runs."""
+        """How often each run is drawn in each resample; None with fewer than two runs."""
         import numpy as np
 
         names = sorted(set(runs))
@@ -105,10 +106,10 @@ class _Draws:
     run_of: "np.ndarray"
     """The number of the run of each point."""
     times: "np.ndarray"
-    """How often each run was drawn: resamples x runs."""
+    """How often each run was drawn, (resamples, runs)."""
 
     def sums(self, values: Sequence[float]) -> "np.ndarray":
-        """The sum of values over the points of each resample."""
+        """The sum of the values over the points of each resample."""
         import numpy as np
 
         weights = np.asarray(values, dtype=float)

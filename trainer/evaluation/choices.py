@@ -1,4 +1,4 @@
-"""What a policy answered at a decision point, before anybody says what that is worth."""
+"""What a policy answered at a decision point, before that is judged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from trainer.evaluation.worth import Worth
 __all__ = ["Judged", "Policy", "PolicyAnswer", "Progress"]
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with the name of the step, how much of it is done, and how much there is in all."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A decision point and what its decisions are worth."""
+    """A decision point, with the worth of its decisions."""
 
     point: DecisionPoint
     worth: Worth
@@ -27,25 +27,25 @@ class PolicyAnswer:
     """One answer of a policy."""
 
     decision: Decision | None
-    """None where it is invalid."""
+    """None if the answer is invalid."""
     code: str | None = None
     """Why it is invalid."""
     is_strict: bool | None = None
-    """Whether it is the JSON that was asked for and nothing else; None of what is no text."""
+    """Whether it is exactly the JSON that was asked for; None if the answer is not text."""
 
 
 class Policy(Protocol):
-    """Somebody who decides."""
+    """Anything that makes decisions."""
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """The name shown in tables."""
 
     def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
-        """The answers at each point, in order; at least one each, and equally many.
+        """The answers at each point, in order; the same number at each, and at least one.
 
         Args:
-            judged: The points. Only the oracle, and whoever picks among what is legal, looks at
-                what decisions are worth.
-            progress: Told how far it is.
+            judged: The points. Only the oracle, and policies that pick among the legal decisions,
+                may look at the worth.
+            progress: Called as the policy proceeds.
         """

@@ -10,27 +10,27 @@ __all__ = ["PairedComparison", "compared"]
 
 
 class PairedComparison(WireModel):
-    """A policy's regret beside that of another one, in vehicles; an invalid answer is the worst
-    decision of its point.
+    """A policy's regret compared with another's, in vehicles; an invalid answer counts as the
+    worst decision of its point.
 
-    Intervals of pairs are narrower than those of either policy suggest: what is hard for both does
-    not count.
+    Paired intervals are narrower than the policies' own intervals suggest: points that are hard
+    for both cancel out.
     """
 
     policy: str
-    """The one that it is compared with."""
+    """The policy that it is compared with."""
     points: int
     """Decision points that both were judged on."""
     difference_veh: Estimate
-    """Mean regret minus the other's: below 0 is better."""
+    """Mean regret minus the other's; below 0 is better."""
     ratio: Estimate | None
-    """Mean regret over the other's: below 1 is better. Null where the other has none."""
+    """Mean regret divided by the other's; below 1 is better. Null if undefined."""
 
 
 def compared(
     observations: Sequence[Observation], name: str, others: Sequence[Observation], by: Bootstrap
 ) -> PairedComparison | None:
-    """Compares a policy with another one; None where no point was judged for both.
+    """Compares a policy with another one; None if no point was judged for both.
 
     Args:
         observations: What became of the policy's answers.
@@ -57,7 +57,7 @@ def compared(
 
 
 def _regrets_veh(observations: Sequence[Observation]) -> dict[object, tuple[str, float]]:
-    """Of each point the run, and the mean regret of its answers, in vehicles."""
+    """For each point its run, and the mean regret of the answers to it, in vehicles."""
     found: dict[object, tuple[str, list[float]]] = {}
     for one in observations:
         if one.status in ("scored", "invalid"):

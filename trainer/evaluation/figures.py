@@ -1,4 +1,4 @@
-"""From answers to figures: what became of each, and means over them with intervals."""
+"""Turns answers into figures: what became of each, and means over them with intervals."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -24,10 +24,10 @@ class Observation:
 
     judged: Judged
     status: Literal["scored", "invalid", "unscored", "failed"]
-    """``unscored``: breaks no known rule, but is not among the stored outcomes, and nobody could be
-    asked."""
+    """``unscored``: breaks no known rule, but is not among the stored outcomes, and there was no
+    service to ask."""
     chosen: Valued | None = None
-    """Where it is scored."""
+    """Set if it is scored."""
     decision: Decision | None = None
     code: str | None = None
     """Why it is invalid or failed."""
@@ -35,17 +35,17 @@ class Observation:
 
     @property
     def run(self) -> str:
-        """The simulation that its state is from."""
+        """The simulation run that its state is from."""
         return self.judged.point.run
 
     @property
     def is_best(self) -> bool:
-        """Whether no known decision is better; not so where it is invalid."""
+        """Whether no known decision is better; False if the answer is invalid."""
         return self.chosen is not None and self.judged.worth.regret(self.chosen) <= 0
 
     @property
     def regret(self) -> float:
-        """Of what was chosen, in the reward's unit; the worst there is where nothing was."""
+        """Regret of the chosen decision, in the reward's unit; the worst if none was chosen."""
         worth = self.judged.worth
         return worth.worst_regret if self.chosen is None else worth.regret(self.chosen)
 
@@ -57,14 +57,14 @@ class Observation:
 
 
 class Figures(WireModel):
-    """Means over some answers. Null where there is nothing to take a mean of."""
+    """Means over some answers; null if there is nothing to average."""
 
     points: int
     runs: int
     answers: int
     scored: int
     invalid: dict[str, int]
-    """Answers that no legal decision can be read from, by reason."""
+    """Answers from which no legal decision can be read, by reason."""
     unscored: int
     """Legal as far as the dataset says, but not among the stored outcomes: left out of every mean
     but ``yes`` and ``strict``."""
@@ -76,27 +76,27 @@ class Figures(WireModel):
     regret_veh: Estimate | None
     """Vehicles, over scored answers."""
     regret_invalid_worst: Estimate | None
-    """As ``regret``, over scored and invalid answers: an invalid one counts as the worst legal
+    """``regret`` over scored and invalid answers: an invalid one counts as the worst legal
     decision of its point."""
     regret_veh_invalid_worst: Estimate | None
-    """As ``regret_veh``, likewise."""
+    """The same for ``regret_veh``."""
     agreement: Estimate | None
-    """Share of scored and invalid answers that no known decision is better than."""
+    """Share of scored and invalid answers that no known decision beats."""
     agreement_clear: Estimate | None
-    """The same over the points where decisions differ by more than the least gap."""
+    """The same over the points whose decisions differ by more than ``min_gap_veh``."""
     yes: Estimate | None
     """Share of *yes* among the *extend* decisions, whether they were scored or not."""
     invalid_share: Estimate | None
-    """Share of invalid ones among scored and invalid answers."""
+    """Share of invalid answers among scored and invalid ones."""
     strict: Estimate | None
-    """Share of texts that are the JSON asked for and nothing else; null of what is no text."""
+    """Share of texts that are exactly the JSON asked for; null for policies that write none."""
 
 
 def observed(judged: Judged, choice: PolicyAnswer) -> Observation:
-    """What is known of an answer without asking anybody.
+    """What is known about an answer without asking the service.
 
-    One that breaks a rule of its signal is invalid with the code of :mod:`shared.legality`, where
-    the point says what its signal is.
+    An answer that breaks a rule of its signal is invalid, with the code of
+    :mod:`shared.legality`, provided that the point describes its signal.
 
     Args:
         judged: The point.
@@ -120,8 +120,8 @@ def summarised(
     Args:
         observations: Any number.
         bootstrap: How intervals are made.
-        min_gap_veh: Where the queues after a point's decisions differ by no more than this,
-            vehicles, it does not count for ``agreement_clear``.
+        min_gap_veh: A point whose decisions lead to queues that differ by no more than this,
+            vehicles, is left out of ``agreement_clear``.
     """
 
     def mean(of: Callable[[Observation], float], over: Iterable[Observation]) -> Estimate | None:
@@ -155,7 +155,7 @@ def summarised(
 
 
 def _broken_rule(decision: Decision, point: DecisionPoint) -> str | None:
-    """The code of the rule that a decision breaks; None where it breaks none that is known."""
+    """The code of the rule that a decision breaks; None if it breaks no known rule."""
     if point.signal is None or point.signal_state is None:
         return None
     try:

@@ -1,7 +1,7 @@
-"""The decision points that policies are judged on, out of dataset folders.
+"""The decision points that policies are judged on, read from dataset folders.
 
-Owns which rows those are, which simulation run each comes from, and what a state file says of the
-lanes. Does not know what decisions are worth; that is :mod:`trainer.evaluation.worth`.
+Owns which rows those are, which simulation run each comes from, and what a state file says about
+the lanes. Does not know what decisions are worth; that is :mod:`trainer.evaluation.worth`.
 """
 
 import re
@@ -34,7 +34,7 @@ _LANE = re.compile(rb'<lane id="([^"]*)"[^>]*>\s*<vehicles value="([^"]*)"')
 
 
 class _Row(WireModel):
-    """The columns that are looked at."""
+    """The columns that are read."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -50,49 +50,50 @@ class _Row(WireModel):
 
 @dataclass(frozen=True)
 class DecisionPoint:
-    """One signal in one state, and what is known of it."""
+    """One signal in one state, and what is known about it."""
 
     prompt: tuple[Message, ...]
     place: Situation
     domain: str
     """The scenario's name."""
     run: str
-    """The simulation it was saved from, unique among all datasets."""
+    """The simulation run that it was saved from, unique across datasets."""
     state_file: Path
     difficulty: str | None = None
-    """The third of the row's ``difficulty`` that it lies in, or that itself where it is a text."""
+    """The third of [0, 1] that the row's ``difficulty`` lies in, or the ``difficulty`` itself if
+    it is text."""
     extend_s: int = DEFAULT_EXTEND_S
     """Seconds that a *yes* adds."""
     horizon_s: int = 0
-    """Seconds that the stored outcomes were rolled out."""
+    """Horizon of the stored outcomes, seconds."""
     greens: Mapping[int, Phase] | None = None
-    """The green phases of the signal's program; None where the dataset does not say."""
+    """The green phases of the signal's program; None if the dataset does not say."""
     outcomes: tuple[Outcome, ...] | None = None
-    """Every legal decision's metrics, where they were stored."""
+    """Every legal decision's metrics, if they were stored."""
     fidelity: Fidelity = "bundle"
-    """Whether it is of the user's own simulation."""
+    """Whether the state is one of the user's own simulation."""
     signal: Signal | None = None
-    """The rules of what may be decided; None where the dataset does not say."""
+    """The rules for what may be decided; None if the dataset does not say."""
     time_s: float | None = None
-    """When it was saved, seconds of simulated time; None where the dataset does not say."""
+    """When it was saved, seconds of simulated time; None if the dataset does not say."""
     signal_state: SignalState | None = None
-    """What the signal is doing; None where the dataset does not say."""
+    """What the signal is doing; None if the dataset does not say."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """The name used in messages."""
         return f"{self.place.state_id}, signal {self.place.tls_id}"
 
 
 def read_points(datasets: Sequence[Path], split: SplitName) -> tuple[DecisionPoint, ...]:
-    """The decision points of some dataset folders; one that several hold is taken once.
+    """The decision points of some dataset folders; one held by several is taken once.
 
     Args:
-        datasets: As ``greenfork dataset build`` makes them.
-        split: Which of their rows.
+        datasets: Folders made by ``greenfork dataset build``.
+        split: Which of their rows to read.
 
     Raises:
-        DatasetError: A folder is none, a row is wrong, or there are no rows.
+        DatasetError: A folder is not a dataset, a row is invalid, or there are no rows.
     """
     points = [point for root in datasets for point in _points_of(root, split)]
     if not points:
@@ -105,10 +106,10 @@ def read_points(datasets: Sequence[Path], split: SplitName) -> tuple[DecisionPoi
 
 
 def vehicles_on_lanes(state_file: Path) -> Counter[str]:
-    """How many vehicles a saved state has on each lane; lanes without any are not in it.
+    """How many vehicles a saved state has on each lane; empty lanes are left out.
 
     Raises:
-        DatasetError: The file is not there, or is no state.
+        DatasetError: The file is missing, or is not a SUMO state.
     """
     with os_errors(DatasetError, f"cannot read the state file {state_file}"):
         content = state_file.read_bytes()
@@ -181,7 +182,7 @@ def _point(
 
 
 def _label(difficulty: float | str | None) -> str | None:
-    """The third of [0, 1] that a difficulty lies in, which means the same in every dataset.
+    """The third of [0, 1] that a difficulty lies in; it means the same in every dataset.
 
     >>> _label(0.0), _label(1.0), _label("hard")
     ('0.00-0.33', '0.67-1.00', 'hard')

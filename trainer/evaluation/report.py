@@ -1,4 +1,4 @@
-"""What an evaluation hands back, as JSON has it."""
+"""The result of an evaluation, as it is written to JSON."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,7 +17,7 @@ __all__ = ["Evaluation", "Failure", "PolicyReport", "policy_report"]
 
 
 class Failure(WireModel):
-    """A decision point that nobody was judged on."""
+    """A decision point on which no policy could be judged."""
 
     state_id: str
     tls_id: str
@@ -31,11 +31,11 @@ class PolicyReport(WireModel):
     """The name of a baseline, or the path of a model."""
     overall: Figures
     by_domain: dict[str, Figures]
-    """By scenario."""
+    """Figures by scenario."""
     by_difficulty: dict[str, Figures]
-    """By the part of the range of ``difficulty`` that points lie in; those without are not here."""
+    """Figures by range of ``difficulty``; points without a difficulty are left out."""
     against: PairedComparison | None = None
-    """Beside the policy that all are compared with, where there is one."""
+    """The comparison with the policy named by ``against``, if there is one."""
 
 
 class Evaluation(WireModel):
@@ -46,17 +46,17 @@ class Evaluation(WireModel):
     datasets: tuple[str, ...]
     split: SplitName
     points: int
-    """Decision points that policies were judged on."""
+    """Number of decision points that policies were judged on."""
     runs: int
-    """Simulation runs that these are from."""
+    """Number of simulation runs that these points are from."""
     fidelity: dict[Fidelity, int] = Field(default_factory=dict)
-    """The points by whether they are of the user's own simulation."""
+    """Number of points by whether their states are of the user's own simulation."""
     min_gap_veh: float
     resamples: int
     seed: int
-    """Of the resampling."""
+    """Seed of the resampling."""
     level: float = LEVEL
-    """Of the intervals."""
+    """Confidence level of the intervals."""
     against: str | None = None
     """The policy that all others are compared with."""
     failures: tuple[Failure, ...]
@@ -64,7 +64,7 @@ class Evaluation(WireModel):
 
     @property
     def failed(self) -> int:
-        """Points and decisions that could not be rolled out."""
+        """Number of points and decisions that could not be rolled out."""
         decisions = sum(sum(one.overall.failed.values()) for one in self.policies)
         return len(self.failures) + decisions
 
@@ -76,14 +76,14 @@ def policy_report(
     min_gap_veh: float,
     against: PairedComparison | None = None,
 ) -> PolicyReport:
-    """Sums a policy's answers up: all of them, and by what their points have in common.
+    """Sums up a policy's answers: all of them, by scenario, and by difficulty.
 
     Args:
-        name: The policy's.
+        name: The policy's name.
         observations: What became of its answers.
         bootstrap: How intervals are made.
         min_gap_veh: See :func:`trainer.evaluation.figures.summarised`.
-        against: How it did beside another policy.
+        against: Its comparison with another policy.
     """
 
     def by(label: Callable[[DecisionPoint], str | None]) -> dict[str, Figures]:

@@ -1,4 +1,4 @@
-"""What the reward service is asked, where a dataset does not say enough."""
+"""Asks the reward service about decisions, where a dataset does not say enough."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,8 +24,8 @@ class OutcomeService:
     """Looks up what decisions are worth, at a reward URL.
 
     Args:
-        connect: Makes a client; called once a method, on the loop it is used on.
-        reward: Which reward.
+        connect: Makes a client; called once per method call, on the event loop that uses it.
+        reward: The reward to ask for.
         horizon_s: Length of the rollouts, seconds of simulated time.
     """
 
@@ -39,7 +39,7 @@ class OutcomeService:
     def worths(
         self, points: Sequence[DecisionPoint], progress: Progress
     ) -> list[Worth | ErrorInfo]:
-        """What every legal decision at each point is worth, in order; or why that is not known.
+        """What every legal decision at each point is worth, in order, or why it is not known.
 
         Raises:
             ServiceUnreachable: Nothing answers.
@@ -47,11 +47,11 @@ class OutcomeService:
         return asyncio.run(self._worths(points, progress))
 
     def scored(self, asked: Sequence[tuple[DecisionPoint, Decision]]) -> list[ScoreResult]:
-        """What became of single decisions, in order.
+        """The results of single decisions, in order.
 
         Raises:
             ServiceUnreachable: Nothing answers.
-            ServiceRefused: What is asked is refused.
+            ServiceRefused: The service refuses the request.
         """
         return asyncio.run(self._scored(asked)) if asked else []
 
@@ -97,7 +97,7 @@ class OutcomeService:
 
 
 def _read(response: OutcomesResponse) -> Worth | ErrorInfo:
-    """All of the outcomes, or the first reason why one is missing: the best might be that one."""
+    """All outcomes, or the error of the first missing one, which might have been the best."""
     valued = []
     for one in response.outcomes:
         if one.reward is None or not isinstance(one.metrics, Metrics):

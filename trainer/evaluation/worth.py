@@ -1,7 +1,7 @@
 """What each legal decision at a decision point is worth: rewards, queues, and regrets.
 
-Owns the regret. Rewards come from stored metrics where these are enough, by the formulae of
-:mod:`shared.rewards`; the rest is asked of the service, in :mod:`trainer.evaluation.service`.
+Owns the regret. Rewards are computed from stored metrics where these suffice, by the formulas in
+:mod:`shared.rewards`; :mod:`trainer.evaluation.service` asks the service for the rest.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Worth:
 
     @property
     def best(self) -> Valued:
-        """The one with the highest reward; the first of equals."""
+        """The decision with the highest reward; the first of equals."""
         return max(self.decisions, key=lambda one: one.reward)
 
     @property
@@ -56,7 +56,7 @@ class Worth:
     def regret(self, chosen: Valued) -> float:
         """The best reward minus the chosen decision's, in the reward's unit.
 
-        From 0 up; below 0 only for a decision that is none of these and better than all.
+        At least 0, unless the chosen decision is none of these and better than all of them.
         """
         return self.best.reward - chosen.reward
 
@@ -65,17 +65,17 @@ class Worth:
         return chosen.queue_veh - min(one.queue_veh for one in self.decisions)
 
     def find(self, decision: Decision) -> Valued | None:
-        """The same decision, or one of equal effect; None where it is none of these."""
+        """The same decision, or one of equal effect; None if neither is among these."""
         wanted = canonical(decision)
         return next((one for one in self.decisions if canonical(one.decision) == wanted), None)
 
 
 def stored_worth(outcomes: Sequence[Outcome], reward: TermName) -> Worth | None:
-    """What stored metrics say; None where they do not say all.
+    """The worth computed from stored metrics; None if they do not suffice.
 
     Args:
         outcomes: Every legal decision's metrics.
-        reward: Which reward.
+        reward: The reward to compute.
     """
     valued = []
     for outcome in outcomes:
@@ -87,10 +87,11 @@ def stored_worth(outcomes: Sequence[Outcome], reward: TermName) -> Worth | None:
 
 
 def stored_reward(name: TermName, metrics: Metrics) -> float | None:
-    """The reward of one rollout, where nothing but its metrics is needed.
+    """The reward of one rollout, if it can be computed from the metrics alone.
 
-    ``queue_gain`` compares with the program left alone, which datasets do not store: None. So is
-    ``speed`` where no vehicle was ever there, and ``delay`` of datasets older than this metric.
+    None for ``queue_gain``, which compares with the program left alone, a rollout that datasets do
+    not store; for ``speed`` if no vehicle was ever present; and for ``delay`` in datasets older
+    than this metric.
 
     >>> metrics = Metrics(queue_veh=2.5, queue_veh_max=4, wait_s=9, throughput_veh=3,
     ...     pressure_veh=-2, network_queue_veh=3)

@@ -1,4 +1,4 @@
-"""From the scores of a group of candidates to what a model learns from them. Pure numbers.
+"""Turns the scores of a group of candidates into advantages and weights. Pure numbers.
 
 Owns the normalisation of scores, the clipping of advantages, the weights of reward-weighted
 cross-entropy with their temperature, and which candidates an epoch uses.
@@ -28,18 +28,18 @@ _NO_SPREAD = 1e-8
 def normalize_rewards_zscore(
     rewards: Sequence[float], deviation: float | None = None
 ) -> list[float]:
-    """How far each reward lies from the mean of its group, ``(r - mean) / deviation``.
+    """The z-score of each reward within its group, ``(r - mean) / deviation``.
 
     The advantage of GRPO (Shao et al. 2024, "DeepSeekMath", section 4.1.2). The group's own
-    deviation is that of a population: ``sqrt(mean((r - mean)^2))``, so that the squares of the
-    results have the mean 1, however few candidates there are.
+    deviation is the population standard deviation, ``sqrt(mean((r - mean)^2))``: the squares of
+    the results average 1, however few candidates there are.
 
     Args:
-        rewards: Of the candidates of one query, in any unit.
-        deviation: What to divide by instead of the group's own deviation, in the same unit.
+        rewards: Rewards of the candidates of one query, in any unit.
+        deviation: Divisor to use instead of the group's own deviation, in the same unit.
 
     Returns:
-        Without unit, in the order of ``rewards``. All 0 where the rewards do not differ; empty for
+        Dimensionless, in the order of ``rewards``. All 0 if the rewards do not differ; empty for
         an empty group.
 
     >>> normalize_rewards_zscore([1.0, 3.0])
@@ -59,14 +59,14 @@ def normalize_rewards_zscore(
 
 
 def pooled_deviation(groups: Sequence[Sequence[float]]) -> float:
-    """The deviation of rewards from the means of their groups, over all groups together.
+    """The standard deviation of rewards from their group means, pooled over all groups.
 
-    ``sqrt(sum (r - mean of its group)^2 / number of rewards)``. Dividing by it instead of each
-    group's own leaves a group whose rewards hardly differ with small advantages, where its own
-    would blow them up.
+    ``sqrt(sum (r - mean of its group)^2 / number of rewards)``. Dividing by the pooled deviation
+    keeps advantages small in a group whose rewards hardly differ; dividing by that group's own
+    deviation would blow them up.
 
     Returns:
-        In the unit of the rewards; 0 where nothing differs.
+        In the unit of the rewards; 0 if no rewards differ.
 
     >>> pooled_deviation([[1.0, 3.0], [0.0, 0.0]])
     0.7071067811865476
@@ -78,11 +78,11 @@ def pooled_deviation(groups: Sequence[Sequence[float]]) -> float:
 
 
 def clip_advantages(advantages: Sequence[float], limit: float = ADVANTAGE_LIMIT) -> list[float]:
-    """Advantages cut at ``-limit`` and ``limit``, so that no candidate outweighs all others.
+    """Clips advantages to ``[-limit, limit]``, so that no candidate outweighs all others.
 
     Args:
         advantages: In standard deviations.
-        limit: Above 0.
+        limit: Must be above 0.
 
     >>> clip_advantages([-9.0, 0.5, 7.0])
     [-5.0, 0.5, 5.0]
@@ -91,15 +91,15 @@ def clip_advantages(advantages: Sequence[float], limit: float = ADVANTAGE_LIMIT)
 
 
 def compute_softmax_weights(scores: Sequence[float], tau: float) -> list[float]:
-    """The weights of a group's candidates, ``exp(score / tau)`` over the sum of these.
+    """The softmax weights of a group's candidates, ``exp(score / tau)`` divided by their sum.
 
     As in reward-weighted regression (Peters and Schaal 2007, "Reinforcement learning by
-    reward-weighted regression"), within a group. The greatest score is taken off all before the
-    exponential, which changes no weight and cannot overflow.
+    reward-weighted regression"), within a group. The highest score is subtracted from all scores
+    before the exponential, which changes no weight and prevents overflow.
 
     Args:
-        scores: Of one group.
-        tau: Temperature, above 0, in the unit of the scores: the greater, the more equal the
+        scores: Scores of one group.
+        tau: Temperature, above 0, in the unit of the scores: the higher, the more equal the
             weights.
 
     Returns:
@@ -124,12 +124,12 @@ def compute_softmax_weights(scores: Sequence[float], tau: float) -> list[float]:
 
 
 def tau_at(progress: float, start: float = 2.0, end: float = 0.5) -> float:
-    """The temperature of the weights, on a straight line from the first step to the last.
+    """The temperature of the weights, interpolated linearly from the first step to the last.
 
     Args:
-        progress: Share of the steps that are done, from 0 to 1; cut at both.
-        start: At 0.
-        end: At 1.
+        progress: Share of the steps that are done, clipped to 0 to 1.
+        start: Temperature at progress 0.
+        end: Temperature at progress 1.
 
     >>> tau_at(0.0), tau_at(0.5), tau_at(1.0)
     (2.0, 1.25, 0.5)
@@ -138,11 +138,11 @@ def tau_at(progress: float, start: float = 2.0, end: float = 0.5) -> float:
 
 
 def top_candidates(rewards: Sequence[float], count: int | None) -> list[bool]:
-    """Which candidates of a group are among the best; of equals, the earlier ones.
+    """Which candidates of a group are among the best; ties go to the earlier ones.
 
     Args:
-        rewards: Of one group.
-        count: How many there may be; None for all.
+        rewards: Rewards of one group.
+        count: Number of candidates to pick; None picks all.
 
     >>> top_candidates([0.1, 0.9, 0.5, 0.9], count=3)
     [False, True, True, True]

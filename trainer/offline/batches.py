@@ -1,4 +1,4 @@
-"""Candidate groups as tensors: tokens, advantages, and the log-probabilities that were stored.
+"""Candidate groups as tensors: tokens, advantages, and stored log-probabilities.
 
 Prompts are padded on the left and candidates on the right, so that every candidate begins at the
 same position and only the logits from there on are computed.
@@ -38,28 +38,28 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class EncodedGroup:
-    """One query as the model reads it, and what its candidates are worth."""
+    """One query as the model reads it, with the advantages and scores of its candidates."""
 
     prompt: tuple[int, ...]
     """Token ids."""
     candidates: tuple[tuple[int, ...], ...]
-    """Token ids of each, the end of the text included."""
+    """Token ids of each, including the end-of-text token."""
     advantages: tuple[float, ...]
     is_top: tuple[bool, ...]
     """Whether an early epoch of stage 2 uses it."""
     scores: tuple[float, ...]
-    """As they stand in the file."""
+    """As read from the file."""
     stored: tuple[Tensor, ...] | None = None
-    """Log-probabilities of each candidate's tokens under the model that stage 2 begins with."""
+    """Log-probabilities of each candidate's tokens under the model that stage 2 starts from."""
 
 
 class Encoder:
-    """Makes tokens of queries.
+    """Tokenizes queries and their candidates.
 
     Args:
-        tokenizer: As :func:`trainer.models.chat.prepare_chat` leaves it.
-        max_length: Longest prompt and candidate together, tokens.
-        top_k: Candidates that early epochs use.
+        tokenizer: Already set up by :func:`trainer.models.chat.prepare_chat`.
+        max_length: Maximum length of a prompt plus a candidate, tokens.
+        top_k: Number of candidates that early epochs use.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Encoder:
     def encode(
         self, groups: Sequence[CandidateGroup], advantages: Sequence[Sequence[float]]
     ) -> list[EncodedGroup]:
-        """The groups that fit, in order.
+        """Encodes the groups that fit into ``max_length``, in order.
 
         Args:
             groups: The queries.
-            advantages: Of the candidates of each.
+            advantages: Advantages of the candidates of each query.
 
         Raises:
             DatasetError: None of them fits, or a token id is not one of the model's.
@@ -131,16 +131,16 @@ def with_stored(groups: Sequence[EncodedGroup], stored: Sequence[Tensor]) -> lis
 
 
 def collate(groups: Sequence[EncodedGroup], pad: int) -> dict[str, Tensor]:
-    """A batch: the candidates of all groups below each other, C in all.
+    """A batch with one row per candidate, over all groups; C rows in all.
 
     Args:
         groups: At least one.
-        pad: The token that fills up.
+        pad: The padding token.
 
     Returns:
         ``input_ids``, ``attention_mask``, ``position_ids`` (C, P + T); ``targets``, ``mask`` and,
-        where they are known, ``stored`` (C, T); ``advantages``, ``scores``, ``is_top`` (C,);
-        ``sizes``, the candidates of each group.
+        if known, ``stored`` (C, T); ``advantages``, ``scores``, ``is_top`` (C,); ``sizes``, the
+        number of candidates in each group.
     """
     candidates = [torch.tensor(one) for group in groups for one in group.candidates]
     lengths = torch.tensor([len(one) for one in candidates])
@@ -170,11 +170,11 @@ def collate(groups: Sequence[EncodedGroup], pad: int) -> dict[str, Tensor]:
 
 
 def rows_of(batch: dict[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
-    """A batch with some of its candidates only.
+    """A batch reduced to some of its candidates.
 
     Args:
-        batch: As :func:`collate` makes it.
-        keep: (C,), which; at least one of every group.
+        batch: As returned by :func:`collate`.
+        keep: (C,), which candidates to keep; at least one of every group.
     """
     kept = {name: value[keep] for name, value in batch.items() if name != "sizes"}
     counts = [int(part.sum()) for part in by_group(keep, batch["sizes"])]
@@ -182,11 +182,11 @@ def rows_of(batch: dict[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
 
 
 def by_group(values: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
-    """The values of each group's candidates.
+    """Splits values into those of each group's candidates.
 
     Args:
         values: (C, …).
-        sizes: Candidates of each group; they sum to C.
+        sizes: Number of candidates in each group, summing to C.
 
     >>> by_group(torch.tensor([1, 2, 3]), torch.tensor([1, 2]))
     (tensor([1]), tensor([2, 3]))
@@ -195,7 +195,7 @@ def by_group(values: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
 
 
 def candidate_logps(model: "Module", batch: dict[str, Tensor]) -> Tensor:
-    """The log-probabilities of the candidates' tokens, (C, T); 0 where there is padding."""
+    """The log-probabilities of the candidates' tokens, (C, T); 0 at padding."""
     length = batch["targets"].shape[1]
     logits = model(
         input_ids=batch["input_ids"],

@@ -1,13 +1,15 @@
-"""Scored candidates, read from files in two forms.
+"""Reads scored candidates from files.
 
-Owns what a row may look like and what is said about one that does not. A row is one query:
+Owns the formats that a row may have, and the messages about rows in none of them. A row is one
+query:
 
 - ``prompt`` (or ``query``): a text or messages;
-- either ``id_list`` and ``score_list``, with ``task_list`` where closed-loop figures were computed;
+- either ``id_list`` and ``score_list``, with ``task_list`` if closed-loop figures were computed;
 - or ``candidates``: decisions with rewards, as ``greenfork dataset plans`` writes them;
 - or ``outcomes``: decisions with metrics, as ``greenfork dataset build --outcomes`` writes them.
 
-What stands first in ``candidates``, ``outcomes``, ``id_list`` is taken, where a row has several.
+If a row has several of these, ``candidates`` takes precedence over ``outcomes``, and ``outcomes``
+over ``id_list``.
 """
 
 import json
@@ -39,23 +41,23 @@ __all__ = [
 ]
 
 MetricsReward = Literal["queue", "wait", "pressure", "speed", "delay"]
-"""The rewards that the metrics of one rollout are enough for."""
+"""The rewards that can be computed from the metrics of a single rollout."""
 
 _MIN_CANDIDATES = 2
 _MAX_SEEN_CHARS = 40
 _GREATEST_SCORE = 1e9
-"""Nothing that happens in traffic is worth more, or less than the negative: a number beyond is a
-mistake, and one alone would decide what a whole group or dataset teaches."""
+"""No traffic outcome scores beyond plus or minus this. A larger number is a mistake, and a single
+one would dominate everything that its group or dataset teaches."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One answer to a query: its text or its tokens, and what it is worth."""
+    """One answer to a query, as text or tokens, with its score."""
 
     scored: ScoredSequence
     text: str | None = None
     tokens: tuple[int, ...] | None = None
-    """Ids in the vocabulary of the model that is trained; where there is no text."""
+    """Token ids in the vocabulary of the model being trained; set if there is no text."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class CandidateGroup:
 
     @property
     def scored(self) -> tuple[ScoredSequence, ...]:
-        """The candidates as the rewards see them."""
+        """The candidates as :mod:`trainer.offline.levels` takes them."""
         return tuple(candidate.scored for candidate in self.candidates)
 
 
@@ -84,7 +86,7 @@ def load_candidates(path: str | Path, reward: MetricsReward = "queue") -> list[C
 
     Args:
         path: JSON, JSONL or Parquet.
-        reward: What ``outcomes`` are compared by; not looked at where a row holds rewards.
+        reward: The reward that ``outcomes`` are compared by; ignored for rows with scores.
 
     Raises:
         DatasetError: A file cannot be read, or a row is not a query with scored candidates; the
@@ -105,11 +107,11 @@ def group_of(record: object, where: str, reward: MetricsReward = "queue") -> Can
 
     Args:
         record: The row.
-        where: The file and the row, for the message of an error.
-        reward: What ``outcomes`` are compared by.
+        where: The file and row number, for error messages.
+        reward: The reward that ``outcomes`` are compared by.
 
     Raises:
-        DatasetError: It is no such row.
+        DatasetError: The row is not a query with scored candidates.
 
     >>> row = {"query": "Go?", "id_list": [["yes", "no"], ["no", "no"]], "score_list": [1.5, -2]}
     >>> [(one.text, one.scored.score) for one in group_of(row, "here").candidates]
@@ -149,7 +151,7 @@ def _candidates(record: dict[str, Any], where: str, reward: MetricsReward) -> tu
 
 
 def _of_lists(record: dict[str, Any], where: str) -> tuple[Candidate, ...]:
-    """The candidates of ``id_list``, with their scores."""
+    """The candidates in ``id_list``, with their scores."""
     sequences = _list(record, "id_list", where)
     scores = _numbers(record, "score_list", where, len(sequences))
     tasks: Sequence[float | None] = [None] * len(sequences)
@@ -164,7 +166,7 @@ def _of_lists(record: dict[str, Any], where: str) -> tuple[Candidate, ...]:
 
 
 def _of_sequence(value: object, score: float, task: float | None, where: str) -> Candidate:
-    """A text as it is; words as the JSON list that a model writes; numbers as token ids."""
+    """Keeps a text as it is, writes words as a model's JSON list, takes numbers as token ids."""
     if isinstance(value, str) and value:
         _check_text(value, where)
         return Candidate(ScoredSequence((value,), score, task), text=value)
@@ -202,7 +204,7 @@ def _added_s(decision: Decision) -> int | None:
 
 
 def _text(decision: Decision, says_seconds: bool) -> str:
-    """What a model answers; a *yes* says its seconds only where that tells candidates apart."""
+    """A model's answer; a *yes* includes its seconds only if they tell candidates apart."""
     if isinstance(decision, Extend) and not says_seconds:
         return render_completion(Extend(extend=decision.extend))
     return render_completion(decision)
@@ -222,7 +224,7 @@ def _sequence(decision: Decision) -> tuple[str, ...]:
 
 
 def _rewarded(value: object, where: str, reward: MetricsReward) -> list[ScoredDecision]:
-    """Outcomes with the reward that their metrics make."""
+    """Outcomes with the reward computed from their metrics."""
     found = []
     outcomes = _parsed(_OUTCOMES, value, where)
     for number, outcome in enumerate(outcomes, start=1):

@@ -1,8 +1,8 @@
 """Rewards on three levels: the candidate's own score, its sequence, and its task. Pure numbers.
 
-A candidate is scored by what it leads to. Beside that, its sequence of decisions may be worth
-something in itself (no needless switching, and different from the others of its group), and it may
-have been tried to the end (a closed-loop figure).
+A candidate's score says what it leads to. In addition, its sequence of decisions may have value of
+its own (no needless switching, and different from the others in its group), and it may come with a
+figure from a complete closed-loop run.
 """
 
 from collections.abc import Sequence
@@ -32,34 +32,34 @@ _ANSWERS = {"yes", _NO}
 
 @dataclass(frozen=True)
 class LevelWeights:
-    """How much each level counts."""
+    """The weight of each level."""
 
     score: float = 1.0
-    """Of the candidate's own score, in standard deviations of its group."""
+    """Weight of the candidate's own score, in standard deviations of its group."""
     sequence: float = 0.2
-    """Of the mean of coherence and diversity, each from 0 to 1."""
+    """Weight of the mean of coherence and diversity, each from 0 to 1."""
     task: float = 0.5
-    """Of the closed-loop figure, in standard deviations of its group; where there is one."""
+    """Weight of the closed-loop figure, if there is one, in standard deviations of its group."""
 
 
 @dataclass(frozen=True)
 class ScoredSequence:
-    """What the levels look at in a candidate."""
+    """The parts of a candidate that the levels use."""
 
     sequence: tuple[str | int, ...]
-    """Its decisions, words or token ids, in order."""
+    """Its decisions, as words or token ids, in order."""
     score: float
-    """What it leads to; higher is better."""
+    """Score of what it leads to; higher is better."""
     task: float | None = None
-    """A closed-loop figure, higher is better; None where none was computed."""
+    """A closed-loop figure, higher is better; None if none was computed."""
 
 
 def switches(sequence: Sequence[str | int]) -> int:
-    """How often a sequence changes what is shown.
+    """How often a sequence switches the signal.
 
-    In a plan of *yes* and *no* each *no* ends a green. In any other sequence of words, a change is
-    a neighbour that differs. Token ids are parts of words: between them nothing is counted, nor is
-    anything in a sequence of one.
+    In a plan of *yes* and *no*, each *no* ends a green. In any other sequence of words, two
+    neighbours that differ count as a switch. Token ids are parts of words, so switches between
+    them are not counted; neither are any in a sequence of length one.
 
     >>> switches(["yes", "no", "yes", "no"]), switches(["north", "north", "east"]), switches([5, 9])
     (2, 1, 0)
@@ -72,11 +72,11 @@ def switches(sequence: Sequence[str | int]) -> int:
 
 
 def coherence(group: Sequence[ScoredSequence]) -> list[float]:
-    """How little each candidate of a group switches without need.
+    """How free of needless switches each candidate of a group is.
 
     ``1 - (switches - needed) / length``, where *needed* is the smallest number of switches with
-    which a candidate of the group gets at least the same score. A switch is needless, then, where
-    another candidate does as well without it; the best candidate has none that its equals spare.
+    which any candidate of the group reaches at least the same score. A switch is thus needless if
+    another candidate does as well without it.
 
     Returns:
         From 0 to 1 each, in order.
@@ -96,10 +96,10 @@ def coherence(group: Sequence[ScoredSequence]) -> list[float]:
 
 
 def diversity(sequences: Sequence[Sequence[str | int]]) -> list[float]:
-    """The mean :func:`distance` of each sequence to the others of its group.
+    """The mean :func:`distance` of each sequence to the others in its group.
 
     Returns:
-        From 0 (all the same) to 1 (nothing in common) each; 0 for a sequence without others.
+        From 0 (all the same) to 1 (nothing in common) each; 0 for a group of one.
 
     >>> diversity([("yes", "yes"), ("yes", "no"), ("yes", "no")])
     [0.5, 0.25, 0.25]
@@ -109,9 +109,9 @@ def diversity(sequences: Sequence[Sequence[str | int]]) -> list[float]:
 
 
 def distance(one: Sequence[str | int], other: Sequence[str | int]) -> float:
-    """The share of positions at which two sequences differ; those that one lacks differ.
+    """The share of positions at which two sequences differ.
 
-    The Hamming distance over the longer length.
+    The Hamming distance divided by the longer length: positions that one sequence lacks differ.
 
     >>> distance(("yes", "no"), ("yes", "no", "no", "no"))
     0.5
@@ -124,16 +124,16 @@ def distance(one: Sequence[str | int], other: Sequence[str | int]) -> float:
 def combined_rewards(
     group: Sequence[ScoredSequence], weights: LevelWeights, deviation: float | None = None
 ) -> list[float]:
-    """The weighted sum of the three levels, a candidate.
+    """The weighted sum of the three levels, per candidate.
 
     ``weights.score * z(score) + weights.sequence * (coherence + diversity) / 2
-    + weights.task * z(task)``, with z of :func:`normalize_rewards_zscore`. The last term is left
-    out for a group in which a candidate has no task figure.
+    + weights.task * z(task)``, where z is :func:`normalize_rewards_zscore`. The last term is left
+    out for a group in which any candidate lacks a task figure.
 
     Args:
         group: The candidates of one query.
-        weights: Of the levels.
-        deviation: What own scores are divided by; None for the group's own deviation.
+        weights: Weights of the levels.
+        deviation: Divisor of the candidates' own scores; None uses the group's own deviation.
 
     >>> group = [ScoredSequence(("yes",), -2.0), ScoredSequence(("no",), -4.0)]
     >>> combined_rewards(group, LevelWeights(score=1.0, sequence=0.0))
@@ -157,15 +157,15 @@ def group_advantages(
 
     Args:
         groups: The candidates of each query.
-        weights: Of the levels.
-        is_pooled: Divides own scores by :func:`pooled_deviation` and only centres their sum with
-            the other levels; else each group's sum is z-scored, but only centred where neither
-            own scores nor task figures tell its candidates apart: there the weight of the
-            sequence alone says how much it teaches.
+        weights: Weights of the levels.
+        is_pooled: Whether own scores are divided by :func:`pooled_deviation`, in which case the
+            sum of the levels is only centred. Otherwise each group's sum is z-scored, but only
+            centred if neither own scores nor task figures tell its candidates apart: the weight
+            of the sequence level alone then says how much the group teaches.
 
     Returns:
-        In standard deviations, within ``ADVANTAGE_LIMIT``; 0 throughout a group that does not
-        differ.
+        In standard deviations, within ``ADVANTAGE_LIMIT``; all 0 for a group whose candidates do
+        not differ.
 
     >>> wide = [ScoredSequence(("yes",), 3.0), ScoredSequence(("no",), -3.0)]
     >>> narrow = [ScoredSequence(("yes",), 0.1), ScoredSequence(("no",), -0.1)]
@@ -186,6 +186,6 @@ def group_advantages(
 
 
 def _is_told_apart(group: Sequence[ScoredSequence], weights: LevelWeights) -> bool:
-    """Whether a level that is measured in deviations differs within the group, and counts."""
+    """Whether a weighted level that is measured in deviations differs within the group."""
     without_sequence = replace(weights, sequence=0.0)
     return any(combined_rewards(group, without_sequence))

@@ -1,4 +1,4 @@
-"""What a model would choose among scored candidates, without generating anything."""
+"""Which of the scored candidates a model would choose, without generating anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ class Choices:
 
     queries: int
     regret: float
-    """Best score minus the score of the likeliest candidate, in the unit of the scores."""
+    """Best score minus the likeliest candidate's score, in the unit of the scores."""
     agreeing: int
     """Queries whose likeliest candidate has the best score."""
 
     @classmethod
     def of(cls, logps: Tensor, batch: dict[str, Tensor]) -> "Choices":
-        """Compares within each group of a batch.
+        """Compares the candidates within each group of a batch.
 
         Args:
-            logps: (C, T), 0 where there is padding: a candidate's log-probability is their sum.
-            batch: As :func:`trainer.offline.batches.collate` makes it.
+            logps: (C, T), 0 at padding: a candidate's log-probability is the sum of its row.
+            batch: As returned by :func:`trainer.offline.batches.collate`.
 
         >>> batch = {"scores": torch.tensor([3.0, 1.0]), "sizes": torch.tensor([2])}
         >>> Choices.of(torch.tensor([[-2.0], [-1.0]]), batch)
@@ -49,7 +49,7 @@ class Choices:
 def assess(
     model: "Module", groups: Sequence[EncodedGroup], pad: int, batch_size: int
 ) -> Choices | None:
-    """What the model would choose; None where there is no query."""
+    """What the model would choose; None if there are no queries."""
     if not groups:
         return None
     parts = [Choices.of(logps, batch) for logps, batch in _passes(model, groups, pad, batch_size)]

@@ -1,7 +1,7 @@
 """The losses of both stages, on tensors.
 
-Shapes: C candidates of T tokens each, padded; ``mask`` is 1 where there is a token of the candidate
-and 0 elsewhere. All log-probabilities are natural logarithms.
+Shapes: C candidates of T tokens each, padded; ``mask`` is 1 at a candidate's tokens and 0 at
+padding. All log-probabilities are natural logarithms.
 """
 
 from dataclasses import dataclass
@@ -20,31 +20,32 @@ __all__ = [
 
 
 _MAX_LOG_RATIO = 20.0
-"""Above e^20, far beyond what a stage may do, ratios go on along the tangent of the exponential:
-above e^88 they would be infinite, and cut they would have no gradient that leads back."""
+"""Above e^20, far beyond any ratio that training should reach, ratios follow the tangent of the
+exponential. Unbounded, they would overflow above e^88; clipped, they would have no gradient to
+lead them back."""
 
 
 @dataclass(frozen=True)
 class ClippedLoss:
-    """The policy loss of stage 2, and what is logged beside it."""
+    """The policy loss of stage 2, with the figures logged beside it."""
 
     policy: Tensor
     """The loss, a scalar; lower is better."""
     ratio: Tensor
-    """Mean of the ratios of the new probabilities to the stored ones, over tokens."""
+    """Mean ratio of new to stored probabilities, over tokens."""
     clipped: Tensor
-    """Share of the tokens at which the clipped side of the objective counts: no gradient there."""
+    """Share of the tokens at which the objective is clipped and so has no gradient."""
 
 
 def token_logps(logits: Tensor, targets: Tensor) -> Tensor:
-    """The log-probability of each target under the logits of its position.
+    """The log-probability of each target under the logits at its position.
 
     Args:
         logits: (C, T, vocabulary).
         targets: (C, T), token ids.
 
     Returns:
-        (C, T), at most 0; computed in 32 bits.
+        (C, T), at most 0; computed in fp32.
 
     >>> token_logps(torch.zeros(1, 1, 4), torch.tensor([[2]])).exp()
     tensor([[0.2500]])
@@ -54,7 +55,7 @@ def token_logps(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def mean_over_tokens(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of each candidate's own tokens, (C,); 0 for a candidate without any.
+    """The mean over each candidate's own tokens, (C,); 0 for a candidate without tokens.
 
     >>> mean_over_tokens(torch.tensor([[1.0, 3.0, 9.0]]), torch.tensor([[1.0, 1.0, 0.0]]))
     tensor([2.])
@@ -63,14 +64,14 @@ def mean_over_tokens(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def reward_weighted_cross_entropy(logps: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
-    """Stage 1: ``sum over a group of weight * cross-entropy``, summed over the groups given.
+    """Stage 1: ``weight * cross-entropy``, summed over the candidates of all groups.
 
     The cross-entropy of a candidate is the mean of ``-log p`` over its tokens.
 
     Args:
-        logps: (C, T), of the candidates' tokens under the model.
+        logps: (C, T), log-probabilities of the candidates' tokens under the model.
         mask: (C, T).
-        weights: (C,); they sum to 1 within each group.
+        weights: (C,), summing to 1 within each group.
 
     Returns:
         A scalar, at least 0. The caller divides by the number of groups.
@@ -94,10 +95,10 @@ def clipped_ratio_loss(
 
     Args:
         logps: (C, T), under the model.
-        stored: (C, T), under the model that stage 2 began with.
+        stored: (C, T), under the model that stage 2 started from.
         mask: (C, T).
         advantages: (C,), in standard deviations.
-        epsilon: How far a ratio may go from 1 and still have a gradient.
+        epsilon: How far a ratio may move from 1 and still have a gradient.
 
     >>> at_start = torch.tensor([[-1.0]])
     >>> moved = at_start + torch.log(torch.tensor(1.5))
@@ -120,10 +121,10 @@ def clipped_ratio_loss(
 def kl_k3(logps: Tensor, reference: Tensor) -> Tensor:
     """An estimate of the KL divergence to the reference at each token, ``r - 1 - log r``.
 
-    r is the reference's probability over the model's. Schulman's k3 estimator
-    (http://joschu.net/blog/kl-approx.html): never negative, 0 where both agree, and without bias
-    where tokens are drawn from the model. Here they are the candidates', which are not drawn from
-    it: it is then a measure of the drift on them.
+    r is the reference's probability divided by the model's. Schulman's k3 estimator
+    (http://joschu.net/blog/kl-approx.html): never negative, 0 where both agree, and unbiased if
+    the tokens are sampled from the model. The candidates' tokens are not, so here the estimate
+    measures how far the model has drifted on them.
 
     Args:
         logps: (C, T), under the model.
@@ -141,6 +142,6 @@ def kl_k3(logps: Tensor, reference: Tensor) -> Tensor:
 
 
 def _ratio(log_ratio: Tensor) -> Tensor:
-    """The exponential up to the bound, its tangent there beyond."""
+    """The exponential up to the bound, and its tangent beyond it."""
     bounded = log_ratio.clamp(max=_MAX_LOG_RATIO)
     return bounded.exp() * (1 + (log_ratio - bounded))

@@ -1,4 +1,4 @@
-"""Everything that can be found wrong before a model is loaded, and the queries of a run."""
+"""The checks that need no loaded model, and the queries of a run."""
 
 import random
 from collections.abc import Hashable, Sequence
@@ -32,25 +32,25 @@ __all__ = [
 
 StageName = Literal["rce", "grpo"]
 _STAGES: tuple[StageName, ...] = ("grpo", "rce")
-"""The later one first."""
+"""Later stage first."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedOffline(PreparedRun):
-    """What an offline run needs, checked."""
+    """Everything that an offline run needs, checked."""
 
     train: list[CandidateGroup]
     validation: list[CandidateGroup]
     train_advantages: list[list[float]]
     validation_advantages: list[list[float]]
     stage: StageName | None
-    """That of the checkpoint that the run goes on from."""
+    """The stage of the checkpoint that the run resumes from."""
 
     @property
     def candidates(self) -> int:
-        """Of the training queries."""
+        """The number of candidates of the training queries."""
         return sum(len(group.candidates) for group in self.train)
 
 
@@ -58,10 +58,10 @@ def prepare_offline(config: OfflineConfig) -> PreparedOffline:
     """Checks paths and hardware, reads the candidates, and splits them.
 
     Raises:
-        DatasetError: Candidates are missing, wrong, or too few to hold some out.
+        DatasetError: Candidates are missing, invalid, or too few to hold some out.
         ModelError: The model is missing.
-        ConfigError: Settings do not fit the machine, the output folder is of another run, or a
-            checkpoint of another model.
+        ConfigError: Settings do not suit the machine, the output folder belongs to another run,
+            or a checkpoint to another model.
     """
     check_report_to(config.report_to)
     check_model(config.model_path)
@@ -91,7 +91,7 @@ def prepare_offline(config: OfflineConfig) -> PreparedOffline:
 
 
 def _recorded(config: OfflineConfig, groups: Sequence[CandidateGroup]) -> RunRecord:
-    """What checkpoints say of the run; the rate is the one that is trained with."""
+    """The settings that checkpoints record; the learning rate is the one actually used."""
     rows = (
         [one.prompt, [[c.text, c.tokens, *astuple(c.scored)] for c in one.candidates]]
         for one in groups
@@ -100,7 +100,7 @@ def _recorded(config: OfflineConfig, groups: Sequence[CandidateGroup]) -> RunRec
 
 
 def spread_of(advantages: Sequence[Sequence[float]]) -> AdvantageSpread:
-    """How advantages are spread.
+    """The spread of the advantages.
 
     >>> spread_of([[-1.0, 1.0], [0.0, 0.0]]).zero_share
     0.5
@@ -120,7 +120,7 @@ def spread_of(advantages: Sequence[Sequence[float]]) -> AdvantageSpread:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most steps in a stage's folder; None where there is none."""
+    """The checkpoint with the most steps in a stage's folder; None if there is none."""
     try:
         return checkpoint_of("latest", str(folder))
     except ConfigError:
@@ -156,7 +156,7 @@ def _loaded(path: str, config: OfflineConfig) -> list[CandidateGroup]:
 
 
 def _resumed(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
-    """The stage and the checkpoint that a run goes on from."""
+    """The stage and the checkpoint that a run resumes from."""
     wanted, root = config.resume_from_checkpoint, Path(config.output_dir)
     found = [
         (stage, checkpoint)
@@ -182,13 +182,13 @@ def _resumed(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
 
 
 def check_soundness(groups: Sequence[CandidateGroup]) -> None:
-    """Refuses candidates that contradict each other, and says which queries teach little.
+    """Refuses candidates that contradict each other, and logs which queries teach little.
 
     Args:
         groups: The queries of a file.
 
     Raises:
-        DatasetError: A query has one candidate twice with different scores.
+        DatasetError: A query lists the same candidate twice with different scores.
     """
     repeated = sum(_has_repeated(group) for group in groups)
     equal = sum(_is_equal(group) for group in groups)
@@ -207,14 +207,14 @@ def check_soundness(groups: Sequence[CandidateGroup]) -> None:
 
 
 def check_differences(advantages: Sequence[Sequence[float]], path: str) -> None:
-    """Refuses queries of which none has candidates that differ.
+    """Refuses training queries if none of them has candidates that differ.
 
     Args:
-        advantages: Of the candidates of all training queries.
+        advantages: Advantages of the candidates of all training queries.
         path: The file, for the message.
 
     Raises:
-        DatasetError: All are 0.
+        DatasetError: All advantages are 0.
     """
     if not any(any(group) for group in advantages):
         raise DatasetError(
@@ -224,7 +224,7 @@ def check_differences(advantages: Sequence[Sequence[float]], path: str) -> None:
 
 
 def _has_repeated(group: CandidateGroup) -> bool:
-    """Whether a candidate stands more than once in a group, each time with the same score."""
+    """Whether a group lists a candidate more than once, each time with the same score."""
     scores: dict[Hashable, float] = {}
     for number, one in enumerate(group.candidates, start=1):
         score = one.scored.score
@@ -237,7 +237,7 @@ def _has_repeated(group: CandidateGroup) -> bool:
 
 
 def _is_equal(group: CandidateGroup) -> bool:
-    """Whether nothing that is measured tells the candidates apart."""
+    """Whether no score or figure tells the candidates apart."""
     return len({(one.score, one.task) for one in group.scored}) == 1
 
 

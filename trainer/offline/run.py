@@ -30,13 +30,13 @@ __all__ = ["train_offline"]
 def train_offline(config: OfflineConfig, show_progress: bool = True) -> OfflineReport:
     """Post-trains a model on scored candidates, in two stages.
 
-    Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, the checkpoints
-    of the stages in ``rce/`` and ``grpo/``, at the end ``model/``, or ``adapter/`` and ``merged/``,
-    and ``offline.png``.
+    Writes into ``output_dir``: ``config.yaml``; ``metrics.jsonl`` during the run; the checkpoints
+    of the stages in ``rce/`` and ``grpo/``; and at the end ``offline.png`` with ``model/``, or
+    with ``adapter/`` and ``merged/``.
 
     Args:
         config: The settings.
-        show_progress: Whether progress is shown on standard error.
+        show_progress: Whether to show progress on standard error.
 
     Raises:
         InputError: The candidates, the model or a setting is unusable.
@@ -47,7 +47,7 @@ def train_offline(config: OfflineConfig, show_progress: bool = True) -> OfflineR
 
 
 class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, OfflineReport]):
-    """One run of two stages."""
+    """One run of the two stages."""
 
     verb = "offline"
 
@@ -58,7 +58,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         self._steps = {"rce": 0, "grpo": 0}
         self._seconds = 0.0
         self._model: Any = None
-        """With its adapter, where it has one."""
+        """Including its adapter, if it has one."""
         self._tokenizer: Any = None
 
     @property
@@ -67,7 +67,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         return self._config.for_loading
 
     def train(self) -> OfflineReport:
-        """Loads, trains both stages, saves."""
+        """Loads the model, trains both stages, and saves the result."""
         loaded = self._load()
         self._model, self._tokenizer = loaded.model, loaded.tokenizer
         if loaded.lora is not None:
@@ -84,12 +84,12 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         return self._report(train, before, after, best)
 
     def plot(self) -> None:
-        """Draws losses, drift, choices, and the spread of the advantages."""
+        """Plots losses, drift, choices, and the spread of the advantages."""
         plot_offline(self._files.metrics, self._ready.train_advantages, self._files.plot)
 
     @property
     def _pad(self) -> int:
-        """The token that fills up."""
+        """The padding token."""
         own: int | None = self._tokenizer.pad_token_id
         return self._tokenizer.eos_token_id if own is None else own
 
@@ -131,7 +131,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         self._run_stage(stage, "rce")
 
     def _optimize(self, train: "list[EncodedGroup]", held_out: "list[EncodedGroup]") -> Path | None:
-        """Stage 2; gives its best checkpoint."""
+        """Stage 2; returns its best checkpoint."""
         from trainer.callbacks.control import AdaptiveKLCallback
         from trainer.offline.batches import with_stored
         from trainer.offline.stages import OfflineGRPOStage
@@ -155,7 +155,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         return Path(best) if best else None
 
     def _stored(self, groups: "list[EncodedGroup]") -> "list[Tensor]":
-        """Log-probabilities under the model that stage 2 begins with, or began with."""
+        """Log-probabilities under the model that stage 2 starts from, or started from."""
         from trainer.offline.likeliest import logps_of
         from trainer.offline.stored import StoredLogps
 
@@ -174,7 +174,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         train: "list[EncodedGroup]",
         held_out: "list[EncodedGroup]",
     ) -> dict[str, Any]:
-        """What both stages give to their trainer."""
+        """The arguments that both stages pass to their trainer."""
         from trainer.runs.arguments import stage_arguments
 
         metric = best_by if self._ready.validation else None
@@ -189,7 +189,7 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         }
 
     def _run_stage(self, stage: "Stage", name: StageName) -> None:
-        """Trains a stage, with its metrics and its progress."""
+        """Trains a stage, with metrics and a progress display."""
         from rich.console import Console
 
         from trainer.callbacks.progress import LossProgressCallback

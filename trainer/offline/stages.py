@@ -1,8 +1,8 @@
-"""The two stages, as trainers of the Transformers library that compute another loss.
+"""The two stages, as Transformers trainers with losses of their own.
 
-Its training loop brings what a loop of our own would have to repeat: gradient accumulation, mixed
-precision, several ranks, the schedule, and checkpoints that are resumed with optimizer, schedule
-and random state. Owns the losses of the stages and what is measured beside them.
+The library's training loop provides what we would otherwise have to rewrite: gradient
+accumulation, mixed precision, several ranks, the schedule, and checkpoints that restore optimizer,
+schedule and random state. Owns how each stage computes its loss and the metrics beside it.
 """
 
 from abc import ABC, abstractmethod
@@ -35,11 +35,11 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Stage(Trainer, ABC):
-    """What both stages share: batches of candidate groups, means of what is measured, validation.
+    """What both stages share: batches of candidate groups, averaged metrics, and validation.
 
     Args:
-        pad: The token that fills up.
-        **given: As the Transformers library's own trainer takes it.
+        pad: The padding token.
+        **given: Passed on to the Transformers trainer.
     """
 
     def __init__(self, *, pad: int, **given: Any) -> None:  # noqa: ANN401 - an untyped library
@@ -49,20 +49,20 @@ class Stage(Trainer, ABC):
         self._advantages: list[Tensor] = []
 
     def used(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The candidates of a training batch that this step learns from: all of them."""
+        """The candidates of a training batch that this step learns from; by default all."""
         return batch
 
     @abstractmethod
     def counted(self, batch: dict[str, Tensor]) -> int:
-        """How many a mean over a batch is over: its queries, or its candidates."""
+        """The denominator of a batch's mean: the number of its queries, or of its candidates."""
 
     @abstractmethod
     def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The ``loss`` of a batch, with gradient, and what is logged beside it, by name: means.
+        """The ``loss`` of a batch, with gradient, and the metrics logged beside it, as means.
 
         Args:
-            logps: (C, T), of the candidates' tokens under the model.
-            batch: As :func:`trainer.offline.batches.collate` makes it.
+            logps: (C, T), log-probabilities of the candidates' tokens under the model.
+            batch: As returned by :func:`trainer.offline.batches.collate`.
         """
 
     def get_batch_samples(
@@ -71,7 +71,7 @@ class Stage(Trainer, ABC):
         num_batches: int,
         device: torch.device,
     ) -> tuple[list[dict[str, Tensor]], Tensor]:
-        """The micro-batches of a step, and how many its mean is over, on all ranks together."""
+        """The micro-batches of a step, and the denominator of its mean over all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         own = torch.tensor(sum(self.counted(self.used(batch)) for batch in batches), device=device)
         return batches, self.accelerator.reduce(own, "sum")
@@ -83,11 +83,11 @@ class Stage(Trainer, ABC):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """The part that a micro-batch has in the mean of its step.
+        """A micro-batch's contribution to the mean loss of its step.
 
-        The mean of the means of micro-batches would be another one where their sizes differ: a
-        candidate would count more where it stands with few others. Ranks take the mean of their
-        gradients, so each gives as many times its part as there are ranks.
+        A mean of micro-batch means would be wrong if their sizes differ: a candidate in a small
+        micro-batch would count more. Ranks average their gradients, so each multiplies its
+        contribution by the number of ranks.
         """
         batch = self.used(inputs)
         found = self.measured(candidate_logps(model, batch), batch)
@@ -99,7 +99,7 @@ class Stage(Trainer, ABC):
         return found["loss"] * part
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the means since the last line to a line of training metrics."""
+        """Adds the means since the last log line to a line of training metrics."""
         if "loss" in logs and self._advantages:
             means = self._seen.means(self._over_ranks)
             del means["loss"]  # it is there, of whole steps
@@ -114,7 +114,7 @@ class Stage(Trainer, ABC):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Measures the validation queries: the losses, and what the model would choose."""
+        """Evaluates the validation queries: the losses, and what the model would choose."""
         model: Any = self.model
         model.eval()
         sums, choices = _Sums(), dict.fromkeys(("regret", "agreement", "queries"), 0.0)
@@ -138,19 +138,19 @@ class Stage(Trainer, ABC):
         return metrics
 
     def _over_ranks(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """The sums of all ranks together; every rank has the same names in the same order."""
+        """Adds up the sums of all ranks; every rank has the same names in the same order."""
         values = torch.tensor(list(sums.values()), device=self.args.device)
         return dict(zip(sums, self.accelerator.reduce(values, "sum").tolist(), strict=True))
 
 
 class _Sums:
-    """What was measured of some batches, as sums that make means."""
+    """Accumulates the metrics of batches as sums, to average them later."""
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = defaultdict(float)
 
     def add(self, found: Mapping[str, Tensor], count: int, batch: Mapping[str, Tensor]) -> None:
-        """Takes the means over the ``count`` of a batch."""
+        """Adds a batch, given its means over ``count`` queries or candidates."""
         for name, value in found.items():
             self._sums[name] += float(value.detach()) * count
         self._sums[_COUNT] += count
@@ -160,7 +160,7 @@ class _Sums:
     def means(
         self, over_ranks: Callable[[Mapping[str, float]], dict[str, float]]
     ) -> dict[str, float]:
-        """The means over all of them, on all ranks, and the candidates a query."""
+        """The means over all batches on all ranks, and the candidates per query."""
         totals = over_ranks(self._sums)
         count, candidates, queries = (totals.pop(name) for name in (_COUNT, _CANDIDATES, _QUERIES))
         means = {name: total / count for name, total in totals.items()}
@@ -168,11 +168,11 @@ class _Sums:
 
 
 class CrossEntropyStage(Stage):
-    """Stage 1: imitates every candidate, the better ones more, and ever more so.
+    """Stage 1: imitates every candidate, the better ones more, and increasingly so.
 
     Args:
         tau: The temperature of the weights at the first and the last step.
-        **given: As :class:`Stage` takes it.
+        **given: Passed on to :class:`Stage`.
     """
 
     def __init__(self, *, tau: tuple[float, float], **given: Any) -> None:  # noqa: ANN401 - an untyped library
@@ -180,13 +180,13 @@ class CrossEntropyStage(Stage):
         self._tau = tau
 
     def counted(self, batch: dict[str, Tensor]) -> int:
-        """The queries."""
+        """The number of queries."""
         return len(batch["sizes"])
 
     def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``sum of weight * cross-entropy``, the mean over the queries.
+        """``sum of weight * cross-entropy``, averaged over the queries.
 
-        Validation takes the last temperature, so that its losses can be compared.
+        Validation uses the final temperature, so that its losses are comparable.
         """
         progress = self.state.global_step / max(1, self.state.max_steps - 1)
         tau = tau_at(progress if logps.requires_grad else 1, *self._tau)
@@ -204,13 +204,13 @@ class CrossEntropyStage(Stage):
 
 
 class OfflineGRPOStage(Stage):
-    """Stage 2: raises and lowers probabilities by advantage, within reach of the stored ones.
+    """Stage 2: moves probabilities by advantage, while keeping them near the stored ones.
 
     Args:
-        beta: Weight of the KL term; a callback may change it as the run goes.
-        epsilon: How far a ratio may go.
-        top_epochs: Epochs that use the best candidates of each query only.
-        **given: As :class:`Stage` takes it.
+        beta: Weight of the KL term; a callback may change it during the run.
+        epsilon: How far a ratio may move from 1.
+        top_epochs: Number of epochs that use only the best candidates of each query.
+        **given: Passed on to :class:`Stage`.
     """
 
     def __init__(
@@ -227,19 +227,19 @@ class OfflineGRPOStage(Stage):
         self._top_epochs = top_epochs
 
     def used(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The best of each query in the early epochs, all later."""
+        """The best candidates of each query in the early epochs; all of them later."""
         is_early = (self.state.epoch or 0) < self._top_epochs
         return rows_of(batch, batch["is_top"]) if is_early else batch
 
     def counted(self, batch: dict[str, Tensor]) -> int:
-        """The candidates."""
+        """The number of candidates."""
         return len(batch["mask"])
 
     def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The clipped objective against the stored log-probabilities, plus ``beta`` times the KL.
 
-        The model that log-probabilities were stored of is the reference, too: both are the one that
-        the stage began with.
+        The model whose log-probabilities are stored also serves as the reference: both are the
+        model that the stage started from.
         """
         stored, mask = batch["stored"], batch["mask"]
         found = clipped_ratio_loss(logps, stored, mask, batch["advantages"], self._epsilon)
@@ -255,7 +255,7 @@ class OfflineGRPOStage(Stage):
 
 
 def _distribution(advantages: Tensor) -> dict[str, float]:
-    """Quantiles of the advantages of whole queries, by name: ``advantage/p05``."""
+    """Quantiles of the advantages of whole queries, with names such as ``advantage/p05``."""
     points = torch.tensor(_QUANTILES, device=advantages.device)
     found = advantages.float().quantile(points).tolist()
     return {f"advantage/p{round(q * 100):02}": v for q, v in zip(_QUANTILES, found, strict=True)}

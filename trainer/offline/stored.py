@@ -1,7 +1,7 @@
-"""The log-probabilities that stage 2 compares with, kept beside its checkpoints.
+"""The log-probabilities that stage 2 compares against, kept beside its checkpoints.
 
-They are computed once, from the model that the stage begins with. A run that is resumed in the
-middle of the stage no longer has that model, so it reads them.
+They are computed once, from the model that the stage starts from. A run resumed in the middle of
+the stage no longer has that model, so it reads them from the file.
 """
 
 import hashlib
@@ -32,17 +32,17 @@ class StoredLogps:
         self._path = path
 
     def write(self, groups: Sequence[EncodedGroup], logps: Sequence[Tensor]) -> None:
-        """Keeps the log-probabilities of all candidates of the groups, in order."""
+        """Stores the log-probabilities of all candidates of the groups, in order."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lengths = torch.tensor([len(one) for one in logps])
         values = {"logps": torch.cat(list(logps)), "lengths": lengths}
         save_file(values, self._path, {_DIGEST: _digest(groups)})
 
     def read(self, groups: Sequence[EncodedGroup]) -> list[Tensor]:
-        """What was kept of these groups.
+        """The log-probabilities stored for these groups.
 
         Raises:
-            ConfigError: Nothing was, or the candidates are not the same any more.
+            ConfigError: There are none, or they are of other candidates.
         """
         try:
             with safe_open(self._path, "pt") as file:
