@@ -4,7 +4,7 @@
 |---|---|---|
 | a row with ``difficulty`` | its ``scenario`` | that number, as the dataset's builder computed it |
 | a row without | its ``scenario``, or that name in ``state_id`` | the same formula, of its prompt |
-| a row with ``problem_file`` | by the file's name | by the file's name |
+| a row with ``problem_file`` | by the file's name, else by its folder | by the file's name |
 
 The formula for decision points is :func:`shared.language.prompts.difficulty`: how evenly matched
 the current green and its strongest rival are. Levels are percentiles within a domain, so that the
@@ -28,7 +28,14 @@ from shared.language.prompts import read_prompt
 from trainer.curriculum.buckets import GradedSample
 from trainer.data.rows import is_finite
 
-__all__ = ["PlanningDomain", "problem_sample", "row_sample", "samples_of", "warn_of_unreadable"]
+__all__ = [
+    "PlanningDomain",
+    "problem_sample",
+    "row_sample",
+    "samples_of",
+    "settled",
+    "warn_of_unreadable",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +84,8 @@ _KNOWN = {
     "grippers": PlanningDomain("grippers", {"n": 5, "r": 3, "o": 2}),
     "spanner": PlanningDomain("spanner", {"n": 5, "l": 3, "s": 2}, ends_with_seed=True),
 }
-"""By the word that file names begin with."""
+"""By the word that file names begin with, and by the names of folders."""
+_DOMAINS = frozenset(known.name for known in _KNOWN.values())
 
 _GENERAL = PlanningDomain("general", {"n": 5, "r": 3, "o": 2}, needs_all=False)
 """Of every other name: its domain is its first word where a difficulty can be read at all."""
@@ -94,6 +102,9 @@ def problem_sample(name: str) -> GradedSample:
     | ``spanner-s3-n2-l4-s1595284416.pddl`` | 5n + 3l + 2s; the last s is the seed |
     | any other with some of these | 5n + 3r + 2o |
 
+    A name that says no domain is of its folder's: a folder that is called as one of the four, or
+    else one whose name is the domain's.
+
     Args:
         name: With or without folders and suffix.
 
@@ -101,15 +112,22 @@ def problem_sample(name: str) -> GradedSample:
     GradedSample(domain='spanner', difficulty=28.0)
     >>> problem_sample("rooms-n2-r4-s7.pddl")
     GradedSample(domain='rooms', difficulty=22.0)
+    >>> problem_sample("ferry/first-l3-c1.pddl"), problem_sample("ferry/notes.pddl")
+    (GradedSample(domain='ferry', difficulty=18.0), GradedSample(domain='ferry', difficulty=None))
     >>> problem_sample("notes.pddl")
     GradedSample(domain='general', difficulty=None)
     """
-    words = [word for word in _WORDS.split(PurePath(name).stem.lower()) if word]
-    if known := _KNOWN.get(words[0] if words else ""):
+    path = PurePath(name)
+    words = [word for word in _WORDS.split(path.stem.lower()) if word]
+    folder = path.parent.name.lower()
+    if known := _KNOWN.get(words[0] if words else "") or _KNOWN.get(folder):
         return GradedSample(known.name, known.difficulty(words))
     difficulty = _GENERAL.difficulty(words)
-    is_named = difficulty is not None and not _COUNT.fullmatch(words[0])
-    return GradedSample(words[0].rstrip("0123456789") if is_named else _GENERAL.name, difficulty)
+    if difficulty is None:
+        return GradedSample(folder or _GENERAL.name, None)
+    is_named = not _COUNT.fullmatch(words[0])
+    named = words[0].rstrip("0123456789") if is_named else folder
+    return GradedSample(named or _GENERAL.name, difficulty)
 
 
 def row_sample(row: Mapping[str, Any]) -> GradedSample:
@@ -125,10 +143,39 @@ def row_sample(row: Mapping[str, Any]) -> GradedSample:
 
 def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[GradedSample]:
     """Every row as a sample, in order; says once a domain how many could not be read."""
-    samples = [row_sample(row) for row in rows]
     names = [str(row.get("problem_file") or row.get("state_id")) for row in rows]
+    samples = settled([row_sample(row) for row in rows], names)
     warn_of_unreadable(samples, names)
     return samples
+
+
+def settled(samples: Sequence[GradedSample], names: Sequence[str]) -> list[GradedSample]:
+    """The samples, those of no readable difficulty in the domain that their folder's others have.
+
+    A name that cannot be read must not make a domain of its own: every batch would need it.
+
+    Args:
+        samples: What was read.
+        names: The file of each; those of one folder belong together.
+
+    >>> names = ["all/ferry-l3-c1.pddl", "all/notes.pddl"]
+    >>> settled([problem_sample(name) for name in names], names)[1]
+    GradedSample(domain='ferry', difficulty=None)
+    """
+    folders = [str(PurePath(name).parent) for name in names]
+    domains: dict[str, Counter[str]] = {}
+    for folder, sample in zip(folders, samples, strict=True):
+        if sample.difficulty is not None:
+            domains.setdefault(folder, Counter())[sample.domain] += 1
+    return [
+        GradedSample(domains[folder].most_common(1)[0][0], None)
+        if sample.difficulty is None
+        and folder in domains
+        and sample.domain not in domains[folder]
+        and sample.domain not in _DOMAINS
+        else sample
+        for folder, sample in zip(folders, samples, strict=True)
+    ]
 
 
 def warn_of_unreadable(samples: Sequence[GradedSample], names: Sequence[str]) -> None:

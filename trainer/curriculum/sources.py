@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.curriculum.buckets import GradedSample
-from trainer.curriculum.difficulty import problem_sample, samples_of, warn_of_unreadable
+from trainer.curriculum.difficulty import problem_sample, samples_of, settled, warn_of_unreadable
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,8 +35,9 @@ def samples_under(path: Path) -> list[GradedSample]:
         file for file in files if file.suffix == ".pddl" and file.name != "domain.pddl"
     )
     if path.exists() and problems:
-        samples = [problem_sample(file.name) for file in problems]
-        warn_of_unreadable(samples, [str(file) for file in problems])
+        names = [str(file) for file in problems]
+        samples = settled([problem_sample(name) for name in names], names)
+        warn_of_unreadable(samples, names)
         return samples
     from trainer.data.prompts import load_grpo_dataset
 
