@@ -281,7 +281,7 @@ class TestNeMoGym:
             (WorkerLost("the worker died"), "provider_unavailable"),
             (OutOfMemory("it needs more"), "provider_oom_killed"),
             (RolloutRejected("SUMO refuses"), "verifier_error"),
-            (DeadlineExceeded("too slow"), "verifier_error"),
+            (DeadlineExceeded("no item finished within timeout_s = 30"), "verifier_error"),
         ],
     )
     async def test_missing_reward_as_a_masked_sample(
