@@ -5,18 +5,37 @@ Read from https://github.com/NVIDIA-NeMo/Gym/blob/07d6b0d07b22fcf530b4c211dae2ee
 ``nemo_gym/server_utils.py`` (``request``) and ``responses_api_agents/simple_agent/app.py``.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from reward_server.http.compat.strict_rewards import rewards_of
+from shared.errors import HolderLost, OutOfMemory, WorkerLost
 from shared.language.completion_items import Situation
 from shared.language.surrogates import CompletionsModel
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreResult, Status
+from shared.wire.trainer_terms import TrainerTerms
 
-__all__ = ["PolicyResponse", "VerifyAnswer", "VerifyRequest"]
+__all__ = ["MaskableAnswer", "PolicyResponse", "VerifyAnswer", "VerifyRequest", "VerifyTerms"]
 
 _FIELDS = frozenset({"state_id", "tls_id", "decision_kind"})
+
+_FAILURE_KINDS = {
+    OutOfMemory.code: "provider_oom_killed",
+    HolderLost.code: "provider_unavailable",
+    WorkerLost.code: "provider_unavailable",
+}
+"""Our codes in NeMo Gym's vocabulary (0.7.0, ``nemo_gym/failure_kinds.py``); all others are a
+``verifier_error``."""
+
+
+class VerifyTerms(TrainerTerms):
+    """The parameters of the URL."""
+
+    missing: Literal["error", "mask"] = "error"
+    """What becomes of a reward that could not be computed: an HTTP error, or a sample that says of
+    itself that it must not be used."""
 
 
 class PolicyResponse(BaseModel):
@@ -69,7 +88,7 @@ class VerifyRequest(CompletionsModel):
     def echo(self) -> bytes:
         """What comes back as it came: all but what the answer says itself."""
         return self.model_dump_json(
-            exclude_unset=True, exclude=set(VerifyAnswer.model_fields)
+            exclude_unset=True, exclude=set(MaskableAnswer.model_fields)
         ).encode()
 
     def _situation(self) -> Situation:
@@ -87,7 +106,7 @@ class VerifyAnswer(BaseModel):
     reward: float
     greenfork_status: Status
     greenfork_error_code: str | None
-    """Why the decision is invalid."""
+    """Why the decision is invalid, or there is no reward."""
     greenfork_invalid: int = Field(ge=0, le=1)
     greenfork_cached: int = Field(ge=0, le=1)
     greenfork_queue_veh: float | None
@@ -117,6 +136,40 @@ class VerifyAnswer(BaseModel):
             echo: :meth:`VerifyRequest.echo`; never empty, for a request has a response.
         """
         return echo[:-1] + b"," + self.model_dump_json().encode()[1:]
+
+
+class MaskableAnswer(VerifyAnswer):
+    """An answer that can say of itself that there is no reward.
+
+    ``BaseVerifyResponse`` of NeMo Gym has these fields since its pull request 2611 (0.7.0). Its
+    ``reward`` cannot be null: that of a masked sample is 0.0 and means nothing.
+    """
+
+    mask_sample: bool = False
+    failure_kind: str | None = None
+    failure_reason: str | None = None
+
+    @classmethod
+    def of(cls, result: ScoreResult) -> Self:
+        """What is ours of the answer to a request with this result; nothing is an error."""
+        if result.error is None or result.reward is not None:
+            return super().of(result)
+        return cls.masked(result.error)
+
+    @classmethod
+    def masked(cls, error: ErrorInfo) -> Self:
+        """What is ours of the answer where this error stands in place of a reward."""
+        return cls(
+            reward=0.0,
+            greenfork_status="failed",
+            greenfork_error_code=error.code,
+            greenfork_invalid=0,
+            greenfork_cached=0,
+            greenfork_queue_veh=None,
+            mask_sample=True,
+            failure_kind=_FAILURE_KINDS.get(error.code, "verifier_error"),
+            failure_reason=error.message,
+        )
 
 
 def _last_message(output: list[JsonValue]) -> str:

@@ -8,12 +8,19 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from reward_server.auth.middleware import requires
-from reward_server.http.compat.nemo_gym import VerifyAnswer, VerifyRequest
+from reward_server.http.compat.nemo_gym import (
+    MaskableAnswer,
+    VerifyAnswer,
+    VerifyRequest,
+    VerifyTerms,
+)
 from reward_server.http.compat.openrlhf import OpenRLHFAnswer, OpenRLHFRequest
 from reward_server.http.compat.slime import SlimeAnswer, SlimeRequest
 from reward_server.http.problems import documented
-from reward_server.http.reading.documents import Document, Form
+from reward_server.http.reading.documents import Form
 from reward_server.http.routes.scored import document_of, scored_for
+from shared.errors import DeadlineExceeded
+from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreResult
 from shared.wire.trainer_terms import TrainerTerms
 
@@ -43,12 +50,10 @@ def _protocol(
     )
 
 
-async def _scored(
-    request: Request, form: Form, terms: TrainerTerms
-) -> tuple[Sequence[ScoreResult], Document]:
+async def _scored(request: Request, form: Form, terms: TrainerTerms) -> Sequence[ScoreResult]:
     document = await document_of(request, form, terms.extend_s)
     scored = await scored_for(request, terms.request(document.items))
-    return scored.response.results, document
+    return scored.response.results
 
 
 def _json(answer: BaseModel) -> Response:
@@ -58,20 +63,30 @@ def _json(answer: BaseModel) -> Response:
 @_protocol("/openrlhf", "OpenRLHF", OpenRLHFRequest, OpenRLHFAnswer)
 async def openrlhf(request: Request, terms: Terms) -> Response:
     """For `--reward.remote_url`. Returns all rewards or an error, never a placeholder."""
-    results, _ = await _scored(request, "openrlhf", terms)
+    results = await _scored(request, "openrlhf", terms)
     return _json(OpenRLHFAnswer.of(results))
 
 
 @_protocol("/slime", "slime", SlimeRequest, SlimeAnswer)
 async def slime(request: Request, terms: Terms) -> Response:
     """For `--rm-type remote_rm --rm-url … --reward-key reward`. Returns a reward or an error."""
-    results, _ = await _scored(request, "slime", terms)
+    results = await _scored(request, "slime", terms)
     return _json(SlimeAnswer.of(results[0]))
 
 
 @_protocol("/nemo-gym/verify", "NeMo Gym", VerifyRequest, VerifyAnswer)
-async def nemo_gym(request: Request, terms: Terms) -> Response:
-    """For a resources server's `/verify`. Returns the request with a reward, or an error."""
-    results, document = await _scored(request, "nemo_gym", terms)
-    answer = VerifyAnswer.of(results[0]).json_with(document.echo)
-    return Response(answer, media_type="application/json")
+async def nemo_gym(request: Request, terms: Annotated[VerifyTerms, Query()]) -> Response:
+    """For a resources server's `/verify`. Returns the request with a reward, or an error.
+
+    With `missing=mask`, a reward that could not be computed is a sample with `mask_sample`.
+    """
+    kind = MaskableAnswer if terms.missing == "mask" else VerifyAnswer
+    document = await document_of(request, "nemo_gym", terms.extend_s)
+    try:
+        scored = await scored_for(request, terms.request(document.items))
+        answer = kind.of(scored.response.results[0])
+    except DeadlineExceeded as exc:
+        if terms.missing == "error":
+            raise
+        answer = MaskableAnswer.masked(ErrorInfo.of(exc))
+    return Response(answer.json_with(document.echo), media_type="application/json")

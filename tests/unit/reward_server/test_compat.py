@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from reward_server.http.routes.compat import BODIES
-from shared.errors import RolloutRejected, WorkerLost
+from shared.errors import DeadlineExceeded, OutOfMemory, RolloutError, RolloutRejected, WorkerLost
 from shared.rewards import Metrics
 from sim_workers.engine.messages import Rollout
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
@@ -274,6 +274,49 @@ class TestNeMoGym:
         body = gym_body(message(YES), verifier_metadata=ROW)
         response = await post(gateway, "/compat/nemo-gym/verify", body)
         assert_problem(response, 503, "rewards_missing")
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (WorkerLost("the worker died"), "provider_unavailable"),
+            (OutOfMemory("it needs more"), "provider_oom_killed"),
+            (RolloutRejected("SUMO refuses"), "verifier_error"),
+            (DeadlineExceeded("no item finished within timeout_s = 30"), "verifier_error"),
+        ],
+    )
+    async def test_missing_reward_as_a_masked_sample(
+        self, gateway: Gateway, error: RolloutError, kind: str
+    ) -> None:
+        """Where that is asked for, whatever a row of an earlier run says of itself."""
+        gateway.runner.fail = lose(if_no=False, error=error)
+        body = gym_body(message(YES), verifier_metadata=ROW)
+        earlier = {"mask_sample": False, "failure_kind": "session_lost", "failure_reason": "old"}
+        path = "/compat/nemo-gym/verify"
+        verified = await answer(gateway, path, body | earlier, missing="mask")
+        ours = {key: verified.pop(key) for key in list(verified) if key not in body}
+        assert verified == body
+        assert ours == {
+            "reward": 0.0,
+            "mask_sample": True,
+            "failure_kind": kind,
+            "failure_reason": error.message,
+            "greenfork_status": "failed",
+            "greenfork_error_code": error.code,
+            "greenfork_invalid": 0,
+            "greenfork_cached": 0,
+            "greenfork_queue_veh": None,
+        }
+
+    async def test_no_mask_on_what_has_a_reward(self, gateway: Gateway) -> None:
+        """Invalid decisions included; and what is wrong with the request is an error."""
+        path = "/compat/nemo-gym/verify"
+        for said, reward in ((YES, GAIN_YES), ("no idea", -1.0)):
+            body = gym_body(message(said), verifier_metadata=ROW, mask_sample=True)
+            verified = await answer(gateway, path, body, missing="mask")
+            assert (verified["reward"], verified["mask_sample"]) == (reward, False)
+            assert verified["failure_kind"] is None
+        unknown = gym_body(message(YES), verifier_metadata=ROW | {"state_id": "crossing@1-0"})
+        assert_problem(await post(gateway, path, unknown, missing="mask"), 404, "unknown_state")
 
     @pytest.mark.parametrize("row", [{}, {"verifier_metadata": {"state_id": GREEN}}, {"tls_id": 1}])
     async def test_row_without_a_situation(self, gateway: Gateway, row: dict[str, object]) -> None:
