@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --dist loadfile --durations 10
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck typecheck-and-unit unit integration clients e2e fuzz bench settings audit clean
+.PHONY: help setup demo learn test lint format typecheck typecheck-and-unit unit integration clients e2e fuzz bench resco settings audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ bench: setup ## Rollouts six ways side by side, states never seen before, buildi
 	$(BIN)/python -m benchmarks.building
 	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python -m benchmarks.training
+
+resco: setup ## RESCO's cities and grids under every controller, beside what was published; resumes; days for all. RESCO="--quick", --help lists more
+	$(BIN)/python -m benchmarks.resco $(RESCO)
 
 settings: setup ## Write docs/settings.md anew from the settings of the trainings
 	$(BIN)/python -m trainer.settings_page

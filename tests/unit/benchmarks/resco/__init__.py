@@ -1,0 +1,1 @@
+"""RESCO's networks under every controller: plan, results and tables, without any simulation."""
