@@ -16,8 +16,10 @@ from reward_server.jobs.service import BulkJobs
 from reward_server.observability.canary import Canary
 from reward_server.observability.metrics import Telemetry
 from reward_server.observability.tracing import Tracing
+from reward_server.page.networks import NetworkCache
 from reward_server.scoring.admission import Admission
 from reward_server.scoring.outcomes import OutcomeExplorer
+from reward_server.scoring.playback import Playback
 from reward_server.scoring.response_cache import ResponseCache
 from reward_server.scoring.rollout_plan import outcome_key
 from reward_server.scoring.scorer import NewStates, Scorer
@@ -54,6 +56,9 @@ class Services:
     scorer: Scorer
     jobs: BulkJobs
     explorer: OutcomeExplorer
+    playback: Playback
+    runner: RolloutRunner
+    networks: NetworkCache
     admission: Admission
     canary: Canary
     telemetry: Telemetry
@@ -113,6 +118,9 @@ class Services:
             scorer=scorer,
             jobs=BulkJobs(settings, database, scorer, store, telemetry, reader, disk),
             explorer=OutcomeExplorer(store, single_flight, sumo),
+            playback=Playback(runner, single_flight, telemetry),
+            runner=runner,
+            networks=NetworkCache(store),
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),
             telemetry=telemetry,

@@ -32,6 +32,7 @@
     │   ├── RolloutCrashed     its process died: out of memory, or a fault in SUMO
     │   ├── RolloutTimeout     its own time limit ended it
     │   ├── HolderLost         the process that holds the state died, twice
+    │   ├── TraceDiffers       rolled out again, it showed something else
     │   ├── WorkerLost         the worker died, and so did the ones it was retried on
     │   └── DeadlineExceeded   the caller's deadline ended it (504 where nothing was done in time)
     ├── Overloaded             503, retry after Retry-After
@@ -60,7 +61,14 @@ __all__ = [
     *("Overloaded", "RequestError", "RewardsMissing", "RolloutCrashed", "RolloutError"),
     *("RolloutRejected", "RolloutTimeout", "ScenarioError", "ServiceError", "ServiceFault"),
     *("ServiceRefused", "ServiceUnreachable", "StateFileError", "StorageFull"),
-    *("TrainingStopped", "Unauthorized", "UnknownJob", "UnknownScenario", "UnknownSignal"),
+    *(
+        "TraceDiffers",
+        "TrainingStopped",
+        "Unauthorized",
+        "UnknownJob",
+        "UnknownScenario",
+        "UnknownSignal",
+    ),
     *("UnknownState", "WorkerLost", "first_of"),
 ]
 
@@ -289,6 +297,12 @@ class WorkerLost(RolloutError):
 
     code = "worker_lost"
     retryable = True
+
+
+class TraceDiffers(RolloutError):
+    """A rollout that was made again to be looked at did not show what is on record."""
+
+    code = "trace_differs"
 
 
 class DeadlineExceeded(RolloutError):

@@ -39,7 +39,9 @@ def create(
     ],
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="score, upload or admin; repeatable. Default: score."),
+        typer.Option(
+            help="score, upload, admin or read (to look only); repeatable. Default: score."
+        ),
     ] = None,
     weight: Annotated[float, typer.Option(help="Relative share of the workers.")] = 1.0,
     data_dir: _DataDir = None,

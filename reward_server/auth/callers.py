@@ -9,7 +9,7 @@ from sim_workers.pool.fair_queue import Flow
 
 __all__ = ["ANYONE", "JOB_SHARE", "OPERATOR_NAME", "SCOPES", "Caller", "Scope", "caller_of"]
 
-Scope = Literal["score", "upload", "admin"]
+Scope = Literal["score", "upload", "admin", "read"]
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
 JOB_SHARE = 0.1

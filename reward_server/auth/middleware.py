@@ -21,9 +21,12 @@ from shared.errors import Forbidden, GreenforkError, InvalidRequest
 __all__ = ["BEARER", "OPEN_PATHS", "AuthMiddleware", "check_scope", "requires"]
 
 _PROBES = frozenset({"/healthz", "/readyz"})
-OPEN_PATHS = _PROBES | {"/metrics", "/docs", "/openapi.json"}
+OPEN_PATHS = _PROBES | {"/metrics", "/docs", "/openapi.json", "/", "/ui"}
 """What needs no key: orchestrators, Prometheus and the pages that explain the service. They tell
 what the service is and how much it does, and nothing of what it was asked."""
+
+_OPEN_FOLDER = "/ui/"
+"""The page's own files. It asks for a key itself, and sends it with every call of the API."""
 
 _MAX_PARAMETERS = 100
 """Each that is wrong takes time, and more than these nothing here has."""
@@ -71,11 +74,12 @@ class AuthMiddleware:
         path = scope["path"]
         if path in _PROBES:
             return
-        is_open = path in OPEN_PATHS
+        is_page = path in ("/", "/ui") or path.startswith(_OPEN_FOLDER)
+        is_open = is_page or path in OPEN_PATHS
         caller = ANYONE if is_open else await self._authenticator.admit(_token(scope))
         if not is_open:
             scope["greenfork.caller"] = caller
-        if caller is ANYONE:
+        if caller is ANYONE and not is_page:  # links to the page may stand anywhere
             self._origins.check(Headers(scope=scope))
         if scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
             raise InvalidRequest(

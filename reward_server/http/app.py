@@ -27,6 +27,7 @@ from reward_server.http.routes import (
 )
 from reward_server.http.routes.examples import RESPONSES
 from reward_server.observability.tracing import trace_requests
+from reward_server.page import assets, geometry, prompts, service
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from shared.wire.problems import Problem
@@ -111,4 +112,6 @@ def create_app(services: Services) -> FastAPI:
     app.router.routes.insert(0, score.direct_route)
     for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics, docs):
         app.include_router(module.router)
+    for page in (geometry, prompts, service, assets):
+        app.include_router(page.router)
     return app

@@ -11,7 +11,7 @@ from reward_server.jobs.bodies import Bodies, disk_errors
 from reward_server.jobs.chunker import Chunker, Cut, read_lines
 from reward_server.scoring.rollout_plan import check_signal
 from reward_server.settings import ServerSettings
-from shared.errors import BodyTooLarge
+from shared.errors import BodyTooLarge, InvalidRequest
 from shared.wire.jobs import JobSpec
 from shared.wire.scoring import ScoreItem
 from sim_workers.states.store import StateStore
@@ -81,6 +81,8 @@ class Intake:
                 "(application/x-ndjson), or Parquet"
             )
         terms = (await self._reader.read("job", document, caller)).batch()
+        if terms.trace:
+            raise InvalidRequest("trace: jobs have none; ask POST /v1/score for a few items")
         items = ((f"items[{index}]", item) for index, item in enumerate(terms.items))
         return JobSpec(reward=terms.reward, series=terms.series, metrics=terms.metrics), items
 

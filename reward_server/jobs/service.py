@@ -103,6 +103,11 @@ class BulkJobs:
         """Lets everybody go who follows a job, so that the gateway can end."""
         self._notifier.close()
 
+    @property
+    def is_hung_up(self) -> bool:
+        """Whether the gateway is about to end, so that no answer may go on for long."""
+        return self._notifier.is_closed
+
     async def submit(
         self,
         caller: Caller,

@@ -10,6 +10,7 @@ from shared.rewards import FollowUp, MetricName, RewardSpec, ShownMetrics, TermN
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, TlsId
 from shared.wire.states import Fidelity, Restore, Simulator
+from shared.wire.viewing.traces import ShownTrace
 
 __all__ = ["OutcomesQuery", "OutcomesResponse", "RankedOutcome", "ReferenceOutcome"]
 
@@ -32,6 +33,9 @@ class OutcomesQuery(WireModel):
     """Seconds after which what is not done is answered as failed."""
     metrics: tuple[MetricName, ...] | None = Field(default=None, min_length=1)
     """Only these are in the outcomes' ``metrics``, repeatable; None: all."""
+    trace: bool = False
+    """Whether the outcomes tell where everything was in each second; see
+    :attr:`shared.wire.scoring.ScoreRequest.trace`."""
 
     def spec(self) -> RewardSpec:
         """The reward as scoring knows it."""
@@ -52,6 +56,8 @@ class RankedOutcome(WireModel):
     cached: bool = False
     """Whether every rollout behind the reward was known before this request."""
     error: ErrorInfo | None = None
+    trace: ShownTrace = None
+    """What was to be seen, where it was asked for; else left out."""
 
 
 class ReferenceOutcome(WireModel):
@@ -61,6 +67,8 @@ class ReferenceOutcome(WireModel):
     """Its own reward under the same formula: 0 of ``queue_gain``."""
     metrics: ShownMetrics | None = None
     error: ErrorInfo | None = None
+    trace: ShownTrace = None
+    """What was to be seen, where it was asked for; else left out."""
 
 
 class OutcomesResponse(WireModel):

@@ -12,6 +12,7 @@ from shared.model import WireModel
 from shared.rewards import MetricName, RewardSpec, ShownMetrics
 from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Fidelity, Restore, Simulator
+from shared.wire.viewing.traces import ShownTrace
 
 __all__ = [
     "Counts",
@@ -92,6 +93,9 @@ class ScoreRequest(CompletionsModel):
     """Whether the metrics hold the queue after each second."""
     metrics: tuple[MetricName, ...] | None = Field(default=None, min_length=1)
     """Only these are in the results' ``metrics``; None: all. Rewards do not depend on it."""
+    trace: bool = False
+    """Whether the results tell where everything was in each second. Each such rollout is made
+    again, and must show what is on record; at most 16 items, and 1,200 s together."""
 
 
 class SeedReward(WireModel):
@@ -124,6 +128,8 @@ class ScoreResult(WireModel):
     fidelity: Fidelity | None = None
     """Whether it was computed in the user's own simulation; null where nothing was computed."""
     error: ErrorInfo | None = None
+    trace: ShownTrace = None
+    """What was to be seen, where it was asked for and the item was scored; else left out."""
 
 
 class _Counted(Protocol):

@@ -16,6 +16,7 @@ from shared.model import WireModel
 from shared.rewards import FollowUp, Metrics
 from shared.signals import Signal, SignalState
 from shared.wire.error_info import ErrorInfo
+from shared.wire.viewing.traces import Trace
 from sim_workers.engine.episodes.messages import Begin, End, Ended, Step, Stepped, Tried, Try
 from sim_workers.engine.policies import PolicySpec
 
@@ -205,6 +206,8 @@ class Rollout(WireModel):
     """In a process of its own, even where one could be put back."""
     trace_s: int | None = None
     """Also digest the vehicles' ways over so many seconds, at least the horizon."""
+    is_shown: bool = False
+    """Also tell where everything was after each second of the horizon."""
     ticket: int = 0
     """By which :class:`Cancel` names it."""
     request_id: str = ""
@@ -298,6 +301,8 @@ class RolloutOutcome(WireModel):
     trace: str | None = None
     """That of a :class:`sim_workers.engine.readings.WayTrace`, where it was asked for."""
     error: ErrorInfo | None = None
+    shown: Trace | None = None
+    """What was to be seen meanwhile, where that was asked for."""
     made_by: MadeBy = "fork"
     not_restored: tuple[str, ...] = ()
     """Why processes that were to be put back have ended since the last outcome."""

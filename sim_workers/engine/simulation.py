@@ -34,6 +34,7 @@ from sim_workers.engine.readings import (
     traffic_lights,
     vehicles_by_green,
 )
+from sim_workers.engine.showing.trace_recorder import TraceRecorder
 from sim_workers.engine.signal_control import Command, SignalView, commands_of
 from sim_workers.scenarios.scenario import sumo_arguments
 
@@ -200,16 +201,21 @@ class Simulation:
         lanes = self._lanes_of(rollout.observe)
         recorder = MetricsRecorder(lanes.vehicles())
         trace = WayTrace() if rollout.trace_s is not None else None
+        shown = TraceRecorder(rollout.observe) if rollout.is_shown else None
         start_s, controls = self.time_s, self._controls_of(rollout)
         self._programs.clear()
         for second in range(1, max(rollout.horizon_s, rollout.trace_s or 0) + 1):
             controls = _step_controlled(start_s + second, controls)
             if second <= rollout.horizon_s:
                 recorder.add(lanes.sample())
+                if shown is not None:
+                    shown.add()
             if trace is not None:
                 trace.add()
         digest = None if trace is None else trace.hexdigest()
-        return RolloutOutcome(metrics=recorder.metrics(), trace=digest)
+        metrics = recorder.metrics()
+        seen = None if shown is None else shown.trace(metrics.series or ())
+        return RolloutOutcome(metrics=metrics, trace=digest, shown=seen)
 
     def _controls_of(self, rollout: Rollout) -> list["_SignalControl"]:
         time_s, follow_up = self.time_s, rollout.follow_up

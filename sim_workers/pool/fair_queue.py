@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Generic, TypeVar
 
-__all__ = ["Flow", "FlowQueue", "PoolStats"]
+__all__ = ["Flow", "FlowLoad", "FlowQueue", "PoolStats"]
 
 _Item = TypeVar("_Item")
 
@@ -34,6 +34,18 @@ class Flow:
 
 
 @dataclass(frozen=True)
+class FlowLoad:
+    """What one flow has at the workers."""
+
+    name: str
+    weight: float
+    queued: int
+    running: int
+    done: int
+    """Rollouts, since the start."""
+
+
+@dataclass(frozen=True)
 class PoolStats:
     """A glance at the pool."""
 
@@ -50,6 +62,8 @@ class PoolStats:
     """Workers that died, since the start."""
     retried: int
     """Rollouts sent again because their worker was lost, since the start."""
+    flows: tuple[FlowLoad, ...] = ()
+    """Those that have something now, or had something done, in the order of their names."""
 
 
 class FlowQueue(Generic[_Item]):

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ from ray.exceptions import RayError
 from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
-from sim_workers.pool.fair_queue import Flow, FlowQueue, PoolStats
+from sim_workers.pool.fair_queue import Flow, FlowLoad, FlowQueue, PoolStats
 from sim_workers.pool.rollout import StateFiles, check_end, files_of, replay_of
 from sim_workers.pool.worker import StateWorker, WorkerLimits
 from sim_workers.states.store import StateStore, StoredState
@@ -129,6 +130,7 @@ class RolloutPool:
         self._starting = 0
         self._lost = self._retried = self._holder_starts = 0
         self._is_dispatch_due = False
+        self._done = Counter[Flow]()
 
     async def start(self) -> None:
         """Starts or joins Ray and asks for workers. Returns before they are ready."""
@@ -161,6 +163,21 @@ class RolloutPool:
             holder_starts=self._holder_starts,
             workers_lost=self._lost,
             retried=self._retried,
+            flows=self._loads(),
+        )
+
+    def _loads(self) -> tuple[FlowLoad, ...]:
+        queued = Counter(pending.flow.name for pending in self._queue)
+        running = Counter(p.flow.name for worker in self._workers for p in worker.batch)
+        weights = {flow.name: flow.weight for flow in self._done}
+        weights |= {pending.flow.name: pending.flow.weight for pending in self._queue}
+        weights |= {p.flow.name: p.flow.weight for w in self._workers for p in w.batch}
+        done = Counter[str]()
+        for flow, rollouts in self._done.items():
+            done[flow.name] += rollouts
+        return tuple(
+            FlowLoad(name, weight, queued[name], running[name], done[name])
+            for name, weight in sorted(weights.items())
         )
 
     async def run(self, rollout: Rollout, flow: Flow = _NOBODY) -> RolloutOutcome:
@@ -247,6 +264,7 @@ class RolloutPool:
             self._holder_starts += sum(outcome.opened for outcome in outcomes)
             for pending, outcome in zip(batch, outcomes, strict=True):
                 pending.settle(outcome)
+                self._done[pending.flow] += 1
         finally:
             worker.batch = []
             self._dispatch_soon()

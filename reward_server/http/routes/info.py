@@ -15,7 +15,7 @@ from sim_workers.sandbox.confinement import probe
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload", "admin")])
+router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload", "admin", "read")])
 
 
 @router.get(

@@ -9,16 +9,19 @@ from fastapi.responses import Response
 
 from reward_server.auth.callers import caller_of
 from reward_server.auth.middleware import requires
+from reward_server.http.content import compressed
 from reward_server.http.problems import documented
 from reward_server.http.request_scope import notes_of, while_connected
 from reward_server.http.routes.states import StateIdPath
+from reward_server.page.traced import traced_outcomes
+from reward_server.scoring.playback import refuse_long_traces
 from reward_server.services import ServicesDep
 from shared.errors import InvalidRequest
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["states"], dependencies=[requires("score")])
+router = APIRouter(tags=["states"], dependencies=[requires("score", "read")])
 
 
 @router.get(
@@ -49,6 +52,8 @@ async def outcomes(
             f"{limit} items per request",
             "too_many_items",
         )
+    if query.trace:
+        refuse_long_traces(load + 1, query.spec())
     caller, notes = caller_of(request), notes_of(request)
     notes.fields.update(items=load, reward=query.reward, horizon_s=query.horizon_s)
     begin_s = perf_counter()
@@ -57,4 +62,8 @@ async def outcomes(
         explored = await while_connected(request, work)
     services.telemetry.count_explored(explored)
     notes.add_counts(explored.response.counts, explored.outcomes, perf_counter() - begin_s)
+    if query.trace:
+        traced = await traced_outcomes(request, choice, query, explored.response)
+        text = await asyncio.to_thread(traced.model_dump_json)
+        return await asyncio.to_thread(compressed, request, text.encode())
     return Response(explored.response.model_dump_json(), media_type="application/json")

@@ -1,14 +1,19 @@
 """``POST /v1/score``."""
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.routing import Route
 
 from reward_server.auth.middleware import BEARER, check_scope
+from reward_server.http.content import compressed
 from reward_server.http.problems import documented
 from reward_server.http.request_scope import notes_of
 from reward_server.http.routes.examples import SCORE_REQUESTS
 from reward_server.http.routes.scored import document_of, scored_for
+from reward_server.page.traced import traced_score
+from reward_server.scoring.playback import refuse_long_traces
 from shared.wire.scoring import ScoreResponse
 
 __all__ = ["direct_route", "router"]
@@ -47,7 +52,14 @@ async def score(request: Request) -> Response:
     notes_of(request).route = direct_route.path
     check_scope(request, "score")
     document = await document_of(request, "score")
-    scored = await scored_for(request, document.batch())
+    body = document.batch()
+    if body.trace:
+        refuse_long_traces(len(body.items), body.reward)
+    scored = await scored_for(request, body)
+    if body.trace:
+        traced = await traced_score(request, body, scored)
+        text = await asyncio.to_thread(traced.model_dump_json)
+        return await asyncio.to_thread(compressed, request, text.encode())
     return Response(scored.json(), media_type="application/json")
 
 

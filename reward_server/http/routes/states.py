@@ -16,7 +16,7 @@ from sim_workers.states.store import StateStore
 
 __all__ = ["StateIdPath", "router"]
 
-router = APIRouter(tags=["states"], dependencies=[requires("score", "upload")])
+router = APIRouter(tags=["states"], dependencies=[requires("score", "upload", "read")])
 
 _JSON = "application/json"
 StateIdPath = Annotated[str, Path(max_length=200, examples=[STATE_ID])]

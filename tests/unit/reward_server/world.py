@@ -20,6 +20,7 @@ from shared.errors import DeadlineExceeded, GreenforkError
 from shared.rewards import Metrics
 from shared.signals import SignalState
 from shared.wire.states import Simulator, StateRecord
+from shared.wire.viewing.traces import Trace
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.fair_queue import Flow, PoolStats
@@ -106,6 +107,20 @@ def make_metrics(
         network_queue_veh=queue_veh,
         delay_veh=delay_veh,
         series=(1, 2, 3),
+    )
+
+
+def make_trace(metrics: Metrics) -> Trace:
+    """A vehicle that drives north for three seconds."""
+    return Trace(
+        time_s=900,
+        box=(0, 0, 100, 100),
+        vehicles=("a",),
+        lengths_dm=(50,),
+        frames=tuple((0, 500, 100 * second, 0, 100) for second in range(4)),
+        omitted_veh=0,
+        signals={"C": ("GGrr",) * 4},
+        queue_veh=metrics.series or (),
     )
 
 
@@ -230,7 +245,8 @@ class FakeRunner:
             return RolloutOutcome.failed(DeadlineExceeded("late"))
         except GreenforkError as exc:
             return RolloutOutcome.failed(exc)
-        return RolloutOutcome(metrics=metrics, waited_s=0.25, ran_s=0.5)
+        shown = make_trace(metrics) if rollout.is_shown else None
+        return RolloutOutcome(metrics=metrics, shown=shown, waited_s=0.25, ran_s=0.5)
 
     async def _opened(self) -> None:
         try:

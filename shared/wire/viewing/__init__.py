@@ -1,0 +1,1 @@
+"""What is needed to draw networks, futures and the service."""

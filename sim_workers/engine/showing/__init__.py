@@ -1,0 +1,1 @@
+"""What a simulation looks like, for those who draw it."""
