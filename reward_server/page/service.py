@@ -94,7 +94,8 @@ def _figures(services: Services) -> tuple[Figure, ...]:
 def _shown(loads: tuple[FlowLoad, ...], caller: Caller) -> tuple[FlowView, ...]:
     """Each flow; to whoever is no admin, others' together."""
     own = {caller.calls().name, caller.jobs().name}
-    shown, others = [], []
+    shown: list[FlowLoad] = []
+    others: list[FlowLoad] = []
     for load in loads:
         (shown if "admin" in caller.scopes or load.name in own else others).append(load)
     if others:
