@@ -8,7 +8,7 @@ from reward_server.auth.middleware import BEARER, check_scope
 from reward_server.http.problems import documented
 from reward_server.http.request_scope import notes_of
 from reward_server.http.routes.examples import SCORE_REQUESTS
-from reward_server.http.routes.scored import document_of, scored_for
+from reward_server.http.scored import document_of, scored_for
 from shared.wire.scoring import ScoreResponse
 
 __all__ = ["direct_route", "router"]
