@@ -11,9 +11,10 @@ from opentelemetry.trace import NoOpTracer
 from reward_server.auth.authenticator import ApiKeyAuthenticator
 from reward_server.auth.closure import Closure
 from reward_server.auth.key_store import KeyStore
-from reward_server.episodes.desk import EpisodeDesk, NoEpisodes
+from reward_server.episodes.desk import EpisodeDesk
 from reward_server.episodes.origins import EpisodeOrigins
-from reward_server.episodes.service import EpisodeRunner, EpisodeService
+from reward_server.episodes.runner import EpisodeRunner, NoEpisodes
+from reward_server.episodes.service import EpisodeService
 from reward_server.http.reading.reader import BodyReader
 from reward_server.jobs.service import BulkJobs
 from reward_server.observability.canary import Canary

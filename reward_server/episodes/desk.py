@@ -8,20 +8,16 @@ from prometheus_client import CollectorRegistry
 
 from reward_server.episodes.housekeeping import EpisodeHousekeeping
 from reward_server.episodes.origins import EpisodeOrigins
-from reward_server.episodes.service import EpisodeLimits, EpisodeRunner, EpisodeService
+from reward_server.episodes.runner import EpisodeRunner
+from reward_server.episodes.service import EpisodeLimits, EpisodeService
 from reward_server.episodes.store import EpisodeStore
 from reward_server.episodes.telemetry import EpisodeTelemetry
 from reward_server.scoring.admission import Admission
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
-from shared.errors import NotReady
 from shared.wire.states import Simulator
-from sim_workers.pool.episodes.dispatch import EpisodeStats
-from sim_workers.pool.episodes.messages import EpisodeCall, EpisodeReply
-from sim_workers.pool.episodes.turns import OriginSource
-from sim_workers.pool.fair_queue import Flow
 
-__all__ = ["EpisodeDesk", "NoEpisodes"]
+__all__ = ["EpisodeDesk"]
 
 
 class EpisodeDesk:
@@ -71,28 +67,3 @@ class EpisodeDesk:
             with suppress(asyncio.CancelledError):
                 await self._chores
         await self._store.close()
-
-
-class NoEpisodes:
-    """Stands for workers where there are none for episodes."""
-
-    async def run(
-        self, call: EpisodeCall, source: OriginSource, flow: Flow, simulated_s: float
-    ) -> EpisodeReply:
-        """Refuses.
-
-        Raises:
-            NotReady: There are none.
-        """
-        raise NotReady("this gateway has no workers for episodes")
-
-    def park(self, episode_ids: list[str]) -> None:
-        """There is nothing to let go."""
-
-    def is_live(self, episode_id: str) -> bool:
-        """None is."""
-        return False
-
-    def stats(self) -> EpisodeStats:
-        """Nothing."""
-        return EpisodeStats(0, 0, 0)

@@ -16,20 +16,18 @@ one are done one after the other. All errors are :class:`shared.errors.Greenfork
 retryable may be asked for again with the same arguments, which never does it twice.
 """
 
-import asyncio
 import hashlib
-import re
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from reward_server.auth.callers import Caller
+from reward_server.episodes.archive import Answered, EpisodeArchive, gone, visible
+from reward_server.episodes.entries import Entries, Entry
 from reward_server.episodes.origins import EpisodeOrigins, Planned
 from reward_server.episodes.records import StoredEpisode, named
+from reward_server.episodes.runner import EpisodeRunner
 from reward_server.episodes.store import (
     EpisodeStore,
     ForkedEpisode,
@@ -41,60 +39,26 @@ from reward_server.episodes.telemetry import EpisodeTelemetry
 from reward_server.scoring.admission import Admission
 from shared.errors import (
     EpisodeConflict,
-    EpisodeGone,
     EpisodeInterrupted,
     GreenforkError,
-    IdempotencyConflict,
     InvalidRequest,
     RolloutError,
     TooManyEpisodes,
-    UnknownEpisode,
 )
-from shared.wire.episode_views import (
-    CandidatesRequest,
-    CandidatesResponse,
-    EpisodeDetail,
-    EpisodePage,
-    EpisodeResult,
-    EpisodeStatus,
-)
-from shared.wire.episodes import EpisodeFigures, EpisodeRequest, StepAnswer, StepRequest
+from shared.wire.episode_views import CandidatesRequest, CandidatesResponse
+from shared.wire.episodes import EpisodeRequest, StepRequest
 from shared.wire.states import Simulator
 from sim_workers.episodes.position import Position, canonical_step
-from sim_workers.pool.episodes.dispatch import EpisodeStats
 from sim_workers.pool.episodes.messages import (
     EpisodeCall,
     EpisodeOrigin,
     EpisodeReply,
     EpisodeVerb,
 )
-from sim_workers.pool.episodes.turns import OriginSource
-from sim_workers.pool.fair_queue import Flow
 
-__all__ = ["Answered", "EpisodeLimits", "EpisodeRunner", "EpisodeService"]
+__all__ = ["EpisodeLimits", "EpisodeService"]
 
-_EPISODE_ID = re.compile("[0-9a-f]{32}")
-_REMEMBERED = 4096
-"""Episodes of which this gateway keeps in mind where they are."""
 _TOO_MANY_RETRY_AFTER_S = 60
-
-
-class EpisodeRunner(Protocol):
-    """What the gateway needs from a component that runs episodes, such as the worker pool."""
-
-    async def run(
-        self, call: EpisodeCall, source: OriginSource, flow: Flow, simulated_s: float
-    ) -> EpisodeReply:
-        """What becomes of a call; raises what went wrong."""
-
-    def park(self, episode_ids: list[str]) -> None:
-        """Lets the processes of episodes go."""
-
-    def is_live(self, episode_id: str) -> bool:
-        """Whether an episode has a process."""
-
-    def stats(self) -> EpisodeStats:
-        """What the runner is doing."""
 
 
 @dataclass(frozen=True)
@@ -107,33 +71,7 @@ class EpisodeLimits:
     """An episode that was not stepped for so long has no process."""
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A step's answer."""
-
-    json: bytes
-    """Of a :class:`shared.wire.episodes.StepAnswer`."""
-    episode_id: str
-    is_new: bool = True
-    """Whether it was done now; False where it was asked for again."""
-
-    def parsed(self) -> StepAnswer:
-        """As an object."""
-        return StepAnswer.model_validate_json(self.json)
-
-
-@dataclass(eq=False)
-class _Entry:
-    """What this gateway knows of an episode."""
-
-    stored: StoredEpisode
-    at: Position
-    is_over: bool
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    used_s: float = 0.0
-
-
-class EpisodeService:
+class EpisodeService(EpisodeArchive):
     """The episodes of one gateway, or of several on one database.
 
     Args:
@@ -156,14 +94,13 @@ class EpisodeService:
         telemetry: EpisodeTelemetry,
         simulator: Simulator,
     ) -> None:
-        self._store = store
+        super().__init__(store, runner.is_live, simulator)
         self._origins = origins
         self._runner = runner
         self._admission = admission
         self._limits = limits
         self._telemetry = telemetry
-        self._simulator = simulator
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries = Entries(runner.park)
 
     async def create(
         self, caller: Caller, request: EpisodeRequest, request_key: str | None = None
@@ -185,7 +122,7 @@ class EpisodeService:
             LedgerError: The database failed.
         """
         digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-        known = await self._sent_before(caller, request_key, digest)
+        known = await self.sent_before(caller, request_key, digest)
         if known is not None:
             return known
         planned = await self._origins.plan(request)
@@ -214,8 +151,8 @@ class EpisodeService:
         stored, is_new = await self._store.create(new)
         if not is_new:  # another request was faster
             self._runner.park([episode_id])
-            return await self._same(stored, digest)
-        self._remember(stored)
+            return await self.same(stored, digest)
+        self._entries.add(stored)
         return Answered(reply.answer, episode_id)
 
     async def step(self, caller: Caller, episode_id: str, request: StepRequest) -> Answered:
@@ -272,7 +209,7 @@ class EpisodeService:
             await self._refresh(entry)
             self._check_open(entry)
             stored = entry.stored
-            known = await self._sent_before(caller, request_key, fork_digest(stored))
+            known = await self.sent_before(caller, request_key, fork_digest(stored))
             if known is not None:
                 return known
             await self._refuse_if_too_many(caller)
@@ -280,7 +217,7 @@ class EpisodeService:
             answer = named(await self._store.last_answer(stored), fork_id)
             fork = ForkedEpisode(fork_id, caller.name, request_key, answer)
             if not await self._store.fork(stored, fork):
-                again = await self._sent_before(caller, request_key, fork_digest(stored))
+                again = await self.sent_before(caller, request_key, fork_digest(stored))
                 assert again is not None, "the key is in use"  # noqa: S101
                 return again
             if self._runner.is_live(episode_id):
@@ -289,93 +226,20 @@ class EpisodeService:
                     await self._run(caller, call, _planned(stored), 0)
         return Answered(answer, fork_id)
 
-    async def show(self, caller: Caller, episode_id: str) -> EpisodeDetail:
-        """Where an episode is.
-
-        Raises:
-            UnknownEpisode: The caller has none of that id.
-            EpisodeGone: It was deleted.
-        """
-        stored = await self.find(caller, episode_id)
-        answer = StepAnswer.model_validate_json(await self._store.last_answer(stored))
-        view = stored.view(self._runner.is_live(episode_id))
-        return EpisodeDetail(**dict(view), answer=answer)
-
-    async def page(
-        self, caller: Caller, limit: int, offset: int, status: EpisodeStatus | None = None
-    ) -> EpisodePage:
-        """Some of the caller's episodes, the newest first."""
-        found, total = await self._store.page(caller.name, status, limit, offset)
-        views = tuple(one.view(self._runner.is_live(one.episode_id)) for one in found)
-        return EpisodePage(episodes=views, total=total, limit=limit, offset=offset)
-
-    async def result(self, caller: Caller, episode_id: str) -> EpisodeResult:
-        """The figures of a finished episode.
-
-        Raises:
-            EpisodeConflict: ``episode_running``: it is not finished.
-            UnknownEpisode, EpisodeGone: There is none.
-        """
-        stored = await self._finished(caller, episode_id)
-        text = await self._store.figures(episode_id)
-        if text is None:
-            raise _gone(episode_id)
-        spec, figures = stored.spec, EpisodeFigures.model_validate_json(text)
-        return EpisodeResult(
-            **dict(figures),
-            episode_id=episode_id,
-            scenario_id=stored.scenario_id,
-            seed=spec.seed,
-            scale=spec.scale,
-            begin_s=spec.begin_s,
-            end_s=spec.end_s,
-            steps=stored.at.steps,
-            simulator=self._simulator,
-        )
-
-    async def tripinfo(self, caller: Caller, episode_id: str) -> bytes:
-        """SUMO's own trips of a finished episode; raises as :meth:`result`."""
-        await self._finished(caller, episode_id)
-        found = await self._store.tripinfo(episode_id)
-        if found is None:
-            raise _gone(episode_id)
-        return found
-
-    async def actions(self, caller: Caller, episode_id: str) -> AsyncIterator[bytes]:
-        """What the signals were told so far, JSON lines, piece by piece; raises as :meth:`show`."""
-        stored = await self.find(caller, episode_id)
-        return self._store.actions(episode_id, stored.at.steps)
-
     async def delete(self, caller: Caller, episode_id: str) -> None:
         """Deletes an episode and everything that belongs to it; raises as :meth:`show`."""
         await self.find(caller, episode_id)
         await self._store.delete(episode_id)
-        self._forget([episode_id])
-
-    async def find(self, caller: Caller, episode_id: str) -> StoredEpisode:
-        """An episode, for whoever may see it: its caller, and those who have the scope ``admin``.
-
-        Raises:
-            UnknownEpisode: The caller has none of that id.
-            EpisodeGone: It was deleted.
-        """
-        is_id = _EPISODE_ID.fullmatch(episode_id) is not None
-        stored = await self._store.find(episode_id) if is_id else None
-        return _visible(stored, caller, episode_id)
+        self._entries.forget([episode_id])
 
     def park_idle(self) -> int:
         """Lets the processes go of episodes that nobody has stepped for long; how many."""
-        since_s = time.monotonic() - self._limits.park_after_s
-        idle = [
-            episode_id
-            for episode_id, entry in self._entries.items()
-            if entry.used_s < since_s and not entry.lock.locked()
-        ]
-        self._forget(idle)
+        idle = self._entries.idle(self._limits.park_after_s)
+        self._entries.forget(idle)
         return len(idle)
 
     async def _step(
-        self, caller: Caller, entry: _Entry, request: StepRequest, body: bytes
+        self, caller: Caller, entry: Entry, request: StepRequest, body: bytes
     ) -> Answered:
         began_s = time.perf_counter()
         call = self._call(entry, "step", step=request)
@@ -418,7 +282,7 @@ class EpisodeService:
 
     def _call(
         self,
-        entry: _Entry,
+        entry: Entry,
         verb: EpisodeVerb,
         step: StepRequest | None = None,
         candidates: CandidatesRequest | None = None,
@@ -430,7 +294,7 @@ class EpisodeService:
         )
 
     async def _done_before(
-        self, entry: _Entry, request: StepRequest, body: bytes
+        self, entry: Entry, request: StepRequest, body: bytes
     ) -> Answered | None:
         """The answer of a step that is done; None where it is the one that is due.
 
@@ -452,7 +316,7 @@ class EpisodeService:
             )
         return None
 
-    def _check_open(self, entry: _Entry) -> None:
+    def _check_open(self, entry: Entry) -> None:
         """Passes where an episode has not reached its end.
 
         Raises:
@@ -464,68 +328,25 @@ class EpisodeService:
                 f"the episode ended at {end_s:g} s; start another one", "episode_over"
             )
 
-    async def _entry(self, caller: Caller, episode_id: str) -> _Entry:
+    async def _entry(self, caller: Caller, episode_id: str) -> Entry:
         entry = self._entries.get(episode_id)
         if entry is None:
-            entry = self._remember(await self.find(caller, episode_id))
-        _visible(entry.stored, caller, episode_id)
-        self._entries.move_to_end(episode_id)
-        entry.used_s = time.monotonic()
+            entry = self._entries.add(await self.find(caller, episode_id))
+        visible(entry.stored, caller, episode_id)
         return entry
 
-    async def _refresh(self, entry: _Entry) -> None:
+    async def _refresh(self, entry: Entry) -> None:
         """Looks at the database for where an episode is.
 
         Raises:
             EpisodeGone: It was deleted.
-            UnknownEpisode: It was deleted long ago.
         """
         episode_id = entry.stored.episode_id
         stored = await self._store.find(episode_id)
         if stored is None or stored.status == "deleted":
-            self._forget([episode_id])
-            raise _gone(episode_id)
-        entry.stored, entry.at = stored, stored.at
-        entry.is_over = stored.status == "finished"
-
-    def _remember(self, stored: StoredEpisode) -> _Entry:
-        entry = _Entry(stored, stored.at, stored.status == "finished", used_s=time.monotonic())
-        entry = self._entries.setdefault(stored.episode_id, entry)
-        while len(self._entries) > _REMEMBERED:
-            self._forget([next(iter(self._entries))])
-        return entry
-
-    def _forget(self, episode_ids: list[str]) -> None:
-        for episode_id in episode_ids:
-            self._entries.pop(episode_id, None)
-        self._runner.park(episode_ids)
-
-    async def _finished(self, caller: Caller, episode_id: str) -> StoredEpisode:
-        stored = await self.find(caller, episode_id)
-        if stored.status != "finished":
-            raise EpisodeConflict(
-                f"the episode is at {stored.time_s:g} s and ends at {stored.spec.end_s:g} s; step "
-                "it to its end first",
-                "episode_running",
-            )
-        return stored
-
-    async def _sent_before(
-        self, caller: Caller, request_key: str | None, digest: str
-    ) -> Answered | None:
-        if request_key is None:
-            return None
-        known = await self._store.find_sent(caller.name, request_key)
-        return None if known is None else await self._same(known, digest)
-
-    async def _same(self, known: StoredEpisode, digest: str) -> Answered:
-        """What the creation of an episode was answered, if what is sent now is the same."""
-        if known.digest != digest:
-            raise IdempotencyConflict(
-                "the Idempotency-Key was already used for another episode; use a new one"
-            )
-        answer = await self._store.begin_answer(known.episode_id)
-        return Answered(answer, known.episode_id, is_new=False)
+            self._entries.forget([episode_id])
+            raise gone(episode_id)
+        entry.refresh(stored)
 
     async def _refuse_if_too_many(self, caller: Caller) -> None:
         running = await self._store.running(caller.name)
@@ -540,15 +361,3 @@ class EpisodeService:
 
 def _planned(stored: StoredEpisode) -> Planned:
     return Planned(stored.scenario_id, stored.state_id, stored.spec)
-
-
-def _visible(stored: StoredEpisode | None, caller: Caller, episode_id: str) -> StoredEpisode:
-    if stored is None or (stored.caller != caller.name and "admin" not in caller.scopes):
-        raise UnknownEpisode(f"there is no episode {episode_id[:80]!r}")
-    if stored.status == "deleted":
-        raise _gone(episode_id)
-    return stored
-
-
-def _gone(episode_id: str) -> EpisodeGone:
-    return EpisodeGone(f"episode {episode_id} was deleted")
