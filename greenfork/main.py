@@ -14,6 +14,7 @@ from greenfork.commands import (
     control,
     dataset,
     demo,
+    episodes,
     evaluate,
     jobs,
     keys,
@@ -51,6 +52,7 @@ commands.command(epilog=evaluate.EXAMPLES, rich_help_panel=_TRAIN)(evaluate.eval
 commands.command(epilog=control.EXAMPLES, rich_help_panel=_TRAIN)(control.control)
 commands.command(epilog=demo.EXAMPLE, rich_help_panel=_TRAIN)(demo.demo)
 commands.add_typer(jobs.app, name="jobs", rich_help_panel=_OPERATE)
+commands.add_typer(episodes.app, name="episodes", rich_help_panel=_OPERATE)
 commands.add_typer(keys.app, name="keys", rich_help_panel=_OPERATE)
 commands.add_typer(ledger.app, name="ledger", rich_help_panel=_OPERATE)
 

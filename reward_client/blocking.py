@@ -34,7 +34,7 @@ def _blocking(
 
 
 class SyncRewardClient:
-    """Scores decisions at a reward URL and returns the results.
+    """Scores decisions at a reward URL and drives episodes, and returns the results.
 
     Has the methods, timeouts and retries of :class:`RewardClient`, which runs on an event loop in
     its own thread. It can therefore be used while another loop is running (in a notebook), and
@@ -77,6 +77,16 @@ class SyncRewardClient:
     push_scenario = _blocking(RewardClient.push_scenario)
     push_state = _blocking(RewardClient.push_state)
     info = _blocking(RewardClient.info)
+    create_episode = _blocking(RewardClient.create_episode)
+    step_episode = _blocking(RewardClient.step_episode)
+    score_candidates = _blocking(RewardClient.score_candidates)
+    fork_episode = _blocking(RewardClient.fork_episode)
+    episode = _blocking(RewardClient.episode)
+    episodes = _blocking(RewardClient.episodes)
+    episode_result = _blocking(RewardClient.episode_result)
+    episode_trips = _blocking(RewardClient.episode_trips)
+    episode_actions = _blocking(RewardClient.episode_actions)
+    delete_episode = _blocking(RewardClient.delete_episode)
 
     def close(self) -> None:
         """Closes the connections and ends the thread. The client may be used again afterwards."""

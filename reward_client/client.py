@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from reward_client.addresses import open_http
 from reward_client.batches import Answers, Terms, chunked, merged
+from reward_client.episodes import EpisodeCalls
 from reward_client.retries import RetryPolicy
 from reward_client.transport import AnyMessage, exchange, parsed
 from reward_client.uploads import Upload, scenario_upload, state_upload
@@ -58,10 +59,12 @@ class ClientOptions:
     """Seconds to wait for responses to requests other than scoring."""
     upload_timeout_s: float = 300.0
     """Seconds to wait for the response to an upload, which the service inspects and tests."""
+    episode_timeout_s: float = 600.0
+    """Seconds to wait for a step of an episode, which may have to be replayed first."""
 
 
-class RewardClient:
-    """Scores decisions at a reward URL.
+class RewardClient(EpisodeCalls):
+    """Scores decisions at a reward URL, and drives episodes.
 
     A client can be created anywhere; it connects on first use, and reconnects if it is used from
     another event loop, because connections belong to one loop.
@@ -306,9 +309,20 @@ class RewardClient:
         path: str,
         **given: Any,  # noqa: ANN401 - as httpx takes it
     ) -> AnyMessage:
+        return parsed(await self._send(method, path, **given), kind)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        **given: Any,  # noqa: ANN401 - as httpx takes it
+    ) -> httpx.Response:
         http = self._connected()
         response, _ = await exchange(http, http.build_request(method, path, **given), self._retry)
-        return parsed(response, kind)
+        return response
+
+    def _patience(self) -> httpx.Timeout:
+        return self._timeout(self._options.episode_timeout_s)
 
     def _timeout(self, timeout_s: float) -> httpx.Timeout:
         """The client timeout for a request with this time limit of the service."""

@@ -95,7 +95,9 @@ class _Gateway:
             tracing = None if endpoint is None else export_to(endpoint)
             if tracing is not None:
                 parts.push_async_callback(asyncio.to_thread, tracing.close)
-            services = Services.of(self._settings, self._store, pool, database, tracing)
+            services = Services.of(
+                self._settings, self._store, pool, database, tracing, pool.episodes
+            )
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.single_flight.close)
             parts.push_async_callback(services.withdrawal.close)
@@ -107,6 +109,8 @@ class _Gateway:
             await asyncio.to_thread(_say_how_rollouts_are_made, services)
             parts.push_async_callback(services.jobs.close)
             await services.jobs.start()
+            parts.push_async_callback(services.episode_desk.close)
+            services.episode_desk.start()
             _allow_descriptors(self._settings.max_connections)
             await self._serve(services, listener)
 

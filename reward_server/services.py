@@ -11,6 +11,10 @@ from opentelemetry.trace import NoOpTracer
 from reward_server.auth.authenticator import ApiKeyAuthenticator
 from reward_server.auth.closure import Closure
 from reward_server.auth.key_store import KeyStore
+from reward_server.episodes.desk import EpisodeDesk
+from reward_server.episodes.origins import EpisodeOrigins
+from reward_server.episodes.runner import EpisodeRunner, NoEpisodes
+from reward_server.episodes.service import EpisodeService
 from reward_server.http.reading.reader import BodyReader
 from reward_server.jobs.service import BulkJobs
 from reward_server.observability.canary import Canary
@@ -59,12 +63,18 @@ class Services:
     playback: Playback
     runner: RolloutRunner
     networks: NetworkCache
+    episode_desk: EpisodeDesk
     admission: Admission
     canary: Canary
     telemetry: Telemetry
     tracing: Tracing | None
     started_s: float
     """When it was put together, on the monotonic clock."""
+
+    @property
+    def episodes(self) -> EpisodeService:
+        """Episodes, for routes and for whoever else is in this process."""
+        return self.episode_desk.service
 
     def uptime_s(self) -> float:
         """Seconds since then."""
@@ -83,8 +93,18 @@ class Services:
         runner: RolloutRunner,
         database: Database,
         tracing: Tracing | None = None,
+        episodes: EpisodeRunner | None = None,
     ) -> "Services":
-        """Wires the parts together. What must be started and closed is, elsewhere."""
+        """Wires the parts together. What must be started and closed is, elsewhere.
+
+        Args:
+            settings: What to serve, and how.
+            store: The states.
+            runner: Rolls out.
+            database: Where everything is recorded.
+            tracing: Where spans go; None: nowhere.
+            episodes: Runs episodes; None: nobody does here.
+        """
         sumo = simulator()
         ledger = Ledger(database)
         admission = Admission(settings.max_pending_items)
@@ -102,6 +122,15 @@ class Services:
         telemetry.registry.register(quota)
         new_states = NewStates(store)
         scorer = Scorer(store, new_states, single_flight, sumo, hot)
+        desk = EpisodeDesk.of(
+            settings,
+            database,
+            EpisodeOrigins(store, new_states, settings.uploads_dir),
+            episodes or NoEpisodes(),
+            admission,
+            telemetry.registry,
+            sumo,
+        )
         return cls(
             settings=settings,
             store=store,
@@ -121,6 +150,7 @@ class Services:
             playback=Playback(runner, single_flight, telemetry),
             runner=runner,
             networks=NetworkCache(store),
+            episode_desk=desk,
             admission=admission,
             canary=Canary(store, runner, ledger, sumo),
             telemetry=telemetry,

@@ -114,6 +114,17 @@ class ServerSettings(BaseSettings):
     max_holder_memory_mb: int = Field(default=4096, ge=64)
     """Maximum memory of the restored states that one worker keeps, MiB; checkpoints of runs take at
     most half of it."""
+    max_episodes: int = Field(default=20_000, ge=1)
+    """Maximum number of unfinished episodes per caller; one more is answered 429."""
+    max_live_episodes: int = Field(default=64, ge=1)
+    """Maximum number of episodes of which one worker keeps a process; others are replayed when they
+    are stepped."""
+    max_episode_memory_mb: int = Field(default=4096, ge=64)
+    """Maximum memory of the processes of episodes that one worker keeps, MiB."""
+    episode_park_after_s: float = Field(default=300.0, gt=0)
+    """Seconds after which an episode that is not stepped has no process any more."""
+    episode_retention_days: float = Field(default=30.0, gt=0)
+    """Days for which finished episodes and their results are kept."""
     otlp_endpoint: str | None = None
     """URL of an OpenTelemetry collector that accepts traces over HTTP, ``http://127.0.0.1:4318``;
     unset, no traces are sent."""

@@ -13,6 +13,8 @@
     │   ├── UnknownScenario    404
     │   ├── ConflictingState   409
     │   ├── UnknownJob         404
+    │   ├── UnknownEpisode     404
+    │   ├── EpisodeGone        410, the episode was deleted
     │   ├── EpisodeConflict    409, a step was decided otherwise or is not due
     │   ├── BodyTooSlow        408
     │   ├── IdempotencyConflict 409, the key was used for something else
@@ -35,7 +37,9 @@
     │   ├── TraceDiffers       rolled out again, it showed something else
     │   ├── WorkerLost         the worker died, and so did the ones it was retried on
     │   └── DeadlineExceeded   the caller's deadline ended it (504 where nothing was done in time)
+    ├── EpisodeInterrupted     503, its processes died; the record is whole, a retry goes on
     ├── Overloaded             503, retry after Retry-After
+    │   └── TooManyEpisodes    429, the caller has as many unfinished episodes as it may
     ├── NotReady               503, nothing to score on yet
     ├── RewardsMissing         503, a protocol that requires every reward lacks one
     ├── LedgerError            503, outcomes cannot be looked up or recorded
@@ -54,21 +58,15 @@ from typing import ClassVar
 
 __all__ = [
     *("BodyTooLarge", "BodyTooSlow", "ClientGone", "ConfigError", "ConflictingState"),
-    *("DatasetError", "DeadlineExceeded", "EpisodeConflict", "Forbidden", "GreenforkError"),
-    *("HolderLost",),
+    *("DatasetError", "DeadlineExceeded", "EpisodeConflict", "EpisodeGone", "EpisodeInterrupted"),
+    *("Forbidden", "GreenforkError", "HolderLost"),
     *("IdempotencyConflict", "InputError", "InvalidDecision", "InvalidRequest"),
     *("LedgerError", "MalformedRequest", "ModelError", "NotReady", "OutOfMemory"),
     *("Overloaded", "RequestError", "RewardsMissing", "RolloutCrashed", "RolloutError"),
     *("RolloutRejected", "RolloutTimeout", "ScenarioError", "ServiceError", "ServiceFault"),
     *("ServiceRefused", "ServiceUnreachable", "StateFileError", "StorageFull"),
-    *(
-        "TraceDiffers",
-        "TrainingStopped",
-        "Unauthorized",
-        "UnknownJob",
-        "UnknownScenario",
-        "UnknownSignal",
-    ),
+    *("TooManyEpisodes", "TraceDiffers", "TrainingStopped", "Unauthorized", "UnknownEpisode"),
+    *("UnknownJob", "UnknownScenario", "UnknownSignal"),
     *("UnknownState", "WorkerLost", "first_of"),
 ]
 
@@ -151,6 +149,20 @@ class UnknownJob(RequestError):
 
     code = "unknown_job"
     http_status = 404
+
+
+class UnknownEpisode(RequestError):
+    """The caller has no episode of that id."""
+
+    code = "unknown_episode"
+    http_status = 404
+
+
+class EpisodeGone(RequestError):
+    """The episode was deleted."""
+
+    code = "episode_deleted"
+    http_status = 410
 
 
 class IdempotencyConflict(RequestError):
@@ -330,6 +342,21 @@ class Overloaded(GreenforkError):
         super().__init__(message, code)
         self.args = (message, code, retry_after_s)
         self.retry_after_s = retry_after_s
+
+
+class TooManyEpisodes(Overloaded):
+    """The caller has as many unfinished episodes as it may."""
+
+    code = "too_many_episodes"
+    http_status = 429
+
+
+class EpisodeInterrupted(GreenforkError):
+    """The processes of an episode died again and again; its record is whole, and it can go on."""
+
+    code = "episode_interrupted"
+    http_status = 503
+    retryable = True
 
 
 class NotReady(GreenforkError):

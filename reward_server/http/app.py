@@ -16,6 +16,7 @@ from reward_server.http.request_scope import RequestScope
 from reward_server.http.routes import (
     compat,
     docs,
+    episodes,
     health,
     info,
     jobs,
@@ -54,7 +55,9 @@ class _App(FastAPI):
                 description=self.description,
                 routes=self.routes,
             )
-            schema["components"]["schemas"] |= _schemas(Problem, ScoreRequest, *compat.BODIES)
+            schema["components"]["schemas"] |= _schemas(
+                Problem, ScoreRequest, *compat.BODIES, *episodes.BODIES
+            )
             for path, example in RESPONSES.items():
                 operation = next(iter(schema["paths"][path].values()))
                 # Not through the routes' `responses`: FastAPI drops every null from those.
@@ -109,8 +112,20 @@ def create_app(services: Services) -> FastAPI:
     if services.tracing is not None:
         trace_requests(app, services.tracing.provider)
     install_handlers(app, services.telemetry)
-    app.router.routes.insert(0, score.direct_route)
-    for module in (score, jobs, compat, states, uploads, outcomes, health, info, metrics, docs):
+    app.router.routes[:0] = [score.direct_route, episodes.direct_route]
+    for module in (
+        score,
+        jobs,
+        episodes,
+        compat,
+        states,
+        uploads,
+        outcomes,
+        health,
+        info,
+        metrics,
+        docs,
+    ):
         app.include_router(module.router)
     for page in (geometry, prompts, service, assets):
         app.include_router(page.router)

@@ -36,8 +36,10 @@ _SAYINGS = {
     404: "Something named in the request does not exist; the detail says what.",
     408: "The body arrived too slowly.",
     409: "The request conflicts with existing data; the detail says how.",
+    410: "It was deleted.",
     413: "The body is larger than the service accepts.",
     422: "The body is JSON, but not a valid request; the detail names the item and field.",
+    429: "You have as many unfinished episodes as you may; `Retry-After` says when to retry.",
     503: "Too busy, or not ready; `Retry-After` says when to retry.",
     507: "Storage is full; delete jobs, or ask the operator.",
     504: "No item finished within `timeout_s`.",
@@ -52,12 +54,16 @@ _EXAMPLES: Sequence[GreenforkError] = (
         "crossing@900-0a1b2c3d4e5f already exists, as a state of crossing-0a1b2c3d4e5f with seed "
         "7 and scale 1"
     ),
+    errors.EpisodeGone("episode 3f8a1b2c9d4e5f60718293a4b5c6d7e8 was deleted"),
     errors.BodyTooLarge("the body is larger than 16777216 bytes"),
     errors.InvalidRequest(
         "items[0].decision.kind: Input should be 'extend', not \"hold\"", "unknown_decision_kind"
     ),
     errors.Overloaded(
         "20000 items are in progress, 20000 of them yours; the limit is 20000; retry later"
+    ),
+    errors.TooManyEpisodes(
+        "you have 20000 unfinished episodes, which is the limit; finish or delete some"
     ),
     errors.StorageFull(
         "your jobs take 4096 MiB, this one takes 1 more, and the limit is 4096; delete finished "
@@ -132,7 +138,7 @@ def _documentation(status: int) -> dict[str, object]:
         "description": _SAYINGS[status],
         "content": {PROBLEM_MEDIA_TYPE: content},
     }
-    if status == errors.Overloaded.http_status:
+    if status in (errors.Overloaded.http_status, errors.TooManyEpisodes.http_status):
         wait = {"description": "Seconds.", "schema": {"type": "integer"}}
         described["headers"] = {"Retry-After": wait}
     return described

@@ -6,7 +6,15 @@ here needs a new step there.
 
 import sqlalchemy as sa
 
-__all__ = ["API_KEYS", "JOBS", "JOB_CHUNKS", "METADATA", "OUTCOMES"]
+__all__ = [
+    "API_KEYS",
+    "EPISODES",
+    "EPISODE_STEPS",
+    "JOBS",
+    "JOB_CHUNKS",
+    "METADATA",
+    "OUTCOMES",
+]
 
 METADATA = sa.MetaData()
 
@@ -76,3 +84,40 @@ JOB_CHUNKS = sa.Table(
     sa.Column("results", sa.LargeBinary),
 )
 """The items of bulk jobs, piece by piece, and their results where they are done."""
+
+EPISODES = sa.Table(
+    "episodes",
+    METADATA,
+    sa.Column("episode_id", sa.String(32), primary_key=True),
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("request_key", sa.Text),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("scenario_id", sa.Text, nullable=False),
+    sa.Column("state_id", sa.Text),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("signals", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("steps", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("position", sa.String(64), nullable=False),
+    sa.Column("time_s", sa.Float, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("finished_at", sa.Float),
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("figures", sa.Text),
+    sa.Column("tripinfo", sa.LargeBinary),
+    sa.UniqueConstraint("caller", "request_key", name="episodes_caller_request_key_key"),
+    sa.Index("episodes_status_updated_at_idx", "status", "updated_at"),
+)
+"""Episodes: what was asked for, how far each is, and what a finished one adds up to."""
+
+EPISODE_STEPS = sa.Table(
+    "episode_steps",
+    METADATA,
+    sa.Column("episode_id", sa.String(32), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Column("actions", sa.LargeBinary, nullable=False),
+)
+"""What was asked at each step of an episode, what that was answered, and what signals were told."""

@@ -32,6 +32,7 @@ __all__ = [
     "SignalObservation",
     "StepAnswer",
     "StepRequest",
+    "TlsId",
     "YellowTransition",
 ]
 

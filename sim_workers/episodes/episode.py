@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
-from shared.errors import EpisodeConflict, InvalidDecision, InvalidRequest
+from shared.errors import EpisodeConflict, InvalidDecision, InvalidRequest, RolloutRejected
 from shared.signals import Signal, SignalState
 from shared.wire.episodes import (
     ControlAction,
@@ -31,7 +31,15 @@ from sim_workers.engine.episodes.messages import (
 )
 from sim_workers.engine.episodes.outputs import OUTPUTS
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
-from sim_workers.engine.messages import Describe, Described, Observe, Observed, Open
+from sim_workers.engine.messages import (
+    Describe,
+    Described,
+    Look,
+    Observe,
+    Observed,
+    Open,
+    Seen,
+)
 from sim_workers.episodes.figures import Counted, Outputs, figures_of
 from sim_workers.episodes.observations import (
     mean_reward_of,
@@ -121,6 +129,7 @@ class Episode:
         spec: EpisodeSpec,
         episode_id: str = "episode",
         elapsed_s: Mapping[str, float] | None = None,
+        digest: str | None = None,
     ) -> Self:
         """Opens a simulation and begins to steer it.
 
@@ -132,15 +141,18 @@ class Episode:
             episode_id: Its name in answers.
             elapsed_s: How long each signal's phase has been shown, where it was restored from a
                 state file.
+            digest: Of where everything must be at its begin; None: nobody knows.
 
         Raises:
             InvalidRequest: ``unknown_signal``, ``nothing_to_decide`` or ``missing_transition``.
-            RolloutError: SUMO refuses the scenario, or a process died.
+            RolloutError: SUMO refuses the scenario, a process died, or ``environment_differs``.
         """
         given = {"seed": spec.seed, "scale": spec.scale, "with_outputs": True}
         arguments = (*opening.arguments, *spec.arguments)
         handle = fork_server.open(opening.model_copy(update=given | {"arguments": arguments}))
         try:
+            if digest is not None:
+                _compare(handle, digest)
             described = handle.call(_describe(spec.control), Described, _LIMIT_S).signals
             states = handle.call(Observe(tls_ids=()), Observed, _LIMIT_S).signals
             chosen = choose_signals(spec.signals, described, states)
@@ -169,9 +181,10 @@ class Episode:
         record: EpisodeRecord,
         episode_id: str = "episode",
         elapsed_s: Mapping[str, float] | None = None,
+        digest: str | None = None,
     ) -> Self:
         """The episode that a record tells of, where it was left; raises as :meth:`start`."""
-        episode = cls.start(fork_server, opening, record.spec, episode_id, elapsed_s)
+        episode = cls.start(fork_server, opening, record.spec, episode_id, elapsed_s, digest)
         try:
             for request in record.steps:
                 episode.step(request)
@@ -193,6 +206,11 @@ class Episode:
     def pid(self) -> int:
         """Its process."""
         return self._handle.pid
+
+    @property
+    def memory_mb(self) -> float:
+        """What its process takes beside what it shares, MB."""
+        return self._handle.own_memory_mb()
 
     @property
     def steps(self) -> int:
@@ -374,6 +392,20 @@ class Episode:
             invalid=invalid,
             kept=stepped.kept,
             truncated=self.is_over,
+        )
+
+
+def _compare(handle: SimulationHandle, digest: str) -> None:
+    """Makes sure that a simulation is where it was when the state was saved.
+
+    Raises:
+        RolloutRejected: ``environment_differs``: it is not.
+    """
+    if handle.call(Look(), Seen, _LIMIT_S).digest != digest:
+        raise RolloutRejected(
+            "the run differs from the dataset's build at the state that the episode begins from: "
+            "SUMO computes another simulation on this machine or in this environment",
+            "environment_differs",
         )
 
 

@@ -115,19 +115,25 @@ class FlowQueue(Generic[_Item]):
         self._drop_if_empty(flow, key)
         return True
 
-    def take(self, limit: float) -> tuple[str, list[_Item]] | None:
-        """The next batch and its key; None where nothing waits.
+    def take(
+        self, limit: float, fits: Callable[[str], bool] = lambda key: True
+    ) -> tuple[str, list[_Item]] | None:
+        """The next batch and its key; None where nothing waits that fits.
 
         Args:
             limit: The work that a batch may be; an item that is more is a batch of its own.
+            fits: Whether a group can be worked on now; others keep their place. Not asked for what
+                is urgent.
         """
         if self._urgent:
             key, item = self._urgent.pop(0)
             return key, [item]
-        if not self._groups:
+        ready = {flow: next(filter(fits, groups), None) for flow, groups in self._groups.items()}
+        flow = min((f for f, key in ready.items() if key is not None), key=self._due, default=None)
+        if flow is None:
             return None
-        flow = min(self._groups, key=self._due)
-        key, group = next(iter(self._groups[flow].items()))
+        key = ready[flow] or ""
+        group = self._groups[flow][key]
         totals = accumulate(map(self._cost, group))
         size = max(1, sum(1 for _ in takewhile(lambda total: total <= limit, totals)))
         batch, group[:] = group[:size], group[size:]

@@ -25,7 +25,7 @@ from sim_workers.pool.rollout import StateFiles
 from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
 from sim_workers.states.unread_demand import RESTORE_CONFIG_NAME, Demand
 
-__all__ = ["Openings", "Source"]
+__all__ = ["Openings", "Source", "restoring_config"]
 
 _STATE_NAME = "state.xml"
 _FROM_FILES = 3
@@ -169,7 +169,7 @@ class Openings:
     ) -> SimulationHandle:
         began_s, files = self._clock(), source.files
         request = Open(
-            config=str(_restoring(source.scenario, file.parent, files.read)),
+            config=str(restoring_config(source.scenario, file.parent, files.read)),
             seed=files.seed if rollout.reseed is None else rollout.reseed,
             scale=files.scale,
             state_file=str(file),
@@ -214,7 +214,7 @@ def _begin(source: Source) -> Open:
     return Open(config=config, seed=files.seed, scale=files.scale)
 
 
-def _restoring(scenario: Path, folder: Path, read: Mapping[str, int] | None) -> Path:
+def restoring_config(scenario: Path, folder: Path, read: Mapping[str, int] | None) -> Path:
     """The configuration that continues a state."""
     if (scenario / RESTORE_CONFIG_NAME).exists():  # a dataset of version 0.1
         return scenario / RESTORE_CONFIG_NAME

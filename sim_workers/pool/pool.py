@@ -1,32 +1,37 @@
-"""The pool: rollouts from the gateway's event loop to Ray actors and back.
+"""The pool: rollouts and episodes from the gateway's event loop to Ray actors and back.
 
 Owns routing (rollouts of one state go together, to a worker that holds it if one is free), turns
 (see :mod:`sim_workers.pool.fair_queue`), supervision (a worker that dies is replaced), retries (its
 rollouts go elsewhere) and cancellation (what nobody waits for any more is ended, not only
-forgotten). A rollout is deterministic, so running it again is always right.
+forgotten). A rollout is deterministic, so running it again is always right. What is different for
+episodes is in :mod:`sim_workers.pool.episodes`.
 """
 
 import asyncio
 import contextlib
 import itertools
-import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Set
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray
 import structlog
-from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
+from sim_workers.pool.cluster import start_ray
+from sim_workers.pool.episodes.dispatch import EpisodeDispatch
+from sim_workers.pool.episodes.host import EpisodeLimits
+from sim_workers.pool.episodes.turns import EpisodeTurn
 from sim_workers.pool.fair_queue import Flow, FlowLoad, FlowQueue, PoolStats
 from sim_workers.pool.rollout import StateFiles, check_end, files_of, replay_of
 from sim_workers.pool.worker import StateWorker, WorkerLimits
+from sim_workers.pool.workers import PoolWorker
 from sim_workers.states.store import StateStore, StoredState
 
 __all__ = ["PoolSettings", "RolloutPool"]
@@ -37,8 +42,6 @@ a turn; enough that calls, of about a millisecond, cost little. Longer ones coun
 _MAX_ATTEMPTS = 3
 _SUPERVISE_EVERY_S = 1.0
 _FAREWELL_S = 5.0
-_LOOPBACK = "127.0.0.1"
-_OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
 _THREADS = 2
 """Of an actor: one runs a batch, the other one can cancel."""
@@ -60,6 +63,9 @@ class PoolSettings:
     max_holder_memory_mb: int
     restore_check_every: int = 200
     """See :class:`sim_workers.pool.worker.WorkerLimits`; 0 for None."""
+    max_live_episodes: int = 64
+    """Of one worker, as the next one."""
+    max_episode_memory_mb: int = 4096
 
 
 @dataclass(eq=False)
@@ -73,7 +79,7 @@ class _Pending:
     done: asyncio.Future[RolloutOutcome]
     ticket: int
     since_s: float
-    worker: "_Worker | None" = None
+    worker: PoolWorker | None = None
     """Who has it; None while it waits."""
     sent_s: float = 0.0
     attempts: int = 0
@@ -85,30 +91,10 @@ class _Pending:
             self.done.set_result(outcome.model_copy(update={"waited_s": waited_s}))
 
 
-def _cost(pending: _Pending) -> float:
-    return max(1.0, pending.rollout.horizon_s / 60)
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A living actor."""
-
-    actor: Any
-    simulations: set[str] = field(default_factory=set)
-    """Those that it was sent; it may have let some go."""
-    scenarios: set[str] = field(default_factory=set)
-    runs: set[str] = field(default_factory=set)
-    """Those whose actions it was sent."""
-    batch: list[_Pending] = field(default_factory=list)
-    """What it is at."""
-
-    def note(self, simulation: str, files: StateFiles | None) -> None:
-        """Keeps in mind what it has accepted."""
-        self.simulations.add(simulation)
-        if files is not None:
-            self.scenarios.add(files.scenario_id)
-            if files.run_actions is not None:
-                self.runs.add(files.run)
+def _cost(item: _Pending | EpisodeTurn) -> float:
+    if isinstance(item, EpisodeTurn):
+        return item.cost
+    return max(1.0, item.rollout.horizon_s / 60)
 
 
 class RolloutPool:
@@ -122,9 +108,12 @@ class RolloutPool:
             settings.max_holders,
             settings.max_holder_memory_mb,
             settings.restore_check_every or None,
+            EpisodeLimits(settings.max_live_episodes, settings.max_episode_memory_mb),
         )
-        self._workers: list[_Worker] = []
-        self._queue: FlowQueue[_Pending] = FlowQueue(_cost)
+        self._workers: list[PoolWorker] = []
+        self._queue: FlowQueue[_Pending | EpisodeTurn] = FlowQueue(_cost)
+        self._numbers = itertools.count(1)
+        self.episodes = EpisodeDispatch(self._queue, self._workers, self._dispatch_soon)
         self._tickets = itertools.count(1)
         self._jobs: set[asyncio.Task[None]] = set()
         self._starting = 0
@@ -134,13 +123,14 @@ class RolloutPool:
 
     async def start(self) -> None:
         """Starts or joins Ray and asks for workers. Returns before they are ready."""
-        _start_ray(self._settings)
+        start_ray(self._settings.ray_address, self._settings.workers)
         self._spawn(self._supervise())
 
     async def close(self) -> None:
         """Ends the workers, and Ray where it was started here."""
         for worker in self._workers:
-            worker.actor.cancel.remote([pending.ticket for pending in worker.batch])
+            tickets = [one.ticket for one in worker.batch if isinstance(one, _Pending)]
+            worker.actor.cancel.remote(tickets)
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -210,7 +200,9 @@ class RolloutPool:
 
     def promote(self, rollouts: Set[Rollout], flow: Flow) -> None:
         """Lets rollouts that still wait count for a flow of more weight, which wants them too."""
-        for pending in [p for p in self._queue if p.rollout in rollouts]:
+        for pending in list(self._queue):
+            if isinstance(pending, EpisodeTurn) or pending.rollout not in rollouts:
+                continue
             if flow.weight > pending.flow.weight and self._dequeue(pending):
                 pending.flow = flow
                 self._enqueue(pending)
@@ -240,23 +232,40 @@ class RolloutPool:
     def _dispatch(self) -> None:
         self._is_dispatch_due = False
         while idle := [worker for worker in self._workers if not worker.batch]:
-            taken = self._queue.take(_MAX_BATCH)
+            numbers = {worker.number for worker in idle}
+            taken = self._queue.take(_MAX_BATCH, partial(self.episodes.fits, numbers))
             if taken is None:
                 return
             key, batch = taken
-            worker = min(idle, key=lambda w: (key not in w.simulations, len(w.simulations)))
+            worker = self.episodes.worker_for(key, idle) or min(
+                idle, key=lambda w: (key not in w.simulations, len(w.simulations))
+            )
             worker.batch = batch
-            for pending in batch:
-                pending.worker = worker
+            for item in batch:
+                item.worker = worker
             self._spawn(self._run_batch(worker, batch))
 
-    async def _run_batch(self, worker: _Worker, batch: list[_Pending]) -> None:
+    async def _run_batch(self, worker: PoolWorker, batch: Sequence[_Pending | EpisodeTurn]) -> None:
+        rollouts = [one for one in batch if isinstance(one, _Pending)]
+        turns = [one for one in batch if isinstance(one, EpisodeTurn)]
         try:
-            outcomes = await self._send(worker, batch)
+            if turns:
+                await self.episodes.send(worker, turns)
+            else:
+                await self._roll_out(worker, rollouts)
         except RayError as exc:
             self._lose(worker, exc)
-            for pending in batch:
+            for pending in rollouts:
                 self._retry(pending)
+            for turn in turns:
+                self._retried += self.episodes.retry(turn)
+        finally:
+            worker.batch = ()
+            self._dispatch_soon()
+
+    async def _roll_out(self, worker: PoolWorker, batch: list[_Pending]) -> None:
+        try:
+            outcomes = await self._send(worker, batch)
         except GreenforkError as exc:
             for pending in batch:
                 pending.settle(RolloutOutcome.failed(exc))
@@ -265,11 +274,8 @@ class RolloutPool:
             for pending, outcome in zip(batch, outcomes, strict=True):
                 pending.settle(outcome)
                 self._done[pending.flow] += 1
-        finally:
-            worker.batch = []
-            self._dispatch_soon()
 
-    async def _send(self, worker: _Worker, batch: list[_Pending]) -> list[RolloutOutcome]:
+    async def _send(self, worker: PoolWorker, batch: list[_Pending]) -> list[RolloutOutcome]:
         """Sends a batch of one simulation, with the files if the worker lacks them."""
         state, first = batch[0].state, batch[0].rollout
         async for files in _offers(worker, state, first):
@@ -295,9 +301,10 @@ class RolloutPool:
             self._retried += 1
             self._enqueue(pending)
 
-    def _lose(self, worker: _Worker, exc: Exception) -> None:
+    def _lose(self, worker: PoolWorker, exc: Exception) -> None:
         if worker in self._workers:
             self._workers.remove(worker)
+            self.episodes.lose(worker)
             self._lost += 1
             _log.warning("worker_lost", reason=str(exc).splitlines()[0])
             with contextlib.suppress(RayError):
@@ -330,7 +337,7 @@ class RolloutPool:
                 ray.kill(actor)
                 await asyncio.sleep(_SUPERVISE_EVERY_S)
                 return
-            self._workers.append(_Worker(actor))
+            self._workers.append(PoolWorker(actor, next(self._numbers)))
             _log.info("worker_started", pid=pid, workers=len(self._workers))
             self._dispatch_soon()
         except RayError as exc:
@@ -346,7 +353,7 @@ class RolloutPool:
 
 
 async def _offers(
-    worker: _Worker, state: StoredState, rollout: Rollout
+    worker: PoolWorker, state: StoredState, rollout: Rollout
 ) -> AsyncIterator[StateFiles | None]:
     """What a worker is sent, until it can do with that: nothing, what a replay takes, all files."""
     run, scenario_id = state.run_key(), state.record.scenario_id
@@ -361,22 +368,4 @@ async def _offers(
         with_scenario=scenario_id not in worker.scenarios,
         with_choice=True,
         with_actions=run not in worker.runs,
-    )
-
-
-def _start_ray(settings: PoolSettings) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if settings.ray_address is not None:
-        ray.init(address=settings.ray_address, log_to_driver=False)
-        return
-    # Ray offers its ports to everybody unless it is told, in the way of desktop systems, that there
-    # is one machine only. Nobody else is to use this one: it runs whatever it is sent.
-    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    ray.init(
-        num_cpus=settings.workers or os.cpu_count(),
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _node_ip_address=_LOOPBACK,
     )

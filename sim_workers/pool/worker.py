@@ -9,8 +9,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.cancellations import Cancellations
 from sim_workers.pool.checkpoints import CheckpointCache, Held
+from sim_workers.pool.episodes.host import EpisodeHost, EpisodeLimits
+from sim_workers.pool.episodes.messages import EpisodeBatch, EpisodeCall
 from sim_workers.pool.openings import Openings, Source
 from sim_workers.pool.restore_checks import RestoreChecks
 from sim_workers.pool.rollout import StateFiles
@@ -61,10 +63,11 @@ class WorkerLimits:
     restore_check_every: int | None = 200
     """Of so many rollouts in a process that was put back, one is done by a fork as well, and
     compared. None: each rollout is a fork."""
+    episodes: EpisodeLimits = field(default_factory=EpisodeLimits)
 
 
 class StateWorker:
-    """Scores batches of rollouts, each batch of one simulation.
+    """Scores batches of rollouts, each batch of one simulation, and steps episodes.
 
     One thread runs and closes; another one may :meth:`cancel` meanwhile.
 
@@ -97,6 +100,10 @@ class StateWorker:
         _sweep()
         return Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
 
+    @cached_property
+    def _episodes(self) -> EpisodeHost:
+        return EpisodeHost(self._fork_server, self._limits.episodes, self._folder)
+
     def hello(self) -> tuple[int, str]:
         """Its process id and version of SUMO, once it is there."""
         return os.getpid(), sumo_version()
@@ -127,12 +134,23 @@ class StateWorker:
         """Ends those rollouts, of the batch that runs or is about to; the others go on."""
         self._cancelled.add(tickets)
 
+    def run_episodes(self, calls: Sequence[EpisodeCall]) -> EpisodeBatch:
+        """What becomes of calls about episodes, in order."""
+        with self._turn:
+            return self._episodes.run(calls)
+
+    def park_episodes(self, episode_ids: Collection[str]) -> None:
+        """Lets the processes of episodes go, when the batch that runs is done."""
+        with self._turn:
+            self._episodes.park(episode_ids)
+
     def close(self) -> None:
         """Ends every holder and removes the files, when the batch that runs is done."""
         with self._turn:
             for held in self._holders.values():
                 held.holder.close()
             self._holders.clear()
+            self._episodes.close()
             self._checkpoints.close()
             self._fork_server.close()
             shutil.rmtree(self._folder, ignore_errors=True)

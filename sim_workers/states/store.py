@@ -35,6 +35,7 @@ __all__ = [
     "find_datasets",
     "read_manifest",
     "read_rows",
+    "read_scenario",
     "read_states",
 ]
 
@@ -172,26 +173,7 @@ class StoredState:
             DatasetError: They cannot be read, are not those that the scenario's id stands for, or
                 would make SUMO do what it must not (``harmful_dataset``).
         """
-        folder = self.layout.scenario
-        try:
-            files = read_files(folder)
-        except OSError as exc:
-            raise DatasetError(f"cannot read the scenario {folder}: {exc.strerror}") from exc
-        found = make_scenario_id(self.manifest.scenario.name, files)
-        if found != self.record.scenario_id:
-            raise DatasetError(
-                f"{folder} was changed: it is {found}, not {self.record.scenario_id}",
-                "digest_mismatch",
-            )
-        if found not in _LOOKED_THROUGH:
-            try:
-                check_served(files)
-            except ScenarioError as exc:
-                raise DatasetError(
-                    f"the scenario in {folder} is not served: {exc.message}", "harmful_dataset"
-                ) from exc
-            _LOOKED_THROUGH.add(found)
-        return files
+        return read_scenario(self.layout, self.manifest.scenario.name, self.record.scenario_id)
 
 
 class StateStore:
@@ -288,6 +270,34 @@ class StateStore:
             if new:
                 self._states = self._states | new  # in one stroke: others may be going through it
             return bool(new)
+
+
+def read_scenario(layout: DatasetLayout, name: str, scenario_id: str) -> dict[str, bytes]:
+    """The files of a dataset's scenario, by name.
+
+    Raises:
+        DatasetError: They cannot be read, are not those that the scenario's id stands for, or
+            would make SUMO do what it must not (``harmful_dataset``).
+    """
+    folder = layout.scenario
+    try:
+        files = read_files(folder)
+    except OSError as exc:
+        raise DatasetError(f"cannot read the scenario {folder}: {exc.strerror}") from exc
+    found = make_scenario_id(name, files)
+    if found != scenario_id:
+        raise DatasetError(
+            f"{folder} was changed: it is {found}, not {scenario_id}", "digest_mismatch"
+        )
+    if found not in _LOOKED_THROUGH:
+        try:
+            check_served(files)
+        except ScenarioError as exc:
+            raise DatasetError(
+                f"the scenario in {folder} is not served: {exc.message}", "harmful_dataset"
+            ) from exc
+        _LOOKED_THROUGH.add(found)
+    return files
 
 
 def find_datasets(folder: Path) -> list[Path]:

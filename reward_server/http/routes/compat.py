@@ -18,7 +18,7 @@ from reward_server.http.compat.openrlhf import OpenRLHFAnswer, OpenRLHFRequest
 from reward_server.http.compat.slime import SlimeAnswer, SlimeRequest
 from reward_server.http.problems import documented
 from reward_server.http.reading.documents import Form
-from reward_server.http.routes.scored import document_of, scored_for
+from reward_server.http.scored import document_of, scored_for
 from shared.errors import DeadlineExceeded
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreResult

@@ -11,7 +11,7 @@ from reward_server.http.content import compressed
 from reward_server.http.problems import documented
 from reward_server.http.request_scope import notes_of
 from reward_server.http.routes.examples import SCORE_REQUESTS
-from reward_server.http.routes.scored import document_of, scored_for
+from reward_server.http.scored import document_of, scored_for
 from reward_server.page.traced import traced_score
 from reward_server.scoring.playback import refuse_long_traces
 from shared.wire.scoring import ScoreResponse

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.integration.reward_server.serving import GREENFORK
@@ -22,11 +22,19 @@ class GatewayProcess:
         dataset: What it serves.
         data_dir: Where it keeps its data.
         variables: What its environment has besides.
+        more: Further datasets.
     """
 
-    def __init__(self, dataset: Path, data_dir: Path, variables: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self,
+        dataset: Path,
+        data_dir: Path,
+        variables: Mapping[str, str] = {},
+        more: Sequence[Path] = (),
+    ) -> None:
         self._variables = variables
-        self._options = ["--dataset", str(dataset), "--data-dir", str(data_dir)]
+        datasets = [option for one in (dataset, *more) for option in ("--dataset", str(one))]
+        self._options = [*datasets, "--data-dir", str(data_dir)]
         self._mark = ""
         self._killed: list[str] = []
         self._process: subprocess.Popen[str] | None = None
@@ -54,6 +62,14 @@ class GatewayProcess:
         """Ends it as an accident would. What it leaves behind may last for a while."""
         self._end(signal.SIGKILL)
         self._killed.append(self._mark)
+
+    def kill_worker(self) -> None:
+        """Ends its worker as an accident would."""
+        for pid in _left(self._mark):
+            if "StateWorker" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+                return
+        raise AssertionError("there is no worker")
 
     def stop(self) -> None:
         """Ends it in order; nothing may be left. What was left by accidents is ended, too."""

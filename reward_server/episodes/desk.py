@@ -1,0 +1,69 @@
+"""The episodes of a gateway, put together: the service, and what runs in the background."""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+from prometheus_client import CollectorRegistry
+
+from reward_server.episodes.housekeeping import EpisodeHousekeeping
+from reward_server.episodes.origins import EpisodeOrigins
+from reward_server.episodes.runner import EpisodeRunner
+from reward_server.episodes.service import EpisodeLimits, EpisodeService
+from reward_server.episodes.store import EpisodeStore
+from reward_server.episodes.telemetry import EpisodeTelemetry
+from reward_server.scoring.admission import Admission
+from reward_server.settings import ServerSettings
+from reward_server.storage.database import Database
+from shared.wire.states import Simulator
+
+__all__ = ["EpisodeDesk"]
+
+
+class EpisodeDesk:
+    """Starts and closes what belongs to episodes.
+
+    Args:
+        service: What routes use.
+        store: The records.
+        housekeeping: Runs in the background.
+    """
+
+    def __init__(
+        self, service: EpisodeService, store: EpisodeStore, housekeeping: EpisodeHousekeeping
+    ) -> None:
+        self.service = service
+        self._store = store
+        self.housekeeping = housekeeping
+        self._chores: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        settings: ServerSettings,
+        database: Database,
+        origins: EpisodeOrigins,
+        runner: EpisodeRunner,
+        admission: Admission,
+        registry: CollectorRegistry,
+        simulator: Simulator,
+    ) -> Self:
+        """Wires it together."""
+        store = EpisodeStore(database)
+        telemetry = EpisodeTelemetry(registry, runner.stats)
+        limits = EpisodeLimits(settings.max_episodes, settings.episode_park_after_s)
+        service = EpisodeService(store, origins, runner, admission, limits, telemetry, simulator)
+        keeping = EpisodeHousekeeping(service, store, telemetry, settings.episode_retention_days)
+        return cls(service, store, keeping)
+
+    def start(self) -> None:
+        """Begins to keep episodes in order."""
+        self._chores = asyncio.create_task(self.housekeeping.run())
+
+    async def close(self) -> None:
+        """Ends that, and returns when every step is written."""
+        if self._chores is not None:
+            self._chores.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._chores
+        await self._store.close()

@@ -1,0 +1,67 @@
+"""What is done for all episodes from time to time: parking, counting, and deleting old ones."""
+
+import asyncio
+
+import structlog
+
+from reward_server.episodes.service import EpisodeService
+from reward_server.episodes.store import EpisodeStore
+from reward_server.episodes.telemetry import EpisodeTelemetry
+from shared.errors import LedgerError
+
+__all__ = ["EpisodeHousekeeping"]
+
+_LOOK_S = 5.0
+_SWEEP_EVERY = 12
+"""Looks between two sweeps."""
+_DAY_S = 86400.0
+_LOG = structlog.get_logger("reward_server")
+
+
+class EpisodeHousekeeping:
+    """Keeps the episodes of a gateway in order.
+
+    Args:
+        service: Parks those that are idle.
+        store: The episodes, of all gateways.
+        telemetry: Is told how many there are.
+        retention_days: For how long finished ones are kept.
+    """
+
+    def __init__(
+        self,
+        service: EpisodeService,
+        store: EpisodeStore,
+        telemetry: EpisodeTelemetry,
+        retention_days: float,
+    ) -> None:
+        self._service = service
+        self._store = store
+        self._telemetry = telemetry
+        self._retention_s = retention_days * _DAY_S
+
+    async def run(self) -> None:
+        """Does it until it is cancelled."""
+        turn = 0
+        while True:
+            try:
+                await self.look(is_sweeping=turn % _SWEEP_EVERY == 0)
+                turn += 1
+            except LedgerError as exc:
+                _LOG.warning("episodes_not_counted", code=exc.code, reason=exc.message)
+            await asyncio.sleep(_LOOK_S)
+
+    async def look(self, is_sweeping: bool) -> None:
+        """Does it once.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        parked = self._service.park_idle()
+        if parked:
+            _LOG.info("episodes_parked", episodes=parked)
+        if is_sweeping:
+            deleted = await self._store.sweep(self._retention_s)
+            if deleted:
+                _LOG.info("episodes_deleted", episodes=deleted)
+        self._telemetry.totals = await self._store.totals()

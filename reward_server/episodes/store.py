@@ -1,0 +1,374 @@
+"""Episodes in the database: every step is there before anybody is told of it."""
+
+import json
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Update, delete, func, insert, literal, select, update
+
+from reward_server.episodes.records import StoredEpisode, named, read_episode
+from reward_server.jobs.records import database_clock
+from reward_server.storage.coalescer import Coalescer
+from reward_server.storage.database import Database
+from reward_server.storage.tables import EPISODE_STEPS, EPISODES
+from sim_workers.episodes.position import Position
+from sim_workers.episodes.record import EpisodeSpec
+
+__all__ = [
+    "EpisodeStore",
+    "EpisodeTotals",
+    "ForkedEpisode",
+    "NewEpisode",
+    "StepWrite",
+    "StoredStep",
+    "fork_digest",
+]
+
+_FAST = 1
+_STEPS_TOGETHER = 200
+"""That are read, or deleted, in one transaction."""
+_BLOBS = ("answer", "figures", "tripinfo")
+_COLUMNS = [column for column in EPISODES.c if column.name not in _BLOBS]
+_VISIBLE = ("running", "finished")
+
+
+@dataclass(frozen=True)
+class NewEpisode:
+    """An episode that has begun."""
+
+    episode_id: str
+    caller: str
+    request_key: str | None
+    digest: str
+    scenario_id: str
+    state_id: str | None
+    spec: EpisodeSpec
+    signals: tuple[str, ...]
+    at: Position
+    time_s: float
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class ForkedEpisode:
+    """An episode that begins where another one is."""
+
+    episode_id: str
+    caller: str
+    request_key: str | None
+    answer: bytes
+    """What its creation is answered."""
+
+
+@dataclass(frozen=True)
+class StepWrite:
+    """A step that was done."""
+
+    episode_id: str
+    at: Position
+    """Where the episode is then."""
+    time_s: float
+    request: bytes
+    answer: bytes
+    actions: bytes
+    figures: bytes | None = None
+    """Where it was the last one."""
+    tripinfo: bytes | None = None
+
+    @property
+    def number(self) -> int:
+        """Of the step."""
+        return self.at.steps - 1
+
+
+@dataclass(frozen=True)
+class StoredStep:
+    """What was asked at a step, and answered."""
+
+    request: bytes
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class EpisodeTotals:
+    """All episodes together, for the metrics page."""
+
+    running: int = 0
+    finished: int = 0
+
+
+class EpisodeStore:
+    """Episodes and their steps.
+
+    Raises (everywhere):
+        LedgerError: The database failed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._now = database_clock(database.dialect)
+        self._writes: Coalescer[StepWrite, frozenset[tuple[str, int]]] = Coalescer(self._append)
+
+    async def close(self) -> None:
+        """Returns when all is written."""
+        await self._writes.close()
+
+    async def create(self, new: NewEpisode) -> tuple[StoredEpisode, bool]:
+        """Records an episode that has begun.
+
+        Returns:
+            The episode and True; or the one that the caller has sent under the same key before,
+            and False.
+        """
+        row = {
+            **vars(new),
+            "spec": new.spec.model_dump_json(),
+            "signals": json.dumps(new.signals),
+            "status": "running",
+            "position": new.at.digest,
+            "created_at": self._now,
+            "updated_at": self._now,
+            "answer": _pack(new.answer),
+        }
+        del row["at"]
+        is_same = (EPISODES.c.caller == new.caller) & (EPISODES.c.request_key == new.request_key)
+        async with self._database.begin() as connection:
+            inserted = self._database.insert_new(EPISODES).values(**row).returning(*_COLUMNS)
+            found = (await connection.execute(inserted)).one_or_none()
+            if found is not None:
+                return read_episode(found), True
+            known = (await connection.execute(select(*_COLUMNS).where(is_same))).one()
+            return read_episode(known), False
+
+    async def find(self, episode_id: str) -> StoredEpisode | None:
+        """The episode of that id; one that was deleted is found, too."""
+        query = select(*_COLUMNS).where(EPISODES.c.episode_id == episode_id)
+        rows = await self._database.rows(query)
+        return read_episode(rows[0]) if rows else None
+
+    async def find_sent(self, caller: str, request_key: str) -> StoredEpisode | None:
+        """The episode that a caller has sent under a key."""
+        is_same = (EPISODES.c.caller == caller) & (EPISODES.c.request_key == request_key)
+        rows = await self._database.rows(select(*_COLUMNS).where(is_same))
+        return read_episode(rows[0]) if rows else None
+
+    async def begin_answer(self, episode_id: str) -> bytes:
+        """What the creation of an episode was answered."""
+        query = select(EPISODES.c.answer).where(EPISODES.c.episode_id == episode_id)
+        return named(_unpack(await self._database.scalar(query)), episode_id)
+
+    async def step(self, episode_id: str, number: int) -> StoredStep | None:
+        """A step that is done."""
+        query = select(EPISODE_STEPS.c.request, EPISODE_STEPS.c.answer)
+        rows = await self._database.rows(query.where(_is_step(episode_id, number)))
+        if not rows:
+            return None
+        answer = named(_unpack(rows[0].answer), episode_id)
+        return StoredStep(_unpack(rows[0].request), answer)
+
+    async def last_answer(self, episode: StoredEpisode) -> bytes:
+        """What was answered last."""
+        if episode.at.steps:
+            step = await self.step(episode.episode_id, episode.at.steps - 1)
+            if step is not None:
+                return step.answer
+        return await self.begin_answer(episode.episode_id)
+
+    async def requests(self, episode_id: str, steps: int) -> list[bytes]:
+        """What was asked at the first steps, in order."""
+        query = (
+            select(EPISODE_STEPS.c.request)
+            .where(EPISODE_STEPS.c.episode_id == episode_id, EPISODE_STEPS.c.number < steps)
+            .order_by(EPISODE_STEPS.c.number)
+        )
+        return [_unpack(row.request) for row in await self._database.rows(query)]
+
+    async def actions(self, episode_id: str, steps: int) -> AsyncIterator[bytes]:
+        """What the signals were told, JSON lines, some steps at a time."""
+        for first in range(0, steps, _STEPS_TOGETHER):
+            last = min(first + _STEPS_TOGETHER, steps) - 1
+            query = (
+                select(EPISODE_STEPS.c.actions)
+                .where(_is_between(episode_id, first, last))
+                .order_by(EPISODE_STEPS.c.number)
+            )
+            rows = await self._database.rows(query)
+            yield b"".join(_unpack(row.actions) for row in rows)
+
+    async def append(self, write: StepWrite) -> bool:
+        """Records a step; False where another one of that number was faster, or it was deleted."""
+        done = await self._writes.submit([write])
+        return (write.episode_id, write.number) in done
+
+    async def fork(self, origin: StoredEpisode, fork: ForkedEpisode) -> bool:
+        """Copies an episode as it is; False where the caller has used the key before."""
+        episode_id = fork.episode_id
+        copied: dict[str, ColumnElement[Any]] = {
+            "episode_id": literal(episode_id),
+            "caller": literal(fork.caller),
+            "request_key": literal(fork.request_key),
+            "answer": literal(_pack(fork.answer)),
+            "digest": literal(fork_digest(origin)),
+            "created_at": self._now,
+            "updated_at": self._now,
+            "steps": literal(origin.at.steps),
+            "position": literal(origin.at.digest),
+            "time_s": literal(origin.time_s),
+            "status": literal("running"),
+        }
+        columns = [*_COLUMNS, EPISODES.c.answer]
+        row = select(*(copied.get(c.name, c).label(c.name) for c in columns))
+        row = row.where(EPISODES.c.episode_id == origin.episode_id)
+        names = [column.name for column in EPISODE_STEPS.c]
+        steps = select(
+            literal(episode_id), *(EPISODE_STEPS.c[name] for name in names if name != "episode_id")
+        ).where(_is_between(origin.episode_id, 0, origin.at.steps - 1))
+        inserted = self._database.insert_new(EPISODES).from_select([c.name for c in columns], row)
+        async with self._database.begin() as connection:
+            done = await connection.execute(inserted)
+            if done.rowcount != 1:
+                return False
+            await connection.execute(insert(EPISODE_STEPS).from_select(names, steps))
+        return True
+
+    async def figures(self, episode_id: str) -> str | None:
+        """The figures of a finished episode, as JSON."""
+        query = select(EPISODES.c.figures).where(EPISODES.c.episode_id == episode_id)
+        found: str | None = await self._database.scalar(query)
+        return found
+
+    async def tripinfo(self, episode_id: str) -> bytes | None:
+        """SUMO's own trips of a finished episode."""
+        query = select(EPISODES.c.tripinfo).where(EPISODES.c.episode_id == episode_id)
+        packed = await self._database.scalar(query)
+        return None if packed is None else _unpack(packed)
+
+    async def page(
+        self, caller: str, status: str | None, limit: int, offset: int
+    ) -> tuple[list[StoredEpisode], int]:
+        """Some of a caller's episodes, the newest first, and how many there are."""
+        statuses = _VISIBLE if status is None else (status,)
+        is_own = (EPISODES.c.caller == caller) & EPISODES.c.status.in_(statuses)
+        query = (
+            select(*_COLUMNS)
+            .where(is_own)
+            .order_by(EPISODES.c.created_at.desc(), EPISODES.c.episode_id)
+            .limit(limit)
+            .offset(offset)
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            total = await connection.scalar(select(func.count()).where(is_own))
+            return [read_episode(row) for row in rows], total or 0
+
+    async def running(self, caller: str) -> int:
+        """How many episodes of a caller are not finished."""
+        is_own = (EPISODES.c.caller == caller) & (EPISODES.c.status == "running")
+        return await self._database.scalar(select(func.count()).where(is_own)) or 0
+
+    async def delete(self, episode_id: str) -> None:
+        """Deletes an episode; that there was one is remembered for a while."""
+        gone = dict.fromkeys(("request_key", *_BLOBS))
+        deleted = update(EPISODES).where(EPISODES.c.episode_id == episode_id)
+        await self._database.change(
+            deleted.values(status="deleted", finished_at=self._now, steps=0, **gone)
+        )
+        await self._delete_steps(episode_id)
+
+    async def sweep(self, retention_s: float) -> int:
+        """Deletes what was finished or deleted long ago; returns how many.
+
+        Args:
+            retention_s: Seconds for which these are kept.
+        """
+        is_old = EPISODES.c.finished_at < self._now - retention_s
+        found = await self._database.rows(select(EPISODES.c.episode_id).where(is_old))
+        for row in found:
+            await self._delete_steps(row.episode_id)
+            gone = delete(EPISODES).where(EPISODES.c.episode_id == row.episode_id)
+            await self._database.change(gone)
+        if found:
+            await self._database.give_back()
+        return len(found)
+
+    async def totals(self) -> EpisodeTotals:
+        """All episodes together."""
+        query = select(EPISODES.c.status, func.count().label("episodes"))
+        rows = await self._database.rows(query.group_by(EPISODES.c.status))
+        by_status = {row.status: row.episodes for row in rows}
+        return EpisodeTotals(by_status.get("running", 0), by_status.get("finished", 0))
+
+    async def _delete_steps(self, episode_id: str) -> None:
+        # In steps: in SQLite nobody else can write meanwhile.
+        query = select(func.max(EPISODE_STEPS.c.number))
+        last = await self._database.scalar(query.where(EPISODE_STEPS.c.episode_id == episode_id))
+        for first in range(0, (-1 if last is None else last) + 1, _STEPS_TOGETHER):
+            some = _is_between(episode_id, first, first + _STEPS_TOGETHER - 1)
+            await self._database.change(delete(EPISODE_STEPS).where(some))
+
+    async def _append(self, writes: Sequence[StepWrite]) -> frozenset[tuple[str, int]]:
+        """Records steps of any episodes in one transaction; those that were due."""
+
+        async def append() -> frozenset[tuple[str, int]]:
+            rows = []
+            async with self._database.begin() as connection:
+                for write in sorted(writes, key=lambda write: write.episode_id):
+                    moved = await connection.execute(self._moved(write))
+                    if moved.rowcount == 1:
+                        rows.append(_row_of(write))
+                if rows:
+                    await connection.execute(insert(EPISODE_STEPS), rows)
+            return frozenset((str(row["episode_id"]), int(str(row["number"]))) for row in rows)
+
+        return await self._database.retried(append)
+
+    def _moved(self, write: StepWrite) -> Update:
+        is_due = (EPISODES.c.steps == write.number) & (EPISODES.c.status == "running")
+        moved = update(EPISODES).where(EPISODES.c.episode_id == write.episode_id, is_due)
+        moved = moved.values(
+            steps=write.at.steps,
+            position=write.at.digest,
+            time_s=write.time_s,
+            updated_at=self._now,
+        )
+        if write.figures is None or write.tripinfo is None:
+            return moved
+        return moved.values(
+            status="finished",
+            finished_at=self._now,
+            figures=write.figures.decode(),
+            tripinfo=_pack(write.tripinfo),
+        )
+
+
+def fork_digest(origin: StoredEpisode) -> str:
+    """Equal for forks of the same episode at the same moment."""
+    return origin.at.digest
+
+
+def _row_of(write: StepWrite) -> dict[str, object]:
+    return {
+        "episode_id": write.episode_id,
+        "number": write.number,
+        "request": _pack(write.request),
+        "answer": _pack(write.answer),
+        "actions": _pack(write.actions),
+    }
+
+
+def _is_step(episode_id: str, number: int) -> ColumnElement[bool]:
+    return (EPISODE_STEPS.c.episode_id == episode_id) & (EPISODE_STEPS.c.number == number)
+
+
+def _is_between(episode_id: str, first: int, last: int) -> ColumnElement[bool]:
+    return (EPISODE_STEPS.c.episode_id == episode_id) & EPISODE_STEPS.c.number.between(first, last)
+
+
+def _pack(content: bytes) -> bytes:
+    return zlib.compress(content, _FAST)
+
+
+def _unpack(packed: bytes) -> bytes:
+    return zlib.decompress(packed)

@@ -1,0 +1,179 @@
+"""Episodes over HTTP: whatever dies, and whoever asks twice, the trips are the same to the byte."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from reward_client import RetryPolicy, RewardClient
+from shared.errors import ServiceError
+from shared.wire.episodes import ControlAction, EpisodeDecision, EpisodeRequest, StepRequest
+from sim_workers.engine.version import sumo_version
+from sim_workers.episodes.figures import trip_elements
+from sim_workers.scenarios.scenario import load_scenario
+from sim_workers.verification.episode_replay import replay_episode
+from sim_workers.verification.sumo_process import find_sumo
+from tests.integration.conftest import OWN
+from tests.integration.reward_server.gateway_process import GatewayProcess
+
+LENGTH_S = 150
+STEPS = 15
+EPISODES = 50
+YELLOW = {"preset": "resco"}
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    dataset_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """A gateway that may be killed; it is started again on the same data."""
+    more = [dataset_of("grid2x2")]
+    gateway = GatewayProcess(dataset_of("crossing"), tmp_path_factory.mktemp("episodes"), more=more)
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def http(gateway: GatewayProcess) -> Iterator[httpx.Client]:
+    """A plain client of it."""
+    with httpx.Client(base_url=gateway.url, timeout=60) as client:
+        yield client
+
+
+def scenario_id(http: httpx.Client, name: str) -> str:
+    """The id of a served scenario."""
+    states = http.get("/v1/states", params={"scenario": name, "limit": 1}).json()["states"]
+    return str(states[0]["scenario_id"])
+
+
+def create(http: httpx.Client, **asked: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A new episode on the crossing."""
+    if "state_id" not in asked:
+        asked = {"scenario_id": scenario_id(http, "crossing"), "end_s": LENGTH_S} | asked
+    response = http.post("/v1/episodes", json={"control": YELLOW} | asked)
+    assert response.status_code == 201, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def refusal(response: httpx.Response) -> tuple[int, str]:
+    """Status and code of a problem."""
+    return response.status_code, response.json()["code"]
+
+
+def drive(http: httpx.Client, answer: dict[str, Any], seed: int = 1) -> dict[str, Any]:
+    """Steps an episode to its end, by coin."""
+    rng, path = random.Random(seed), f"/v1/episodes/{answer['episode_id']}"
+    while not answer["truncated"]:
+        decisions = {
+            tls: rng.choice(s["legal"]) for tls, s in answer["signals"].items() if s["legal"]
+        }
+        response = http.post(f"{path}/step", json={"step": answer["step"], "decisions": decisions})
+        assert response.status_code == 200, response.text
+        answer = response.json()
+    return answer
+
+
+@dataclass
+class Fleet:
+    """Many episodes that are driven side by side, by coins, while the gateway may be killed."""
+
+    gateway: GatewayProcess
+    kill_at: dict[int, Callable[[], None]] = field(default_factory=dict)
+    """What is done when so many steps of all are done."""
+    done: int = 0
+    whole: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, requests: list[EpisodeRequest]) -> list[tuple[Any, ...]]:
+        """Figures, trips and actions of each."""
+        self.whole.set()
+        return list(await asyncio.gather(*(self._one(n, r) for n, r in enumerate(requests))))
+
+    async def _one(self, number: int, request: EpisodeRequest) -> tuple[Any, ...]:
+        rng = random.Random(number)
+        answer = await self._asked(lambda client: client.create_episode(request, f"key-{number}"))
+        while not answer.truncated:
+            decisions: dict[str, EpisodeDecision] = {
+                tls: rng.choice(seen.legal)
+                for tls, seen in sorted(answer.signals.items())
+                if seen.legal and rng.random() < 0.9
+            }
+            step = StepRequest(step=answer.step, decisions=decisions)
+            episode_id = answer.episode_id
+            answer = await self._asked(lambda client: client.step_episode(episode_id, step))  # noqa: B023
+            await self._count()
+        episode_id = answer.episode_id
+        result = await self._asked(lambda client: client.episode_result(episode_id))
+        trips = await self._asked(
+            lambda client: client.episode_trips(episode_id, "application/xml")
+        )
+        actions = await self._asked(lambda client: client.episode_actions(episode_id))
+        figures = result.model_dump(exclude={"episode_id"})
+        return figures, trip_elements(trips), actions
+
+    async def _asked(self, ask: Callable[[RewardClient], Any]) -> Any:  # noqa: ANN401
+        while True:
+            await self.whole.wait()
+            url = self.gateway.url
+            try:
+                async with RewardClient(url, retry=RetryPolicy(retries=0)) as client:
+                    return await ask(client)
+            except ServiceError as exc:
+                if not exc.retryable:
+                    raise
+                await asyncio.sleep(0)
+
+    async def _count(self) -> None:
+        self.done += 1
+        if self.done in self.kill_at:
+            self.whole.clear()
+            await asyncio.to_thread(self.kill_at[self.done])
+            self.whole.set()
+
+
+def test_episodes_outlive_worker_and_gateway(gateway: GatewayProcess) -> None:
+    """Killed in the middle of fifty, the results are those of undisturbed ones, bit by bit."""
+    with httpx.Client(base_url=gateway.url, timeout=60) as http:
+        ids = [scenario_id(http, name) for name in ("crossing", "grid2x2")]
+    requests = [
+        EpisodeRequest.model_validate(
+            {"scenario_id": ids[n % 2], "seed": n, "end_s": LENGTH_S, "control": YELLOW}
+        )
+        for n in range(EPISODES)
+    ]
+
+    def restart() -> None:
+        gateway.kill()
+        gateway.start()
+
+    kills = {EPISODES * 4: gateway.kill_worker, EPISODES * 9: restart}
+    disturbed = asyncio.run(Fleet(gateway, kills).run(requests))
+    with httpx.Client(base_url=gateway.url, timeout=60) as http:
+        page = http.get("/metrics").text
+        for one in http.get("/v1/episodes", params={"limit": 1000}).json()["episodes"]:
+            http.delete(f"/v1/episodes/{one['episode_id']}")
+    replayed = [
+        line for line in page.splitlines() if line.startswith("greenfork_episode_steps_rep")
+    ]
+    assert float(replayed[0].split()[1]) >= EPISODES, "the kill must have hit them"
+    undisturbed = asyncio.run(Fleet(gateway).run(requests))
+    assert [one[0] for one in disturbed] == [one[0] for one in undisturbed]
+    assert disturbed == undisturbed
+    assert len({one[1] for one in disturbed}) == EPISODES
+    for number in (0, 1):
+        _, trips, actions = disturbed[number]
+        assert trips == plain_trips(("crossing", "grid2x2")[number], number, actions)
+
+
+def plain_trips(name: str, seed: int, actions: tuple[ControlAction, ...]) -> tuple[bytes, ...]:
+    """What plain SUMO makes of the same actions."""
+    original = load_scenario(OWN[name]).original
+    assert original is not None
+    sumo = find_sumo(sumo_version())
+    return trip_elements(replay_episode(sumo, original, ("--seed", str(seed)), actions, LENGTH_S))
