@@ -119,8 +119,8 @@ class Metrics(WireModel):
     network_queue_veh: float
     """Mean number of vehicles slower than 0.1 m/s on all lanes of the network."""
     delay_veh: float | None = None
-    """Mean of what the whole network loses: the sum of 1 - speed / allowed speed over the vehicles,
-    scheduled stops aside, and of 1 over those waiting to be inserted. Null only where an outcome
+    """Mean of what the whole network loses: the sum of 1 - speed / allowed speed over the vehicles
+    on its roads, and of 1 over those waiting to be inserted. Null only where an outcome
     was recorded before there was this metric."""
     series: tuple[int, ...] | None = None
     """The queue after each second, where it was asked for."""

@@ -29,8 +29,9 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import NoReturn
 
-from sim_workers.engine.episodes.messages import Begin, End, Step, Try
+from sim_workers.engine.episodes.messages import Begin, End, Step, Tried, Try
 from sim_workers.engine.episodes.outputs import OUTPUTS
+from sim_workers.engine.episodes.restored_trials import RestoredTrials
 from sim_workers.engine.episodes.serving import EpisodeServer
 from sim_workers.engine.fork_memory import (
     SimulationMemory,
@@ -148,8 +149,9 @@ class _SimulationServer:
         self._peer = peer
         self._simulation = simulation
         self._episode = episode
-        self._moment = Moment(simulation, memory, files_being_read(), self._before_rollout)
+        self._moment = Moment(simulation, episode, memory, files_being_read(), self._before_rollout)
         self._rollouts = RolloutProcesses(peer, self._moment)
+        self._trials = RestoredTrials(self._rollouts, self._fork_trials)
         self._has_stepped = False
         self._rollout_bytes = _ROLLOUT_EXTRA_BYTES
 
@@ -212,8 +214,7 @@ class _SimulationServer:
                 with self._moving(steps=True):
                     return self._episode.step(request)
             case Try():
-                self._rollouts.drop()
-                return self._episode.try_candidates(request, self._peer, self._before_trial)
+                return self._trials.run(request)
             case End():
                 self._rollouts.drop()
                 return self._episode.end([recv_handle(self._peer) for _ in OUTPUTS])
@@ -251,6 +252,9 @@ class _SimulationServer:
         self._episode.before_rollout()
         self._before_stepping()
         limit_memory(self._rollout_bytes)
+
+    def _fork_trials(self, request: Try) -> Tried:
+        return self._episode.try_candidates(request, self._peer, self._before_trial)
 
     def _before_trial(self) -> None:
         """In the process of a candidate."""
@@ -292,6 +296,7 @@ class _SimulationServer:
         pid = os.fork()
         if pid == 0:
             self._peer.close()
+            self._rollouts.leave()
             detach(self._moment.reading)
             self._episode.become_other()
             _become_holder(connection, log, self._simulation, self._moment.memory, self._episode)

@@ -48,9 +48,6 @@ _vehicle_allowed_mps = _libsumo.vehicle_getAllowedSpeed
 _vehicle_ids = _libsumo.vehicle_getIDList
 _vehicle_lane = _libsumo.vehicle_getLaneID
 _vehicle_speed_mps = _libsumo.vehicle_getSpeed
-_vehicle_stop_state = _libsumo.vehicle_getStopState
-_STOPPED = 1
-"""The bit of a stop state that ``vehicle.isStopped`` looks at: at a scheduled stop."""
 
 
 def describe_signal(tls_id: str, min_green_s: float, max_green_s: float) -> Signal:
@@ -161,7 +158,7 @@ class ObservedLanes:
             speed_sum_mps=fsum(map(speeds_mps.__getitem__, vehicles)),
             outgoing_veh=sum(map(_lane_vehicle_count, self._outgoing)),
             network_queue_veh=queue_veh + self._halting_elsewhere(vehicles, standing),
-            delay_veh=delay_of_second(speeds_mps, standing),
+            delay_veh=delay_of_second(speeds_mps),
         )
 
     def _halting_elsewhere(self, vehicles: frozenset[str], standing: list[str]) -> int:
@@ -179,19 +176,15 @@ class ObservedLanes:
         return sum(map(_lane_halting, lanes))
 
 
-def delay_of_second(speeds_mps: dict[str, float], standing: list[str]) -> float:
+def delay_of_second(speeds_mps: dict[str, float]) -> float:
     """Vehicles' worth of delay in one second; see :attr:`shared.rewards.Metrics.delay_veh`.
 
-    What SUMO adds to ``timeLoss`` in a second, and a second for each vehicle whose ``departDelay``
-    grows: nothing for vehicles at a scheduled stop, nor where no speed is allowed, which is also
-    said of those that are off the road.
+    Nothing of vehicles that no speed is allowed to: on a closed lane (0), and off the road, parked
+    or being teleported, of which SUMO says a number below 0.
 
     Args:
         speeds_mps: By vehicle, those of the whole network.
-        standing: All that are slower than 0.1 m/s.
     """
-    if stopped := {v for v in standing if _vehicle_stop_state(v) & _STOPPED}:
-        speeds_mps = {v: speed for v, speed in speeds_mps.items() if v not in stopped}
     allowed_mps = map(_vehicle_allowed_mps, speeds_mps)
     lost = [
         1 - speed / allowed

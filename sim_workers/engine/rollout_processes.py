@@ -1,5 +1,7 @@
 """The processes in which a holder has rollouts done: a new one each, or one that is put back.
 
+Candidates that are tried in an episode are rollouts, too.
+
 Forking costs a process's page tables and a fault for each page that it writes; putting one back
 costs the copying of those pages (:mod:`sim_workers.engine.restoring`). Whatever cannot be put back,
 and whatever ends in such a process without a reply, is done by a new one.
@@ -21,6 +23,8 @@ from typing import NoReturn
 
 from shared.errors import RolloutCrashed, RolloutError, RolloutTimeout
 from shared.wire.error_info import ErrorInfo
+from sim_workers.engine.episodes.messages import Tried, Try
+from sim_workers.engine.episodes.serving import EpisodeServer
 from sim_workers.engine.fork_memory import SimulationMemory, detach, die_with_parent
 from sim_workers.engine.messages import (
     REPLY,
@@ -28,6 +32,7 @@ from sim_workers.engine.messages import (
     Cancel,
     Failed,
     MadeBy,
+    Reply,
     Rollout,
     RolloutOutcome,
 )
@@ -35,7 +40,10 @@ from sim_workers.engine.replies import encode, reply_of
 from sim_workers.engine.restoring.restorable import KEEPER_LOST, Keeper, stop_here
 from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
 
-__all__ = ["Moment", "RolloutProcesses"]
+__all__ = ["Moment", "RolloutProcesses", "Work"]
+
+Work = Rollout | Try
+"""What such a process is asked for; of candidates, one."""
 
 _ENOUGH = 10
 """A process that was put back so often was worth making."""
@@ -50,6 +58,7 @@ class Moment:
     """The simulation of a holder, as processes forked from it find it."""
 
     simulation: Simulation
+    episode: EpisodeServer
     memory: SimulationMemory
     reading: list[int]
     """Descriptors of the files that it reads."""
@@ -84,14 +93,42 @@ class RolloutProcesses:
         Raises:
             EOFError: The peer has gone away.
         """
-        reply = None
-        if self._keeper is not None and not rollout.is_forked:
-            reply = self._restored(self._keeper, data, rollout)
+        reply = None if rollout.is_forked else self.restored(data, rollout)
         if reply is None:
-            reply = self._forked(data, rollout)
+            reply = self.forked(data, rollout)
         if self._not_restored:
             reply = self._with_reasons(reply)
         self._peer.send_bytes(reply)
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether processes are put back here."""
+        return self._keeper is not None
+
+    @property
+    def restored_here(self) -> int:
+        """Rollouts of the present moment that its restorable process has done."""
+        return 0 if self._kept is None else self._kept.uses
+
+    def stop_restoring(self) -> None:
+        """Has nothing put back from now on."""
+        if self._kept is not None:
+            self._let_go(self._kept)
+        self._give_up()
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why processes that were to be put back have ended since this was asked last."""
+        reasons, self._not_restored = tuple(self._not_restored), []
+        return reasons
+
+    def leave(self) -> None:
+        """In a process that goes on as another holder: lets go of what is its parent's."""
+        for child in (self._spare, self._kept):
+            if child is not None:
+                child.requests.close()
+                child.replies.close()
+        self._spare = self._kept = None
+        self._give_up()
 
     def drop(self) -> None:
         """Ends the processes of a moment which is about to pass."""
@@ -101,16 +138,19 @@ class RolloutProcesses:
         if self._kept is not None:
             self._let_go(self._kept)
 
-    def _forked(self, data: bytes, rollout: Rollout) -> bytes:
-        """Hands a rollout to a child that was forked before.
+    def forked(self, data: bytes, rollout: Work) -> bytes:
+        """Hands a rollout to a child that was forked before, and returns the reply.
 
         The next child is forked while this one runs. The kernel reaps them: tearing down their
         thousand memory maps takes as long as forking did, and nobody need wait for that.
+
+        Raises:
+            EOFError: The peer has gone away.
         """
         child = self._spare or self._fork(self._roll_out_once)
         self._spare = None
         child.requests.send_bytes(data)
-        if not rollout.is_last and self._keeper is None:
+        if isinstance(rollout, Rollout) and not rollout.is_last and self._keeper is None:
             with contextlib.suppress(*SUMO_ERRORS):  # for all that are forked from now on
                 self._moment.simulation.prepare(rollout)
             self._spare = self._fork(self._roll_out_once, rehearsal=data)
@@ -121,9 +161,17 @@ class RolloutProcesses:
             return self._failed(RolloutCrashed(words), rollout)
         return reply
 
-    def _restored(self, keeper: Keeper, data: bytes, rollout: Rollout) -> bytes | None:
-        """Hands a rollout to the child that is put back; None if that has ended without a reply."""
-        child = self._kept
+    def restored(self, data: bytes, rollout: Work) -> bytes | None:
+        """Hands a rollout to the child that is put back, and returns the reply.
+
+        None where there is no such child, or it has ended without one.
+
+        Raises:
+            EOFError: The peer has gone away.
+        """
+        keeper, child = self._keeper, self._kept
+        if keeper is None:
+            return None
         if child is None:
             roll_out = partial(self._roll_out_again, keeper)
             self._kept = child = self._fork(roll_out, rehearsal=data)
@@ -149,14 +197,17 @@ class RolloutProcesses:
         self._failures = 0 if child.uses >= _ENOUGH else self._failures + 1
         if self._failures == _MAX_FAILURES or reason == KEEPER_LOST:
             self._not_restored.append("given_up")
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._keeper is not None:
             self._keeper.connection.close()
             self._keeper = None
 
     def _with_reasons(self, reply: bytes) -> bytes:
         answer = REPLY.validate_json(reply)
         if isinstance(answer, RolloutOutcome):
-            reasons, self._not_restored = tuple(self._not_restored), []
-            return encode(answer.model_copy(update={"not_restored": reasons}))
+            return encode(answer.model_copy(update={"not_restored": self.reasons()}))
         return reply
 
     def _fork(
@@ -189,10 +240,10 @@ class RolloutProcesses:
         self._moment.before_rollout()
         if rehearsal is not None:
             self._moment.memory.make_own()
-            _rehearse(self._moment.simulation, rehearsal)
+            _rehearse(self._moment, rehearsal)
 
     def _roll_out_once(self, requests: Connection, replies: Connection) -> None:
-        roll_out = partial(_rolled_out, self._moment.simulation, requests, "fork")
+        roll_out = partial(_rolled_out, self._moment, requests, "fork")
         replies.send_bytes(reply_of(roll_out))
 
     def _roll_out_again(
@@ -201,12 +252,12 @@ class RolloutProcesses:
         """Does one rollout after the other; each time everything is as it was at the first."""
         kept = keeper.take(self._moment.reading)
         stop_here()
-        roll_out = partial(_rolled_out, self._moment.simulation, requests, "restore")
+        roll_out = partial(_rolled_out, self._moment, requests, "restore")
         replies.send_bytes(reply_of(roll_out))
         stop_here()
         raise AssertionError("a process that was put back is not here", kept)
 
-    def _await(self, child: "_Child", rollout: Rollout) -> bytes | None:
+    def _await(self, child: "_Child", rollout: Work) -> bytes | None:
         """The child's reply, or a failure in its place; None if it has ended without.
 
         Raises:
@@ -231,12 +282,12 @@ class RolloutProcesses:
                 error = RolloutTimeout(words)
             return self._failed(error, rollout)
 
-    def _is_cancelled(self, rollout: Rollout) -> bool:
+    def _is_cancelled(self, rollout: Work) -> bool:
         """Hears what the peer says during a rollout, which ends when the peer has gone away."""
         heard = REQUEST.validate_json(self._peer.recv_bytes())
         return isinstance(heard, Cancel) and heard.ticket == rollout.ticket
 
-    def _failed(self, error: RolloutError, rollout: Rollout) -> bytes:
+    def _failed(self, error: RolloutError, rollout: Work) -> bytes:
         """The reply that says so; and a line in the log, whose end is told if the holder dies."""
         line = f"rollout {rollout.ticket} of request {rollout.request_id!r}: {error.message}\n"
         os.write(2, line.encode())
@@ -282,16 +333,20 @@ def _readable(connections: Sequence[Connection], limit_s: float) -> list[Connect
     return [connection for connection in connections if connection.fileno() in ready]
 
 
-def _rehearse(simulation: Simulation, data: bytes) -> None:
+def _rehearse(moment: Moment, data: bytes) -> None:
     """Does what a rollout does except moving anything, so that its code and data are at hand."""
     rollout = REQUEST.validate_json(data)
-    if isinstance(rollout, Rollout):
-        with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
-            simulation.prepare(rollout)
-            encode(RolloutOutcome(metrics=simulation.look(rollout.observe)))
+    with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
+        if isinstance(rollout, Rollout):
+            moment.simulation.prepare(rollout)
+            encode(RolloutOutcome(metrics=moment.simulation.look(rollout.observe)))
+        elif isinstance(rollout, Try):
+            encode(Tried(trials=(moment.episode.rehearse(rollout),)))
 
 
-def _rolled_out(simulation: Simulation, requests: Connection, made_by: MadeBy) -> RolloutOutcome:
+def _rolled_out(moment: Moment, requests: Connection, made_by: MadeBy) -> Reply:
     rollout = REQUEST.validate_json(requests.recv_bytes())
+    if isinstance(rollout, Try):
+        return Tried(trials=(moment.episode.try_here(rollout),))
     assert isinstance(rollout, Rollout), "children are sent rollouts"  # noqa: S101
-    return simulation.roll_out(rollout).model_copy(update={"made_by": made_by})
+    return moment.simulation.roll_out(rollout).model_copy(update={"made_by": made_by})

@@ -26,7 +26,6 @@ from sim_workers.engine.episodes.messages import (
     Step,
     Stepped,
     Trial,
-    Tried,
     Try,
 )
 from sim_workers.engine.episodes.outputs import OUTPUTS
@@ -49,6 +48,7 @@ from sim_workers.episodes.observations import (
 )
 from sim_workers.episodes.reading import read_decision
 from sim_workers.episodes.record import EpisodeRecord, EpisodeSpec, choose_signals
+from sim_workers.episodes.trials import EpisodeTrials
 
 __all__ = ["Episode", "FinishedEpisode"]
 
@@ -100,14 +100,16 @@ class Episode:
         self,
         episode_id: str,
         spec: EpisodeSpec,
-        handle: SimulationHandle,
+        trials: EpisodeTrials,
         signals: _Signals,
         stepped: Stepped,
         progress: _Progress,
     ) -> None:
         self.episode_id = episode_id
         self.spec = spec
-        self._handle = handle
+        self.trials = trials
+        """How candidates are tried."""
+        self._handle = trials.handle
         self._signals = signals
         self._progress = progress
         self.seen = stepped
@@ -171,7 +173,8 @@ class Episode:
             raise
         steered = {tls: with_bounds(described[tls], spec.control) for tls in chosen}
         signals = _Signals(steered, states, len(counted))
-        return cls(episode_id, spec, handle, signals, stepped, _Progress())
+        trials = EpisodeTrials(handle, fork_server)
+        return cls(episode_id, spec, trials, signals, stepped, _Progress())
 
     @classmethod
     def replay(
@@ -269,7 +272,7 @@ class Episode:
         at_once: int = 1,
         limit_s: float = _LIMIT_S,
     ) -> tuple[Trial, ...]:
-        """What decisions at the present moment would lead to, each by an exact fork.
+        """What decisions at the present moment would lead to, each exactly.
 
         The episode does not move.
 
@@ -293,13 +296,13 @@ class Episode:
             at_once=at_once,
             limit_s=limit_s,
         )
-        return self._handle.call(request, Tried, limit_s + _LIMIT_S).trials
+        return self.trials.run(request, self.seen.time_s)
 
     def fork(self, episode_id: str) -> "Episode":
         """Another episode from this moment; what becomes of one is nothing to the other."""
-        handle = self._handle.spawn(_LIMIT_S)
+        trials = self.trials.of_fork(self._handle.spawn(_LIMIT_S))
         forked = Episode(
-            episode_id, self.spec, handle, self._signals, self.seen, self._progress.copy()
+            episode_id, self.spec, trials, self._signals, self.seen, self._progress.copy()
         )
         forked.answer = self.answer.model_copy(update={"episode_id": episode_id})
         return forked

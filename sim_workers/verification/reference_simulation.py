@@ -29,7 +29,6 @@ __all__ = ["Episode", "Played", "connected", "play"]
 
 _CONNECT_EVERY_S = 0.02
 _CONNECT_TRIES = 3000
-_HALTING_MPS = 0.1
 _STARTS = 3
 """A port that was free may be taken before ``sumo`` listens on it."""
 
@@ -215,7 +214,7 @@ class _Counted:
         self._outgoing = _once(link[1] for link in links)
         self._variables = tc.LAST_STEP_VEHICLE_ID_LIST, tc.VAR_WAITING_TIME
         self._halting = tc.LAST_STEP_VEHICLE_HALTING_NUMBER
-        self._driving = tc.VAR_SPEED, tc.VAR_ALLOWED_SPEED, tc.VAR_STOPSTATE
+        self._driving = tc.VAR_SPEED, tc.VAR_ALLOWED_SPEED
         for edge in self._edge.getIDList():  # those inside junctions included
             self._edge.subscribe(edge, [self._halting])
         for lane in {*self._incoming, *self._outgoing}:
@@ -264,15 +263,14 @@ class _Counted:
     def _lost(self) -> Iterator[float]:
         """What each vehicle falls short of its allowed speed, as a share of it.
 
-        Those that stand at a scheduled stop lose nothing, nor those that no speed is allowed to:
-        on closed lanes, and off the road, where SUMO gives a number below 0.
+        Nothing of those that no speed is allowed to: on closed lanes, and off the road, parked or
+        being teleported, where SUMO gives a number below 0.
         """
         for vehicle in set(self._vehicle.getIDList()) - set(self._subscribed()):
             self._vehicle.subscribe(vehicle, self._driving)
         for seen in self._subscribed().values():
-            speed, allowed, stop_state = (seen[variable] for variable in self._driving)
-            is_at_stop = speed < _HALTING_MPS and stop_state & 1
-            if allowed > 0 and not is_at_stop:
+            speed, allowed = (seen[variable] for variable in self._driving)
+            if allowed > 0:
                 yield 1 - speed / allowed
 
     def _subscribed(self) -> dict[str, Any]:

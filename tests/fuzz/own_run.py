@@ -21,7 +21,6 @@ from typing import Any
 __all__ = ["Answer", "Question", "Request", "ask"]
 
 _TOLERANCE_S = 1e-6
-_HALTING_MPS = 0.1
 _LIMIT_S = 300
 _NEEDED = ("PATH", "HOME", "PYTHONPATH")
 
@@ -299,11 +298,10 @@ class _Counted:
         self._delays.append(fsum([*lost, len(self._sumo.simulation.getPendingVehicles())]))
 
     def _lost(self, vehicle: str) -> float:
-        """Of the vehicle's second, without a scheduled stop or a lane that is closed to it."""
+        """Of the vehicle's second; nothing off the road, or on a lane that is closed to it."""
         speed_mps = self._sumo.vehicle.getSpeed(vehicle)
         allowed_mps = self._sumo.vehicle.getAllowedSpeed(vehicle)
-        waits = speed_mps < _HALTING_MPS and self._sumo.vehicle.isStopped(vehicle)
-        return 0.0 if waits or allowed_mps <= 0 else 1 - speed_mps / allowed_mps
+        return 0.0 if allowed_mps <= 0 else 1 - speed_mps / allowed_mps
 
     def metrics(self) -> Metrics:
         """Over the seconds so far."""

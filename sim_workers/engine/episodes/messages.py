@@ -142,6 +142,14 @@ class Try(WireModel):
     """Processes side by side."""
     limit_s: float = 60
     """Wall-clock seconds for all of them."""
+    check_every: int | None = None
+    """Restore: roll out one after the other in a process that is put back, if there is one. The
+    first of a moment, and of so many one, is done by a fork as well, and compared. None: each
+    candidate is a fork."""
+    ticket: int = 0
+    """By which a candidate that is being restored may be cancelled."""
+    request_id: str = ""
+    """The request that asked, for the log."""
 
 
 class Trial(WireModel):
@@ -161,6 +169,16 @@ class Tried(WireModel):
     trials: tuple[Trial, ...]
     wall_s: float = 0
     """Seconds that they took."""
+    restored: int = 0
+    """How many of them a process did that was put back."""
+    not_restored: tuple[str, ...] = ()
+    """Why processes that were to be put back have ended."""
+    check: Literal["equal", "different"] | None = None
+    """How restored ones compared with forks, where both were done. If they differed, all are the
+    forks', and nothing is restored from then on."""
+    doubtful: int = 0
+    """Where they differed: how many were restored since the last check that was passed, and
+    answered."""
 
 
 class End(WireModel):

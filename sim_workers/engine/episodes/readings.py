@@ -8,7 +8,7 @@ from libsumo import _libsumo
 
 from shared.signals import Program, is_green
 from sim_workers.engine.episodes.messages import PhaseCounts, SignalSample
-from sim_workers.engine.metrics import HALTING_SPEED_MPS, PassedVehicles
+from sim_workers.engine.metrics import PassedVehicles
 from sim_workers.engine.readings import delay_of_second, incoming_lanes, outgoing_lanes
 
 __all__ = [
@@ -35,9 +35,7 @@ def network_delay_veh() -> float:
     be inserted: one that stands counts 1, one that drives as fast as it may 0.
     """
     vehicles = _vehicle_ids()
-    speeds_mps = dict(zip(vehicles, map(_vehicle_speed_mps, vehicles), strict=True))
-    standing = [v for v, speed in speeds_mps.items() if speed < HALTING_SPEED_MPS]
-    return delay_of_second(speeds_mps, standing)
+    return delay_of_second(dict(zip(vehicles, map(_vehicle_speed_mps, vehicles), strict=True)))
 
 
 def count_phases(program: Program, passed: PassedVehicles | None = None) -> dict[int, PhaseCounts]:

@@ -114,6 +114,11 @@ class EpisodeRun:
             queue_veh=(self._counter.queue_sum_veh - begun) / horizon_s,
         )
 
+    def rehearse(self, base: PhaseRule) -> Trial:
+        """Reads what a candidate's rollout reads, and moves nothing."""
+        self._by_rule(base)
+        return Trial(delay_veh=network_delay_veh(), queue_veh=0)
+
     def _by_rule(self, rule: PhaseRule) -> dict[str, EpisodeDecision]:
         """What a rule decides at each signal now."""
         found = {}

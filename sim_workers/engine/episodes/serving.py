@@ -3,13 +3,14 @@
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 
 import libsumo
 
 from shared.errors import GreenforkError, RolloutError, RolloutRejected
+from shared.wire.episodes import EpisodeDecision
 from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.episodes.messages import Begin, Ended, Step, Stepped, Trial, Tried, Try
 from sim_workers.engine.episodes.outputs import OUTPUTS, EpisodeOutputs
@@ -53,14 +54,23 @@ class EpisodeServer:
         """
         run, began_s = self._running(), time.monotonic()
 
-        def roll(number: int) -> bytes:
+        def roll(candidate: Mapping[str, EpisodeDecision]) -> bytes:
             gc.disable()
             prepare()
-            return self._trial(run, request, number).model_dump_json().encode()
+            return self._trial(run, request, candidate).model_dump_json().encode()
 
-        works = [partial(roll, number) for number in range(len(request.candidates))]
+        works = [partial(roll, candidate) for candidate in request.candidates]
         trials = try_all(works, request.at_once, request.limit_s, peer)
         return Tried(trials=trials, wall_s=time.monotonic() - began_s)
+
+    def try_here(self, request: Try) -> Trial:
+        """Rolls its one candidate out in this process, which is spent on it."""
+        (candidate,) = request.candidates
+        return self._trial(self._running(), request, candidate)
+
+    def rehearse(self, request: Try) -> Trial:
+        """Does what :meth:`try_here` does except moving anything."""
+        return self._running().rehearse(request.base)
 
     def end(self, targets: list[int]) -> Ended:
         """Closes the simulation and hands its outputs over.
@@ -95,9 +105,11 @@ class EpisodeServer:
             raise RolloutRejected("no episode was begun here", "no_episode")
         return self._run
 
-    def _trial(self, run: EpisodeRun, request: Try, number: int) -> Trial:
+    def _trial(
+        self, run: EpisodeRun, request: Try, candidate: Mapping[str, EpisodeDecision]
+    ) -> Trial:
         try:
-            return run.roll(request.candidates[number], request.horizon_s, request.base)
+            return run.roll(candidate, request.horizon_s, request.base)
         except GreenforkError as exc:
             return Trial(error=ErrorInfo.of(exc))
         except _SUMO_ERRORS as exc:

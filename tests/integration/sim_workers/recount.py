@@ -58,7 +58,7 @@ def _on(lanes: list[str]) -> list[str]:
 
 def _lost(vehicle: str) -> float:
     speed, allowed = sumo.vehicle.getSpeed(vehicle), sumo.vehicle.getAllowedSpeed(vehicle)
-    if allowed <= 0 or (speed < 0.1 and sumo.vehicle.isStopped(vehicle)):
+    if allowed <= 0:
         return 0.0
     return 1 - float(speed) / float(allowed)
 
