@@ -14,7 +14,8 @@ from greenfork.screen import figure, say, screen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim_workers.controllers.runs import ControlPlan, ControlRun
+    from sim_workers.controllers.control_run import ControlRun
+    from sim_workers.controllers.runs import ControlPlan
 
 __all__ = ["EXAMPLES", "control"]
 
@@ -88,12 +89,8 @@ def control(
     """
     from sim_workers.controllers.look_ahead import LookAheadSettings
     from sim_workers.controllers.making import find_controller
-    from sim_workers.controllers.runs import (
-        ControlPlan,
-        protocol_of,
-        run_episodes,
-        simulated_s,
-    )
+    from sim_workers.controllers.protocols import protocol_of
+    from sim_workers.controllers.runs import ControlPlan, run_episodes, simulated_s
     from sim_workers.scenarios.resco import locate_scenario
     from sim_workers.scenarios.scenario import load_scenario
 
@@ -116,7 +113,7 @@ def control(
 
 def _print_json(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]") -> None:
     from greenfork.output import print_json
-    from sim_workers.controllers.runs import by_controller
+    from sim_workers.controllers.control_run import by_controller
 
     print_json(
         {
@@ -171,7 +168,7 @@ def _print_table(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from sim_workers.controllers.runs import by_controller
+    from sim_workers.controllers.control_run import by_controller
 
     seeds = len(plan.seeds)
     table = Table(
