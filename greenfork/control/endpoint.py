@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from sim_workers.controllers.controller import Question
 
-__all__ = ["Endpoint", "EndpointAnswerer", "EndpointReport"]
+__all__ = ["KEY_VARIABLE", "Endpoint", "EndpointAnswerer", "EndpointReport"]
+
+KEY_VARIABLE = "GREENFORK_ENDPOINT_KEY"
+"""The environment variable with the key; a command line could be read by anybody on the machine."""
 
 _NO_KEY = "none"
 """Sent where no key is given: what the client finds in ``OPENAI_API_KEY`` is for OpenAI's URL."""
@@ -211,7 +214,7 @@ class EndpointAnswerer:
         if status >= _SERVER_ERROR:
             return ServiceFault(said, "endpoint_failed")
         hints = {
-            401: "; put its key into GREENFORK_ENDPOINT_KEY",
+            401: f"; put its key into {KEY_VARIABLE}",
             404: "; check --endpoint-model, and that the URL ends in /v1",
         }
         return ServiceRefused(said + hints.get(status, ""), "endpoint_refused")

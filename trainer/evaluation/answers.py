@@ -66,4 +66,3 @@ def read_answer(text: str, point: DecisionPoint, opened: str = "") -> PolicyAnsw
     except InvalidDecision as exc:
         return PolicyAnswer(None, exc.code, is_strict)
     return PolicyAnswer(decision, None, is_strict)
-

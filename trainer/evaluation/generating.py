@@ -142,4 +142,3 @@ class TextGenerator:
             pad_token_id=tokenizer.pad_token_id,
             **({"temperature": asked.temperature, "top_k": 0, "top_p": 1.0} if is_sampled else {}),
         )
-
