@@ -9,7 +9,8 @@ from benchmarks.resco.plan import LOOK_AHEAD, Job
 from benchmarks.resco.results import Result, Settings
 from sim_workers.controllers.look_ahead import LookAheadSettings
 from sim_workers.controllers.making import find_controller
-from sim_workers.controllers.runs import ControlPlan, protocol_of, run_episodes
+from sim_workers.controllers.protocols import protocol_of
+from sim_workers.controllers.runs import ControlPlan, run_episodes
 from sim_workers.scenarios.resco import locate_scenario
 from sim_workers.scenarios.scenario import Scenario, load_scenario
 

@@ -1,20 +1,27 @@
 """``greenfork control``: whole episodes under controllers, side by side, and how they compare."""
 
-import csv
 import os
-import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from greenfork.commands.options import fields_of, secret
+from greenfork.control.choosing import Choice
+from greenfork.control.endpoint import KEY_VARIABLE, Endpoint, EndpointReport
+from greenfork.control.files import TripsFormat, check_format, write_files
+from greenfork.control.summaries import episode_as_json, summary_as_json, summary_of
+from greenfork.control.tables import print_comparison, print_endpoint
 from greenfork.progress import progress_bar
-from greenfork.screen import figure, say, screen
+from shared.errors import ConfigError
+from shared.files import os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sim_workers.controllers.runs import ControlPlan, ControlRun
+    from sim_workers.controllers.control_run import ControlRun
+    from sim_workers.controllers.runs import ControlPlan
+    from trainer.evaluation import Generation
 
 __all__ = ["EXAMPLES", "control"]
 
@@ -22,19 +29,22 @@ EXAMPLES = """Examples:
 
 greenfork control resco:cologne1 --controller fixed --controller greedy --seeds 10
 
-greenfork control my.sumocfg --controller look-ahead --protocol program --trips runs/
+greenfork control my.sumocfg --controller look-ahead --protocol program --trips runs/ --plot plots/
+
+greenfork control resco:cologne1 --model runs/grpo/adapter --controller greedy
+
+greenfork control resco:cologne1 --endpoint http://127.0.0.1:8000/v1 --endpoint-model my-model
 
 greenfork control my.sumocfg --controller replay:runs/greedy-seed1.record.jsonl --seeds 1
 """
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
-_MAX_LISTED = 20
 
 _Controllers = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--controller",
         help="fixed, actuated, delay-based, random, longest-queue, greedy, max-pressure, sotl, "
-        "look-ahead, or replay:FILE with a record that --trips wrote. Repeatable.",
+        "look-ahead, model, endpoint, or replay:FILE with a record that --trips wrote. Repeatable; "
+        "--model and --endpoint need no --controller.",
     ),
 ]
 _Protocol = Annotated[
@@ -49,10 +59,54 @@ _Base = Annotated[
     Literal["greedy", "longest_queue", "max_pressure", "keep"],
     typer.Option(help="Who decides after the first step of look-ahead's rollouts."),
 ]
+_Budget = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Look-ahead's maximum rollouts per step; the busiest signals come first."
+    ),
+]
+_Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", help="Folder with a model or adapter, or smollm2-135m, that decides. Repeatable."
+    ),
+]
+_EndpointUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        help="OpenAI-compatible API of a model that decides, e.g. http://127.0.0.1:8000/v1. Its "
+        "key is taken from GREENFORK_ENDPOINT_KEY.",
+    ),
+]
+_EndpointModel = Annotated[
+    str | None, typer.Option("--endpoint-model", help="The model's name at the endpoint.")
+]
+_Concurrency = Annotated[
+    int, typer.Option("--endpoint-concurrency", min=1, max=1024, help="Requests at a time.")
+]
+_EndpointTimeout = Annotated[
+    float, typer.Option("--endpoint-timeout", min=0.1, help="Seconds for each request.")
+]
+_MaxNewTokens = Annotated[int, typer.Option(min=1, help="Maximum length of a model's answer.")]
+_Temperature = Annotated[
+    float, typer.Option(min=0, max=10, help="Sampling temperature of models; 0 is greedy.")
+]
+_BatchSize = Annotated[int, typer.Option(min=1, help="Prompts per forward pass of a --model.")]
+_PromptForm = Annotated[
+    Literal["json", "words"], typer.Option(help="Prompt format of a --model, as in training.")
+]
+_PromptExamples = Annotated[
+    bool, typer.Option("--prompt-examples", help="Two answered examples first, as in training.")
+]
+_ModelBase = Annotated[
+    str | None, typer.Option("--model-base", help="Base model of the adapters, if it has moved.")
+]
 _Trips = Annotated[
     Path | None,
-    typer.Option(help="Folder for each episode's trips (CSV), actions and record (JSON lines)."),
+    typer.Option(help="Folder for each episode's trips, actions and record (JSON lines)."),
 ]
+_TripsFormat = Annotated[TripsFormat, typer.Option("--trips-format", help="Format of the trips.")]
 _End = Annotated[
     float | None,
     typer.Option(
@@ -60,13 +114,15 @@ _End = Annotated[
     ),
 ]
 _Lanes = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Episodes side by side. Default: one a CPU.")
+    int | None,
+    typer.Option("--workers", min=1, help="Simulations side by side. Default: one per CPU."),
 ]
 
 
 def control(
+    context: typer.Context,
     scenario: Annotated[str, typer.Argument(help="Path of a .sumocfg, or resco:<network>.")],
-    controller: _Controllers,
+    controller: _Controllers = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Runs the seeds from 1 on.")] = 5,
     protocol: _Protocol = "resco",
     horizon: Annotated[
@@ -76,9 +132,22 @@ def control(
     passes: Annotated[
         int, typer.Option(min=1, max=10, help="Look-ahead's rounds over the signals.")
     ] = 1,
+    budget: _Budget = None,
+    models: _Models = None,
+    endpoint: _EndpointUrl = None,
+    endpoint_model: _EndpointModel = None,
+    concurrency: _Concurrency = 16,
+    timeout_s: _EndpointTimeout = 60,
+    max_new_tokens: _MaxNewTokens = 50,
+    temperature: _Temperature = 0,
+    batch_size: _BatchSize = 32,
+    prompt_form: _PromptForm = "json",
+    has_examples: _PromptExamples = False,
+    base_path: _ModelBase = None,
     workers: _Lanes = None,
     end: _End = None,
     trips: _Trips = None,
+    trips_format: _TripsFormat = "csv",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Run whole episodes under controllers and compare them.
@@ -86,37 +155,69 @@ def control(
     Every controller drives the same scenario under the same seeds. An episode that fails is listed,
     and the exit status is then 1.
     """
-    from sim_workers.controllers.look_ahead import LookAheadSettings
-    from sim_workers.controllers.making import find_controller
-    from sim_workers.controllers.runs import (
-        ControlPlan,
-        protocol_of,
-        run_episodes,
-        simulated_s,
-    )
+    from sim_workers.controllers.protocols import protocol_of
+    from sim_workers.controllers.runs import ControlPlan, run_episodes, simulated_s
     from sim_workers.scenarios.resco import locate_scenario
     from sim_workers.scenarios.scenario import load_scenario
 
-    lanes = workers or len(os.sched_getaffinity(0))
-    settings = LookAheadSettings(horizon, base, passes)
-    specs = tuple(find_controller(name, settings) for name in dict.fromkeys(controller))
+    check_format(trips_format)
     loaded = load_scenario(locate_scenario(scenario))
+    lanes = workers or len(os.sched_getaffinity(0))
     plan = ControlPlan(
-        loaded, protocol_of(protocol, loaded.name), specs, tuple(range(1, seeds + 1)), lanes, end
+        loaded, protocol_of(protocol, loaded.name), (), tuple(range(1, seeds + 1)), lanes, end
     )
-    title = f"{loaded.name}: {len(specs) * seeds} episodes"
-    with progress_bar(title, total=round(simulated_s(plan)), is_hidden=as_json) as update:
-        runs = run_episodes(plan, lambda seconds: update(advance=seconds))
+    choice = _choice(context, endpoint_model, at_once=max(1, lanes // min(lanes, seeds)))
+    with choice.opened(plan.protocol.control) as chosen:
+        plan = replace(plan, controllers=chosen.controllers)
+        title = f"{loaded.name}: {len(plan.controllers) * seeds} episodes"
+        with progress_bar(title, total=round(simulated_s(plan)), is_hidden=as_json) as update:
+            runs = run_episodes(plan, lambda seconds: update(advance=seconds))
+        report = chosen.endpoint.report() if chosen.endpoint else None
     if trips is not None:
-        for run in runs:
-            _write_trips(trips, run)
-    (_print_json if as_json else _print_table)(plan, protocol, runs)
+        with os_errors(ConfigError, f"cannot write --trips {trips}"):
+            for run in runs:
+                write_files(trips, run, trips_format)
+    (_print_json if as_json else _print_tables)(plan, protocol, runs, report)
     raise typer.Exit(1 if any(run.error for run in runs) else 0)
 
 
-def _print_json(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]") -> None:
+def _choice(context: typer.Context, endpoint_model: str | None, at_once: int) -> Choice:
+    """What decides, by the options of the command."""
+    from sim_workers.controllers.look_ahead import LookAheadSettings
+
+    given = context.params
+    url = given["endpoint"]
+    if url is not None and not endpoint_model:
+        raise ConfigError("--endpoint needs --endpoint-model, the model's name there")
+    key = secret(os.environ.get(KEY_VARIABLE))
+    endpoint = None
+    if url is not None:
+        endpoint = fields_of(Endpoint, given, url=url, model=endpoint_model, key=key)
+    choice = Choice(
+        names=tuple(dict.fromkeys(given["controller"] or ())),
+        models=tuple(dict.fromkeys(given["models"] or ())),
+        endpoint=endpoint,
+        generation=_generation(given) if given["models"] else None,
+        look_ahead=fields_of(LookAheadSettings, given, horizon_s=given["horizon"], at_once=at_once),
+    )
+    choice.check()
+    return choice
+
+
+def _generation(given: Mapping[str, Any]) -> "Generation":
+    from trainer.evaluation import Generation
+
+    return fields_of(Generation, given)
+
+
+def _print_json(
+    plan: "ControlPlan",
+    protocol: str,
+    runs: "Sequence[ControlRun]",
+    report: EndpointReport | None,
+) -> None:
     from greenfork.output import print_json
-    from sim_workers.controllers.runs import by_controller
+    from sim_workers.controllers.control_run import by_controller
 
     print_json(
         {
@@ -126,114 +227,27 @@ def _print_json(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]"
             "control": plan.protocol.control.model_dump(mode="json"),
             "arguments": list(plan.protocol.arguments),
             "controllers": [
-                {"name": name, **_summary(of_one), "episodes": [_episode(run) for run in of_one]}
+                {
+                    "name": name,
+                    **summary_as_json(summary_of(of_one)),
+                    "episodes": [episode_as_json(run) for run in of_one],
+                }
                 for name, of_one in by_controller(runs).items()
             ],
+            "endpoint": asdict(report) if report else None,
         }
     )
 
 
-def _episode(run: "ControlRun") -> dict[str, Any]:
-    return {
-        "seed": run.seed,
-        "figures": run.finished.figures.model_dump(mode="json") if run.finished else None,
-        "error": run.error.model_dump() if run.error else None,
-        "decisions": run.decisions,
-        "invalid": run.invalid,
-        "deciding_s": run.deciding_s,
-        "wall_s": run.wall_s,
-    }
-
-
-def _summary(runs: "Sequence[ControlRun]") -> dict[str, Any]:
-    """A controller's episodes in figures; delays and trip times in seconds."""
-    from sim_workers.controllers.statistics import spread_of
-
-    figures = [run.finished.figures for run in runs if run.finished]
-    delay = spread_of([one.delay_s for one in figures if one.delay_s is not None])
-    trip = spread_of([one.travel_time_s for one in figures if one.travel_time_s is not None])
-    queue = spread_of([one.queue_veh for one in figures if one.queue_veh is not None])
-    decisions = sum(run.decisions for run in runs)
-    return {
-        "delay_median_s": delay and delay.median,
-        "delay_mean_s": delay and delay.mean,
-        "delay_half_width_s": delay and delay.half_width,
-        "travel_time_median_s": trip and trip.median,
-        "queue_median_veh": queue and queue.median,
-        "gridlocked": sum(one.gridlocked for one in figures),
-        "invalid_share": sum(run.invalid for run in runs) / decisions if decisions else None,
-        "decision_s": sum(run.deciding_s for run in runs) / decisions if decisions else None,
-        "failed": sum(run.error is not None for run in runs),
-    }
-
-
-def _print_table(plan: "ControlPlan", protocol: str, runs: "Sequence[ControlRun]") -> None:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    from sim_workers.controllers.runs import by_controller
-
+def _print_tables(
+    plan: "ControlPlan",
+    protocol: str,
+    runs: "Sequence[ControlRun]",
+    report: EndpointReport | None,
+) -> None:
     seeds = len(plan.seeds)
-    table = Table(
-        title=f"{plan.scenario.name}, protocol {protocol}, {seeds} seed{'s' * (seeds > 1)}",
-        caption="Seconds and vehicles. delay: time loss and departure delay of all vehicles, "
-        "unfinished ones included; median over the seeds. stuck: gridlocked seeds.",
-        box=SIMPLE,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+    print_comparison(
+        f"{plan.scenario.name}, protocol {protocol}, {seeds} seed{'s' * (seeds > 1)}", runs
     )
-    table.add_column("controller", no_wrap=True)
-    for name in (
-        *("delay", "mean", "95 %", "trip", "queue"),
-        *("stuck", "invalid", "s/decision"),
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, of_one in by_controller(runs).items():
-        found = _summary(of_one)
-        table.add_row(
-            name,
-            figure(found["delay_median_s"], ".1f"),
-            figure(found["delay_mean_s"], ".1f"),
-            _interval(found["delay_half_width_s"]),
-            figure(found["travel_time_median_s"], ".1f"),
-            figure(found["queue_median_veh"], ".2f"),
-            f"{found['gridlocked']}/{seeds - found['failed']}",
-            figure(found["invalid_share"], ".1%"),
-            figure(found["decision_s"], ".2g"),
-        )
-    screen().print(table)
-    failed = [run for run in runs if run.error]
-    for run in failed[:_MAX_LISTED]:
-        assert run.error is not None  # noqa: S101
-        said = f"{run.error.message} [{run.error.code}]"
-        say(f"{run.controller}, seed {run.seed}: {said}", err=True)
-    if len(failed) > _MAX_LISTED:
-        say(f"and {len(failed) - _MAX_LISTED} more failures", err=True)
-
-
-def _interval(half_width_s: float | None) -> str:
-    """The half of an interval on either side of its mean.
-
-    >>> _interval(2.25), _interval(None)
-    ('± 2.2', '-')
-    """
-    return "-" if half_width_s is None else f"± {half_width_s:.1f}"
-
-
-def _write_trips(folder: Path, run: "ControlRun") -> None:
-    """A trip a row, what was told to the signals, and the record by which it can be repeated."""
-    from dataclasses import asdict, fields
-
-    from sim_workers.episodes.figures import Trip, trips_of
-
-    if run.finished is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{_UNSAFE.sub('-', run.controller)}-seed{run.seed}"
-    with (folder / f"{stem}.trips.csv").open("w", newline="") as file:
-        rows = csv.DictWriter(file, [field.name for field in fields(Trip)])
-        rows.writeheader()
-        rows.writerows(map(asdict, trips_of(run.finished.outputs.tripinfo)))
-    actions = (action.model_dump_json() for action in run.finished.actions)
-    (folder / f"{stem}.actions.jsonl").write_text("".join(f"{one}\n" for one in actions))
-    (folder / f"{stem}.record.jsonl").write_text(run.finished.record.to_lines())
+    if report:
+        print_endpoint(report)

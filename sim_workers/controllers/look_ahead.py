@@ -7,7 +7,7 @@ from shared.errors import RolloutError
 from shared.wire.episodes import EpisodeDecision
 from sim_workers.controllers.controller import Controller
 from sim_workers.controllers.rules import by_rule
-from sim_workers.engine.episodes.messages import PhaseRule, Trial
+from sim_workers.engine.episodes.messages import PhaseRule, SignalSeen, Trial
 from sim_workers.episodes.episode import Episode
 
 __all__ = ["LookAheadController", "LookAheadSettings"]
@@ -24,8 +24,11 @@ class LookAheadSettings:
     improved."""
     passes: int = 1
     """Rounds over the signals; another one sees what those behind have decided."""
+    budget: int | None = None
+    """The most rollouts of one step. Signals come in the order of the vehicles on their lanes then;
+    one whose candidates are more than what is left is passed over. None: no bound."""
     at_once: int = 1
-    """Rollouts side by side."""
+    """Rollouts side by side, a process each."""
     limit_s: float = 600
     """Wall-clock seconds for the rollouts of one signal."""
 
@@ -48,7 +51,6 @@ class LookAheadController(Controller):
     def __init__(self, settings: LookAheadSettings) -> None:
         self._settings = settings
         self.rollouts = 0
-        """How many there were so far."""
 
     def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
         """The decisions that cost least.
@@ -58,15 +60,18 @@ class LookAheadController(Controller):
         """
         best = by_rule(self._settings.base, episode)
         cost: float | None = None
+        until = None if self._settings.budget is None else self.rollouts + self._settings.budget
         for _ in range(self._settings.passes):
             before = dict(best)
-            for tls_id, seen in sorted(episode.seen.signals.items()):
+            for tls_id, seen in self._order(episode.seen.signals):
                 others = [one for one in seen.legal if one != best.get(tls_id)]
                 if not others:
                     continue
                 candidates = [{**best, tls_id: one} for one in others]
                 if cost is None:
                     candidates.insert(0, best)
+                if until is not None and self.rollouts + len(candidates) > until:
+                    continue
                 costs = self._costs(episode, candidates)
                 if cost is None:
                     cost = costs[0]
@@ -76,6 +81,13 @@ class LookAheadController(Controller):
             if best == before:
                 break
         return best
+
+    def _order(self, signals: Mapping[str, SignalSeen]) -> list[tuple[str, SignalSeen]]:
+        """By id; where not all can be improved, the busiest first."""
+        by_id = sorted(signals.items())
+        if self._settings.budget is None:
+            return by_id
+        return sorted(by_id, key=lambda one: -sum(c.vehicles for c in one[1].counts.values()))
 
     def _costs(
         self, episode: Episode, candidates: Sequence[Mapping[str, EpisodeDecision]]

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from greenfork.main import commands
+from sim_workers.controllers.control_run import ControlRun
 from sim_workers.controllers.look_ahead import LookAheadSettings
 from sim_workers.controllers.making import CONTROLLER_NAMES, find_controller
-from sim_workers.controllers.runs import ControlPlan, ControlRun, protocol_of, run_episodes
+from sim_workers.controllers.protocols import protocol_of
+from sim_workers.controllers.runs import ControlPlan, run_episodes
 from sim_workers.episodes.figures import trip_elements
 from sim_workers.scenarios.scenario import load_scenario
 from tests.integration.conftest import OWN

@@ -9,6 +9,7 @@ from shared.decisions import Extend
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.evaluation.answers import Generation, ModelPolicy, read_answer
 from trainer.evaluation.choices import Judged, PolicyAnswer
+from trainer.evaluation.generating import TextGenerator
 from trainer.evaluation.points import read_points
 from trainer.evaluation.worth import stored_worth
 
@@ -48,7 +49,7 @@ def test_answers_stand_where_they_were_asked_for(
         def apply_chat_template(self, messages: list[dict[str, str]], **_: object) -> str:
             return messages[-1]["content"]
 
-    def answers(self: ModelPolicy, loaded: object, prompts: list[str]) -> list[list[str]]:
+    def answers(self: TextGenerator, prompts: list[str]) -> list[list[str]]:
         assert len(prompts) <= batch_size
         return [
             ['{"extend": "yes"}', "no"] if '"queued":1,' in prompt else ['{"extend": "no"}', "yes"]
@@ -59,7 +60,7 @@ def test_answers_stand_where_they_were_asked_for(
     monkeypatch.setattr(
         "trainer.models.loading.load_model", lambda *_: SimpleNamespace(tokenizer=Tokenizer())
     )
-    monkeypatch.setattr(ModelPolicy, "_answers", answers)
+    monkeypatch.setattr(TextGenerator, "_texts", answers)
     moments = [Moment(queued=pair) for pair in ((1, 999), (25, 25), (1, 7), (300, 3), (1, 50))]
     points = read_points([save_dataset(tmp_path / "net", moments)], "eval")
     worths = [stored_worth(point.outcomes or (), "queue") for point in points]

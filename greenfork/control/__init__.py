@@ -1,0 +1,1 @@
+"""Whole episodes under controllers: who answers, and what is shown and kept of them."""

@@ -1,0 +1,32 @@
+"""The rules of benchmarks: how signals are steered, and which defaults SUMO had."""
+
+from dataclasses import dataclass
+
+from shared.wire.episodes import PRESETS, EpisodeControl, YellowTransition
+
+__all__ = ["Protocol", "protocol_of"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The rules of a benchmark."""
+
+    control: EpisodeControl
+    arguments: tuple[str, ...] = ()
+    """Of SUMO: what the benchmark's version of it did by default."""
+
+
+def protocol_of(name: str, scenario: str) -> Protocol:
+    """The protocol of a name: ``resco``, ``sumo-rl`` or ``program``.
+
+    Args:
+        name: The name.
+        scenario: The scenario's name: RESCO steers ``arterial4x4`` more often than the others.
+    """
+    if name != "resco":
+        return Protocol(PRESETS[name])
+    control = PRESETS["resco"]
+    if scenario == "arterial4x4":
+        faster = {"interval_s": 5, "min_green_s": 3, "transition": YellowTransition(yellow_s=2)}
+        control = control.model_copy(update=faster)
+    return Protocol(control, ("--default.departspeed=0", "--default.departlane=first"))

@@ -1,0 +1,107 @@
+"""Begins the episodes of a comparison, with the network's programs or with SUMO's own."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from shared.wire.episodes import EpisodeRequest
+from sim_workers.controllers.controller import ProgramKind
+from sim_workers.controllers.programs import add_programs
+from sim_workers.controllers.protocols import Protocol
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Describe, Described, Observe, Observed, Open
+from sim_workers.episodes.episode import Episode
+from sim_workers.episodes.record import EpisodeSpec
+from sim_workers.scenarios.scenario import Scenario
+
+__all__ = ["EpisodeStarter", "Start", "spec_of"]
+
+_LIMIT_S = 600.0
+_NAMED = "local"
+"""Stands for a scenario that no service knows."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How an episode begins."""
+
+    seed: int
+    program: ProgramKind | None = None
+    """The type of program in the place of the network's; None: the network's own."""
+    is_steering: bool = True
+    """Whether anything is decided."""
+    observe: tuple[Literal["prompt", "features"], ...] = ()
+    """What its answers say."""
+
+
+def spec_of(
+    scenario: Scenario, protocol: Protocol, start: Start, end_s: float | None
+) -> EpisodeSpec:
+    """What an episode is.
+
+    Raises:
+        InvalidRequest: As :meth:`EpisodeSpec.of`.
+    """
+    request = EpisodeRequest(
+        scenario_id=_NAMED,
+        seed=start.seed,
+        end_s=end_s,
+        signals=None if start.is_steering else (),
+        control=protocol.control,
+        observe=start.observe,
+    )
+    begin_s, last_s = scenario.begin_s, scenario.end_s
+    return EpisodeSpec.of(request, start.seed, begin_s, last_s, arguments=protocol.arguments)
+
+
+class EpisodeStarter:
+    """Begins episodes of one scenario, from any thread.
+
+    Args:
+        scenario: The scenario.
+        protocol: How its signals are steered.
+        end_s: When they end; None: after an hour.
+        fork_server: Makes the processes.
+        folder: For the scenario's files.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        protocol: Protocol,
+        end_s: float | None,
+        fork_server: ForkServer,
+        folder: Path,
+    ) -> None:
+        self._scenario = scenario
+        self._protocol = protocol
+        self._end_s = end_s
+        self._fork_server = fork_server
+        self._folder = folder
+        self._openings: dict[ProgramKind | None, Open] = {}
+        self._lock = threading.Lock()
+
+    def start(self, start: Start) -> Episode:
+        """Begins an episode; raises as :meth:`Episode.start`."""
+        spec = spec_of(self._scenario, self._protocol, start, self._end_s)
+        return Episode.start(self._fork_server, self._opening(start), spec)
+
+    def _opening(self, start: Start) -> Open:
+        """How the scenario is opened, with its own programs or with SUMO's of a type."""
+        program = start.program
+        with self._lock:
+            if program not in self._openings:
+                config = self._scenario.write(self._folder / (program or "own"))
+                opening = Open(config=str(config), seed=start.seed)
+                if program is not None:
+                    self._add_programs(config, program, opening)
+                self._openings[program] = opening
+            return self._openings[program]
+
+    def _add_programs(self, config: Path, program: ProgramKind, opening: Open) -> None:
+        bounds = Describe(min_green_s=self._protocol.control.min_green_s, max_green_s=3600)
+        with self._fork_server.open(opening) as handle:
+            signals = handle.call(bounds, Described, _LIMIT_S).signals
+            states = handle.call(Observe(tls_ids=()), Observed, _LIMIT_S).signals
+        add_programs(config, program, signals, states)

@@ -1,0 +1,1 @@
+"""Whole episodes under controllers, without any simulation."""
