@@ -1,0 +1,153 @@
+// Curves over time on a canvas, two of them with what lies between shaded.
+
+/** A round number of so many steps at most, for an axis up to `most`. */
+export function stepOf(most, steps) {
+  const rough = Math.max(most, 1e-9) / steps;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+}
+
+/** Where a chart of some size draws what: plain numbers, for canvas and SVG alike. */
+export function layoutOf(series, width, height) {
+  const last = Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
+  const values = series.flatMap((one) => one.values.filter((value) => value !== null));
+  const least = Math.min(0, ...values);
+  const most = Math.max(...values, least + 1e-6, values.length && Math.max(...values) <= 1 && Math.max(...values) > 0 ? 0 : 1);
+  const plot = { left: 44, top: 10, right: width - 12, bottom: height - 24 };
+  const x = (at) => plot.left + (at / last) * (plot.right - plot.left);
+  const y = (value) => plot.bottom - ((value - least) / (most - least)) * (plot.bottom - plot.top);
+  const ticks = (low, high, step) => {
+    const found = [];
+    for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(12)));
+    return found;
+  };
+  return { last, least, most, plot, x, y, xs: ticks(0, last, stepOf(last, Math.max(2, width / 90))), ys: ticks(least, most, stepOf(most - least, Math.max(2, height / 45))) };
+}
+
+/** A chart on a canvas. */
+export class Chart {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.series = [];
+    this.drawn = document.createElement("canvas");
+    this.recolour();
+  }
+
+  /** Reads the theme anew. */
+  recolour() {
+    const style = getComputedStyle(this.canvas);
+    const names = ["text", "grid", "a", "b", "cursor", "ground"];
+    this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--chart-${name}`).trim()]));
+    this.isStale = true;
+  }
+
+  /** Shows curves: `{values, colour: "a" | "b" | CSS, step}`; of exactly two the difference too. */
+  setSeries(series) {
+    this.series = series;
+    this.isStale = true;
+  }
+
+  /** Makes the canvas as fine as the screen. */
+  fit(width, height, ratio = Math.min(2, globalThis.devicePixelRatio || 1)) {
+    Object.assign(this, { width, height, ratio, isStale: true });
+    for (const canvas of [this.canvas, this.drawn]) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    }
+  }
+
+  /** Draws everything, and a line at a moment; null draws none. */
+  draw(t) {
+    if (this.isStale) this.drawCurves();
+    const pen = this.canvas.getContext("2d");
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    pen.drawImage(this.drawn, 0, 0);
+    if (t === null || t === undefined || !this.layout) return;
+    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    const { x, y, plot } = this.layout;
+    pen.strokeStyle = this.colours.cursor;
+    pen.lineWidth = 1;
+    pen.beginPath();
+    pen.moveTo(x(t), plot.top);
+    pen.lineTo(x(t), plot.bottom);
+    pen.stroke();
+    for (const one of this.series) {
+      const value = one.values[Math.min(one.values.length - 1, Math.floor(t / (one.step ?? 1)))];
+      if (value === null || value === undefined) continue;
+      pen.fillStyle = this.colourOf(one);
+      pen.beginPath();
+      pen.arc(x(t), y(value), 4, 0, 7);
+      pen.fill();
+    }
+  }
+
+  colourOf(one) {
+    return this.colours[one.colour] ?? one.colour;
+  }
+
+  drawCurves() {
+    this.isStale = false;
+    this.layout = layoutOf(this.series, this.width, this.height);
+    const pen = this.drawn.getContext("2d");
+    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    pen.clearRect(0, 0, this.width, this.height);
+    this.drawAxes(pen);
+    if (this.series.length === 2) this.drawDifference(pen);
+    pen.lineWidth = 2;
+    pen.lineJoin = "round";
+    for (const one of this.series) {
+      pen.strokeStyle = this.colourOf(one);
+      pen.setLineDash(one.colour === "b" ? [6, 3] : []);
+      pen.beginPath();
+      let isOn = false;
+      one.values.forEach((value, i) => {
+        if (value === null) { isOn = false; return; }
+        const at = [this.layout.x(i * (one.step ?? 1)), this.layout.y(value)];
+        if (isOn) pen.lineTo(...at);
+        else pen.moveTo(...at);
+        isOn = true;
+      });
+      pen.stroke();
+    }
+    pen.setLineDash([]);
+  }
+
+  drawAxes(pen) {
+    const { plot, x, y, xs, ys } = this.layout;
+    pen.font = "12px system-ui, sans-serif";
+    pen.fillStyle = this.colours.text;
+    pen.strokeStyle = this.colours.grid;
+    pen.lineWidth = 1;
+    pen.textBaseline = "middle";
+    pen.textAlign = "right";
+    for (const value of ys) {
+      pen.beginPath();
+      pen.moveTo(plot.left, Math.round(y(value)) + 0.5);
+      pen.lineTo(plot.right, Math.round(y(value)) + 0.5);
+      pen.stroke();
+      pen.fillText(String(value), plot.left - 8, y(value));
+    }
+    pen.textAlign = "center";
+    pen.textBaseline = "top";
+    for (const at of xs) pen.fillText(String(at), x(at), plot.bottom + 7);
+  }
+
+  drawDifference(pen) {
+    const [a, b] = this.series.map((one) => one.values);
+    const { x, y } = this.layout;
+    pen.globalAlpha = 0.16;
+    for (let i = 0; i + 1 < Math.min(a.length, b.length); i += 1) {
+      const above = a[i] + a[i + 1] - b[i] - b[i + 1];
+      if (above === 0) continue;
+      pen.fillStyle = above > 0 ? this.colours.b : this.colours.a; // of the one with fewer
+      pen.beginPath();
+      pen.moveTo(x(i), y(a[i]));
+      pen.lineTo(x(i + 1), y(a[i + 1]));
+      pen.lineTo(x(i + 1), y(b[i + 1]));
+      pen.lineTo(x(i), y(b[i]));
+      pen.fill();
+    }
+    pen.globalAlpha = 1;
+  }
+}

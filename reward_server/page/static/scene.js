@@ -1,0 +1,292 @@
+// A junction and its traffic on a canvas: lanes, stop lines in their signals' colours, vehicles.
+
+const HEADS = { G: "go", g: "go", y: "soon", Y: "soon", u: "soon", r: "stop", R: "stop", s: "go" };
+const NAMES = ["ground", "road", "edge", "foot", "rail", "bicycle", "go", "soon", "stop", "off",
+  "moving", "halted", "queue", "text"];
+const STOPPED_DM = 1;
+const JUMP_M = 60;
+
+/** The colours of the theme, by what they are for. */
+export function themeColours(element) {
+  const style = getComputedStyle(element);
+  return Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--scene-${name}`).trim()]));
+}
+
+/** The colour that a letter of a signal's state stands for. */
+export function headColour(letter, colours) {
+  return colours[HEADS[letter] ?? "off"];
+}
+
+/** What is drawn first: the stop lines of a signal, and some room around them. */
+export function firstView(geometry, tlsIds, width, height, marginM = 70) {
+  let lines = geometry.stop_lines.filter((line) => tlsIds.includes(line.tls_id));
+  if (!lines.length) lines = geometry.stop_lines;
+  const xs = lines.flatMap((line) => [line.ends[0], line.ends[2]]);
+  const ys = lines.flatMap((line) => [line.ends[1], line.ends[3]]);
+  const [west, south, east, north] = xs.length
+    ? [Math.min(...xs) - marginM, Math.min(...ys) - marginM, Math.max(...xs) + marginM, Math.max(...ys) + marginM]
+    : geometry.box;
+  return {
+    x: (west + east) / 2,
+    y: (south + north) / 2,
+    scale: Math.min(width / (east - west || 1), height / (north - south || 1)),
+  };
+}
+
+/** A trace made ready for drawing: where each vehicle of a second stands in the next one. */
+export function readTrace(trace) {
+  const places = trace.frames.map((frame) => {
+    const offsets = new Int32Array(trace.vehicles.length).fill(-1);
+    for (let offset = 0; offset < frame.length; offset += 5) offsets[frame[offset]] = offset;
+    return offsets;
+  });
+  return { ...trace, places, last: trace.frames.length - 1 };
+}
+
+/** Every vehicle at a moment between two seconds: [place, x, y, angle, metres a second]. */
+export function vehiclesAt(trace, t) {
+  const second = Math.min(Math.floor(t), trace.last);
+  const share = t - second;
+  const frame = trace.frames[second];
+  const next = second < trace.last ? trace.frames[second + 1] : null;
+  const found = [];
+  for (let offset = 0; offset < frame.length; offset += 5) {
+    const place = frame[offset];
+    let [x, y, angle, speed] = [frame[offset + 1], frame[offset + 2], frame[offset + 3], frame[offset + 4]];
+    const other = next ? trace.places[second + 1][place] : -1;
+    if (other >= 0 && share > 0) {
+      const dx = next[other + 1] - x;
+      const dy = next[other + 2] - y;
+      if (Math.abs(dx) + Math.abs(dy) < JUMP_M * 10) {
+        x += dx * share;
+        y += dy * share;
+        angle += ((((next[other + 3] - angle) % 360) + 540) % 360 - 180) * share;
+        speed += (next[other + 4] - speed) * share;
+      }
+    }
+    found.push([place, x / 10, y / 10, angle, speed / 10]);
+  }
+  return found;
+}
+
+/** How far back from its stop line each lane's queue reaches, metres, and how many stand in it. */
+export function queuesOf(lanes, trace, second) {
+  const frame = trace.frames[Math.min(second, trace.last)];
+  return lanes.map((lane) => {
+    let reach = 0;
+    let vehicles = 0;
+    for (let offset = 0; offset < frame.length; offset += 5) {
+      if (frame[offset + 4] >= STOPPED_DM) continue;
+      const back = distanceBack(lane, frame[offset + 1] / 10, frame[offset + 2] / 10);
+      if (back === null) continue;
+      vehicles += 1;
+      reach = Math.max(reach, back + trace.lengths_dm[frame[offset]] / 10);
+    }
+    return { lane, reach, vehicles };
+  });
+}
+
+/** How far before a lane's end a point on it lies; null for one beside it. */
+function distanceBack(lane, x, y) {
+  const { points, width_m: width } = lane;
+  let beyond = 0;
+  for (let i = points.length - 4; i >= 0; i -= 2) {
+    const dx = points[i + 2] - points[i];
+    const dy = points[i + 3] - points[i + 1];
+    const length = Math.hypot(dx, dy) || 1e-9;
+    const along = ((x - points[i]) * dx + (y - points[i + 1]) * dy) / length;
+    const aside = Math.abs((x - points[i]) * dy - (y - points[i + 1]) * dx) / length;
+    if (along >= -0.5 && along <= length + 0.5 && aside <= width / 2) return beyond + Math.max(0, length - along);
+    beyond += length;
+  }
+  return null;
+}
+
+/** The last so many metres of a lane, as points. */
+export function tailOf(points, metres) {
+  const tail = points.slice(-2);
+  let left = metres;
+  for (let i = points.length - 4; i >= 0 && left > 0; i -= 2) {
+    const dx = points[i] - points[i + 2];
+    const dy = points[i + 1] - points[i + 3];
+    const length = Math.hypot(dx, dy) || 1e-9;
+    const share = Math.min(1, left / length);
+    tail.unshift(points[i + 2] + dx * share, points[i + 3] + dy * share);
+    left -= length;
+  }
+  return tail;
+}
+
+/** A junction on a canvas. Its view may be another scene's, so that both show the same. */
+export class Scene {
+  constructor(canvas, geometry, view) {
+    this.canvas = canvas;
+    this.geometry = geometry;
+    this.view = view;
+    this.trace = null;
+    this.queues = new Map();
+    this.paths = new Map();
+    this.lanes = new Map(geometry.lanes.map((lane) => [lane.id, lane]));
+    this.heads = geometry.stop_lines.filter((line) => this.lanes.has(line.lane));
+    this.incoming = [...new Set(this.heads.map((line) => line.lane))].map((id) => this.lanes.get(id));
+    this.vias = geometry.signals.flatMap((signal) => signal.links.map((link) => [signal.tls_id, link.index, this.lanes.get(link.via_lane)]));
+    this.ground = document.createElement("canvas");
+    this.drawn = "";
+    this.recolour();
+  }
+
+  /** Reads the theme anew. */
+  recolour() {
+    this.colours = themeColours(this.canvas);
+    this.drawn = "";
+  }
+
+  /** Shows a future. */
+  setTrace(trace) {
+    this.trace = readTrace(trace);
+    this.queues.clear();
+  }
+
+  /** Makes the canvas as fine as the screen. */
+  fit(width, height, ratio = Math.min(2, globalThis.devicePixelRatio || 1)) {
+    this.ratio = ratio;
+    this.width = width;
+    this.height = height;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.drawn = "";
+  }
+
+  /** Draws the moment so many seconds after the state's. */
+  draw(t) {
+    const pen = this.canvas.getContext("2d", { alpha: false });
+    this.drawGround();
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.drawImage(this.ground, 0, 0);
+    if (!this.trace) return;
+    const second = Math.min(Math.floor(t), this.trace.last);
+    this.aim(pen);
+    this.drawQueues(pen, second);
+    this.drawWays(pen, second);
+    this.drawHeads(pen, second);
+    this.drawVehicles(pen, t);
+  }
+
+  aim(pen) {
+    const zoom = this.view.scale * this.ratio;
+    pen.setTransform(zoom, 0, 0, -zoom, this.canvas.width / 2 - this.view.x * zoom, this.canvas.height / 2 + this.view.y * zoom);
+  }
+
+  drawGround() {
+    const key = [this.view.x, this.view.y, this.view.scale, this.canvas.width, this.canvas.height].join();
+    if (key === this.drawn) return;
+    this.drawn = key;
+    this.ground.width = this.canvas.width;
+    this.ground.height = this.canvas.height;
+    const pen = this.ground.getContext("2d", { alpha: false });
+    pen.fillStyle = this.colours.ground;
+    pen.fillRect(0, 0, this.ground.width, this.ground.height);
+    this.aim(pen);
+    paintGround(pen, this.geometry, this.colours);
+  }
+
+  drawQueues(pen, second) {
+    if (!this.queues.has(second)) this.queues.set(second, queuesOf(this.incoming, this.trace, second));
+    pen.strokeStyle = this.colours.queue;
+    for (const { lane, reach, vehicles } of this.queues.get(second)) {
+      if (!vehicles) continue;
+      pen.lineWidth = lane.width_m;
+      line(pen, tailOf(lane.points, reach));
+    }
+  }
+
+  drawWays(pen, second) {
+    pen.globalAlpha = 0.35;
+    pen.strokeStyle = this.colours.go;
+    pen.lineWidth = 0.8;
+    pen.beginPath();
+    for (const [tlsId, index, lane] of this.vias) {
+      const letter = this.trace.signals[tlsId]?.[second]?.[index];
+      if (lane && (letter === "G" || letter === "g")) trail(pen, lane.points);
+    }
+    pen.stroke();
+    pen.globalAlpha = 1;
+  }
+
+  drawHeads(pen, second) {
+    pen.lineWidth = Math.max(1.1, 3 / this.view.scale);
+    for (const head of this.heads) {
+      const state = this.trace.signals[head.tls_id]?.[second] ?? "";
+      const [x0, y0, x1, y1] = head.ends;
+      head.links.forEach((link, i) => {
+        const [from, to] = [i / head.links.length, (i + 1) / head.links.length];
+        pen.strokeStyle = headColour(state[link], this.colours);
+        line(pen, [x0 + (x1 - x0) * from, y0 + (y1 - y0) * from, x0 + (x1 - x0) * to, y0 + (y1 - y0) * to]);
+      });
+    }
+  }
+
+  drawVehicles(pen, t) {
+    const zoom = this.view.scale * this.ratio;
+    const wide = Math.max(1.8, 2.6 / this.view.scale);
+    const left = this.canvas.width / 2 - this.view.x * zoom;
+    const top = this.canvas.height / 2 + this.view.y * zoom;
+    const vehicles = vehiclesAt(this.trace, t);
+    for (const isHalted of [false, true]) {
+      pen.fillStyle = isHalted ? this.colours.halted : this.colours.moving;
+      for (const [place, x, y, angle, speed] of vehicles) {
+        if (speed < 0.1 !== isHalted) continue;
+        const turn = (angle * Math.PI) / 180;
+        const [sin, cos] = [Math.sin(turn) * zoom, Math.cos(turn) * zoom];
+        // The vehicle's own axes, y forward from the middle of its front.
+        pen.setTransform(cos, sin, sin, -cos, left + x * zoom, top - y * zoom);
+        const length = this.trace.lengths_dm[place] / 10;
+        if (zoom > 2.5) {
+          pen.beginPath();
+          pen.roundRect(-wide / 2, -length, wide, length, 0.5);
+          pen.fill();
+        } else pen.fillRect(-wide / 2, -length, wide, length);
+      }
+    }
+  }
+}
+
+/** Lanes and junctions. */
+export function paintGround(pen, geometry, colours) {
+  pen.lineJoin = "round";
+  pen.lineCap = "butt";
+  const kinds = (...names) => geometry.lanes.filter((lane) => names.includes(lane.kind));
+  pen.strokeStyle = colours.foot;
+  for (const lane of kinds("foot")) stroke(pen, lane, lane.width_m);
+  pen.fillStyle = colours.road;
+  for (const junction of geometry.junctions) {
+    pen.beginPath();
+    trail(pen, junction.points);
+    pen.closePath();
+    pen.fill();
+  }
+  pen.strokeStyle = colours.edge;
+  for (const lane of kinds("road")) stroke(pen, lane, lane.width_m + 0.35);
+  pen.strokeStyle = colours.road;
+  for (const lane of kinds("road")) stroke(pen, lane, lane.width_m - 0.15);
+  pen.strokeStyle = colours.bicycle;
+  for (const lane of kinds("bicycle")) stroke(pen, lane, lane.width_m);
+  pen.strokeStyle = colours.rail;
+  for (const lane of kinds("rail")) stroke(pen, lane, 0.9);
+}
+
+function stroke(pen, lane, width) {
+  pen.lineWidth = width;
+  line(pen, lane.points);
+}
+
+function line(pen, points) {
+  pen.beginPath();
+  trail(pen, points);
+  pen.stroke();
+}
+
+function trail(pen, points) {
+  pen.moveTo(points[0], points[1]);
+  for (let i = 2; i < points.length; i += 2) pen.lineTo(points[i], points[i + 1]);
+}
