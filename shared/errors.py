@@ -13,6 +13,7 @@
     │   ├── UnknownScenario    404
     │   ├── ConflictingState   409
     │   ├── UnknownJob         404
+    │   ├── UnknownProblem     404
     │   ├── EpisodeConflict    409, a step was decided otherwise or is not due
     │   ├── BodyTooSlow        408
     │   ├── IdempotencyConflict 409, the key was used for something else
@@ -25,6 +26,7 @@
     │   ├── DatasetError
     │   ├── ModelError
     │   ├── ConfigError
+    │   ├── ProblemError       PDDL that cannot be read
     │   └── FidelityError
     ├── RolloutError           one rollout could not be computed
     │   ├── RolloutRejected    SUMO refused it; a retry would be refused, too
@@ -57,10 +59,18 @@ __all__ = [
     *("HolderLost",),
     *("IdempotencyConflict", "InputError", "InvalidDecision", "InvalidRequest"),
     *("LedgerError", "MalformedRequest", "ModelError", "NotReady", "OutOfMemory"),
-    *("Overloaded", "RequestError", "RewardsMissing", "RolloutCrashed", "RolloutError"),
+    *(
+        "Overloaded",
+        "ProblemError",
+        "RequestError",
+        "RewardsMissing",
+        "RolloutCrashed",
+        "RolloutError",
+    ),
     *("RolloutRejected", "RolloutTimeout", "ScenarioError", "ServiceError", "ServiceFault"),
     *("ServiceRefused", "ServiceUnreachable", "StateFileError", "StorageFull"),
-    *("TrainingStopped", "Unauthorized", "UnknownJob", "UnknownScenario", "UnknownSignal"),
+    *("TrainingStopped", "Unauthorized", "UnknownJob", "UnknownProblem"),
+    *("UnknownScenario", "UnknownSignal"),
     *("UnknownState", "WorkerLost", "first_of"),
 ]
 
@@ -142,6 +152,13 @@ class UnknownJob(RequestError):
     """The caller has no job of that id."""
 
     code = "unknown_job"
+    http_status = 404
+
+
+class UnknownProblem(RequestError):
+    """No such planning problem is served here."""
+
+    code = "unknown_problem"
     http_status = 404
 
 
@@ -237,6 +254,12 @@ class ConfigError(InputError):
     """A settings file or option that does not validate."""
 
     code = "bad_config"
+
+
+class ProblemError(InputError):
+    """A planning domain or problem that cannot be read; the message names the line."""
+
+    code = "bad_pddl"
 
 
 class FidelityError(InputError):
