@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
-PACKAGES := shared sim_workers reward_server reward_client trainer greenfork
+PACKAGES := shared sim_workers planning reward_server reward_client trainer greenfork
 SIDE_BY_SIDE := --dist loadfile --durations 10
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 

@@ -15,6 +15,7 @@
     │   ├── UnknownJob         404
     │   ├── UnknownEpisode     404
     │   ├── EpisodeGone        410, the episode was deleted
+    │   ├── UnknownProblem     404
     │   ├── EpisodeConflict    409, a step was decided otherwise or is not due
     │   ├── BodyTooSlow        408
     │   ├── IdempotencyConflict 409, the key was used for something else
@@ -27,6 +28,7 @@
     │   ├── DatasetError
     │   ├── ModelError
     │   ├── ConfigError
+    │   ├── ProblemError       PDDL that cannot be read
     │   └── FidelityError
     ├── RolloutError           one rollout could not be computed
     │   ├── RolloutRejected    SUMO refused it; a retry would be refused, too
@@ -62,11 +64,18 @@ __all__ = [
     *("Forbidden", "GreenforkError", "HolderLost"),
     *("IdempotencyConflict", "InputError", "InvalidDecision", "InvalidRequest"),
     *("LedgerError", "MalformedRequest", "ModelError", "NotReady", "OutOfMemory"),
-    *("Overloaded", "RequestError", "RewardsMissing", "RolloutCrashed", "RolloutError"),
+    *(
+        "Overloaded",
+        "ProblemError",
+        "RequestError",
+        "RewardsMissing",
+        "RolloutCrashed",
+        "RolloutError",
+    ),
     *("RolloutRejected", "RolloutTimeout", "ScenarioError", "ServiceError", "ServiceFault"),
     *("ServiceRefused", "ServiceUnreachable", "StateFileError", "StorageFull"),
     *("TooManyEpisodes", "TraceDiffers", "TrainingStopped", "Unauthorized", "UnknownEpisode"),
-    *("UnknownJob", "UnknownScenario", "UnknownSignal"),
+    *("UnknownJob", "UnknownProblem", "UnknownScenario", "UnknownSignal"),
     *("UnknownState", "WorkerLost", "first_of"),
 ]
 
@@ -165,6 +174,13 @@ class EpisodeGone(RequestError):
     http_status = 410
 
 
+class UnknownProblem(RequestError):
+    """No such planning problem is served here."""
+
+    code = "unknown_problem"
+    http_status = 404
+
+
 class IdempotencyConflict(RequestError):
     """The caller has used the ``Idempotency-Key`` for other content."""
 
@@ -257,6 +273,12 @@ class ConfigError(InputError):
     """A settings file or option that does not validate."""
 
     code = "bad_config"
+
+
+class ProblemError(InputError):
+    """A planning domain or problem that cannot be read; the message names the line."""
+
+    code = "bad_pddl"
 
 
 class FidelityError(InputError):

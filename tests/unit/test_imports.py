@@ -13,24 +13,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("shared", "reward_client", "sim_workers", "reward_server", "trainer", "greenfork")
+PACKAGES = (
+    *("shared", "reward_client", "sim_workers", "planning", "reward_server", "trainer"),
+    "greenfork",
+)
 OURS = frozenset(PACKAGES)
 HEAVY = frozenset(
-    {"datasets", "fastapi", "libsumo", "matplotlib", "ray", "reward_server", "sim_workers"}
-    | {"sqlalchemy", "torch", "traci", "trainer", "transformers", "trl", "uvicorn"}
+    {"datasets", "fastapi", "libsumo", "matplotlib", "planning", "ray", "reward_server"}
+    | {"sim_workers", "sqlalchemy", "torch", "traci", "trainer", "transformers", "trl", "uvicorn"}
 )
 """What a module of the command line may import only where it is used."""
 
 ONLY = {
     "shared": {"shared", "pydantic"},
     "reward_client": {"shared", "reward_client", "pydantic", "httpx"},
+    "planning": {"shared", "planning", "pydantic", "unified_planning", "pyparsing"},
 }
 """All that these packages may import beside the standard library."""
 
 NEVER = {
     "sim_workers": OURS - {"shared", "sim_workers"},
+    "planning": OURS - {"shared", "planning"},
     "reward_server": {"trainer", "greenfork"},
-    "trainer": {"ray", "libsumo", "traci", "sim_workers", "reward_server", "greenfork"},
+    "trainer": {"ray", "libsumo", "traci", "sim_workers", "planning"}
+    | {"reward_server", "greenfork"},
 }
 """What these packages may not import, not even inside a function."""
 
@@ -38,6 +44,7 @@ ALONE = {
     "ray": "sim_workers/pool",
     "libsumo": "sim_workers/engine",
     "traci": "sim_workers/verification",
+    "unified_planning": "planning",
 }
 """The only rooms that may import what everybody else must do without."""
 

@@ -1,0 +1,20 @@
+"""The planning domain: PDDL problems, their generators, and the validator of plans.
+
+Imports :mod:`shared` alone. Texts from strangers are read in a process of their own
+(:mod:`planning.process`), which is bounded and can be killed.
+"""
+
+from planning.plans import Step, read_plan
+from planning.texts import Outline, domain_outline, problem_outline
+from planning.verdicts import PLAN_REWARDS, PlanMetrics, plan_reward
+
+__all__ = [
+    "PLAN_REWARDS",
+    "Outline",
+    "PlanMetrics",
+    "Step",
+    "domain_outline",
+    "plan_reward",
+    "problem_outline",
+    "read_plan",
+]

@@ -1,0 +1,1 @@
+"""The four domains that problems are generated for: their PDDL, beside this file."""

@@ -1,0 +1,166 @@
+"""The process that reads PDDL, from outside: started when it is needed, killed when it takes long.
+
+One question at a time; another thread may :meth:`Judge.kill` meanwhile.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Self
+
+from planning.messages import Question, Verdict
+from planning.plans import Step
+from planning.texts import domain_outline, problem_outline
+from planning.verdicts import PlanMetrics
+from shared.errors import ConfigError, RolloutCrashed, RolloutTimeout
+
+__all__ = ["Judge"]
+
+_START_S = 60.0
+"""Longer than importing unified-planning takes, on a machine that has much else to do."""
+_CHECK_S = 20.0
+_MODULE = "planning.process"
+
+
+class Judge:
+    """Judges plans, in a process of its own.
+
+    Args:
+        limit_s: Wall-clock seconds that one question may take once the process is ready; after
+            them it is killed, and the question has failed.
+    """
+
+    def __init__(self, limit_s: float = _CHECK_S) -> None:
+        self._limit_s = limit_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: Connection | None = None
+        self._lock = threading.Lock()
+        self.starts = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def check(self, domain: str, problem: str) -> None:
+        """Returns where a problem can be read.
+
+        Raises:
+            ProblemError: It cannot; the message says where and what was expected.
+            RolloutError: Reading it takes too long, or too much memory.
+        """
+        problem_outline(problem)
+        domain_outline(domain)
+        self._answered(Question(verb="check", domain=domain, problem=problem))
+
+    def judge(
+        self, domain: str, problem: str, steps: Sequence[Step], limit_s: float | None = None
+    ) -> PlanMetrics:
+        """What becomes of a plan.
+
+        Args:
+            domain: PDDL.
+            problem: PDDL.
+            steps: At least one.
+            limit_s: Seconds after which nobody waits for it any more.
+
+        Raises:
+            InvalidDecision: A step is none of the domain's.
+            ProblemError: The problem cannot be read.
+            RolloutError: It takes too long or too much memory, or the process died.
+        """
+        question = Question(domain=domain, problem=problem, steps=tuple(steps))
+        metrics = self._answered(question, limit_s).metrics
+        assert metrics is not None, "a plan has metrics, or an error"  # noqa: S101
+        return metrics
+
+    def walk(self, domain: str, problem: str, seed: int, most: int) -> tuple[Step, ...]:
+        """A walk of legal steps by chance; arguments and errors as those of :meth:`judge`."""
+        question = Question(verb="walk", domain=domain, problem=problem, seed=seed, most=most)
+        return self._answered(question).walk or ()
+
+    def kill(self) -> None:
+        """Ends the process, and with it what it is at."""
+        with self._lock:
+            process, line = self._process, self._line
+            self._process = self._line = None
+        if process is not None and line is not None:
+            process.kill()
+            process.wait()
+            line.close()
+
+    def _answered(self, question: Question, limit_s: float | None = None) -> Verdict:
+        until_s = time.monotonic() + limit_s if limit_s is not None else None
+        line = self._ready(until_s)
+        left_s = self._limit_s
+        if until_s is not None:
+            left_s = min(left_s, max(0.0, until_s - time.monotonic()))
+        try:
+            line.send_bytes(question.model_dump_json().encode())
+            if not line.poll(left_s):
+                self.kill()
+                raise RolloutTimeout(f"validating the plan took longer than {left_s:.3g} s")
+            verdict = Verdict.model_validate_json(line.recv_bytes())
+        except (EOFError, OSError) as exc:
+            self.kill()
+            raise RolloutCrashed("the process that validates plans died") from exc
+        verdict.check()
+        return verdict
+
+    def _ready(self, until_s: float | None) -> Connection:
+        """The line to a process that is there."""
+        with self._lock:
+            if self._process is None or self._line is None or self._process.poll() is not None:
+                self._start()
+                is_new = True
+            else:
+                is_new = False
+            process, line = self._process, self._line
+        assert process is not None, "it was started"  # noqa: S101
+        assert line is not None, "it was started"  # noqa: S101
+        if is_new:
+            left_s = _START_S if until_s is None else max(0.0, until_s - time.monotonic())
+            self._greet(line, min(left_s, _START_S))
+        return line
+
+    def _greet(self, line: Connection, left_s: float) -> None:
+        try:
+            if line.poll(left_s) and line.recv_bytes() == b"ready":
+                return
+        except (EOFError, OSError) as exc:
+            self.kill()
+            raise ConfigError(
+                "the validator of plans does not start: install greenfork[planning], which brings "
+                "unified-planning"
+            ) from exc
+        self.kill()
+        raise RolloutTimeout(f"the validator of plans did not start within {left_s:.3g} s")
+
+    def _start(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        own, other = socket.socketpair()
+        with other:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", _MODULE, str(other.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(other.fileno(),),
+                start_new_session=True,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        self._line = Connection(own.detach())
+        self.starts += 1

@@ -1,0 +1,113 @@
+"""Reference plans by a planner that is installed: a program of its own, started and read.
+
+Both planners are under the GNU General Public License. They are started, never imported, by
+builders of datasets and by tests; nothing that serves or trains needs one.
+
+| planner | from | plans |
+|---|---|---|
+| Fast Downward | ``pip install up-fast-downward`` | shortest, or good ones where that takes long |
+| pyperplan | ``pip install pyperplan`` | good ones |
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, Protocol
+
+from planning.plans import Step, read_plan
+from shared.errors import ConfigError, InvalidDecision
+
+__all__ = ["Planner", "PlannerName", "find_planner"]
+
+PlannerName = Literal["auto", "fast-downward", "pyperplan"]
+_SHORTEST_S, _LIMIT_S = 5.0, 60.0
+_DOMAIN, _PROBLEM = "domain.pddl", "problem.pddl"
+
+
+class Planner(Protocol):
+    """Finds plans."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def solve(self, domain: str, problem: str) -> tuple[Step, ...] | None:
+        """A plan; None where it finds none in time."""
+
+
+def find_planner(wanted: PlannerName = "auto") -> Planner:
+    """A planner that is installed.
+
+    Raises:
+        ConfigError: It is not, or none is.
+    """
+    known: dict[str, Planner] = {"fast-downward": _FastDownward(), "pyperplan": _Pyperplan()}
+    modules = {"fast-downward": "up_fast_downward", "pyperplan": "pyperplan"}
+    for name, planner in known.items():
+        if wanted in ("auto", name) and find_spec(modules[name]) is not None:
+            return planner
+    packages = "up-fast-downward or pyperplan" if wanted == "auto" else modules[wanted]
+    raise ConfigError(
+        f"no planner is installed: pip install {packages.replace('_', '-')}, or pass "
+        "--planner none for a dataset without reference plans",
+        "no_planner",
+    )
+
+
+class _FastDownward:
+    """Fast Downward, as the package ``up-fast-downward`` brings it."""
+
+    name = "fast-downward"
+
+    def solve(self, domain: str, problem: str) -> tuple[Step, ...] | None:
+        spec = find_spec("up_fast_downward")
+        assert spec is not None, "find_planner has found it"  # noqa: S101
+        assert spec.origin is not None, "it is a package"  # noqa: S101
+        driver = Path(spec.origin).parent / "downward" / "fast-downward.py"
+        call = [sys.executable, str(driver), "--plan-file", "plan"]
+        shortest = [*call, _DOMAIN, _PROBLEM, "--search", "astar(lmcut())"]
+        found = _solved(shortest, domain, problem, "plan", _SHORTEST_S)
+        if found is None:
+            quick = [*call, "--alias", "lama-first", _DOMAIN, _PROBLEM]
+            found = _solved(quick, domain, problem, "plan", _LIMIT_S)
+        return found
+
+
+class _Pyperplan:
+    """pyperplan: greedy search with the heuristic of the relaxed plan."""
+
+    name = "pyperplan"
+
+    def solve(self, domain: str, problem: str) -> tuple[Step, ...] | None:
+        call = [sys.executable, "-m", "pyperplan", "-H", "hff", "-s", "wastar", _DOMAIN, _PROBLEM]
+        return _solved(call, domain, problem, f"{_PROBLEM}.soln", _LIMIT_S)
+
+
+def _solved(
+    call: Sequence[str], domain: str, problem: str, plan: str, limit_s: float
+) -> tuple[Step, ...] | None:
+    with tempfile.TemporaryDirectory(prefix="greenfork-planner-") as folder:
+        place = Path(folder)
+        (place / _DOMAIN).write_text(domain)
+        (place / _PROBLEM).write_text(problem)
+        try:
+            subprocess.run(
+                call,
+                cwd=place,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                capture_output=True,
+                timeout=limit_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        if not (place / plan).is_file():
+            return None
+        try:
+            return read_plan((place / plan).read_text()).steps
+        except InvalidDecision:  # the goals hold already: there is nothing to do
+            return None

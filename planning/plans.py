@@ -1,0 +1,97 @@
+"""Plans out of the texts that models write: steps, one a line, ``(pick-up a)``."""
+
+import re
+from dataclasses import dataclass
+
+from shared.errors import InvalidDecision
+from shared.language.reasoning import split_reasoning
+
+__all__ = ["MAX_STEPS", "Plan", "Step", "format_share", "plan_text", "read_plan"]
+
+MAX_STEPS = 1000
+"""Steps that one plan can have."""
+_MAX_WORDS = 32
+
+Step = tuple[str, ...]
+"""An action and its arguments, in lower case."""
+
+_NUMBER = re.compile(r"(?:step\s+)?[0-9]{1,4}\s*[.:)]\s*", re.IGNORECASE)
+_STEP = re.compile(r"\(([^()]*)\)")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan and how it stood in its text."""
+
+    steps: tuple[Step, ...]
+    is_bare: bool
+    """Whether the text holds nothing else."""
+
+
+def read_plan(text: str) -> Plan:
+    r"""The plan in a completion.
+
+    A line is read if it holds steps in parentheses and nothing else but a number before them;
+    comments (``;``) and other lines are passed over. What a model has reasoned does not count.
+
+    Args:
+        text: The completion.
+
+    Raises:
+        InvalidDecision: ``no_plan``, ``plan_too_long``.
+
+    >>> read_plan("(pick-up a)\n(stack a b)\n; cost = 2").steps
+    (('pick-up', 'a'), ('stack', 'a', 'b'))
+    >>> read_plan("Here it is:\n1. (Pick-Up A)").is_bare
+    False
+    """
+    answer = split_reasoning(text).answer
+    if answer is None:
+        raise InvalidDecision("the reasoning was cut off before a plan", "no_plan")
+    steps: list[Step] = []
+    is_bare = True
+    for line in answer.splitlines():
+        words = line.partition(";")[0].strip()
+        if not words:
+            continue
+        found = _steps(words)
+        is_bare = is_bare and bool(found) and words.startswith("(")
+        steps += found
+        if len(steps) > MAX_STEPS:
+            raise InvalidDecision(f"the plan has more than {MAX_STEPS} steps", "plan_too_long")
+    if not steps:
+        raise InvalidDecision(
+            "the completion holds no plan: write one step a line, (action argument …)", "no_plan"
+        )
+    return Plan(tuple(steps), is_bare)
+
+
+def format_share(text: str) -> float:
+    r"""How well a completion keeps to the format: 1 bare, 0 within other text, -1 no plan.
+
+    >>> format_share("(pick-up a)"), format_share("Sure:\n(pick-up a)"), format_share("no")
+    (1.0, 0.0, -1.0)
+    """
+    try:
+        plan = read_plan(text)
+    except InvalidDecision:
+        return -1.0
+    return 1.0 if plan.is_bare else 0.0
+
+
+def plan_text(steps: tuple[Step, ...]) -> str:
+    r"""A plan as a model should write it.
+
+    >>> plan_text((("pick-up", "a"), ("stack", "a", "b")))
+    '(pick-up a)\n(stack a b)'
+    """
+    return "\n".join(f"({' '.join(step)})" for step in steps)
+
+
+def _steps(line: str) -> list[Step]:
+    """The steps of a line that holds nothing else."""
+    line = _NUMBER.sub("", line, count=1) if line[:1] != "(" else line
+    if _STEP.sub("", line).strip():
+        return []
+    found = [tuple(inner.lower().split()[:_MAX_WORDS]) for inner in _STEP.findall(line)]
+    return [step for step in found if step]

@@ -1,0 +1,76 @@
+"""``python -m planning.process FD``: reads PDDL and judges plans, one question after another.
+
+Whatever a text does to it, it is bounded: its memory by the kernel, its time by
+:class:`planning.judge.Judge`, which kills it.
+"""
+
+import random
+import resource
+import sys
+from collections import OrderedDict
+from multiprocessing.connection import Connection
+
+from planning.messages import Question, Verdict
+from planning.problems import PlanningProblem
+from shared.errors import InvalidDecision, OutOfMemory, ProblemError, RolloutError
+from shared.wire.error_info import ErrorInfo
+
+__all__ = ["main"]
+
+_MEMORY_BYTES = 2**30
+_STAYING_KIB = 640 * 2**10
+"""unified-planning forgets nothing that it has read: a process that has grown to this ends."""
+_KEPT = 64
+"""Problems that are not read anew when they are asked for again."""
+
+
+def main(line: Connection) -> None:
+    """Answers until the other end is closed, or it has grown too large."""
+    kept: OrderedDict[tuple[str, str], PlanningProblem] = OrderedDict()
+    line.send_bytes(b"ready")
+    while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < _STAYING_KIB:
+        try:
+            question = Question.model_validate_json(line.recv_bytes())
+        except EOFError:
+            return
+        line.send_bytes(_answered(question, kept).model_dump_json().encode())
+
+
+def _answered(question: Question, kept: OrderedDict[tuple[str, str], PlanningProblem]) -> Verdict:
+    try:
+        return _verdict(question, kept)
+    except InvalidDecision as exc:
+        return Verdict(error=ErrorInfo.of(exc), about="plan")
+    except ProblemError as exc:
+        return Verdict(error=ErrorInfo.of(exc), about="problem")
+    except RolloutError as exc:
+        return Verdict(error=ErrorInfo.of(exc))
+    except RecursionError:
+        error = ProblemError("the problem is nested too deeply", "too_deep")
+        return Verdict(error=ErrorInfo.of(error), about="problem")
+    except MemoryError:
+        words = "reading the problem takes more memory than it may"
+        return Verdict(error=ErrorInfo.of(OutOfMemory(words)))
+
+
+def _verdict(question: Question, kept: OrderedDict[tuple[str, str], PlanningProblem]) -> Verdict:
+    texts = question.domain, question.problem
+    problem = kept.pop(texts, None) or PlanningProblem(*texts)
+    kept[texts] = problem
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)
+    match question.verb:
+        case "judge":
+            return Verdict(metrics=problem.metrics(question.steps))
+        case "walk":
+            chance = random.Random(question.seed)  # noqa: S311 - no secret
+            return Verdict(walk=problem.walk(chance.choice, question.most))
+        case "check":
+            return Verdict()
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    main(Connection(int(sys.argv[1])))
