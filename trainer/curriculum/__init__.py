@@ -1,6 +1,6 @@
 """Training from easy to hard, over several domains at once.
 
-Pure but for :mod:`trainer.curriculum.sampler`, which is imported where a run needs it.
+Pure except for :mod:`trainer.curriculum.sampler`, which is imported only by runs that need it.
 """
 
 from trainer.curriculum.batches import BatchShape, Curriculum, check_balance

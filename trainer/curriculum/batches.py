@@ -1,7 +1,7 @@
-"""Which rows the batch of each step holds: every domain equally, difficulties by the schedule.
+"""Which rows each step's batch holds: all domains equally, difficulties by the schedule.
 
-Pure: a batch follows from the seed, the number of the step and the length of the run alone, so that
-a resumed run needs nothing but the step it is at.
+Pure: a batch depends only on the seed, the step and the length of the run, so that a resumed run
+needs to know nothing but its step.
 """
 
 import math
@@ -16,12 +16,12 @@ from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, get_c
 __all__ = ["BatchShape", "Curriculum", "check_balance", "check_plenty", "level_counts"]
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
-"""Multiples of it, modulo 1, cover the unit interval most evenly, however many are taken."""
+"""Its multiples modulo 1 cover the unit interval evenly, however many are taken."""
 
 
 @dataclass(frozen=True)
 class BatchShape:
-    """What an optimizer step is made of."""
+    """The size of an optimizer step."""
 
     batch_size: int
     """Completions per forward pass on one rank."""
@@ -32,7 +32,7 @@ class BatchShape:
 
     @property
     def prompts(self) -> int:
-        """Prompts a step, on all ranks together."""
+        """Prompts per step, over all ranks."""
         return self._completions_per_unit * self.batch_size // self.num_generations
 
     @property
@@ -40,7 +40,7 @@ class BatchShape:
         return self.gradient_accumulation_steps * self.ranks
 
     def balanced_batch_size(self, domains: int) -> int:
-        """The smallest ``batch_size`` that holds equally many of so many domains."""
+        """The smallest ``batch_size`` that can hold the same number of samples of each domain."""
         everywhere = self.num_generations * domains
         one_rank = self.num_generations
         return math.lcm(
@@ -55,20 +55,20 @@ class Curriculum:
 
     buckets: tuple[DomainBuckets, ...]
     prompts: int
-    """A step: a multiple of the number of domains; see :func:`check_balance`."""
+    """Prompts per step, a multiple of the number of domains; see :func:`check_balance`."""
     max_steps: int
     seed: int = 0
     schedule: Sequence[CurriculumPhase] = DEFAULT_SCHEDULE
 
     def weights(self, step: int) -> dict[Level, float]:
-        """What the schedule says for a step, counted from 0."""
+        """The schedule's weights for a step, counted from 0."""
         return get_curriculum_weights(step, self.max_steps, self.schedule)
 
     def batches(self) -> Iterator[list[int]]:
         """The rows of every step, in order; domains alternate.
 
-        In each bucket every row comes up once before any comes up again, in an order that is
-        shuffled anew each time around.
+        Within each bucket, every row is drawn once before any is drawn again, in an order that is
+        reshuffled for each pass.
         """
         decks = {
             (domain.domain, level): _Deck(
@@ -98,14 +98,14 @@ class Curriculum:
 
 
 def check_balance(shape: BatchShape, domains: int) -> None:
-    """Checks that a step can hold equally many samples of every domain.
+    """Checks that a step can hold the same number of samples of every domain.
 
     Args:
-        shape: Of a step.
-        domains: How many there are.
+        shape: The size of a step.
+        domains: Number of domains.
 
     Raises:
-        ConfigError: It cannot; the message names sizes that can.
+        ConfigError: It cannot; the message names batch sizes that can.
     """
     if domains and shape.prompts % domains == 0 and shape.prompts:
         return
@@ -121,10 +121,10 @@ def check_balance(shape: BatchShape, domains: int) -> None:
 
 
 def check_plenty(shape: BatchShape, buckets: Sequence[DomainBuckets]) -> None:
-    """Checks that every domain has the rows that a step takes of it.
+    """Checks that every domain has as many rows as a step takes from it.
 
     Raises:
-        DatasetError: One would have a row twice in a step.
+        DatasetError: A step would contain a row of some domain twice.
     """
     share = shape.prompts // max(1, len(buckets))
     for domain in buckets:
@@ -136,16 +136,16 @@ def check_plenty(shape: BatchShape, buckets: Sequence[DomainBuckets]) -> None:
 
 
 def level_counts(weights: Mapping[Level, float], samples: int, offset: float) -> dict[Level, int]:
-    """How many samples of each level stand for some weights: systematic sampling.
+    """Divides samples among levels by weight, using systematic sampling.
 
-    As many points as samples, equally far apart, are laid over the weights; each level gets those
-    that fall on its stretch. No level is off its exact share by one sample or more, and over
-    offsets spread evenly from 0 to 1 the shares are met exactly.
+    One point per sample, equally spaced, is laid over the cumulative weights; each level gets the
+    points that fall within its segment. Every level is within one sample of its exact share, and
+    averaged over offsets spread evenly from 0 to 1 the shares are exact.
 
     Args:
         weights: By level, adding up to 1.
-        samples: To divide up.
-        offset: From 0 up to but not including 1: where the first point falls.
+        samples: Number of samples to divide up.
+        offset: Where the first point falls, in [0, 1).
 
     >>> level_counts({"easy": 0.5, "medium": 0.3, "hard": 0.2}, samples=5, offset=0.0)
     {'easy': 3, 'medium': 1, 'hard': 1}
@@ -164,11 +164,11 @@ def level_counts(weights: Mapping[Level, float], samples: int, offset: float) ->
 
 
 class _Deck:
-    """Rows in a shuffled order, again and again.
+    """Deals rows in shuffled order, reshuffling after each pass.
 
     Args:
         rows: At least one if any is ever drawn.
-        name: Seeds the orders.
+        name: Seeds the shuffles.
     """
 
     def __init__(self, rows: Sequence[int], name: str) -> None:
@@ -178,7 +178,7 @@ class _Deck:
         self._order: list[int] = []
 
     def draw(self, count: int) -> list[int]:
-        """The next rows, no one twice as long as there are enough of them."""
+        """The next rows; none is repeated as long as there are enough of them."""
         found: list[int] = []
         for at in range(self._drawn, self._drawn + count):
             time_around, place = divmod(at, len(self._rows))

@@ -12,10 +12,10 @@ __all__ = ["LEVELS", "DomainBuckets", "GradedSample", "Level", "buckets_of", "ef
 Level = Literal["easy", "medium", "hard"]
 
 LEVELS: tuple[Level, ...] = ("easy", "medium", "hard")
-"""In order."""
+"""From easy to hard."""
 
 _PERCENTS = 40, 80
-"""Up to where samples of a domain are easy, and up to where medium."""
+"""The percentiles up to which a domain's samples are easy, and up to which they are medium."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class GradedSample:
 
     domain: str
     difficulty: float | None
-    """Comparable within its domain; None where it could not be read."""
+    """Comparable within its domain; None if it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class DomainBuckets:
     rows: Mapping[Level, tuple[int, ...]]
     """The indices of the samples of every level, in order; a level may have none."""
     easy_until: float | None
-    """The greatest difficulty that is easy; None where no sample's could be read."""
+    """The greatest difficulty that is easy; None if no sample's difficulty could be read."""
     medium_until: float | None
-    """The greatest difficulty that is medium."""
+    """The greatest difficulty that is medium; None likewise."""
     unreadable: int = 0
-    """Samples of no readable difficulty, which count as easy."""
+    """Number of samples without a readable difficulty, which count as easy."""
 
     @property
     def sizes(self) -> dict[Level, int]:
@@ -47,7 +47,7 @@ class DomainBuckets:
         return {level: len(self.rows[level]) for level in LEVELS}
 
     def level_of(self, difficulty: float | None) -> Level:
-        """Where a difficulty belongs."""
+        """The level of a difficulty."""
         if difficulty is None or self.easy_until is None or self.medium_until is None:
             return "easy"
         if difficulty <= self.easy_until:
@@ -58,12 +58,12 @@ class DomainBuckets:
 def buckets_of(samples: Sequence[GradedSample]) -> tuple[DomainBuckets, ...]:
     """Sorts samples into the buckets of their domains.
 
-    Easy is what is at most the 40th percentile of its domain's difficulties, medium what is at most
-    the 80th, hard the rest. Percentiles are numpy's, which between equal values are exactly these.
-    Where many are equal a bucket may be empty.
+    A sample is easy up to the 40th percentile of its domain's difficulties, medium up to the 80th,
+    and hard beyond. Percentiles are numpy's, which between equal values are exactly that value. A
+    bucket may be empty if many difficulties are equal.
 
     Args:
-        samples: In the order of the dataset; their positions are what the buckets hold.
+        samples: In the order of the dataset; the buckets hold their positions.
 
     Returns:
         The domains by name.
@@ -79,17 +79,17 @@ def buckets_of(samples: Sequence[GradedSample]) -> tuple[DomainBuckets, ...]:
 def effective_weights(
     weights: Mapping[Level, float], sizes: Mapping[Level, int]
 ) -> dict[Level, float]:
-    """Weights for a domain some of whose buckets may be empty.
+    """Adapts weights to a domain some of whose buckets may be empty.
 
-    The weight of an empty bucket goes to the nearest one that is not; where both neighbours are as
-    near, half to each.
+    The weight of an empty bucket goes to the nearest non-empty one; if two are equally near, half
+    goes to each.
 
     Args:
         weights: By level, adding up to 1.
-        sizes: Samples of each level; at least one level has some.
+        sizes: Number of samples of each level; at least one level has some.
 
     Returns:
-        By level, adding up to what ``weights`` do; 0 for every empty bucket.
+        By level, with the same sum as ``weights``; 0 for every empty bucket.
 
     >>> full = {"easy": 0.5, "medium": 0.25, "hard": 0.25}
     >>> effective_weights(full, {"easy": 3, "medium": 0, "hard": 1})

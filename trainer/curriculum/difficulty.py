@@ -1,4 +1,4 @@
-"""The domain and the difficulty of a sample: of our decision points, and of planning problems.
+"""The domain and the difficulty of samples: of our decision points, and of planning problems.
 
 | sample | domain | difficulty |
 |---|---|---|
@@ -46,9 +46,9 @@ class PlanningDomain:
 
     name: str
     weights: Mapping[str, int]
-    """By the letter that stands before the count."""
+    """By the letter that precedes the count."""
     ends_with_seed: bool = False
-    """Whether the last ``s`` is the generator's seed although ``s`` is a count, too."""
+    """Whether the last ``s`` is the generator's seed, although ``s`` is also a count."""
     needs_all: bool = True
     """Whether a name without one of the counts is unreadable; otherwise that count is 0."""
 
@@ -56,10 +56,10 @@ class PlanningDomain:
         """The weighted sum of the counts.
 
         Args:
-            words: Of a file's name.
+            words: The words of a file's name.
 
         Returns:
-            None where a count is missing, or stands twice.
+            None if a count is missing or occurs twice.
         """
         counts = [match.groups() for word in words if (match := _COUNT.fullmatch(word))]
         if self.ends_with_seed:
@@ -84,11 +84,11 @@ _KNOWN = {
     "grippers": PlanningDomain("grippers", {"n": 5, "r": 3, "o": 2}),
     "spanner": PlanningDomain("spanner", {"n": 5, "l": 3, "s": 2}, ends_with_seed=True),
 }
-"""By the word that file names begin with, and by the names of folders."""
+"""By the first word of the file name; folders bear the same names."""
 _DOMAINS = frozenset(known.name for known in _KNOWN.values())
 
 _GENERAL = PlanningDomain("general", {"n": 5, "r": 3, "o": 2}, needs_all=False)
-"""Of every other name: its domain is its first word where a difficulty can be read at all."""
+"""For every other name: its domain is its first word, if a difficulty can be read at all."""
 
 
 def problem_sample(name: str) -> GradedSample:
@@ -142,7 +142,7 @@ def row_sample(row: Mapping[str, Any]) -> GradedSample:
 
 
 def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[GradedSample]:
-    """Every row as a sample, in order; says once a domain how many could not be read."""
+    """Every row as a sample, in order; logs once per domain how many could not be read."""
     names = [str(row.get("problem_file") or row.get("state_id")) for row in rows]
     samples = settled([row_sample(row) for row in rows], names)
     warn_of_unreadable(samples, names)
@@ -179,7 +179,7 @@ def settled(samples: Sequence[GradedSample], names: Sequence[str]) -> list[Grade
 
 
 def warn_of_unreadable(samples: Sequence[GradedSample], names: Sequence[str]) -> None:
-    """Logs how many samples of each domain have no readable difficulty, and one of their names."""
+    """Logs how many samples of each domain have no readable difficulty, with one as an example."""
     lost: dict[str, list[str]] = {}
     for sample, name in zip(samples, names, strict=True):
         if sample.difficulty is None:
@@ -194,7 +194,7 @@ def warn_of_unreadable(samples: Sequence[GradedSample], names: Sequence[str]) ->
 
 
 def _from_prompt(prompt: object) -> float | None:
-    """The difficulty of the junction that a prompt tells of; None where it tells of none."""
+    """The difficulty of the junction that a prompt describes; None if it describes none."""
     if not isinstance(prompt, list) or not prompt:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A run's curriculum, out of its settings and its rows."""
+"""A run's curriculum, made from its settings and its rows."""
 
 import math
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ def check_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
 
     Raises:
         ConfigError: They cannot; the message names batch sizes that can.
-        DatasetError: A domain has fewer rows than a step takes of it.
+        DatasetError: A domain has fewer rows than a step takes from it.
     """
     shape, buckets = batch_shape(config), buckets_of(dataset_samples(dataset))
     check_balance(shape, len(buckets))
@@ -30,15 +30,15 @@ def check_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
 
 
 def check_domains(config: GRPOTrainingConfig, all_rows: "Dataset", fitting: "Dataset") -> None:
-    """Checks that no domain is lost with the rows whose prompts are too long.
+    """Checks that leaving out rows with prompts that are too long loses no domain.
 
     Args:
         config: The settings.
-        all_rows: What the dataset holds.
-        fitting: What is left of it.
+        all_rows: All rows of the dataset.
+        fitting: The rows that are left.
 
     Raises:
-        DatasetError: Nothing is left of one, or less than a step takes of it.
+        DatasetError: A domain has no rows left, or fewer than a step takes from it.
     """
     buckets = buckets_of(dataset_samples(fitting))
     left = {one.domain for one in buckets}
@@ -58,12 +58,12 @@ def plan_curriculum(
 ) -> "tuple[Curriculum, Dataset, CurriculumMetrics]":
     """The batches of a run, the rows with their domains and levels as columns, and its metrics.
 
-    Where ``max_steps`` is not set, the run has as many steps as ``num_train_epochs`` passes over
-    the rows would have without a curriculum.
+    If ``max_steps`` is not set, the run has as many steps as ``num_train_epochs`` passes over the
+    rows would have without a curriculum.
 
     Args:
         config: The settings.
-        dataset: The rows that are trained on; their positions are what the batches hold.
+        dataset: The rows to train on; the batches hold their positions.
 
     Raises:
         ConfigError: The batches cannot be balanced.
@@ -80,7 +80,7 @@ def plan_curriculum(
 
 
 def batch_shape(config: GRPOTrainingConfig) -> BatchShape:
-    """The batch of a step; its ranks are those that a launcher (``accelerate launch``) started."""
+    """The size of a step, over the ranks started by a launcher (``accelerate launch``)."""
     return BatchShape(
         config.batch_size,
         config.gradient_accumulation_steps,

@@ -1,8 +1,8 @@
 """A curriculum's batches in the order in which TRL's trainer reads them.
 
-The only module here that knows TRL. The sampler covers a whole run as one epoch: Transformers
-resumes a run by passing over as many batches as were trained, which is exact within one epoch
-only. It depends on no state of the trainer, so that the batch that is prefetched is right, too.
+The only module here that knows TRL. The sampler presents a whole run as one epoch: Transformers
+resumes a run by skipping as many batches as were trained, which is exact only within one epoch.
+The sampler depends on no state of the trainer, so that prefetched batches are correct as well.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ __all__ = ["CurriculumSampler", "curriculum_trainer"]
 
 
 class CurriculumSampler(Sampler[int]):
-    """Rows, each repeated for the completions of its group, each step's for its forward passes.
+    """Yields rows, repeated for each completion of a group and each forward pass of a step.
 
     Args:
         curriculum: The batches.
@@ -50,9 +50,9 @@ def curriculum_trainer(curriculum: Curriculum, trainer: "type[GRPOTrainer]") -> 
     """A trainer with a curriculum's sampler.
 
     Args:
-        curriculum: Of as many steps as the trainer's ``max_steps``, and as many prompts per step as
-            its generation batch holds.
-        trainer: TRL's trainer, or one made of it.
+        curriculum: Must have as many steps as the trainer's ``max_steps``, and as many prompts per
+            step as its generation batch holds.
+        trainer: TRL's trainer, or a subclass of it.
     """
 
     class CurriculumGRPOTrainer(trainer):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Samples out of datasets, and out of folders of planning problems."""
+"""Reads samples from datasets, and from folders of planning problems."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +21,14 @@ def dataset_samples(dataset: "Dataset") -> list[GradedSample]:
 
 
 def samples_under(path: Path) -> list[GradedSample]:
-    """The training rows of what :func:`trainer.load_grpo_dataset` reads, or ``*.pddl`` problems.
+    """The training rows that :func:`trainer.load_grpo_dataset` reads, or ``*.pddl`` problems.
 
     Args:
-        path: A file or a folder. Where there are planning problems, at any depth, these are read;
-            a ``domain.pddl`` is none.
+        path: A file or a folder. If it contains planning problems, at any depth, those are read;
+            ``domain.pddl`` files do not count as problems.
 
     Raises:
-        DatasetError: Nothing of either is there.
+        DatasetError: It contains neither.
     """
     files = [path, *path.rglob("*")] if path.is_dir() else [path]
     problems = sorted(

@@ -1,4 +1,4 @@
-"""What a curriculum shows of itself at every step: its weights, its batch, rewards by both."""
+"""The metrics of a curriculum at every step: its weights, its batch, and rewards by group."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from trainer.curriculum.buckets import LEVELS, Level
 __all__ = ["DOMAIN_COLUMN", "LEVEL_COLUMN", "CurriculumMetrics"]
 
 DOMAIN_COLUMN, LEVEL_COLUMN = "curriculum_domain", "curriculum_level"
-"""What every row of a run with a curriculum holds beside its own columns."""
+"""The columns that a run with a curriculum adds to every row."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class CurriculumMetrics:
 
     | metric | |
     |---|---|
-    | ``curriculum/weight/<level>`` | what the schedule says for the step, a share |
-    | ``curriculum/share/<level>`` | what the batch holds: differs where a bucket is empty |
-    | ``curriculum/prompts/<domain>`` | prompts in the batch, of all ranks |
-    | ``reward_by_level/<level>`` | mean weighted reward of what did not fail |
-    | ``reward_by_domain/<domain>`` | the same |
+    | ``curriculum/weight/<level>`` | the schedule's weight for the step, as a share |
+    | ``curriculum/share/<level>`` | the share in the batch; differs if a bucket is empty |
+    | ``curriculum/prompts/<domain>`` | prompts in the batch, over all ranks |
+    | ``reward_by_level/<level>`` | mean weighted reward of completions that did not fail |
+    | ``reward_by_domain/<domain>`` | the same, by domain |
     """
 
     curriculum: Curriculum
@@ -35,8 +35,9 @@ class CurriculumMetrics:
         """The metrics of one batch.
 
         Args:
-            totals: The weighted reward of each completion; None where it failed.
-            columns: What TRL hands to a reward function: the rows' columns, ``trainer_state``.
+            totals: The weighted reward of each completion; None if it failed.
+            columns: The arguments that TRL passes to a reward function: the rows' columns and
+                ``trainer_state``.
         """
         levels: Sequence[Level] = columns[LEVEL_COLUMN]
         domains: Sequence[str] = columns[DOMAIN_COLUMN]
@@ -53,7 +54,7 @@ class CurriculumMetrics:
 
 
 def _means(name: str, keys: Sequence[str], totals: Sequence[float | None]) -> dict[str, float]:
-    """The mean of what did not fail under each key; a key of which all failed has none."""
+    """The mean of the values that did not fail, by key; keys without any are left out."""
     by_key: dict[str, list[float]] = {}
     for key, total in zip(keys, totals, strict=True):
         if total is not None:

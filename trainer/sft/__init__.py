@@ -1,8 +1,8 @@
 """Supervised training: how a model learns the form of the answer, and to read a junction's state.
 
-A cold start teaches decisions, the best known ones or only legal ones; a warm start teaches what
-reinforcement learning builds on. Importing this package is cheap; what needs torch is imported when
-a model is trained.
+A cold start teaches decisions, the best known ones or merely legal ones; a warm start teaches the
+skills that reinforcement learning builds on. Importing this package is cheap; what needs torch is
+imported when a model is trained.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""The decisions that lessons teach: best known ones, legal ones, those of rules and of records.
+"""The decisions that lessons teach: the best known, any legal one, a rule's, or the recorded one.
 
-Answers say no more than prompts ask for: a *yes* has no seconds of its own, since prompts say what
-it adds.
+Answers say no more than prompts ask for: a *yes* carries no seconds of its own, because the prompt
+states how many it adds.
 """
 
 import random
@@ -32,19 +32,19 @@ __all__ = [
 
 
 _Actions = dict[tuple[str, float | None], float]
-"""For how many more seconds the current green was to last, by signal and time."""
+"""How many more seconds the current green was set to last, by signal and time."""
 
 
 def best_decision(point: DecisionPoint, by: BestBy) -> Decision:
     """The decision with the best stored outcome; the first of equals.
 
     Args:
-        point: Where.
-        by: The reward that ranks them. ``queue_gain`` falls as the queue grows, whatever it is
-            compared with, so it ranks them as ``queue`` does.
+        point: The decision point.
+        by: The reward that ranks the outcomes. ``queue_gain`` falls as the queue grows, whatever
+            it is compared with, so it ranks them as ``queue`` does.
 
     Raises:
-        DatasetError: The point has no outcomes, or they do not give this reward.
+        DatasetError: The point has no outcomes, or this reward cannot be computed from them.
     """
     return _as_asked(known_worth(point, by).best.decision)
 
@@ -53,7 +53,7 @@ def known_worth(point: DecisionPoint, by: BestBy = "queue") -> Worth:
     """What each legal decision at a point is worth.
 
     Raises:
-        DatasetError: That is not stored.
+        DatasetError: The outcomes are not stored.
     """
     if point.outcomes is None:
         raise DatasetError(
@@ -70,7 +70,8 @@ def known_worth(point: DecisionPoint, by: BestBy = "queue") -> Worth:
 def any_legal(point: DecisionPoint, chance: random.Random) -> Decision:
     """One of the legal decisions, all equally likely.
 
-    They are those of the outcomes, or else those that follow from what the prompt says.
+    The legal decisions are those of the stored outcomes or, without outcomes, those that follow
+    from the prompt.
 
     Raises:
         DatasetError: The point has no outcomes, and its prompt cannot be read.
@@ -92,10 +93,10 @@ def any_legal(point: DecisionPoint, chance: random.Random) -> Decision:
 
 
 def noisy_rule(point: DecisionPoint, chance: random.Random, noise: float) -> Decision:
-    """The longest-queue rule, but a coin in a share ``noise`` of the cases.
+    """The longest-queue rule, with a random decision in a share ``noise`` of the cases.
 
     Raises:
-        ConfigError: Something else than *extend* is asked.
+        ConfigError: The point asks for something other than *extend*.
         DatasetError: The prompt cannot be read.
     """
     ruled = rule_decision(point, "longest-queue")
@@ -106,25 +107,28 @@ def rule_decision(point: DecisionPoint, name: BaselineName) -> Decision:
     """What a rule of :mod:`trainer.evaluation.baselines` decides.
 
     Raises:
-        ConfigError: Something else than *extend* is asked.
-        DatasetError: What the rule looks at is not there.
+        ConfigError: The point asks for something other than *extend*.
+        DatasetError: The data that the rule reads is missing.
     """
     _only_extend(point, name)
     return Extend(extend=RULES[name](point))
 
 
 class RecordedDecisions:
-    """What ran the signals when the states of dataset folders were saved. Reads each run once."""
+    """What controlled the signals when the states of dataset folders were saved.
+
+    Reads each run once.
+    """
 
     def __init__(self) -> None:
         self._runs: dict[str, _Actions | None] = {}
 
     def told(self, points: Sequence[DecisionPoint]) -> list[DecisionPoint]:
-        """The points at which something was decided; a policy decides every few seconds only.
+        """The points with a recorded decision; a policy decides only every few seconds.
 
         Raises:
-            ConfigError: Something else than *extend* was asked.
-            DatasetError: It is known of none of them.
+            ConfigError: A point asks for something other than *extend*.
+            DatasetError: None of the points has a recorded decision.
         """
         found = [point for point in points if self._extends(point) is not None]
         if not found:
@@ -134,13 +138,14 @@ class RecordedDecisions:
         return found
 
     def decision(self, point: DecisionPoint) -> Decision:
-        """Whether the green went on.
+        """Whether the green was extended.
 
-        Where a policy ran the signals, that is what it did. Where the program did, the green went
-        on if its duration is not over when a *yes* would end; an actuated program counts as fixed.
+        If a policy controlled the signals, this is what it did. If the program did, the green was
+        extended if its duration lasts beyond the seconds that a *yes* adds; an actuated program
+        is treated as fixed.
 
         Args:
-            point: One of those that are :meth:`told`.
+            point: One of the points returned by :meth:`told`.
         """
         return Extend(extend=self._extends(point) is True)
 
@@ -163,7 +168,7 @@ class RecordedDecisions:
 
 
 def _actions_of(run: str) -> _Actions | None:
-    """What was set in a run; None where its programs ran it."""
+    """What a policy set during a run; None if the signals' own programs controlled it."""
     layout, name = DatasetLayout(Path(run).parent), Path(run).name
     try:
         manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
@@ -190,7 +195,7 @@ def _as_asked(decision: Decision) -> Decision:
 
 
 def _signal_of(junction: Junction) -> Signal:
-    """A signal of which no more is known than what a prompt says: its greens and their bounds."""
+    """A signal described by its prompt alone: its greens and their bounds."""
     phases = tuple(
         Phase(duration_s=1, state="G" if phase in junction.phases else "y")
         for phase in range(max(junction.phases) + 1)

@@ -1,6 +1,6 @@
-"""The check at the end of a supervised run: does the model answer in the right form?
+"""The check at the end of a supervised run: does the model answer in the right format?
 
-The model that was saved is loaded again and answers prompts of rows that it was not taught.
+Loads the saved model again and lets it answer the prompts of rows that it was not taught.
 """
 
 from collections import Counter
@@ -20,12 +20,12 @@ __all__ = ["check_format", "summed_up"]
 def check_format(
     model: Path, points: Sequence[DecisionPoint], generation: Generation
 ) -> FormCheck | None:
-    """The form of a model's greedy answers; None without points.
+    """Checks the format of a model's greedy answers; None without points.
 
     Args:
         model: A folder with a model or an adapter.
         points: Rows that were not trained on.
-        generation: How it answers.
+        generation: How answers are generated.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -38,11 +38,11 @@ def check_format(
 
 
 def summed_up(judged: Sequence[Judged], choices: Sequence[PolicyAnswer]) -> FormCheck:
-    """Shares of what was answered; at least one answer.
+    """Sums up the answers, of which there must be at least one, as shares.
 
     Args:
-        judged: Where, and what is known of the decisions there.
-        choices: One answer each, in order.
+        judged: The decision points, with the worth of their decisions.
+        choices: One answer per point, in order.
     """
     extends = [c.decision.extend for c in choices if isinstance(c.decision, Extend)]
     agreed = [

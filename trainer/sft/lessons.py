@@ -1,7 +1,7 @@
-"""Lessons: prompts with the answers that are taught, drawn from decision points.
+"""Lessons: prompts with the answers to teach, drawn from decision points.
 
-Owns the mixture: how many lessons each source gives, and which points they are about. What a source
-answers is :mod:`trainer.sft.decisions` and :mod:`trainer.sft.reading`.
+Owns the mixture: how many lessons each source contributes, and which points they are about. The
+answers of the sources are in :mod:`trainer.sft.decisions` and :mod:`trainer.sft.reading`.
 """
 
 import random
@@ -31,16 +31,16 @@ __all__ = ["Lesson", "apportioned", "draw_lessons"]
 
 @dataclass(frozen=True)
 class Lesson:
-    """A prompt and the answer that is taught."""
+    """A prompt and the answer to teach."""
 
     prompt: tuple[Message, ...]
     answer: str
     source: str
-    """A name of :class:`trainer.sft.config.LessonShares`."""
+    """One of the names in :class:`trainer.sft.config.LessonShares`."""
 
     @property
     def conversation(self) -> list[dict[str, str]]:
-        """Prompt and answer as the messages of one conversation."""
+        """The prompt and the answer as the messages of one conversation."""
         return [*self.messages, {"role": "assistant", "content": self.answer}]
 
     @property
@@ -55,18 +55,18 @@ Teacher = Callable[[DecisionPoint, random.Random], Lesson]
 def draw_lessons(points: Sequence[DecisionPoint], config: SFTTrainingConfig) -> list[Lesson]:
     """The lessons of a run; the same for the same points and settings.
 
-    Of each source every point comes up once before any comes up again, but for ``best`` with
-    ``weight_by_gap``: there the probability of a point is proportional to what is at stake. Points
-    with no more than ``min_gap_veh`` at stake are not among those of ``best``.
+    Within each source, every point is drawn once before any is drawn again. The exception is
+    ``best`` with ``weight_by_gap``, where the probability of a point is proportional to what is at
+    stake. ``best`` leaves out points with no more than ``min_gap_veh`` at stake.
 
     Args:
-        points: What the lessons are about; at least one.
-        config: What is taught, and how much.
+        points: The points that the lessons are about; at least one.
+        config: What to teach, and how much of it.
 
     Raises:
-        ConfigError: A source does not know the kind of decision that is asked.
-        DatasetError: The points lack what a source needs: outcomes, readable prompts, the folder of
-            a dataset.
+        ConfigError: A source does not support the kind of decision that is asked for.
+        DatasetError: The points lack what a source needs: outcomes, readable prompts, or the
+            dataset's folder.
     """
     recorded = RecordedDecisions()
     teachers = _teachers(config, recorded)
@@ -86,7 +86,7 @@ def _about(
     config: SFTTrainingConfig,
     recorded: RecordedDecisions,
 ) -> Sequence[DecisionPoint]:
-    """The points that a source can teach."""
+    """The points that a source can teach about."""
     if name == "recorded":
         return recorded.told(points)
     if name != "best" or config.min_gap_veh == 0:

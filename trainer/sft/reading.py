@@ -1,7 +1,8 @@
 """Reading comprehension of a junction's state: questions with known answers.
 
-A model that can find the longest queue in a prompt has the features that a good decision is made
-of. Owns the questions; their answers come from :func:`shared.language.prompts.read_prompt`.
+A model that can find the longest queue in a prompt has learned the features that good decisions
+are based on. Owns the questions; the answers come from
+:func:`shared.language.prompts.read_prompt`.
 """
 
 import json
@@ -20,14 +21,14 @@ _SITUATION = (
 )
 
 Question = tuple[str, str]
-"""What is asked, as a system message, and the answer as JSON."""
+"""A question, as a system message, and its answer, as JSON."""
 
 
 def pick_question(point: DecisionPoint, chance: random.Random) -> tuple[tuple[Message, ...], str]:
     """One question about a decision point's state, as a prompt, and its answer.
 
-    The state stands in the prompt as it does where a decision is asked for. Kinds of questions are
-    equally likely, whatever number of phases a junction has.
+    The prompt describes the state exactly as it does when it asks for a decision. All kinds of
+    questions are equally likely, however many phases a junction has.
 
     Raises:
         DatasetError: ``unreadable_prompt``.
@@ -38,7 +39,7 @@ def pick_question(point: DecisionPoint, chance: random.Random) -> tuple[tuple[Me
 
 
 def questions(junction: Junction) -> list[list[Question]]:
-    """What can be asked about a state, by kind; what has no single answer is not asked.
+    """The questions about a state, by kind; those without a unique answer are left out.
 
     >>> counts = {0: LaneCounts(queued=4, approaching=0, passed=9),
     ...     2: LaneCounts(queued=1, approaching=6, passed=0)}
@@ -63,7 +64,7 @@ def questions(junction: Junction) -> list[list[Question]]:
 
 
 def _most(junction: Junction, what: str, weigh: Callable[[LaneCounts], int]) -> Iterator[Question]:
-    """Which phase has most of something, where one does."""
+    """Which phase has the most of something, if the answer is unique."""
     weights = {phase: weigh(count) for phase, count in junction.phases.items()}
     leaders = [phase for phase, weight in weights.items() if weight == max(weights.values())]
     if len(leaders) == 1:
@@ -73,13 +74,13 @@ def _most(junction: Junction, what: str, weigh: Callable[[LaneCounts], int]) -> 
 def _counts(
     junction: Junction, what: str, weigh: Callable[[LaneCounts], int]
 ) -> Iterator[Question]:
-    """How many of something each phase has."""
+    """How many of something each phase has, one question per phase."""
     for phase, count in sorted(junction.phases.items()):
         yield _asked(f"How many {what} does phase {phase} have?", "vehicles", weigh(count))
 
 
 def _listed(junction: Junction, what: str, weigh: Callable[[LaneCounts], int]) -> Question:
-    """How many of something every phase has: as much to learn from as many questions of one."""
+    """How many of something all phases have: one question that teaches as much as several."""
     counts = {str(phase): weigh(count) for phase, count in sorted(junction.phases.items())}
     question = f"How many {what} does each green phase have?"
     form = 'Answer with JSON only: {"<phase>": <number>, ...}.'

@@ -1,7 +1,7 @@
-"""Decision points to teach from, out of dataset folders and files of rows.
+"""Decision points to teach from, read from dataset folders and files of rows.
 
-Owns which rows are held out for the check of the form of answers. Where a row comes from a dataset
-folder, its point knows the signal's program and its state file; elsewhere it knows its row alone.
+Owns which rows are held out for the check of the answer format. The point of a row from a dataset
+folder knows the signal's program and the state file; any other point knows only its row.
 """
 
 import random
@@ -26,7 +26,7 @@ _HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class LessonRows:
-    """What is taught, and what is kept to see whether it was learned."""
+    """The rows to teach from, and those held out to check what was learned."""
 
     train: tuple[DecisionPoint, ...]
     held_out: tuple[DecisionPoint, ...]
@@ -37,12 +37,12 @@ def read_lesson_rows(path: str, check_rows: int, seed: int) -> LessonRows:
 
     Args:
         path: A dataset folder, a file of rows, or a folder of such.
-        check_rows: How many are held out at most: ``eval`` rows of dataset folders where there are
-            any, else a tenth of the rows.
-        seed: Of which ones.
+        check_rows: Maximum number of rows to hold out: ``eval`` rows of dataset folders if there
+            are any, otherwise up to a tenth of the rows.
+        seed: Decides which rows are held out.
 
     Raises:
-        DatasetError: Nothing is there, or a row is wrong.
+        DatasetError: There is no dataset, or a row is invalid.
     """
     folders = _dataset_folders(Path(path)) if path else []
     if not folders:
@@ -53,7 +53,7 @@ def read_lesson_rows(path: str, check_rows: int, seed: int) -> LessonRows:
 
 
 def _split(points: tuple[DecisionPoint, ...], check_rows: int, seed: int) -> LessonRows:
-    """Holds out rows of simulations that are also trained on; better than nothing."""
+    """Holds out rows, though of simulations that are also trained on: better than nothing."""
     held_out = _sample(points, min(check_rows, int(len(points) * _HELD_OUT_SHARE)), seed)
     places = {point.place for point in held_out}
     return LessonRows(tuple(p for p in points if p.place not in places), held_out)
@@ -65,7 +65,7 @@ def _sample(points: tuple[DecisionPoint, ...], rows: int, seed: int) -> tuple[De
 
 
 def _dataset_folders(root: Path) -> list[Path]:
-    """The dataset folders at or below ``root``; none where it is a file."""
+    """The dataset folders at or below ``root``; none if it is a file."""
     if DatasetLayout(root).manifest.is_file():
         return [root]
     inside = sorted(folder for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []

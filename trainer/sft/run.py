@@ -35,16 +35,16 @@ __all__ = ["PreparedSFT", "prepare_sft", "train_sft"]
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSFT(PreparedRun):
-    """What a supervised run needs, checked."""
+    """Everything that a supervised run needs, checked."""
 
     rows: LessonRows
     lessons: list[Lesson]
     start: SFTTrainingConfig
-    """The settings, with the folder of the model that is trained: a new one's is ``untrained/``."""
+    """The settings, with the folder of the model to train: ``untrained/`` for a new model."""
 
     @property
     def lesson_counts(self) -> dict[str, int]:
-        """How many lessons each source gives."""
+        """How many lessons each source contributes."""
         return dict(Counter(lesson.source for lesson in self.lessons))
 
 
@@ -54,7 +54,7 @@ def prepare_sft(config: SFTTrainingConfig) -> PreparedSFT:
     Raises:
         DatasetError: The dataset is missing, or lacks what a source needs.
         ModelError: The model is missing.
-        ConfigError: Settings do not fit the machine, the dataset or the checkpoint.
+        ConfigError: Settings do not suit the machine, the dataset or the checkpoint.
     """
     check_report_to(config.report_to)
     if not config.is_new:
@@ -80,13 +80,13 @@ def prepare_sft(config: SFTTrainingConfig) -> PreparedSFT:
 
 
 def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingConfig:
-    """The run from a model in a folder.
+    """The settings of a run that starts from a model in a folder.
 
-    A new model is the one that the checkpoint's run made. Learned again, from other lessons, its
-    vocabulary would give the trained weights other words.
+    If a run with a new model is resumed, this is the model that the original run made. A vocabulary
+    learned anew, from other lessons, would attach the trained weights to other words.
 
     Raises:
-        ConfigError: The checkpoint's run made none.
+        ConfigError: The checkpoint's run did not make a new model.
     """
     if not config.is_new:
         return config
@@ -102,13 +102,13 @@ def _start(config: SFTTrainingConfig, checkpoint: Path | None) -> SFTTrainingCon
 def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTReport:
     """Trains a model on lessons drawn from a dataset.
 
-    Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, checkpoints, and
-    at the end ``model/``, or ``adapter/`` and ``merged/``, and ``loss.png``. A new model is made in
-    ``untrained/``.
+    Writes into ``output_dir``: ``config.yaml``; ``metrics.jsonl`` and checkpoints during the run;
+    and at the end ``loss.png`` with ``model/``, or with ``adapter/`` and ``merged/``. A new model
+    is created in ``untrained/``.
 
     Args:
         config: The settings.
-        show_progress: Whether progress is shown on standard error.
+        show_progress: Whether to show progress on standard error.
 
     Raises:
         InputError: The dataset, the model or a setting is unusable.
@@ -128,11 +128,11 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
 
     @property
     def start(self) -> SFTTrainingConfig:
-        """The settings with the model that is loaded: a new one lies in a folder by then."""
+        """The settings with the model to load; a new one has been saved to a folder by then."""
         return self._ready.start
 
     def train(self) -> SFTReport:
-        """Loads, trains, saves, checks."""
+        """Loads the model, trains it, saves the result, and checks it."""
         if self._config.is_new and self._ready.checkpoint is None:
             conversations = [lesson.conversation for lesson in self._ready.lessons]
             save_small_model(conversations, Path(self.start.model_path), self.start.seed)
@@ -159,7 +159,7 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
         )
 
     def plot(self) -> None:
-        """Draws the loss."""
+        """Plots the loss."""
         plot_loss(self._files.metrics, self._files.plot)
 
     def _make_trainer(self, loaded: "LoadedModel") -> "SFTTrainer":

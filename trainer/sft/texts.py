@@ -1,4 +1,4 @@
-"""Lessons as tokens: what a model reads, and which of it is the answer that is learned."""
+"""Lessons as tokens: what a model reads, and which part of it is the answer to learn."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["tokenized"]
 
 _NOT_LEARNED = -100
-"""The label of tokens that no loss is taken of, as PyTorch's cross-entropy has it."""
+"""The label of tokens that do not count for the loss: the default of PyTorch's cross-entropy."""
 
 log = structlog.get_logger(__name__)
 
@@ -24,18 +24,18 @@ log = structlog.get_logger(__name__)
 def tokenized(
     lessons: Sequence[Lesson], tokenizer: "PreTrainedTokenizerBase", max_tokens: int
 ) -> "Dataset":
-    """``input_ids`` and ``labels`` of each lesson, in order; labels are those of the answer alone.
+    """``input_ids`` and ``labels`` of each lesson, in order; only the answer has labels.
 
-    What is learned is what a model should write after the prompt that it will be given: the answer,
-    with what the chat template puts before and behind it, see :mod:`trainer.models.chat`.
+    The answer includes what the chat template puts before and after it, so that a model learns to
+    write exactly what should follow the prompt it will be given: see :mod:`trainer.models.chat`.
 
     Args:
-        lessons: What is taught.
-        tokenizer: As :func:`trainer.models.chat.prepare_chat` leaves it.
-        max_tokens: Lessons that are longer are left out.
+        lessons: The lessons.
+        tokenizer: Already set up by :func:`trainer.models.chat.prepare_chat`.
+        max_tokens: Longer lessons are left out.
 
     Raises:
-        DatasetError: All of them are.
+        DatasetError: All lessons are longer.
         ModelError: The tokenizer's chat template refuses a prompt.
     """
     from datasets import Dataset

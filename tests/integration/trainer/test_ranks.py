@@ -10,10 +10,11 @@ import yaml
 
 from shared.wire.scoring import ScoreResponse
 from tests.integration.trainer.small_service import Reply, SmallService, running, yes_is_better
+from tests.integration.trainer.two_ranks import RANKS
 from trainer import GRPOTrainingConfig
 from trainer.runs.history import read_metrics
 
-STEPS, RANKS = 3, 2
+STEPS = 3
 WHOLE = RANKS * (1 + STEPS)
 """Requests of a run: each rank asks whether the service works, and once per step."""
 
@@ -41,10 +42,8 @@ def test_ranks_stop_together_and_go_on(
             config = settings(url, output_dir=out, max_steps=STEPS, save_steps=100)
             files.append(tmp_path / f"{name}.yaml")
             files[-1].write_text(yaml.safe_dump(config.to_dict()))
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        launch += ["--nproc-per-node", str(RANKS), "-m", "tests.integration.trainer.two_ranks"]
         done = subprocess.run(
-            [*launch, *map(str, files)],
+            [sys.executable, "-m", "tests.integration.trainer.two_ranks", *map(str, files)],
             cwd=Path(__file__).parents[3],
             capture_output=True,
             text=True,
