@@ -15,6 +15,7 @@ from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import sqlite_url
 from sim_workers.states.store import StateStore
+from tests.unit.reward_server.fake_episodes import FakeEpisodes
 from tests.unit.reward_server.world import GREEN, FakeRunner, make_store
 
 __all__ = ["Gateway"]
@@ -28,6 +29,7 @@ class Gateway:
     runner: FakeRunner
     ledger: Ledger
     services: Services
+    episodes: FakeEpisodes
 
     async def score(self, *items: dict[str, Any], **terms: object) -> httpx.Response:
         """Posts items; a state and signal are filled in where an item names none."""
@@ -51,7 +53,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
     opened: list[Gateway] = []
 
     async def open_one(store: StateStore | None = None, **settings: object) -> Gateway:
-        runner = FakeRunner()
+        runner, episodes = FakeRunner(), FakeEpisodes()
         database = Database(sqlite_url(tmp_path / "ledger.sqlite"))
         await database.start()
         services = Services.of(
@@ -59,15 +61,17 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
             store if store is not None else make_store(),
             runner,
             database,
+            episodes=episodes,
         )
         transport = httpx.ASGITransport(create_app(services))
         http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
-        opened.append(Gateway(http, runner, services.ledger, services))
+        opened.append(Gateway(http, runner, services.ledger, services, episodes))
         return opened[-1]
 
     yield open_one
     for gateway in opened:
         await gateway.http.aclose()
+        await gateway.services.episode_desk.close()
         await gateway.services.single_flight.close()
         await gateway.ledger.close()
         await gateway.services.database.close()
