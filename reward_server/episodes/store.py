@@ -4,14 +4,28 @@ import json
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Update,
+    UpdateBase,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from reward_server.episodes.records import StoredEpisode, named, read_episode
 from reward_server.jobs.records import database_clock
 from reward_server.storage.coalescer import Coalescer
 from reward_server.storage.database import Database
+from reward_server.storage.direct import Write
 from reward_server.storage.tables import EPISODE_STEPS, EPISODES
 from sim_workers.episodes.position import Position
 from sim_workers.episodes.record import EpisodeSpec
@@ -109,6 +123,9 @@ class EpisodeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._now = database_clock(database.dialect)
+        # Made once: to put a statement together takes longer than to carry it out.
+        self._inserted = _insert_step(database)
+        self._moved, self._finished = _move(self._now), _finish(self._now)
         self._writes: Coalescer[StepWrite, frozenset[tuple[str, int]]] = Coalescer(self._append)
 
     async def close(self) -> None:
@@ -310,36 +327,17 @@ class EpisodeStore:
 
     async def _append(self, writes: Sequence[StepWrite]) -> frozenset[tuple[str, int]]:
         """Records steps of any episodes in one transaction; those that were due."""
-
-        async def append() -> frozenset[tuple[str, int]]:
-            rows = []
-            async with self._database.begin() as connection:
-                for write in sorted(writes, key=lambda write: write.episode_id):
-                    moved = await connection.execute(self._moved(write))
-                    if moved.rowcount == 1:
-                        rows.append(_row_of(write))
-                if rows:
-                    await connection.execute(insert(EPISODE_STEPS), rows)
-            return frozenset((str(row["episode_id"]), int(str(row["number"]))) for row in rows)
-
-        return await self._database.retried(append)
-
-    def _moved(self, write: StepWrite) -> Update:
-        is_due = (EPISODES.c.steps == write.number) & (EPISODES.c.status == "running")
-        moved = update(EPISODES).where(EPISODES.c.episode_id == write.episode_id, is_due)
-        moved = moved.values(
-            steps=write.at.steps,
-            position=write.at.digest,
-            time_s=write.time_s,
-            updated_at=self._now,
-        )
-        if write.figures is None or write.tripinfo is None:
-            return moved
-        return moved.values(
-            status="finished",
-            finished_at=self._now,
-            figures=write.figures.decode(),
-            tripinfo=_pack(write.tripinfo),
+        due = sorted(writes, key=lambda write: write.episode_id)
+        rows = [_row_of(write) for write in due]
+        work: list[Write] = []
+        for write, row in zip(due, rows, strict=True):
+            moved = self._moved if write.figures is None else self._finished
+            work += [(self._inserted, row), (moved, row)]
+        changed = await self._database.retried(partial(self._database.write_all, work))
+        return frozenset(
+            (write.episode_id, write.number)
+            for write, count in zip(due, changed[1::2], strict=True)
+            if count == 1
         )
 
 
@@ -349,13 +347,64 @@ def fork_digest(origin: StoredEpisode) -> str:
 
 
 def _row_of(write: StepWrite) -> dict[str, object]:
-    return {
-        "episode_id": write.episode_id,
-        "number": write.number,
-        "request": _pack(write.request),
-        "answer": _pack(write.answer),
-        "actions": _pack(write.actions),
+    row: dict[str, object] = {
+        "of_episode": write.episode_id,
+        "at_number": write.number,
+        "new_steps": write.at.steps,
+        "new_position": write.at.digest,
+        "new_time_s": write.time_s,
+        "new_request": _pack(write.request),
+        "new_answer": _pack(write.answer),
+        "new_actions": _pack(write.actions),
     }
+    if write.figures is not None and write.tripinfo is not None:
+        row["new_figures"] = write.figures.decode()
+        row["new_tripinfo"] = _pack(write.tripinfo)
+    return row
+
+
+_IS_DUE = (
+    (EPISODES.c.episode_id == bindparam("of_episode"))
+    & (EPISODES.c.steps == bindparam("at_number"))
+    & (EPISODES.c.status == "running")
+)
+_STEP_COLUMNS = ("episode_id", "number", "request", "answer", "actions")
+
+
+def _insert_step(database: Database) -> UpdateBase:
+    """Records a step, if it is the one that is due."""
+    row = select(
+        EPISODES.c.episode_id,
+        EPISODES.c.steps,
+        bindparam("new_request", type_=LargeBinary),
+        bindparam("new_answer", type_=LargeBinary),
+        bindparam("new_actions", type_=LargeBinary),
+    ).where(_IS_DUE)
+    return database.insert_new(EPISODE_STEPS).from_select(_STEP_COLUMNS, row)
+
+
+def _move(now: ColumnElement[float]) -> Update:
+    """Moves an episode on by a step, if it is the one that is due."""
+    return (
+        update(EPISODES)
+        .where(_IS_DUE)
+        .values(
+            steps=bindparam("new_steps"),
+            position=bindparam("new_position"),
+            time_s=bindparam("new_time_s"),
+            updated_at=now,
+        )
+    )
+
+
+def _finish(now: ColumnElement[float]) -> Update:
+    """The same for the last step."""
+    return _move(now).values(
+        status="finished",
+        finished_at=now,
+        figures=bindparam("new_figures"),
+        tripinfo=bindparam("new_tripinfo", type_=LargeBinary),
+    )
 
 
 def _is_step(episode_id: str, number: int) -> ColumnElement[bool]:

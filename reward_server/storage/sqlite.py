@@ -10,7 +10,15 @@ import aiosqlite
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
-__all__ = ["DRIVER_OPTIONS", "FOR_WRITING", "connect", "make_shrinkable", "prepare", "shrink"]
+__all__ = [
+    "DRIVER_OPTIONS",
+    "FOR_WRITING",
+    "connect",
+    "make_shrinkable",
+    "prepare",
+    "shrink",
+    "tune",
+]
 
 FOR_WRITING = "greenfork_for_writing"
 """The execution option of connections whose transactions may write."""
@@ -38,7 +46,7 @@ async def connect(path: Path) -> aiosqlite.Connection:
 
 def prepare(engine: Engine) -> None:
     """Lets every connection of an engine wait for locks, and begin its transactions rightly."""
-    event.listen(engine, "connect", _tune)
+    event.listen(engine, "connect", _tuned)
     event.listen(engine, "begin", _begin)
 
 
@@ -85,7 +93,11 @@ class _Connection(aiosqlite.Connection):
         await super().close()
 
 
-def _tune(connection: DBAPIConnection, _record: object) -> None:
+def _tuned(connection: DBAPIConnection, _record: object) -> None:
+    tune(connection)
+
+
+def tune(connection: DBAPIConnection | sqlite3.Connection) -> None:
     """Readers beside one writer, and no failure only because another writes just now."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
@@ -96,7 +108,7 @@ def _tune(connection: DBAPIConnection, _record: object) -> None:
     cursor.close()
 
 
-def _use_wal(cursor: DBAPICursor) -> None:
+def _use_wal(cursor: DBAPICursor | sqlite3.Cursor) -> None:
     """Switches a new file to WAL, also while another process does the same.
 
     Two that read the old mode and then both want to write it would wait for each other for ever,
