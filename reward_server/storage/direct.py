@@ -19,7 +19,7 @@ __all__ = ["DirectWriter", "Write"]
 Write = tuple[UpdateBase, dict[str, object]]
 """A statement, and its parameters by name."""
 
-_DIALECT = sqlite.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+_DIALECT = sqlite.dialect(paramstyle="named")
 
 
 class DirectWriter:
