@@ -26,7 +26,10 @@ HEAVY = frozenset(
 
 ONLY = {
     "shared": {"shared", "pydantic"},
-    "reward_client": {"shared", "reward_client", "pydantic", "httpx"},
+    "reward_client": {
+        *("shared", "reward_client", "pydantic", "httpx"),
+        *("gymnasium", "numpy", "pettingzoo"),
+    },
     "planning": {"shared", "planning", "pydantic", "unified_planning", "pyparsing"},
 }
 """All that these packages may import beside the standard library."""
@@ -41,6 +44,8 @@ NEVER = {
 """What these packages may not import, not even inside a function."""
 
 ALONE = {
+    "gymnasium": "reward_client/environments",
+    "pettingzoo": "reward_client/environments",
     "ray": "sim_workers/pool",
     "libsumo": "sim_workers/engine",
     "traci": "sim_workers/verification",
@@ -295,6 +300,15 @@ def test_help_loads_nothing_heavy() -> None:
         loaded = set(json.loads(run.stdout.splitlines()[-1]))
         assert "typer" in loaded
         assert loaded & HEAVY == set()
+
+
+def test_client_does_without_gymnasium() -> None:
+    """Whoever only scores has not installed it."""
+    code = (
+        "import sys, reward_client, reward_client.environments.trl\n"
+        "assert not {'gymnasium', 'pettingzoo'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_verifying_loads_traci_only_when_it_runs() -> None:

@@ -1,0 +1,1 @@
+"""Environments on episodes that are made up."""
