@@ -60,6 +60,7 @@ class MadeUpEpisode:
 
     def __init__(self, made_up: MadeUp, request: EpisodeRequest) -> None:
         self._made_up = made_up
+        self._episode_id = f"e{len(made_up.begun) + 1}"
         self.request = request
         self.asked: list[StepRequest] = []
         self.is_closed = False
@@ -95,11 +96,13 @@ class MadeUpEpisode:
         for tls_id in self.shown if step else ():
             penalty = -10.0 if tls_id in invalid else 0.0
             rewards[tls_id] = None if made_up.reward is None else made_up.reward - step + penalty
+        known = [one for one in rewards.values() if one is not None]
         return StepAnswer(
-            episode_id=f"e{len(made_up.begun)}",
+            episode_id=self._episode_id,
             step=step,
             time_s=10.0 * step,
             signals={tls_id: self._seen(tls_id, step) for tls_id in self.shown},
+            reward=sum(known) / len(known) if known else None,
             rewards=rewards,
             invalid=invalid,
             truncated=step >= made_up.steps,

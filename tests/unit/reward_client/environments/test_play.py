@@ -1,5 +1,7 @@
 """What an environment asks of episodes, and what it makes of their answers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,8 @@ def test_action_under_extend() -> None:
 def test_where_nothing_is_legal_the_mask_says_go_on(control: object, going_on: list[int]) -> None:
     """And whatever the action is, nothing is decided."""
     made_up = MadeUp(closed_at=frozenset({1}))
-    play = begun(made_up, **({} if control is None else {"control": control}))
+    asked: dict[str, Any] = {} if control is None else {"control": control}
+    play = begun(made_up, **asked)
     assert play.info("C")["action_mask"].tolist() == [1, 1]
     play.step({"C": 1})
     assert play.info("C")["action_mask"].tolist() == going_on
