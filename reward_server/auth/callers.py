@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from sim_workers.pool.fair_queue import Flow
 
@@ -43,7 +43,7 @@ OPERATOR_NAME = "operator"
 """The caller's name whose key is in the settings and on no record."""
 
 
-def caller_of(request: Request) -> Caller:
+def caller_of(request: HTTPConnection) -> Caller:
     """Who sent the request that is being answered.
 
     There is always one: :class:`reward_server.auth.middleware.AuthMiddleware` has put it there, and

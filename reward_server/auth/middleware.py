@@ -7,6 +7,7 @@ import base64
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
@@ -21,7 +22,7 @@ from shared.errors import Forbidden, GreenforkError, InvalidRequest
 __all__ = ["BEARER", "OPEN_PATHS", "AuthMiddleware", "check_scope", "requires"]
 
 _PROBES = frozenset({"/healthz", "/readyz"})
-OPEN_PATHS = _PROBES | {"/metrics", "/docs", "/openapi.json", "/", "/ui"}
+OPEN_PATHS = _PROBES | {"/metrics", "/docs", "/openapi.json", "/", "/ui", "/openenv/health"}
 """What needs no key: orchestrators, Prometheus and the pages that explain the service. They tell
 what the service is and how much it does, and nothing of what it was asked."""
 
@@ -51,11 +52,10 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Hands a request on, or refuses it."""
-        if scope["type"] == "websocket":  # there are none here
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             try:
+                if scope["type"] == "websocket":
+                    self._origins.check_page(Headers(scope=scope))
                 await self._admit(scope)
             except GreenforkError as exc:
                 await respond_error(exc)(scope, receive, send)
@@ -106,7 +106,7 @@ def requires(*needed: Scope) -> Any:  # noqa: ANN401  what FastAPI's own Depends
     return Depends(check)
 
 
-def check_scope(request: Request, *needed: Scope) -> None:
+def check_scope(request: HTTPConnection, *needed: Scope) -> None:
     """Returns if the caller's key has one of the scopes.
 
     Raises:

@@ -30,7 +30,7 @@ class Origins:
         self._names = frozenset(name.lower() for name in names)
 
     def check(self, headers: Headers) -> None:
-        """Returns if no strange website has sent the request.
+        """Returns if no strange website has sent the request, which has no key.
 
         Raises:
             Forbidden: ``host_not_allowed``, ``origin_not_allowed``.
@@ -41,14 +41,33 @@ class Origins:
             if len(hosts) > 1 or name is None or not (name in self._names or ip_of(name)):
                 said = f"this service does not answer to the host name {host[:100]!r}"
                 raise _refusal(said, "host_not_allowed")
-        is_same = [f"http://{host}" for host in hosts]
+        strange = self._strange_page(headers)
+        if strange is not None:
+            raise _refusal(f"{strange} may not use this service", "origin_not_allowed")
+
+    def check_page(self, headers: Headers) -> None:
+        """Returns if no strange website opens a WebSocket, with or without a key.
+
+        A browser asks nobody before it does that, and lets the page read what comes.
+
+        Raises:
+            Forbidden: ``origin_not_allowed``.
+        """
+        strange = self._strange_page(headers)
+        if strange is not None:
+            raise Forbidden(
+                f"{strange} may not open a WebSocket here: add the site to "
+                "GREENFORK_SERVER_ALLOWED_HOSTS",
+                "origin_not_allowed",
+            )
+
+    def _strange_page(self, headers: Headers) -> str | None:
+        """The page that a request comes from, if it is another site's."""
+        is_same = [f"http://{host}" for host in headers.getlist("host")]
         for origin in headers.getlist("origin"):
             if host_of(origin) not in self._names and origin not in is_same:
-                said = f"pages of {origin[:100]!r} may not use this service"
-                raise _refusal(said, "origin_not_allowed")
-        if headers.get("sec-fetch-site") == "cross-site":
-            said = "pages of other sites may not use this service"
-            raise _refusal(said, "origin_not_allowed")
+                return f"pages of {origin[:100]!r}"
+        return "pages of other sites" if headers.get("sec-fetch-site") == "cross-site" else None
 
 
 def _refusal(said: str, code: str) -> Forbidden:

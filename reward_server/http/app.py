@@ -11,6 +11,7 @@ from reward_server.auth.middleware import AuthMiddleware
 from reward_server.auth.origins import Origins
 from reward_server.http.addresses import Addresses
 from reward_server.http.body_limit import BodyLimit, BodyLimits
+from reward_server.http.openenv import routes as openenv
 from reward_server.http.problems import install_handlers
 from reward_server.http.request_scope import RequestScope
 from reward_server.http.routes import (
@@ -29,6 +30,7 @@ from reward_server.http.routes import (
 from reward_server.http.routes.examples import RESPONSES
 from reward_server.observability.tracing import trace_requests
 from reward_server.page import assets, geometry, prompts, service
+from reward_server.scoring.admission import Shares
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
 from shared.wire.problems import Problem
@@ -104,6 +106,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.openenv_sessions = Shares(openenv.MAX_SESSIONS)
     addresses = Addresses(services.settings.trusted_proxies)
     app.add_middleware(BodyLimit, limits=_body_limits(services.settings), addresses=addresses)
     origins = Origins(services.settings.allowed_hosts)
@@ -117,6 +120,7 @@ def create_app(services: Services) -> FastAPI:
         score,
         jobs,
         episodes,
+        openenv,
         compat,
         states,
         uploads,

@@ -2,20 +2,30 @@
 
 HTTP is uvicorn's. It takes heads of any size, waits for them for ever, and goes on reading what a
 caller sends after the answer; here is what bounds that. Bodies are bounded in ``body_limit``.
+A connection that becomes a WebSocket is still counted; pings end those of callers that are gone.
 """
 
 import asyncio
 import socket
+from collections.abc import Callable
+from functools import partial
 
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from reward_server.http.addresses import Addresses, address_of
 from reward_server.scoring.admission import Shares
 from shared.errors import Overloaded
 from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
-__all__ = ["CallerConnection", "Lines", "connections_of", "set_tcp_user_timeout"]
+__all__ = [
+    "CallerConnection",
+    "CallerWebSocket",
+    "Lines",
+    "connections_of",
+    "set_tcp_user_timeout",
+]
 
 _SLICE_BYTES = 16 * 1024
 """What came is parsed in slices: all that a read brings could be more heads than may be at once."""
@@ -68,6 +78,19 @@ class Lines:
         self._shares.move(owners, -1)
 
 
+class CallerWebSocket(WebSocketsSansIOProtocol):
+    """A connection that has become a WebSocket."""
+
+    on_lost: Callable[[], None] | None = None
+    """Called once when it has ended."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Says so."""
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
+
+
 class CallerConnection(HttpToolsProtocol):
     """A connection that is closed when its request head is too slow or too large."""
 
@@ -82,6 +105,7 @@ class CallerConnection(HttpToolsProtocol):
     _slice_bytes = 0
     _header_lines = 0
     _is_refused = False
+    _is_upgraded = False
     _hanging_up: asyncio.TimerHandle | None = None
     _giving_up: asyncio.TimerHandle | None = None
     _running: RequestResponseCycle | None = None
@@ -114,15 +138,30 @@ class CallerConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Takes what comes, and ends the connection when there is too much that is no content."""
         for start in range(0, len(data), _SLICE_BYTES):
-            if self.transport.is_closing():
-                return
+            if self.transport.is_closing() or self._is_upgraded:
+                return  # frames that come before the answer to the handshake are nobody's
             self._take(data[start : start + _SLICE_BYTES])
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hands the connection over, and what it is counted as."""
+        self._is_upgraded = True
+        self._stop_waiting()
+        self._stop_hanging_up()
+        super().handle_websocket_upgrade()
+        protocol = self.transport.get_protocol()
+        if self._owners is not None and self.lines is not None:
+            assert isinstance(protocol, CallerWebSocket), "the gateway is served so"  # noqa: S101
+            protocol.on_lost = partial(self.lines.hand_back, self._owners)
+            self._owners = None
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return not self._is_refused and super()._should_upgrade_to_ws()
 
     def _take(self, data: bytes) -> None:
         self._slice_bytes = len(data)
         self._overhead_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_upgraded:
             return
         if self._is_refused or self._is_too_long() or len(self.pipeline) > _MAX_WAITING_REQUESTS:
             self._refuse()

@@ -37,6 +37,7 @@ __all__ = [
     "MAX_COMPLETION_CHARS",
     "MAX_SENT_CHARS",
     "ReadCompletion",
+    "parse_answers",
     "parse_completion",
     "parse_shown_phase",
     "read_completion",
@@ -125,6 +126,21 @@ def parse_shown_phase(text: str) -> int:
     value, _, _ = _read(text)
     fields = _fields(value, ["next_phase_id"])
     return _phase(fields["next_phase_id"], '"next_phase_id"')
+
+
+def parse_answers(text: str) -> dict[str, object]:
+    """Reads the JSON object with an answer for each of several signals.
+
+    Raises:
+        InvalidDecision: As :func:`parse_completion`; ``wrong_keys`` also of a list.
+
+    >>> parse_answers('{"A0": {"next_phase_id": 4}}')
+    {'A0': {'next_phase_id': 4}}
+    """
+    value, _, _ = _read(text)
+    if not isinstance(value, dict):
+        raise _unexpected("a JSON object with an answer by signal", _seen(value), "wrong_keys")
+    return value
 
 
 def _read(text: str) -> tuple[object, bool, bool]:

@@ -1,0 +1,1 @@
+"""OpenEnv's protocol, on episodes that are made up."""
