@@ -2,7 +2,7 @@
 
 import { h, save } from "./dom.js";
 import { layoutOf } from "./chart.js";
-import { headColour, queuesOf, tailOf, vehiclesAt } from "./scene.js";
+import { headColour, partOf, queuesOf, vehiclesAt } from "./scene.js";
 import { number } from "./words.js";
 
 const MODULES = ["dom.js", "words.js", "scene.js", "chart.js", "player.js"];
@@ -74,7 +74,7 @@ function drawnScene(scene, t, left, top) {
   for (const junction of geometry.junctions) path(junction.points, { fill: colours.road });
   const widths = { road: (lane) => lane.width_m - 0.15, foot: (lane) => lane.width_m, bicycle: (lane) => lane.width_m, rail: () => 0.9 };
   for (const lane of geometry.lanes) if (widths[lane.kind]) path(lane.points, { stroke: colours[lane.kind], "stroke-width": widths[lane.kind](lane) });
-  for (const { lane, reach, vehicles } of queuesOf(scene.incoming, trace, second)) if (vehicles) path(tailOf(lane.points, reach), { stroke: colours.queue, "stroke-width": lane.width_m });
+  for (const { lane, begin, reach, vehicles } of queuesOf(scene.incoming, trace, second)) if (vehicles) path(partOf(lane.points, begin, reach), { stroke: colours.queue, "stroke-width": lane.width_m });
   for (const head of scene.heads) {
     const [x0, y0, x1, y1] = head.ends;
     head.links.forEach((link, i) => {
