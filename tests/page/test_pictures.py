@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif("PICTURES" not in os.environ, reason="pictures a
 def _save(looker: Looker, name: str) -> None:
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(looker.page.screenshot())).convert("P", palette=1, colors=128)
+    picture = Image.open(io.BytesIO(looker.page.screenshot())).convert("RGB")
     picture.save(IMAGES / name, optimize=True)
 
 
