@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.page.conftest import Looker
+from tests.page.conftest import Looker, Service
+from tests.page.test_episodes import play
 
 Look = Callable[..., Looker]
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -38,6 +39,16 @@ def test_dark_state(look: Look) -> None:
     looker.state("cologne8", 1)
     looker.seek(16)
     _save(looker, "page-dark.png")
+
+
+def test_episode(look: Look, service: Service) -> None:
+    """Two ways to steer the crossing."""
+    first, second = (play(service, "crossing", place) for place in (1, 2))
+    looker = look(size={"width": 1280, "height": 1080})
+    looker.open(f"#/episode/{first}?beside={second}")
+    looker.page.wait_for_selector("tbody tr")
+    looker.seek(30)
+    _save(looker, "page-episode.png")
 
 
 def test_service(look: Look) -> None:

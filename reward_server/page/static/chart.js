@@ -8,8 +8,8 @@ export function stepOf(most, steps) {
 }
 
 /** Where a chart of some size draws what: plain numbers, for canvas and SVG alike. */
-export function layoutOf(series, width, height, begin = 0, isTight = false) {
-  const last = Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
+export function layoutOf(series, width, height, begin = 0, isTight = false, end = 0) {
+  const last = end || Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
   const values = series.flatMap((one) => one.values.filter((value) => value !== null));
   const highest = Math.max(...values);
   const least = isTight && values.length ? Math.min(...values) : Math.min(0, ...values);
@@ -23,6 +23,14 @@ export function layoutOf(series, width, height, begin = 0, isTight = false) {
     return found;
   };
   return { begin, last, least, most, plot, x, y, xs: ticks(0, last, stepOf(last, Math.max(2, width / 90))), ys: ticks(least, most, stepOf(most - least, Math.max(2, height / 45))) };
+}
+
+/** What a curve shows at a moment; seconds are steps, longer distances are drawn as slopes. */
+export function valueAt({ values, step = 1 }, t) {
+  const place = Math.floor(t / step);
+  const value = values[Math.min(values.length - 1, place)] ?? null;
+  const next = values[place + 1] ?? null;
+  return value === null || next === null || step === 1 ? value : value + (next - value) * (t / step - place);
 }
 
 /** A chart on a canvas. */
@@ -77,8 +85,8 @@ export class Chart {
     pen.lineTo(x(t), plot.bottom);
     pen.stroke();
     for (const one of this.series) {
-      const value = one.values[Math.min(one.values.length - 1, Math.floor(t / (one.step ?? 1)))];
-      if (value === null || value === undefined) continue;
+      const value = valueAt(one, t);
+      if (value === null) continue;
       pen.fillStyle = this.colourOf(one);
       pen.beginPath();
       pen.arc(x(t), y(value), 4, 0, 7);
@@ -92,7 +100,7 @@ export class Chart {
 
   drawCurves() {
     this.isStale = false;
-    this.layout = layoutOf(this.series, this.width, this.height, this.begin, this.isTight);
+    this.layout = layoutOf(this.series, this.width, this.height, this.begin, this.isTight, this.end);
     const pen = this.drawn.getContext("2d");
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);

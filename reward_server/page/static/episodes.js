@@ -2,11 +2,12 @@
 
 import { Refusal } from "./api.js";
 import { Chart } from "./chart.js";
-import { choice, fill, h, oncePerFrame } from "./dom.js";
-import { Scene, readTrace } from "./scene.js";
+import { choice, fill, h, oncePerFrame, save } from "./dom.js";
+import { bundle } from "./export.js";
+import { Scene, firstView, readTrace } from "./scene.js";
 import { clock, decisionWords, number, span } from "./words.js";
 
-const LETTERS = ["a", "b"];
+const SIDES = ["a", "b"];
 const PAGE = 1000;
 const ROW_PX = 18;
 
@@ -107,18 +108,20 @@ export function lightsOf(episode, definitions) {
 
 /** Vehicles on the way, minute by minute, and those that arrived in each minute. */
 export function flowsOf(trips, beginS, endS) {
-  const minutes = Math.max(1, Math.ceil((endS - beginS) / 60));
+  const minutes = Math.max(1, Math.floor((endS - beginS) / 60));
   const running = Array(minutes + 1).fill(0);
   const arrived = Array(minutes + 1).fill(0);
   for (const { depart, arrival } of trips) {
     if (depart === null) continue;
     for (let minute = Math.max(0, Math.ceil((depart - beginS) / 60)); minute <= minutes && (arrival === null || beginS + minute * 60 < arrival); minute += 1) running[minute] += 1;
-    if (arrival !== null) arrived[Math.min(minutes, Math.max(0, Math.ceil((arrival - beginS) / 60)))] += 1;
+    const minute = arrival === null ? minutes + 1 : Math.max(0, Math.ceil((arrival - beginS) / 60));
+    if (minute <= minutes) arrived[minute] += 1;
   }
   return { running, arrived };
 }
 
-class Board {
+/** What an episode looks like, and another one beside it. */
+export class Board {
   constructor(view, episodes, geometry, definitions, mine) {
     Object.assign(this, { view, episodes, geometry, definitions, mine });
     const first = episodes[0].view;
@@ -131,7 +134,10 @@ class Board {
   }
 
   build() {
+    this.locate();
     const { view: first } = this.episodes[0];
+    const file = (ending) => `episode-${first.episode_id.slice(0, 12)}.${ending}`;
+    const exports = h("div", { class: "controls exports" }, h("span", { class: "note" }, "Save as"), h("button", { click: async () => save(file("png"), await this.picture()) }, "PNG"), h("button", { click: async () => save(file("html"), await this.page()) }, "HTML"));
     const others = this.mine.filter((one) => one.episode_id !== first.episode_id).map((one) => [one.episode_id, `${one.episode_id.slice(0, 8)} · ${controlWords(one)} · seed ${one.seed}`]);
     const beside = choice("Compare with", [["", "nothing"], ...others], this.episodes[1]?.id ?? "", (id) => this.view.go(episodeHash(first.episode_id, { beside: id })));
     this.slider = h("input", { type: "range", min: 0, max: this.last, step: 1, value: 0, "aria-label": "Step", input: () => this.seek(Number(this.slider.value)) });
@@ -146,11 +152,11 @@ class Board {
     this.decisions = h("section", { class: "card", "aria-label": "Decisions of the step" });
     const stage = h("div", { class: "stage" }, this.maps.map((one) => one.figure));
     fill(this.view.main,
-      h("div", { class: "head" }, h("div", {}, h("h1", {}, first.scenario_id.replace(/-[0-9a-f]{12}$/, ""), h("span", { class: "light" }, ` from ${clock(this.begin)} to ${clock(first.end_s)}`)), h("p", { class: "note" }, `${first.episode_id} · seed ${first.seed} · ${first.status}`)), h("div", { class: "controls" }, beside)),
+      h("div", { class: "head" }, h("div", {}, h("h1", {}, first.scenario_id.replace(/-[0-9a-f]{12}$/, ""), h("span", { class: "light" }, ` from ${clock(this.begin)} to ${clock(first.end_s)}`)), h("p", { class: "note" }, `${first.episode_id} · seed ${first.seed} · ${first.status}`)), h("div", { class: "controls" }, this.view.api ? beside : null)),
       this.figures(),
       h("section", { class: "player apart", "aria-label": "Episode" }, stage, h("div", { class: "controls" }, this.playButton, this.slider, this.now),
         this.bands.map((canvas, i) => [h("p", { class: "legend" }, this.name(i), "green of each signal, by phase"), canvas]), this.charts.map((one) => [h("p", { class: "legend" }, one.title), one.canvas])),
-      h("div", { class: "apart" }, this.decisions));
+      this.view.api ? exports : null, h("div", { class: "apart" }, this.decisions));
     for (const one of this.maps) if (one.canvas) this.makeScene(one);
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(stage.parentElement);
@@ -158,13 +164,13 @@ class Board {
   }
 
   name(i) {
-    return this.episodes.length > 1 ? h("span", { class: `letter ${LETTERS[i]}` }, `${LETTERS[i].toUpperCase()} `) : null;
+    return this.episodes.length > 1 ? h("span", { class: `letter ${SIDES[i]}` }, `${SIDES[i].toUpperCase()} `) : null;
   }
 
   map(episode, i) {
     const canvas = this.geometry ? h("canvas", { class: "scene", role: "img", "aria-label": "Signals of the network" }) : null;
     const reward = h("output", { class: "count" });
-    const figure = h("figure", { class: `future ${LETTERS[i]}` }, h("figcaption", {}, h("span", { class: "letter" }, LETTERS[i].toUpperCase()), h("span", { class: "what" }, h("strong", {}, controlWords(episode.view)), h("span", { class: "note" }, ` seed ${episode.view.seed}`)), reward), canvas ?? h("p", { class: "note" }, "The network of this scenario is not served here."));
+    const figure = h("figure", { class: `future ${SIDES[i]}` }, h("figcaption", {}, h("span", { class: "letter" }, SIDES[i].toUpperCase()), h("span", { class: "what" }, h("strong", {}, controlWords(episode.view)), h("span", { class: "note" }, ` seed ${episode.view.seed}`)), reward), canvas ?? h("p", { class: "note" }, "The network of this scenario is not served here."));
     return { figure, canvas, reward, episode };
   }
 
@@ -197,16 +203,16 @@ class Board {
       const box = canvas.getBoundingClientRect();
       if (!box.width) return;
       if (scene.width !== box.width) scene.fit(box.width, box.height);
-      const [west, south, east, north] = this.geometry.box;
-      Object.assign(view, { x: (west + east) / 2, y: (south + north) / 2, scale: 0.96 * Math.min(box.width / (east - west || 1), box.height / (north - south || 1)) });
+      Object.assign(view, firstView(this.geometry, this.episodes[0].view.signals, box.width, box.height, 80));
     }
     for (const one of this.charts) {
       const box = one.canvas.getBoundingClientRect();
       if (!box.width) return;
       one.chart.recolour();
       one.chart.isTight = one.step === this.interval;
+      one.chart.end = this.episodes[0].view.end_s - this.begin;
       one.chart.fit(box.width, box.height);
-      one.chart.setSeries(one.series.map((values, i) => ({ values, step: one.step, colour: LETTERS[i] })), 0, false);
+      one.chart.setSeries(one.series.map((values, i) => ({ values, step: one.step, colour: SIDES[i] })), 0, false);
     }
     this.bands.forEach((canvas, i) => this.paintBands(canvas, this.episodes[i]));
     this.draw();
@@ -234,7 +240,8 @@ class Board {
       pen.font = "11px system-ui, sans-serif";
       pen.fillText(id.slice(0, 6), 0, row * ROW_PX + 12, 40);
     });
-    canvas.painted = pen.getImageData(0, 0, canvas.width, canvas.height);
+    canvas.painted = h("canvas", { width: canvas.width, height: canvas.height });
+    canvas.painted.getContext("2d").drawImage(canvas, 0, 0);
   }
 
   scrub(event) {
@@ -261,6 +268,7 @@ class Board {
       const step = episode.steps[this.step - 1];
       fill(reward, step ? `reward ${number(step.answer.reward, 2)}` : "");
       scene?.draw(Math.min(this.step, episode.moments.length - 1));
+      if (scene && this.worst) this.drawLoads(scene, step);
     }
     for (const { chart } of this.charts) chart.draw(at);
     for (const canvas of this.bands) this.markBand(canvas);
@@ -272,11 +280,66 @@ class Board {
   markBand(canvas) {
     const pen = canvas.getContext("2d");
     if (!canvas.painted) return;
-    pen.putImageData(canvas.painted, 0, 0);
     const ratio = canvas.width / canvas.getBoundingClientRect().width;
     pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(canvas.painted, 0, 0);
     pen.fillStyle = getComputedStyle(canvas).getPropertyValue("--text");
     pen.fillRect((44 + (this.step / Math.max(1, this.last)) * (canvas.width / ratio - 56)) * ratio, 0, ratio, canvas.height);
+  }
+
+  /** A disc on each signal: the larger, the worse its own reward of the step. */
+  drawLoads(scene, step) {
+    const pen = scene.canvas.getContext("2d");
+    const zoom = scene.view.scale * scene.ratio;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.fillStyle = scene.colours.halted;
+    pen.globalAlpha = 0.45;
+    for (const [id, [x, y]] of this.places) {
+      const reward = step?.answer.rewards[id];
+      if (reward === null || reward === undefined) continue;
+      pen.beginPath();
+      pen.arc(scene.canvas.width / 2 + (x - scene.view.x) * zoom, scene.canvas.height / 2 - (y - scene.view.y) * zoom, 26 * scene.ratio * Math.sqrt(Math.abs(reward) / this.worst), 0, 7);
+      pen.fill();
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /** Where signals stand, and the worst reward of one of its own, where rewards are that. */
+  locate() {
+    const { signals, reward } = this.episodes[0].view;
+    this.places = signals.map((id) => {
+      const lines = (this.geometry?.stop_lines ?? []).filter((line) => line.tls_id === id);
+      const mean = (i) => lines.reduce((sum, line) => sum + (line.ends[i] + line.ends[i + 2]) / 2, 0) / lines.length;
+      return [id, [mean(0), mean(1)]];
+    }).filter(([, [x]]) => Number.isFinite(x));
+    const own = ["queue", "wait", "pressure"].includes(reward.name);
+    const all = this.episodes.flatMap((one) => one.steps.flatMap((step) => Object.values(step.answer.rewards).map((value) => Math.abs(value ?? 0))));
+    this.worst = own ? all.reduce((most, value) => Math.max(most, value), 0) : 0;
+  }
+
+  /** Maps, bands and curves below each other. */
+  picture() {
+    const canvases = [...this.maps.map((one) => one.canvas).filter(Boolean), ...this.bands, ...this.charts.map((one) => one.canvas)];
+    const width = Math.max(...canvases.map((one) => one.width)) + 24;
+    const height = canvases.reduce((sum, one) => sum + one.height + 12, 12);
+    const canvas = h("canvas", { width, height });
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = this.charts[0].chart.colours.ground;
+    pen.fillRect(0, 0, width, height);
+    let top = 12;
+    for (const one of canvases) {
+      pen.drawImage(one, 12, top);
+      top += one.height + 12;
+    }
+    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  }
+
+  /** All of it in one file that opens without a server. */
+  page() {
+    const { episodes, geometry, definitions } = this;
+    const start = 'const shown = JSON.parse(document.getElementById("data").textContent);\nconst alone = { main: document.querySelector("main"), closing: [], go() {} };\nnew Board(alone, shown.episodes, shown.geometry, shown.definitions, []).build();\n';
+    return bundle(["api.js", "export.js", "episodes.js"], start, { episodes, geometry, definitions });
   }
 
   showDecisions() {
