@@ -21,6 +21,7 @@ from greenfork.commands import (
     ledger,
     outcomes,
     push,
+    report,
     scenarios,
     score,
     serve,
@@ -50,6 +51,7 @@ commands.command(epilog=push.EXAMPLE, rich_help_panel=_DATA)(push.push)
 commands.add_typer(train.app, name="train", rich_help_panel=_TRAIN)
 commands.command(epilog=evaluate.EXAMPLES, rich_help_panel=_TRAIN)(evaluate.evaluate)
 commands.command(epilog=control.EXAMPLES, rich_help_panel=_TRAIN)(control.control)
+commands.command(epilog=report.EXAMPLES, rich_help_panel=_TRAIN)(report.report)
 commands.command(epilog=demo.EXAMPLE, rich_help_panel=_TRAIN)(demo.demo)
 commands.add_typer(jobs.app, name="jobs", rich_help_panel=_OPERATE)
 commands.add_typer(episodes.app, name="episodes", rich_help_panel=_OPERATE)

@@ -31,7 +31,9 @@ from shared.wire.episodes import EpisodeRequest, StepAnswer, StepRequest
 
 __all__ = ["BODIES", "direct_route", "router"]
 
-router = APIRouter(tags=["episodes"], dependencies=[requires("score", "admin")])
+router = APIRouter(tags=["episodes"], dependencies=[requires("score", "admin", "read")])
+_CHANGES = [requires("score", "admin")]
+"""Of routes that do more than to look."""
 
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
@@ -78,6 +80,7 @@ _CANDIDATES = {
 
 @router.post(
     "/v1/episodes",
+    dependencies=_CHANGES,
     summary="Begin an episode",
     status_code=_CREATED,
     response_model=StepAnswer,
@@ -175,6 +178,7 @@ async def show(request: Request, services: ServicesDep, episode_id: EpisodeId) -
 
 @router.post(
     "/v1/episodes/{episode_id}/score",
+    dependencies=_CHANGES,
     summary="Score candidates at the present moment",
     response_model=CandidatesResponse,
     response_description="One result per candidate, in their order.",
@@ -191,6 +195,7 @@ async def score(request: Request, services: ServicesDep, episode_id: EpisodeId) 
 
 @router.post(
     "/v1/episodes/{episode_id}/fork",
+    dependencies=_CHANGES,
     summary="Fork an episode",
     status_code=_CREATED,
     response_model=StepAnswer,
@@ -257,6 +262,7 @@ async def actions(
 
 @router.delete(
     "/v1/episodes/{episode_id}",
+    dependencies=_CHANGES,
     summary="Delete an episode",
     status_code=204,
     response_class=Response,

@@ -247,3 +247,46 @@ def _prepared(config: Path, prepared_at_s: int, begun_at_s: int) -> Metrics:
     command = [sys.executable, "-m", f"{__package__}.prepared", *arguments]
     run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return Metrics.model_validate_json(run.stdout.splitlines()[-1])
+
+
+def test_traces_are_what_plain_sumo_writes(
+    dataset_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Watching changes no metric, and each frame has the vehicles of SUMO's own floating-car data,
+    which names a step by the second at which it begins.
+    """
+    folder = dataset_of("crossing")
+    row = max(read_rows(folder), key=lambda row: row["outcomes"][0]["metrics"]["queue_veh"])
+    config = _restoring(folder, row["state_id"], tmp_path)
+    state = str(folder / "states" / f"{row['state_id']}.xml")
+    reads = (str(folder / "scenario"),)
+    request = Open(config=str(config), seed=row["seed"], state_file=state, reads=reads)
+    rollout = _rollout(row["tls_id"], None, 20)
+    with ForkServer() as fork_server, fork_server.open(request) as holder:
+        plain = holder.call(rollout, RolloutOutcome, _LIMIT_S)
+        watched = rollout.model_copy(update={"is_shown": True})
+        outcome = holder.call(watched, RolloutOutcome, _LIMIT_S)
+    assert outcome.metrics == plain.metrics
+    assert plain.shown is None
+    trace = outcome.shown
+    assert trace is not None
+    assert trace.queue_veh == outcome.unwrap().series
+    assert (len(trace.frames), trace.omitted_veh) == (21, 0)
+    out, end_s = tmp_path / "fcd.xml", row["time_s"] + 20
+    command = [str(find_sumo()), "-c", str(config), "--seed", str(row["seed"])]
+    command += ["--load-state", state, "--fcd-output", str(out), "--end", str(end_s)]
+    subprocess.run([*command, "--no-step-log", "--precision", "4"], check=True)
+    steps = ElementTree.parse(out).getroot()  # noqa: S314  SUMO has written it
+    seconds = 0
+    for step in steps:
+        frame = trace.frames[round(float(step.attrib["time"]) + 1 - row["time_s"])]
+        told = {trace.vehicles[frame[i]]: frame[i + 1 : i + 5] for i in range(0, len(frame), 5)}
+        west, south, east, north = trace.box
+        for vehicle in step.iter("vehicle"):
+            x, y, angle, speed = (float(vehicle.attrib[n]) for n in ("x", "y", "angle", "speed"))
+            if west + 1 < x < east - 1 and south + 1 < y < north - 1:
+                wanted = (x * 10, y * 10, angle % 360, speed * 10)
+                assert told[vehicle.attrib["id"]] == pytest.approx(wanted, abs=0.51)
+        seconds += 1
+    assert seconds == 20
+    assert {len(states) for states in trace.signals.values()} == {21}
