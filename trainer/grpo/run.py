@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
     from trl import GRPOTrainer
 
+    from trainer.curriculum.batches import Curriculum
     from trainer.curriculum.telemetry import CurriculumMetrics
     from trainer.models.loading import LoadedModel
 
@@ -109,6 +110,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
             patience(config.reward_outage_s),
         )
         self._trainer: Any = None
+        self._curriculum: Curriculum | None = None
 
     def train(self) -> TrainingReport:
         """Loads, trains, saves."""
@@ -156,6 +158,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
 
             check_domains(config, self._ready.dataset, dataset)
             curriculum, dataset, more = plan_curriculum(config, dataset)
+            self._curriculum = curriculum
             trainer_class = curriculum_trainer(curriculum, trainer_class)
             config = config.model_copy(update={"max_steps": curriculum.max_steps})
         try:
@@ -201,6 +204,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
         from rich.console import Console
 
         from trainer.callbacks import control
+        from trainer.callbacks.curriculum import CurriculumCallback
         from trainer.callbacks.metrics import STEP_MARKS, HealthCallback, TimingCallback
         from trainer.callbacks.progress import RewardProgressCallback
 
@@ -210,6 +214,9 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
             is_new = "kl_coeff" in self._ready.applied
             first.append(control.AdaptiveKLCallback(trainer, config.kl_control, is_new))
         trainer.callback_handler.callbacks[:0] = first  # later callbacks see what they log
+        if self._curriculum is not None and self._show_progress:
+            console = Console(stderr=True)
+            trainer.add_callback(CurriculumCallback(self._curriculum, console))
         for callback in (
             control.UnscoredStepCallback(self._stats),
             control.ResumedOrderCallback(),
