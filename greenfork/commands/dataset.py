@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import TimeElapsedColumn
 
-from greenfork.commands import dataset_difficulty, dataset_plans, dataset_verify
+from greenfork.commands import (
+    dataset_difficulty,
+    dataset_planning,
+    dataset_plans,
+    dataset_verify,
+)
 from greenfork.commands.options import fields_of
 from greenfork.commands.sumo_warnings import print_warnings
 from greenfork.output import print_json
@@ -32,6 +37,7 @@ app = typer.Typer(
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
 app.command(epilog=dataset_difficulty.EXAMPLE)(dataset_difficulty.difficulty)
 app.command(epilog=dataset_plans.EXAMPLES)(dataset_plans.plans)
+app.command(epilog=dataset_planning.EXAMPLES)(dataset_planning.planning)
 
 
 _EXAMPLES = """Examples:
