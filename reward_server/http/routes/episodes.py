@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from reward_server.auth.callers import caller_of
-from reward_server.auth.middleware import BEARER, check_scope, requires
+from reward_server.auth.middleware import check_scope, requires
 from reward_server.episodes.trips import TRIP_FORMS, TripForm, write_trips
 from reward_server.http.content import check_is_json
 from reward_server.http.problems import documented
@@ -56,7 +56,7 @@ BODIES: tuple[type[BaseModel], ...] = (EpisodeRequest, StepRequest, CandidatesRe
 
 def _body(model: type[BaseModel], example: Mapping[str, object]) -> dict[str, object]:
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content = {_JSON: {"schema": schema, "examples": {"example": {"value": example}}}}
+    content = {_JSON: {"schema": schema, "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -129,7 +129,6 @@ router.post(
     responses=documented(400, 401, 403, 404, 408, 409, 410, 413, 422, 503),
     openapi_extra={
         **_body(StepRequest, _STEP),
-        "security": [{BEARER.scheme_name: []}],
         "parameters": [
             {
                 "name": "episode_id",
