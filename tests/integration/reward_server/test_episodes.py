@@ -207,15 +207,17 @@ def test_candidates_show_what_a_step_would(http: httpx.Client) -> None:
     ]
     body = {"items": items, "reward": {"name": "delay", "horizon_s": 10}}
     tried = http.post(f"{path}/score", json=body).json()
-    assert (tried["step"], len(legal)) == (answer["step"], 2)
-    stay, go, text, bad, mute = tried["results"]
+    assert tried["step"] == answer["step"]
+    *by_phase, text, bad, mute = tried["results"]
     assert (bad["error"]["code"], mute["error"]["code"]) == ("unknown_phase", "no_json")
-    assert (bad["reward"], text["reward"], text["id"]) == (-1, go["reward"], "text")
-    fork = http.post(f"{path}/fork").json()
-    for decision, result in zip(legal, (stay, go), strict=True):
+    go = next(n for n, decision in enumerate(legal) if decision["next_phase"] == 2)
+    assert (bad["reward"], text["reward"], text["id"]) == (-1, by_phase[go]["reward"], "text")
+    assert len({one["reward"] for one in by_phase}) > 1
+    for decision, result in zip(legal, by_phase, strict=True):
+        fork = http.post(f"{path}/fork").json()
         one = {"step": answer["step"], "decisions": {"c": decision}}
-        way = path if decision["next_phase"] == 0 else f"/v1/episodes/{fork['episode_id']}"
-        assert http.post(f"{way}/step", json=one).json()["reward"] == result["reward"]
+        stepped = http.post(f"/v1/episodes/{fork['episode_id']}/step", json=one).json()
+        assert stepped["reward"] == result["reward"]
     foreign = {"items": [{"tls_id": "x", "completion": "{}"}]}
     assert refusal(http.post(f"{path}/score", json=foreign)) == (422, "unknown_signal")
 
@@ -239,7 +241,8 @@ def test_a_saved_moment_is_scored_as_the_episode_goes_on(
     assert state["signals"]["c"]["phase"] == answer["signals"]["c"]["current_phase"]
     assert http.post(f"{path}/state").status_code == 200
     decision = answer["signals"]["c"]["legal"][-1]
-    told = decision if decision["kind"] == "extend" else decision | {"green_s": 20}
+    told = {name: value for name, value in decision.items() if value is not None}
+    told |= {} if decision["kind"] == "extend" else {"green_s": 20}
     item = {"state_id": state["state_id"], "tls_id": "c", "decision": told}
     horizon_s = 5 if decision["kind"] == "extend" else 10
     body = {"items": [item], "reward": {"name": "delay", "horizon_s": horizon_s}}
