@@ -29,11 +29,11 @@ from reward_server.episodes.origins import EpisodeOrigins, Planned
 from reward_server.episodes.records import StoredEpisode, named
 from reward_server.episodes.runner import EpisodeRunner
 from reward_server.episodes.states import EpisodeStates
+from reward_server.episodes.step_writes import StepWrite
 from reward_server.episodes.store import (
     EpisodeStore,
     ForkedEpisode,
     NewEpisode,
-    StepWrite,
     fork_digest,
 )
 from reward_server.episodes.telemetry import EpisodeTelemetry
@@ -57,7 +57,7 @@ from sim_workers.pool.episodes.messages import (
     EpisodeVerb,
 )
 
-__all__ = ["EpisodeLimits", "EpisodeService"]
+__all__ = ["Answered", "EpisodeLimits", "EpisodeService"]
 
 _TOO_MANY_RETRY_AFTER_S = 60
 

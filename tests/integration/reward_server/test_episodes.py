@@ -22,6 +22,7 @@ from tests.integration.conftest import OWN
 from tests.integration.reward_server.gateway_process import GatewayProcess
 
 LENGTH_S = 100
+STEPS = LENGTH_S // 10
 EPISODES = 50
 YELLOW = {"preset": "resco"}
 
