@@ -214,6 +214,8 @@ def outcome_key(rollout: Rollout, state: StoredState, sumo_version: str) -> str:
         [source, record.anchor if source == "anchor" else None],
         [[tls, signals[tls].min_green_s, signals[tls].max_green_s] for tls in rollout.observe],
     ]
+    if record.control is not None:
+        identity.append(record.control.model_dump())
     if state.simulation().fidelity != "bundle":  # which is all that ledgers of version 0.1 hold
         identity.append(fidelity_of(state, rollout))
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
