@@ -236,9 +236,9 @@ class EpisodeStore:
             literal(episode_id), *(EPISODE_STEPS.c[name] for name in names if name != "episode_id")
         ).where(_is_between(origin.episode_id, 0, origin.at.steps - 1))
         inserted = self._database.insert_new(EPISODES).from_select([c.name for c in columns], row)
-        inserted = inserted.returning(EPISODES.c.episode_id)
         async with self._database.begin() as connection:
-            if (await connection.execute(inserted)).one_or_none() is None:
+            copy = await connection.execute(inserted.returning(EPISODES.c.episode_id))
+            if copy.one_or_none() is None:
                 return False
             await connection.execute(insert(EPISODE_STEPS).from_select(names, steps))
         return True
