@@ -15,6 +15,7 @@ from reward_server.episodes.desk import EpisodeDesk
 from reward_server.episodes.origins import EpisodeOrigins
 from reward_server.episodes.runner import EpisodeRunner, NoEpisodes
 from reward_server.episodes.service import EpisodeService
+from reward_server.episodes.states import EpisodeStates
 from reward_server.http.reading.reader import BodyReader
 from reward_server.jobs.service import BulkJobs
 from reward_server.observability.canary import Canary
@@ -122,10 +123,12 @@ class Services:
         telemetry.registry.register(quota)
         new_states = NewStates(store)
         scorer = Scorer(store, new_states, single_flight, sumo, hot)
+        origins = EpisodeOrigins(store, new_states, settings.uploads_dir)
         desk = EpisodeDesk.of(
             settings,
             database,
-            EpisodeOrigins(store, new_states, settings.uploads_dir),
+            origins,
+            EpisodeStates(store, origins, settings.uploads_dir, quota),
             episodes or NoEpisodes(),
             admission,
             telemetry.registry,

@@ -330,6 +330,16 @@ class Episode:
         figures = figures_of(outputs, counted)
         return FinishedEpisode(figures, outputs, tuple(progress.actions), self.record)
 
+    @property
+    def actions(self) -> tuple[ControlAction, ...]:
+        """What the signals were told so far."""
+        return tuple(self._progress.actions)
+
+    @property
+    def handle(self) -> SimulationHandle:
+        """Its process, for questions that move nothing."""
+        return self._handle
+
     def close(self) -> None:
         """Lets the process go. Harmless when repeated."""
         self._handle.close()

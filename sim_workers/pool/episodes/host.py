@@ -26,6 +26,7 @@ from sim_workers.pool.episodes.messages import (
     EpisodeOrigin,
     EpisodeReply,
 )
+from sim_workers.pool.episodes.saving import save_moment
 from sim_workers.pool.openings import restoring_config
 from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
 
@@ -149,6 +150,11 @@ class EpisodeHost:
                 return EpisodeReply(live.at, answer=answer.model_dump_json().encode())
             case "fork":
                 self._fork(call, live)
+            case "state":
+                assert call.origin is not None, "it comes with the call"  # noqa: S101
+                opening, draft = self._opening(call.origin), self._folder / call.episode_id
+                saved = save_moment(self._fork_server, opening, live.episode, call.origin, draft)
+                return EpisodeReply(live.at, saved=saved)
         return _told(live)
 
     def _step(self, call: EpisodeCall, live: _Live) -> EpisodeReply:

@@ -9,7 +9,8 @@ from pyarrow import parquet
 from sqlalchemy import insert
 
 from reward_server.auth.callers import ANYONE, Caller
-from reward_server.episodes.store import EpisodeStore, StepWrite
+from reward_server.episodes.step_writes import StepWrite
+from reward_server.episodes.store import EpisodeStore
 from reward_server.storage.tables import EPISODES
 from shared.errors import (
     EpisodeGone,
