@@ -273,7 +273,7 @@ def test_traces_are_what_plain_sumo_writes(
     assert trace.queue_veh == outcome.unwrap().series
     assert (len(trace.frames), trace.omitted_veh) == (21, 0)
     out, end_s = tmp_path / "fcd.xml", row["time_s"] + 20
-    command = [str(find_sumo()), "-c", str(config), "--seed", str(row["seed"])]
+    command = [str(find_sumo(sumo_version())), "-c", str(config), "--seed", str(row["seed"])]
     command += ["--load-state", state, "--fcd-output", str(out), "--end", str(end_s)]
     subprocess.run([*command, "--no-step-log", "--precision", "4"], check=True)
     steps = ElementTree.parse(out).getroot()  # noqa: S314  SUMO has written it
