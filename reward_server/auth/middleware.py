@@ -25,7 +25,7 @@ OPEN_PATHS = _PROBES | {"/metrics", "/docs", "/openapi.json", "/", "/ui"}
 """What needs no key: orchestrators, Prometheus and the pages that explain the service. They tell
 what the service is and how much it does, and nothing of what it was asked."""
 
-_OPEN_FOLDER = "/ui/"
+_OPEN_FOLDER = "/ui"
 """The page's own files. It asks for a key itself, and sends it with every call of the API."""
 
 _MAX_PARAMETERS = 100
@@ -74,7 +74,8 @@ class AuthMiddleware:
         path = scope["path"]
         if path in _PROBES:
             return
-        is_page = path in ("/", "/ui") or path.startswith(_OPEN_FOLDER)
+        folder, _, name = path.rpartition("/")
+        is_page = path in ("/", "/ui") or (folder == _OPEN_FOLDER and ".." not in name)
         is_open = is_page or path in OPEN_PATHS
         caller = ANYONE if is_open else await self._authenticator.admit(_token(scope))
         if not is_open:
