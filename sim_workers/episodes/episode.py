@@ -22,6 +22,7 @@ from sim_workers.engine.episodes.messages import (
     Begin,
     End,
     Ended,
+    GreenShown,
     PhaseRule,
     Step,
     Stepped,
@@ -64,6 +65,8 @@ class FinishedEpisode:
     actions: tuple[ControlAction, ...]
     """What was told to the signals, to be repeated in plain SUMO."""
     record: EpisodeRecord
+    greens: tuple[GreenShown, ...] = ()
+    """What all signals that have something to decide have shown, in order."""
 
 
 @dataclass
@@ -73,9 +76,11 @@ class _Progress:
     steps: list[StepRequest] = field(default_factory=list)
     actions: list[ControlAction] = field(default_factory=list)
     decisions: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    greens: list[GreenShown] = field(default_factory=list)
 
     def copy(self) -> "_Progress":
-        return _Progress(list(self.steps), list(self.actions), Counter(self.decisions))
+        decisions = Counter(self.decisions)
+        return _Progress(list(self.steps), list(self.actions), decisions, list(self.greens))
 
 
 @dataclass(frozen=True)
@@ -328,7 +333,9 @@ class Episode:
             decisions=progress.decisions,
         )
         figures = figures_of(outputs, counted)
-        return FinishedEpisode(figures, outputs, tuple(progress.actions), self.record)
+        return FinishedEpisode(
+            figures, outputs, tuple(progress.actions), self.record, tuple(progress.greens)
+        )
 
     @property
     def actions(self) -> tuple[ControlAction, ...]:
@@ -375,6 +382,7 @@ class Episode:
         progress, self.seen = self._progress, stepped
         progress.steps.append(request)
         progress.actions.extend(stepped.actions)
+        progress.greens.extend(stepped.greens)
         for tls_id, decision in decisions.items():
             progress.decisions[decision.kind, tls_id not in stepped.invalid] += 1
         progress.decisions["text", False] += len(unread)

@@ -7,9 +7,14 @@ import libsumo
 from libsumo import _libsumo
 
 from shared.signals import Program, is_green
-from sim_workers.engine.episodes.messages import PhaseCounts, SignalSample
+from sim_workers.engine.episodes.messages import GreenShown, PhaseCounts, SignalSample
 from sim_workers.engine.metrics import PassedVehicles
-from sim_workers.engine.readings import delay_of_second, incoming_lanes, outgoing_lanes
+from sim_workers.engine.readings import (
+    delay_of_second,
+    incoming_lanes,
+    outgoing_lanes,
+    running_program,
+)
 
 __all__ = [
     "GreenCounter",
@@ -98,11 +103,16 @@ class SignalSampler:
 
 
 class GreenCounter:
-    """Queues and switches of some signals since the begin, however they are run."""
+    """Queues, switches and greens of some signals since the begin, however they are run."""
 
     def __init__(self, tls_ids: tuple[str, ...]) -> None:
         self._lanes = tuple(lane for tls in tls_ids for lane in incoming_lanes(tls))
-        self._shown: dict[str, str] = dict.fromkeys(tls_ids, "")
+        self._states: dict[str, str] = dict.fromkeys(tls_ids, "")
+        self._latest: dict[str, str] = dict.fromkeys(tls_ids, "")
+        """The state of each signal's latest green."""
+        self._phases = {tls: _greens_by_state(running_program(tls)) for tls in tls_ids}
+        self._greens: dict[str, int | None] = dict.fromkeys(tls_ids)
+        self._shown: list[GreenShown] = []
         self._is_green: dict[str, bool] = {}
         self.queue_sum_veh = self.seconds = self.switches = 0
 
@@ -110,15 +120,33 @@ class GreenCounter:
         """Takes the second that has just been simulated."""
         self.seconds += 1
         self.queue_sum_veh += sum(map(_lane_halting, self._lanes))
-        for tls_id, before in self._shown.items():
+        for tls_id, before in self._states.items():
             state = libsumo.trafficlight.getRedYellowGreenState(tls_id)
-            if state == before:
-                continue
-            if state not in self._is_green:
-                self._is_green[state] = is_green(state)
-            if self._is_green[state]:
-                self.switches += before != ""
-                self._shown[tls_id] = state
+            if state != before:
+                self._states[tls_id] = state
+                self._note(tls_id, state)
+
+    def take(self) -> tuple[GreenShown, ...]:
+        """The greens that have begun or ended since the last call."""
+        shown, self._shown = tuple(self._shown), []
+        return shown
+
+    def _note(self, tls_id: str, state: str) -> None:
+        if state not in self._is_green:
+            self._is_green[state] = is_green(state)
+        if self._is_green[state] and state != self._latest[tls_id]:
+            self.switches += self._latest[tls_id] != ""
+            self._latest[tls_id] = state
+        phase = self._phases[tls_id].get(state)
+        if phase != self._greens[tls_id]:
+            self._greens[tls_id] = phase
+            begun_s = float(libsumo.simulation.getTime()) - 1
+            self._shown.append(GreenShown(time_s=begun_s, tls_id=tls_id, phase=phase))
+
+
+def _greens_by_state(program: Program) -> dict[str, int]:
+    """The green phases of a program by what they show; of equal ones the first."""
+    return {program.phases[index].state: index for index in reversed(program.greens())}
 
 
 def lane_vehicles(lanes: tuple[str, ...]) -> Mapping[str, frozenset[str]]:

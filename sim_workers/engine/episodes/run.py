@@ -214,6 +214,7 @@ class EpisodeRun:
             queue_sum_veh=counter.queue_sum_veh,
             seconds=counter.seconds,
             switches=counter.switches,
+            greens=counter.take(),
         )
 
     def _seen(self, tls_id: str, driver: SignalDriver) -> SignalSeen:
