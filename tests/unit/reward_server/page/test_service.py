@@ -90,6 +90,6 @@ async def test_events_end_with_the_gateway(gateway: Gateway) -> None:
     """Each is what `GET /v1/service` says; nobody who looks keeps the gateway from ending."""
     events = follow(gateway.services, ANYONE)
     first = await anext(events)
-    assert (first.event, json.loads(first.data)["viewer"]["name"]) == ("service", "anyone")
+    assert (first.event, json.loads(first.data or "")["viewer"]["name"]) == ("service", "anyone")
     gateway.services.jobs.hang_up()
     assert [event async for event in events] == []
