@@ -228,6 +228,7 @@ class EpisodeService(EpisodeArchive):
                 call = self._call(entry, "fork", fork_id=fork_id)
                 with suppress(GreenforkError):  # it is recorded, and replayed when it is stepped
                     await self._run(caller, call, _planned(stored), 0)
+                    await self._entry(caller, fork_id)  # so that it is parked when it is idle
         return Answered(answer, fork_id)
 
     async def save(self, caller: Caller, episode_id: str) -> tuple[StateView, bool]:
