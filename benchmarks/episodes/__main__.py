@@ -5,6 +5,9 @@ told the same and reads the same, and beside sumo-rl. The ways take turns; plain
 engine must count the same queue and the same switches.
 
 *Look-ahead*: what its decisions take, over the bare stepping of their rollouts.
+
+*Served*: steps a second of many episodes side by side, through a gateway with one worker and with
+two; and what HTTP and the record cost a step.
 """
 
 import argparse
@@ -12,6 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.episodes.look_ahead import measure_look_ahead, print_look_ahead
+from benchmarks.episodes.served import (
+    measure_http,
+    measure_side_by_side,
+    print_http,
+    print_side_by_side,
+)
 from benchmarks.episodes.stepping import measure_stepping, print_stepping
 from benchmarks.records import RESULTS, append
 
@@ -28,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each way")
     parser.add_argument("--look-ahead", nargs="*", default=["ingolstadt7"], help="networks")
     parser.add_argument("--decisions", type=int, default=20, help="of look-ahead")
+    parser.add_argument("--side-by-side", default="ingolstadt21", help="a network; empty: none")
+    parser.add_argument("--episodes", type=int, default=32, help="side by side")
+    parser.add_argument("--http", default="cologne1", help="a network; empty: none")
+    parser.add_argument("--steps", type=int, default=30, help="of each episode that is served")
     parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to append to")
     options = parser.parse_args(arguments)
     stepping, ahead = [], []
@@ -37,7 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for network in options.look_ahead:
         ahead.append(measure_look_ahead(network, options.decisions, options.rounds))
         print_look_ahead(ahead[-1])
-    append(options.results, "episodes", {"stepping": stepping, "look_ahead": ahead})
+    served = []
+    if options.side_by_side:
+        served.append(measure_side_by_side(options.side_by_side, options.episodes, options.steps))
+        print_side_by_side(served[-1])
+    if options.http:
+        served.append(measure_http(options.http, 5 * options.steps))
+        print_http(served[-1])
+    found = {"stepping": stepping, "look_ahead": ahead, "served": served}
+    append(options.results, "episodes", found)
 
 
 if __name__ == "__main__":
