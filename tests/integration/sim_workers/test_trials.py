@@ -1,5 +1,6 @@
 """Candidates of a moment come to the same, forked or in a process that is put back."""
 
+import contextlib
 import os
 import random
 import signal
@@ -148,9 +149,10 @@ def _lives(pid: int) -> bool:
 def _store(episode: Episode) -> Path | None:
     """The pages from which the restorable process of an episode is put back."""
     for pid in children(episode.pid):
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            if "memfd:pristine" in str(link.readlink()) and link.stat().st_size > 2**20:
-                return link
+        with contextlib.suppress(FileNotFoundError):  # it ends, or closes something
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                if "memfd:pristine" in str(link.readlink()) and link.stat().st_size > 2**20:
+                    return link
     return None
 
 
