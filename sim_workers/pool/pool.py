@@ -108,7 +108,11 @@ class RolloutPool:
             settings.max_holders,
             settings.max_holder_memory_mb,
             settings.restore_check_every or None,
-            EpisodeLimits(settings.max_live_episodes, settings.max_episode_memory_mb),
+            EpisodeLimits(
+                settings.max_live_episodes,
+                settings.max_episode_memory_mb,
+                settings.restore_check_every or None,
+            ),
         )
         self._workers: list[PoolWorker] = []
         self._queue: FlowQueue[_Pending | EpisodeTurn] = FlowQueue(_cost)

@@ -45,6 +45,9 @@ class EpisodeLimits:
     """Episodes that have a process."""
     max_memory_mb: float = 4096
     """Bound on the sum of these processes' own memory, MB."""
+    restore_check_every: int | None = 200
+    """Of so many candidates in a process that was put back, one is done by a fork as well. None:
+    each candidate is a fork."""
 
 
 @dataclass
@@ -190,6 +193,7 @@ class EpisodeHost:
             origin.elapsed_s,
             origin.digest,
         )
+        episode.trials.check_every = self._limits.restore_check_every
         live = self._live[call.episode_id] = _Live(episode, call.at, episode.memory_mb)
         self._make_room()
         return live
