@@ -40,9 +40,14 @@ def merged_start(
     if not is_adapter(Path(config.model_path)):
         return config
     if is_writing:
-        changes = {"backend": "transformers", "device": "cpu", "precision": "fp32"}
-        changes |= {"lora_rank": 0, "load_in_4bit": False, "use_vllm": False}
-        plain = ModelSettings(model_path=config.model_path, base_path=config.base_path, **changes)
+        plain = ModelSettings(
+            model_path=config.model_path,
+            base_path=config.base_path,
+            backend="transformers",
+            device="cpu",
+            precision="fp32",
+            lora_rank=0,
+        )
         loaded = load_model(plain, pick_hardware(plain))
         loaded.model.to(hardware.dtype).save_pretrained(folder)
         loaded.tokenizer.save_pretrained(folder)
