@@ -118,6 +118,16 @@ _By = Annotated[
     list[_GroupChoice] | None,
     typer.Option(help="Also show groups of points; repeatable.", case_sensitive=False),
 ]
+_Examples = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Solved points to show before each question: none, random, nearest or pointer:FOLDER; "
+        "repeatable. Default: none."
+    ),
+]
+_ExamplesFrom = Annotated[
+    Path | None, typer.Option(help="The folder of dataset examples that they are chosen from.")
+]
 _Plot = Annotated[Path | None, typer.Option(help="Write a plot of the policies to this PNG file.")]
 
 
@@ -144,6 +154,8 @@ def evaluate(
     seed: _Seed = 0,
     against: _Against = None,
     by: _By = None,
+    examples: _Examples = None,
+    examples_from: _ExamplesFrom = None,
     plot: _Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
