@@ -60,11 +60,12 @@ def check_batch(source: EpisodeSource, mode: AutoresetMode) -> None:
     for env, seed, row in zip(alone, seeds, seen, strict=True):
         assert np.array_equal(env.reset(seed=seed)[0], row)
     is_over = False
+    info: dict[str, Any] = {}
     for action in actions:
         seen, rewards, _, truncated, infos = envs.step(action)
         for n, env in enumerate(alone):
             if is_over and mode == AutoresetMode.NEXT_STEP:
-                own, reward, over, info = env.reset()[0], 0.0, False, None
+                own, reward, over = env.reset()[0], 0.0, False
             else:
                 own, reward, _, over, info = env.step(action[n])
             if over and mode == AutoresetMode.SAME_STEP:
@@ -74,7 +75,8 @@ def check_batch(source: EpisodeSource, mode: AutoresetMode) -> None:
             assert np.array_equal(own, seen[n])
             assert (reward, over) == (rewards[n], truncated[n])
         is_over = bool(truncated.any())
-    for env in (envs, *alone):
+    envs.close()
+    for env in alone:
         env.close()
 
 
@@ -95,7 +97,7 @@ def check_both_ways(local: EpisodeSource, service: EpisodeSource) -> None:
     told = []
     for source in (local, service):
         env = SignalEnv(source, end_s=END_S)
-        seen = [env.reset(seed=7)]
+        seen: list[object] = [env.reset(seed=7)]
         over = False
         while not over:
             *step, over, info = env.step(len(seen) % 2)

@@ -41,7 +41,8 @@ async def play(
     url: str, reset: Json, steps: int | None, decide: Callable[[Json], Json] = as_a_model
 ) -> Json:
     """An episode, to its end or for so many steps."""
-    actions, rewards = [], []
+    actions: list[Json] = []
+    rewards: list[float | None] = []
     async with GenericEnvClient(base_url=url) as client:
         result = await client.reset(**reset)
         first = result.observation

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from reward_server.auth.callers import Caller
-from reward_server.episodes.service import Answered
+from reward_server.episodes.archive import Answered
 from reward_server.http.openenv.actions import completions_of
 from reward_server.http.openenv.messages import (
     Close,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from reward_server.auth.callers import Caller
-from reward_server.episodes.service import Answered
+from reward_server.episodes.archive import Answered
 from shared.errors import EpisodeConflict, GreenforkError
 from shared.wire.episode_views import EpisodeResult
 from shared.wire.episodes import EpisodeRequest, StepRequest
