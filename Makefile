@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --dist loadfile --durations 10
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck typecheck-and-unit unit integration clients e2e fuzz bench resco settings audit clean
+.PHONY: help setup demo learn test lint format typecheck typecheck-and-unit unit integration clients page e2e fuzz bench resco settings audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,8 +25,8 @@ $(SETUP): pyproject.toml constraints.txt requirements-data.txt
 	  echo "SUMO lacks system libraries; on Debian: apt-get install $(SUMO_LIBRARIES)"; exit 1; }
 	@touch $@
 
-demo: setup ## The main job from end to end: dataset, service, offline scores, GRPO through the URL
-	$(BIN)/greenfork demo
+demo: setup ## The main job from end to end: dataset, service, offline scores, GRPO through the URL; DEMO=--stay leaves the service running
+	$(BIN)/greenfork demo $(DEMO)
 
 learn: setup ## Train the small model, judge it on held-out simulations beside rules and a ceiling; long
 	$(BIN)/python -m benchmarks.learning
@@ -55,6 +55,9 @@ integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, s
 
 clients: setup ## Other projects' own code against a served dataset, each in an environment of its own, kept in .venv
 	$(BIN)/pytest --durations 5 tests/clients
+
+page: setup ## The page at /ui in a real browser, Debian's chromium, driven from an environment of its own, kept in .venv
+	$(BIN)/python -m tests.page
 
 e2e: setup ## Build the images, docker compose up, kill a worker, train from a local index; every item is scored
 	deploy/e2e.sh

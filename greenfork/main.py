@@ -20,12 +20,15 @@ from greenfork.commands import (
     keys,
     ledger,
     outcomes,
+    predict,
     push,
+    report,
     scenarios,
     score,
     serve,
     train,
 )
+from greenfork.earlier_flags import todays_arguments
 from greenfork.output import exit_status, print_error
 from greenfork.screen import plain
 from shared.errors import GreenforkError
@@ -49,7 +52,9 @@ commands.add_typer(dataset.app, name="dataset", rich_help_panel=_DATA)
 commands.command(epilog=push.EXAMPLE, rich_help_panel=_DATA)(push.push)
 commands.add_typer(train.app, name="train", rich_help_panel=_TRAIN)
 commands.command(epilog=evaluate.EXAMPLES, rich_help_panel=_TRAIN)(evaluate.evaluate)
+commands.command(epilog=predict.EXAMPLE, rich_help_panel=_TRAIN)(predict.predict)
 commands.command(epilog=control.EXAMPLES, rich_help_panel=_TRAIN)(control.control)
+commands.command(epilog=report.EXAMPLES, rich_help_panel=_TRAIN)(report.report)
 commands.command(epilog=demo.EXAMPLE, rich_help_panel=_TRAIN)(demo.demo)
 commands.add_typer(jobs.app, name="jobs", rich_help_panel=_OPERATE)
 commands.add_typer(episodes.app, name="episodes", rich_help_panel=_OPERATE)
@@ -96,7 +101,7 @@ def app(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; by default those of the process.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    sys.exit(_run(*_without_debug(args), as_json="--json" in args))
+    sys.exit(_run(*_without_debug(todays_arguments(args)), as_json="--json" in args))
 
 
 def _without_debug(args: list[str]) -> tuple[list[str], bool]:

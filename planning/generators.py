@@ -16,7 +16,10 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Literal, get_args
 
-__all__ = ["DOMAINS", "DomainName", "GeneratedProblem", "Generator", "domain_text", "generators"]
+__all__ = [
+    *("DOMAINS", "DomainName", "GeneratedProblem", "Generator", "Size"),
+    *("domain_text", "generators"),
+]
 
 DomainName = Literal["blocksworld", "ferry", "grippers", "spanner"]
 DOMAINS: tuple[DomainName, ...] = get_args(DomainName)

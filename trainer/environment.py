@@ -17,6 +17,7 @@ __all__ = [
     "check_report_to",
     "is_first_rank",
     "local_rank",
+    "name_project",
     "stay_offline",
     "world_size",
 ]
@@ -73,6 +74,18 @@ def check_report_to(name: str) -> None:
             "report_to: wandb is not logged in: run wandb login, set WANDB_API_KEY, or set "
             "WANDB_MODE=offline to write to this machine only"
         )
+
+
+def name_project(project: str, entity: str | None) -> None:
+    """Tells the tracker wandb where a run belongs; Transformers reads it from here.
+
+    Args:
+        project: The setting ``wandb_project``.
+        entity: The setting ``wandb_entity``; None leaves what the environment says.
+    """
+    os.environ["WANDB_PROJECT"] = project
+    if entity is not None:
+        os.environ["WANDB_ENTITY"] = entity
 
 
 def _is_in_wandb() -> bool:

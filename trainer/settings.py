@@ -16,6 +16,7 @@ from shared.errors import ConfigError
 from shared.files import os_errors
 from shared.language.prompts import PromptForm
 from trainer.callbacks.kl_control import KLControl
+from trainer.earlier import note_earlier, todays
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -46,6 +47,10 @@ class Settings(BaseModel):
 
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Related settings, by the name of their group."""
+    earlier: ClassVar[Mapping[str, str]] = {}
+    """Today's names of settings, by those that users of the earlier scripts know."""
+    dropped: ClassVar[Mapping[str, str]] = {}
+    """Earlier settings that nothing needs any more, and what became of them."""
 
     @classmethod
     def paths(cls) -> dict[str, str]:
@@ -74,8 +79,13 @@ class Settings(BaseModel):
         paths, found = cls.paths(), dict[str, Any]()
         for name, value in values.items():
             inside = isinstance(value, Mapping) and name in cls.groups
+            if name in cls.dropped:
+                note_earlier(name, cls.dropped[name])
+                continue
             for path, one in (
-                ((f"{name}.{part}", v) for part, v in value.items()) if inside else ((name, value),)
+                ((f"{name}.{part}", v) for part, v in value.items())
+                if inside
+                else ((todays(name, cls.earlier), value),)
             ):
                 if inside and path not in paths:
                     raise ValueError(_no_setting(path, path, paths))
@@ -173,6 +183,13 @@ class RunSettings(ModelSettings):
     """Steps between lines of metrics."""
     report_to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
     """Where to send metrics in addition to ``metrics.jsonl``."""
+    run_name: str | None = Field(default=None, min_length=1)
+    """Name of the run there; null uses the name of ``output_dir``."""
+    wandb_project: str = Field(default="greenfork", min_length=1)
+    """Project of the run there."""
+    wandb_entity: str | None = Field(default=None, min_length=1)
+    """With ``report_to: wandb``: the user or team that the project belongs to; null is the default
+    of the login."""
 
 
 class KLSettings(RunSettings):

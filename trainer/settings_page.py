@@ -23,6 +23,7 @@ KINDS = {
     "greenfork train grpo": "trainer.grpo.config:GRPOTrainingConfig",
     "greenfork train sft": "trainer.sft.config:SFTTrainingConfig",
     "greenfork train offline": "trainer.offline.config:OfflineConfig",
+    "greenfork train offline --policy pointer": "trainer.pointer.config:PointerConfig",
 }
 """The settings of each command."""
 
@@ -42,20 +43,21 @@ _NUMBERS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 def settings_page() -> str:
     """The page, as Markdown."""
-    shared = set(RunSettings.model_fields)
-    parts = [_HEAD, _section(_MODEL, RunSettings, frozenset())]
+    parts, before = [_HEAD, _section(_MODEL, RunSettings, None)], list[type[Settings]]()
     for command, place in KINDS.items():
         module, _, name = place.partition(":")
         kind: type[Settings] = getattr(import_module(module), name)
-        parts.append(_section(f"`{command}`", kind, frozenset(shared)))
+        base = next((one for one in before if issubclass(kind, one)), RunSettings)
+        parts.append(_section(f"`{command}`", kind, base))
+        before.append(kind)
     return "\n".join(parts)
 
 
-def _section(title: str, kind: type[Settings], shared: frozenset[str]) -> str:
-    """One class as a table; shared settings are listed only if their defaults differ."""
+def _section(title: str, kind: type[Settings], base: type[Settings] | None) -> str:
+    """One class as a table; settings of its base are listed only if they differ."""
     lines = [f"## {title}", "", "| setting | default | values | |", "|---|---|---|---|"]
     for name, field in kind.model_fields.items():
-        inherited = RunSettings.model_fields.get(name) if name in shared else None
+        inherited = None if base is None else base.model_fields.get(name)
         if inherited is None or not _says_the_same(inherited, field):
             lines.append(_row(name, field))
     for name, inner in _nested(kind):

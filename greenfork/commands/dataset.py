@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import TimeElapsedColumn
 
-from greenfork.commands import dataset_difficulty, dataset_plans, dataset_verify
+from greenfork.commands import (
+    dataset_difficulty,
+    dataset_import,
+    dataset_planning,
+    dataset_plans,
+    dataset_verify,
+)
 from greenfork.commands.options import fields_of
 from greenfork.commands.sumo_warnings import print_warnings
 from greenfork.output import print_json
@@ -32,6 +38,8 @@ app = typer.Typer(
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
 app.command(epilog=dataset_difficulty.EXAMPLE)(dataset_difficulty.difficulty)
 app.command(epilog=dataset_plans.EXAMPLES)(dataset_plans.plans)
+app.command("import", epilog=dataset_import.EXAMPLE)(dataset_import.dataset_import)
+app.command(epilog=dataset_planning.EXAMPLES)(dataset_planning.planning)
 
 
 _EXAMPLES = """Examples:
@@ -152,6 +160,12 @@ _Restart = Annotated[
 ]
 
 
+_Format = Annotated[
+    Literal["jsonl", "parquet"],
+    typer.Option("--format", help="parquet writes the rows as Parquet, too.", case_sensitive=False),
+]
+
+
 @app.command(epilog=_EXAMPLES)
 def build(
     context: typer.Context,
@@ -179,6 +193,7 @@ def build(
     workers: _Workers = None,
     allow_deviation: _AllowDeviation = False,
     restart: _Restart = False,
+    rows_format: _Format = "jsonl",
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Run a scenario and save its decision points, each proven to restore exactly.
@@ -195,14 +210,41 @@ def build(
     from sim_workers.scenarios.resco import locate_scenario
 
     _check(min_green_s, max_green_s, scales or ())
+    if rows_format == "parquet":
+        _check_parquet()
     signals = _signals(policy, epsilon, extend_s, actions)
     options = fields_of(BuildOptions, context.params, policy=signals)
     execution = fields_of(Execution, context.params)
     manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
+    if rows_format == "parquet":
+        _write_parquet(out)
     if as_json:
         print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
     else:
         _show(manifest, comparisons, out)
+
+
+def _check_parquet() -> None:
+    """Says before the simulation that what writes the rows is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise ConfigError("--format parquet needs pyarrow: pip install greenfork[server]")
+
+
+def _write_parquet(out: Path) -> None:
+    """The rows of both splits as Parquet, beside the JSON lines; an empty split has no file."""
+    import json
+
+    import pyarrow
+    import pyarrow.parquet
+
+    for split in ("train", "eval"):
+        file = out / f"{split}.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        if rows := [json.loads(line) for line in lines]:
+            table = pyarrow.Table.from_pylist(rows)
+            pyarrow.parquet.write_table(table, file.with_suffix(".parquet"))
 
 
 def _check(min_green_s: float, max_green_s: float, scales: "Sequence[float]") -> None:

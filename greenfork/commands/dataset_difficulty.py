@@ -1,12 +1,13 @@
 """``greenfork dataset difficulty``: what is easy and what is hard in a dataset."""
 
 from pathlib import Path
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from greenfork.output import print_json
-from greenfork.screen import screen
+from greenfork.screen import figure, screen
 
 if TYPE_CHECKING:
     from trainer.curriculum import DomainBuckets, GradedSample
@@ -54,7 +55,26 @@ def _body(bucket: "DomainBuckets", samples: "list[GradedSample]") -> dict[str, o
         "unreadable": bucket.unreadable,
         "easy_until": bucket.easy_until,
         "medium_until": bucket.medium_until,
+        "statistics": _statistics(bucket, samples),
         "levels": levels,
+    }
+
+
+def _statistics(bucket: "DomainBuckets", samples: "list[GradedSample]") -> dict[str, float | None]:
+    """What is known of a domain's difficulties; all null where none can be read."""
+    known = [
+        found
+        for rows in bucket.rows.values()
+        for row in rows
+        if (found := samples[row].difficulty) is not None
+    ]
+    return {
+        "min": min(known, default=None),
+        "max": max(known, default=None),
+        "mean": fmean(known) if known else None,
+        "median": median(known) if known else None,
+        "p40": bucket.easy_until,
+        "p80": bucket.medium_until,
     }
 
 
@@ -81,6 +101,11 @@ def _show(
         table.add_section()
     console = screen()
     console.print(table)
+    for bucket in buckets:
+        said = ", ".join(
+            f"{name} {figure(value, 'g')}" for name, value in _statistics(bucket, samples).items()
+        )
+        console.print(f"{bucket.domain}: {sum(bucket.sizes.values())} samples, {said}")
     if unreadable := sum(bucket.unreadable for bucket in buckets):
         console.print(f"{unreadable} samples without a readable difficulty count as easy")
     if len(buckets) > 1:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -36,6 +37,7 @@ class _Places:
         self.decisions, self.rewards = root / "decisions.jsonl", root / "rewards.jsonl"
         self.warm_start, self.training = root / "warm-start", root / "training"
         self.evaluation, self.log = root / "evaluation.png", root / "serve.log"
+        self.report = root / "report.html"
 
 
 def demo(
@@ -54,6 +56,9 @@ def demo(
     ] = None,
     lessons: Annotated[int, typer.Option(min=1, help="Lessons for the small model.")] = 10_000,
     max_steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 80,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Leave the service running; Ctrl-C ends it.")
+    ] = False,
 ) -> None:
     """Build a dataset, serve it, score decisions, train through the reward URL, evaluate."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
@@ -74,12 +79,26 @@ def demo(
         start = model_path or _teach(places, lessons)
         _step(5, "Train it with GRPO through the reward URL")
         trained = _train(places, url, config, start, max_steps)
-    _step(6, "Evaluate it on unseen runs, before and after")
-    files = trained["files"]
-    _evaluate(places, start, str(files["model"] or files["adapter"]))
-    print_done(_console, scored, trained)
-    print_rewards(_console, trained)
-    print_files(_console, _files(places, trained))
+        _step(6, "Evaluate it on unseen runs, before and after")
+        files = trained["files"]
+        _evaluate(places, start, str(files["model"] or files["adapter"]))
+        _run(["report", str(places.training), "--out", str(places.report)], is_captured=True)
+        print_done(_console, scored, trained)
+        print_rewards(_console, trained)
+        print_files(_console, _files(places, trained))
+        _name_the_page(url, shlex.join(["greenfork", *serve]), stay)
+
+
+def _name_the_page(url: str, serve: str, stay: bool) -> None:
+    """Says where there is something to look at, and waits there if that is wanted."""
+    if not stay:
+        _console.print(f"To look at its states and their futures: {serve}", soft_wrap=True)
+        _console.print(f"and open {url}/ui; or run the demo with --stay")
+        return
+    _console.print(f"Look at its states and their futures: {url}/ui", style="bold")
+    _console.print("The service runs until you press Ctrl-C.")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _prepare(places: _Places) -> None:
@@ -209,5 +228,6 @@ def _files(places: _Places, trained: dict[str, Any]) -> dict[str, Path | str | N
         "reward plot": files["plot"],
         "metrics of every step": files["metrics"],
         "plot of the evaluation": places.evaluation,
+        "report of the training": places.report,
         "log of the service": places.log,
     }

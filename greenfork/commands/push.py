@@ -14,6 +14,7 @@ from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import say
 from shared.errors import DatasetError, GreenforkError, first_of
+from shared.files import os_errors
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -29,6 +30,8 @@ EXAMPLE = """Examples:
 greenfork push my-city.sumocfg --url http://127.0.0.1:8000
 
 greenfork push datasets/my-city --url https://rewards.example --json
+
+greenfork push state.xml --scenario my-city-0123456789ab --seed 5 --url http://127.0.0.1:8000
 """
 
 _AT_A_TIME = 2
@@ -61,8 +64,16 @@ class _Pushed:
 
 
 def push(
-    path: Annotated[Path, typer.Argument(help="A .sumocfg, or a dataset folder.")],
+    path: Annotated[
+        Path, typer.Argument(help="A .sumocfg, a dataset folder, or with --scenario one state.")
+    ],
     url: Url,
+    scenario_id: Annotated[
+        str | None,
+        typer.Option("--scenario", help="The id of the scenario that a state was saved from."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="One state: SUMO's seed of its run.")] = 23423,
+    scale: Annotated[float, typer.Option(help="One state: SUMO's --scale of its run.")] = 1.0,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="GREENFORK_API_KEY", help="API key with the scope upload."),
@@ -78,6 +89,10 @@ def push(
     """
     import asyncio
 
+    if scenario_id is not None:
+        view = asyncio.run(_push_one(path, url, secret(api_key), (scenario_id, seed, scale)))
+        _print_one(view, as_json)
+        return
     if path.is_dir():
         cargo = _read_dataset(path)
     else:
@@ -99,6 +114,27 @@ def push(
         )
     else:
         _print(pushed)
+
+
+async def _push_one(
+    path: Path, url: str, key: "SecretStr | None", run: tuple[str, int, float]
+) -> "StateView":
+    """Uploads a state file of a scenario that the service has."""
+    import asyncio
+
+    from reward_client import RewardClient
+
+    with os_errors(DatasetError, f"cannot read {path}"):
+        content = await asyncio.to_thread(path.read_bytes)
+    async with RewardClient(url, key) as client:
+        return await client.push_state(content, *run)
+
+
+def _print_one(view: "StateView", as_json: bool) -> None:
+    if as_json:
+        print_json({"state_id": view.state_id, "restore": view.restore, "time_s": view.time_s})
+    else:
+        say(f"{view.state_id}: {view.restore}; signals {', '.join(sorted(view.definitions))}")
 
 
 def _read_dataset(root: Path) -> _Cargo:

@@ -74,8 +74,9 @@ class AuthMiddleware:
         path = scope["path"]
         if path in _PROBES:
             return
-        is_page = path in ("/", "/ui") or path.startswith(_OPEN_FOLDER)
-        is_open = is_page or path in OPEN_PATHS
+        is_read = scope.get("method") in ("GET", "HEAD")
+        is_page = is_read and (path in ("/", "/ui") or path.startswith(_OPEN_FOLDER))
+        is_open = is_page or (is_read and path in OPEN_PATHS)
         caller = ANYONE if is_open else await self._authenticator.admit(_token(scope))
         if not is_open:
             scope["greenfork.caller"] = caller

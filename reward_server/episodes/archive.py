@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reward_server.auth.callers import Caller
 from reward_server.episodes.records import StoredEpisode
-from reward_server.episodes.store import EpisodeStore
+from reward_server.episodes.store import EpisodeStore, StoredStep
 from shared.errors import EpisodeConflict, EpisodeGone, IdempotencyConflict, UnknownEpisode
 from shared.wire.episode_views import (
     EpisodeDetail,
@@ -17,7 +17,7 @@ from shared.wire.episode_views import (
 from shared.wire.episodes import EpisodeFigures, StepAnswer
 from shared.wire.states import Simulator
 
-__all__ = ["Answered", "EpisodeArchive", "gone", "visible"]
+__all__ = ["Answered", "EpisodeArchive", "StepsRead", "gone", "visible"]
 
 _EPISODE_ID = re.compile("[0-9a-f]{32}")
 
@@ -35,6 +35,17 @@ class Answered:
     def parsed(self) -> StepAnswer:
         """As an object."""
         return StepAnswer.model_validate_json(self.json)
+
+
+@dataclass(frozen=True)
+class StepsRead:
+    """Some steps of an episode, as JSON."""
+
+    begin: bytes
+    """What its creation was answered."""
+    steps: tuple[StoredStep, ...]
+    total: int
+    """All there are."""
 
 
 class EpisodeArchive:
@@ -120,6 +131,14 @@ class EpisodeArchive:
         """What the signals were told so far, JSON lines, piece by piece; raises as :meth:`show`."""
         stored = await self.find(caller, episode_id)
         return self._store.actions(episode_id, stored.at.steps)
+
+    async def steps(self, caller: Caller, episode_id: str, offset: int, limit: int) -> StepsRead:
+        """Some steps as they were asked and answered, and the begin; raises as :meth:`show`."""
+        stored = await self.find(caller, episode_id)
+        last = min(offset + limit, stored.at.steps) - 1
+        steps = await self._store.steps(episode_id, offset, last)
+        begin = await self._store.begin_answer(episode_id)
+        return StepsRead(begin, tuple(steps), stored.at.steps)
 
     async def sent_before(
         self, caller: Caller, request_key: str | None, digest: str

@@ -185,6 +185,18 @@ class EpisodeStore:
         answer = named(_unpack(rows[0].answer), episode_id)
         return StoredStep(_unpack(rows[0].request), answer)
 
+    async def steps(self, episode_id: str, first: int, last: int) -> list[StoredStep]:
+        """The steps from ``first`` to ``last``, both included, in order."""
+        query = (
+            select(EPISODE_STEPS.c.request, EPISODE_STEPS.c.answer)
+            .where(_is_between(episode_id, first, last))
+            .order_by(EPISODE_STEPS.c.number)
+        )
+        rows = await self._database.rows(query)
+        return [
+            StoredStep(_unpack(row.request), named(_unpack(row.answer), episode_id)) for row in rows
+        ]
+
     async def last_answer(self, episode: StoredEpisode) -> bytes:
         """What was answered last."""
         if episode.at.steps:

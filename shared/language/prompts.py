@@ -13,6 +13,7 @@ from shared.model import WireModel
 from shared.signals import Signal, SignalState
 
 __all__ = [
+    "SYSTEM_PROMPT",
     "Junction",
     "LaneCounts",
     "PromptForm",
@@ -22,6 +23,7 @@ __all__ = [
     "plan_prompt",
     "read_prompt",
     "show_phase_prompt",
+    "system_prompt",
 ]
 
 _ROLE = "You control one traffic light. "
@@ -62,10 +64,28 @@ _SHOW_PHASE = (
     "is ended before min_green. Answer with JSON only: "
     '{{"next_phase_id": <phase>}}.'
 )
+_EXTEND_S = 5
 PromptForm = Literal["json", "words"]
 """As :func:`build_prompt` writes a junction's state, or :func:`in_words`."""
 _PLAN_STEPS = 3
 """As many as the plans that :func:`shared.legality.legal_decisions` knows."""
+
+
+def system_prompt(kind: DecisionKind = "extend", extend_s: int = _EXTEND_S) -> str:
+    """What is asked, and the form of the answer, whatever the situation is told in.
+
+    For prompts that are one text of somebody's own; :func:`build_prompt` says besides what its
+    numbers mean.
+
+    Args:
+        kind: What is asked.
+        extend_s: Seconds a *yes* adds.
+    """
+    return _ROLE + _QUESTIONS[kind].format(extend_s=extend_s, plan_steps=_PLAN_STEPS)
+
+
+SYSTEM_PROMPT = system_prompt()
+"""Of *extend* decisions of 5 seconds."""
 
 
 class LaneCounts(WireModel):

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ import httpx
 
 from tests.fuzz.scenario import ENVIRONMENT, Settings
 
-__all__ = ["Built", "Refused", "Row", "build", "score", "served"]
+__all__ = ["Built", "Command", "Refused", "Row", "build", "in_a_process", "score", "served"]
 
+Command = Callable[[list[str]], "subprocess.CompletedProcess[str]"]
 _GREENFORK = (sys.executable, "-c", "from greenfork.main import app; app()")
 _LIMIT_S = 240
 _ITEMS_A_REQUEST = 200
@@ -59,8 +60,24 @@ class Refused:
     message: str
 
 
-def build(config: Path, out: Path, asked: Settings) -> Built | Refused:
-    """Builds a dataset with all outcomes."""
+def in_a_process(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Runs the command as a user does.
+
+    Raises:
+        TimeoutExpired: It takes too long.
+    """
+    return subprocess.run(
+        [*_GREENFORK, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT_S,
+        env=os.environ | ENVIRONMENT,
+        check=False,
+    )
+
+
+def build(config: Path, out: Path, asked: Settings, run: Command = in_a_process) -> Built | Refused:
+    """Builds a dataset with all outcomes; ``run`` runs the command."""
     options = {
         "--out": out,
         "--warmup": asked.warmup_s,
@@ -74,15 +91,9 @@ def build(config: Path, out: Path, asked: Settings) -> Built | Refused:
     given = [str(word) for option in options.items() for word in option]
     given += [word for tls_id in asked.tls_ids for word in ("--tls", tls_id)]
     given += ["--only-replays"] if asked.only_replays else []
+    command = ["dataset", "build", str(config), *given, "--outcomes", "--json"]
     try:
-        done = subprocess.run(
-            [*_GREENFORK, "dataset", "build", str(config), *given, "--outcomes", "--json"],
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT_S,
-            env=os.environ | ENVIRONMENT,
-            check=False,
-        )
+        done = run(command)
     except subprocess.TimeoutExpired:
         return Refused("too_slow", f"no dataset after {_LIMIT_S} s")
     said = _last_json(done.stdout)

@@ -75,18 +75,21 @@ class Trial:
         return f"{self.verdict}: {self.detail.split(':')[0]}" if is_refusal else str(self.verdict)
 
 
-def try_scenario(scenario: Scenario, network: Network, work: Path) -> Trial:
+def try_scenario(
+    scenario: Scenario, network: Network, work: Path, run: product.Command = product.in_a_process
+) -> Trial:
     """Builds a scenario, and asks the user's own simulation all that the dataset claims.
 
     Args:
         scenario: The scenario.
         network: Its network.
         work: An empty folder.
+        run: Runs the product's command.
     """
     config = write_scenario(scenario, network.path, work / "user")
     shutil.copytree(config.parent, work / "own")
     own = _request(scenario, work / "own" / config.name)
-    built = product.build(config, work / "dataset", scenario.settings)
+    built = product.build(config, work / "dataset", scenario.settings, run)
     if isinstance(built, Refused):
         return _judge_refusal(scenario, built, own)
     questions = tuple(_questions(built.rows))

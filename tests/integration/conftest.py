@@ -4,7 +4,8 @@ import hashlib
 import json
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from filelock import FileLock
 
 from sim_workers.datasets.build_plan import BuildOptions
 from sim_workers.datasets.builder import build_dataset
+from sim_workers.engine.fork_client import ForkServer
 from sim_workers.scenarios.resco import locate_scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -37,6 +39,15 @@ _LONG = {
 """Modules of most of a minute and more."""
 WITHOUT_END = "crossing without end"
 """Its configuration names no end, so that rollouts of any length can be asked for."""
+
+
+_STARTED_BY = (
+    "sim_workers.controllers.runs",
+    "sim_workers.datasets.builder",
+    "sim_workers.datasets.inspection",
+    "sim_workers.verification.truth",
+)
+"""Modules that start a fork server for each thing they are asked for."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -97,3 +108,23 @@ def dataset_of(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Call
         return out
 
     return build
+
+
+@pytest.fixture(scope="module")
+def fork_server() -> Iterator[ForkServer]:
+    """A fork server that no test ends."""
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def one_fork_server(fork_server: ForkServer) -> Iterator[None]:
+    """Has builds, comparisons and controllers use it, as a worker uses one for all scenarios.
+
+    Each takes most of a second of computing to start. Builds with one of their own are those of
+    ``dataset_of``, and those of commands in processes of their own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in _STARTED_BY:
+            patch.setattr(f"{module}.ForkServer", lambda: nullcontext(fork_server))
+        yield

@@ -7,7 +7,7 @@ at the same points and exchange what only one of them may know.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
 from transformers import TrainerCallback
@@ -25,10 +25,12 @@ from trainer.runs.run_stats import RunStats, StopFlag
 if TYPE_CHECKING:
     from torch.nn import Module
     from torch.utils.data import DataLoader
+    from transformers import Trainer
     from trl import GRPOTrainer
 
 __all__ = [
     "AdaptiveKLCallback",
+    "AdaptiveTemperatureCallback",
     "InterruptionCallback",
     "OriginCallback",
     "ResumedOrderCallback",
@@ -207,8 +209,13 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
             checkpoint's.
     """
 
+    follows: ClassVar[str] = "beta"
+    """The attribute of the trainer that is set."""
+    logged: ClassVar[str] = "kl_coeff"
+    """Its name in a line of metrics."""
+
     def __init__(
-        self, trainer: "GRPOTrainer", control: KLControl, is_set_anew: bool = False
+        self, trainer: "GRPOTrainer | Trainer", control: KLControl, is_set_anew: bool = False
     ) -> None:
         self._trainer = trainer
         self._control = control
@@ -216,7 +223,7 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
 
     def state(self) -> dict[str, dict[str, float]]:
         """The state to store in a checkpoint."""
-        return {"args": {}, "attributes": {"beta": self._trainer.beta}}
+        return {"args": {}, "attributes": {self.follows: getattr(self._trainer, self.follows)}}
 
     def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Restores the weight from the checkpoint, if it contains one."""
@@ -224,15 +231,26 @@ class AdaptiveKLCallback(TrainerCallback, ExportableState):
         if self._is_set_anew:
             kept[type(self).__name__] = self.state()
         own = kept.setdefault(type(self).__name__, self.state())
-        self._trainer.beta = own["attributes"]["beta"]
+        setattr(self._trainer, self.follows, own["attributes"][self.follows])
 
     def on_log(
         self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
     ) -> None:
         """Reports the weight of the logged steps and sets that of the next."""
         if logs and (kl := logs.get("kl")) is not None:
-            logs["kl_coeff"] = self._trainer.beta
-            self._trainer.beta = self._control.adapted(self._trainer.beta, kl)
+            used: float = getattr(self._trainer, self.follows)
+            logs[self.logged] = used
+            setattr(self._trainer, self.follows, self._control.adapted(used, kl))
+
+
+class AdaptiveTemperatureCallback(AdaptiveKLCallback):
+    """Adapts the temperature of the offline GRPO stage to the KL, in the same way.
+
+    The further the model is from its start, the less its advantages count.
+    """
+
+    follows = "temperature"
+    logged = "temperature"
 
 
 class ResumedOrderCallback(TrainerCallback):

@@ -15,8 +15,9 @@ from shared.dataset import DatasetLayout, Manifest, Message
 from shared.decisions import Extend
 from shared.errors import DatasetError
 from shared.language.completions import render_completion
-from shared.language.prompts import PromptForm, in_words
+from shared.language.prompts import PromptForm, in_words, system_prompt
 from trainer.data.rows import as_messages, as_table, check_difficulty, check_row
+from trainer.earlier import note_earlier
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,6 +31,7 @@ __all__ = [
     "prompt_extend_s",
     "read_records",
     "read_rows",
+    "rows_by_query",
 ]
 
 REQUIRED_COLUMNS = ("prompt", "state_id", "tls_id", "decision_kind")
@@ -41,6 +43,7 @@ _RENAMED = {
     "min_green": "min_green_s",
     "max_green": "max_green_s",
     "tl_id": "tls_id",
+    "junction_id": "tls_id",
 }
 _KINDS_WITH_YES = {"extend", "plan"}
 _EXAMPLES = [
@@ -52,19 +55,31 @@ _EXAMPLES = [
 """Minimal states in which the answer is obvious."""
 
 
-def load_grpo_dataset(path: str | Path) -> "Dataset":
+def load_grpo_dataset(
+    path: str | Path | None = None, *, dataset_path: str | Path | None = None
+) -> "Dataset":
     """Reads the rows to train on: ``prompt`` as messages, and all other columns.
+
+    A prompt that is a text says nowhere in which form to answer: the system prompt
+    (``SYSTEM_PROMPT`` for *extend*) is put before it.
 
     Args:
         path: A JSON, JSONL or Parquet file; a dataset folder from ``greenfork dataset build`` (its
             ``train`` rows); or a folder with any of these, at any depth.
+        dataset_path: The earlier name of ``path``.
 
     Raises:
+        TypeError: The path is given twice, or not at all.
         DatasetError: There is no dataset, a file does not have the format of its suffix, or a row
             lacks a column; the message names the file, the row and the column.
     """
+    if dataset_path is not None:
+        note_earlier("dataset_path", "path")
+    given = [one for one in (path, dataset_path) if one is not None]
+    if len(given) != 1:
+        raise TypeError("load_grpo_dataset() takes one path")
     rows = []
-    for file in dataset_files(path):
+    for file in dataset_files(given[0]):
         found = list(read_rows(file))
         if not found:
             raise DatasetError(f"{file} has no rows: build them, or remove the file")
@@ -242,9 +257,32 @@ def _read(file: Path) -> list[Any]:
     value = json.loads(text)
     if isinstance(value, dict):
         value = value.get("data", value)
+    return rows_by_query(value)
+
+
+def rows_by_query(value: object) -> list[Any]:
+    """The rows in JSON: a list of them, or ``{query id: {"id_list": …}}``, or a list of such.
+
+    Raises:
+        ValueError: It is none of these.
+
+    >>> rows_by_query({"q": {"id_list": [[1], [2]]}})
+    [{'query_id': 'q', 'id_list': [[1], [2]]}]
+    """
+    if by_query := _by_query(value):
+        return list(by_query)
     if not isinstance(value, list):
         raise ValueError("expected a list of rows")  # noqa: TRY004 - reported as DatasetError
-    return value
+    return [row for one in value for row in _by_query(one) or [one]]
+
+
+def _by_query(value: object) -> list[dict[str, Any]]:
+    """The rows of ``{query id: {"id_list": …, "score_list": …}}``; none of anything else."""
+    if not isinstance(value, dict) or not value:
+        return []
+    if not all(isinstance(one, dict) and "id_list" in one for one in value.values()):
+        return []
+    return [{"query_id": str(query), **one} for query, one in value.items()]
 
 
 def _parsed(line: str, number: int) -> Any:  # noqa: ANN401 - JSON
@@ -268,6 +306,10 @@ def _row(record: object, where: str) -> dict[str, Any]:
         row.setdefault("decision_kind", "extend")
     if missing := [name for name in REQUIRED_COLUMNS if row.get(name) is None]:
         raise DatasetError(f"{where}: missing column(s) {', '.join(missing)}")
+    is_text = isinstance(row["prompt"], str)
     row["prompt"] = as_messages(row["prompt"], where)
     check_row(row, where)
+    if is_text:
+        asked = {"role": "system", "content": system_prompt(row["decision_kind"])}
+        row["prompt"] = [asked, *row["prompt"]]
     return row

@@ -159,6 +159,8 @@ class BatchScorer:
         self.client: CompletionScorer | None = None
         self.opened = ""
         """What the chat template opens before each completion; set once the model is loaded."""
+        self.watch: Callable[[Completions, Sequence[ScoredBatch]], None] | None = None
+        """Told of every batch that was scored."""
         self._batches = 0
         self._key: object = None
         self._task: Awaitable[list[ScoredBatch]] | None = None
@@ -213,6 +215,8 @@ class BatchScorer:
         else:
             scored = self._settled(batch, [_scored(result) for result in response.results])
             rollouts = response.counts.rollouts
+            if self.watch is not None:
+                self.watch(batch, scored)
         self.stats.service_answered(self._clock() - began, rollouts)
         return scored
 

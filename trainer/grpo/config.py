@@ -49,6 +49,17 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
         ),
     }
 
+    earlier: ClassVar[Mapping[str, str]] = {
+        "base_model": "model_path",
+        "data_root": "dataset_path",
+        "beta": "kl_coeff",
+        "num_epochs": "num_train_epochs",
+        "use_gradient_checkpointing": "gradient_checkpointing",
+    }
+    dropped: ClassVar[Mapping[str, str]] = {
+        "max_workers": "nothing: the service has the workers (greenfork serve --workers)",
+    }
+
     prompt_examples: bool = False
     """Inserts two answered examples before each prompt's last message, so that a model without SFT
     finds the answer format often enough to learn from it."""
@@ -103,6 +114,13 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
     """Sampling temperature."""
     top_p: float = Field(default=0.9, gt=0, le=1)
     """Nucleus sampling: share of the probability mass to sample from."""
+    top_k: int = Field(default=0, ge=0)
+    """Number of likeliest tokens to sample from; 0 is all."""
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    """Least probability of a token that is sampled, as a share of the likeliest one's; null sets no
+    bound."""
+    stop: tuple[str, ...] = ()
+    """With ``use_vllm``: texts that end an answer."""
     repetition_penalty: float = Field(default=1.0, ge=1, le=2)
     """Penalty on repeated tokens; 1 is none."""
 
@@ -213,6 +231,8 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
                 "vllm_mode: server needs backend: transformers; Unsloth generates with its own "
                 "vLLM, on the training GPU"
             )
+        if self.stop and not self.use_vllm:
+            raise ValueError("stop needs use_vllm: true; elsewhere the end-of-text token ends it")
         check_schedule(self.curriculum_schedule)
         return self
 

@@ -21,6 +21,7 @@ from trainer.grpo.config import GRPOTrainingConfig
 from trainer.grpo.lookahead import LookAhead
 from trainer.grpo.preflight import Preflight, check_run, connect
 from trainer.grpo.reward_functions import FormatReward, RewardWeights, TrafficReward
+from trainer.grpo.samples import SampleFile
 from trainer.models.chat import prompt_text
 from trainer.models.loading import load_tokenizer
 from trainer.plots import plot_rewards
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
     from trl import GRPOTrainer
 
+    from trainer.curriculum.batches import Curriculum
     from trainer.curriculum.telemetry import CurriculumMetrics
     from trainer.models.loading import LoadedModel
 
@@ -46,9 +48,9 @@ log = structlog.get_logger(__name__)
 def train_grpo(config: GRPOTrainingConfig, show_progress: bool = True) -> TrainingReport:
     """Trains a model by GRPO through the reward URL.
 
-    Writes to ``output_dir``: ``config.yaml``, ``metrics.jsonl`` during the run, checkpoints, and at
-    the end ``rewards.png`` and the model: ``adapter/`` and ``merged/``, or ``model/`` if all
-    weights were trained.
+    Writes to ``output_dir``: ``config.yaml``; during the run ``metrics.jsonl``, ``samples.jsonl``
+    and checkpoints; and at the end ``rewards.png`` and the model: ``adapter/`` and ``merged/``, or
+    ``model/`` if all weights were trained.
 
     Args:
         config: See :func:`trainer.load_config`.
@@ -108,6 +110,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
             patience(config.reward_outage_s),
         )
         self._trainer: Any = None
+        self._curriculum: Curriculum | None = None
 
     def train(self) -> TrainingReport:
         """Loads, trains, saves."""
@@ -118,6 +121,8 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
         self._scorer.opened = _opened(loaded.tokenizer, dataset[0]["prompt"])
         self._trainer = trainer = self._make_trainer(loaded, dataset)
         self._add_callbacks()
+        if is_first_rank():
+            self._keep_samples(dataset)
         course = self._go(trainer, self._ready.checkpoint, lost=(BatchLost,))
         if is_first_rank():
             self._save(trainer.model, trainer.processing_class)
@@ -153,6 +158,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
 
             check_domains(config, self._ready.dataset, dataset)
             curriculum, dataset, more = plan_curriculum(config, dataset)
+            self._curriculum = curriculum
             trainer_class = curriculum_trainer(curriculum, trainer_class)
             config = config.model_copy(update={"max_steps": curriculum.max_steps})
         try:
@@ -179,11 +185,26 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
             trainer.data_collator = LookAhead(scorer, lambda: trainer.async_loop)
         return trainer
 
+    def _keep_samples(self, dataset: "Dataset") -> None:
+        """Has some prompts and answers written down beside the metrics."""
+        rows = zip(dataset["state_id"], dataset["tls_id"], strict=True)
+        places = {named: place for place, named in enumerate(rows)}
+        trainer, path = self._trainer, self._files.metrics.with_name("samples.jsonl")
+        samples = SampleFile(
+            path,
+            lambda state_id, tls_id: dataset[places[state_id, tls_id]]["prompt"],
+            lambda: int(trainer.state.global_step),
+        )
+        checkpoint = self._ready.checkpoint
+        samples.begin(0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]))
+        self._scorer.watch = samples.take
+
     def _add_callbacks(self) -> None:
         """Adds the callbacks of all runs and those of GRPO."""
         from rich.console import Console
 
         from trainer.callbacks import control
+        from trainer.callbacks.curriculum import CurriculumCallback
         from trainer.callbacks.metrics import STEP_MARKS, HealthCallback, TimingCallback
         from trainer.callbacks.progress import RewardProgressCallback
 
@@ -193,6 +214,9 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
             is_new = "kl_coeff" in self._ready.applied
             first.append(control.AdaptiveKLCallback(trainer, config.kl_control, is_new))
         trainer.callback_handler.callbacks[:0] = first  # later callbacks see what they log
+        if self._curriculum is not None and self._show_progress:
+            console = Console(stderr=True)
+            trainer.add_callback(CurriculumCallback(self._curriculum, console))
         for callback in (
             control.UnscoredStepCallback(self._stats),
             control.ResumedOrderCallback(),

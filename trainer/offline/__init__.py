@@ -17,8 +17,10 @@ from trainer.offline.config import OfflineConfig
 
 if TYPE_CHECKING:
     from trainer.offline.run import train_offline
+    from trainer.pointer.dataset import BeamDataset
 
 __all__ = [
+    "BeamDataset",
     "OfflineConfig",
     "clip_advantages",
     "compute_softmax_weights",
@@ -26,4 +28,7 @@ __all__ = [
     "train_offline",
 ]
 
-__getattr__ = lazy_names(__name__, {"train_offline": "trainer.offline.run"})
+__getattr__ = lazy_names(
+    __name__,
+    {"BeamDataset": "trainer.pointer.dataset", "train_offline": "trainer.offline.run"},
+)

@@ -1,12 +1,19 @@
 """Turns the scores of a group of candidates into advantages and weights. Pure numbers.
 
-Owns the normalisation of scores, the clipping of advantages, the weights of reward-weighted
-cross-entropy with their temperature, and which candidates an epoch uses.
+The three formulas take a list, or a tensor whose last axis is a group
+(:mod:`trainer.offline.tensors`). Owns the normalisation of scores, the clipping of advantages, the
+weights of reward-weighted cross-entropy with their temperature, and which candidates an epoch uses.
 """
 
 import math
 import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard, overload
+
+from trainer.earlier import note_earlier
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "ADVANTAGE_LIMIT",
@@ -25,18 +32,24 @@ _NO_SPREAD = 1e-8
 """Deviations below this, relative to the size of the scores, are rounding."""
 
 
+@overload
+def normalize_rewards_zscore(rewards: "Tensor", deviation: float | None = None) -> "Tensor": ...
+@overload
 def normalize_rewards_zscore(
     rewards: Sequence[float], deviation: float | None = None
-) -> list[float]:
-    """The z-score of each reward within its group, ``(r - mean) / deviation``.
+) -> list[float]: ...
+def normalize_rewards_zscore(
+    rewards: "Sequence[float] | Tensor", deviation: float | None = None
+) -> "list[float] | Tensor":
+    """How far each reward lies from the mean of its group, ``(r - mean) / deviation``.
 
     The advantage of GRPO (Shao et al. 2024, "DeepSeekMath", section 4.1.2). The group's own
     deviation is the population standard deviation, ``sqrt(mean((r - mean)^2))``: the squares of
     the results average 1, however few candidates there are.
 
     Args:
-        rewards: Rewards of the candidates of one query, in any unit.
-        deviation: Divisor to use instead of the group's own deviation, in the same unit.
+        rewards: Of the candidates of one query, in any unit; or a tensor of such groups, (…, n).
+        deviation: What to divide by instead of the group's own deviation, in the same unit.
 
     Returns:
         Dimensionless, in the order of ``rewards``. All 0 if the rewards do not differ; empty for
@@ -49,6 +62,10 @@ def normalize_rewards_zscore(
     >>> normalize_rewards_zscore([1.0, 3.0], deviation=4.0)
     [-0.25, 0.25]
     """
+    if _is_tensor(rewards):
+        from trainer.offline.tensors import zscores
+
+        return zscores(rewards, deviation)
     if not rewards:
         return []
     mean = statistics.fmean(rewards)
@@ -77,44 +94,71 @@ def pooled_deviation(groups: Sequence[Sequence[float]]) -> float:
     return math.sqrt(statistics.fmean(squares)) if squares else 0.0
 
 
-def clip_advantages(advantages: Sequence[float], limit: float = ADVANTAGE_LIMIT) -> list[float]:
-    """Clips advantages to ``[-limit, limit]``, so that no candidate outweighs all others.
+@overload
+def clip_advantages(advantages: "Tensor", limit: float = ADVANTAGE_LIMIT) -> "Tensor": ...
+@overload
+def clip_advantages(advantages: Sequence[float], limit: float = ADVANTAGE_LIMIT) -> list[float]: ...
+def clip_advantages(
+    advantages: "Sequence[float] | Tensor", limit: float = ADVANTAGE_LIMIT
+) -> "list[float] | Tensor":
+    """Advantages cut at ``-limit`` and ``limit``, so that no candidate outweighs all others.
 
     Args:
-        advantages: In standard deviations.
-        limit: Must be above 0.
+        advantages: In standard deviations; a list, or a tensor of any shape.
+        limit: Above 0.
 
     >>> clip_advantages([-9.0, 0.5, 7.0])
     [-5.0, 0.5, 5.0]
     """
+    if _is_tensor(advantages):
+        from trainer.offline.tensors import clipped
+
+        return clipped(advantages, limit)
     return [min(limit, max(-limit, advantage)) for advantage in advantages]
 
 
-def compute_softmax_weights(scores: Sequence[float], tau: float) -> list[float]:
-    """The softmax weights of a group's candidates, ``exp(score / tau)`` divided by their sum.
+@overload
+def compute_softmax_weights(
+    scores: "Tensor", tau: float | None = None, *, temperature: float | None = None
+) -> "Tensor": ...
+@overload
+def compute_softmax_weights(
+    scores: Sequence[float], tau: float | None = None, *, temperature: float | None = None
+) -> list[float]: ...
+def compute_softmax_weights(
+    scores: "Sequence[float] | Tensor",
+    tau: float | None = None,
+    *,
+    temperature: float | None = None,
+) -> "list[float] | Tensor":
+    """The weights of a group's candidates, ``exp(score / tau)`` over the sum of these.
 
     As in reward-weighted regression (Peters and Schaal 2007, "Reinforcement learning by
     reward-weighted regression"), within a group. The highest score is subtracted from all scores
     before the exponential, which changes no weight and prevents overflow.
 
     Args:
-        scores: Scores of one group.
-        tau: Temperature, above 0, in the unit of the scores: the higher, the more equal the
+        scores: Of one group; or a tensor of such groups, (…, n).
+        tau: Temperature, above 0, in the unit of the scores: the greater, the more equal the
             weights.
+        temperature: The earlier name of ``tau``.
 
     Returns:
         From 0 to 1, summing to 1; empty for an empty group.
 
     Raises:
-        ValueError: ``tau`` is not above 0.
+        ValueError: ``tau`` is not above 0, or it is given twice or not at all.
 
     >>> [round(weight, 4) for weight in compute_softmax_weights([1.0, -1.0], tau=2.0)]
     [0.7311, 0.2689]
     >>> compute_softmax_weights([1e6, 0.0], tau=0.5)
     [1.0, 0.0]
     """
-    if tau <= 0:
-        raise ValueError(f"tau ({tau}) must be above 0")
+    tau = _given_tau(tau, temperature)
+    if _is_tensor(scores):
+        from trainer.offline.tensors import softmax_weights
+
+        return softmax_weights(scores, tau)
     if not scores:
         return []
     highest = max(scores)
@@ -154,3 +198,20 @@ def top_candidates(rewards: Sequence[float], count: int | None) -> list[bool]:
     ranked = sorted(range(len(rewards)), key=lambda position: -rewards[position])
     chosen = set(ranked[:count])
     return [position in chosen for position in range(len(rewards))]
+
+
+def _given_tau(tau: float | None, temperature: float | None) -> float:
+    """The temperature of the weights, by either name."""
+    if (tau is None) == (temperature is None):
+        raise ValueError("compute_softmax_weights needs tau, once")
+    if temperature is not None:
+        note_earlier("temperature", "tau")
+        tau = temperature
+    if tau is None or not tau > 0:
+        raise ValueError(f"tau ({tau}) must be above 0")
+    return tau
+
+
+def _is_tensor(values: Any) -> "TypeGuard[Tensor]":  # noqa: ANN401 - a list, or of torch
+    """Whether it is a tensor, without an import of torch."""
+    return hasattr(values, "detach")

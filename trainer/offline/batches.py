@@ -4,7 +4,7 @@ Prompts are padded on the left and candidates on the right, so that every candid
 same position and only the logits from there on are computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
+    "Collator",
     "EncodedGroup",
     "Encoder",
     "by_group",
@@ -41,9 +42,9 @@ class EncodedGroup:
     """One query as the model reads it, with the advantages and scores of its candidates."""
 
     prompt: tuple[int, ...]
-    """Token ids."""
+    """Token ids; for a pointer, the row of the query's embedding."""
     candidates: tuple[tuple[int, ...], ...]
-    """Token ids of each, including the end-of-text token."""
+    """Token ids of each, the end of the text included; for a pointer, places in the pool."""
     advantages: tuple[float, ...]
     is_top: tuple[bool, ...]
     """Whether an early epoch of stage 2 uses it."""
@@ -51,6 +52,10 @@ class EncodedGroup:
     """As read from the file."""
     stored: tuple[Tensor, ...] | None = None
     """Log-probabilities of each candidate's tokens under the model that stage 2 starts from."""
+
+
+Collator = Callable[[Sequence[EncodedGroup]], dict[str, Tensor]]
+"""Makes a batch, as :func:`collate` does for a language model."""
 
 
 class Encoder:
@@ -195,7 +200,15 @@ def by_group(values: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
 
 
 def candidate_logps(model: "Module", batch: dict[str, Tensor]) -> Tensor:
-    """The log-probabilities of the candidates' tokens, (C, T); 0 at padding."""
+    """The log-probabilities of the candidates' tokens, (C, T); 0 where there is padding.
+
+    Args:
+        model: A language model; or a pointer, if the batch has ``queries``.
+        batch: As :func:`collate` makes it, or :func:`trainer.pointer.batches.collate`.
+    """
+    if "queries" in batch:
+        picked: Tensor = model(batch["queries"], batch["targets"])
+        return picked * batch["mask"]
     length = batch["targets"].shape[1]
     logits = model(
         input_ids=batch["input_ids"],

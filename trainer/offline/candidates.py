@@ -36,7 +36,9 @@ __all__ = [
     "Candidate",
     "CandidateGroup",
     "MetricsReward",
+    "check_comparable",
     "group_of",
+    "listed_candidates",
     "load_candidates",
 ]
 
@@ -48,6 +50,15 @@ _MAX_SEEN_CHARS = 40
 _GREATEST_SCORE = 1e9
 """No traffic outcome scores beyond plus or minus this. A larger number is a mistake, and a single
 one would dominate everything that its group or dataset teaches."""
+
+_TO_SELECT = (
+    "if id_list holds places in a pool, train a selector: --policy pointer --pool FILE "
+    "--pool-embeddings FILE --query-embeddings FILE"
+)
+_UNDECLARED = (
+    "id_list holds numbers, which nothing says are token ids of the model; if they are, set "
+    f"token_ids: true (--token-ids); {_TO_SELECT}"
+)
 
 
 @dataclass(frozen=True)
@@ -81,19 +92,22 @@ _DECISIONS = TypeAdapter(tuple[ScoredDecision, ...])
 _OUTCOMES = TypeAdapter(tuple[Outcome, ...])
 
 
-def load_candidates(path: str | Path, reward: MetricsReward = "queue") -> list[CandidateGroup]:
+def load_candidates(
+    path: str | Path, reward: MetricsReward = "queue", has_token_ids: bool = False
+) -> list[CandidateGroup]:
     """The candidate groups of a file, a dataset folder (its training rows), or a folder of these.
 
     Args:
         path: JSON, JSONL or Parquet.
-        reward: The reward that ``outcomes`` are compared by; ignored for rows with scores.
+        reward: What ``outcomes`` are compared by; not looked at where a row holds rewards.
+        has_token_ids: Whether numbers in ``id_list`` were said to be token ids.
 
     Raises:
         DatasetError: A file cannot be read, or a row is not a query with scored candidates; the
             message names the file, the row and the field.
     """
     groups = [
-        group_of(record, f"{file}, row {number}", reward)
+        group_of(record, f"{file}, row {number}", reward, has_token_ids)
         for file in dataset_files(path)
         for number, record in enumerate(read_records(file), start=1)
     ]
@@ -102,13 +116,19 @@ def load_candidates(path: str | Path, reward: MetricsReward = "queue") -> list[C
     return groups
 
 
-def group_of(record: object, where: str, reward: MetricsReward = "queue") -> CandidateGroup:
+def group_of(
+    record: object,
+    where: str,
+    reward: MetricsReward = "queue",
+    has_token_ids: bool = False,
+) -> CandidateGroup:
     """The candidates in one row.
 
     Args:
         record: The row.
-        where: The file and row number, for error messages.
-        reward: The reward that ``outcomes`` are compared by.
+        where: The file and the row, for the message of an error.
+        reward: What ``outcomes`` are compared by.
+        has_token_ids: Whether numbers in ``id_list`` were said to be token ids.
 
     Raises:
         DatasetError: The row is not a query with scored candidates.
@@ -121,9 +141,27 @@ def group_of(record: object, where: str, reward: MetricsReward = "queue") -> Can
         raise DatasetError(f"{where}: expected an object, got {type(record).__name__}")
     prompt = record.get("prompt", record.get("query"))
     if prompt is None:
-        raise DatasetError(f"{where}: missing prompt (or query)")
+        raise DatasetError(f"{where}: missing prompt (or query){_pool_hint(record)}")
     messages = tuple(as_messages(prompt, where))
     candidates = _candidates(record, where, reward)
+    if not has_token_ids and any(one.tokens is not None for one in candidates):
+        raise DatasetError(f"{where}: {_UNDECLARED}", "undeclared_token_ids")
+    check_comparable(candidates, where)
+    return CandidateGroup(messages, candidates, where)
+
+
+def _pool_hint(record: dict[str, Any]) -> str:
+    """What may be meant by a row without a prompt."""
+    is_pointers = "query_id" in record and "id_list" in record
+    return f"; {_TO_SELECT}" if is_pointers else ""
+
+
+def check_comparable(candidates: Sequence[Candidate], where: str) -> None:
+    """Checks that there are several candidates, with scores of a size that traffic has.
+
+    Raises:
+        DatasetError: There are not.
+    """
     if len(candidates) < _MIN_CANDIDATES:
         count = "one candidate" if candidates else "an empty list"
         raise DatasetError(f"{where}: {count} cannot be compared; provide two or more candidates")
@@ -134,7 +172,6 @@ def group_of(record: object, where: str, reward: MetricsReward = "queue") -> Can
                     f"{where}: candidate {number} has the score {value:g}; scores are from "
                     f"{-_GREATEST_SCORE:g} to {_GREATEST_SCORE:g}"
                 )
-    return CandidateGroup(messages, candidates, where)
 
 
 def _candidates(record: dict[str, Any], where: str, reward: MetricsReward) -> tuple[Candidate, ...]:
@@ -144,14 +181,18 @@ def _candidates(record: dict[str, Any], where: str, reward: MetricsReward) -> tu
     if record.get("outcomes") is not None:
         return _of_decisions(_rewarded(record["outcomes"], f"{where}: outcomes", reward))
     if record.get("id_list") is not None:
-        return _of_lists(record, where)
+        return listed_candidates(record, where)
     raise DatasetError(
         f"{where}: no candidates: provide id_list with score_list, candidates, or outcomes"
     )
 
 
-def _of_lists(record: dict[str, Any], where: str) -> tuple[Candidate, ...]:
-    """The candidates in ``id_list``, with their scores."""
+def listed_candidates(record: dict[str, Any], where: str) -> tuple[Candidate, ...]:
+    """The candidates of ``id_list``, with their scores.
+
+    Raises:
+        DatasetError: A list is missing or wrong.
+    """
     sequences = _list(record, "id_list", where)
     scores = _numbers(record, "score_list", where, len(sequences))
     tasks: Sequence[float | None] = [None] * len(sequences)
@@ -252,11 +293,11 @@ def _list(record: dict[str, Any], name: str, where: str) -> list[Any]:
 def _numbers(record: dict[str, Any], name: str, where: str, count: int) -> list[float]:
     values = _list(record, name, where)
     if len(values) != count:
-        raise DatasetError(f"{where}: {name} has length {len(values)}, id_list has length {count}")
+        said = f"{where}: {name} has length {len(values)}, id_list has length {count}"
+        raise DatasetError(said, "score_length")
     for number, value in enumerate(values, start=1):
         if not is_finite(value):
             shown = repr(value)[:_MAX_SEEN_CHARS]
-            raise DatasetError(
-                f"{where}: {name}, candidate {number}: {shown} is not a finite number"
-            )
+            said = f"{where}: {name}, candidate {number}: {shown} is not a finite number"
+            raise DatasetError(said, "not_finite")
     return [float(value) for value in values]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trainer.offline.batches import EncodedGroup, by_group, candidate_logps, collate
+from trainer.offline.batches import Collator, EncodedGroup, by_group, candidate_logps
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -47,12 +47,14 @@ class Choices:
 
 
 def assess(
-    model: "Module", groups: Sequence[EncodedGroup], pad: int, batch_size: int
+    model: "Module", groups: Sequence[EncodedGroup], collator: Collator, batch_size: int
 ) -> Choices | None:
     """What the model would choose; None if there are no queries."""
     if not groups:
         return None
-    parts = [Choices.of(logps, batch) for logps, batch in _passes(model, groups, pad, batch_size)]
+    parts = [
+        Choices.of(logps, batch) for logps, batch in _passes(model, groups, collator, batch_size)
+    ]
     return Choices(
         sum(part.queries for part in parts),
         sum(part.regret for part in parts),
@@ -61,18 +63,18 @@ def assess(
 
 
 def logps_of(
-    model: "Module", groups: Sequence[EncodedGroup], pad: int, batch_size: int
+    model: "Module", groups: Sequence[EncodedGroup], collator: Collator, batch_size: int
 ) -> list[Tensor]:
     """The log-probabilities of the tokens of every candidate, in order, on the CPU."""
     found: list[Tensor] = []
-    for logps, batch in _passes(model, groups, pad, batch_size):
+    for logps, batch in _passes(model, groups, collator, batch_size):
         lengths = batch["mask"].sum(-1).int().tolist()
         found += [row[:length].cpu() for row, length in zip(logps, lengths, strict=True)]
     return found
 
 
 def _passes(
-    model: "Module", groups: Sequence[EncodedGroup], pad: int, batch_size: int
+    model: "Module", groups: Sequence[EncodedGroup], collator: Collator, batch_size: int
 ) -> list[tuple[Tensor, dict[str, Tensor]]]:
     """A forward pass over every batch, without gradient."""
     was_training = model.training
@@ -81,7 +83,7 @@ def _passes(
     found = []
     with torch.no_grad():
         for start in range(0, len(groups), batch_size):
-            batch = collate(groups[start : start + batch_size], pad)
+            batch = collator(groups[start : start + batch_size])
             batch = {name: value.to(device) for name, value in batch.items()}
             found.append((candidate_logps(model, batch), batch))
     model.train(was_training)

@@ -1,10 +1,10 @@
 """The checks that need no loaded model, and the queries of a run."""
 
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -27,12 +27,18 @@ __all__ = [
     "check_soundness",
     "newest_checkpoint",
     "prepare_offline",
+    "record_of",
+    "resumed_from",
+    "split_groups",
     "spread_of",
 ]
 
-StageName = Literal["rce", "grpo"]
-_STAGES: tuple[StageName, ...] = ("grpo", "rce")
-"""Later stage first."""
+StageName = Literal["sft", "rce", "grpo"]
+_STAGES: tuple[StageName, ...] = ("grpo", "rce", "sft")
+"""The later one first."""
+
+_Config = TypeVar("_Config", bound=OfflineConfig)
+_Group = TypeVar("_Group", bound=CandidateGroup)
 
 _log = structlog.get_logger(__name__)
 
@@ -41,8 +47,8 @@ _log = structlog.get_logger(__name__)
 class PreparedOffline(PreparedRun):
     """Everything that an offline run needs, checked."""
 
-    train: list[CandidateGroup]
-    validation: list[CandidateGroup]
+    train: Sequence[CandidateGroup]
+    validation: Sequence[CandidateGroup]
     train_advantages: list[list[float]]
     validation_advantages: list[list[float]]
     stage: StageName | None
@@ -65,11 +71,11 @@ def prepare_offline(config: OfflineConfig) -> PreparedOffline:
     """
     check_report_to(config.report_to)
     check_model(config.model_path)
-    stage, checkpoint = _resumed(config)
+    stage, checkpoint = resumed_from(config)
     check_origin(checkpoint, config)
     hardware = pick_hardware(config.for_loading)
-    train, validation = _split(config)
-    record = _recorded(config, [*train, *validation])
+    train, validation = split_groups(config, _loaded)
+    record = record_of(config, [*train, *validation])
     applied = check_resumed(checkpoint, record, config.resume_changes, "beam_data")
     _log.info("learning rate", peak=config.peak_rate, origin=config.rate_origin)
     weights, is_pooled = config.level_weights, config.scale_rewards == "dataset"
@@ -90,12 +96,18 @@ def prepare_offline(config: OfflineConfig) -> PreparedOffline:
     )
 
 
-def _recorded(config: OfflineConfig, groups: Sequence[CandidateGroup]) -> RunRecord:
-    """The settings that checkpoints record; the learning rate is the one actually used."""
-    rows = (
+def record_of(config: OfflineConfig, groups: Sequence[CandidateGroup], *more: str) -> RunRecord:
+    """What checkpoints say of the run; the rate is the one that is trained with.
+
+    Args:
+        config: The settings.
+        groups: Of training and validation.
+        *more: Digests of what else is trained on.
+    """
+    rows = [
         [one.prompt, [[c.text, c.tokens, *astuple(c.scored)] for c in one.candidates]]
         for one in groups
-    )
+    ] + [[digest] for digest in more]
     return RunRecord.of(config.to_dict() | {"learning_rate": config.peak_rate}, rows)
 
 
@@ -127,15 +139,25 @@ def newest_checkpoint(folder: Path) -> Path | None:
         return None
 
 
-def _split(config: OfflineConfig) -> tuple[list[CandidateGroup], list[CandidateGroup]]:
-    """The training and the validation queries."""
-    groups = _loaded(config.beam_data, config)
+def split_groups(
+    config: _Config, load: Callable[[str, _Config], list[_Group]]
+) -> tuple[list[_Group], list[_Group]]:
+    """The training and the validation queries.
+
+    Args:
+        config: The settings.
+        load: Reads the queries of a file.
+
+    Raises:
+        DatasetError: There are too few to hold some out.
+    """
+    groups = load(config.beam_data, config)
     order = random.Random(config.seed)  # noqa: S311 - not for secrets
     if config.max_samples is not None and config.max_samples < len(groups):
         kept = sorted(order.sample(range(len(groups)), config.max_samples))
         groups = [groups[row] for row in kept]
     if config.validation_data is not None:
-        return groups, _loaded(config.validation_data, config)
+        return groups, load(config.validation_data, config)
     count = round(config.validation_share * len(groups))
     if config.validation_share > 0 and not 0 < count < len(groups):
         raise DatasetError(
@@ -150,13 +172,17 @@ def _split(config: OfflineConfig) -> tuple[list[CandidateGroup], list[CandidateG
 
 
 def _loaded(path: str, config: OfflineConfig) -> list[CandidateGroup]:
-    groups = load_candidates(path, config.reward_name)
+    groups = load_candidates(path, config.reward_name, config.token_ids)
     check_soundness(groups)
     return groups
 
 
-def _resumed(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
-    """The stage and the checkpoint that a run resumes from."""
+def resumed_from(config: OfflineConfig) -> tuple[StageName | None, Path | None]:
+    """The stage and the checkpoint that a run goes on from.
+
+    Raises:
+        ConfigError: There is no such checkpoint, or the folder is of another run.
+    """
     wanted, root = config.resume_from_checkpoint, Path(config.output_dir)
     found = [
         (stage, checkpoint)

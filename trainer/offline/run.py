@@ -1,7 +1,11 @@
 """Offline post-training: the run itself, from checks to report."""
 
+from abc import abstractmethod
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import structlog
 
 from trainer.environment import is_first_rank, stay_offline
 from trainer.offline.config import OfflineConfig
@@ -13,6 +17,7 @@ from trainer.offline.preparation import (
     spread_of,
 )
 from trainer.plots import plot_offline
+from trainer.ranks import from_ranks
 from trainer.runs.history import MetricsFile, read_metrics
 from trainer.runs.reports import OfflineFiles, OfflineReport, Validation
 from trainer.runs.startup import steps_before
@@ -21,18 +26,26 @@ from trainer.runs.training_run import TrainingRun
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.offline.batches import EncodedGroup
+    from trainer.offline.batches import Collator, EncodedGroup
     from trainer.offline.stages import Stage
 
-__all__ = ["train_offline"]
+__all__ = ["StagedRun", "train_offline"]
+
+_NUMBERS: dict[StageName, int] = {"sft": 0, "rce": 1, "grpo": 2}
+"""What a stage is called in metrics, in the order in which they run."""
+
+_Config = TypeVar("_Config", bound=OfflineConfig)
+
+_log = structlog.get_logger(__name__)
 
 
 def train_offline(config: OfflineConfig, show_progress: bool = True) -> OfflineReport:
     """Post-trains a model on scored candidates, in two stages.
 
-    Writes into ``output_dir``: ``config.yaml``; ``metrics.jsonl`` during the run; the checkpoints
-    of the stages in ``rce/`` and ``grpo/``; and at the end ``offline.png`` with ``model/``, or
-    with ``adapter/`` and ``merged/``.
+    Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, the checkpoints
+    of the stages in ``rce/`` and ``grpo/``, at the end ``model/``, or ``adapter/`` and ``merged/``,
+    with the weights of the best checkpoint of stage 2, ``last/`` with those of the last step, and
+    ``offline.png``.
 
     Args:
         config: The settings.
@@ -46,35 +59,43 @@ def train_offline(config: OfflineConfig, show_progress: bool = True) -> OfflineR
     return _OfflineRun(config, prepare_offline(config), show_progress).run()
 
 
-class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, OfflineReport]):
-    """One run of the two stages."""
+class StagedRun(
+    TrainingRun[_Config, PreparedOffline, OfflineFiles, OfflineReport], Generic[_Config]
+):
+    """One run of stages on candidate groups, whatever reads these.
+
+    Subclasses load the model, encode the queries, and say how batches are made.
+    """
 
     verb = "offline"
 
-    def __init__(self, config: OfflineConfig, ready: PreparedOffline, show_progress: bool) -> None:
+    def __init__(self, config: _Config, ready: PreparedOffline, show_progress: bool) -> None:
         files = OfflineFiles.of(config, "offline.png")
         super().__init__(config, ready, files, show_progress)
         self._root = Path(config.output_dir)
-        self._steps = {"rce": 0, "grpo": 0}
+        self._steps = dict.fromkeys(_NUMBERS, 0)
         self._seconds = 0.0
         self._model: Any = None
         """Including its adapter, if it has one."""
         self._tokenizer: Any = None
 
+    @abstractmethod
+    def load(self) -> None:
+        """Loads the model to train, and its tokenizer where it has one."""
+
+    @abstractmethod
+    def encoded(self) -> "tuple[list[EncodedGroup], list[EncodedGroup]]":
+        """Training and validation queries as the model reads them."""
+
     @property
-    def start(self) -> OfflineConfig:
-        """The settings as the model is loaded with them."""
-        return self._config.for_loading
+    @abstractmethod
+    def collator(self) -> "Collator":
+        """Makes batches of these."""
 
     def train(self) -> OfflineReport:
-        """Loads the model, trains both stages, and saves the result."""
-        loaded = self._load()
-        self._model, self._tokenizer = loaded.model, loaded.tokenizer
-        if loaded.lora is not None:
-            from peft import get_peft_model
-
-            self._model = get_peft_model(loaded.model, loaded.lora)
-        train, held_out = self._encoded()
+        """Loads, trains the stages, saves."""
+        self.load()
+        train, held_out = self.encoded()
         before = None if self._ready.stage else self._assessed(held_out)
         self._imitate(train, held_out)
         best = self._optimize(train, held_out)
@@ -87,27 +108,10 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         """Plots losses, drift, choices, and the spread of the advantages."""
         plot_offline(self._files.metrics, self._ready.train_advantages, self._files.plot)
 
-    @property
-    def _pad(self) -> int:
-        """The padding token."""
-        own: int | None = self._tokenizer.pad_token_id
-        return self._tokenizer.eos_token_id if own is None else own
-
-    def _encoded(self) -> "tuple[list[EncodedGroup], list[EncodedGroup]]":
-        """Training and validation queries as tokens."""
-        from trainer.offline.batches import Encoder
-
-        ready, config = self._ready, self._config
-        encoder = Encoder(self._tokenizer, config.max_seq_length, config.top_k)
-        return (
-            encoder.encode(ready.train, ready.train_advantages),
-            encoder.encode(ready.validation, ready.validation_advantages),
-        )
-
     def _assessed(self, held_out: "list[EncodedGroup]") -> Validation | None:
         from trainer.offline.likeliest import assess
 
-        found = assess(self._model, held_out, self._pad, self._config.batch_size)
+        found = assess(self._model, held_out, self.collator, self._config.batch_size)
         if found is None:
             return None
         return Validation(
@@ -121,18 +125,13 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         from trainer.offline.stages import CrossEntropyStage
 
         config = self._config
-        if config.rce_epochs == 0:
-            return
-        if self._ready.stage == "grpo":
-            self._steps["rce"] = steps_before(newest_checkpoint(self._root / "rce"))
-            return
-        given = self._given("rce", config.rce_epochs, "eval_loss", train, held_out)
-        stage = CrossEntropyStage(tau=(config.tau_start, config.tau_end), **given)
-        self._run_stage(stage, "rce")
+        if self._is_to_run("rce", config.rce_epochs):
+            given = self._given("rce", config.rce_epochs, "eval_loss", train, held_out)
+            stage = CrossEntropyStage(tau=(config.tau_start, config.tau_end), **given)
+            self._run_stage(stage, "rce")
 
     def _optimize(self, train: "list[EncodedGroup]", held_out: "list[EncodedGroup]") -> Path | None:
-        """Stage 2; returns its best checkpoint."""
-        from trainer.callbacks.control import AdaptiveKLCallback
+        """Stage 2; the model then has the weights of the best checkpoint, which is given."""
         from trainer.offline.batches import with_stored
         from trainer.offline.stages import OfflineGRPOStage
 
@@ -145,14 +144,39 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
             beta=config.kl_coeff,
             epsilon=config.epsilon,
             top_epochs=config.top_k_epochs,
+            temperature=config.temperature,
             **self._given("grpo", config.grpo_epochs, best_by, known[:size], known[size:]),
         )
-        is_new = "kl_coeff" in self._ready.applied
-        adaptive = AdaptiveKLCallback(stage, config.kl_control, is_new)
-        stage.callback_handler.callbacks.insert(0, adaptive)  # all others see what it reports
+        self._follow_kl(stage)
         self._run_stage(stage, "grpo")
-        best = stage.state.best_model_checkpoint
-        return Path(best) if best else None
+        return self._best_of(stage)
+
+    def _follow_kl(self, stage: "Stage") -> None:
+        """Adds what follows the KL; all other callbacks see what it reports."""
+        from trainer.callbacks.control import AdaptiveKLCallback, AdaptiveTemperatureCallback
+
+        config, is_new = self._config, "kl_coeff" in self._ready.applied
+        first: list[Any] = [AdaptiveKLCallback(stage, config.kl_control, is_new)]
+        if config.temperature_control is not None:
+            first.append(AdaptiveTemperatureCallback(stage, config.temperature_control))
+        stage.callback_handler.callbacks[:0] = first
+
+    def _best_of(self, stage: "Stage") -> Path | None:
+        """Saves the weights of the last step, and loads those of the best checkpoint."""
+        if stage.state.best_model_checkpoint is None:
+            return None
+        best = self._root / "grpo" / Path(stage.state.best_model_checkpoint).name
+        if not best.is_dir():
+            _log.warning("the best checkpoint is gone; the last weights are kept", path=str(best))
+            return None
+        if is_first_rank():
+            self._model.save_pretrained(self._root / "last")
+            if self._tokenizer is not None:
+                self._tokenizer.save_pretrained(self._root / "last")
+        from_ranks(None)  # no rank changes weights that another still saves
+        stage.state.best_model_checkpoint = str(best)
+        stage._load_best_model()
+        return best
 
     def _stored(self, groups: "list[EncodedGroup]") -> "list[Tensor]":
         """Log-probabilities under the model that stage 2 starts from, or started from."""
@@ -162,9 +186,18 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         stored = StoredLogps(self._root / "grpo" / "stored.safetensors")
         if self._ready.stage == "grpo":
             return stored.read(groups)
-        found = logps_of(self._model, groups, self._pad, self._config.batch_size)
+        found = logps_of(self._model, groups, self.collator, self._config.batch_size)
         stored.write(groups, found)
         return found
+
+    def _is_to_run(self, name: StageName, epochs: int) -> bool:
+        """Whether a stage is run: it has epochs, and the run does not go on from a later one."""
+        if epochs == 0:
+            return False
+        if self._ready.stage is None or _NUMBERS[self._ready.stage] <= _NUMBERS[name]:
+            return True
+        self._steps[name] = steps_before(newest_checkpoint(self._root / name))
+        return False
 
     def _given(
         self,
@@ -174,13 +207,13 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         train: "list[EncodedGroup]",
         held_out: "list[EncodedGroup]",
     ) -> dict[str, Any]:
-        """The arguments that both stages pass to their trainer."""
+        """What all stages give to their trainer."""
         from trainer.runs.arguments import stage_arguments
 
         metric = best_by if self._ready.validation else None
         folder, hardware = self._root / name, self._ready.hardware
         return {
-            "pad": self._pad,
+            "collator": self.collator,
             "model": self._model,
             "processing_class": self._tokenizer,
             "args": stage_arguments(self._config, hardware, folder, epochs, metric),
@@ -194,13 +227,14 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
 
         from trainer.callbacks.progress import LossProgressCallback
 
-        number, before = (1, 0) if name == "rce" else (2, self._steps["rce"])
-        file = MetricsFile(self._files.metrics, before, number)
+        number = _NUMBERS[name]
+        earlier = [one for one, at in _NUMBERS.items() if at < number]
+        file = MetricsFile(self._files.metrics, sum(self._steps[one] for one in earlier), number)
         progress = LossProgressCallback(Console(stderr=True), f"stage {number}")
         self._watch(stage, file, ("loss", "eval_loss"), progress)
         start = self._ready.checkpoint if self._ready.stage == name else None
-        imitated = newest_checkpoint(self._root / "rce") if name == "grpo" else None
-        course = self._go(stage, start, before=imitated)
+        saved = [newest_checkpoint(self._root / one) for one in reversed(earlier)]
+        course = self._go(stage, start, before=next(filter(None, saved), None))
         self._seconds += course.seconds
         self._steps[name] = course.steps
 
@@ -212,17 +246,57 @@ class _OfflineRun(TrainingRun[OfflineConfig, PreparedOffline, OfflineFiles, Offl
         best: Path | None,
     ) -> OfflineReport:
         lines = [line for line in read_metrics(self._files.metrics) if "kl" in line]
-        last = lines[-1] if lines else {}
+        final = lines[-1] if lines else {}
+        found = {"best_checkpoint": best, "last": self._root / "last" if best else None}
         return OfflineReport(
             queries=len(train),
             candidates=sum(len(group.candidates) for group in train),
             advantages=spread_of([group.advantages for group in train]),
+            sft_steps=self._steps["sft"],
             rce_steps=self._steps["rce"],
             grpo_steps=self._steps["grpo"],
             seconds=self._seconds,
             before=before,
             after=after,
-            kl=last.get("kl"),
-            kl_coeff=last.get("kl_coeff"),
-            files=self._files.model_copy(update={"best_checkpoint": best}),
+            kl=final.get("kl"),
+            kl_coeff=final.get("kl_coeff"),
+            temperature=final.get("temperature"),
+            files=self._files.model_copy(update=found),
+        )
+
+
+class _OfflineRun(StagedRun[OfflineConfig]):
+    """Two stages of a language model."""
+
+    @property
+    def start(self) -> OfflineConfig:
+        """The settings as the model is loaded with them."""
+        return self._config.for_loading
+
+    def load(self) -> None:
+        """The model with its adapter, and its tokenizer."""
+        loaded = self._load()
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        if loaded.lora is not None:
+            from peft import get_peft_model
+
+            self._model = get_peft_model(loaded.model, loaded.lora)
+
+    @property
+    def collator(self) -> "Collator":
+        """Filled up with the tokenizer's own token."""
+        from trainer.offline.batches import collate
+
+        own: int | None = self._tokenizer.pad_token_id
+        return partial(collate, pad=self._tokenizer.eos_token_id if own is None else own)
+
+    def encoded(self) -> "tuple[list[EncodedGroup], list[EncodedGroup]]":
+        """As tokens."""
+        from trainer.offline.batches import Encoder
+
+        ready, config = self._ready, self._config
+        encoder = Encoder(self._tokenizer, config.max_seq_length, config.top_k)
+        return (
+            encoder.encode(ready.train, ready.train_advantages),
+            encoder.encode(ready.validation, ready.validation_advantages),
         )

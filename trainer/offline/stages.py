@@ -8,15 +8,15 @@ schedule and random state. Owns how each stage computes its loss and the metrics
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 from transformers import Trainer
 
 from trainer.offline.advantages import compute_softmax_weights, tau_at
-from trainer.offline.batches import by_group, candidate_logps, collate, rows_of
+from trainer.offline.batches import Collator, by_group, candidate_logps, rows_of
 from trainer.offline.likeliest import Choices
 from trainer.offline.losses import (
     clipped_ratio_loss,
@@ -28,7 +28,7 @@ from trainer.offline.losses import (
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["CrossEntropyStage", "OfflineGRPOStage", "Stage"]
+__all__ = ["CrossEntropyStage", "ImitationStage", "OfflineGRPOStage", "Stage"]
 
 _COUNT, _QUERIES, _CANDIDATES = "count", "queries", "candidates"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -38,12 +38,12 @@ class Stage(Trainer, ABC):
     """What both stages share: batches of candidate groups, averaged metrics, and validation.
 
     Args:
-        pad: The padding token.
-        **given: Passed on to the Transformers trainer.
+        collator: Makes batches of candidate groups.
+        **given: As the Transformers library's own trainer takes it.
     """
 
-    def __init__(self, *, pad: int, **given: Any) -> None:  # noqa: ANN401 - an untyped library
-        super().__init__(data_collator=partial(collate, pad=pad), **given)
+    def __init__(self, *, collator: Collator, **given: Any) -> None:  # noqa: ANN401 - an untyped library
+        super().__init__(data_collator=collator, **given)
         self.model_accepts_loss_kwargs = True  # it is told what a step's mean is over
         self._seen = _Sums()
         self._advantages: list[Tensor] = []
@@ -167,6 +167,25 @@ class _Sums:
         return means | {_CANDIDATES: candidates / queries}
 
 
+class ImitationStage(Stage):
+    """Before stage 1, for a model that starts from nothing: imitates the best of each query.
+
+    The loss of stage 1 at a temperature of 0; of equals, the earlier candidate is the best.
+    """
+
+    def counted(self, batch: dict[str, Tensor]) -> int:
+        """The queries."""
+        return len(batch["sizes"])
+
+    def measured(self, logps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The cross-entropy of each query's best candidate, the mean over the queries."""
+        groups = by_group(batch["advantages"], batch["sizes"])
+        best = [one_hot(group.argmax(), len(group)) for group in groups]
+        weights = torch.cat(best).to(logps.dtype)
+        loss = reward_weighted_cross_entropy(logps, batch["mask"], weights) / len(groups)
+        return {"loss": loss, "policy_loss": loss.detach()}
+
+
 class CrossEntropyStage(Stage):
     """Stage 1: imitates every candidate, the better ones more, and increasingly so.
 
@@ -207,10 +226,11 @@ class OfflineGRPOStage(Stage):
     """Stage 2: moves probabilities by advantage, while keeping them near the stored ones.
 
     Args:
-        beta: Weight of the KL term; a callback may change it during the run.
-        epsilon: How far a ratio may move from 1.
-        top_epochs: Number of epochs that use only the best candidates of each query.
-        **given: Passed on to :class:`Stage`.
+        beta: Weight of the KL term; a callback may change it as the run goes.
+        epsilon: How far a ratio may go.
+        top_epochs: Epochs that use the best candidates of each query only.
+        temperature: What advantages are divided by; a callback may change it, too.
+        **given: As :class:`Stage` takes it.
     """
 
     def __init__(
@@ -219,10 +239,12 @@ class OfflineGRPOStage(Stage):
         beta: float,
         epsilon: float,
         top_epochs: int,
+        temperature: float = 1.0,
         **given: Any,  # noqa: ANN401 - an untyped library
     ) -> None:
         super().__init__(**given)
         self.beta = beta
+        self.temperature = temperature
         self._epsilon = epsilon
         self._top_epochs = top_epochs
 
@@ -242,7 +264,8 @@ class OfflineGRPOStage(Stage):
         model that the stage started from.
         """
         stored, mask = batch["stored"], batch["mask"]
-        found = clipped_ratio_loss(logps, stored, mask, batch["advantages"], self._epsilon)
+        gains = batch["advantages"] / self.temperature
+        found = clipped_ratio_loss(logps, stored, mask, gains, self._epsilon)
         kl = mean_over_tokens(kl_k3(logps, stored), mask).mean()
         return {
             "loss": found.policy + self.beta * kl,
@@ -251,6 +274,7 @@ class OfflineGRPOStage(Stage):
             "ratio": found.ratio,
             "clipped": found.clipped,
             "advantage": batch["advantages"].mean(),
+            "temperature": torch.tensor(self.temperature),
         }
 
 

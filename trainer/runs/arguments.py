@@ -31,7 +31,7 @@ _BY_STEPS = {
     *("num_train_epochs", "warmup_steps", "lr_scheduler_type", "save_steps", "save_total_limit"),
 }
 _OBJECTIVE = {
-    *("num_generations", "temperature", "top_p", "repetition_penalty"),
+    *("num_generations", "temperature", "top_p", "top_k", "min_p", "repetition_penalty"),
     *("num_iterations", "loss_type", "epsilon", "scale_rewards"),
 }
 """Settings that TRL or Transformers call by the same name."""
@@ -54,8 +54,6 @@ def grpo_arguments(config: "GRPOTrainingConfig", hardware: Hardware) -> "GRPOCon
         **_by_steps(config),
         **_objective(config),
         **_generation(config),
-        run_name=Path(config.output_dir).name,
-        project="greenfork",
         trackio_static_space_id=False,  # use only the local tracker
         ddp_timeout=_rank_timeout_s(config),
         ddp_find_unused_parameters=False,
@@ -89,7 +87,7 @@ def sft_arguments(config: "SFTTrainingConfig", hardware: Hardware) -> "SFTConfig
 def stage_arguments(
     config: "OfflineConfig", hardware: Hardware, folder: Path, epochs: int, best_by: str | None
 ) -> "TrainingArguments":
-    """The ``TrainingArguments`` of a stage: warm-up, then cosine; one checkpoint per epoch.
+    """The ``TrainingArguments`` of a stage: warm-up, then the schedule; a checkpoint per epoch.
 
     Args:
         config: The settings of the run.
@@ -109,7 +107,7 @@ def stage_arguments(
         **_shared(config, hardware)
         | {"output_dir": str(folder), "learning_rate": config.peak_rate},
         num_train_epochs=epochs,
-        lr_scheduler_type="cosine",
+        lr_scheduler_type=config.lr_scheduler_type,
         warmup_steps=config.warmup_share,
         per_device_eval_batch_size=config.batch_size,
         remove_unused_columns=False,
@@ -143,6 +141,8 @@ def _shared(
     """The arguments of every training."""
     return config.model_dump(include=_SHARED) | {
         "per_device_train_batch_size": config.batch_size,
+        "run_name": config.run_name or Path(config.output_dir).name,
+        "project": config.wandb_project,
         "optim": pick_optimizer(config.optim, hardware),
         "bf16": is_mixed(config, hardware),
         "use_cpu": hardware.device == "cpu",
@@ -179,6 +179,7 @@ def _generation(config: "GRPOTrainingConfig") -> dict[str, Any]:
         return {}
     return {
         "use_vllm": True,
+        "generation_kwargs": {"stop": list(config.stop)} if config.stop else None,
         "vllm_mode": config.vllm_mode,
         "vllm_server_base_url": config.vllm_server_url if config.vllm_mode == "server" else None,
         "vllm_server_timeout": config.vllm_server_timeout_s,

@@ -68,7 +68,10 @@ class OfflineFiles(RunFiles):
     """The files of an offline run."""
 
     best_checkpoint: Path | None = None
-    """The best one of stage 2 by ``best_by``; None without validation or stage 2."""
+    """The best one of stage 2 by ``best_by``, saved as the result; None without validation or
+    stage 2."""
+    last: Path | None = None
+    """The model or adapter after the last step, where another is the best."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,10 @@ class OfflineReport(WireModel):
     """The last value logged in stage 2."""
     kl_coeff: float | None
     """Final weight of the KL term."""
+    temperature: float | None = None
+    """Final temperature of stage 2."""
+    sft_steps: int = 0
+    """Optimizer steps of the supervised stage of a pointer."""
     files: OfflineFiles
 
 

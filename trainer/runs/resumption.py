@@ -32,7 +32,9 @@ _FREE = frozenset(
     | {"gradient_checkpointing", "share_prefixes", "check_rows", "lora_rank", "lora_alpha"}
     | {"vllm_mode", "vllm_server_url", "vllm_server_timeout_s", "vllm_group_port", "use_vllm"}
     | {"vllm_tensor_parallel_size", "health_window", "health_invalid_share", "health_kl"}
-    | {"health_failed_share", "health_yes_share"}
+    | {"health_failed_share", "health_yes_share", "sft_epochs", "pool", "pool_embeddings"}
+    | {"run_name", "wandb_project", "wandb_entity"}
+    | {"query_embeddings", "validation_embeddings", "token_ids", "best_by"}
 )
 """Settings that may differ: how long, where and on what hardware a run continues. Dataset, model
 and adapter are compared by content, not by name."""

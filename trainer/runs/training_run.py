@@ -14,7 +14,7 @@ import yaml
 
 from shared.errors import TrainingStopped
 from trainer.callbacks.interruption import Interrupted, Interruption
-from trainer.environment import is_first_rank, world_size
+from trainer.environment import is_first_rank, name_project, world_size
 from trainer.models.adapters import is_adapter, record_base
 from trainer.models.loading import Hardware, LoadedModel, load_model
 from trainer.ranks import from_ranks
@@ -108,6 +108,7 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
         with self._interruption:
             try:
                 disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+                name_project(self._config.wandb_project, self._config.wandb_entity)
                 set_seed(self._config.seed)  # before the adapter gets its first weights
                 if is_first_rank():
                     self._files.config.parent.mkdir(parents=True, exist_ok=True)

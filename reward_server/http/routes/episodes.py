@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from reward_server.auth.callers import caller_of
-from reward_server.auth.middleware import BEARER, check_scope, requires
+from reward_server.auth.middleware import check_scope, requires
 from reward_server.episodes.trips import TRIP_FORMS, TripForm, write_trips
 from reward_server.http.content import check_is_json
 from reward_server.http.problems import documented
@@ -31,7 +31,9 @@ from shared.wire.episodes import EpisodeRequest, StepAnswer, StepRequest
 
 __all__ = ["BODIES", "direct_route", "router"]
 
-router = APIRouter(tags=["episodes"], dependencies=[requires("score", "admin")])
+router = APIRouter(tags=["episodes"], dependencies=[requires("score", "admin", "read")])
+_CHANGES = [requires("score", "admin")]
+"""Of routes that do more than to look."""
 
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
@@ -54,7 +56,7 @@ BODIES: tuple[type[BaseModel], ...] = (EpisodeRequest, StepRequest, CandidatesRe
 
 def _body(model: type[BaseModel], example: Mapping[str, object]) -> dict[str, object]:
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content = {_JSON: {"schema": schema, "examples": {"example": {"value": example}}}}
+    content = {_JSON: {"schema": schema, "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -78,6 +80,7 @@ _CANDIDATES = {
 
 @router.post(
     "/v1/episodes",
+    dependencies=_CHANGES,
     summary="Begin an episode",
     status_code=_CREATED,
     response_model=StepAnswer,
@@ -126,7 +129,6 @@ router.post(
     responses=documented(400, 401, 403, 404, 408, 409, 410, 413, 422, 503),
     openapi_extra={
         **_body(StepRequest, _STEP),
-        "security": [{BEARER.scheme_name: []}],
         "parameters": [
             {
                 "name": "episode_id",
@@ -175,6 +177,7 @@ async def show(request: Request, services: ServicesDep, episode_id: EpisodeId) -
 
 @router.post(
     "/v1/episodes/{episode_id}/score",
+    dependencies=_CHANGES,
     summary="Score candidates at the present moment",
     response_model=CandidatesResponse,
     response_description="One result per candidate, in their order.",
@@ -191,6 +194,7 @@ async def score(request: Request, services: ServicesDep, episode_id: EpisodeId) 
 
 @router.post(
     "/v1/episodes/{episode_id}/fork",
+    dependencies=_CHANGES,
     summary="Fork an episode",
     status_code=_CREATED,
     response_model=StepAnswer,
@@ -257,6 +261,7 @@ async def actions(
 
 @router.delete(
     "/v1/episodes/{episode_id}",
+    dependencies=_CHANGES,
     summary="Delete an episode",
     status_code=204,
     response_class=Response,

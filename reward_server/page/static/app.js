@@ -2,13 +2,14 @@
 
 import { Api, Refusal } from "./api.js";
 import { fill, h } from "./dom.js";
+import { showEpisode, showEpisodes } from "./episodes.js";
 import { showService } from "./service.js";
 import { showState } from "./state.js";
 import { showStates } from "./states.js";
 
 const api = new Api();
 const main = document.getElementById("main");
-const VIEWS = [["States", "#/"], ["Service", "#/service"]];
+const VIEWS = [["States", "#/", ["state"]], ["Episodes", "#/episodes", ["episodes", "episode"]], ["Service", "#/service", ["service"]]];
 let leave = () => {};
 
 /** What the part of the address behind the # asks for. */
@@ -27,12 +28,14 @@ async function show() {
   };
   const { parts, query } = asked();
   const view = { api, main, query, signal: ending.signal, closing, go };
-  fill(document.getElementById("views"), VIEWS.map(([name, hash]) => {
-    const isHere = hash === "#/service" ? parts[0] === "service" : parts[0] !== "service";
+  fill(document.getElementById("views"), VIEWS.map(([name, hash, paths]) => {
+    const isHere = parts.length ? paths.includes(parts[0]) : hash === "#/";
     return h("a", { href: hash, "aria-current": isHere ? "page" : null }, name);
   }));
   try {
     if (parts[0] === "state" && parts[1]) await showState(view, parts[1]);
+    else if (parts[0] === "episode" && parts[1]) await showEpisode(view, parts[1]);
+    else if (parts[0] === "episodes") await showEpisodes(view);
     else if (parts[0] === "service") await showService(view);
     else await showStates(view);
   } catch (error) {

@@ -8,11 +8,12 @@ export function stepOf(most, steps) {
 }
 
 /** Where a chart of some size draws what: plain numbers, for canvas and SVG alike. */
-export function layoutOf(series, width, height) {
-  const last = Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
+export function layoutOf(series, width, height, begin = 0, isTight = false, end = 0) {
+  const last = end || Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
   const values = series.flatMap((one) => one.values.filter((value) => value !== null));
-  const least = Math.min(0, ...values);
-  const most = Math.max(...values, least + 1e-6, values.length && Math.max(...values) <= 1 && Math.max(...values) > 0 ? 0 : 1);
+  const highest = Math.max(...values);
+  const least = isTight && values.length ? Math.min(...values) : Math.min(0, ...values);
+  const most = isTight ? Math.max(highest, least + 1e-9) : Math.max(highest, highest > 0 && highest <= 1 ? 0 : 1, least + 1e-6);
   const plot = { left: 44, top: 10, right: width - 12, bottom: height - 24 };
   const x = (at) => plot.left + (at / last) * (plot.right - plot.left);
   const y = (value) => plot.bottom - ((value - least) / (most - least)) * (plot.bottom - plot.top);
@@ -21,7 +22,15 @@ export function layoutOf(series, width, height) {
     for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(12)));
     return found;
   };
-  return { last, least, most, plot, x, y, xs: ticks(0, last, stepOf(last, Math.max(2, width / 90))), ys: ticks(least, most, stepOf(most - least, Math.max(2, height / 45))) };
+  return { begin, last, least, most, plot, x, y, xs: ticks(0, last, stepOf(last, Math.max(2, width / 90))), ys: ticks(least, most, stepOf(most - least, Math.max(2, height / 45))) };
+}
+
+/** What a curve shows at a moment; seconds are steps, longer distances are drawn as slopes. */
+export function valueAt({ values, step = 1 }, t) {
+  const place = Math.floor(t / step);
+  const value = values[Math.min(values.length - 1, place)] ?? null;
+  const next = values[place + 1] ?? null;
+  return value === null || next === null || step === 1 ? value : value + (next - value) * (t / step - place);
 }
 
 /** A chart on a canvas. */
@@ -42,8 +51,10 @@ export class Chart {
   }
 
   /** Shows curves: `{values, colour: "a" | "b" | CSS, step}`; of exactly two the difference too. */
-  setSeries(series) {
+  setSeries(series, begin = 0, isShaded = series.length === 2) {
     this.series = series;
+    this.begin = begin;
+    this.isShaded = isShaded;
     this.isStale = true;
   }
 
@@ -58,6 +69,7 @@ export class Chart {
 
   /** Draws everything, and a line at a moment; null draws none. */
   draw(t) {
+    if (!this.canvas.width || !this.canvas.height) return;
     if (this.isStale) this.drawCurves();
     const pen = this.canvas.getContext("2d");
     pen.setTransform(1, 0, 0, 1, 0, 0);
@@ -73,8 +85,8 @@ export class Chart {
     pen.lineTo(x(t), plot.bottom);
     pen.stroke();
     for (const one of this.series) {
-      const value = one.values[Math.min(one.values.length - 1, Math.floor(t / (one.step ?? 1)))];
-      if (value === null || value === undefined) continue;
+      const value = valueAt(one, t);
+      if (value === null) continue;
       pen.fillStyle = this.colourOf(one);
       pen.beginPath();
       pen.arc(x(t), y(value), 4, 0, 7);
@@ -88,12 +100,12 @@ export class Chart {
 
   drawCurves() {
     this.isStale = false;
-    this.layout = layoutOf(this.series, this.width, this.height);
+    this.layout = layoutOf(this.series, this.width, this.height, this.begin, this.isTight, this.end);
     const pen = this.drawn.getContext("2d");
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
     this.drawAxes(pen);
-    if (this.series.length === 2) this.drawDifference(pen);
+    if (this.isShaded) this.drawDifference(pen);
     pen.lineWidth = 2;
     pen.lineJoin = "round";
     for (const one of this.series) {
@@ -114,7 +126,7 @@ export class Chart {
   }
 
   drawAxes(pen) {
-    const { plot, x, y, xs, ys } = this.layout;
+    const { begin, plot, x, y, xs, ys } = this.layout;
     pen.font = "12px system-ui, sans-serif";
     pen.fillStyle = this.colours.text;
     pen.strokeStyle = this.colours.grid;
@@ -130,7 +142,7 @@ export class Chart {
     }
     pen.textAlign = "center";
     pen.textBaseline = "top";
-    for (const at of xs) pen.fillText(String(at), x(at), plot.bottom + 7);
+    for (const at of xs) pen.fillText(String(at + begin).replace("-", "−"), x(at), plot.bottom + 7);
   }
 
   drawDifference(pen) {

@@ -2,7 +2,7 @@
 
 import { h, save } from "./dom.js";
 import { layoutOf } from "./chart.js";
-import { headColour, queuesOf, tailOf, vehiclesAt } from "./scene.js";
+import { headColour, partOf, queuesOf, vehiclesAt } from "./scene.js";
 import { number } from "./words.js";
 
 const MODULES = ["dom.js", "words.js", "scene.js", "chart.js", "player.js"];
@@ -74,7 +74,7 @@ function drawnScene(scene, t, left, top) {
   for (const junction of geometry.junctions) path(junction.points, { fill: colours.road });
   const widths = { road: (lane) => lane.width_m - 0.15, foot: (lane) => lane.width_m, bicycle: (lane) => lane.width_m, rail: () => 0.9 };
   for (const lane of geometry.lanes) if (widths[lane.kind]) path(lane.points, { stroke: colours[lane.kind], "stroke-width": widths[lane.kind](lane) });
-  for (const { lane, reach, vehicles } of queuesOf(scene.incoming, trace, second)) if (vehicles) path(tailOf(lane.points, reach), { stroke: colours.queue, "stroke-width": lane.width_m });
+  for (const { lane, begin, reach, vehicles } of queuesOf(scene.incoming, trace, second)) if (vehicles) path(partOf(lane.points, begin, reach), { stroke: colours.queue, "stroke-width": lane.width_m });
   for (const head of scene.heads) {
     const [x0, y0, x1, y1] = head.ends;
     head.links.forEach((link, i) => {
@@ -114,18 +114,23 @@ function pathOf(points) {
 
 /** A page of its own: the modules, the styles and the data in one file. */
 export async function pageOf(player, title) {
-  const read = async (name) => (await fetch(name)).text();
-  const [style, ...modules] = await Promise.all(["style.css", ...MODULES].map(read));
-  const code = modules.map((text) => text.replace(/^import .*$/gm, "").replace(/^export /gm, "")).join("\n");
   const kept = ({ title: name, note, trace }) => ({ title: name, note, trace: { ...trace, curve: undefined } });
-  const data = JSON.stringify({ title, geometry: player.geometry, tlsIds: player.tlsIds, futures: player.futures.map(kept) });
-  return new Blob([standalone(style, code, data)], { type: "text/html" });
+  return bundle([], START, { title, geometry: player.geometry, tlsIds: player.tlsIds, futures: player.futures.map(kept) });
 }
 
+/** The modules that draw, some more, what starts them, and the data, in one file. */
+export async function bundle(more, start, data) {
+  const read = async (name) => (await fetch(name)).text();
+  const [style, ...modules] = await Promise.all(["style.css", ...MODULES, ...more].map(read));
+  const code = modules.map((text) => text.replace(/^import .*$/gm, "").replace(/^export /gm, "")).join("\n");
+  return new Blob([standalone(style, `${code}\n${start}`, JSON.stringify(data))], { type: "text/html" });
+}
+
+const START = 'const shown = JSON.parse(document.getElementById("data").textContent);\ndocument.title = shown.title;\nconst alone = new Player(shown.geometry, shown.tlsIds);\ndocument.querySelector("main").append(h("h1", {}, shown.title), alone.element);\nalone.show(shown.futures);\n';
+
 function standalone(style, code, data) {
-  const start = 'const shown = JSON.parse(document.getElementById("data").textContent);\ndocument.title = shown.title;\nconst alone = new Player(shown.geometry, shown.tlsIds);\ndocument.querySelector("main").append(h("h1", {}, shown.title), alone.element);\nalone.show(shown.futures);\n';
   const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
   const tag = (name, attributes, text) => `<${name}${attributes}>${text}</${name}>`;
   return ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">', `<meta http-equiv="Content-Security-Policy" content="${policy}">`, '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">', tag("style", "", style), "</head><body><main></main>",
-    tag("script", ' type="application/json" id="data"', data.replaceAll("<", "\\u003c")), tag("script", ' type="module"', `${code}\n${start}`.replaceAll("</script", "<\\/script")), "</body></html>"].join("\n");
+    tag("script", ' type="application/json" id="data"', data.replaceAll("<", "\\u003c")), tag("script", ' type="module"', code.replaceAll("</script", "<\\/script")), "</body></html>"].join("\n");
 }

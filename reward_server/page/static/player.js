@@ -150,7 +150,8 @@ export class Player {
     let before = performance.now();
     const step = (now) => {
       if (!this.isPlaying || !this.element.isConnected) return;
-      this.t = Math.min(this.last, this.t + ((now - before) / 1000) * this.speed);
+      // A frame may have begun before the click that it follows.
+      this.t = Math.min(this.last, this.t + (Math.max(0, now - before) / 1000) * this.speed);
       before = now;
       this.draw();
       if (this.t >= this.last) this.toggle();

@@ -18,7 +18,7 @@ export function headColour(letter, colours) {
 }
 
 /** What is drawn first: the stop lines of a signal, and some room around them. */
-export function firstView(geometry, tlsIds, width, height, marginM = 70) {
+export function firstView(geometry, tlsIds, width, height, marginM = 60) {
   let lines = geometry.stop_lines.filter((line) => tlsIds.includes(line.tls_id));
   if (!lines.length) lines = geometry.stop_lines;
   const xs = lines.flatMap((line) => [line.ends[0], line.ends[2]]);
@@ -69,20 +69,22 @@ export function vehiclesAt(trace, t) {
   return found;
 }
 
-/** How far back from its stop line each lane's queue reaches, metres, and how many stand in it. */
+/** From where to where before its stop line each lane's queue stands, metres, and how many do. */
 export function queuesOf(lanes, trace, second) {
   const frame = trace.frames[Math.min(second, trace.last)];
   return lanes.map((lane) => {
     let reach = 0;
+    let begin = Infinity;
     let vehicles = 0;
     for (let offset = 0; offset < frame.length; offset += 5) {
       if (frame[offset + 4] >= STOPPED_DM) continue;
       const back = distanceBack(lane, frame[offset + 1] / 10, frame[offset + 2] / 10);
       if (back === null) continue;
       vehicles += 1;
+      begin = Math.min(begin, back);
       reach = Math.max(reach, back + trace.lengths_dm[frame[offset]] / 10);
     }
-    return { lane, reach, vehicles };
+    return { lane, begin, reach, vehicles };
   });
 }
 
@@ -102,8 +104,22 @@ function distanceBack(lane, x, y) {
   return null;
 }
 
+/** The part of a lane between two distances from its end, as points. */
+export function partOf(points, begin, reach) {
+  const rest = tailOf(points, reach);
+  let left = begin;
+  while (left > 0 && rest.length > 2) {
+    const [x0, y0, x1, y1] = rest.slice(-4);
+    const length = Math.hypot(x1 - x0, y1 - y0) || 1e-9;
+    rest.length -= 2;
+    if (left < length) rest.push(x1 + ((x0 - x1) * left) / length, y1 + ((y0 - y1) * left) / length);
+    left -= length;
+  }
+  return rest;
+}
+
 /** The last so many metres of a lane, as points. */
-export function tailOf(points, metres) {
+function tailOf(points, metres) {
   const tail = points.slice(-2);
   let left = metres;
   for (let i = points.length - 4; i >= 0 && left > 0; i -= 2) {
@@ -159,6 +175,7 @@ export class Scene {
 
   /** Draws the moment so many seconds after the state's. */
   draw(t) {
+    if (!this.canvas.width || !this.canvas.height) return;
     const pen = this.canvas.getContext("2d", { alpha: false });
     this.drawGround();
     pen.setTransform(1, 0, 0, 1, 0, 0);
@@ -193,10 +210,10 @@ export class Scene {
   drawQueues(pen, second) {
     if (!this.queues.has(second)) this.queues.set(second, queuesOf(this.incoming, this.trace, second));
     pen.strokeStyle = this.colours.queue;
-    for (const { lane, reach, vehicles } of this.queues.get(second)) {
+    for (const { lane, begin, reach, vehicles } of this.queues.get(second)) {
       if (!vehicles) continue;
       pen.lineWidth = lane.width_m;
-      line(pen, tailOf(lane.points, reach));
+      line(pen, partOf(lane.points, begin, reach));
     }
   }
 
@@ -232,21 +249,27 @@ export class Scene {
     const left = this.canvas.width / 2 - this.view.x * zoom;
     const top = this.canvas.height / 2 + this.view.y * zoom;
     const vehicles = vehiclesAt(this.trace, t);
+    pen.setTransform(1, 0, 0, 1, 0, 0);
     for (const isHalted of [false, true]) {
       pen.fillStyle = isHalted ? this.colours.halted : this.colours.moving;
+      pen.beginPath(); // one for all: a path a vehicle takes twice as long
       for (const [place, x, y, angle, speed] of vehicles) {
         if (speed < 0.1 !== isHalted) continue;
         const turn = (angle * Math.PI) / 180;
-        const [sin, cos] = [Math.sin(turn) * zoom, Math.cos(turn) * zoom];
-        // The vehicle's own axes, y forward from the middle of its front.
-        pen.setTransform(cos, sin, sin, -cos, left + x * zoom, top - y * zoom);
+        const [east, north] = [Math.sin(turn) * zoom, Math.cos(turn) * zoom];
         const length = this.trace.lengths_dm[place] / 10;
-        if (zoom > 2.5) {
-          pen.beginPath();
-          pen.roundRect(-wide / 2, -length, wide, length, 0.5);
-          pen.fill();
-        } else pen.fillRect(-wide / 2, -length, wide, length);
+        const [px, py] = [left + x * zoom, top - y * zoom];
+        if (px < -50 || py < -50 || px > this.canvas.width + 50 || py > this.canvas.height + 50) continue;
+        const [ax, ay] = [(north * wide) / 2, (east * wide) / 2]; // to the right, on the screen
+        pen.moveTo(px - ax * 0.7, py - ay * 0.7);
+        pen.lineTo(px + ax * 0.7, py + ay * 0.7);
+        pen.lineTo(px + ax - east * 0.6, py + ay + north * 0.6);
+        pen.lineTo(px + ax - east * length, py + ay + north * length);
+        pen.lineTo(px - ax - east * length, py - ay + north * length);
+        pen.lineTo(px - ax - east * 0.6, py - ay + north * 0.6);
+        pen.closePath();
       }
+      pen.fill();
     }
   }
 }

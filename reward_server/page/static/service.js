@@ -45,7 +45,7 @@ class Board {
     this.flowsBox = h("section", { class: "card" });
     this.jobsBox = h("section", { class: "card" });
     fill(main, h("div", { class: "head" }, h("h1", {}, "Service"), this.state), this.tiles,
-      h("div", { class: "columns even" }, h("section", { class: "card" }, h("h2", {}, "Rollouts a second"), this.canvases[0]), h("section", { class: "card" }, h("h2", {}, "Rollouts waiting"), this.canvases[1])),
+      h("div", { class: "columns even" }, h("section", { class: "card" }, h("h2", {}, "Rollouts a second, the last two minutes"), this.canvases[0]), h("section", { class: "card" }, h("h2", {}, "Rollouts waiting, the last two minutes"), this.canvases[1])),
       h("div", { class: "columns even" }, this.itemsBox, this.flowsBox), this.jobsBox);
     this.charts = this.canvases.map((one) => new Chart(one));
     this.observer = new ResizeObserver(() => this.draw());
@@ -70,7 +70,7 @@ class Board {
     const cached = of("hot_hits_total") + of("ledger_hits_total");
     const asked = cached + of("rollouts_total");
     const values = [
-      ["workers", "Workers", `${of("pool_busy")} of ${of("pool_workers")} busy`],
+      ["workers", "Workers busy", `${of("pool_busy")} of ${of("pool_workers")}`],
       ["queued", "Waiting", number(of("pool_queued"), 0)],
       ["oldest", "Oldest waits", span(of("pool_oldest_seconds"))],
       ["rate", "Rollouts a second", number(this.rates().at(-1) ?? null, 1)],
@@ -104,7 +104,7 @@ class Board {
       if (box.width !== chart.width || box.height !== chart.height) chart.fit(box.width, box.height);
       chart.recolour();
       const values = [...Array(Math.max(0, KEPT_S + 1 - shown[i].length)).fill(null), ...shown[i].slice(-KEPT_S - 1)];
-      chart.setSeries([{ values, colour: "a" }]);
+      chart.setSeries([{ values, colour: "a" }], -KEPT_S);
       chart.draw(null);
     });
   }

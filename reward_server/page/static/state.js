@@ -91,12 +91,12 @@ class StateView {
     const row = (one, i) => h("tr", { "data-row": i, class: one.rank === 1 ? "best" : null },
       h("td", {}, decisionWords(one.decision), one.error ? h("span", { class: "note" }, ` ${one.error.message}`) : null),
       h("td", { class: "number" }, number(one.reward, 3)), h("td", { class: "number" }, number(one.metrics?.queue_veh, 2)),
-      h("td", { class: "number" }, number(one.regret, 3)), h("td", {}, i < 0 ? null : bar(one.regret)),
+      h("td", { class: "number" }, number(one.regret, 3)), h("td", { class: "bar" }, i < 0 ? null : bar(one.regret)),
       h("td", { class: "picks" }, one.status === "failed" || i < 0 ? null : [pick(i, 0), pick(i, 1)]));
     fill(this.rowsBox,
       h("h2", {}, "Every legal decision"),
       h("div", { class: "scroll tall" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["Decision", "Reward", "Queue", "Regret", "", "Show"].map((name) => h("th", { scope: "col" }, name || h("span", { class: "unseen" }, "Regret as a bar"))))),
+        h("thead", {}, h("tr", {}, ["Decision", "Reward", "Queue", "Regret", "", "Show"].map((name, i) => h("th", { scope: "col", class: [null, "number", "number", "number", "bar", "picks"][i] }, name || h("span", { class: "unseen" }, "Regret as a bar"))))),
         h("tbody", {}, outcomes.map(row), row({ ...reference, decision: null, regret: null }, -1)))),
       h("p", { class: "note" }, `Queue: vehicles standing before the signal, on average over ${this.horizon} s. ${exactness(this.outcomes)}`));
   }

@@ -25,7 +25,8 @@ export function span(seconds) {
 export function decisionWords(decision) {
   if (!decision) return "left alone";
   if (decision.kind === "extend") {
-    return decision.extend ? `Extend by ${decision.extend_s ?? 5} s` : "End the green";
+    if (!decision.extend) return "End the green";
+    return decision.extend_s ? `Extend by ${decision.extend_s} s` : "Extend the green";
   }
   if (decision.kind === "phase") {
     const length = decision.green_s === null || decision.green_s === undefined ? "" : ` for ${decision.green_s} s`;

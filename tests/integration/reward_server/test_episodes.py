@@ -177,3 +177,20 @@ def plain_trips(name: str, seed: int, actions: tuple[ControlAction, ...]) -> tup
     assert original is not None
     sumo = find_sumo(sumo_version())
     return trip_elements(replay_episode(sumo, original, ("--seed", str(seed)), actions, LENGTH_S))
+
+
+def test_steps_are_told_as_they_were_answered(http: httpx.Client) -> None:
+    """A page of steps holds what was asked and what was answered, the begin included."""
+    begun = create(http)
+    path = f"/v1/episodes/{begun['episode_id']}"
+    asked = {"step": 0, "decisions": {"c": begun["signals"]["c"]["legal"][-1]}}
+    answer = http.post(f"{path}/step", json=asked).json()
+    drive(http, answer)
+    told = http.get(f"{path}/steps", params={"limit": 3}).json()
+    assert (told["begin"], told["total"]) == (begun, STEPS)
+    assert [one["step"] for one in told["steps"]] == [0, 1, 2]
+    assert told["steps"][0]["answer"] == answer
+    assert told["steps"][0]["request"]["decisions"] == asked["decisions"]
+    rest = http.get(f"{path}/steps", params={"offset": STEPS - 1}).json()
+    assert [one["answer"]["truncated"] for one in rest["steps"]] == [True]
+    assert refusal(http.get(f"/v1/episodes/{'0' * 32}/steps")) == (404, "unknown_episode")

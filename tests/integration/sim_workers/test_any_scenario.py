@@ -3,8 +3,6 @@
 import json
 import random
 import subprocess
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -15,7 +13,6 @@ import pytest
 from shared.errors import RolloutRejected
 from sim_workers.datasets.build_plan import BuildOptions
 from sim_workers.datasets.builder import build_dataset
-from sim_workers.engine.fork_client import ForkServer
 from sim_workers.scenarios.options import FILE_OPTIONS, SYNONYMS, is_kept
 from tests.integration.conftest import read_rows
 from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
@@ -25,6 +22,7 @@ from tests.integration.sim_workers.variants import VARIANTS
 ALL = VARIANTS | ODD_VARIANTS
 _HORIZON_S = 60
 _OPTIONS = BuildOptions(warmup_s=60, states=2, with_outcomes=True)
+pytestmark = pytest.mark.usefixtures("one_fork_server")
 
 
 def _remaining_s(row: dict[str, Any], decision: dict[str, Any]) -> float:
@@ -32,18 +30,6 @@ def _remaining_s(row: dict[str, Any], decision: dict[str, Any]) -> float:
     if decision["extend"]:
         return float(min(decision["extend_s"], row["max_green_s"] - row["elapsed_green_s"]))
     return float(max(0, row["min_green_s"] - row["elapsed_green_s"]))
-
-
-@pytest.fixture(scope="module")
-def fork_server() -> Iterator[ForkServer]:
-    """One for all builds, as a worker has one for all scenarios: each takes a while to start."""
-    with ForkServer() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _built_by_one(fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim_workers.datasets.builder.ForkServer", lambda: nullcontext(fork_server))
 
 
 @pytest.mark.parametrize("variant", ALL)

@@ -26,6 +26,7 @@ from tests.integration.sim_workers.uninterrupted import sumo_binary
 
 CROSSING = OWN["crossing"]
 TINY = BuildOptions(seeds=(7,), states=2, warmup_s=60, end_s=260)
+pytestmark = pytest.mark.usefixtures("one_fork_server")
 
 
 def _build(out: Path, config: Path = CROSSING, **changes: Any) -> Manifest:  # noqa: ANN401

@@ -17,6 +17,7 @@ from sim_workers.scenarios.scenario import load_scenario
 from tests.integration.conftest import OWN
 
 LENGTH_S = 300
+pytestmark = pytest.mark.usefixtures("one_fork_server")
 
 
 def _plan(*names: str, protocol: str = "resco", seeds: tuple[int, ...] = (1,)) -> ControlPlan:

@@ -3,21 +3,24 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.decisions import Extend
+from shared.rewards import Metrics
 from sim_workers.engine.messages import Rollout
 from sim_workers.pool.pool import PoolSettings, RolloutPool
+from sim_workers.pool.rollout import files_of
 from sim_workers.states.store import StateStore
 from tests.integration.conftest import CITIES, OWN, read_rows
-from tests.integration.sim_workers.rolling import rollout_in
+from tests.integration.sim_workers.rolling import make_worker, rollout_in
 from tests.integration.sim_workers.uninterrupted import Question, plain_queues
 
-_REPEATS = 50
+_REPEATS = 25
 
 
 def _remaining_s(row: dict[str, Any], decision: dict[str, Any]) -> float:
@@ -51,15 +54,24 @@ def _gap(row: dict[str, Any]) -> float:
     return float(abs(yes - no))
 
 
-async def _score_all(folders: list[Path], workers: int, rollouts: list[Rollout]) -> list[str]:
-    pool = RolloutPool(StateStore.open(folders), PoolSettings(workers, None, 30, 8, 2000))
+async def _of_two_workers(folders: list[Path], rollouts: list[Rollout]) -> list[Metrics]:
+    pool = RolloutPool(StateStore.open(folders), PoolSettings(2, None, 30, 8, 2000))
     await pool.start()
     try:
         limited = [each.model_copy(update={"limit_s": 300}) for each in rollouts]
         outcomes = await asyncio.gather(*map(pool.run, limited))
     finally:
         await pool.close()
-    return [outcome.unwrap().model_dump_json() for outcome in outcomes]
+    return [outcome.unwrap() for outcome in outcomes]
+
+
+def _of_one_worker(store: StateStore, rollouts: list[Rollout]) -> Iterator[Metrics]:
+    with closing(make_worker()) as worker:
+        for rollout in rollouts:
+            limited = rollout.model_copy(update={"limit_s": 300})
+            outcomes = worker.run([limited], files_of(store.get(rollout.state_id), limited))
+            assert outcomes is not None
+            yield outcomes[0].unwrap()
 
 
 def _rollout(folder: Path, row: dict[str, Any], outcome: dict[str, Any]) -> Rollout:
@@ -69,9 +81,9 @@ def _rollout(folder: Path, row: dict[str, Any], outcome: dict[str, Any]) -> Roll
 
 @pytest.fixture(scope="module")
 def values(dataset_of: Callable[[str], Path]) -> dict[Rollout, set[str]]:
-    """What one worker and two found for every decision in the cities.
+    """What one worker alone, and the two of a pool, found for every decision in the cities.
 
-    Each pool has the decisions of one row of each city 50 times, all in random order.
+    Both have the decisions of one row of each city 25 times, all in random order.
     """
     folders = {city: dataset_of(city) for city in CITIES}
     rollouts = []
@@ -82,11 +94,14 @@ def values(dataset_of: Callable[[str], Path]) -> dict[Rollout, set[str]]:
             rolled_out = [_rollout(folder, row, outcome) for outcome in row["outcomes"]]
             rollouts += rolled_out * (_REPEATS if row is clearest else 1)
     seen: dict[Rollout, set[str]] = {rollout: set() for rollout in rollouts}
-    for workers in (1, 2):
-        random.Random(workers).shuffle(rollouts)
-        scored = asyncio.run(_score_all(list(folders.values()), workers, rollouts))
-        for rollout, value in zip(rollouts, scored, strict=True):
-            seen[rollout].add(value)
+    random.Random(1).shuffle(rollouts)
+    store = StateStore.open(list(folders.values()))
+    for rollout, metrics in zip(rollouts, _of_one_worker(store, rollouts), strict=True):
+        seen[rollout].add(metrics.model_dump_json())
+    random.Random(2).shuffle(rollouts)
+    found = asyncio.run(_of_two_workers(list(folders.values()), rollouts))
+    for rollout, metrics in zip(rollouts, found, strict=True):
+        seen[rollout].add(metrics.model_dump_json())
     return seen
 
 
@@ -94,7 +109,7 @@ def values(dataset_of: Callable[[str], Path]) -> dict[Rollout, set[str]]:
 def test_one_item_has_one_value(
     scenario: str, dataset_of: Callable[[str], Path], values: dict[Rollout, set[str]]
 ) -> None:
-    """The same items, 50 times in random order, by one and by two workers, give one value each."""
+    """The same items, 25 times in random order, by one and by two workers, give one value each."""
     folder = dataset_of(scenario)
     row = max(read_rows(folder), key=_gap)
     yes, no = (values[_rollout(folder, row, outcome)] for outcome in row["outcomes"])

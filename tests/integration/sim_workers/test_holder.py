@@ -1,7 +1,6 @@
 """Simulations that are forked, moved on, spawned and replayed stay the uninterrupted one."""
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -34,13 +33,6 @@ _SEED = 7
 _THREADS = 12
 _MANY_BYTES = 3_000_000
 """More demand than SUMO reads ahead."""
-
-
-@pytest.fixture
-def fork_server() -> Iterator[ForkServer]:
-    """Where simulations come from."""
-    with ForkServer() as fork_server:
-        yield fork_server
 
 
 @pytest.fixture

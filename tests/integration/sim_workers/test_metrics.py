@@ -28,8 +28,8 @@ ROOT = Path(__file__).parents[3]
 _LIMIT_S = 60.0
 
 
-def _ours(request: Open, rollout: Rollout) -> dict[str, Any]:
-    with ForkServer() as fork_server, fork_server.open(request) as holder:
+def _ours(fork_server: ForkServer, request: Open, rollout: Rollout) -> dict[str, Any]:
+    with fork_server.open(request) as holder:
         return holder.call(rollout, RolloutOutcome, _LIMIT_S).unwrap().model_dump(mode="json")
 
 
@@ -71,7 +71,11 @@ def _rollout(tls_id: str, decision: Extend | None, horizon_s: int) -> Rollout:
 @pytest.mark.parametrize("decision", [None, Extend(extend=True), Extend(extend=False)])
 @pytest.mark.parametrize("scenario", OWN)
 def test_metrics_equal_a_recount(
-    scenario: str, decision: Extend | None, dataset_of: Callable[[str], Path], tmp_path: Path
+    scenario: str,
+    decision: Extend | None,
+    dataset_of: Callable[[str], Path],
+    fork_server: ForkServer,
+    tmp_path: Path,
 ) -> None:
     """From the same state every metric and the whole series are the same numbers."""
     folder = dataset_of(scenario)
@@ -84,7 +88,7 @@ def test_metrics_equal_a_recount(
         reads=(str(folder / "scenario"),),
     )
     rollout = _rollout(row["tls_id"], decision, 60)
-    ours = _ours(request, rollout)
+    ours = _ours(fork_server, request, rollout)
     assert ours == _recounted(request, rollout)
     assert ours["network_queue_veh"] >= ours["queue_veh"] > 0
 
@@ -122,7 +126,9 @@ def test_another_seed_continues_the_file_without_its_generators(
     assert seeded != own
 
 
-def test_vehicles_that_stop_are_counted_as_sumo_does(tmp_path: Path) -> None:
+def test_vehicles_that_stop_are_counted_as_sumo_does(
+    tmp_path: Path, fork_server: ForkServer
+) -> None:
     """Standing in the lane is queueing; parked beside it, or off the network, is not."""
     (tmp_path / "network.net.xml").write_bytes(
         (SCENARIOS / "crossing" / "crossing.net.xml").read_bytes()
@@ -142,7 +148,7 @@ def test_vehicles_that_stop_are_counted_as_sumo_does(tmp_path: Path) -> None:
         '<time-to-teleport value="25"/></configuration>'
     )
     request, rollout = Open(config=str(config), seed=1), _rollout("c", None, 120)
-    ours = _ours(request, rollout)
+    ours = _ours(fork_server, request, rollout)
     assert ours == _recounted(request, rollout)
     assert ours["queue_veh_max"] == 2
 
@@ -174,9 +180,9 @@ def town(tmp_path: Path) -> Path:
     return config
 
 
-def test_delay_is_what_plain_sumo_shows(town: Path) -> None:
+def test_delay_is_what_plain_sumo_shows(town: Path, fork_server: ForkServer) -> None:
     """With stops, a closed road, teleports and a crowd that cannot enter; also over TraCI."""
-    ours = _ours(Open(config=str(town), seed=1), _rollout("c", None, 160))
+    ours = _ours(fork_server, Open(config=str(town), seed=1), _rollout("c", None, 160))
     assert ours == _recounted(Open(config=str(town), seed=1), _rollout("c", None, 160))
     episode = Episode(
         folder=town.parent,
@@ -194,21 +200,26 @@ def test_delay_is_what_plain_sumo_shows(town: Path) -> None:
 
 
 @pytest.mark.parametrize(("stop", "counted"), [("", 1), (' parking="true"', 0)])
-def test_delay_counts_a_vehicle_at_a_stop_on_the_road(stop: str, counted: int, town: Path) -> None:
+def test_delay_counts_a_vehicle_at_a_stop_on_the_road(
+    stop: str, counted: int, town: Path, fork_server: ForkServer
+) -> None:
     """A bus stands in its lane, and counts; a parked car is in none, and does not."""
     (town.parent / "town.rou.xml").write_text(
         f"""<routes><vehicle id="bus" depart="0"><route edges="n_in w_out"/>
         <stop lane="n_in_0" endPos="100" duration="500"{stop}/></vehicle></routes>"""
     )
+    begin = Open(config=str(town), seed=1)
     short, long = (
-        _ours(Open(config=str(town), seed=1), _rollout("c", None, horizon_s))["delay_veh"]
+        _ours(fork_server, begin, _rollout("c", None, horizon_s))["delay_veh"]
         for horizon_s in (60, 300)
     )
     assert long * 300 - short * 60 == pytest.approx(counted * 240)
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
-def test_delay_adds_up_to_what_trips_lose(is_closed: bool, town: Path) -> None:
+def test_delay_adds_up_to_what_trips_lose(
+    is_closed: bool, town: Path, fork_server: ForkServer
+) -> None:
     """Time loss and departure delay of SUMO's trip file, and 60 s at a stop in the lane, to within
     a second for each vehicle.
 
@@ -228,7 +239,7 @@ def test_delay_adds_up_to_what_trips_lose(is_closed: bool, town: Path) -> None:
         float(trip.get("timeLoss", "nan")) + float(trip.get("departDelay", "nan"))
         for trip in ElementTree.parse(trips).getroot().iter("tripinfo")  # noqa: S314  our own
     ]
-    ours = _ours(Open(config=str(town), seed=1), _rollout("c", None, 160))
+    ours = _ours(fork_server, Open(config=str(town), seed=1), _rollout("c", None, 160))
     assert len(lost) == 43
     assert ours["delay_veh"] * 160 == pytest.approx(sum(lost) + 60, abs=len(lost))
     assert sum(lost) > 1000
@@ -247,3 +258,46 @@ def _prepared(config: Path, prepared_at_s: int, begun_at_s: int) -> Metrics:
     command = [sys.executable, "-m", f"{__package__}.prepared", *arguments]
     run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return Metrics.model_validate_json(run.stdout.splitlines()[-1])
+
+
+def test_traces_are_what_plain_sumo_writes(
+    dataset_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Watching changes no metric, and each frame has the vehicles of SUMO's own floating-car data,
+    which names a step by the second at which it begins.
+    """
+    folder = dataset_of("crossing")
+    row = max(read_rows(folder), key=lambda row: row["outcomes"][0]["metrics"]["queue_veh"])
+    config = _restoring(folder, row["state_id"], tmp_path)
+    state = str(folder / "states" / f"{row['state_id']}.xml")
+    reads = (str(folder / "scenario"),)
+    request = Open(config=str(config), seed=row["seed"], state_file=state, reads=reads)
+    rollout = _rollout(row["tls_id"], None, 20)
+    with ForkServer() as fork_server, fork_server.open(request) as holder:
+        plain = holder.call(rollout, RolloutOutcome, _LIMIT_S)
+        watched = rollout.model_copy(update={"is_shown": True})
+        outcome = holder.call(watched, RolloutOutcome, _LIMIT_S)
+    assert outcome.metrics == plain.metrics
+    assert plain.shown is None
+    trace = outcome.shown
+    assert trace is not None
+    assert trace.queue_veh == outcome.unwrap().series
+    assert (len(trace.frames), trace.omitted_veh) == (21, 0)
+    out, end_s = tmp_path / "fcd.xml", row["time_s"] + 20
+    command = [str(find_sumo(sumo_version())), "-c", str(config), "--seed", str(row["seed"])]
+    command += ["--load-state", state, "--fcd-output", str(out), "--end", str(end_s)]
+    subprocess.run([*command, "--no-step-log", "--precision", "4"], check=True)
+    steps = ElementTree.parse(out).getroot()  # noqa: S314  SUMO has written it
+    seconds = 0
+    for step in steps:
+        frame = trace.frames[round(float(step.attrib["time"]) + 1 - row["time_s"])]
+        told = {trace.vehicles[frame[i]]: frame[i + 1 : i + 5] for i in range(0, len(frame), 5)}
+        west, south, east, north = trace.box
+        for vehicle in step.iter("vehicle"):
+            x, y, angle, speed = (float(vehicle.attrib[n]) for n in ("x", "y", "angle", "speed"))
+            if west + 1 < x < east - 1 and south + 1 < y < north - 1:
+                wanted = (x * 10, y * 10, angle % 360, speed * 10)
+                assert told[vehicle.attrib["id"]] == pytest.approx(wanted, abs=0.51)
+        seconds += 1
+    assert seconds == 20
+    assert {len(states) for states in trace.signals.values()} == {21}

@@ -26,13 +26,13 @@ _FEW = 4
 """Checkpoints, so that some are let go."""
 
 
+pytestmark = pytest.mark.usefixtures("one_fork_server")
+
+
 @pytest.fixture
-def openings() -> Iterator[Openings]:
+def openings(fork_server: ForkServer) -> Iterator[Openings]:
     """With room for few checkpoints."""
-    with (
-        ForkServer() as fork_server,
-        closing(CheckpointCache(fork_server, _FEW)) as checkpoints,
-    ):
+    with closing(CheckpointCache(fork_server, _FEW)) as checkpoints:
         yield Openings(fork_server, checkpoints)
 
 

@@ -32,16 +32,14 @@ _LIMIT_S = 60.0
 
 @pytest.mark.parametrize(("seed", "is_exact"), [(_SEED, True), (_OTHER_SEED, False)])
 def test_a_simulation_that_moves_otherwise_is_no_proof(
-    tmp_path: Path, seed: int, is_exact: bool
+    tmp_path: Path, fork_server: ForkServer, seed: int, is_exact: bool
 ) -> None:
     """Under its own seed a state is proven; under another, vehicles differ and it is not."""
     scenario = tmp_path / "scenario"
     load_scenario(OWN["crossing"]).write(scenario)
     state, demand = tmp_path / "state.xml", Demand(scenario)
-    with (
-        ForkServer() as fork_server,
-        fork_server.open(Open(config=str(scenario / CONFIG_NAME), seed=_SEED)) as live,
-    ):
+    opened = Open(config=str(scenario / CONFIG_NAME), seed=_SEED)
+    with fork_server.open(opened) as live:
         question = Describe(min_green_s=5, max_green_s=60)
         signals = live.call(question, Described, _LIMIT_S).signals
         live.call(Advance(to_s=620), Ready, _LIMIT_S)
@@ -62,14 +60,14 @@ def test_a_simulation_that_moves_otherwise_is_no_proof(
 
 
 def test_many_rollouts_of_a_moment_are_restored_and_equal_forks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four signals: the live simulation goes on between moments, and nothing is as before then."""
     monkeypatch.setattr(live_rollouts, "_FEW", 2)
     scenario = tmp_path / "scenario"
     load_scenario(OWN["grid2x2"]).write(scenario)
     opened = Open(config=str(scenario / CONFIG_NAME), seed=_SEED)
-    with ForkServer() as fork_server, fork_server.open(opened) as live:
+    with fork_server.open(opened) as live:
         question = Describe(min_green_s=5, max_green_s=60)
         signals = live.call(question, Described, _LIMIT_S).signals
         rollouts, seen = LiveRollouts(live, fork_server), []

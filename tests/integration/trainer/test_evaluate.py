@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.integration.conftest import read_rows
-from trainer.evaluation import EvaluationPlan, Generation, answers, evaluate
+from trainer.evaluation import EvaluationPlan, Generation, evaluate, generating
 from trainer.evaluation.figures import Figures
 from trainer.models.chat import prompt_text
 
@@ -96,7 +96,7 @@ class TestModel:
         self, dataset_of: Callable[[str], Path], tiny_llama: Path
     ) -> None:
         """Where that is asked for."""
-        with patch.object(answers, "prompt_text", side_effect=prompt_text) as watched:
+        with patch.object(generating, "prompt_text", side_effect=prompt_text) as watched:
             generation = Generation(max_new_tokens=1, prompt_form="words")
             of_model(dataset_of("crossing"), tiny_llama, generation)
         prompts = [call.args[1] for call in watched.call_args_list]
@@ -109,7 +109,7 @@ class TestModel:
         """Where that is asked for, two answered ones; the question stays the last message."""
         told = []
         for has_examples in (False, True):
-            with patch.object(answers, "prompt_text", side_effect=prompt_text) as watched:
+            with patch.object(generating, "prompt_text", side_effect=prompt_text) as watched:
                 generation = Generation(max_new_tokens=1, has_examples=has_examples)
                 of_model(dataset_of("crossing"), tiny_llama, generation)
             prompts = [call.args[1] for call in watched.call_args_list]

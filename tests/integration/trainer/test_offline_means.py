@@ -1,6 +1,7 @@
 """What one step of offline training minimises does not depend on how it is cut into pieces."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def groups(tiny_llama: Path) -> list[EncodedGroup]:
     queries = [group_of(row, f"row {number}") for number, row in enumerate(rows, start=1)]
     advantages = group_advantages([one.scored for one in queries], LevelWeights(), False)
     encoded = Encoder(AutoTokenizer.from_pretrained(tiny_llama), 64, 2).encode(queries, advantages)
-    stored = logps_of(_model(tiny_llama), encoded, _PAD, 4)
+    stored = logps_of(_model(tiny_llama), encoded, partial(collate, pad=_PAD), 4)
     return with_stored(encoded, [logps - 0.05 * number for number, logps in enumerate(stored)])
 
 
@@ -105,7 +106,11 @@ def gradient(tiny_llama: Path, groups: list[EncodedGroup], tmp_path: Path) -> Gr
         hardware = Hardware("cpu", is_bf16=False, backend="transformers")
         arguments = stage_arguments(config, hardware, tmp_path / f"{pieces}", 1, None)
         trainer = stage(
-            pad=_PAD, model=_model(tiny_llama), args=arguments, train_dataset=groups, **own
+            collator=partial(collate, pad=_PAD),
+            model=_model(tiny_llama),
+            args=arguments,
+            train_dataset=groups,
+            **own,
         )
         grabbed = _Gradient()
         trainer.add_callback(grabbed)

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today"}
 NOTED_IN = {
     "reward_server/auth/key_store.py": "when a key was made and revoked",
+    "reward_server/page/service.py": "when what a page shows was so",
     "reward_server/storage/ledger.py": "when an outcome was recorded",
     "reward_server/uploads/service.py": "how old a file is that a killed gateway has left",
 }

@@ -52,14 +52,15 @@ def test_buckets_of_datasets(rows: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_buckets_of_planning_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the names of the files, at any depth; a domain's definition is no problem of it."""
+    problems = tmp_path / "rooms"
     for name in ("a/ferry-l4-c2-s1.pddl", "a/ferry-l9-c2-s1.pddl", "a/domain.pddl", "what.pddl"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert _status(str(tmp_path), "--json") == 0
+        (problems / name).parent.mkdir(parents=True, exist_ok=True)
+        (problems / name).touch()
+    assert _status(str(problems), "--json") == 0
     domains = json.loads(capsys.readouterr().out.splitlines()[-1])["domains"]
     assert [(one["domain"], one["samples"], one["unreadable"]) for one in domains] == [
         ("ferry", 2, 0),
-        ("general", 1, 1),
+        ("rooms", 1, 1),
     ]
 
 

@@ -44,7 +44,7 @@ async def test_figures_are_those_of_the_metrics_page(gateway: Gateway) -> None:
     assert len(told) > 20
     for figure in told:
         key = (figure["name"], tuple(sorted(figure["labels"].items())))
-        if "request_seconds" not in figure["name"]:
+        if "request_seconds" not in figure["name"] and "disk" not in figure["name"]:
             assert samples[key] == figure["value"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from shared.dataset import DatasetLayout
 from shared.decisions import DecisionKind
 from shared.errors import DatasetError
+from shared.language.prompts import SYSTEM_PROMPT
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from trainer.data.prompts import as_asked, load_grpo_dataset, prompt_extend_s
 
@@ -74,7 +75,10 @@ def test_understands_the_columns_of_earlier_scripts(tmp_path: Path) -> None:
     save(tmp_path / "scenario1" / "notes.json", [{"unrelated": True}])
     assert load_grpo_dataset(tmp_path).to_list() == [
         {
-            "prompt": [{"role": "user", "content": "Extend?"}],
+            "prompt": [
+                {"role": "system", "content": SYSTEM_PROMPT},
+                {"role": "user", "content": "Extend?"},
+            ],
             "state_file": "states/net@60-0123456789ab.xml",
             "state_id": "net@60-0123456789ab",
             "tls_id": "A",

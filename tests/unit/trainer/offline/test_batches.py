@@ -20,7 +20,8 @@ from trainer.offline.candidates import CandidateGroup, group_of
 
 def _group(prompt: str, *answers: object) -> CandidateGroup:
     scores = [float(-number) for number in range(len(answers))]
-    return group_of({"prompt": prompt, "id_list": list(answers), "score_list": scores}, "row 3")
+    record = {"prompt": prompt, "id_list": list(answers), "score_list": scores}
+    return group_of(record, "row 3", has_token_ids=True)
 
 
 def _encoded(*groups: CandidateGroup, length: int = 50) -> list[EncodedGroup]:

@@ -53,12 +53,34 @@ def test_words_are_the_list_that_a_model_writes() -> None:
     assert group_of(record, "here").scored[0].sequence == ("yes", "no")
 
 
-def test_numbers_are_token_ids() -> None:
+def test_numbers_that_are_declared_are_token_ids() -> None:
     """They have no text."""
     record = {**_LISTS, "id_list": [[4, 5, 6], [7]], "score_list": [1, 0]}
-    candidates = group_of(record, "here").candidates
+    candidates = group_of(record, "here", has_token_ids=True).candidates
     assert [one.tokens for one in candidates] == [(4, 5, 6), (7,)]
     assert [one.text for one in candidates] == [None, None]
+
+
+def test_numbers_that_nobody_declared_are_refused(tmp_path: Path) -> None:
+    """Places in a pool would train a language model on whatever words have these numbers."""
+    record = {**_LISTS, "id_list": [[4, 5, 6], [7]], "score_list": [1, 0]}
+    with pytest.raises(DatasetError, match=r"here: .*--token-ids.*--policy pointer") as caught:
+        group_of(record, "here")
+    assert caught.value.code == "undeclared_token_ids"
+    (file := tmp_path / "rows.json").write_text(json.dumps([record]))
+    with pytest.raises(DatasetError, match="row 1: id_list holds numbers"):
+        load_candidates(file)
+    assert len(load_candidates(file, has_token_ids=True)) == 1
+
+
+def test_a_file_by_query_without_prompts_is_a_selectors(tmp_path: Path) -> None:
+    """It says what such a file is for; with a prompt in each, it is read."""
+    lists = {"id_list": [["yes"], ["no"]], "score_list": [1, 0]}
+    (file := tmp_path / "rows.json").write_text(json.dumps({"7": lists}))
+    with pytest.raises(DatasetError, match=r"missing prompt .*--policy pointer"):
+        load_candidates(file)
+    file.write_text(json.dumps([{"7": {**lists, "prompt": "Go?"}}]))
+    assert load_candidates(file)[0].prompt[0]["content"] == "Go?"
 
 
 def test_closed_loop_figures_are_taken_along() -> None:

@@ -12,7 +12,7 @@ def _group(
     number: int, answers: list[object], scores: list[float], **more: object
 ) -> CandidateGroup:
     row = {"prompt": "Go?", "id_list": answers, "score_list": scores} | more
-    return group_of(row, f"beam.jsonl, row {number}")
+    return group_of(row, f"beam.jsonl, row {number}", has_token_ids=True)
 
 
 def test_a_candidate_with_two_scores_is_refused() -> None:

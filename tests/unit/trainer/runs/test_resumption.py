@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from shared.errors import ConfigError
 from trainer import GRPOTrainingConfig
 from trainer.offline import OfflineConfig
+from trainer.pointer import PointerConfig
 from trainer.runs.resumption import RunRecord, check_resumed
 from trainer.sft import SFTTrainingConfig
 
@@ -87,7 +88,7 @@ def test_every_setting_has_its_place() -> None:
     """A setting that is free to change is one that exists."""
     from trainer.runs.resumption import _FREE
 
-    kinds = (GRPOTrainingConfig, SFTTrainingConfig, OfflineConfig)
+    kinds = (GRPOTrainingConfig, SFTTrainingConfig, OfflineConfig, PointerConfig)
     known = {name for kind in kinds for name in kind.model_fields}
     assert known >= _FREE
     assert {"resume_changes", "base_path"} <= GRPOTrainingConfig.model_fields.keys()

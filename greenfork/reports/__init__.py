@@ -1,0 +1,1 @@
+"""Self-contained pages about runs and results."""

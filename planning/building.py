@@ -1,0 +1,249 @@
+"""``greenfork dataset planning``: problems, reference plans and rows, into a folder."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from planning.generators import DomainName, Generator, Size, domain_text, generators
+from planning.judge import Judge
+from planning.planners import Planner
+from planning.plans import Step, plan_text
+from planning.prompts import planning_prompt
+from planning.records import (
+    DOMAIN_FILE,
+    PlanningLayout,
+    PlanningManifest,
+    PlanningRow,
+    ProblemRecord,
+    ProblemText,
+    Split,
+    problem_id_of,
+)
+from shared.errors import ConfigError, DatasetError, ProblemError
+from shared.files import os_errors, sync_tree
+from shared.problem_names import read_problem_name
+
+__all__ = ["EVAL_SHARE", "MIN_EVAL_STEPS", "PlanningBuild", "build_planning_dataset"]
+
+EVAL_SHARE = 0.2
+"""Of a domain's problems, so many are held out: of sizes that the training does not have."""
+MIN_EVAL_STEPS = 6
+"""Held-out problems whose reference plans are shorter are left out."""
+_TRIES = 50
+"""Seeds that are tried for each problem that is wanted."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class PlanningBuild:
+    """What is built."""
+
+    out: Path
+    domains: tuple[DomainName, ...] = ()
+    """For which problems are generated."""
+    problems: int = 100
+    """For each domain."""
+    seed: int = 0
+    source: Path | None = None
+    """A folder of somebody's own: a subfolder a domain, with its ``domain.pddl``."""
+
+
+@dataclass(frozen=True)
+class _Drafted:
+    """A problem before it has a plan."""
+
+    folder: str
+    """Of the dataset; a domain each."""
+    name: str
+    domain: str
+    problem: str
+    split: Split
+
+
+def build_planning_dataset(
+    build: PlanningBuild, planner: Planner | None, advance: Callable[[], None] = lambda: None
+) -> PlanningManifest:
+    """Builds a dataset: all of it, or nothing.
+
+    Args:
+        build: What.
+        planner: Finds the reference plans; None leaves them out.
+        advance: Called after each problem.
+
+    Raises:
+        ConfigError: There is something at ``out``, or nothing was asked for.
+        DatasetError: ``source`` holds no problems, or one cannot be read.
+    """
+    if build.out.exists():
+        raise ConfigError(f"{build.out} exists: choose another --out, or remove it")
+    drafts = list(_own(build.source) if build.source else _generated(build))
+    place = build.out.with_name(f".{build.out.name}.building")
+    shutil.rmtree(place, ignore_errors=True)
+    with os_errors(ConfigError, f"cannot write {build.out}"):
+        place.mkdir(parents=True)
+        found = list(_planned(drafts, planner, advance))
+        manifest = _written(place, build.seed, planner, found)
+        sync_tree(place)
+        place.rename(build.out)
+    return manifest
+
+
+def _generated(build: PlanningBuild) -> Iterator[_Drafted]:
+    if not build.domains:
+        raise ConfigError("nothing to build: pass --domain NAME, or --from FOLDER")
+    for name in build.domains:
+        generator = generators()[name]
+        held_out = max(1, round(build.problems * EVAL_SHARE)) if build.problems > 1 else 0
+        yield from _distinct(generator, build, "train", build.problems - held_out)
+        yield from _distinct(generator, build, "eval", held_out)
+
+
+def _distinct(
+    generator: Generator, build: PlanningBuild, split: Split, wanted: int
+) -> Iterator[_Drafted]:
+    """Problems of sizes in turn, no two of which have the same text but for their names."""
+    sizes: tuple[Size, ...] = generator.train_sizes if split == "train" else generator.eval_sizes
+    seen: set[str] = set()
+    for number in range(wanted * _TRIES):
+        if len(seen) == wanted:
+            return
+        seed = build.seed * 1_000_000 + number
+        problem = generator.problem(sizes[number % len(sizes)], seed)
+        content = problem.text.replace(problem.name, "")
+        if content not in seen:
+            seen.add(content)
+            text = domain_text(generator.domain)
+            yield _Drafted(generator.domain, problem.name, text, problem.text, split)
+    if len(seen) < wanted:
+        raise ConfigError(
+            f"{generator.domain} has no {wanted} different problems of the sizes of {split}, only "
+            f"{len(seen)}: lower --problems"
+        )
+
+
+def _own(source: Path) -> Iterator[_Drafted]:
+    """The problems of a folder: of each domain the most difficult fifth is held out."""
+    folders = [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
+    domains = [folder for folder in folders if (folder / DOMAIN_FILE).is_file()]
+    if not domains:
+        raise DatasetError(
+            f"{source} holds no domain: put the problems of each into a folder, beside its "
+            f"{DOMAIN_FILE}"
+        )
+    for folder in domains:
+        texts = sorted(file for file in folder.glob("*.pddl") if file.name != DOMAIN_FILE)
+        if not texts:
+            raise DatasetError(f"{folder} holds a {DOMAIN_FILE}, but no problems (*.pddl)")
+        domain = (folder / DOMAIN_FILE).read_text()
+        name = folder.name if folder != source else source.resolve().name
+        difficulties = {file: _difficulty(f"{name}/{file.name}") for file in texts}
+        ranked = sorted(texts, key=lambda file: (difficulties[file], file.name))
+        held_out = set(ranked[len(ranked) - int(len(ranked) * EVAL_SHARE) :])
+        for file in texts:
+            split: Split = "eval" if file in held_out else "train"
+            yield _Drafted(name, file.stem, domain, file.read_text(), split)
+
+
+def _difficulty(name: str) -> float:
+    """By the name of a file; 0 where that cannot be read, which is said."""
+    found = read_problem_name(name).difficulty
+    if found is None:
+        _log.warning("no readable difficulty; counted as easy", file=name)
+    return 0.0 if found is None else found
+
+
+def _planned(
+    drafts: Sequence[_Drafted], planner: Planner | None, advance: Callable[[], None]
+) -> Iterator[ProblemText]:
+    """Each problem with its plan, checked; held-out ones that are solved at once are left out."""
+    workers = max(1, os.cpu_count() or 1)
+    with Judge() as judge, ThreadPoolExecutor(workers) as pool:
+        solving = [
+            pool.submit(planner.solve, one.domain, one.problem) if planner else None
+            for one in drafts
+        ]
+        try:
+            for draft, solved in zip(drafts, solving, strict=True):
+                plan = solved.result() if solved else None
+                found = _checked(draft, plan, judge)
+                advance()
+                is_short = plan is not None and len(plan) < MIN_EVAL_STEPS
+                if not (draft.split == "eval" and is_short):
+                    yield found
+        finally:
+            for one in solving:
+                if one is not None:
+                    one.cancel()
+
+
+def _checked(draft: _Drafted, plan: tuple[Step, ...] | None, judge: Judge) -> ProblemText:
+    file = f"{draft.folder}/{draft.name}.pddl"
+    try:
+        if plan is None:
+            judge.check(draft.domain, draft.problem)
+        elif not judge.judge(draft.domain, draft.problem, plan).is_valid:
+            raise DatasetError(f"{file}: the planner's plan does not reach the goals")
+    except ProblemError as exc:
+        raise DatasetError(f"{file}: {exc.message}", exc.code) from exc
+    read = read_problem_name(file)
+    record = ProblemRecord(
+        problem_id=problem_id_of(draft.name, draft.domain, draft.problem),
+        name=draft.name,
+        pddl_domain=read.domain,
+        problem_file=file,
+        difficulty=read.difficulty or 0.0,
+        split=draft.split,
+        plan=plan,
+    )
+    return ProblemText(record, draft.domain, draft.problem)
+
+
+def _written(
+    place: Path, seed: int, planner: Planner | None, problems: Sequence[ProblemText]
+) -> PlanningManifest:
+    layout = PlanningLayout(place)
+    counts: dict[str, dict[Split, int]] = {}
+    for one in problems:
+        file = place / one.record.problem_file
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(one.problem)
+        file.with_name(DOMAIN_FILE).write_text(one.domain)
+        own = counts.setdefault(one.record.pddl_domain, {"train": 0, "eval": 0})
+        own[one.record.split] += 1
+    _write_lines(layout.problems, (one.record for one in problems))
+    splits: tuple[Split, ...] = ("train", "eval")
+    for split in splits:
+        rows = (_row(one) for one in problems if one.record.split == split)
+        _write_lines(layout.rows(split), rows)
+    manifest = PlanningManifest(
+        greenfork=version("greenfork"),
+        seed=seed,
+        planner=planner.name if planner else None,
+        problems=counts,
+    )
+    layout.manifest.write_text(json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n")
+    return manifest
+
+
+def _row(one: ProblemText) -> PlanningRow:
+    plan = one.record.plan
+    return PlanningRow(
+        prompt=planning_prompt(one.domain, one.problem),
+        problem_id=one.record.problem_id,
+        problem_file=one.record.problem_file,
+        difficulty=one.record.difficulty,
+        plan=plan_text(plan) if plan is not None else None,
+        plan_steps=len(plan) if plan is not None else None,
+    )
+
+
+def _write_lines(path: Path, models: Iterable[ProblemRecord | PlanningRow]) -> None:
+    path.write_text("".join(f"{one.model_dump_json(exclude_none=True)}\n" for one in models))

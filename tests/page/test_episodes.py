@@ -1,0 +1,149 @@
+"""Episodes in a browser: an hour at a slider, and two of them at the same second."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.page.conftest import Looker, Service
+
+Look = Callable[..., Looker]
+END_S = {"crossing": 600.0, "cologne8": 25_500.0}
+
+
+def _post(service: Service, path: str, body: object) -> Any:  # noqa: ANN401
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {service.keys['score']}",
+    }
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(service.url + path, data, headers)  # noqa: S310
+    with urllib.request.urlopen(request) as response:  # noqa: S310
+        return json.load(response)
+
+
+def play(service: Service, scenario: str, place: int) -> str:
+    """An episode whose signals show their greens in turn, with a text that is none in between."""
+    asked = {
+        "scenario_id": service.state(scenario)["scenario_id"],
+        "control": {"preset": "resco"},
+        "reward": {"name": "queue"},
+        "observe": ["prompt"],
+        "seed": 1,
+        "end_s": END_S[scenario],
+    }
+    answer = _post(service, "/v1/episodes", asked)
+    episode_id = str(answer["episode_id"])
+    while not answer["truncated"]:
+        step = answer["step"]
+        decisions = {
+            tls_id: one["legal"][(step // 4 * place) % len(one["legal"])]
+            for tls_id, one in answer["signals"].items()
+            if one["legal"]
+        }
+        texts = {decisions.popitem()[0]: "hm"} if step % 10 == 9 and decisions else {}
+        body = {"step": step, "decisions": decisions, "completions": texts}
+        answer = _post(service, f"/v1/episodes/{episode_id}/step", body)
+    return episode_id
+
+
+@pytest.fixture(scope="module")
+def episodes(service: Service) -> dict[str, list[str]]:
+    """Two of each scenario."""
+    return {name: [play(service, name, place) for place in (1, 2)] for name in END_S}
+
+
+def _seek(looker: Looker, step: int) -> None:
+    looker.seek(step)
+    looker.page.wait_for_function(
+        "step => document.querySelector('.now').innerText.startsWith(`step ${step} `)", arg=step
+    )
+
+
+@pytest.mark.parametrize("scenario", END_S)
+def test_episode(look: Look, episodes: dict[str, list[str]], scenario: str) -> None:
+    """Figures, rewards and decisions are those of the API, at any step."""
+    looker = look()
+    first, _ = episodes[scenario]
+    looker.open(f"#/episode/{first}")
+    looker.page.wait_for_selector("tbody tr")
+    result = looker.service.get(f"/v1/episodes/{first}/result")
+    shown = looker.page.locator("[data-figure=delay_s] dd").inner_text()
+    assert shown == f"{result['delay_s']:.1f} s"
+    steps = looker.service.get(f"/v1/episodes/{first}/steps?limit=1000")["steps"]
+    for place in (9, len(steps) - 1):
+        _seek(looker, place)
+        asked, answer = steps[place]["request"], steps[place]["answer"]
+        rows = [row.split("\t") for row in looker.texts("tbody tr")]
+        assert [row[0].strip() for row in rows] == sorted(answer["rewards"])
+        for tls_id, _phase, said, became, reward, *_ in rows:
+            name = tls_id.strip()
+            if name in asked["completions"]:
+                assert said.strip() == "a text"
+                assert "no_json" in became
+            elif name in asked["decisions"]:
+                assert said.strip() == f"Phase {asked['decisions'][name]['next_phase']}"
+            value = answer["rewards"][name]
+            assert reward.strip().replace("−", "-") in (f"{value:.2f}", f"{abs(value):.2f}")
+
+
+def test_two_beside_each_other(look: Look, episodes: dict[str, list[str]]) -> None:
+    """The other one is chosen, and both tell the reward of the same step."""
+    looker = look()
+    first, second = episodes["crossing"]
+    looker.open(f"#/episode/{first}")
+    looker.page.wait_for_selector("tbody tr")
+    looker.page.locator("label:has-text('Compare') select").select_option(second)
+    looker.page.wait_for_function("() => document.querySelectorAll('.future').length === 2")
+    _seek(looker, 30)
+    rewards = [
+        looker.service.get(f"/v1/episodes/{one}/steps?limit=1&offset=29")["steps"][0]["answer"]
+        for one in (first, second)
+    ]
+    wanted = [f"reward {one['reward']:.2f}".replace("-", "−") for one in rewards]
+    assert looker.texts(".count") == wanted
+    assert looker.page.locator("canvas.bands").count() == 2
+
+
+def test_list(look: Look, episodes: dict[str, list[str]]) -> None:
+    """The caller's own, each a link; a stranger's key sees none."""
+    looker = look()
+    looker.open("#/episodes")
+    looker.page.wait_for_selector("tbody tr")
+    ids = [one for pair in episodes.values() for one in pair]
+    assert set(looker.texts("tbody a")) == {one[:12] for one in ids}
+    stranger = look(scope="read")
+    stranger.open("#/episodes")
+    stranger.page.wait_for_selector("text=None yet")
+
+
+def test_export(look: Look, episodes: dict[str, list[str]], tmp_path: Path) -> None:
+    """The page that is saved opens without a server and shows the same."""
+    looker = look()
+    looker.open(f"#/episode/{episodes['crossing'][0]}")
+    looker.page.wait_for_selector("tbody tr")
+    with looker.page.expect_download() as saved:
+        looker.page.get_by_role("button", name="HTML", exact=True).click()
+    path = tmp_path / saved.value.suggested_filename
+    saved.value.save_as(path)
+    alone = looker.page.context.new_page()
+    alone.goto(path.as_uri())
+    alone.wait_for_selector("tbody tr")
+    assert alone.locator("tbody tr").all_inner_texts() == looker.texts("tbody tr")
+    alone.close()
+
+
+def test_accessible(look: Look, episodes: dict[str, list[str]]) -> None:
+    """axe-core finds nothing."""
+    from importlib.resources import files
+
+    looker = look(scheme="dark")
+    looker.open(f"#/episode/{episodes['cologne8'][0]}")
+    looker.page.wait_for_selector("tbody tr")
+    looker.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text())
+    found = looker.page.evaluate("axe.run(document)")
+    said = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
+    assert said == []
