@@ -120,10 +120,41 @@ def check_state(service: EpisodeSource, state_id: str, time_s: float) -> None:
     assert told[0] == told[1], "a state has its own seed"
 
 
-def check_training(source: EpisodeSource, example: str) -> None:
-    """The example of the documentation trains, and its policy is better than before."""
-    names: dict[str, Any] = {"episodes": source}
+def ran(example: str, **names: object) -> dict[str, Any]:
+    """What an example of the documentation defines."""
     exec(compile(example, "example", "exec"), names)  # noqa: S102
+    return names
+
+
+def check_example_gym(example: str, **names: object) -> None:
+    """It comes to the end of an episode."""
+    found = ran(example, KEY=None, END_S=END_S, **names)
+    assert found["info"]["time_s"] == END_S
+
+
+def check_example_pettingzoo(example: str, grid: str) -> None:
+    """It comes to the end of an episode with all signals."""
+    found = ran(example, GRID=grid, END_S=END_S)
+    assert len(found["truncations"]) == 4
+    assert all(found["truncations"].values())
+
+
+def check_example_trl(example: str, **names: object) -> None:
+    """Its environment plays as TRL lets it play."""
+    found = ran(example, END_S=60, **names)
+    env, told = found["environment_factory"](), []
+    for row in found["rows"][:2]:
+        assert "queued" in env.reset(**row)
+        assert "queued" in env.show_phase(2)
+        assert "Invalid" in env.show_phase(99)
+        told.append(env.get_reward())
+    found["episodes"].close()
+    assert told[0] != told[1], "the rows have other seeds"
+
+
+def check_training(example: str, config: str) -> None:
+    """The example of the documentation trains, and its policy is better than before."""
+    names = ran(example, CONFIG=config)
     before, after = names["before"], names["after"]
     assert names["model"].num_timesteps >= 2000
     assert after > before, f"from {before} to {after}"
@@ -134,10 +165,12 @@ def checks(question: dict[str, Any], parts: ExitStack) -> dict[str, Callable[[],
     crossing = parts.enter_context(LocalEpisodes(question["crossing"]))
     grid = parts.enter_context(LocalEpisodes(question["grid"]))
     service = parts.enter_context(ServiceEpisodes(question["url"], question["scenario_id"]))
-    program, speed = {"preset": "program"}, {"name": "queue"}
+    program, reward = {"preset": "program"}, {"name": "queue"}
+    examples = question["examples"]
+    names = {"URL": question["url"], "SCENARIO": question["scenario_id"]}
     return {
         "one": partial(check_one, crossing),
-        "one_extending": partial(check_one, crossing, control=program, reward=speed),
+        "one_extending": partial(check_one, crossing, control=program, reward=reward),
         "one_at_the_service": partial(check_one, service),
         "many": partial(check_many, grid),
         "many_extending": partial(check_many, grid, control=program),
@@ -147,7 +180,12 @@ def checks(question: dict[str, Any], parts: ExitStack) -> dict[str, Callable[[],
         "seeds": partial(check_seeds, crossing),
         "both_ways": partial(check_both_ways, crossing, service),
         "state": partial(check_state, service, question["state_id"], question["time_s"]),
-        "training": partial(check_training, crossing, question["example"]),
+        "example_gym": partial(check_example_gym, examples["gym"], **names),
+        "example_pettingzoo": partial(
+            check_example_pettingzoo, examples["pettingzoo"], question["grid"]
+        ),
+        "example_trl": partial(check_example_trl, examples["trl"], **names),
+        "training": partial(check_training, examples["sb3"], question["crossing"]),
     }
 
 

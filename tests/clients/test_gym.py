@@ -11,10 +11,12 @@ from tests.clients.conftest import ROOT, Client
 from tests.clients.pages import block
 from tests.integration.conftest import OWN
 
+EXAMPLES = ("gym", "pettingzoo", "sb3", "trl")
 CHECKS = (
     *("one", "one_extending", "one_at_the_service", "many", "many_extending"),
     *("batch_next_step", "batch_same_step", "batch_at_the_service"),
-    *("seeds", "both_ways", "state", "training"),
+    *("seeds", "both_ways", "state"),
+    *("example_gym", "example_pettingzoo", "example_trl", "training"),
 )
 
 
@@ -32,7 +34,7 @@ def failures(
         "time_s": state.time_s,
         "crossing": str(ROOT / OWN["crossing"]),
         "grid": str(ROOT / OWN["grid2x2"]),
-        "example": block("python", "sb3"),
+        "examples": {name: block("python", name) for name in EXAMPLES},
     }
     found: dict[str, str | None] = clients["gym"].ask(question)
     return found

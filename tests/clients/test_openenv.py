@@ -13,6 +13,7 @@ from reward_client import SyncRewardClient
 from shared.wire.episodes import EpisodeRequest, StepRequest
 from sim_workers.scenarios.resco import locate_scenario
 from tests.clients.conftest import Client
+from tests.clients.pages import block
 from tests.integration.conftest import OWN
 
 Json = dict[str, Any]
@@ -49,6 +50,10 @@ def told(url: str, clients: dict[str, Client]) -> Json:
     }
     found: Json = clients["openenv"].ask(
         {
+            "example": {
+                "example": block("python", "openenv").replace("http://127.0.0.1:8000", url),
+                "scenario_id": state.scenario_id,
+            },
             "url": f"{url}/openenv",
             "games": {name: {"reset": one, "steps": n} for name, (one, n) in games.items()},
             "wrong": {
@@ -83,6 +88,11 @@ def test_an_hour_of_cologne1(told: Json) -> None:
         name: value for name, value in figures.items() if value is not None
     }
     assert 0 < shown["delay_s"] < 60
+
+
+def test_example_of_the_documentation(told: Json) -> None:
+    """It plays an hour, and adds rewards up."""
+    assert told["total"] < 0
 
 
 def test_seeds_are_honoured(told: Json) -> None:
