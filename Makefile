@@ -53,7 +53,7 @@ unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's exa
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
 	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) --no-loadscope-reorder tests/integration
 
-clients: setup ## Other trainers' own code against a served dataset, each in an environment of its own, kept in .venv
+clients: setup ## Other projects' own code against a served dataset, each in an environment of its own, kept in .venv
 	$(BIN)/pytest --durations 5 tests/clients
 
 page: setup ## The page at /ui in a real browser, Debian's chromium, driven from an environment of its own, kept in .venv

@@ -20,12 +20,11 @@ from reward_server.auth.exposure import refuse_exposure
 from reward_server.http.addresses import Addresses
 from reward_server.http.app import create_app
 from reward_server.http.connections import (
-    CallerWebSocket,
+    WEB_SOCKETS,
     Lines,
     connections_of,
     set_tcp_user_timeout,
 )
-from reward_server.http.openenv.routes import MAX_FRAME_BYTES
 from reward_server.observability.tracing import export_to
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
@@ -126,15 +125,13 @@ class _Gateway:
         config = uvicorn.Config(
             create_app(services),
             http=connections_of(self._settings.body_timeout_s, self._settings.min_body_rate, lines),
-            ws=CallerWebSocket,
-            ws_max_size=MAX_FRAME_BYTES,
-            ws_per_message_deflate=False,  # a few bytes could become many
             lifespan="off",
             log_config=None,
             access_log=False,
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
+            **WEB_SOCKETS,
         )
         gc.collect()
         gc.freeze()  # what was imported is not gone through again: that takes a tenth of a second

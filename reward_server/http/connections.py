@@ -9,6 +9,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -20,6 +21,8 @@ from shared.errors import Overloaded
 from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 __all__ = [
+    "MAX_FRAME_BYTES",
+    "WEB_SOCKETS",
     "CallerConnection",
     "CallerWebSocket",
     "Lines",
@@ -37,6 +40,9 @@ _MAX_HEAD_BYTES = 64 * 1024
 _LINGER_S = 2.0
 """For how long what a caller still sends is taken after the answer. Without that, the end of the
 connection could reach the caller before the answer does (RFC 9112, 9.6)."""
+
+MAX_FRAME_BYTES = 2**20
+"""Of what a WebSocket's client sends at a time."""
 
 _HEAD_TOO_LARGE = Problem(
     title="Head too large",
@@ -89,6 +95,14 @@ class CallerWebSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self.on_lost is not None:
             self.on_lost()
+
+
+WEB_SOCKETS: dict[str, Any] = {
+    "ws": CallerWebSocket,
+    "ws_max_size": MAX_FRAME_BYTES,
+    "ws_per_message_deflate": False,  # a few bytes could become many
+}
+"""How uvicorn is to serve them."""
 
 
 class CallerConnection(HttpToolsProtocol):

@@ -20,12 +20,10 @@ from reward_server.services import Services
 from shared.errors import Forbidden, InvalidRequest
 from sim_workers.states.store import StateStore
 
-__all__ = ["MAX_FRAME_BYTES", "MAX_SESSIONS", "router"]
+__all__ = ["MAX_SESSIONS", "router"]
 
 MAX_SESSIONS = 512
 """That are open at a time, up to eight ninths of them of one key."""
-MAX_FRAME_BYTES = 2**20
-"""Of what a client sends."""
 _LOG = structlog.get_logger("reward_server")
 _NAME = "greenfork"
 _DESCRIPTION = (

@@ -24,7 +24,12 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 from schemathesis.engine.recorder import ScenarioRecorder
 
 from reward_server.http.app import create_app
-from reward_server.http.connections import connections_of
+from reward_server.http.connections import (
+    WEB_SOCKETS,
+    CallerConnection,
+    Lines,
+    connections_of,
+)
 from reward_server.services import Services
 from reward_server.settings import load_settings
 from reward_server.storage.database import Database
@@ -105,13 +110,20 @@ _CHOICE = random.Random(1)
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """A gateway on a fake runner, in a thread; gives its URL."""
+def running(folder: Path, patience_s: float = 60, lines: Lines | None = None) -> Iterator[str]:
+    """A gateway on a fake runner, in a thread; gives its URL.
+
+    Args:
+        folder: For its data.
+        patience_s: For the head of a request.
+        lines: Counts connections.
+    """
+    http = connections_of(patience_s, lines=lines)
     started: list[str] = []
     is_ready = threading.Event()
     is_over = threading.Event()
     thread = threading.Thread(
-        target=lambda: asyncio.run(_serve(folder, started, is_ready, is_over))
+        target=lambda: asyncio.run(_serve(folder, http, started, is_ready, is_over))
     )
     thread.start()
     try:
@@ -123,7 +135,11 @@ def running(folder: Path) -> Iterator[str]:
 
 
 async def _serve(
-    folder: Path, started: list[str], is_ready: threading.Event, is_over: threading.Event
+    folder: Path,
+    http: type[CallerConnection],
+    started: list[str],
+    is_ready: threading.Event,
+    is_over: threading.Event,
 ) -> None:
     database = Database(sqlite_url(folder / "ledger.sqlite"))
     await database.start()
@@ -131,7 +147,7 @@ async def _serve(
     services = Services.of(settings, make_store(), FakeRunner(), database)
     await services.jobs.start()
     config = uvicorn.Config(
-        create_app(services), http=connections_of(60), lifespan="off", log_config=None
+        create_app(services), http=http, lifespan="off", log_config=None, **WEB_SOCKETS
     )
     server = uvicorn.Server(config)
     # As the gateway listens: asyncio spares answers 40 ms where the socket names its protocol.
