@@ -84,7 +84,9 @@ class LedgerService:
 
     def score(self, request: ScoreRequest) -> ScoreResponse:
         """The results, in order; a state that is not in the ledger has failed."""
-        results = tuple(self._result(item, request) for item in request.items)
+        traffic = [item for item in request.items if isinstance(item, ScoreItem)]
+        assert len(traffic) == len(request.items), "rows of traffic"
+        results = tuple(self._result(item, request) for item in traffic)
         return ScoreResponse(
             results=results, counts=Counts.of(results, 0), simulator=Simulator(version="ledger")
         )
