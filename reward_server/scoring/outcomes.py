@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from reward_server.event_loop import TimeSlice
 from reward_server.scoring.rollout_plan import (
     RolloutPlan,
+    check_kind,
     check_signal,
     needs_delay,
     plan_rollouts,
@@ -107,6 +108,7 @@ class OutcomeExplorer:
             raise InvalidDecision(
                 f"signal {tls_id} has no legal decision of kind {query.kind}", "nothing_to_decide"
             )
+        check_kind(decisions[0], state)
         return Choice(state, tls_id, decisions)
 
     async def explore(

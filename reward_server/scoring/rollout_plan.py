@@ -28,6 +28,7 @@ from sim_workers.states.store import StateStore, StoredState
 
 __all__ = [
     "RolloutPlan",
+    "check_kind",
     "check_signal",
     "needs_delay",
     "outcome_key",
@@ -138,7 +139,7 @@ def plan_item(
     try:
         decisions = _decisions(item)
         for tls_id in tls_ids:
-            _check_kind(decisions[tls_id], state)
+            check_kind(decisions[tls_id], state)
             check_legality(decisions[tls_id], state.signal(tls_id), state.record.signals[tls_id])
     except InvalidDecision as exc:
         error = ErrorInfo.of(exc)
@@ -221,7 +222,7 @@ def outcome_key(rollout: Rollout, state: StoredState, sumo_version: str) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _check_kind(decision: Decision, state: StoredState) -> None:
+def check_kind(decision: Decision, state: StoredState) -> None:
     """Passes where a state takes decisions of a kind.
 
     Raises:

@@ -12,11 +12,11 @@ from starlette.routing import Route
 
 from reward_server.auth.callers import caller_of
 from reward_server.auth.middleware import check_scope, requires
-from reward_server.episodes.trips import TRIP_FORMS, TripForm, write_trips
 from reward_server.http.content import check_is_json
 from reward_server.http.problems import documented
 from reward_server.http.reading.documents import is_light, read_model
 from reward_server.http.request_scope import notes_of
+from reward_server.http.trip_forms import TRIP_FORMS, TripForm, write_trips
 from reward_server.services import ServicesDep, services_of
 from shared.errors import InvalidRequest
 from shared.wire.episode_views import (

@@ -255,6 +255,8 @@ def test_a_saved_moment_is_scored_as_the_episode_goes_on(
         body["items"] = [item | {"decision": {"kind": "extend", "extend": True}}]
         (refused,) = http.post("/v1/score", json=body).json()["results"]
         assert (refused["status"], refused["error"]["code"]) == ("invalid", "wrong_kind")
+        outcomes = http.get(f"/v1/states/{state['state_id']}/outcomes", params={"tls_id": "c"})
+        assert refusal(outcomes) == (422, "wrong_kind")
 
 
 def test_an_episode_begins_from_a_state(http: httpx.Client) -> None:
