@@ -1,4 +1,4 @@
-"""Taking jobs in: from a body in any of its forms to items in chunks, on disk meanwhile."""
+"""Takes jobs in: turns a body of any format into chunks of items, on disk throughout."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable
@@ -21,15 +21,15 @@ __all__ = ["BodyForm", "Intake"]
 BodyForm = Literal["json", "lines", "parquet"]
 
 _READ_TOGETHER = 2
-"""Bodies that are read at a time: reading takes the processor from everything else."""
+"""Number of bodies read at a time: reading takes the processor from everything else."""
 
 
 class Intake:
-    """Reads bodies, whatever their form.
+    """Reads bodies of any format.
 
     Args:
-        settings: How much there may be, and where it is kept meanwhile.
-        states: What items may name.
+        settings: The limits, and where bodies are kept meanwhile.
+        states: The states that items may name.
         reader: Reads bodies that are one JSON document.
     """
 
@@ -50,7 +50,7 @@ class Intake:
     ) -> Cut:
         """The items of a body, cut into chunks, in a file that is closed with ``files``.
 
-        Callers take turns, so that none has to wait for all that another has sent.
+        Callers take turns, so that no one has to wait for everything that another has sent.
         """
         file = files.enter_context(self._bodies.scratch())
         await self._bodies.keep(body, file)
@@ -71,7 +71,7 @@ class Intake:
     ) -> tuple[JobSpec, Iterable[tuple[str, ScoreItem]]]:
         """The spec and the items of one JSON document.
 
-        ``timeout_s`` is passed over: a job takes as long as it takes.
+        ``timeout_s`` is ignored: a job may take as long as it needs.
         """
         limit = self._settings.max_body_bytes
         document = await asyncio.to_thread(file.read, limit + 1)
@@ -99,7 +99,7 @@ class _KnownNames:
         self._known: set[tuple[str, ...]] = set()
 
     def check(self, item: ScoreItem) -> None:
-        """Returns where an item names what is known."""
+        """Returns if an item names a known state and signals."""
         names = (item.state_id, *item.tls_ids())
         if names in self._known:
             return
