@@ -1,7 +1,7 @@
-"""Long work on the event loop, done in short stretches.
+"""Splits long work on the event loop into short stretches.
 
-No request may keep the loop from others for more than 100 ms of its own processor time. What goes
-through many items therefore lets others in between two of them.
+No request may occupy the loop for more than 100 ms of its own processor time. Code that goes
+through many items therefore lets others run in between.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ class TimeSlice:
     """Yields to the event loop once a time slice is used up.
 
     Args:
-        stretch_s: For how long work goes on before it is interrupted.
-        clock: Seconds, never going back.
+        stretch_s: Seconds of work before it yields.
+        clock: A monotonic clock, seconds.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class TimeSlice:
         self._since_s = clock()
 
     async def taken(self) -> None:
-        """Returns at once, or after everybody else who is ready has had a turn."""
+        """Returns at once, or after every other task that is ready has had a turn."""
         if self._clock() - self._since_s < self._stretch_s:
             return
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The gateway's life: everything is started, served, and closed in the opposite order."""
+"""The gateway's life cycle: starts everything, serves, and closes everything in reverse order."""
 
 import asyncio
 import gc
@@ -54,7 +54,7 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
 
     Args:
         settings: What to serve, and how.
-        announce: Told where requests are answered, and when the first state was scored.
+        announce: Called with the address of the service, and when the first state was scored.
 
     Raises:
         ConfigError: No dataset is given, the port is taken, Ray does not answer, or strangers could
@@ -77,7 +77,7 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
 
 
 class _Gateway:
-    """One gateway from its first breath to its last."""
+    """One gateway, from start to end."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class _Gateway:
         self._signals = _Signals()
 
     async def run(self, listener: socket.socket) -> None:
-        """Starts the parts, serves until a signal, and closes the parts."""
+        """Starts the parts, serves until a signal arrives, and closes the parts."""
         with self._signals.obeyed():
             await self._run(listener)
 
@@ -161,7 +161,7 @@ class _Gateway:
             greeting.cancel()
 
     async def _greet(self, services: Services, listener: socket.socket) -> None:
-        """Says when the first state was scored."""
+        """Announces when the first state was scored."""
         while True:
             try:
                 await services.canary.check()
@@ -176,11 +176,11 @@ class _Gateway:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals alone: its own handlers would end the process before Ray.
+    """uvicorn without its signal handlers, which would end the process before Ray.
 
     Args:
-        config: uvicorn's.
-        hang_up: Called when it begins to end; ends answers that would go on for long.
+        config: uvicorn's configuration.
+        hang_up: Called when the server begins to stop; ends answers that would go on for long.
     """
 
     def __init__(self, config: uvicorn.Config, hang_up: Callable[[], None]) -> None:
@@ -188,7 +188,7 @@ class _Server(uvicorn.Server):
         self._hang_up = hang_up
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begins to end."""
+        """Begins to stop."""
         self._hang_up()
         super().handle_exit(sig, frame)
 
@@ -199,7 +199,7 @@ class _Server(uvicorn.Server):
 
 
 class _Signals:
-    """SIGINT and SIGTERM end the gateway in order, while it starts as well as when it serves."""
+    """Lets SIGINT and SIGTERM stop the gateway cleanly, even while it is starting."""
 
     def __init__(self) -> None:
         self.server: uvicorn.Server | None = None
@@ -208,7 +208,7 @@ class _Signals:
 
     @contextmanager
     def obeyed(self) -> Iterator[None]:
-        """Takes the signals; swallows the cancellation that one of them caused."""
+        """Handles the signals, and swallows the cancellation that one of them causes."""
         self.take()
         try:
             yield
@@ -221,7 +221,7 @@ class _Signals:
                 asyncio.get_running_loop().remove_signal_handler(signum)
 
     def take(self) -> None:
-        """Takes the signals, from whoever took them meanwhile: Ray does when it starts."""
+        """Takes the signals over from whoever handles them now: Ray does once it has started."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         for signum in _SIGNALS:
@@ -236,7 +236,7 @@ class _Signals:
 
 
 def _allow_descriptors(connections: int) -> None:
-    """Has the process open as many files as there may be connections, and some."""
+    """Lets the process open as many files as there may be connections, plus some."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + _OTHER_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -245,10 +245,10 @@ def _allow_descriptors(connections: int) -> None:
 
 
 def _keep_to_itself(data_dir: Path) -> None:
-    """Has only the service's own user see its data: what is there, and all that will be written.
+    """Restricts the data to the service's own user: both what exists and what will be written.
 
     Raises:
-        ConfigError: The folder cannot be made.
+        ConfigError: The folder cannot be created.
     """
     os.umask(0o077)
     with os_errors(ConfigError, f"cannot create {data_dir}"):
@@ -260,7 +260,7 @@ def _keep_to_itself(data_dir: Path) -> None:
 
 
 def _say_what_is_confined() -> None:
-    """Says what simulations have given up here, and warns of what they could not."""
+    """Logs which permissions simulations give up here, and warns about those they cannot."""
     active = probe()
     _LOG.info("simulations_confined", **asdict(active))
     if not active.network:
@@ -272,7 +272,7 @@ def _say_what_is_confined() -> None:
 
 
 def _say_how_rollouts_are_made(services: Services) -> None:
-    """Says whether processes are put back here, or why not."""
+    """Logs whether processes are put back here, or why not."""
     reason = services.why_forked()
     if reason is None:
         _LOG.info("rollouts_restored", check_every=services.settings.restore_check_every)
@@ -292,10 +292,10 @@ def _pool_settings(settings: ServerSettings) -> PoolSettings:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """The listening socket, taken before anything slow is started.
+    """The listening socket, opened before anything slow is started.
 
     Raises:
-        ConfigError: The address cannot be had.
+        ConfigError: The address cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's delay (40 ms an answer) off only for sockets that name their protocol.

@@ -1,4 +1,4 @@
-"""Processes that the gateway starts for work it does not do itself."""
+"""Processes that the gateway starts for work that it does not do itself."""
 
 import contextlib
 from asyncio.subprocess import Process
@@ -7,7 +7,7 @@ __all__ = ["end"]
 
 
 async def end(process: Process) -> None:
-    """Kills a process that is still running, and waits until it is gone."""
+    """Kills a process if it is still running, and waits until it is gone."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

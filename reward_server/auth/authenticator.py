@@ -17,7 +17,7 @@ __all__ = ["ApiKeyAuthenticator", "KeyRecords"]
 
 _OPERATOR = Caller(OPERATOR_NAME, SCOPES)
 _NOBODY = digest_of("")
-"""What a key is compared with where there is none of its id; no key of that form has it."""
+"""The digest to compare with if no key has the given id; no key of the right form has it."""
 _Found = TypeVar("_Found")
 _LOG = structlog.get_logger("reward_server")
 
@@ -37,11 +37,11 @@ class ApiKeyAuthenticator:
 
     Args:
         records: Where keys are looked up.
-        operator_key: A key with every scope that is on no record: ``GREENFORK_SERVER_API_KEY``.
-        closure: Where it is remembered that there was a key; None: nowhere but on record.
-        remember_s: Seconds for which a look-up stands; after so long a revoked key is refused.
-        max_remembered: Keys that are remembered, and as many ids that there are none of.
-        clock: Seconds, never going back.
+        operator_key: A key with every scope that is not on record: ``GREENFORK_SERVER_API_KEY``.
+        closure: Remembers outside the database that there was a key; None relies on the records.
+        remember_s: Seconds for which a look-up is valid; a revoked key is refused after that.
+        max_remembered: Number of keys to remember, and of ids without a key.
+        clock: A monotonic clock, seconds.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class ApiKeyAuthenticator:
         """The caller who sends this key.
 
         Args:
-            given: What was sent as a bearer token; None: nothing was.
+            given: What was sent as a bearer token; None if nothing was.
 
         Raises:
-            Unauthorized: A key is needed, and this is none that is valid.
+            Unauthorized: A key is needed, and this is not a valid one.
             LedgerError: The key cannot be looked up.
         """
         if not await self.needs_key():
@@ -82,7 +82,7 @@ class ApiKeyAuthenticator:
     async def needs_key(self) -> bool:
         """Whether there is any key, so that callers must send one.
 
-        Once there is one, this stays so.
+        Once true, this stays true.
 
         Raises:
             LedgerError: The keys cannot be looked up.
@@ -94,7 +94,7 @@ class ApiKeyAuthenticator:
         return self._is_locked
 
     async def has_lost_keys(self) -> bool:
-        """Whether the service had keys, and its database has never had any.
+        """Whether the service once had keys, although its database has never had any.
 
         Raises:
             LedgerError: The keys cannot be looked up.
@@ -125,9 +125,9 @@ class ApiKeyAuthenticator:
 
 
 class _Memory(Generic[_Found]):
-    """What was found, for a few seconds; and that nothing was, apart from it.
+    """Remembers for a few seconds which keys were found and, separately, which ids have none.
 
-    Whoever tries many keys makes others be forgotten that were tried, and none that is there.
+    Trying many keys thus makes it forget other failed attempts, but no existing key.
     """
 
     def __init__(self, remember_s: float, limit: int, clock: Callable[[], float]) -> None:
@@ -138,7 +138,7 @@ class _Memory(Generic[_Found]):
         self._missing: OrderedDict[str, tuple[float, _Found]] = OrderedDict()
 
     async def get(self, key: str, find: Callable[[str], Awaitable[_Found]]) -> _Found:
-        """What is remembered, or is found now. A failure is not remembered."""
+        """The remembered result, or a new look-up. A failed look-up is not remembered."""
         asked_s = self._clock()
         for memory in (self._known, self._missing):
             known = memory.get(key)

@@ -1,4 +1,4 @@
-"""Who calls, and what that one may do."""
+"""Callers, and what they may do."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,7 +13,7 @@ Scope = Literal["score", "upload", "admin", "read"]
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
 JOB_SHARE = 0.1
-"""Weight of a caller's bulk jobs beside its own calls: a job must never starve a trainer."""
+"""Weight of a caller's bulk jobs relative to its calls: a job must never starve a trainer."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Caller:
     """An authenticated caller."""
 
     name: str
-    """The name of the API key; ``anyone`` where none is asked for."""
+    """The name of the API key; ``anyone`` if no key is required."""
     scopes: frozenset[Scope]
     weight: float = 1.0
-    """Share of the workers beside other callers."""
+    """Share of the workers relative to other callers."""
 
     def calls(self) -> Flow:
-        """The flow of what is asked for and waited for."""
+        """The flow of requests that the caller waits for."""
         return Flow(self.name, self.weight)
 
     def jobs(self) -> Flow:
@@ -36,18 +36,18 @@ class Caller:
 
 
 ANYONE = Caller("anyone", SCOPES)
-"""Whoever reaches a service that asks for no key."""
+"""Anyone who reaches a service that requires no key."""
 
 
 OPERATOR_NAME = "operator"
-"""The caller's name whose key is in the settings and on no record."""
+"""Name of the caller whose key is in the settings and not on record."""
 
 
 def caller_of(request: HTTPConnection) -> Caller:
     """Who sent the request that is being answered.
 
-    There is always one: :class:`reward_server.auth.middleware.AuthMiddleware` has put it there, and
-    without it nothing may be answered.
+    There always is one, put there by :class:`reward_server.auth.middleware.AuthMiddleware`; without
+    it nothing may be answered.
     """
     caller: Caller = request.scope["greenfork.caller"]
     return caller

@@ -1,7 +1,7 @@
 """Records outside the database that a service has ever had API keys.
 
-A database may be lost, emptied, or taken from elsewhere. A service that had keys once must not let
-everybody in then: this file in the data directory says so, whatever the database says.
+A database may be lost, emptied, or taken from elsewhere. A service that once had keys must not let
+everybody in after that, so a file in the data directory records it, whatever the database says.
 """
 
 from pathlib import Path
@@ -19,21 +19,21 @@ class Closure:
     """The mark in a data directory.
 
     Args:
-        data_dir: The service's.
+        data_dir: The service's data directory.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / _NAME
 
     def is_set(self) -> bool:
-        """Whether there has been a key here; also where nobody can tell."""
+        """Whether there has been a key here; True if that cannot be determined."""
         try:
             return self.path.exists()
         except OSError:
             return True
 
     def set(self) -> None:
-        """Remembers that there is a key; does nothing where there is no data directory.
+        """Records that there is a key; does nothing without a data directory.
 
         Raises:
             OSError: It cannot be written.

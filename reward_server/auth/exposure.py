@@ -1,4 +1,4 @@
-"""The refusal to serve where strangers could reach a service that asks for no key."""
+"""The refusal to serve if strangers could reach a service that requires no key."""
 
 from sqlalchemy import URL
 
@@ -13,11 +13,11 @@ __all__ = ["refuse_exposure"]
 
 
 async def refuse_exposure(settings: ServerSettings) -> None:
-    """Returns where strangers are kept out: before anything listens, or is started.
+    """Returns if strangers are kept out; called before anything is started or listens.
 
     Raises:
         ConfigError: The address can be reached from elsewhere, and there is no key; or the database
-            that would have it cannot be opened.
+            that might have one cannot be opened.
         LedgerError: The keys cannot be looked up.
     """
     if settings.is_sheltered or Closure(settings.data_dir).is_set():
@@ -32,7 +32,7 @@ async def refuse_exposure(settings: ServerSettings) -> None:
 
 
 async def _has_keys(url: URL) -> bool:
-    """Whether there are keys in a database; makes none where there is none."""
+    """Whether a database has keys; does not create the database if it is missing."""
     file = file_of(url)
     if file is not None and not file.exists():
         return False

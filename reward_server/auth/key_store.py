@@ -1,4 +1,4 @@
-"""The API keys in the database: made, listed, revoked, looked up."""
+"""Creates, lists, revokes and looks up the API keys in the database."""
 
 import re
 import time
@@ -21,10 +21,10 @@ _MAX_WEIGHT = 1000.0
 
 
 class KeyStore:
-    """API keys on record. None is ever removed: a revoked one keeps its name and its id.
+    """API keys on record. None is ever removed: a revoked key keeps its name and its id.
 
     Args:
-        database: Started, and closed by whoever started it.
+        database: Already started; closed by whoever started it.
         clock: Seconds since 1970.
     """
 
@@ -33,15 +33,15 @@ class KeyStore:
         self._clock = clock
 
     async def create(self, name: str, scopes: Iterable[str], weight: float = 1.0) -> NewKey:
-        """Makes a key. It is not kept: what is returned is the only copy.
+        """Creates a key. It is not stored: the returned key is the only copy.
 
         Args:
-            name: Letters, digits, ``.``, ``_`` and ``-``, 64 at most.
+            name: Letters, digits, ``.``, ``_`` and ``-``, at most 64.
             scopes: At least one.
-            weight: Share of the workers beside other callers, above 0 and at most 1000.
+            weight: Share of the workers relative to other callers, above 0 and at most 1000.
 
         Raises:
-            ConfigError: ``name_taken``, or one of these cannot be.
+            ConfigError: ``name_taken``, or an argument is invalid.
             LedgerError: The database failed.
         """
         chosen = _checked(name, scopes, weight)
@@ -64,7 +64,7 @@ class KeyStore:
         return key
 
     async def keys(self) -> tuple[ApiKey, ...]:
-        """All keys, the revoked ones too, in the order in which they were made.
+        """All keys, including revoked ones, in the order of creation.
 
         Raises:
             LedgerError: The database failed.
@@ -73,7 +73,7 @@ class KeyStore:
         return tuple(_key(row) for row in await self._database.rows(query))
 
     async def revoke(self, name: str) -> bool:
-        """Ends the validity of a key; False where it was revoked before.
+        """Revokes a key; False if it had been revoked before.
 
         Raises:
             ConfigError: ``unknown_key``.
@@ -91,7 +91,7 @@ class KeyStore:
         return False
 
     async def find(self, key_id: str) -> ApiKey | None:
-        """The key of that id, if it is valid.
+        """The key with this id, if it is valid.
 
         Raises:
             LedgerError: The database failed.
@@ -103,7 +103,7 @@ class KeyStore:
     async def has_any(self) -> bool:
         """Whether there is a key, or ever was one.
 
-        Revoked keys count: to revoke the last one must not let everybody in.
+        Revoked keys count: revoking the last key must not let everybody in.
 
         Raises:
             LedgerError: The database failed.

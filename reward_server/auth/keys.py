@@ -1,4 +1,4 @@
-"""The format of API keys, and what is stored of them. Where they are stored: ``key_store``."""
+"""The format of API keys, and what is stored about them. ``key_store`` stores them."""
 
 import hashlib
 import hmac
@@ -14,37 +14,37 @@ __all__ = ["ApiKey", "NewKey", "digest_of", "is_same", "key_id_of", "make_key"]
 _ALPHABET = string.ascii_letters + string.digits
 _ID_CHARS = 12
 _SECRET_CHARS = 43
-"""62 possibilities a character: 256 bits."""
+"""62 possibilities per character: 256 bits."""
 _FORM = re.compile(rf"gfk_([A-Za-z0-9]{{{_ID_CHARS}}})_[A-Za-z0-9]{{{_SECRET_CHARS}}}")
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """What is on record of a key: everything but the key itself."""
+    """The record of a key: everything but the key itself."""
 
     key_id: str
-    """Stands in the key; names it, and is no secret."""
+    """Part of the key; identifies it, and is not secret."""
     name: str
-    """Whose it is; unique."""
+    """The holder's name; unique."""
     digest: str
-    """SHA-256 of the whole key, 64 hex digits. A key is too random to be guessed, so that a slow
-    digest, as passwords need, would protect nothing."""
+    """SHA-256 of the whole key, 64 hex digits. A key is too random to be guessed, so a slow digest,
+    which passwords need, would add no protection."""
     scopes: frozenset[Scope]
     weight: float
-    """Share of the workers beside other callers."""
+    """Share of the workers relative to other callers."""
     created_at: float
     """Seconds since 1970."""
     revoked_at: float | None = None
     """The same; None while it is valid."""
 
     def caller(self) -> Caller:
-        """Who sends it."""
+        """The caller who holds it."""
         return Caller(self.name, self.scopes, self.weight)
 
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key that was just made; the only moment at which it is known here."""
+    """A key just created, the only time that the service knows it."""
 
     key_id: str
     secret: str
@@ -61,7 +61,7 @@ def make_key() -> NewKey:
 
 
 def key_id_of(given: str) -> str | None:
-    """The id in what a caller sent; None where that has not the form of a key.
+    """The id in what a caller sent; None if it does not have the form of a key.
 
     >>> key_id_of("gfk_0123456789ab_" + "x" * 43)
     '0123456789ab'
@@ -78,7 +78,7 @@ def digest_of(given: str) -> str:
 
 
 def is_same(given: str, digest: str) -> bool:
-    """Whether a digest is that of what was given; takes as long whatever the answer."""
+    """Whether a digest is that of the given text; takes the same time either way."""
     return hmac.compare_digest(digest_of(given), digest)
 
 

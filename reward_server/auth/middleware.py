@@ -1,6 +1,6 @@
 """Authenticates every request before its body is read or a route is entered.
 
-What a key is and who holds it is :mod:`reward_server.auth.authenticator`.
+:mod:`reward_server.auth.authenticator` knows the keys and who holds them.
 """
 
 import base64
@@ -30,7 +30,7 @@ _OPEN_FOLDER = "/ui"
 """The page's own files. It asks for a key itself, and sends it with every call of the API."""
 
 _MAX_PARAMETERS = 100
-"""Each that is wrong takes time, and more than these nothing here has."""
+"""Checking each invalid parameter takes time, and no route has more than this."""
 
 BEARER = HTTPBearer(
     scheme_name="ApiKey",
@@ -40,9 +40,9 @@ BEARER = HTTPBearer(
 
 
 class AuthMiddleware:
-    """ASGI middleware that answers 401 before anything of a request but its head was read.
+    """ASGI middleware that answers 401 before reading more than a request's head.
 
-    Whoever comes in stands in the scope, for :func:`reward_server.auth.callers.caller_of`.
+    It puts the caller into the scope, for :func:`reward_server.auth.callers.caller_of`.
     """
 
     def __init__(self, app: ASGIApp, authenticator: ApiKeyAuthenticator, origins: Origins) -> None:
@@ -63,7 +63,7 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     async def _admit(self, scope: Connection) -> None:
-        """Finds out who calls, and refuses what strange websites send where no key is needed.
+        """Identifies the caller; without keys, refuses requests from unknown websites.
 
         Raises:
             Unauthorized: A key is needed.
@@ -91,13 +91,13 @@ class AuthMiddleware:
 
 
 def requires(*needed: Scope) -> Any:  # noqa: ANN401  what FastAPI's own Depends() is typed as
-    """The dependency of a route, or a router, for which a caller's key must have a scope.
+    """The dependency of a route or router that requires the caller's key to have a scope.
 
     Args:
-        needed: One of these will do.
+        needed: The accepted scopes; one of them suffices.
 
     Raises (when a request is answered):
-        Forbidden: The key has not.
+        Forbidden: The key has none of them.
     """
 
     async def check(
@@ -113,7 +113,7 @@ def check_scope(request: HTTPConnection, *needed: Scope) -> None:
     """Returns if the caller's key has one of the scopes.
 
     Raises:
-        Forbidden: It has not.
+        Forbidden: It has none of them.
     """
     caller = caller_of(request)
     if caller.scopes.isdisjoint(needed):
@@ -125,7 +125,7 @@ def check_scope(request: HTTPConnection, *needed: Scope) -> None:
 
 
 def _token(scope: Connection) -> str | None:
-    """The bearer token, or the password of a caller whose program knows URLs only.
+    """The bearer token, or the password from a URL if the caller's program knows only URLs.
 
     The scheme's case does not matter (RFC 9110, 11.1). ``http://x:KEY@host`` is sent by most HTTP
     libraries as basic authentication (RFC 7617).

@@ -1,8 +1,8 @@
-"""Which websites may use a service that asks for no key: none but those that were named.
+"""Which websites may use a service that requires no key: only those in the settings.
 
 A browser sends requests to any address that a page names, from inside the user's network. A page
-whose own name was made to mean this machine (DNS rebinding) may even read the answers; but then the
-``Host`` is that name. Addresses in numbers cannot be rebound.
+whose own name was made to resolve to this machine (DNS rebinding) may even read the answers, but
+then ``Host`` is that name. Numeric addresses cannot be rebound.
 """
 
 from collections.abc import Iterable
@@ -20,10 +20,10 @@ _WAY_OUT = "add it to GREENFORK_SERVER_ALLOWED_HOSTS, or create a key with `gree
 
 
 class Origins:
-    """Looks at where a request was sent to, and from which page.
+    """Checks where a request was sent to, and from which page.
 
     Args:
-        names: Hosts under which the service is known, and whose pages may use it.
+        names: Host names under which the service is known, and whose pages may use it.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -76,7 +76,7 @@ def _refusal(said: str, code: str) -> Forbidden:
 
 @lru_cache(maxsize=1024)
 def host_of(url: str) -> str | None:
-    """The host that a URL names; None where it names none.
+    """The host in a URL; None if it names none.
 
     >>> host_of("//Gateway.:8000"), host_of("http://[::1]:8000"), host_of("null")
     ('gateway', '::1', None)

@@ -13,26 +13,26 @@ __all__ = ["Addresses", "address_of"]
 
 _NOWHERE = "unknown"
 _V6_PREFIX = 64
-"""Whoever has one address of version 6 has all of its network."""
+"""Whoever has one IPv6 address usually has its whole network."""
 
 
 class Addresses:
     """Tells callers apart by their addresses.
 
     Args:
-        proxies: Networks from which ``X-Forwarded-For`` is believed.
+        proxies: Networks whose ``X-Forwarded-For`` is trusted.
     """
 
     def __init__(self, proxies: Sequence[IPv4Network | IPv6Network] = ()) -> None:
         self._proxies = tuple(proxies)
 
     def is_proxy(self, host: str) -> bool:
-        """Whether an address is that of a proxy."""
+        """Whether an address belongs to a trusted proxy."""
         address = ip_of(host)
         return address is not None and any(address in network for network in self._proxies)
 
     def of(self, scope: Scope) -> str:
-        """Who has sent a request: the last of those on its way who is no proxy of ours."""
+        """Who sent a request: the last address on its way that is not a trusted proxy."""
         client = scope.get("client")
         host = client[0] if client else _NOWHERE
         if not self.is_proxy(host):
@@ -46,7 +46,7 @@ class Addresses:
 
 @lru_cache(maxsize=1024)
 def address_of(host: str) -> str:
-    """What an address counts as.
+    """The form under which an address is counted.
 
     >>> address_of("192.0.2.7"), address_of("2001:db8::1:2"), address_of("::ffff:192.0.2.7")
     ('192.0.2.7', '2001:db8::/64', '192.0.2.7')

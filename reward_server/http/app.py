@@ -1,4 +1,4 @@
-"""The ASGI application, put together out of routes and services."""
+"""The ASGI application, assembled from routes and services."""
 
 from importlib.metadata import version
 from typing import Any
@@ -49,7 +49,7 @@ Every 4xx and 5xx response is a problem document (RFC 9457) with a stable `code`
 
 
 class _App(FastAPI):
-    """FastAPI whose OpenAPI document knows the problem documents."""
+    """FastAPI with the problem documents in its OpenAPI document."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -83,7 +83,7 @@ def _body_limits(settings: ServerSettings) -> BodyLimits:
 
 
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
-    """The schemas of models that no route names to FastAPI, and of what they are made of."""
+    """The schemas of models that no route declares to FastAPI, and of the models in them."""
     template = "#/components/schemas/{model}"
     found: dict[str, Any] = {}
     for model in models:

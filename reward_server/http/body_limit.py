@@ -23,25 +23,25 @@ class BodyLimits:
     """What callers may send."""
 
     max_bytes: int
-    """Of one body, where nothing else is said of its path."""
+    """Maximum size of one body, unless ``streamed`` says otherwise for its path."""
     max_pending_bytes: int
-    """Of all bodies that are held in memory at a time."""
+    """Maximum size of all bodies held in memory at a time."""
     timeout_s: float
-    """For how long a caller may send nothing of a body that is not complete."""
+    """Seconds for which a caller may send nothing of an incomplete body."""
     min_bytes_per_s: float = 0.0
-    """How fast a body must come on the whole, after a first ``timeout_s``; 0: at any rate."""
+    """Minimum average rate of a body after the first ``timeout_s``; 0 for no minimum."""
     streamed: Mapping[str, int] = field(default_factory=dict)
-    """By path, the limits of bodies that go to disk as they come and are not held in memory."""
+    """By path, the limits of bodies that are written to disk as they arrive."""
     max_streamed: int = 16
-    """How many of these may be under way."""
+    """Maximum number of streamed bodies at a time."""
 
 
 class BodyLimit:
-    """ASGI middleware that counts bodies as they come, and not only as they are declared.
+    """ASGI middleware that counts bodies as they arrive, whatever length they declare.
 
-    What is wrong is raised where the application reads, and becomes a problem document like any
-    other error. (Starlette's own limit answers a body that declares its length in plain text.)
-    Whose a body is says its key, and its address.
+    Violations are raised where the application reads the body, and become problem documents like
+    any other error. (Starlette's own limit answers in plain text if the length is declared.) A
+    body's owner is told by its key and its address.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class BodyLimit:
         self._streams = Shares(limits.max_streamed, factor=1.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on, with a counted body."""
+        """Passes the request on, with a counted body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -115,7 +115,7 @@ class BodyLimit:
 
 
 class _Body:
-    """One body as it comes."""
+    """One body as it arrives."""
 
     def __init__(self, scope: Scope, receive: Receive, limits: BodyLimits) -> None:
         self._receive = receive
@@ -132,15 +132,15 @@ class _Body:
 
     @property
     def unheld_bytes(self) -> int:
-        """What came and is not counted as held in memory yet."""
+        """Bytes that have arrived and are not yet counted as held in memory."""
         return 0 if self.is_streamed else self._received_bytes - self.held_bytes
 
     async def receive(self) -> Message:
-        """The next part; once the body is complete, whatever the server says.
+        """The next part; once the body is complete, whatever message the server sends.
 
         Raises:
-            BodyTooLarge: There is more than there may be, or more is announced.
-            BodyTooSlow: Nothing came for too long, or too little on the whole.
+            BodyTooLarge: The body is larger than allowed, or declared to be.
+            BodyTooSlow: Nothing arrived for too long, or too little on average.
         """
         if self._is_complete:
             return await self._receive()
@@ -159,7 +159,7 @@ class _Body:
         return message
 
     def _patience_s(self) -> float:
-        """For how long the next part is waited for."""
+        """Seconds to wait for the next part."""
         limits, now_s = self._limits, asyncio.get_running_loop().time()
         if self._since_s is None:
             self._since_s = now_s

@@ -1,8 +1,9 @@
-"""One caller's connection: how long a request's head may be and take, and how it ends.
+"""A caller's connection: limits on the size and duration of request heads, and how it ends.
 
-HTTP is uvicorn's. It takes heads of any size, waits for them for ever, and goes on reading what a
-caller sends after the answer; here is what bounds that. Bodies are bounded in ``body_limit``.
-A connection that becomes a WebSocket is still counted; pings end those of callers that are gone.
+uvicorn speaks HTTP, but it accepts heads of any size, waits for them for ever, and goes on reading
+what a caller sends after the answer. This module sets the bounds. Bodies are bounded in
+``body_limit``. A connection that becomes a WebSocket is still counted; pings end those of callers
+that are gone.
 """
 
 import asyncio
@@ -31,14 +32,14 @@ __all__ = [
 ]
 
 _SLICE_BYTES = 16 * 1024
-"""What came is parsed in slices: all that a read brings could be more heads than may be at once."""
+"""Input is parsed in slices: a single read could bring more heads than are allowed at once."""
 _MAX_HEADERS = 256
 _MAX_WAITING_REQUESTS = 16
-"""Requests that a caller sends before it has the answers to others."""
+"""Requests that a caller may send ahead, before earlier ones are answered."""
 _MAX_HEAD_BYTES = 64 * 1024
-"""Also of all that is no content in a body in chunks: their lengths, the trailers."""
+"""Also bounds what is not content in a chunked body: chunk lengths and trailers."""
 _LINGER_S = 2.0
-"""For how long what a caller still sends is taken after the answer. Without that, the end of the
+"""How long a caller's remaining input is still read after the answer. Otherwise the close of the
 connection could reach the caller before the answer does (RFC 9112, 9.6)."""
 
 MAX_FRAME_BYTES = 2**20
@@ -61,8 +62,8 @@ class Lines:
     """Counts open connections, in total and per address.
 
     Args:
-        limit: How many there may be.
-        addresses: Knows the proxies, whose connections are those of many.
+        limit: Maximum number of connections.
+        addresses: Knows the proxies, whose connections carry many callers.
     """
 
     def __init__(self, limit: int, addresses: Addresses | None = None) -> None:
@@ -70,7 +71,7 @@ class Lines:
         self._addresses = addresses or Addresses()
 
     def take(self, transport: asyncio.Transport) -> tuple[str, ...] | None:
-        """Counts one more; gives what to hand back, or None where there is no room."""
+        """Counts one more; returns what to hand back, or None if there is no room."""
         peer = transport.get_extra_info("peername")
         host = peer[0] if isinstance(peer, tuple) and peer else ""
         owners = () if self._addresses.is_proxy(host) else (address_of(host),)
@@ -109,9 +110,9 @@ class CallerConnection(HttpToolsProtocol):
     """A connection that is closed when its request head is too slow or too large."""
 
     patience_s: float
-    """Seconds for which the head of a request may take, and what is sent may wait to be taken."""
+    """Seconds that the head of a request may take, and that output may wait to be read."""
     min_bytes_per_s: float
-    """How fast answers must be taken, after that."""
+    """Minimum rate at which answers must be read after that."""
     lines: Lines | None = None
 
     _owners: tuple[str, ...] | None = None
@@ -127,7 +128,7 @@ class CallerConnection(HttpToolsProtocol):
     def connection_made(  # type: ignore[override]  # as uvicorn's own
         self, transport: asyncio.Transport
     ) -> None:
-        """Begins to wait for a head; hangs up where there are too many connections."""
+        """Begins to wait for a head; hangs up if there are too many connections."""
         super().connection_made(transport)
         if self.lines is not None:
             self._owners = self.lines.take(transport)
@@ -138,7 +139,7 @@ class CallerConnection(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the request that is being answered; uvicorn tells the last one that came."""
+        """Tells the request being answered; uvicorn itself tells the one that arrived last."""
         self._stop_waiting()
         self._stop_hanging_up()
         if self._owners is not None and self.lines is not None:
@@ -150,7 +151,7 @@ class CallerConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what comes, and ends the connection when there is too much that is no content."""
+        """Takes input, and ends the connection if too much of it is not content."""
         for start in range(0, len(data), _SLICE_BYTES):
             if self.transport.is_closing() or self._is_upgraded:
                 return  # frames that come before the answer to the handshake are nobody's
@@ -183,7 +184,7 @@ class CallerConnection(HttpToolsProtocol):
             self._await_head()
 
     def on_message_begin(self) -> None:
-        """Counts from here on: what is before it in the same slice is counted, too."""
+        """Starts counting a head; what precedes it in the same slice is counted as well."""
         super().on_message_begin()
         self._overhead_bytes = self._slice_bytes
         self._header_lines = 0
@@ -194,26 +195,26 @@ class CallerConnection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def pause_writing(self) -> None:
-        """The caller does not take what it is sent: it has some time for that, and no more."""
+        """The caller is not reading its answer; starts the time limit for that."""
         super().pause_writing()
         waiting_bytes = self.transport.get_write_buffer_size()
         allowed_s = self.patience_s + waiting_bytes / self.min_bytes_per_s
         self._hanging_up = self.loop.call_later(allowed_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has taken it."""
+        """The caller has read enough of its answer."""
         self._stop_hanging_up()
         super().resume_writing()
 
     def on_headers_complete(self) -> None:
-        """The head is there; one that is too long is not answered by the application."""
+        """The head is complete; if it is too long, the application does not see it."""
         self._stop_waiting()
         self._is_refused = self._is_refused or self._is_too_long()
         if not self._is_refused:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Content is not counted, and allows for as much around it."""
+        """Content is not counted, and allows as much overhead around it."""
         self._overhead_bytes -= 2 * len(body)
         if not self._is_refused:
             super().on_body(body)
@@ -224,7 +225,7 @@ class CallerConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Ends the connection, if the answer came before the end of the request."""
+        """Ends the connection if the answer was sent before the request ended."""
         running = self._running
         super().on_response_complete()
         if running is not None and running.more_body and not self.transport.is_closing():
@@ -252,7 +253,7 @@ class CallerConnection(HttpToolsProtocol):
             self._hanging_up = None
 
     def _refuse(self) -> None:
-        """Answers, where nothing else is being answered, and ends the connection."""
+        """Answers with an error, unless another answer is under way, and ends the connection."""
         if self._running is None or self._running.response_complete:
             self._say(_HEAD_TOO_LARGE, "Request Header Fields Too Large")
         self.transport.close()
@@ -273,20 +274,20 @@ def connections_of(
 
     Args:
         patience_s: Seconds that callers have for the head of a request.
-        min_bytes_per_s: How fast they must take what they are sent, after as long.
-        lines: Counts the connections; None: there may be any number.
+        min_bytes_per_s: Minimum rate at which they must read answers after as many seconds.
+        lines: Counts the connections; None allows any number.
     """
     settings = {"patience_s": patience_s, "min_bytes_per_s": min_bytes_per_s, "lines": lines}
     return type("CallerConnection", (CallerConnection,), settings)
 
 
 def set_tcp_user_timeout(listener: socket.socket, patience_s: float) -> None:
-    """Has the kernel end connections whose callers take nothing of what they are sent.
+    """Has the kernel end connections whose callers read nothing of what they are sent.
 
-    Otherwise the answers to callers that do not read, or are no more, stay in memory.
+    Otherwise the answers to callers that do not read, or no longer exist, would stay in memory.
 
     Args:
-        listener: Its connections inherit it.
+        listener: The listening socket; its connections inherit the option.
         patience_s: Seconds without any progress.
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux (RFC 5482)

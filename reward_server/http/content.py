@@ -1,4 +1,4 @@
-"""What a request says that its body is, and how it takes the answer's."""
+"""The declared type of a request's body, and the encodings that it accepts for the answer."""
 
 import gzip
 
@@ -18,15 +18,15 @@ def media_type(request: Request) -> str:
 
 
 def is_json(request: Request) -> bool:
-    """Whether the body is said to be JSON, and by nothing that looks like it.
+    """Whether the body is declared to be JSON, and not merely something that looks like it.
 
-    Browsers ask nobody before they send ``text/plain; x=json`` to another site's service.
+    Browsers send ``text/plain; x=json`` to another site's service without asking first.
     """
     return media_type(request) == "application/json"
 
 
 def check_is_json(request: Request) -> None:
-    """Returns if the body is said to be JSON.
+    """Returns if the body is declared to be JSON.
 
     Raises:
         InvalidRequest: ``unsupported_content_type``.

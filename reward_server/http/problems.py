@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem document: the one place where errors meet HTTP."""
+"""Every error as an RFC 9457 problem document: the only place where errors meet HTTP."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ from shared.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 __all__ = ["INTERNAL", "documented", "install_handlers", "respond", "respond_error"]
 
 _RETRY_AFTER_S = 5
-"""Where an error that passes does not say how long it takes."""
+"""For temporary errors that do not say how long they last."""
 
 INTERNAL = Problem(
     title="Internal error",
@@ -80,7 +80,7 @@ _PROBLEMS = {error.http_status: Problem.of(error) for error in _EXAMPLES}
 
 
 def install_handlers(app: FastAPI, telemetry: Telemetry) -> None:
-    """Has ``app`` answer every error with a problem document, and count those of our own."""
+    """Makes ``app`` answer every error with a problem document, and count our own errors."""
 
     async def own(_request: Request, error: Exception) -> Response:
         assert isinstance(error, GreenforkError)  # noqa: S101
@@ -158,7 +158,7 @@ def _headers(error: GreenforkError) -> dict[str, str]:
 
 
 def _methods(request: Request) -> list[str]:
-    """What a path takes: of all its routes, where the framework names the first one's only."""
+    """The methods of all routes of a path; the framework names only those of the first."""
     routes = iter_route_contexts(request.app.routes)
     here = [route for route in routes if route.path_regex.match(request.scope["path"])]
     return sorted({method for route in here for method in route.methods or ()})

@@ -35,16 +35,16 @@ class RequestNotes:
 
     request_id: str
     route: str = ""
-    """The template of its path, where the framework does not say."""
+    """The template of its path, if the framework does not provide it."""
     status: int = 0
-    """Of the answer; 0 until it has begun."""
+    """Status of the answer; 0 until it has begun."""
     fields: dict[str, object] = field(default_factory=dict)
-    """What the route adds: counts, seconds."""
+    """Fields that the route adds: counts, seconds."""
 
     def add_counts(
         self, counts: Counts, outcomes: Mapping[str, RolloutOutcome], scoring_s: float
     ) -> None:
-        """Adds what became of the request's items, and what that took, seconds."""
+        """Adds what became of the request's items, and the seconds that it took."""
         found = outcomes.values()
         self.fields.update(
             counts.model_dump(),
@@ -57,17 +57,17 @@ class RequestNotes:
 
 
 def notes_of(request: Request) -> RequestNotes:
-    """The notes on the request that is being answered."""
+    """The notes on the request being answered."""
     notes: RequestNotes = request.scope["greenfork.notes"]
     return notes
 
 
 async def body_parts(request: Request, what: str) -> AsyncIterator[bytes]:
-    """The body as it comes.
+    """The body as it arrives.
 
     Args:
-        request: Whose it is.
-        what: What is sent, for the message.
+        request: The request.
+        what: What is being sent, for the message.
 
     Raises:
         ClientGone: The caller went away before the end.
@@ -81,11 +81,11 @@ async def body_parts(request: Request, what: str) -> AsyncIterator[bytes]:
 
 
 async def while_connected(request: Request, work: Coroutine[None, None, _Result]) -> _Result:
-    """The result of some work, which is ended when the caller goes away.
+    """The result of some work, which is cancelled if the caller goes away.
 
     Args:
-        request: Whose body has been read.
-        work: What is done for it.
+        request: The request, its body already read.
+        work: The work done for it.
 
     Raises:
         ClientGone: The caller went away; there is nobody to answer.
@@ -111,7 +111,7 @@ async def _disconnected(request: Request) -> None:
 class RequestScope:
     """ASGI middleware, outermost.
 
-    A caller's ``X-Request-ID`` is kept if it is harmless, and made up otherwise; it is in the
+    A caller's ``X-Request-ID`` is kept if it is harmless, and replaced otherwise; it appears in the
     answer and in every log line written meanwhile.
     """
 
@@ -124,7 +124,7 @@ class RequestScope:
         self._log = _LOG.bind()  # once: to put a logger together takes longer than to write a line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or hands anything else on."""
+        """Answers a request; passes anything else on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Scoring as every route does it: admitted, bounded by the caller's patience, counted, noted."""
+"""Scoring as all routes do it: with admission, the caller's time limit, metrics and notes."""
 
 from functools import partial
 from time import perf_counter
@@ -17,16 +17,16 @@ __all__ = ["document_of", "scored_for"]
 
 
 async def document_of(request: Request, form: Form, extend_s: int = 0) -> Document:
-    """What a request's body says, straight from the bytes, without Python's own JSON.
+    """The contents of a request's body, read from its bytes without Python's own JSON module.
 
     Args:
-        request: Whose body it is.
-        form: Whose protocol it is.
+        request: The request.
+        form: The protocol.
         extend_s: Seconds that a *yes* without seconds of its own adds.
 
     Raises:
-        MalformedRequest: It is not JSON.
-        InvalidRequest: It is not said to be JSON, or is no such request.
+        MalformedRequest: The body is not JSON.
+        InvalidRequest: It is not declared to be JSON, or is not such a request.
     """
     check_is_json(request)
     body, caller = await request.body(), caller_of(request)
@@ -34,10 +34,10 @@ async def document_of(request: Request, form: Form, extend_s: int = 0) -> Docume
 
 
 async def scored_for(request: Request, body: ScoreRequest) -> ScoredRequest:
-    """The answers to a batch that came by HTTP.
+    """The answers to a batch received over HTTP.
 
     Args:
-        request: By which it came; its body has been read.
+        request: The request that brought it; its body has been read.
         body: The batch.
 
     Raises:

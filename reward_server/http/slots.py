@@ -1,4 +1,4 @@
-"""Slots for heavy work, given out in turns by caller: nobody can occupy all of them."""
+"""Slots for heavy work, assigned to callers in turn, so that nobody can occupy all of them."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -12,8 +12,8 @@ class FairSlots:
     """A semaphore with a lower limit per caller; waiters are served round-robin by caller.
 
     Args:
-        slots: How many there are.
-        per_caller: How many one caller may have; None leaves one to others where there are two.
+        slots: Number of slots.
+        per_caller: Maximum per caller; None leaves one slot to others if there are at least two.
     """
 
     def __init__(self, slots: int, per_caller: int | None = None) -> None:
@@ -24,10 +24,10 @@ class FairSlots:
 
     @asynccontextmanager
     async def held(self, caller: str) -> AsyncIterator[None]:
-        """Waits for a slot, and has it until the end of the context.
+        """Waits for a slot, and holds it until the end of the context.
 
         Args:
-            caller: Whose work it is.
+            caller: The caller that the work is for.
         """
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
@@ -49,7 +49,7 @@ class FairSlots:
         self._give()
 
     def _leave(self, caller: str, turn: "asyncio.Future[None]") -> None:
-        """Stops waiting; the turn may have been dropped already."""
+        """Stops waiting; the caller may have lost its turn already."""
         queue = self._waiting.get(caller)
         if queue is not None and turn in queue:
             queue.remove(turn)
@@ -71,7 +71,7 @@ class FairSlots:
             turn.set_result(None)
 
     def _next(self) -> str | None:
-        """Of those who wait and may have one more, the one who was served least lately."""
+        """Of the waiting callers that may have another slot, the one served least recently."""
         for caller in self._waiting:
             if self._held[caller] < self._per_caller:
                 return caller

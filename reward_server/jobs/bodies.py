@@ -1,6 +1,6 @@
-"""Bodies of jobs: kept on disk as they come, and brought into one form.
+"""Bodies of jobs: written to disk as they arrive, and converted into one format.
 
-The files have no names, so that nothing is left of them whatever becomes of the process.
+The files have no names, so that nothing is left of them however the process ends.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from shared.files import os_errors
 __all__ = ["REFUSED", "Bodies", "disk_errors"]
 
 REFUSED = 3
-"""Exit status of the conversion where the file is no table of items."""
+"""Exit status of the conversion if the file is not a table of items."""
 
 _BUFFER_BYTES = 2**20
 _CONVERTING_S = 600.0
@@ -29,9 +29,9 @@ class Bodies:
     """A folder for bodies.
 
     Args:
-        folder: Made where it is missing.
-        max_bytes: How large a body may be when it is unpacked.
-        max_items: How many rows a table may have.
+        folder: Created if it is missing.
+        max_bytes: Maximum size of an unpacked body.
+        max_items: Maximum number of rows in a table.
     """
 
     def __init__(self, folder: Path, max_bytes: int, max_items: int) -> None:
@@ -43,14 +43,14 @@ class Bodies:
         """An empty file.
 
         Raises:
-            LedgerError: It cannot be made.
+            LedgerError: It cannot be created.
         """
         with disk_errors():
             self._folder.mkdir(parents=True, exist_ok=True)
             return tempfile.TemporaryFile(dir=self._folder)
 
     async def keep(self, chunks: AsyncIterable[bytes], file: IO[bytes]) -> None:
-        """Writes a body to a file as it comes.
+        """Writes a body to a file as it arrives.
 
         Raises:
             LedgerError: The disk is full.
@@ -70,7 +70,7 @@ class Bodies:
         """Writes the rows of a Parquet file to another one, as JSON lines.
 
         Raises:
-            InvalidRequest: It is no table of items, or too large.
+            InvalidRequest: It is not a table of items, or is too large.
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -93,7 +93,7 @@ class Bodies:
 
 
 disk_errors = partial(os_errors, LedgerError, "the job cannot be stored")
-"""Turns the errors of a disk that does not take a body into one of ours."""
+"""Turns disk errors while storing a body into one of our errors."""
 
 
 def _refusal(status: int, said: bytes) -> InvalidRequest:

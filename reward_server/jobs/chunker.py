@@ -1,6 +1,6 @@
-"""Items read, checked and cut into the chunks of a job, all or nothing.
+"""Reads and checks items, and cuts them into the chunks of a job, all or nothing.
 
-The body is on disk and so is what comes of it; in memory is one line, and one chunk, at a time.
+Both the body and the chunks are on disk; only one line and one chunk are in memory at a time.
 
 """
 
@@ -22,25 +22,25 @@ __all__ = ["Chunker", "Cut", "read_lines"]
 
 _HEAD = struct.Struct("<II")
 _MAX_LINE_BYTES = 4 * 2**20
-"""More than the largest item has."""
+"""More than the largest item."""
 _MAX_MARKS = 60_000
 """Commas, colons and opening brackets of a line: plans at 64 signals have some 50,000."""
 
 Check = Callable[[Item], None]
-"""Raises a ``RequestError`` where an item names what is not known here."""
+"""Raises a ``RequestError`` if an item names something unknown."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Items cut into chunks, in a file."""
+    """Items cut into chunks and written to a file."""
 
     spec: JobSpec
     items: int
     digest: str
-    """Of the spec and the items, however they were written down."""
+    """Digest of the spec and the items, independent of how they were written."""
     file: IO[bytes]
     size_bytes: int = 0
-    """Of the chunks."""
+    """Size of the chunks."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks, in order."""
@@ -56,11 +56,11 @@ class Chunker:
     """Checks items and cuts them into chunks.
 
     Args:
-        file: Where the chunks go; empty.
-        check: What is known here.
-        max_items: How many there may be.
-        piece_items: Items of every chunk but the last; fewer where the reward has seeds, for an
-            item then is as many rollouts.
+        file: The empty file that the chunks are written to.
+        check: Checks the names in an item.
+        max_items: Maximum number of items.
+        piece_items: Items in every chunk but the last; fewer if the reward has seeds, because an
+            item then takes that many rollouts.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Chunker:
         self._line_bytes = 0
 
     def cut(self, spec: JobSpec, items: Iterable[tuple[str, Item]]) -> Cut:
-        """All of the chunks.
+        """Cuts all items into chunks.
 
         Args:
-            spec: What is asked for every item; goes into the digest.
-            items: Each with the words for its place, ``line 17``.
+            spec: What is asked for every item; part of the digest.
+            items: Each with a description of its place, such as ``line 17``.
 
         Raises:
             UnknownState: An item names a state that is not served; its place is named.
             UnknownSignal: An item names a signal that its state does not have.
-            InvalidRequest: There are none, or ``too_many_items``.
+            InvalidRequest: There are no items, or ``too_many_items``.
             OSError: The file cannot be written.
         """
         digest = hashlib.sha256(spec.model_dump_json().encode())
@@ -122,10 +122,10 @@ class Chunker:
 
 
 def read_lines(file: IO[bytes]) -> Iterator[tuple[str, Item]]:
-    """The items of a file with one per line; empty lines are passed over.
+    """The items of a file with one per line; empty lines are skipped.
 
     Raises:
-        InvalidRequest: A line is no item; its number, from 1, is named.
+        InvalidRequest: A line is not an item; the message has its number, counted from 1.
     """
     for number, text in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES + 1), b""), start=1):
         place = f"line {number}"

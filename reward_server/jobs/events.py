@@ -15,14 +15,14 @@ from shared.wire.jobs import JobView
 __all__ = ["JobFollower"]
 
 _LOOK_AGAIN_S = 1.0
-"""Jobs that another gateway works on are looked at this often."""
+"""How often to look at jobs that another gateway works on."""
 _LEAST_BETWEEN_S = 0.5
-"""Between two events of one job."""
+"""Minimum time between two events of one job."""
 _LOG = structlog.get_logger("reward_server")
 
 
 class JobFollower:
-    """Follows jobs, wherever they are worked on."""
+    """Follows jobs, whichever gateway works on them."""
 
     def __init__(self, store: JobStore, runner: JobRunner, changes: JobNotifier) -> None:
         self._store = store
@@ -30,13 +30,13 @@ class JobFollower:
         self._notifier = changes
 
     async def results(self, job: Job, offset: int, is_following: bool) -> AsyncIterator[bytes]:
-        """Lines of results, some at a time, in the order of the items.
+        """Lines of results, several at a time, in the order of the items.
 
         Args:
             job: The job.
-            offset: Results that are passed over.
-            is_following: Whether to wait for what is not there yet. It ends short where the job
-                fails, is deleted, or the gateway ends.
+            offset: Number of results to skip.
+            is_following: Whether to wait for results that are still missing. Ends early if the job
+                fails or is deleted, or if the gateway stops.
         """
         number, skipped = await self._store.locate(job.job_id, offset)
         while offset < job.items:
@@ -75,7 +75,7 @@ class JobFollower:
             await self._notifier.wait(ticket, _LOOK_AGAIN_S)
 
     async def _lines(self, job_id: str, number: int, is_patient: bool) -> list[bytes] | None:
-        """The results of a chunk; None where there are none, or just now nobody knows."""
+        """The results of a chunk; None if there are none, or if that is unknown just now."""
         try:
             return await self._store.results(job_id, number)
         except LedgerError as exc:
@@ -85,7 +85,7 @@ class JobFollower:
             return None
 
     async def _wait(self, job_id: str, ticket: asyncio.Event) -> bool:
-        """Waits for more results; False where none will come."""
+        """Waits for more results; False if none will come."""
         try:
             job = await self._store.find(job_id)
         except LedgerError:

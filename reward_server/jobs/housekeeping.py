@@ -1,4 +1,4 @@
-"""What is done for all jobs from time to time: counting them, and deleting old ones."""
+"""Periodic work for all jobs: counting them, and deleting old ones."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,11 +21,11 @@ _LOG = structlog.get_logger("reward_server")
 
 
 class Housekeeping(Collector):
-    """Counts jobs, for Prometheus, and deletes those that nobody needs any more.
+    """Counts jobs for Prometheus, and deletes those that are no longer needed.
 
     Args:
-        store: The jobs, of all gateways.
-        retention_days: For how long finished ones are kept.
+        store: The jobs of all gateways.
+        retention_days: Days for which finished jobs are kept.
     """
 
     def __init__(self, store: JobStore, retention_days: float) -> None:
@@ -35,7 +35,7 @@ class Housekeeping(Collector):
         self._stored_bytes = 0
 
     async def run(self) -> None:
-        """Does it until it is cancelled."""
+        """Repeats :meth:`look` until cancelled."""
         turn = 0
         while True:
             try:
@@ -46,7 +46,7 @@ class Housekeeping(Collector):
             await asyncio.sleep(_COUNT_S)
 
     async def look(self, is_sweeping: bool) -> None:
-        """Does it once.
+        """Counts and deletes once.
 
         Raises:
             LedgerError: The database failed.
@@ -59,7 +59,7 @@ class Housekeeping(Collector):
         self._totals = await self._store.totals()
 
     def collect(self) -> Iterable[Metric]:
-        """The numbers as they were a few seconds ago."""
+        """The counts, as of a few seconds ago."""
         jobs = GaugeMetricFamily("greenfork_jobs", "Bulk jobs, by status.", labels=["status"])
         for status in VISIBLE:
             jobs.add_metric([status], self._totals.by_status.get(status, 0))

@@ -1,8 +1,8 @@
 """Leases on jobs: a gateway owns a job for as long as it renews its lease in time.
 
-Times are the database's, so that a gateway whose clock jumps neither loses a job nor takes one.
-A gateway that lost a job without noticing does no harm: what it computes is what the other one
-computes, and only the owner's results are taken, once.
+Times are the database's, so that a gateway whose clock jumps neither loses nor takes a job. A
+gateway that has lost a job without noticing does no harm: it computes the same results as the new
+owner, and only the owner's results are stored, once.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ _OPEN = ("queued", "running")
 
 
 class JobLeases:
-    """The jobs that one gateway has.
+    """The jobs that one gateway owns.
 
     Args:
-        database: Where jobs are.
-        owner: The gateway; no other one may ever have the same name.
-        lease_s: Seconds after which a job that was not renewed is anybody's.
+        database: Where jobs are stored.
+        owner: Name of the gateway; no other gateway may ever have the same.
+        lease_s: Seconds after which any gateway may take a job whose lease was not renewed.
     """
 
     def __init__(self, database: Database, owner: str, lease_s: float) -> None:
@@ -45,9 +45,9 @@ class JobLeases:
         return self._now + self._lease_s
 
     async def inherit(self) -> None:
-        """Frees what a former gateway had, where another one beside this is not expected.
+        """Frees a former gateway's jobs, on the assumption that no other gateway is running.
 
-        If there is one, it finds that it has lost its jobs, and takes others.
+        If there is one, it will notice that it has lost its jobs, and take others.
 
         Raises:
             LedgerError: The database failed; so do all others here.
@@ -57,10 +57,10 @@ class JobLeases:
             await self._database.change(freed.values(owner=None, lease_until=None))
 
     async def claim(self, busy_callers: Collection[str]) -> None:
-        """Takes the oldest free job of every caller but those of whom it has one.
+        """Takes the oldest free job of every caller, except callers it already has a job of.
 
         Args:
-            busy_callers: Those.
+            busy_callers: The callers that it already has a job of.
         """
         is_free = JOBS.c.status.in_(_OPEN) & (
             JOBS.c.owner.is_(None) | (JOBS.c.lease_until < self._now)
@@ -90,19 +90,19 @@ class JobLeases:
                     claimed.add(row.caller)
 
     async def renew(self) -> list[Job]:
-        """Says that the gateway lives; gives the jobs that it has."""
+        """Renews the gateway's leases; returns the jobs that it owns."""
         renewed = update(JOBS).where(self._is_own).values(lease_until=self._lease_end)
         async with self._database.begin() as connection:
             found = await connection.execute(renewed.returning(JOBS))
             return [read_job(row) for row in found]
 
     async def release(self) -> None:
-        """Lets others have the jobs at once."""
+        """Gives the jobs up, so that others can take them at once."""
         freed = update(JOBS).where(self._is_own).values(owner=None, lease_until=None)
         await self._database.change(freed)
 
     async def unfinished_chunks(self, job_id: str) -> list[int]:
-        """The numbers of the chunks that have no results, in order."""
+        """The numbers of the chunks without results, in order."""
         query = (
             select(JOB_CHUNKS.c.number)
             .where(JOB_CHUNKS.c.job_id == job_id, JOB_CHUNKS.c.results.is_(None))
@@ -111,7 +111,7 @@ class JobLeases:
         return [row.number for row in await self._database.rows(query)]
 
     async def items(self, job_id: str, number: int) -> tuple[Item, ...]:
-        """The items of a chunk; none where the chunk is gone."""
+        """The items of a chunk; none if the chunk is gone."""
         query = select(JOB_CHUNKS.c["items"]).where(is_chunk(job_id, number))
         packed = await self._database.scalar(query)
         items, time_slice = [], TimeSlice()
@@ -125,17 +125,17 @@ class JobLeases:
     ) -> Job | None:
         """Records a chunk's results and the job's progress, both or neither.
 
-        Doing it twice is harmless.
+        Repeating it is harmless.
 
         Returns:
-            The job as it is then, finished with its last chunk; None where it is another's.
+            The updated job, which its last chunk finishes; None if another gateway owns it.
         """
         packed = await asyncio.to_thread(pack, results)
         write = partial(self._finish_chunk, job_id, number, packed, counts)
         return await self._database.retried(write)
 
     async def fail(self, job_id: str, error: ErrorInfo) -> Job | None:
-        """Ends a job that cannot go on; None where it is another's."""
+        """Ends a job that cannot go on; None if another gateway owns it."""
         ended = self._ended("failed").values(error=error.model_dump_json())
         async with self._database.begin() as connection:
             found = await connection.execute(

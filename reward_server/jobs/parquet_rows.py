@@ -1,8 +1,8 @@
 """``python -m reward_server.jobs.parquet_rows``: the rows of a Parquet file as JSON lines.
 
-A process of its own, with little memory and time: a few bytes of Parquet can unpack to more than
-any machine has, and what reads the format is large. Reads the file on standard input and writes
-standard output; what is wrong goes to standard error, in one line, with exit status 3.
+Runs in a process of its own, with limited memory and time: a few bytes of Parquet can unpack to
+more than any machine has, and the library that reads it is large. Reads the file from standard
+input and writes to standard output; an error is one line on standard error, with exit status 3.
 """
 
 import json
@@ -27,15 +27,15 @@ _AS_JSON = ("decision", "decisions")
 
 
 def rows_of(file: IO[bytes], max_rows: int, max_bytes: int) -> Iterator[bytes]:
-    """Each row as a JSON object, without what is null in it.
+    """Each row as a JSON object, without its nulls.
 
     Args:
-        file: A Parquet file; can be sought in.
-        max_rows: How many rows there may be.
-        max_bytes: How large it may be when it is unpacked.
+        file: A Parquet file; must be seekable.
+        max_rows: Maximum number of rows.
+        max_bytes: Maximum size of the unpacked file.
 
     Raises:
-        InvalidRequest: It is none, too large, or has columns that no item has.
+        InvalidRequest: It is not Parquet, is too large, or has columns that items do not have.
     """
     try:
         table = parquet.ParquetFile(file)
@@ -83,7 +83,7 @@ _COLUMNS = {*ScoreItem.model_fields, *DomainItem.model_fields}
 
 
 def _refuse_unsuitable(table: parquet.ParquetFile, max_rows: int, max_bytes: int) -> None:
-    """Looks at what the file says of itself before anything is unpacked."""
+    """Checks the file's own metadata before anything is unpacked."""
     unknown = [name for name in table.schema_arrow.names if name not in _COLUMNS]
     if unknown:
         raise InvalidRequest(f"items have no field {unknown[0]}: remove that column")
@@ -110,7 +110,7 @@ def _line(row: dict[str, Any], number: int) -> bytes:
 
 
 def _known(name: str, value: object) -> object:
-    """A cell as it stands in an item: decisions may be text, or a struct with nulls in it."""
+    """A cell as items have it: decisions may be text, or a struct with nulls in it."""
     if name in _AS_JSON and isinstance(value, str):
         try:
             return json.loads(value)

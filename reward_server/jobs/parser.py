@@ -1,4 +1,4 @@
-"""Taking jobs in: from a body in any of its forms to items in chunks, on disk meanwhile."""
+"""Takes jobs in: turns a body of any format into chunks of items, on disk throughout."""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
@@ -24,14 +24,14 @@ CheckItem = Callable[[Item, RewardSpec], None]
 reward."""
 
 _READ_TOGETHER = 2
-"""Bodies that are read at a time: reading takes the processor from everything else."""
+"""Number of bodies read at a time: reading takes the processor from everything else."""
 
 
 class Intake:
-    """Reads bodies, whatever their form.
+    """Reads bodies of any format.
 
     Args:
-        settings: How much there may be, and where it is kept meanwhile.
+        settings: The limits, and where bodies are kept meanwhile.
         check: What items may name, and under which reward.
         reader: Reads bodies that are one JSON document.
     """
@@ -53,7 +53,7 @@ class Intake:
     ) -> Cut:
         """The items of a body, cut into chunks, in a file that is closed with ``files``.
 
-        Callers take turns, so that none has to wait for all that another has sent.
+        Callers take turns, so that no one has to wait for everything that another has sent.
         """
         file = files.enter_context(self._bodies.scratch())
         await self._bodies.keep(body, file)
@@ -74,7 +74,7 @@ class Intake:
     ) -> tuple[JobSpec, Iterable[tuple[str, Item]]]:
         """The spec and the items of one JSON document.
 
-        ``timeout_s`` is passed over: a job takes as long as it takes.
+        ``timeout_s`` is ignored: a job may take as long as it needs.
         """
         limit = self._settings.max_body_bytes
         document = await asyncio.to_thread(file.read, limit + 1)

@@ -1,4 +1,4 @@
-"""A job as the database has it."""
+"""A job as stored in the database."""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ __all__ = ["VISIBLE", "Job", "database_clock", "read_job"]
 
 Stored = Literal["storing", "queued", "running", "done", "failed", "deleting"]
 VISIBLE: tuple[Stored, ...] = ("queued", "running", "done", "failed")
-"""Not those whose items are still being stored, or are being deleted."""
+"""Excludes jobs whose items are still being stored or are being deleted."""
 
 _EPOCH_JULIAN_DAY = 2440587.5
 _DAY_S = 86400.0
@@ -30,33 +30,33 @@ class Job:
     job_id: str
     caller: str
     weight: float
-    """The caller's, when the job was sent."""
+    """The caller's weight when the job was sent."""
     digest: str
-    """Equal for jobs of equal items under an equal spec."""
+    """Equal for jobs with equal items and an equal spec."""
     spec: JobSpec
     status: Stored
     items: int
     counts: Counts
     created_at: float
-    """Seconds since 1970 by the database's clock, as the next two."""
+    """Seconds since 1970 by the database's clock, like the next two."""
     started_at: float | None
     finished_at: float | None
     error: ErrorInfo | None
 
     @property
     def done(self) -> int:
-        """Items that have a result."""
+        """Number of items that have a result."""
         return self.counts.scored + self.counts.invalid + self.counts.failed
 
     def flow(self) -> Flow:
-        """Whose share of the workers it takes."""
+        """The flow whose share of the workers it uses."""
         return Caller(self.caller, frozenset(), self.weight).jobs()
 
     def view(self, items_per_s: float | None = None) -> JobView:
         """The job as its caller sees it.
 
         Args:
-            items_per_s: How fast it goes lately, where that is known.
+            items_per_s: Its recent rate, if known.
         """
         assert self.status not in ("storing", "deleting"), "nobody sees those"  # noqa: S101
         if self.finished_at is not None and self.started_at is not None:
@@ -93,7 +93,7 @@ def read_job(row: Row[Any]) -> Job:
 
 
 def database_clock(dialect: Dialect) -> ColumnElement[float]:
-    """Now, in seconds since 1970, by the one clock that all gateways share."""
+    """The current time, in seconds since 1970, by the clock that all gateways share."""
     if dialect == "postgresql":
         return cast(extract("epoch", func.clock_timestamp()), Float)
     return (func.julianday("now", type_=Float) - _EPOCH_JULIAN_DAY) * _DAY_S

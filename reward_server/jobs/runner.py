@@ -1,7 +1,8 @@
-"""Works on the jobs that this gateway has, a few chunks at a time, until they are done.
+"""Works on the jobs that this gateway owns, a few chunks at a time, until they are done.
 
-Jobs do not pass the admission of HTTP: they are bounded here. Whose rollouts come first is decided
-where all rollouts wait, by the flow of each; a job's has little weight beside its caller's calls.
+Jobs bypass the admission control of HTTP requests; this module bounds them. The order of rollouts
+is decided where all of them queue, by their flows; a job's flow weighs little beside its caller's
+calls.
 """
 
 import asyncio
@@ -27,11 +28,11 @@ from sim_workers.pool.fair_queue import Flow
 __all__ = ["JobNotifier", "JobRunner", "Scoring"]
 
 _LANES = 2
-"""Chunks under way at a time."""
+"""Number of chunks in progress at a time."""
 _BEAT_S = 5.0
-"""How often the gateway says that it lives, and looks for jobs that others left."""
+"""How often the gateway renews its leases and looks for jobs that others have left."""
 _CHUNK_TIMEOUT_S = 3600.0
-"""Nobody waits for a chunk; what hangs is ended by the rollouts' own limit."""
+"""Generous, because nobody waits for a chunk; hanging rollouts are ended by their own limit."""
 _LOG = structlog.get_logger("reward_server")
 
 
@@ -53,23 +54,23 @@ class JobNotifier:
     def __init__(self) -> None:
         self._tickets: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self.is_closed = False
-        """Whether the gateway ends, and everybody should go."""
+        """Whether the gateway is stopping, and followers should leave."""
 
     def ticket(self, job_id: str) -> asyncio.Event:
-        """Set when something happens to the job from now on."""
+        """An event that is set when something happens to the job from now on."""
         ticket = self._tickets.get(job_id)
         if ticket is None:
             ticket = self._tickets[job_id] = asyncio.Event()
         return ticket
 
     def tell(self, job_id: str) -> None:
-        """Something has happened to a job."""
+        """Notifies followers that something has happened to a job."""
         ticket = self._tickets.pop(job_id, None)
         if ticket is not None:
             ticket.set()
 
     def close(self) -> None:
-        """Sends everybody away."""
+        """Dismisses all followers."""
         self.is_closed = True
         for job_id in list(self._tickets):
             self.tell(job_id)
@@ -87,11 +88,11 @@ class JobRunner:
     """Works on jobs from :meth:`start` to :meth:`close`.
 
     Args:
-        leases: The jobs that this gateway has, or may take.
+        leases: The jobs that this gateway owns, or may take.
         score: Scores a chunk.
-        changes: Told of progress.
-        observe: Given all that was scored, for the metrics.
-        retries: What is tried again, and when.
+        changes: Notified of progress.
+        observe: Receives everything that was scored, for the metrics.
+        retries: What is retried, and when.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class JobRunner:
         self._recording = asyncio.Lock()
 
     async def start(self) -> None:
-        """Begins to work, with what was left unfinished.
+        """Starts working, beginning with what was left unfinished.
 
         Raises:
             LedgerError: The database failed.
@@ -126,7 +127,7 @@ class JobRunner:
         self._loops = [asyncio.create_task(self._beat()), asyncio.create_task(self._dispatch())]
 
     async def close(self) -> None:
-        """Ends the work; what has no results yet is left to whoever comes next."""
+        """Stops working; chunks without results are left to the next gateway."""
         tasks = [*self._loops, *self._working, *self._resting]
         for task in tasks:
             task.cancel()
@@ -135,11 +136,11 @@ class JobRunner:
             await self._leases.release()
 
     def nudge(self) -> None:
-        """There may be a new job."""
+        """Wakes the runner, because there may be a new job."""
         self._has_news.set()
 
     def drop(self, job_id: str) -> None:
-        """Ends the work on a job, rollouts included."""
+        """Stops work on a job, including its rollouts."""
         if not self._round_robin.remove(job_id):
             return
         self._meters.pop(job_id, None)
@@ -151,12 +152,12 @@ class JobRunner:
         self.nudge()
 
     def items_per_s(self, job_id: str) -> float | None:
-        """How fast a job goes lately; None where that is not known here."""
+        """The recent rate of a job; None if it is not known here."""
         meter = self._meters.get(job_id)
         return None if meter is None else meter.items_per_s
 
     async def _beat(self) -> None:
-        """Keeps the jobs that are here, and takes others."""
+        """Renews the leases of jobs that are here, and takes further jobs."""
         outages = 0
         while True:
             self._has_news.clear()
@@ -221,7 +222,7 @@ class JobRunner:
         task.add_done_callback(forget)
 
     async def _work(self, chunk: LeasedChunk) -> None:
-        """One turn of a chunk: the job's boundary, where whatever goes wrong is classified."""
+        """One turn of a chunk: the job's boundary, at which every error is classified."""
         job_id = chunk.owned.job.job_id
         try:
             await self._advance(chunk)
@@ -236,7 +237,7 @@ class JobRunner:
             await self._fail(chunk, ErrorInfo(code="internal", message=words, retryable=False))
 
     async def _advance(self, chunk: LeasedChunk) -> None:
-        """Scores what is open, and records the chunk when nothing is.
+        """Scores the open items, and records the chunk once none are left.
 
         Raises:
             GreenforkError: The chunk as a whole could not be scored, or recorded.
@@ -253,7 +254,7 @@ class JobRunner:
         await self._record(chunk)
 
     async def _score_open(self, chunk: LeasedChunk, positions: list[int]) -> str | None:
-        """Scores the items at some positions; gives a code of those to be tried again, if any."""
+        """Scores the items at some positions; returns an error code of those to retry, if any."""
         job = chunk.owned.job
         request = ScoreRequest(
             items=tuple(chunk.items[position] for position in positions),
@@ -301,7 +302,7 @@ class JobRunner:
                 self._end(job)
 
     def _rest(self, chunk: LeasedChunk, code: str) -> None:
-        """Lets a chunk have another turn after a while, and others meanwhile."""
+        """Gives a chunk another turn after a while; other chunks have theirs meanwhile."""
         if self._retries.is_outage(code):
             chunk.outages += 1
             delay_s = self._retries.delay_s(chunk.outages - 1)
@@ -323,7 +324,7 @@ class JobRunner:
         self._round_robin.again(chunk)
 
     async def _fail(self, chunk: LeasedChunk, error: ErrorInfo) -> None:
-        """Ends a job that no other try can help."""
+        """Ends a job that no retry can help."""
         async with self._recording:
             try:
                 job = await self._leases.fail(chunk.owned.job.job_id, error)

@@ -1,7 +1,7 @@
-"""Which chunk is next, when it is tried again, and how fast a job goes. Scores nothing itself.
+"""Decides which chunk is next and when it is retried, and measures rates. Scores nothing itself.
 
 Callers take turns, one chunk each; a caller has one job here at a time. At most a few chunks of a
-job are begun and not finished, whether they are worked on or wait to be tried again.
+job are begun but unfinished, whether they are being worked on or are waiting to be retried.
 
 """
 
@@ -23,22 +23,22 @@ __all__ = ["JobRetries", "LeasedChunk", "OwnedJob", "RoundRobin", "ThroughputMet
 
 @dataclass
 class LeasedChunk:
-    """A chunk that has been begun, and how far it is."""
+    """A chunk that has been begun, and its progress."""
 
     owned: "OwnedJob"
     number: int
     items: tuple[Item, ...] = ()
     """Empty until they have been read."""
     answers: dict[int, Answer] = field(default_factory=dict)
-    """Those that stand, by position."""
+    """Final answers, by position."""
     attempts: int = 0
-    """Times that items failed and were tried again."""
+    """How often failed items were retried."""
     outages: int = 0
-    """Times in a row that nothing could be done at all."""
+    """How often in a row nothing could be done at all."""
     rollouts: int = 0
 
     def open_positions(self) -> list[int]:
-        """Positions of the items without an answer that stands."""
+        """Positions of the items without a final answer."""
         return [index for index in range(len(self.items)) if index not in self.answers]
 
 
@@ -50,7 +50,7 @@ class OwnedJob:
     todo: deque[int]
     """Chunks that have not been begun."""
     ready: deque[LeasedChunk] = field(default_factory=deque)
-    """Chunks that are to be tried again now."""
+    """Chunks that are due for a retry."""
     begun: int = 0
 
 
@@ -58,7 +58,7 @@ class RoundRobin:
     """The jobs of a gateway, one per caller.
 
     Args:
-        begun_a_job: How many chunks of a job may be begun and not finished.
+        begun_a_job: Maximum number of chunks per job that are begun but unfinished.
     """
 
     def __init__(self, begun_a_job: int = 2) -> None:
@@ -67,28 +67,28 @@ class RoundRobin:
 
     @property
     def callers(self) -> list[str]:
-        """Who has a job here."""
+        """The callers with a job here."""
         return list(self._by_caller)
 
     @property
     def job_ids(self) -> set[str]:
-        """The jobs."""
+        """The ids of the jobs."""
         return {owned.job.job_id for owned in self._by_caller.values()}
 
     def add(self, job: Job, todo: Iterable[int]) -> None:
-        """Takes a job in; its caller must have none here."""
+        """Adds a job; its caller must not have one here."""
         assert job.caller not in self._by_caller, "one job a caller"  # noqa: S101
         self._by_caller[job.caller] = OwnedJob(job, deque(todo))
 
     def remove(self, job_id: str) -> bool:
-        """Forgets a job; False where it is not here."""
+        """Removes a job; False if it is not here."""
         found = [c for c, owned in self._by_caller.items() if owned.job.job_id == job_id]
         for caller in found:
             del self._by_caller[caller]
         return bool(found)
 
     def next(self) -> LeasedChunk | None:
-        """The chunk whose turn it is; None where there is nothing to do just now."""
+        """The chunk whose turn it is; None if there is nothing to do just now."""
         for caller, owned in list(self._by_caller.items()):
             chunk = self._chunk_of(owned)
             if chunk is not None:
@@ -97,7 +97,7 @@ class RoundRobin:
         return None
 
     def again(self, chunk: LeasedChunk) -> None:
-        """Lets a chunk have another turn."""
+        """Gives a chunk another turn."""
         chunk.owned.ready.append(chunk)
 
     def finish(self, chunk: LeasedChunk) -> None:
@@ -120,7 +120,7 @@ class ThroughputMeter:
     """Items per second over the last half minute.
 
     Args:
-        clock: Seconds, never going back.
+        clock: A monotonic clock, seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -128,7 +128,7 @@ class ThroughputMeter:
         self._done: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def add(self, items: int) -> None:
-        """Notes that items were done just now."""
+        """Records that items were finished just now."""
         now_s = self._clock()
         self._done.append((now_s, items))
         while len(self._done) > 2 and self._done[1][0] < now_s - _WINDOW_S:
@@ -136,7 +136,7 @@ class ThroughputMeter:
 
     @property
     def items_per_s(self) -> float | None:
-        """Items per second; None before the first were done."""
+        """Items per second; None before the first are finished."""
         begin_s = self._done[0][0]
         items = sum(count for _, count in self._done) - self._done[0][1]
         elapsed_s = self._clock() - begin_s
@@ -148,10 +148,10 @@ _OUTAGES = (LedgerError.code, NotReady.code)
 
 @dataclass(frozen=True)
 class JobRetries:
-    """Growing delays, spread out; a bounded number for items, none for outages of the service."""
+    """Growing delays with jitter; a bounded number for items, unbounded for service outages."""
 
     limit: int = 5
-    """Times that an item is tried again; then its failure stands."""
+    """Number of retries of an item; after that its failure is final."""
     base_s: float = 0.5
     """The first delay, seconds."""
     cap_s: float = 30.0
@@ -161,10 +161,10 @@ class JobRetries:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def delay_s(self, again: int) -> float:
-        """Seconds before trying again.
+        """Seconds to wait before a retry.
 
         Args:
-            again: How often it was tried again before: 0 the first time.
+            again: Number of earlier retries: 0 the first time.
 
         >>> JobRetries(rand=lambda: 1.0).delay_s(3)
         4.0
@@ -176,7 +176,7 @@ class JobRetries:
 
         Args:
             answer: What became of an item.
-            attempts: How often it has been tried again.
+            attempts: Number of retries so far.
         """
         if not answer.is_retryable:
             return True
@@ -184,5 +184,5 @@ class JobRetries:
 
     @staticmethod
     def is_outage(code: str) -> bool:
-        """Whether the service, not the item, is the reason: that is waited for without end."""
+        """Whether the service, not the item, is the reason; outages are waited out indefinitely."""
         return code in _OUTAGES

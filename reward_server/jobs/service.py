@@ -1,4 +1,4 @@
-"""Bulk jobs as the routes see them: sent, looked up, followed, deleted, each by its caller."""
+"""Bulk jobs as the routes see them: submitted, viewed, followed and deleted by their callers."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ __all__ = ["BulkJobs"]
 _JOB_ID = re.compile("[0-9a-f]{32}")
 _LEASE_S = 30.0
 _STORED_TOGETHER = 16
-"""Pieces in one transaction."""
+"""Number of pieces stored in one transaction."""
 _TOO_MANY_RETRY_AFTER_S = 60
 _STORING_RETRY_AFTER_S = 2
 
@@ -45,12 +45,12 @@ class BulkJobs:
     """The jobs of one gateway, or of several on one database.
 
     Args:
-        settings: How much there may be, and where bodies are kept.
-        database: Where jobs are.
-        scorer: What they are scored by.
-        telemetry: Has the jobs counted.
+        settings: The limits, and where bodies are kept.
+        database: Where jobs are stored.
+        scorer: Scores the items.
+        telemetry: Counts the jobs.
         reader: Reads bodies that are one JSON document.
-        disk: Where the database lies.
+        disk: The disk that the database is on.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class BulkJobs:
         self._chores: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Takes up what was left unfinished.
+        """Resumes what was left unfinished.
 
         Raises:
             LedgerError: The database failed; so do all others here.
@@ -84,7 +84,7 @@ class BulkJobs:
         self._chores = asyncio.create_task(self._housekeeping.run())
 
     async def close(self) -> None:
-        """Ends the work, and keeps what is done."""
+        """Stops the work, and keeps what is done."""
         self.hang_up()
         if self._chores is not None:
             self._chores.cancel()
@@ -93,11 +93,11 @@ class BulkJobs:
         await self._runner.close()
 
     async def tidy(self) -> None:
-        """Counts the jobs, and deletes what nobody needs any more; also done by itself."""
+        """Counts the jobs, and deletes what is no longer needed; also runs periodically."""
         await self._housekeeping.look(is_sweeping=True)
 
     def hang_up(self) -> None:
-        """Lets everybody go who follows a job, so that the gateway can end."""
+        """Dismisses everyone who is following a job, so that the gateway can stop."""
         self._notifier.close()
 
     @property
@@ -116,24 +116,24 @@ class BulkJobs:
         """Stores a job, all of it or nothing.
 
         Args:
-            caller: Whose it is.
+            caller: Who sent it.
             body: The items.
-            form: How they are written down.
-            spec: What is asked for each; where the body is a JSON document, that says it.
-            request_key: The same key from the same caller is the same job.
+            form: Their format.
+            spec: What is asked for each item; a body that is a JSON document contains it.
+            request_key: The same key from the same caller means the same job.
 
         Returns:
             The job, and whether it is new.
 
         Raises:
-            BodyTooLarge: One JSON document of that size is not read.
+            BodyTooLarge: A single JSON document of this size is not read.
             MalformedRequest: The body is not JSON.
-            InvalidRequest: An item is none, or there are too many, or none at all.
+            InvalidRequest: An item is invalid, or there are too many items or none.
             UnknownState: An item names a state that is not served.
             UnknownSignal: An item names a signal that its state does not have.
             IdempotencyConflict: The key was used for something else.
             Overloaded: The caller has too many unfinished jobs.
-            StorageFull: The caller's jobs take all the room that is theirs, or the disk is full.
+            StorageFull: The caller's jobs use up their allowance, or the disk is full.
             LedgerError: There is no room for the body.
         """
         with ExitStack() as files:
@@ -153,24 +153,24 @@ class BulkJobs:
         return job.view(), True
 
     async def view(self, caller: Caller, job_id: str) -> JobView:
-        """A job as it is at the moment.
+        """The current view of a job.
 
         Raises:
-            UnknownJob: The caller has none of that id.
+            UnknownJob: The caller has no job with this id.
         """
         return self._view(await self.find(caller, job_id))
 
     async def page(self, caller: Caller, limit: int, offset: int) -> JobPage:
-        """Some of the caller's jobs, the newest first."""
+        """Some of the caller's jobs, newest first."""
         jobs, total = await self._store.page(caller.name, limit, offset)
         views = tuple(self._view(job) for job in jobs)
         return JobPage(jobs=views, total=total, limit=limit, offset=offset)
 
     async def find(self, caller: Caller, job_id: str) -> Job:
-        """A job, for whoever may see it: its caller, and those who have the scope ``admin``.
+        """A job, for those who may see it: its caller, and callers with the scope ``admin``.
 
         Raises:
-            UnknownJob: The caller has none of that id.
+            UnknownJob: The caller may see no job with this id.
         """
         job = await self._store.find(job_id) if _JOB_ID.fullmatch(job_id) else None
         if job is None or (job.caller != caller.name and "admin" not in caller.scopes):
@@ -178,10 +178,10 @@ class BulkJobs:
         return job
 
     async def delete(self, caller: Caller, job_id: str) -> None:
-        """Ends a job, its rollouts included, and deletes it with its results.
+        """Ends a job, including its rollouts, and deletes it with its results.
 
         Raises:
-            UnknownJob: The caller has none of that id.
+            UnknownJob: The caller has no job with this id.
         """
         job = await self.find(caller, job_id)
         self._runner.drop(job.job_id)
@@ -202,7 +202,7 @@ class BulkJobs:
             )
 
     async def _refuse_if_too_large(self, caller: Caller, cut: Cut) -> None:
-        """Counts finished jobs too: they stay until they are deleted, or old."""
+        """Counts finished jobs as well: they stay until they are deleted or expire."""
         size_bytes = cut.size_bytes + cut.items * RESULT_BYTES
         self._disk.check(size_bytes)
         stored_bytes = await self._store.stored_bytes(caller.name)
@@ -227,7 +227,7 @@ class BulkJobs:
 
 
 def _same(known: Job, cut: Cut) -> Job:
-    """The job that was sent before, if what is sent now is the same."""
+    """The job that was sent before, if the new one is the same."""
     if known.digest != cut.digest:
         raise IdempotencyConflict(
             "the Idempotency-Key was already used for other items or another spec; use a new one"

@@ -1,6 +1,6 @@
 """Jobs in the database, as callers know them: stored, looked up, read, deleted.
 
-Who works on a job is :mod:`reward_server.jobs.leases`.
+Which gateway works on a job is up to :mod:`reward_server.jobs.leases`.
 """
 
 import secrets
@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 CHUNK_ITEMS = 256
-"""Items of a chunk, at most. Results are recorded, and told, a chunk at a time."""
+"""Maximum items per chunk. Results are recorded and reported a chunk at a time."""
 CHUNK_BYTES = 500_000
-"""A chunk ends with the item that brings it to so many bytes: it is read in one stretch."""
+"""A chunk ends with the item that brings it to this size, because it is read in one go."""
 
 _FAST = 1
 
@@ -46,25 +46,25 @@ def pack(lines: Sequence[bytes]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[bytes]:
-    """The lines again, without their ends."""
+    """The lines again, without their line ends."""
     return zlib.decompress(packed).split(b"\n")
 
 
 def is_chunk(job_id: str, number: int) -> ColumnElement[bool]:
-    """What is true of one chunk of a job only."""
+    """The condition that selects one chunk of a job."""
     return (JOB_CHUNKS.c.job_id == job_id) & (JOB_CHUNKS.c.number == number)
 
 
 _STORING_LEASE_S = 30.0
-"""For how long nothing of a job may be stored before it counts as given up."""
+"""Seconds without progress after which storing a job counts as abandoned."""
 _DELETED_TOGETHER = 100
 RESULT_BYTES = 100
-"""What a packed result takes, about."""
+"""Approximate size of a packed result."""
 
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job whose items have been read and are in order; fields are named as columns are."""
+    """A job whose items have been read and checked; fields are named after columns."""
 
     caller: str
     weight: float
@@ -76,7 +76,7 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some items of a job; fields are named as columns are."""
+    """Some items of a job; fields are named after columns."""
 
     number: int
     """From 0."""
@@ -101,11 +101,11 @@ class JobStore:
         self._now = database_clock(database.dialect)
 
     async def begin(self, new: NewJob) -> tuple[Job, bool]:
-        """Begins to store a job.
+        """Starts storing a job.
 
         Returns:
-            The job, which nobody sees until :meth:`enqueue`, and True; or the one that the caller
-            has sent under the same key before, and False.
+            The job, which is invisible until :meth:`enqueue`, and True; or the job that the caller
+            sent under the same key before, and False.
 
         Raises:
             LedgerError: The database failed; so do all others here.
@@ -138,7 +138,7 @@ class JobStore:
             )
 
     async def enqueue(self, job_id: str) -> Job:
-        """Lets a job be seen and worked on, now that all of it is stored."""
+        """Makes a completely stored job visible and available to workers."""
         queued = (
             update(JOBS)
             .where(JOBS.c.job_id == job_id)
@@ -148,15 +148,15 @@ class JobStore:
             return read_job((await connection.execute(queued.returning(JOBS))).one())
 
     async def find(self, job_id: str) -> Job | None:
-        """The job of that id."""
+        """The job with this id."""
         query = select(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.status.in_(VISIBLE))
         rows = await self._database.rows(query)
         return read_job(rows[0]) if rows else None
 
     async def find_sent(self, caller: str, request_key: str) -> Job | None:
-        """The job that a caller has sent under a key, whether all of it is stored or not yet.
+        """The job that a caller sent under a key, whether or not all of it is stored yet.
 
-        One that was given up on the way, as by a gateway that was killed, is deleted.
+        A job abandoned while being stored, for example by a gateway that was killed, is deleted.
         """
         is_given_up = (JOBS.c.status == "storing") & (JOBS.c.lease_until < self._now)
         query = select(JOBS, is_given_up.label("is_given_up")).where(
@@ -169,7 +169,7 @@ class JobStore:
         return None
 
     async def page(self, caller: str, limit: int, offset: int) -> tuple[list[Job], int]:
-        """Some of a caller's jobs, the newest first, and how many there are."""
+        """Some of a caller's jobs, newest first, and the number of all of them."""
         is_own = (JOBS.c.caller == caller) & JOBS.c.status.in_(VISIBLE)
         query = (
             select(JOBS)
@@ -184,12 +184,12 @@ class JobStore:
             return [read_job(row) for row in rows], total or 0
 
     async def unfinished(self, caller: str) -> int:
-        """How many jobs of a caller are not finished."""
+        """The number of a caller's unfinished jobs."""
         is_open = (JOBS.c.caller == caller) & JOBS.c.status.in_(("storing", "queued", "running"))
         return await self._database.scalar(select(func.count()).where(is_open)) or 0
 
     async def stored_bytes(self, caller: str) -> int:
-        """What a caller's jobs take: items, results, and what the results will take at least."""
+        """Bytes that a caller's jobs take: items, results, and an estimate of results to come."""
         size = func.length(JOB_CHUNKS.c["items"]) + func.coalesce(
             func.length(JOB_CHUNKS.c.results), JOB_CHUNKS.c.items_count * RESULT_BYTES
         )
@@ -197,13 +197,13 @@ class JobStore:
         return int(await self._database.scalar(query.where(JOBS.c.caller == caller)) or 0)
 
     async def all_bytes(self) -> int:
-        """What all jobs take."""
+        """Bytes that all jobs take."""
         results = func.coalesce(func.length(JOB_CHUNKS.c.results), 0)
         query = select(func.sum(func.length(JOB_CHUNKS.c["items"]) + results))
         return int(await self._database.scalar(query) or 0)
 
     async def locate(self, job_id: str, offset: int) -> tuple[int, int]:
-        """In which chunk an item is, and how many items of that chunk come before it."""
+        """The chunk that an item is in, and the number of items before it in that chunk."""
         sizes = select(JOB_CHUNKS.c.number, JOB_CHUNKS.c.items_count)
         query = sizes.where(JOB_CHUNKS.c.job_id == job_id).order_by(JOB_CHUNKS.c.number)
         for row in await self._database.rows(query):
@@ -213,13 +213,13 @@ class JobStore:
         return 0, 0
 
     async def results(self, job_id: str, number: int) -> list[bytes] | None:
-        """The lines of one chunk's results; None where there are none (yet)."""
+        """The lines of one chunk's results; None if there are none (yet)."""
         query = select(JOB_CHUNKS.c.results).where(is_chunk(job_id, number))
         packed = await self._database.scalar(query)
         return None if packed is None else unpack(packed)
 
     async def delete(self, job_id: str) -> None:
-        """Deletes a job with all that belongs to it; whoever works on it finds it gone."""
+        """Deletes a job with everything that belongs to it; whoever works on it finds it gone."""
         gone = {"status": "deleting", "request_key": None, "owner": None, "lease_until": 0.0}
         async with self._database.begin() as connection:
             await connection.execute(update(JOBS).where(JOBS.c.job_id == job_id).values(**gone))
@@ -235,13 +235,13 @@ class JobStore:
         await self._database.give_back()
 
     async def sweep(self, retention_s: float) -> int:
-        """Deletes what nobody needs any more.
+        """Deletes what is no longer needed.
 
         Args:
             retention_s: Seconds for which finished jobs are kept.
 
         Returns:
-            How many jobs: finished long ago, or neither stored nor deleted to the end.
+            Number of deleted jobs: expired ones, and those not completely stored or deleted.
         """
         is_old = JOBS.c.finished_at < self._now - retention_s
         is_left = JOBS.c.status.in_(("storing", "deleting")) & (JOBS.c.lease_until < self._now)
@@ -251,7 +251,7 @@ class JobStore:
         return len(found)
 
     async def totals(self) -> JobTotals:
-        """All jobs together."""
+        """The totals over all jobs."""
         done = JOBS.c.scored + JOBS.c.invalid + JOBS.c.failed
         left = func.sum(JOBS.c["items"] - done).label("left")
         query = (

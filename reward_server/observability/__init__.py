@@ -1,1 +1,1 @@
-"""What the gateway shows of itself: metrics, traces, readiness."""
+"""What the gateway reports about itself: metrics, traces, readiness."""

@@ -24,16 +24,16 @@ _FLOW = Flow("canary", is_urgent=True)
 
 
 class Canary:
-    """Rolls one state out through the runner, whatever the ledger knows.
+    """Rolls out one state through the runner, whatever the ledger knows.
 
     Args:
         store: The earliest of its states is the canary.
-        runner: What is tried.
-        ledger: Holds what the canary gave the first time.
+        runner: The runner to check.
+        ledger: Holds the canary's first outcome.
         simulator: The program that computes the outcome.
         domains: Those beside traffic: what they serve is tried as well.
-        remember_s: Seconds for which a verdict stands, so that probes are no load.
-        clock: Seconds, never going back.
+        remember_s: Seconds for which a verdict is reused, so that probes cause no load.
+        clock: A monotonic clock, seconds.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Canary:
         """Returns if the service can score.
 
         Raises:
-            NotReady: It cannot, and why.
+            NotReady: It cannot; the message says why.
         """
         async with self._lock:
             if self._tried_s is None or self._clock() - self._tried_s >= self.remember_s:
@@ -73,7 +73,7 @@ class Canary:
             raise NotReady(problem.message, problem.code)
 
     async def _try(self) -> GreenforkError | None:
-        """Why the service cannot score; None where it can."""
+        """Why the service cannot score; None if it can."""
         candidates = (state for state in self._store if _signals(state))
         state = min(candidates, key=lambda state: state.record.time_s, default=None)
         tasks = [(one, task) for one in self._domains if (task := one.canary()) is not None]
@@ -94,7 +94,7 @@ class Canary:
         return None
 
     async def _roll_out(self, state: StoredState) -> None:
-        """Rolls the program left alone out: from the state's file, and once along its run."""
+        """Rolls out the program left alone: from the state's file, and once by replay."""
         record, signal = state.record, _signals(state)[0]
         end_s = state.manifest.scenario.end_s
         room_s = None if end_s is None else math.floor(end_s - record.time_s)
@@ -106,7 +106,7 @@ class Canary:
             self._has_replayed = True
 
     async def _compare(self, state: StoredState, signal: str, horizon_s: int) -> None:
-        """Rolls out and compares with the record."""
+        """Rolls out the canary, and compares the outcome with the record."""
         rollout = make_rollout(state, {signal: None}, horizon_s).model_copy(
             update={"limit_s": _TIMEOUT_S, "request_id": "canary", "is_forked": True}
         )

@@ -74,7 +74,7 @@ class Telemetry:
         )
 
     def count_scored(self, scored: ScoredRequest) -> None:
-        """Counts what became of a request's items, the groups they were in, and what it took."""
+        """Counts what became of a request's items, their groups, and the time that it took."""
         self._count_results(Counter((answer.status, answer.code) for answer in scored.answers))
         self._hot_hits.inc(scored.hot_hits)
         self._count_fetched(scored.outcomes.values())
@@ -83,7 +83,7 @@ class Telemetry:
             self._flat_groups.inc(groups if is_flat else 0)
 
     def count_explored(self, explored: Explored) -> None:
-        """Counts what became of the decisions of a state, and what it took."""
+        """Counts what became of a state's decisions, and the time that it took."""
         ranked = explored.response.outcomes
         self._count_results(Counter((o.status, o.error.code if o.error else "") for o in ranked))
         self._count_fetched(explored.outcomes.values())
@@ -94,7 +94,7 @@ class Telemetry:
         self._joins.inc(sum(outcome.is_joined for outcome in found))
 
     def observe_rollout(self, outcome: RolloutOutcome) -> None:
-        """Counts a rollout, and its time; not whose scenario it was: anybody may read the page."""
+        """Counts a rollout and its time, but not by scenario: anyone may read the page."""
         self._made_by.labels(outcome.made_by).inc()
         for reason in outcome.not_restored:
             self._not_restored.labels(_known_reason(reason)).inc()
@@ -134,12 +134,12 @@ class Telemetry:
         self._seconds.labels(route, str(status)).observe(duration_s)
 
     def page(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class _RunnerCollector(Collector):
-    """Asks the runner when the page is read."""
+    """Asks the runner whenever the page is read."""
 
     def __init__(self, runner: RolloutRunner) -> None:
         self._runner = runner
@@ -165,12 +165,12 @@ class _RunnerCollector(Collector):
 
 
 def _known_reason(reason: str) -> str:
-    """One of a few: the rest of it is for the log."""
+    """Reduces a reason to one of a few; the details are for the log."""
     return reason.partition(":")[0]
 
 
 def _flatness(scored: ScoredRequest) -> Iterator[bool]:
-    """Of each group of two and more rewards, whether they are all equal."""
+    """For each group of two or more rewards, whether they are all equal."""
     groups: dict[Hashable, list[float]] = {}
     for item, answer in zip(scored.request.items, scored.answers, strict=True):
         if item.group_id is not None and answer.reward is not None:

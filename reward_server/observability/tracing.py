@@ -1,7 +1,7 @@
-"""OpenTelemetry traces, where a collector is named. Needs the extra ``telemetry``.
+"""OpenTelemetry traces, if a collector is configured. Needs the extra ``telemetry``.
 
-A request is a span that goes on from the caller's ``traceparent``; each rollout that it started is
-a span within. Without a collector there are none, and they cost nothing.
+A request is a span that continues the caller's ``traceparent``; each rollout that it starts is a
+span within it. Without a collector there are no spans, and tracing costs nothing.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ class Tracing:
 
     provider: "TracerProvider"
     close: Callable[[], None]
-    """Sends what is left; takes seconds where the collector does not answer."""
+    """Sends what is left; takes seconds if the collector does not answer."""
 
 
 def export_to(endpoint: str) -> Tracing:
-    """Spans, sent in batches in the background to a collector that speaks OTLP over HTTP.
+    """Sends spans, in batches in the background, to a collector that speaks OTLP over HTTP.
 
     Args:
         endpoint: The collector's URL, ``http://127.0.0.1:4318``.
@@ -57,7 +57,7 @@ def export_to(endpoint: str) -> Tracing:
 
 
 def trace_requests(app: FastAPI, provider: "TracerProvider") -> None:
-    """Makes a span of every request but the probes."""
+    """Makes a span for every request except the probes."""
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from opentelemetry.util.http import ExcludeList
 

@@ -1,4 +1,4 @@
-"""The gateway's side of looking at an upload: starts the process, waits, and ends it in time."""
+"""The gateway's side of inspecting an upload: starts the process, waits, and ends it in time."""
 
 import asyncio
 import signal
@@ -18,11 +18,11 @@ _COMMAND = ("-m", "sim_workers.sandbox.isolation", "sim_workers.uploads.inspecto
 
 
 async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
-    """What comes of an upload; always the manifest or the record, never the error.
+    """The result of inspecting an upload: always the manifest or the record, never the error.
 
     Raises:
-        InvalidRequest: It is refused; the code says why. ``too_much_work``: it was not done in
-            ``timeout_s`` seconds, or its process died, of memory for example.
+        InvalidRequest: It is refused; the code says why. ``too_much_work``: the inspection took
+            more than ``timeout_s`` seconds, or its process died, for example of memory.
     """
     process = await asyncio.create_subprocess_exec(
         *python_command(*_COMMAND),
@@ -55,7 +55,7 @@ async def look_at(request: IntakeRequest, timeout_s: float) -> IntakeAnswer:
 
 
 def _ending(status: int | None) -> str:
-    """How a process has ended, in words."""
+    """How a process ended, in words."""
     if status is not None and status < 0:
         return f"by {signal.Signals(-status).name}"
     return f"with status {status}"

@@ -1,11 +1,11 @@
-"""How much uploads may take: all of them, and those of one caller.
+"""How much space uploads may take: all of them, and those of one caller.
 
 ::
 
     <data directory>/uploads/.owners/<caller>/<scenario id, or state id>
 
-Each file holds the bytes of what it is named after. Whose upload it was is known as long as the
-upload is there; what an operator has removed counts no more.
+Each file holds the size in bytes of the upload that it is named after. The owner is known for as
+long as the upload exists; uploads that an operator has removed no longer count.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ _OWNERS = ".owners"
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """What uploads may take, half of it of one caller."""
+    """How much uploads may take in all; one caller may use half of it."""
 
     max_bytes: int
     max_states: int
@@ -36,9 +36,9 @@ class UploadQuota(Collector):
     """Counts uploads, and refuses what does not fit.
 
     Args:
-        folder: Where uploads are.
-        limits: How much there may be.
-        disk: Where they lie.
+        folder: Where uploads are kept.
+        limits: How much they may take.
+        disk: The disk that they are on.
     """
 
     def __init__(self, folder: Path, limits: UploadLimits, disk: Disk) -> None:
@@ -49,7 +49,7 @@ class UploadQuota(Collector):
         self._states: Counter[str] = Counter()
 
     def count(self) -> None:
-        """Counts what is there; forgets the owners of what is not there any more."""
+        """Counts what is there; forgets the owners of uploads that are gone."""
         found_bytes: Counter[str] = Counter()
         found_states: Counter[str] = Counter()
         here = {path.parent.name for path in self._folder.glob("*/manifest.json")}
@@ -64,7 +64,7 @@ class UploadQuota(Collector):
         self._bytes, self._states = found_bytes, found_states
 
     def check(self, caller: str, size: int, states: int = 0) -> None:
-        """Returns if so much more of a caller fits.
+        """Returns if this much more from a caller fits.
 
         Raises:
             StorageFull: ``too_many_upload_bytes``, ``too_many_states``, ``disk_full``.
@@ -81,12 +81,12 @@ class UploadQuota(Collector):
             )
 
     def add(self, caller: str, name: str, size: int) -> None:
-        """Remembers whose a new upload is.
+        """Records the owner of a new upload.
 
         Args:
-            caller: Whose.
+            caller: The owner.
             name: The id of the scenario or the state.
-            size: Its bytes on disk.
+            size: Its size on disk, bytes.
         """
         mark = self._folder / _OWNERS / caller / name
         mark.parent.mkdir(parents=True, exist_ok=True)

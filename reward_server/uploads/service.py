@@ -1,7 +1,7 @@
-"""Where uploads are taken in: from the request's body to a state that can be scored on.
+"""Takes uploads in: from the request's body to a state that can be scored.
 
-Knows nothing of HTTP. What is in an upload is looked at by :mod:`sim_workers.uploads.inspector`, in
-a process of its own; how it lies on disk is :mod:`sim_workers.uploads.storage`.
+Knows nothing about HTTP. :mod:`sim_workers.uploads.inspector` inspects the contents of an upload,
+in a process of its own; :mod:`sim_workers.uploads.storage` owns the layout on disk.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ _INCOMING = ".incoming"
 _TIMEOUT_S = 120.0
 _AT_A_TIME = 2
 _STALE_S = 3600.0
-"""What is older in the folder of what comes in was left by a gateway that was killed."""
+"""Anything older in the folder of incoming uploads was left by a gateway that was killed."""
 
 
 @dataclass(frozen=True)
 class StateOrigin:
-    """What a caller says of a state, and nobody can see in it."""
+    """What a caller says about a state and its file does not show."""
 
     scenario_id: str
     seed: int
@@ -46,21 +46,21 @@ class StateOrigin:
 
 @dataclass(frozen=True)
 class _StagedUpload:
-    """An upload that is being looked at."""
+    """An upload that is being inspected."""
 
     file: Path
-    """What was sent."""
+    """The file as sent."""
     folder: Path
-    """What came out of it."""
+    """The result of the inspection."""
 
 
 class UploadService:
     """Accepts uploads of scenarios and states, two at a time and one per caller.
 
     Args:
-        folder: Where they are kept; made when the first one comes.
-        store: Told of each new state.
-        quota: Says what fits.
+        folder: Where they are kept; created with the first one.
+        store: Notified of each new state.
+        quota: Decides what fits.
     """
 
     def __init__(self, folder: Path, store: StateStore, quota: UploadQuota) -> None:
@@ -72,12 +72,12 @@ class UploadService:
     async def take_scenario(
         self, body: AsyncIterable[bytes], name: str | None, caller: str
     ) -> ScenarioView:
-        """Takes an archive of a scenario in.
+        """Takes in an archive of a scenario.
 
         Args:
             body: A zip.
-            name: For one that was normalised before, as a dataset's is: the scenario's name.
-            caller: Whose it is; callers take turns.
+            name: The scenario's name, if it was normalised before, as a dataset's scenario is.
+            caller: Who sent it; callers take turns.
 
         Raises:
             InvalidRequest: It is refused; the code says why.
@@ -101,15 +101,15 @@ class UploadService:
     async def take_state(
         self, body: AsyncIterable[bytes], origin: StateOrigin, caller: str
     ) -> tuple[StateView, bool]:
-        """Takes a state file in, and tells whether it was new.
+        """Takes in a state file; also returns whether it is new.
 
         Args:
-            body: What SUMO saved, perhaps gzipped.
-            origin: What it is a state of.
-            caller: Whose it is; callers take turns.
+            body: The file that SUMO saved, gzipped or not.
+            origin: The scenario and run that it is a state of.
+            caller: Who sent it; callers take turns.
 
         Raises:
-            UnknownScenario: That was not uploaded.
+            UnknownScenario: Its scenario was not uploaded.
             ConflictingState: The same file is known as a state of something else.
             InvalidRequest: It is refused; the code says why.
             StorageFull: It does not fit.
@@ -144,10 +144,10 @@ class UploadService:
         return known.view(), created
 
     def _told_apart(self, record: StateRecord, folder: Path) -> StateRecord:
-        """A state whose plain id is taken by the same file of another scenario gets a longer one.
+        """Gives a longer id to a state if the same file of another scenario has its plain id.
 
-        Otherwise whoever has somebody else's state could take its id first, under a scenario of
-        the same name.
+        Otherwise anyone who has somebody else's state could claim its id first, under a scenario
+        of the same name.
         """
         known = self._store.find(record.state_id)
         if known is None or known.record.scenario_id == record.scenario_id:
@@ -158,7 +158,7 @@ class UploadService:
         return longer
 
     def sweep(self) -> None:
-        """Removes what gateways that were killed have left half done, and counts what is there."""
+        """Removes what killed gateways have left half done, and counts what is there."""
         self._quota.count()
         for path in (self._folder / _INCOMING).glob("*"):
             if time.time() - path.stat().st_mtime > _STALE_S:
@@ -179,9 +179,9 @@ class UploadService:
 
     @asynccontextmanager
     async def _received(self, body: AsyncIterable[bytes]) -> AsyncIterator[_StagedUpload]:
-        """Writes a body to disk as it comes; nothing of it is left afterwards but what was moved.
+        """Writes a body to disk as it arrives; afterwards only what was moved away is left.
 
-        Whoever sends is held to the limits of :mod:`reward_server.http.body_limit`.
+        The limits of :mod:`reward_server.http.body_limit` apply to the sender.
         """
         place = self._folder / _INCOMING / uuid.uuid4().hex
         staged = _StagedUpload(place / "upload", place / "out")
@@ -207,7 +207,7 @@ def _scenario_view(manifest: Manifest, created: bool) -> ScenarioView:
 
 
 def _refuse_conflict(known: StateRecord, given: StateRecord) -> None:
-    """A state is named by its id alone: it cannot be one of two scenarios, or of two runs."""
+    """Refuses a state known as another run's: an id alone names one scenario and one run."""
     if _origin(known) != _origin(given):
         raise ConflictingState(
             f"{known.state_id} already exists, as a state of {known.scenario_id} with seed "

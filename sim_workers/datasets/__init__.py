@@ -1,1 +1,1 @@
-"""Building datasets: runs are simulated, decision points kept, restores proven."""
+"""Builds datasets: simulates runs, keeps decision points, and proves how states are restored."""

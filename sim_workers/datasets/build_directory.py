@@ -1,7 +1,8 @@
 """The working directory of an unfinished build, next to its dataset and with a stable name.
 
-Owns the lock against two builders, the plan that tells whether an interrupted build may be gone on
-with, and where journals lie. A dataset appears in its place whole, or not at all.
+Owns the lock that keeps a second builder out, the plan that decides whether an interrupted build
+can be resumed, and the location of the journals. A dataset appears in its place complete, or not at
+all.
 """
 
 import errno
@@ -25,7 +26,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class BuildPlan(WireModel):
-    """What is being built, and by what: two builds of one plan are the same to the byte."""
+    """What is being built, and by which program: builds with equal plans are equal to the byte."""
 
     scenario_id: str
     greenfork: str
@@ -37,7 +38,7 @@ class BuildPlan(WireModel):
     """The options, by name."""
 
     def differences(self, other: "BuildPlan") -> list[str]:
-        """What is not the same in both, by name."""
+        """The names of what differs between two plans."""
         mine, theirs = (plan.model_dump() for plan in (self, other))
         options = theirs.pop("options")
         named = [name for name in theirs if mine[name] != theirs[name]]
@@ -56,18 +57,18 @@ def build_directory_of(out: Path) -> Path:
 class BuildDirectory:
     """The folder of one build. Use as a context.
 
-    At the end of the context it is removed, unless states are left in it and :meth:`finish` was
-    not called: then the same build can go on from there.
+    It is removed at the end of the context, unless it contains states and :meth:`finish` was not
+    called: the same build can then be resumed from it.
 
     Args:
         out: Where the dataset will be.
-        plan: What is to be built.
-        restart: Throw away what an earlier build has left.
+        plan: What to build.
+        restart: Discard what an earlier build has left.
 
     Raises:
-        DatasetError: ``not_writable``, also where the disk is full later on; ``build_running``
-            where somebody builds here already; ``other_build`` where something else was begun here
-            and ``restart`` is not given.
+        DatasetError: ``not_writable``, also if the disk fills up later; ``build_running`` if
+            another build is running here; ``other_build`` if a different build was begun here and
+            ``restart`` is not set.
     """
 
     def __init__(self, out: Path, plan: BuildPlan, restart: bool) -> None:
@@ -109,9 +110,9 @@ class BuildDirectory:
         return Journal(self._journals / f"{run}.jsonl", self.layout)
 
     def draft(self, name: str) -> Path:
-        """A path for something that is being written; whoever uses it names it apart.
+        """A path for a file being written; callers must choose distinct names.
 
-        No other process has it, not even one of a killed build that has not noticed yet.
+        No other process uses it, not even a process of a killed build that has not noticed yet.
         """
         return self._root / f"{name}-{os.getpid()}.draft"
 
@@ -121,7 +122,7 @@ class BuildDirectory:
         self._is_finished = True
 
     def _take_lock(self) -> None:
-        """Takes the folder's lock, which holds while the process lives, whatever ends it."""
+        """Takes the folder's lock, which is held until the process ends, however it ends."""
         while True:
             self._root.mkdir(exist_ok=True)
             try:
@@ -164,7 +165,7 @@ class BuildDirectory:
 
 
 def _is_at(folder: int, path: Path) -> bool:
-    """Whether an open folder is still the one of that path."""
+    """Whether an open folder is still the one at that path."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What to build: the options of a dataset, its runs, and when their states are looked for.
+"""What to build: the options of a dataset, its runs, and when to look for their states.
 
 Pure: neither simulates nor touches a file.
 """
@@ -20,42 +20,42 @@ _MIN_VERIFIED_S = 60
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What to build: together with the scenario it determines every byte of the dataset.
+    """What to build; together with the scenario, this determines every byte of the dataset.
 
     Times are seconds of simulated time.
     """
 
     seeds: tuple[int, ...] = ()
-    """SUMO's seeds, a run for each; empty takes the configuration's, or else SUMO's default."""
+    """SUMO's seeds, one run each; empty takes the configuration's, or else SUMO's default."""
     scales: tuple[float, ...] = (1.0,)
-    """Demand, times the scenario's; a run for each with every seed."""
+    """Factors of the scenario's demand; one run for each with every seed."""
     policy: PolicySpec = PolicySpec()  # noqa: RUF009  immutable
-    """Who runs the signals while states are collected."""
+    """What controls the signals while states are collected."""
     begin_s: float | None = None
     """Begin of the simulation; None takes the configuration's."""
     end_s: float | None = None
-    """No rollout runs beyond it; None takes the configuration's, or else an hour after begin."""
+    """No rollout goes beyond it; None takes the configuration's, or else an hour after begin."""
     warmup_s: float = 300.0
-    """Nothing is saved for so long after begin."""
+    """Seconds after begin during which no state is saved."""
     every_s: float | None = None
     """Spacing of the states of a run; None spreads them evenly."""
     states: int | None = None
-    """How many states at most, in all runs together; None means 100, or with ``every_s`` as many
+    """Maximum number of states in all runs together; None means 100, or with ``every_s`` as many
     as there is time for."""
     tls_ids: tuple[str, ...] = ()
-    """The signals to decide; empty means all that have something to decide."""
+    """The signals to decide; empty means all with something to decide."""
     kind: DecisionKind = "extend"
-    """What the rows ask for."""
+    """The kind of decision that the rows ask for."""
     min_green_s: float = 5.0
     max_green_s: float = 60.0
     extend_s: int = 5
     """Seconds that a *yes* adds."""
     horizon_s: int = 60
-    """Length of the rollouts behind ``outcomes``; proofs run at least 60 s."""
+    """Length of the rollouts behind ``outcomes``; proofs cover at least 60 s."""
     with_outcomes: bool = False
     """Store the metrics of every legal decision in its row."""
     only_replays: bool = False
-    """Bring every state back by a replay and prove no files: builds in less than half the time."""
+    """Restore every state by a replay and prove no files; takes less than half the time."""
     eval_share: float = 0.1
     """Share of each run's states, the last in time, that goes into ``eval.jsonl``."""
 
@@ -67,42 +67,42 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class Execution:
-    """How to build; has no influence on what is built."""
+    """How to build; does not affect what is built."""
 
     workers: int | None = None
-    """Runs that are simulated at the same time; None means one per CPU."""
+    """Number of runs simulated at the same time; None means one per CPU."""
     restart: bool = False
-    """Throw away what an interrupted build has left, instead of going on from there."""
+    """Discard what an interrupted build has left instead of resuming it."""
     allow_deviation: bool = False
-    """Go on where what is built is another simulation than the user's own; it is noted."""
+    """Continue even if the simulation differs from the user's own; the deviation is recorded."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a build has come, all runs together."""
+    """The progress of a build, over all runs."""
 
     slots_done: int
-    """Stretches of time that have been gone through, whether or not they had a decision point."""
+    """Time slots that are finished, whether or not they had a decision point."""
     slots: int
     from_file: int = 0
-    """States that continue exactly from their own file."""
+    """States that are restored exactly from their own file."""
     from_anchor: int = 0
     """States that are replayed from an earlier one."""
     from_begin: int = 0
     """States that are replayed from the begin of their run."""
     resumed: int = 0
-    """Of the states, those that an interrupted build had left."""
+    """States that an interrupted build had left."""
     compared: int = 0
     """Runs that were compared with the user's own simulation."""
     runs: int = 0
 
     @property
     def states(self) -> int:
-        """States that were found, those that two runs have in common counted twice."""
+        """States found so far; a state common to two runs counts twice."""
         return self.from_file + self.from_anchor + self.from_begin
 
     def with_slot(self, record: StateRecord | None) -> "Progress":
-        """One slot further: with the state that it gave, or without one."""
+        """The progress after another slot, with the state that it yielded or without one."""
         further = replace(self, slots_done=self.slots_done + 1)
         if record is None:
             return further
@@ -114,7 +114,7 @@ class Progress:
 
 
 class Slot(NamedTuple):
-    """A stretch of simulated time that gets one state, seconds; ``to_s`` does not belong to it."""
+    """A span of simulated time that gets one state, seconds; ``to_s`` is exclusive."""
 
     from_s: float
     to_s: float
@@ -122,7 +122,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """One uninterrupted simulation of the scenario, and when its states are looked for."""
+    """One uninterrupted simulation of the scenario, and when to look for its states."""
 
     seed: int
     scale: float
@@ -144,12 +144,12 @@ class Run:
 def plan_runs(begin_s: float, end_s: float, seed: int, options: BuildOptions) -> list[Run]:
     """The runs of a dataset, seed by seed; none without a slot.
 
-    The states are shared out evenly; what is left over goes to the first runs.
+    States are divided evenly; the remainder goes to the first runs.
 
     Args:
         begin_s: Begin of the scenario.
-        end_s: No rollout runs beyond it.
-        seed: The seed where the options name none.
+        end_s: No rollout goes beyond it.
+        seed: The seed if the options name none.
         options: What to build.
     """
     seeds = dict.fromkeys(options.seeds or (seed,))
@@ -166,9 +166,9 @@ def plan_runs(begin_s: float, end_s: float, seed: int, options: BuildOptions) ->
 
 
 def decision_slots(begin_s: float, end_s: float, options: BuildOptions) -> list[Slot]:
-    """The stretches of time of one run that get one state each, in order.
+    """The time slots of one run, which get one state each, in order.
 
-    Empty where warm-up and horizon leave no time.
+    Empty if warm-up and horizon leave no time.
     """
     first_s, last_s = begin_s + options.warmup_s, end_s - options.verified_s
     if last_s < first_s or options.states == 0:

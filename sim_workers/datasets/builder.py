@@ -1,8 +1,8 @@
-"""Building a dataset: run a scenario, keep its decision points, prove how each is restored.
+"""Builds a dataset: runs a scenario, keeps its decision points, and proves how each is restored.
 
-The runs of a dataset are built side by side (:mod:`sim_workers.datasets.run_builder`) in a folder
-beside it (:mod:`sim_workers.datasets.build_directory`), and what they found is put together at the
-end, in the order of the runs (:mod:`sim_workers.datasets.writer`).
+The runs of a dataset are built in parallel (:mod:`sim_workers.datasets.run_builder`) in a folder
+next to it (:mod:`sim_workers.datasets.build_directory`); their results are assembled at the end,
+in the order of the runs (:mod:`sim_workers.datasets.writer`).
 """
 
 import os
@@ -34,7 +34,7 @@ from sim_workers.verification.fidelity import Comparison, Sides, compare
 __all__ = ["build_dataset"]
 
 _COMPARED_AFTER_S = 300
-"""For so long after its last state at least a run is compared with the user's own simulation."""
+"""A run is compared with the user's own simulation for at least this long after its last state."""
 _OPTIONS: TypeAdapter[BuildOptions] = TypeAdapter(BuildOptions)
 
 
@@ -46,29 +46,29 @@ def build_dataset(
     execution: Execution = Execution(),  # noqa: B008  immutable
     on_compared: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Manifest:
-    """Builds a dataset, or goes on with one whose building was interrupted.
+    """Builds a dataset, or resumes an interrupted build.
 
-    It appears at ``out`` whole, or not at all. Until then it lies beside it; an interruption, a
-    power cut included, leaves there what is done, and the same call goes on from there.
+    The dataset appears at ``out`` complete, or not at all. Until then it is built next to it; an
+    interruption, even a power cut, leaves there what is done, and the same call resumes from it.
 
     Args:
         config: Any SUMO configuration with a signal.
         out: A folder that does not exist or is empty.
         options: What to build.
-        on_progress: Called at the start and after each slot of time, by this thread.
+        on_progress: Called at the start and after each time slot, from this thread.
         execution: How to build.
-        on_compared: Called with what each run's comparison with the user's own simulation showed,
-            by this thread.
+        on_compared: Called with the result of each run's comparison with the user's own
+            simulation, from this thread.
 
     Raises:
-        ScenarioError: The scenario is unusable; ``no_signal`` where it has none,
-            ``nothing_to_decide`` where its signals, or one that was asked for, have no choice.
+        ScenarioError: The scenario is unusable; ``no_signal`` if it has no signal,
+            ``nothing_to_decide`` if its signals, or one in ``tls_ids``, leave nothing to decide.
         UnknownSignal: An id in ``tls_ids`` is not in the network.
         ConfigError: ``bad_actions``: stored actions do not fit the scenario.
         DatasetError: ``dataset_exists``, ``not_writable``, ``no_decision_points``,
             ``beyond_end``, ``build_running``, or ``other_build``.
-        FidelityError: What would be built is another simulation than the user's own.
-        RolloutError: A simulation failed; ``not_reproducible`` where it does not repeat itself.
+        FidelityError: The simulation differs from the user's own.
+        RolloutError: A simulation failed; ``not_reproducible`` if it does not repeat itself.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out} already exists; choose another folder", "dataset_exists")
@@ -92,7 +92,7 @@ def _planned(scenario: Scenario, end_s: float, seed: int, options: BuildOptions)
     """The runs of a dataset, at least one.
 
     Raises:
-        DatasetError: ``no_decision_points``: there is no time for any.
+        DatasetError: ``no_decision_points``: there is no time for one.
     """
     runs = plan_runs(scenario.begin_s, end_s, seed, options)
     if not runs:
@@ -104,7 +104,7 @@ def _planned(scenario: Scenario, end_s: float, seed: int, options: BuildOptions)
 
 
 def _end_s(scenario: Scenario, options: BuildOptions) -> float:
-    """Beyond which no rollout goes, seconds."""
+    """The time beyond which no rollout goes, seconds."""
     wanted_s, end_s = options.end_s, scenario.end_s
     if wanted_s is not None and end_s is not None and wanted_s > end_s:
         raise DatasetError(
@@ -116,7 +116,7 @@ def _end_s(scenario: Scenario, options: BuildOptions) -> float:
 
 
 def _why_nothing(network: BuiltRun, options: BuildOptions) -> str:
-    """Why no signal had anything to decide, and what would help."""
+    """Why no signal had anything to decide, and what to change."""
     greens = [
         phase.duration_s
         for signal in network.choice.decided
@@ -142,7 +142,7 @@ def _plan(scenario: Scenario, options: BuildOptions) -> BuildPlan:
 
 @dataclass(eq=False)
 class _Build:
-    """Builds the runs side by side and counts what comes of it."""
+    """Builds the runs in parallel, and counts the results."""
 
     _scenario: Scenario
     _options: BuildOptions
@@ -158,7 +158,7 @@ class _Build:
         self._demand = Demand(self._place.layout.scenario.resolve())
 
     def run(self, execution: Execution) -> Manifest:
-        """Builds what is left to build, and puts the dataset together.
+        """Builds what is left to build, and assembles the dataset.
 
         Raises:
             DatasetError: ``no_decision_points``.
@@ -180,7 +180,7 @@ class _Build:
         return writer.write(recorded)
 
     def _built(self, execution: Execution) -> tuple[BuiltRun, dict[str, Comparison]]:
-        """What the network is like; and by run, what its comparison showed."""
+        """A description of the network, and the result of each run's comparison."""
         progress = self._recovered()
         self._on_progress(progress)
         workers = min(execution.workers or os.cpu_count() or 1, len(self._runs))
@@ -205,7 +205,7 @@ class _Build:
             return futures[0].result(), {name: each.result() for name, each in compared.items()}
 
     def _compare(self, run: Run, built: "Future[BuiltRun]", fork_server: ForkServer) -> Comparison:
-        """Compares a run with the user's own; one with a policy when it is known what that did."""
+        """Compares a run with the user's own; with a policy, once its actions are known."""
         original, actions = self._scenario.original, []
         assert original is not None, "what is built was loaded from a configuration"  # noqa: S101
         if not run.policy.is_idle:
@@ -217,7 +217,7 @@ class _Build:
         return compare(sides, min(self._end_s, last_s), fork_server, self._halt.is_set)
 
     def _recovered(self) -> Progress:
-        """What an interrupted build has left."""
+        """The states that an interrupted build has left."""
         slots = sum(len(run.slots) for run in self._runs)
         progress = Progress(slots_done=0, slots=slots)
         for run in self._runs:
@@ -241,7 +241,7 @@ class _Build:
         return builder.build(fork_server)
 
     def _follow(self, progress: Progress, running: int, allow_deviation: bool) -> None:
-        """Reports what the runs do until all have ended; raises what the first to fail raises."""
+        """Reports progress until all runs have ended; raises the error of the first to fail."""
         progress = replace(progress, runs=len(self._runs))
         while running:
             event = self._events.get()
@@ -260,4 +260,4 @@ class _Build:
 
 
 _Event = StateRecord | Future[BuiltRun] | Future[Comparison] | None
-"""A slot that is done, with or without a state; or a run, or its comparison, that has ended."""
+"""A finished slot, with or without a state; or a run or comparison that has ended."""

@@ -1,4 +1,4 @@
-"""Looking into a scenario without building anything."""
+"""Inspects a scenario without building anything."""
 
 import tempfile
 from pathlib import Path
@@ -29,12 +29,12 @@ def inspect_scenario(config: Path) -> tuple[Scenario, dict[str, Signal]]:
 def check_scenario(
     config: Path, seed: int | None, end_s: float | None
 ) -> tuple[Scenario, int, Comparison]:
-    """A scenario, the seed of its run, and how that compares with the user's own simulation.
+    """A scenario, the seed of its run, and how the run compares with the user's own simulation.
 
     Args:
         config: The user's configuration.
-        seed: Of the run; None takes the configuration's, or else SUMO's default.
-        end_s: Compared is up to here, seconds; None takes the configuration's end, or else an hour
+        seed: Seed of the run; None takes the configuration's, or else SUMO's default.
+        end_s: End of the comparison, seconds; None takes the configuration's end, or else an hour
             after its begin.
 
     Raises:

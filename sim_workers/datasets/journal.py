@@ -1,7 +1,7 @@
-"""The journal of a run: what an interrupted build has done already, a line a state.
+"""The journal of a run: what an interrupted build has already done, one line per state.
 
-A line is written when its state is complete and its file is safely on the disk, so whatever stands
-here need not be done again. Finished datasets are written from journals, resumed or not.
+A line is written when its state is complete and its file is safely on disk, so that nothing in the
+journal has to be redone. All datasets are written from journals, whether resumed or not.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ class JournalEntry(WireModel):
     """One state of a run, complete."""
 
     slot: int
-    """Index of the stretch of time that it was found in."""
+    """Index of the time slot that it was found in."""
     record: StateRecord
     rows: tuple[Row, ...]
     actions: tuple[Action, ...]
-    """What the behaviour policy did since the state before, in order."""
+    """The behaviour policy's actions since the previous state, in order."""
 
 
 class Journal:
@@ -34,7 +34,7 @@ class Journal:
 
     Args:
         path: The file; it need not exist.
-        layout: Where the state files lie.
+        layout: Where the state files are.
     """
 
     def __init__(self, path: Path, layout: DatasetLayout) -> None:
@@ -42,7 +42,7 @@ class Journal:
         self._layout = layout
 
     def recover(self) -> list[JournalEntry]:
-        """Everything that is complete; what follows it, such as half a line, is cut off."""
+        """All complete entries; anything after them, such as half a line, is cut off."""
         entries, size = [], 0
         for entry, line in self._lines():
             if not self._has_file(entry):
@@ -58,7 +58,7 @@ class Journal:
         return [entry for entry, _ in self._lines()]
 
     def append(self, entry: JournalEntry) -> None:
-        """Adds a state; when this returns, it outlasts a power cut."""
+        """Adds a state, which survives a power cut once this returns."""
         with self._path.open("ab") as file:
             file.write(entry.model_dump_json(exclude_none=True).encode() + b"\n")
             file.flush()

@@ -1,7 +1,7 @@
-"""Rolling the live simulation out: many rollouts of one moment in a process that is put back.
+"""Rolls out the live simulation: many rollouts of one moment in a process that is put back.
 
-The first and the last of a moment are done by forks as well. A difference is logged; all of that
-moment are then done by forks, and so is everything after it.
+The first and the last rollout of a moment are also done by forks. If they differ, this is logged,
+and all rollouts of that moment and later ones are done by forks.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ __all__ = ["LiveRollouts"]
 
 _LIMIT_S = 600.0
 _FEW = 20
-"""Up to so many, making a process that can be put back, and checking it twice, costs more than it
-saves: with ten rollouts of a minute on cologne8 both ways take the same processor time."""
+"""Up to this many rollouts, making a process that can be put back and checking it twice costs more
+than it saves: with ten rollouts of a minute on cologne8 both take the same processor time."""
 _log = structlog.get_logger(__name__)
 
 
@@ -24,8 +24,8 @@ class LiveRollouts:
     """Rollouts of one live simulation, as it moves on.
 
     Args:
-        simulation: It.
-        fork_server: Where it comes from.
+        simulation: The simulation.
+        fork_server: The fork server that it comes from.
     """
 
     def __init__(self, simulation: SimulationHandle, fork_server: ForkServer) -> None:
@@ -35,7 +35,7 @@ class LiveRollouts:
         self._is_trusted = True
 
     def outcomes(self, rollouts: Sequence[Rollout]) -> list[RolloutOutcome]:
-        """What becomes of rollouts of the present moment, in order.
+        """The outcomes of rollouts from the current moment, in order.
 
         Raises:
             GreenforkError: One of them failed.
@@ -54,7 +54,7 @@ class LiveRollouts:
             self._is_kept = True
 
     def _are_equal(self, rollouts: Sequence[Rollout], restored: Sequence[RolloutOutcome]) -> bool:
-        """Whether the first and the last are what forks make of them."""
+        """Whether the first and the last outcome equal those of forks."""
         for index in (0, -1):
             if restored[index].made_by == "fork":
                 continue

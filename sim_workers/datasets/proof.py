@@ -1,4 +1,4 @@
-"""Proving that what restores a state continues exactly as the simulation it was saved from."""
+"""Proves that a restored state continues exactly as the simulation it was saved from."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class ProofPoint:
     counts: dict[int, LaneCounts]
     """The vehicles of each green phase."""
     decisions: tuple[Decision, ...]
-    """Every legal one that outcomes are asked for; never empty."""
+    """Every legal decision that outcomes are wanted for; never empty."""
 
 
 def decision_points(
     signals: Iterable[Signal], seen: Observed, options: BuildOptions
 ) -> list[ProofPoint]:
-    """The signals at which something can be decided just now, in order."""
+    """The signals at which something can be decided at this moment, in order."""
     points = []
     for signal in signals:
         state = seen.signals[signal.tls_id]
@@ -45,22 +45,22 @@ def decision_points(
 
 @dataclass(frozen=True)
 class Proof:
-    """What the live simulation showed under every legal decision, to be seen again elsewhere.
+    """What the live simulation showed under every legal decision, to compare with elsewhere.
 
-    Left alone, a state may continue exactly and differ once something is decided, so every decision
-    is compared; and the signals left alone as well, for that is what ``queue_gain`` compares with.
+    A state may continue exactly when left alone and differ once something is decided, so every
+    decision is compared. So are the signals left alone, because ``queue_gain`` compares with them.
     """
 
     shown: tuple[tuple[Rollout, RolloutOutcome], ...]
 
     @classmethod
     def of(cls, live: LiveRollouts, points: Sequence[ProofPoint], options: BuildOptions) -> "Proof":
-        """Rolls the live simulation out, as it is now, under every legal decision.
+        """Rolls out the live simulation, from where it is now, under every legal decision.
 
         Args:
             live: The simulation, at the moment of the state.
             points: What can be decided there; at least one.
-            options: The horizon, and how long is compared.
+            options: The horizon, and the length of the comparison.
         """
         rollouts = _rollouts(points, options)
         return cls(tuple(zip(rollouts, live.outcomes(rollouts), strict=True)))
@@ -68,8 +68,8 @@ class Proof:
     def holds_for(self, restored: SimulationHandle) -> bool:
         """Whether a restored simulation moves every vehicle as the live one did.
 
-        It is asked for one rollout after the other, until something differs. The last one it does
-        itself, without a fork: nobody needs it afterwards.
+        It is asked for one rollout after another until something differs. It does the last one
+        itself, without a fork, because it is not needed afterwards.
         """
         *others, (last, last_seen) = self.shown
         spent = last.model_copy(update={"in_place": True})
@@ -92,7 +92,7 @@ class Proof:
 
 
 def _rollouts(points: Sequence[ProofPoint], options: BuildOptions) -> list[Rollout]:
-    """The signals left alone, then each decision; without a proof only what is stored."""
+    """The signals left alone, then each decision; without a proof only what gets stored."""
     decided: list[tuple[SignalDecision, ...]] = []
     if options.with_outcomes or not options.only_replays:
         decided = [

@@ -38,14 +38,15 @@ from sim_workers.states.store import StateStore, StoredState
 __all__ = ["PoolSettings", "RolloutPool"]
 
 _MAX_BATCH = 8.0
-"""Rollouts of a minute and less that one call to a worker holds: few, so that nobody waits long for
-a turn; enough that calls, of about a millisecond, cost little. Longer ones count for more."""
+"""Maximum number of rollouts of a minute or less per call to a worker: few enough that nobody waits
+long for a turn, and enough to make the call's overhead of about a millisecond small. Longer
+rollouts count for more."""
 _MAX_ATTEMPTS = 3
 _SUPERVISE_EVERY_S = 1.0
 _FAREWELL_S = 5.0
 
 _THREADS = 2
-"""Of an actor: one runs a batch, the other one can cancel."""
+"""Threads of an actor: one runs a batch, the other can cancel."""
 _NOBODY = Flow("")
 
 _log = structlog.get_logger(__name__)
@@ -53,12 +54,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """How many workers, where, and what each may use."""
+    """The number of workers, where they run, and what each may use."""
 
     workers: int | None
-    """None: one per CPU."""
+    """Number of workers; None means one per CPU."""
     ray_address: str | None
-    """None: start Ray in this process's tree."""
+    """Address of a Ray cluster; None starts Ray below this process."""
     rollout_timeout_s: float
     max_holders: int
     max_holder_memory_mb: int
@@ -71,7 +72,7 @@ class PoolSettings:
 
 @dataclass(eq=False)
 class _Pending:
-    """A rollout that waits, or is under way."""
+    """A rollout that is waiting or under way."""
 
     rollout: Rollout | Task
     state: StoredState | None
@@ -87,7 +88,7 @@ class _Pending:
     attempts: int = 0
 
     def settle(self, outcome: RolloutOutcome) -> None:
-        """Answers whoever waits for it."""
+        """Answers whoever is waiting for it."""
         if not self.done.done():
             waited_s = self.sent_s - self.since_s + outcome.waited_s if self.sent_s else 0.0
             self.done.set_result(outcome.model_copy(update={"waited_s": waited_s}))
@@ -133,7 +134,7 @@ class RolloutPool:
         self._spawn(self._supervise())
 
     async def close(self) -> None:
-        """Ends the workers, and Ray where it was started here."""
+        """Ends the workers, and Ray if it was started here."""
         for worker in self._workers:
             tickets = [one.ticket for one in worker.batch if isinstance(one, _Pending)]
             worker.actor.cancel.remote(tickets)
@@ -149,7 +150,7 @@ class RolloutPool:
         await asyncio.to_thread(ray.shutdown)
 
     def stats(self) -> PoolStats:
-        """Counts, now and since the start."""
+        """Current counts, and totals since the start."""
         now_s = time.monotonic()
         return PoolStats(
             workers=len(self._workers),
@@ -177,11 +178,11 @@ class RolloutPool:
         )
 
     async def run(self, rollout: Rollout | Task, flow: Flow = _NOBODY) -> RolloutOutcome:
-        """What becomes of a rollout by its limit. Cancelling the call ends the work.
+        """The outcome of a rollout within its time limit. Cancelling the call ends the work.
 
         Args:
             rollout: What to roll out; or a task of another domain.
-            flow: Whose share of the workers it takes.
+            flow: The flow whose share of the workers it uses.
         """
         try:
             state = None if isinstance(rollout, Task) else self._checked_state(rollout)
@@ -227,7 +228,7 @@ class RolloutPool:
         return self._queue.remove(pending.flow, pending.rollout.simulation, pending)
 
     def _forget(self, pending: _Pending) -> None:
-        """Ends a rollout that nobody waits for, wherever it is."""
+        """Ends a rollout that nobody is waiting for, wherever it is."""
         if pending.done.done() and not pending.done.cancelled():
             return
         if not self._dequeue(pending) and pending.worker is not None:
@@ -235,7 +236,7 @@ class RolloutPool:
                 pending.worker.actor.cancel.remote([pending.ticket])
 
     def _dispatch_soon(self) -> None:
-        """Dispatches once the rollouts that arrive in this turn of the loop are all there."""
+        """Dispatches once all rollouts arriving in this turn of the event loop are there."""
         if not self._is_dispatch_due:
             self._is_dispatch_due = True
             asyncio.get_running_loop().call_soon(self._dispatch)
@@ -325,7 +326,7 @@ class RolloutPool:
                 ray.kill(worker.actor)  # it may be unreachable only: never two answers from it
 
     async def _supervise(self) -> None:
-        """Keeps as many workers as there should be, for as long as the pool lives."""
+        """Maintains the right number of workers for as long as the pool lives."""
         while True:
             for _ in range(self._wanted() - len(self._workers) - self._starting):
                 self._starting += 1
@@ -383,7 +384,7 @@ async def _send_tasks(worker: PoolWorker, batch: list[_Pending]) -> list[Rollout
 async def _offers(
     worker: PoolWorker, state: StoredState, rollout: Rollout
 ) -> AsyncIterator[StateFiles | None]:
-    """What a worker is sent, until it can do with that: nothing, what a replay takes, all files."""
+    """What to send a worker until that suffices: nothing, the data for a replay, all files."""
     run, scenario_id = state.run_key(), state.record.scenario_id
     if rollout.simulation in worker.simulations:
         yield None

@@ -1,12 +1,12 @@
-"""Rollouts of stored states: what each starts from, the files behind that, and its digest.
+"""Rollouts of stored states: what each starts from, the files for that, and its digest.
 
-A rollout starts from its state's file, from the anchor of the state, or from the begin of its run,
-so that it is exact. A file or an anchor is used for what was compared when the state was saved:
-every legal decision of one kind at its decided signals, and all signals left alone, over so many
-seconds. For anything else, longer horizons, other kinds, joint decisions, follow-up policies, the
+To be exact, a rollout starts from its state's file, from the state's anchor, or from the begin of
+its run. A file or an anchor is used only for what was compared when the state was saved: every
+legal decision of one kind at its decided signals, and all signals left alone, over a number of
+seconds. For everything else (longer horizons, other kinds, joint decisions, follow-up policies) the
 run is replayed from its begin, which is exact whatever is decided afterwards.
 
-Where a file is proven, a replay gives the same, so a worker may choose what is cheaper.
+Where a file is proven, a replay gives the same result, so a worker may choose the cheaper way.
 """
 
 import hashlib
@@ -41,42 +41,43 @@ __all__ = [
 ]
 
 ENGINE_REVISION = 4
-"""Raised whenever the same rollout would yield other metrics; old outcomes are then not found."""
+"""Incremented when the same rollout yields different metrics, so that old outcomes are not found.
+"""
 
 
 @dataclass(frozen=True)
 class StateFiles:
-    """All that a worker needs to open a simulation, for it shares no disk with the gateway."""
+    """Everything that a worker, sharing no disk with the gateway, needs to open a simulation."""
 
     scenario_id: str
     scenario: Mapping[str, bytes] | None
-    """By file name; None where the worker has the scenario already."""
+    """By file name; None if the worker already has the scenario."""
     run: str
     """Equal for states of the same run."""
     seed: int
-    """The run's."""
+    """The run's seed."""
     scale: float
     state: bytes | None = None
     """The file to load: the state's, or its anchor's; None begins the run."""
     read: Mapping[str, int] | None = None
     """How far the run had read its demand then; see :class:`shared.wire.states.StateRecord`."""
     replay: Replay | None = None
-    """From there to the state; None where the file is the state's own."""
+    """From there to the state; None if the file is the state's own."""
     digest: str | None = None
-    """Of where everything is after the replay, 16 hex digits; None: nobody knows."""
+    """Digest of all positions after the replay, 16 hex digits; None if unknown."""
     landmark: Replay | None = None
-    """To a moment by which the run is recognised, where it may be another one on other machines."""
+    """Replay to a moment that identifies the run, if it may differ on other machines."""
     landmark_digest: str = ""
-    """Of where everything is then."""
+    """Digest of all positions at that moment."""
     has_file: bool = False
     """Whether there is a file to load, which :attr:`state` may leave out."""
     origin_s: float | None = None
-    """When the state is, seconds: replaying its run up to there is exact as well; None where the
-    rollout is to start from the file."""
+    """Time of the state, seconds, to which replaying its run is exact as well; None if the rollout
+    has to start from the file."""
     origin_digest: str | None = None
     """Of where everything is then."""
     run_actions: tuple[Action, ...] | None = None
-    """What the policy of the run did, to its end; None where the worker knows, or need not."""
+    """All actions of the run's policy; None if the worker has them or does not need them."""
 
 
 def make_rollout(
@@ -86,14 +87,14 @@ def make_rollout(
     follow_up: FollowUp = "program",
     reseed: int | None = None,
 ) -> Rollout:
-    """The rollout of decisions, from where it is exact.
+    """The rollout of decisions, from a start that makes it exact.
 
     Args:
         state: Where it starts.
-        decisions: By signal that is watched; None leaves a signal alone.
+        decisions: By observed signal; None leaves a signal alone.
         horizon_s: Simulated seconds.
-        follow_up: Who runs the decided signals afterwards.
-        reseed: Re-seeds the randomness at the moment of the decision; None continues it.
+        follow_up: What controls the decided signals afterwards.
+        reseed: Seed for the randomness from the decision on; None continues the run's.
 
     Raises:
         UnknownSignal: The state has no such signal.
@@ -131,7 +132,7 @@ def _source(
 
 
 def recorded_source(record: StateRecord) -> Source:
-    """What a state is brought back from, as its record says."""
+    """What a state is restored from, according to its record."""
     if record.restore != "replay":
         return "file"
     return "begin" if record.anchor is None else "anchor"
@@ -140,7 +141,7 @@ def recorded_source(record: StateRecord) -> Source:
 def _is_proven(
     state: StoredState, decided: Sequence[SignalDecision], horizon_s: int, follow_up: FollowUp
 ) -> bool:
-    """Whether just this was compared when the state was saved."""
+    """Whether exactly this was compared when the state was saved."""
     if horizon_s > state.record.verified_s or len(decided) > 1:
         return False
     if not decided:
@@ -155,10 +156,10 @@ def _is_proven(
 
 
 def restore_of(state: StoredState, rollout: Rollout) -> Restore:
-    """What may be said of the rollout's metrics.
+    """What may be claimed about the rollout's metrics.
 
-    With another seed there is no uninterrupted simulation to be equal to; what is continued then is
-    the file, which for a replayed state is not quite the moment that it was saved at.
+    With another seed there is no uninterrupted simulation to equal. The file is then continued,
+    which for a replayed state is not exactly the moment at which it was saved.
     """
     restore = state.record.restore
     if restore == "unverified" or (restore == "replay" and rollout.reseed is not None):
@@ -178,10 +179,10 @@ def fidelity_of(state: StoredState, rollout: Rollout) -> Fidelity:
 
 
 def check_end(state: StoredState, horizon_s: int) -> None:
-    """Passes where the configuration goes on for so long after a state.
+    """Returns if the configuration goes on for that long after a state.
 
     Raises:
-        RolloutRejected: ``beyond_end``: nobody can say what would be true then.
+        RolloutRejected: ``beyond_end``: nobody can know what would happen then.
     """
     end_s = state.manifest.scenario.end_s
     if end_s is not None and state.record.time_s + horizon_s > end_s:
@@ -206,12 +207,12 @@ def files_of(
     Args:
         state: Where it starts.
         rollout: What is rolled out.
-        with_scenario: Whether the scenario's files are among them.
-        with_choice: Whether the worker may replay the run where a file is proven.
-        with_actions: Whether, for this choice, the run's actions are among them.
+        with_scenario: Whether to include the scenario's files.
+        with_choice: Whether the worker may replay the run if a file is proven.
+        with_actions: Whether to include the run's actions for that choice.
 
     Raises:
-        StateFileError: A file was changed, or another version of SUMO wrote it.
+        StateFileError: A file was changed, or was written by another version of SUMO.
         DatasetError: A file cannot be read.
     """
     record = state.record
@@ -237,18 +238,18 @@ def files_of(
 
 
 def has_choice(state: StoredState, rollout: Rollout) -> bool:
-    """Whether a rollout that starts from a file gives the same if its run is replayed."""
+    """Whether a rollout that starts from a file gives the same result if its run is replayed."""
     if rollout.source == "begin" or rollout.reseed is not None:
         return False
     return state.record.restore != "unverified" and state.record.digest is not None
 
 
 def replay_of(state: StoredState, rollout: Rollout) -> StateFiles | None:
-    """What is behind a rollout for a worker that knows its run; None if it cannot do without files.
+    """What a worker that knows the run needs for a rollout; None if it needs files.
 
     Raises:
-        StateFileError: The file of the state, or of the run's actions, was changed or is gone:
-            nothing is scored on a damaged dataset, even where that file is not needed.
+        StateFileError: The file of the state, or of the run's actions, was changed or is missing:
+            nothing is scored on a damaged dataset, even if that file is not needed.
         DatasetError: The run is not in the dataset, or its actions cannot be read.
     """
     if not has_choice(state, rollout):
@@ -258,7 +259,7 @@ def replay_of(state: StoredState, rollout: Rollout) -> StateFiles | None:
 
 
 def _files_of_run(state: StoredState, scenario: Mapping[str, bytes] | None) -> StateFiles:
-    """What is the same for all states of a run."""
+    """The files and data common to all states of a run."""
     record, sensitivity = state.record, state.simulation().sensitivity
     landmark = None
     if sensitivity is not None:
@@ -286,7 +287,7 @@ def _with_choice(files: StateFiles, state: StoredState, with_actions: bool) -> S
 
 
 def decisions_text(rollout: Rollout) -> str | None:
-    """The decisions as one JSON text by signal; None where nothing is decided."""
+    """The decisions as one JSON text, by signal; None if nothing is decided."""
     if not rollout.signal_decisions:
         return None
     texts = {one.tls_id: json.loads(canonical(one.decision)) for one in rollout.signal_decisions}
@@ -294,10 +295,10 @@ def decisions_text(rollout: Rollout) -> str | None:
 
 
 def rollout_digest(rollout: Rollout, sumo_version: str) -> str:
-    """The SHA-256 that equal work shares, for ever: 64 hex digits.
+    """The SHA-256 shared by equal work, permanently: 64 hex digits.
 
     Args:
-        rollout: What is rolled out; how it is restored is not part of it.
+        rollout: What is rolled out; the way of restoring is not part of the digest.
         sumo_version: Version of the simulator that computes the outcome.
     """
     identity = [

@@ -1,4 +1,4 @@
-"""What one worker does: hold simulations of states and fork rollouts off them.
+"""One worker: holds simulations of states, and forks rollouts from them.
 
 Knows nothing of Ray; :mod:`sim_workers.pool.pool` makes an actor of it.
 """
@@ -39,13 +39,13 @@ _log = structlog.get_logger(__name__)
 
 _FOLDER_PREFIX = "greenfork-worker-"
 _GRACE_S = 5.0
-"""How much longer than its rollout a holder may take to answer before it is given up."""
+"""How much longer than its rollout a holder may take to answer before it is abandoned."""
 _LEAST_MEMORY_MB = 4096.0
-"""What one simulation may take in any case: holders are let go by a bound, not refused."""
+"""What one simulation may always take: the bound makes room by dropping holders, not refusing."""
 _CHECKPOINTS = 4
-"""For each holder so many checkpoints: they have less memory of their own, and none kept ready."""
+"""Checkpoints per holder: they have less memory of their own, and keep no child ready."""
 _CHECKPOINT_SHARE = 0.5
-"""What checkpoints may take of the holders' memory."""
+"""Share of the holders' memory that checkpoints may take."""
 _PROCESSES = 3
 """A holder, the child that it keeps ready, with as much memory of its own, and what that is put
 back from."""
@@ -69,10 +69,10 @@ class WorkerLimits:
 class StateWorker:
     """Scores batches of rollouts, each batch of one simulation, and steps episodes.
 
-    One thread runs and closes; another one may :meth:`cancel` meanwhile.
+    One thread runs and closes; another may :meth:`cancel` meanwhile.
 
-    Holders are kept, least recently used last, within the limits. One that dies is rebuilt once;
-    if it dies again over the same rollout, that is reported.
+    Holders are kept within the limits; the least recently used are dropped first. A holder that
+    dies is rebuilt once; if it dies again over the same rollout, that is reported.
     """
 
     def __init__(self, limits: WorkerLimits) -> None:
@@ -96,7 +96,7 @@ class StateWorker:
 
     @cached_property
     def _folder(self) -> Path:
-        """Where it keeps files, made when the first ones come."""
+        """Where it keeps files; created with the first ones."""
         _sweep()
         return Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
 
@@ -105,7 +105,7 @@ class StateWorker:
         return EpisodeHost(self._fork_server, self._limits.episodes, self._folder)
 
     def hello(self) -> tuple[int, str]:
-        """Its process id and version of SUMO, once it is there."""
+        """Its process id and version of SUMO, once it has started."""
         return os.getpid(), sumo_version()
 
     def run(
@@ -114,8 +114,8 @@ class StateWorker:
         """The outcome of each rollout, in order; None if the files are needed and not given.
 
         Args:
-            rollouts: Forks of one simulation, at least one. Their limits count from now.
-            files: What it is opened from.
+            rollouts: Rollouts of one simulation, at least one. Their time limits start now.
+            files: What the simulation is opened from.
         """
         started_s, simulation = time.monotonic(), rollouts[0].simulation
         with self._turn, self._cancelled.forgotten_afterwards():
@@ -131,7 +131,7 @@ class StateWorker:
             return self._without_doubt(rollouts, outcomes, started_s)
 
     def cancel(self, tickets: Sequence[int]) -> None:
-        """Ends those rollouts, of the batch that runs or is about to; the others go on."""
+        """Ends some rollouts of the current or the next batch; the others go on."""
         self._cancelled.add(tickets)
 
     def run_episodes(self, calls: Sequence[EpisodeCall]) -> EpisodeBatch:
@@ -145,7 +145,7 @@ class StateWorker:
             self._episodes.park(episode_ids)
 
     def close(self) -> None:
-        """Ends every holder and removes the files, when the batch that runs is done."""
+        """Ends every holder and removes the files, once the current batch is done."""
         with self._turn:
             for held in self._holders.values():
                 held.holder.close()
@@ -173,9 +173,9 @@ class StateWorker:
     def _compared(
         self, rollout: Rollout, restored: RolloutOutcome, deadline_s: float
     ) -> RolloutOutcome:
-        """That of a restored rollout, done by a fork as well; of the fork if they differ.
+        """The outcome of a restored rollout, checked by a fork; the fork's if they differ.
 
-        Where there is no time left for the fork, the check stays due.
+        If there is no time left for the fork, the check stays due.
         """
         try:
             forked = self._try_twice(rollout.model_copy(update={"is_forked": True}), deadline_s)
@@ -198,7 +198,7 @@ class StateWorker:
     def _without_doubt(
         self, rollouts: Sequence[Rollout], outcomes: list[RolloutOutcome], started_s: float
     ) -> list[RolloutOutcome]:
-        """The outcomes of a batch; those that a failed check casts doubt on are done by forks."""
+        """The outcomes of a batch; forks redo those that a failed check casts doubt on."""
         failed = next((n for n, outcome in enumerate(outcomes) if outcome.doubtful), None)
         if failed is None:
             return outcomes
@@ -238,7 +238,7 @@ class StateWorker:
             raise
 
     def _restore_in(self, holder: SimulationHandle, rollout: Rollout) -> None:
-        """Lets a holder's rollouts be restored, if they are to be and are not yet."""
+        """Makes a holder restore its rollouts, if it should and does not do so yet."""
         if not self._checks.is_restoring:
             self._is_restoring = False
         if self._is_restoring and rollout.simulation not in self._kept:
@@ -246,7 +246,7 @@ class StateWorker:
             self._kept.add(rollout.simulation)
 
     def _heed(self, reasons: Sequence[str]) -> None:
-        """Forks from now on where processes cannot be put back at all."""
+        """Uses forks from now on if processes cannot be restored here at all."""
         refused = next((reason for reason in reasons if reason.startswith("refused")), None)
         if refused is not None and self._checks.is_restoring:
             _log.warning("rollouts_are_forked", reason=refused)
@@ -267,14 +267,14 @@ class StateWorker:
         return holder
 
     def _is_ready(self, simulation: str) -> bool:
-        """Whether it is there, or can be opened without further files."""
+        """Whether a simulation is open, or can be opened without further files."""
         if simulation in self._holders:
             return True
         source = self._sources.get(simulation)
         return source is not None and self._openings.suffices(source)
 
     def _shrink(self) -> None:
-        """Lets the least recently used holders go until the limits are kept."""
+        """Drops the least recently used holders until the limits are met."""
         while len(self._holders) > 1 and (
             len(self._holders) > self._limits.max_holders or self._is_over_memory()
         ):
@@ -307,15 +307,15 @@ class StateWorker:
 
 
 def _last(rollout: Rollout) -> Rollout:
-    """A rollout after which no child is kept ready.
+    """Marks a rollout as one after which no child is kept ready.
 
-    Most states are asked for once. One that is asked for again keeps a child ready from then on.
+    Most states are requested once. One that is requested again keeps a child ready from then on.
     """
     return rollout.model_copy(update={"is_last": True})
 
 
 def _sweep() -> None:
-    """Removes the folders of workers that were killed and could not."""
+    """Removes the folders of workers that were killed before they could."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         pid = folder.name.removeprefix(_FOLDER_PREFIX).split("-")[0]
         if not Path("/proc", pid).exists():

@@ -1,8 +1,8 @@
-"""Writing into a dataset what a verification has shown.
+"""Writes the results of a verification into a dataset.
 
-The only changes that are ever made to a built dataset: how some of its states are restored, and
-whether its runs are the user's own. Each file is written beside the old one and takes its place
-whole; rows first, so that whatever interrupts this, nothing says more than its rows.
+These are the only changes ever made to a built dataset: how some of its states are restored, and
+whether its runs are the user's own. Each file is written next to the old one and replaces it as a
+whole; rows first, so that an interruption leaves nothing that claims more than its rows.
 """
 
 import json
@@ -27,9 +27,9 @@ def promote(
 
     Args:
         root: The dataset.
-        restores: By state, how it is brought back exactly.
-        verified_s: Seconds over which that was seen.
-        proven: By state and signal, the kind of the decisions under which it was.
+        restores: By state, how it is restored exactly.
+        verified_s: Seconds over which that was shown.
+        proven: By state and signal, the kind of decisions for which it was shown.
     """
     layout = DatasetLayout(root)
     for path in (layout.rows("train"), layout.rows("eval")):

@@ -1,7 +1,7 @@
-"""What each decision does to a traffic light, in the words of the contract.
+"""What each decision does to a traffic light, following the contract.
 
-The counterpart of :mod:`sim_workers.engine.signal_control`, written down once more on purpose. A
-decision is a generator that runs up to its next ``yield`` before every step of the simulation.
+The counterpart of :mod:`sim_workers.engine.signal_control`, deliberately written independently of
+it. A decision is a generator that runs up to its next ``yield`` before every simulation step.
 """
 
 from collections.abc import Generator
@@ -15,12 +15,13 @@ from shared.signals import SignalState
 __all__ = ["HALF_MS", "Deciding", "Greens", "Light", "carry_out"]
 
 HALF_MS = 0.0005
-"""SUMO's times are whole milliseconds; sums of seconds may miss them by a rounding, seconds."""
+"""Half a millisecond, seconds. SUMO's times are whole milliseconds, which sums of seconds may miss
+by a rounding error."""
 
 
 @dataclass(frozen=True)
 class Greens:
-    """Between what a green of a signal must last, seconds."""
+    """The minimum and maximum duration of a signal's greens, seconds."""
 
     min_s: float
     max_s: float
@@ -42,16 +43,16 @@ class Light:
 
     @property
     def phase(self) -> int:
-        """The phase that is shown, until a step shows another."""
+        """The current phase, until a step switches to another."""
         return int(self._light.getPhase(self._tls_id))
 
     @property
     def elapsed_s(self) -> float:
-        """How long the phase has been shown: right, because nothing was ever restored here."""
+        """How long the phase has lasted; reliable because nothing is ever restored here."""
         return float(self._light.getSpentDuration(self._tls_id))
 
     def state(self) -> SignalState:
-        """What it is doing."""
+        """The current state of the light."""
         program = str(self._light.getProgram(self._tls_id))
         return SignalState(program_id=program, phase=self.phase, elapsed_s=self.elapsed_s)
 
@@ -61,7 +62,7 @@ class Light:
         return ("G" in letters or "g" in letters) and not set(letters) & set("yYuU")
 
     def length_s(self, phase: int) -> float:
-        """How long the program shows a phase, seconds."""
+        """The program's duration of a phase, seconds."""
         return float(self._phases()[phase].duration)
 
     def greens(self) -> list[int]:
@@ -69,31 +70,31 @@ class Light:
         return [phase for phase in range(len(self._phases())) if self.is_green(phase)]
 
     def waiting(self, phase: int) -> int:
-        """Vehicles on the lanes that a phase gives green, each lane once."""
+        """Vehicles on the lanes that have green in a phase, each lane counted once."""
         return self._vehicles(phase, 0)
 
     def beyond(self, phase: int) -> int:
-        """Vehicles on the lanes that it leads to, each lane once."""
+        """Vehicles on the lanes that the phase leads to, each lane counted once."""
         return self._vehicles(phase, 1)
 
     @property
     def following(self) -> int:
-        """The phase that the program shows after the current one."""
+        """The phase that follows the current one in the program."""
         phases = self._phases()
         named = phases[self.phase].next
         return int(named[0]) if named else (self.phase + 1) % len(phases)
 
     @property
     def ends_now(self) -> bool:
-        """Whether the coming step shows the next phase already."""
+        """Whether the next step already switches to the next phase."""
         return float(self._light.getNextSwitch(self._tls_id)) <= self.now_s + HALF_MS
 
     def last(self, seconds: float) -> None:
-        """Lets the current phase last so much longer."""
+        """Sets the remaining duration of the current phase."""
         self._light.setPhaseDuration(self._tls_id, seconds)
 
     def show(self, phase: int, seconds: float) -> None:
-        """Goes to a phase, for so long."""
+        """Switches to a phase for a duration."""
         self._light.setPhase(self._tls_id, phase)
         self._light.setPhaseDuration(self._tls_id, seconds)
 
@@ -109,15 +110,15 @@ class Light:
 
 
 Deciding = Generator[None, None, None]
-"""A decision that is being carried out, and what follows it."""
+"""A decision being carried out, and what follows it."""
 _Carried = Generator[None, None, float]
-"""Returns when the last green that was decided is over, seconds of simulated time."""
+"""Returns the time at which the last decided green is over, seconds of simulated time."""
 
 
 def carry_out(
     light: Light, decision: Decision, greens: Greens, follow_up: FollowUp = "program"
 ) -> Deciding:
-    """Carries a decision out at a light; then whoever follows up runs it, if not its program."""
+    """Carries out a decision at a light; then its follow-up policy takes over, or its program."""
     over_s = yield from _carry_out(light, decision, greens)
     if follow_up == "program":
         return
@@ -140,7 +141,7 @@ def _carry_out(light: Light, decision: Decision, greens: Greens) -> _Carried:
 
 
 def _keep_or_end(light: Light, keep: bool, extend_s: int, greens: Greens) -> float:
-    """Yes: so many more seconds, cut at the longest green. No: it ends, once it has its minimum."""
+    """Yes: extends the green, up to its maximum. No: ends it, once it has reached its minimum."""
     wanted_s = min(extend_s, greens.max_s - light.elapsed_s)
     left_s = max(0, wanted_s if keep else greens.min_s - light.elapsed_s)
     light.last(left_s)
@@ -148,7 +149,7 @@ def _keep_or_end(light: Light, keep: bool, extend_s: int, greens: Greens) -> flo
 
 
 def _next_phase(light: Light, decision: NextPhase, greens: Greens) -> _Carried:
-    """The clearance after the current green in full, then the phase; the same green just lasts."""
+    """The full clearance after the current green, then the phase; the same green just goes on."""
     if decision.next_phase == light.phase:
         light.last(decision.green_s)
         return light.now_s + decision.green_s
@@ -162,9 +163,9 @@ def _next_phase(light: Light, decision: NextPhase, greens: Greens) -> _Carried:
 
 
 def _clear(light: Light) -> Deciding:
-    """Everything that the program shows up to its next green.
+    """All phases of the program up to its next green.
 
-    Phase by phase, because a program that follows the traffic might keep its green otherwise.
+    Phase by phase, because a program that reacts to traffic might otherwise keep its green.
     """
     while not light.is_green(light.following):
         light.show(light.following, light.length_s(light.following))
@@ -173,7 +174,7 @@ def _clear(light: Light) -> Deciding:
 
 
 def _cycle(light: Light, decision: Cycle) -> _Carried:
-    """Each green, when it starts next, lasts what was decided for it; once."""
+    """Each green lasts as decided the next time it starts, once."""
     left_s = {green.phase: green.green_s for green in decision.greens}
     while True:
         if light.ends_now and light.following in left_s:
@@ -186,7 +187,7 @@ def _cycle(light: Light, decision: Cycle) -> _Carried:
 
 
 def _plan(light: Light, decision: Plan, greens: Greens) -> _Carried:
-    """An *extend* at each decision point of the grid; what is none uses up no step."""
+    """An *extend* at each decision point of the time grid; other moments use up no step."""
     steps = [step.extend for step in decision.steps]
     over_s = _keep_or_end(light, steps.pop(0), decision.extend_s, greens)
     due_s = light.now_s + decision.extend_s
@@ -201,7 +202,7 @@ def _plan(light: Light, decision: Plan, greens: Greens) -> _Carried:
 
 
 def _max_pressure(light: Light, greens: Greens) -> Deciding:
-    """Every five seconds a green within its bounds goes on, unless another has more pressure."""
+    """Every five seconds, a green within its bounds goes on unless another has more pressure."""
     begun_s, moments = light.now_s, 0
     while True:
         if light.now_s >= begun_s + 5 * moments - HALF_MS:
@@ -214,10 +215,10 @@ def _max_pressure(light: Light, greens: Greens) -> Deciding:
 
 
 def _greedy(light: Light, greens: Greens) -> Deciding:
-    """Every ten seconds to the green with most vehicles; until then what is green stays so.
+    """Every ten seconds, switches to the green with most vehicles; in between it stays.
 
-    The current one wins a tie, then the lowest index. A green that has not lasted its minimum is
-    not left, and a clearance is not cut short: the next moment is ten seconds later.
+    Ties go to the current green, then to the lowest index. A green is not ended before its minimum,
+    and a clearance is not cut short: the next chance comes ten seconds later.
     """
     begun_s, moments = light.now_s, 0
     while True:
@@ -242,5 +243,5 @@ def _greedy(light: Light, greens: Greens) -> Deciding:
 
 
 def _passed(begun_s: float, light: Light) -> int:
-    """How many of the moments every ten seconds have come by now, the first included."""
+    """How many of the moments, one every ten seconds, have passed by now, including the first."""
     return int((light.now_s - begun_s + HALF_MS) // 10) + 1

@@ -1,9 +1,9 @@
 """The independent path: plain ``sumo``, driven over TraCI from the begin of its run.
 
-One :class:`Episode` is one honest simulation: no fork, no state file, nothing of the engine, the
-drivers or the sampling. What a metric is is written down here once more, and what a decision does
-in :mod:`sim_workers.verification.reference_control`, so that a mistake does not hide in both. Plain
-and slow on purpose; who plays many episodes is :mod:`sim_workers.verification.verifier`.
+One :class:`Episode` is one straightforward simulation: no fork, no state file, no code of the
+engine. The metrics are implemented here a second time, and the effects of decisions in
+:mod:`sim_workers.verification.reference_control`, so that a mistake cannot hide in both. Plain and
+slow on purpose; :mod:`sim_workers.verification.verifier` plays many episodes.
 
 The only module that imports ``traci``, and only when an episode is played.
 """
@@ -30,31 +30,31 @@ __all__ = ["Episode", "Played", "connected", "play"]
 _CONNECT_EVERY_S = 0.02
 _CONNECT_TRIES = 3000
 _STARTS = 3
-"""A port that was free may be taken before ``sumo`` listens on it."""
+"""Number of attempts: a free port may be taken before ``sumo`` listens on it."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A run from its begin to a moment, decisions there, and the horizon after it."""
+    """A run from its begin to a moment, decisions at that moment, and the horizon after it."""
 
     folder: Path
-    """A copy of the user's files, in which the command is run."""
+    """A copy of the user's files, in which the command runs."""
     command: tuple[str, ...]
-    """Arguments for ``sumo``: the user's own configuration, and what makes a run of it."""
+    """Arguments for ``sumo``: the user's own configuration, and those that determine the run."""
     environment: Mapping[str, str]
     """Variables that the configuration names."""
     actions: Path | None
-    """File of what the run's policy did; what it did before the moment is repeated."""
+    """File of the run's policy actions; those before the moment are repeated."""
     moment_s: float
     decisions: tuple[tuple[str, Decision], ...]
     """By signal; empty leaves every program alone."""
     greens: Mapping[str, Greens]
-    """Of the decided signals."""
+    """Bounds of the greens of the decided signals."""
     observe: tuple[str, ...]
-    """The signals whose lanes count, each lane once."""
+    """The signals whose lanes are counted, each lane once."""
     horizon_s: int
     follow_up: FollowUp = "program"
-    """Who runs the decided signals after their decisions."""
+    """What controls the decided signals after their decisions."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,14 @@ def connected(
     environment: Mapping[str, str],
     may_end: bool = False,
 ) -> Iterator[Any]:
-    """A connection to a ``sumo`` of one's own, both of which end with the context.
+    """A connection to a separate ``sumo`` process; both end with the context.
 
     Args:
         sumo: The program.
         folder: Where it is started, and may read and write.
         command: Its arguments.
         environment: Variables that its configuration names.
-        may_end: Whether it may be let go within the context, by closing the connection.
+        may_end: Whether the connection may be closed, and ``sumo`` end, within the context.
 
     Raises:
         RolloutRejected: It does not start.
@@ -169,7 +169,7 @@ def _traffic_lights(light: Any) -> list[str]:  # noqa: ANN401  traci is untyped
 
 
 def _repeat(simulation: Any, episode: Episode) -> None:  # noqa: ANN401  traci is untyped
-    """Steps to the moment, doing before each step what the run's policy did there."""
+    """Steps to the moment, repeating before each step what the run's policy did there."""
     for action in _done_before(episode):
         _step_to(simulation, action.time_s)
         simulation.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
@@ -197,8 +197,8 @@ def _before(simulation: Any, time_s: float) -> bool:  # noqa: ANN401  traci is u
 class _Counted:
     """What is counted on the lanes of some signals, second by second.
 
-    Floats are summed lane by lane, and vehicle by vehicle in each lane's order: another order would
-    give another last bit.
+    Floats are summed lane by lane, and vehicle by vehicle in each lane's order: another order could
+    change the last bit.
     """
 
     def __init__(self, simulation: Any, tls_ids: tuple[str, ...]) -> None:  # noqa: ANN401
@@ -230,7 +230,7 @@ class _Counted:
         self._left = 0
 
     def add(self) -> None:
-        """Takes the second that has just been simulated."""
+        """Counts the second that has just been simulated."""
         before, self._there = self._there, self._vehicles()
         self._left += len(set(before) - set(self._there))
         self._seen += len(self._there)
@@ -261,7 +261,7 @@ class _Counted:
         )
 
     def _lost(self) -> Iterator[float]:
-        """What each vehicle falls short of its allowed speed, as a share of it.
+        """How far each vehicle falls short of its allowed speed, as a share of that speed.
 
         Nothing of those that no speed is allowed to: on closed lanes, and off the road, parked or
         being teleported, where SUMO gives a number below 0.

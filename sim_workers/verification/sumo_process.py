@@ -1,4 +1,4 @@
-"""The ``sumo`` program of this machine: which it is, and a process of it that listens for TraCI."""
+"""The ``sumo`` program of this machine: finding it, and running it as a TraCI server."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def find_sumo(version: str) -> Path:
 
     Raises:
         InputError: ``sumo_missing``: there is none, or TraCI's client is not installed;
-            ``sumo_of_other_version``: the first that there is has another version.
+            ``sumo_of_other_version``: the first one found has another version.
     """
     if find_spec("traci") is None:
         raise InputError(f"the traci package is not installed: {_INSTALL}", "sumo_missing")
@@ -48,15 +48,15 @@ def find_sumo(version: str) -> Path:
 
 @dataclass(eq=False)
 class SumoProcess:
-    """A running ``sumo``, kept to its folder. Use as a context, which kills it in the end."""
+    """A running ``sumo``, confined to its folder. Use as a context, which kills it at the end."""
 
     program: Path
     folder: Path
-    """Where it is started."""
+    """The folder that it is started in."""
     arguments: Sequence[str]
-    """What it is given."""
+    """Its arguments."""
     variables: Mapping[str, str]
-    """Those that its configuration names."""
+    """The environment variables that its configuration names."""
 
     def __enter__(self) -> Self:
         folder = self.folder.resolve()
@@ -83,7 +83,7 @@ class SumoProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is gone."""
+        """Whether it has ended."""
         return self.process.poll() is not None
 
     def last_words(self) -> str:

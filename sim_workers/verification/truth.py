@@ -1,8 +1,8 @@
 """What a dataset is verified against: the user's own configuration, in a copy of the user's files.
 
-A dataset keeps the originals that it was built from. Those of version 0.1 do not; for them the user
-names the configuration, or else nothing but the dataset's own bundle can be played, which cannot
-show whether that is the user's simulation.
+A dataset keeps the originals that it was built from. Datasets of version 0.1 do not: the user has
+to name the configuration, or else only the dataset's own bundle can be played, which cannot show
+whether it is the user's simulation.
 """
 
 import json
@@ -28,13 +28,13 @@ __all__ = ["Truth", "compare_runs", "mark_own", "truth_of"]
 
 @dataclass(frozen=True)
 class Truth:
-    """How runs of a dataset are played."""
+    """How the runs of a dataset are played."""
 
     against: Fidelity
     folder: Path
     """Where SUMO is started."""
     arguments: tuple[str, ...] | None
-    """The user's own configuration and what was given beside it; None: each run's own command."""
+    """The user's own configuration with its arguments; None takes each run's own command."""
     environment: Mapping[str, str] = field(default_factory=dict)
     original: Original | None = None
 
@@ -48,7 +48,7 @@ class Truth:
 
 @contextmanager
 def truth_of(root: Path, manifest: Manifest, config: Path | None) -> Iterator[Truth]:
-    """What a dataset is verified against; its folder goes with the context.
+    """What a dataset is verified against; its folder is removed with the context.
 
     Args:
         root: The dataset.
@@ -57,7 +57,7 @@ def truth_of(root: Path, manifest: Manifest, config: Path | None) -> Iterator[Tr
 
     Raises:
         ScenarioError: The configuration is unusable.
-        DatasetError: The original is not what it was.
+        DatasetError: The original has been changed.
     """
     with TemporaryDirectory(prefix="greenfork-verifying-") as folder:
         scratch, known = Path(folder), manifest.scenario
@@ -77,13 +77,13 @@ def truth_of(root: Path, manifest: Manifest, config: Path | None) -> Iterator[Tr
 
 
 def compare_runs(root: Path, manifest: Manifest, truth: Truth) -> dict[str, Comparison]:
-    """Compares runs of which nobody has shown yet that they are the user's own.
+    """Compares the runs that have not yet been shown to be the user's own.
 
     Returns:
-        What came of it, by run; empty where the user's own is not known.
+        The comparisons, by run; empty if the user's own simulation is not known.
 
     Raises:
-        DatasetError: What a run's policy did cannot be read.
+        DatasetError: A run's policy actions cannot be read.
         RolloutError: A simulation failed.
     """
     if truth.original is None:
@@ -100,7 +100,7 @@ def compare_runs(root: Path, manifest: Manifest, truth: Truth) -> dict[str, Comp
 
 
 def mark_own(root: Path, manifest: Manifest, compared: Mapping[str, Comparison]) -> None:
-    """Writes into a dataset which of its runs turned out to be the user's own."""
+    """Marks in a dataset which of its runs turned out to be the user's own."""
     own = {run: found for run, found in compared.items() if found.difference is None}
     if not own:
         return
@@ -132,7 +132,7 @@ def mark_own(root: Path, manifest: Manifest, compared: Mapping[str, Comparison])
 
 
 def _begin_s(manifest: Manifest, config: Path) -> float | None:
-    """Where the builder was told to begin, if not where the configuration does."""
+    """The begin that the builder was given, if it is not the configuration's."""
     begin_s = manifest.simulation.begin_s
     return None if load_scenario(config).begin_s == begin_s else begin_s
 

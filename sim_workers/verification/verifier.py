@@ -1,11 +1,11 @@
-"""Verifying a dataset: every stored number beside what plain SUMO shows.
+"""Verifies a dataset: compares every stored number with what plain SUMO shows.
 
 Each decision of a row is played as an episode of its own
-(:mod:`sim_workers.verification.reference_simulation`), from the begin of its run, many at a time
-but none cleverly. What it shows is compared to the last bit with the row's outcome. It is also
-compared with what the engine rolls out from the state here and now: where the row has no outcomes,
-where that is asked for, and where the state is unverified. Such a state is promoted if every
-decision of every row of it is exact, and its signals left alone.
+(:mod:`sim_workers.verification.reference_simulation`), from the begin of its run; many in parallel,
+but without shortcuts. The result is compared to the last bit with the row's outcome. It is also
+compared with what the engine rolls out from the state here and now, if the row has no outcomes, if
+that is asked for, or if the state is unverified. An unverified state is promoted if every decision
+of all its rows is exact, and its signals left alone are, too.
 """
 
 import os
@@ -52,28 +52,28 @@ from sim_workers.verification.truth import Truth, compare_runs, mark_own, truth_
 __all__ = ["Checked", "VerifyOptions", "choose_rows", "verify_dataset"]
 
 _WAYS: tuple[Way, ...] = ("state", "replay")
-"""How an unverified state may turn out to be exact, the quicker first."""
+"""The ways in which an unverified state may turn out to be exact, the quicker one first."""
 
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What to verify, and with how much of the machine."""
+    """What to verify, and how much of the machine to use."""
 
     sample: int | None = None
-    """Rows at most, taken at random; None takes all."""
+    """Maximum number of rows, chosen at random; None takes all."""
     seed: int = 0
-    """Of that choice."""
+    """Seed of that choice."""
     workers: int | None = None
-    """Episodes that are played at once; None: one a core."""
+    """Number of episodes played in parallel; None means one per core."""
     with_engine: bool = False
-    """Let the engine roll out every decision again, even where its outcome is stored."""
+    """Let the engine roll out every decision again, even if its outcome is stored."""
     config: Path | None = None
     """The user's own configuration; None takes the original that the dataset keeps."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """How far a verification has come, in decisions."""
+    """The progress of a verification, in decisions."""
 
     done: int
     total: int
@@ -87,7 +87,7 @@ class _Case:
     state: StoredState
     row: Row
     decision: Decision | None
-    """None: every signal is left alone, as in the reference of a reward."""
+    """None leaves every signal alone, as in the reference of a reward."""
     stored: Metrics | None
     episode: Episode
 
@@ -104,24 +104,24 @@ class _Verdict:
 
     case: _Case
     differences: tuple[Difference, ...]
-    """Of what is stored."""
+    """Differences from what is stored."""
     engine: Mapping[Way, tuple[Difference, ...] | ErrorInfo]
-    """Of what the engine rolled out, by how it brought the state back."""
+    """Differences from what the engine rolled out, by how it restored the state."""
     failure: str | None = None
-    """Why there is no truth to compare with."""
+    """Why there is nothing to compare with."""
 
     def is_exact(self, way: Way) -> bool:
         return self.failure is None and not self.differences and self.engine.get(way) == ()
 
     @property
     def is_false(self) -> bool:
-        """Whether something differs of what claims to be exact."""
+        """Whether something that claims to be exact differs."""
         restore = self.case.state.record.restore
         engine = () if restore == "unverified" else self.engine.get(restore, ())
         return bool(self.differences or (isinstance(engine, tuple) and engine))
 
     def all_differences(self, way: Way) -> tuple[Difference, ...]:
-        """What is stored and what the engine rolled out."""
+        """The differences of what is stored, and of what the engine rolled out."""
         found = self.engine.get(way, ())
         return self.differences if isinstance(found, ErrorInfo) else (*self.differences, *found)
 
@@ -185,12 +185,12 @@ def verify_dataset(
 
 
 def choose_rows(rows: Sequence[Row], sample: int | None, seed: int) -> list[Row]:
-    """Rows at random, in their order; of every way of restoring one at least, where there is room.
+    """Random rows, in order; at least one of every way of restoring, if there is room.
 
     Args:
         rows: All rows.
-        sample: How many; None takes all.
-        seed: Of the choice.
+        sample: How many to choose; None takes all.
+        seed: Seed of the choice.
     """
     if sample is None or sample >= len(rows):
         return list(rows)
@@ -274,7 +274,7 @@ def _play(
 
 @contextmanager
 def _episode_pool(workers: int | None) -> Iterator[ProcessPoolExecutor]:
-    """Processes that play episodes; what was not begun is not begun when the context ends."""
+    """Processes that play episodes; the end of the context cancels those not yet begun."""
     cores = len(os.sched_getaffinity(0))
     pool = ProcessPoolExecutor(workers or cores, get_context("spawn"), _prepare_to_play)
     try:
@@ -284,16 +284,16 @@ def _episode_pool(workers: int | None) -> Iterator[ProcessPoolExecutor]:
 
 
 def _prepare_to_play() -> None:
-    """Cuts a process that plays episodes off from all networks but a loopback of its own.
+    """Cuts a process that plays episodes off from every network but its own loopback.
 
-    An interrupt at the terminal is for the process that waits for the episodes.
+    It ignores interrupts from the terminal, which the process waiting for the episodes handles.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     own_loopback()
 
 
 def _judge(case: _Case, true: Played, engine: StateWorker, with_engine: bool) -> _Verdict:
-    """Everything that there is of a case, beside what the episode showed."""
+    """Compares everything known about a case with what the episode showed."""
     row, record = case.row, case.state.record
     differences = [
         *row_differences(row, true.signals[row.tls_id]),
@@ -319,7 +319,7 @@ def _judge(case: _Case, true: Played, engine: StateWorker, with_engine: bool) ->
 
 
 def _whole_states(rows: Iterable[Row], chosen: Iterable[Row]) -> set[str]:
-    """The states of which every row was chosen."""
+    """The states whose rows were all chosen."""
     left_out = {Place.of(row) for row in rows} - {Place.of(row) for row in chosen}
     return {row.state_id for row in rows} - {place.state_id for place in left_out}
 
@@ -332,7 +332,7 @@ def _by_state(verdicts: Iterable[_Verdict]) -> dict[str, list[_Verdict]]:
 
 
 def _way(verdicts: Sequence[_Verdict]) -> Way | None:
-    """How a state is brought back; where it was unverified, exactly, or None if it is not."""
+    """How a state is restored; for an unverified one the exact way, or None if there is none."""
     restore = verdicts[0].case.state.record.restore
     if restore != "unverified":
         return restore
@@ -341,7 +341,7 @@ def _way(verdicts: Sequence[_Verdict]) -> Way | None:
 
 
 def _promote(root: Path, promoted: Mapping[str, Restore], rows: Sequence[Row]) -> None:
-    """Enters into a dataset how states restore that were unverified before."""
+    """Records in a dataset how states that were unverified before are restored."""
     if not promoted:
         return
     proven: dict[str, dict[str, DecisionKind]] = {}
@@ -351,7 +351,7 @@ def _promote(root: Path, promoted: Mapping[str, Restore], rows: Sequence[Row]) -
 
 
 def _promoted(ways: Mapping[str, Way | None], able: Set[str]) -> dict[str, Restore]:
-    """The unverified states that are exact, of those that were played with all their rows."""
+    """The unverified states that are exact, among those played with all their rows."""
     return {state_id: way for state_id, way in ways.items() if way and state_id in able}
 
 

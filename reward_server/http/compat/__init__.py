@@ -1,5 +1,5 @@
-"""Other trainers' own protocols. Pure translation: what they send into items, results into answers.
+"""Other trainers' own protocols. Pure translation: requests into items, results into answers.
 
-One module a protocol. Each names the client that it was read from; the tests send what that client
-sends.
+One module per protocol. Each names the client code that it was read from; the tests send what that
+client sends.
 """

@@ -1,4 +1,4 @@
-"""What a NeMo Gym agent sends to a resources server's ``/verify``, and takes as its answer.
+"""What a NeMo Gym agent sends to a resources server's ``/verify``, and the answer it expects.
 
 Read from https://github.com/NVIDIA-NeMo/Gym/blob/07d6b0d07b22fcf530b4c211dae2ee23100428e4/
 ``nemo_gym/base_resources_server.py`` (``BaseVerifyRequest``, ``BaseVerifyResponse``),
@@ -39,7 +39,7 @@ class VerifyTerms(TrainerTerms):
 
 
 class PolicyResponse(BaseModel):
-    """A response of the OpenAI Responses API, as far as it matters here."""
+    """A response of the OpenAI Responses API, reduced to what matters here."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -77,7 +77,7 @@ class VerifyRequest(CompletionsModel):
     """What the prompt was about: state_id, tls_id, decision_kind. They may stand beside it too."""
 
     def item(self, extend_s: int) -> ScoreItem:
-        """The last message of the policy as an item; no message is an empty completion.
+        """The policy's last message as an item; without a message, an empty completion.
 
         Raises:
             InvalidRequest: ``invalid_label``.
@@ -86,7 +86,7 @@ class VerifyRequest(CompletionsModel):
         return self._situation().item(completion, extend_s)
 
     def echo(self) -> bytes:
-        """What comes back as it came: all but what the answer says itself."""
+        """The parts of the request to return unchanged: all but those that the answer sets."""
         return self.model_dump_json(
             exclude_unset=True, exclude=set(MaskableAnswer.model_fields)
         ).encode()
@@ -114,7 +114,7 @@ class VerifyAnswer(BaseModel):
 
     @classmethod
     def of(cls, result: ScoreResult) -> Self:
-        """What is ours of the answer to a request with this result.
+        """Our part of the answer to a request with this result.
 
         Raises:
             RewardsMissing, InvalidRequest: See :func:`rewards_of`.
@@ -130,7 +130,7 @@ class VerifyAnswer(BaseModel):
         )
 
     def json_with(self, echo: bytes) -> bytes:
-        """The whole answer: the request again, which may be long, and then what is ours.
+        """The whole answer: the request again, which may be long, followed by our part.
 
         Args:
             echo: :meth:`VerifyRequest.echo`; never empty, for a request has a response.

@@ -95,9 +95,9 @@ class OpenRLHFAnswer(WireModel):
 
 
 def _completion(query: str, prompt: str, row: int) -> str:
-    """What stands behind the prompt, with the tag of a block of reasoning that the prompt opened.
+    """The text after the prompt, with the tag of any reasoning block that the prompt opened.
 
-    A token for the beginning of the text may stand before the prompt.
+    The prompt may be preceded by a beginning-of-text token.
     """
     begin = query.find(prompt)
     if begin < 0:

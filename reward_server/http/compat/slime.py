@@ -1,4 +1,4 @@
-"""What slime sends to ``--rm-url`` with ``--rm-type remote_rm``, and takes as a reward.
+"""What slime sends to ``--rm-url`` with ``--rm-type remote_rm``, and the reward it expects.
 
 Read from https://github.com/THUDM/slime/blob/624b824a898ab0ec1fcb4d373004c7f3852bf515/
 ``slime/rollout/rm_hub/__init__.py`` (``remote_rm``) and ``slime/utils/types.py``

@@ -1,4 +1,4 @@
-"""All rewards or none: a foreign protocol cannot take a null, and nobody gets a made-up number."""
+"""All rewards or none: other protocols have no null, and nobody is given a made-up number."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ __all__ = ["rewards_of"]
 
 
 def rewards_of(results: Sequence[ScoreResult]) -> list[float]:
-    """The reward of every result; that of an invalid decision is a real one.
+    """The reward of every result; an invalid decision's reward counts as one.
 
     Raises:
-        InvalidRequest: One failed for a reason that no retry helps; the code is that reason's.
-        RewardsMissing: One failed; what did not is remembered for the retry.
+        InvalidRequest: An item failed for a reason that a retry cannot change; it has that
+            reason's code.
+        RewardsMissing: An item failed; the others are remembered for the retry.
     """
     failures = [_failure(result) for result in results if result.reward is None]
     if failures:

@@ -1,1 +1,1 @@
-"""Bodies read without holding the event loop: small ones here, others in a process of their own."""
+"""Reads bodies without blocking the event loop: light ones here, others in another process."""

@@ -1,7 +1,7 @@
 """What a body says, in every form in which decisions come over HTTP. Knows nothing of processes.
 
-Reading takes the interpreter for as long as it takes, and gigabytes where somebody has written a
-body for that. How much may be read on the event loop is :func:`is_light`; the rest is read by
+Reading a body occupies the interpreter from beginning to end, and a body designed for it can take
+gigabytes. :func:`is_light` says what may be read on the event loop; the rest is read by
 :mod:`reward_server.http.reading.process`.
 """
 
@@ -35,11 +35,11 @@ __all__ = [
 Form = Literal["score", "job", "openrlhf", "slime", "nemo_gym"]
 
 CHUNK_BYTES = 2**17
-"""Of items that are read at once; an item that is longer is a chunk by itself."""
+"""Size of the items that are read at once; a longer item is a chunk of its own."""
 _LIGHT_BYTES = 4 * 2**20
 _LIGHT_MARKS = 16_000
-"""Commas, colons and opening brackets: no more values than these can be in a document. So many are
-validated in a few milliseconds, and their errors told in no more."""
+"""Number of commas, colons and opening brackets, which bounds the number of values in a document.
+This many are validated in a few milliseconds, and their errors reported in as few."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _ITEMS: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
@@ -51,12 +51,12 @@ class Document:
 
     items: Sequence[Item]
     terms: ScoreRequest | None = None
-    """The whole request, where the body holds its terms."""
+    """The whole request, if the body contains its terms."""
     echo: bytes = b""
-    """What has to come back as it came, as a JSON object."""
+    """What must be returned unchanged, as a JSON object."""
 
     def batch(self) -> ScoreRequest:
-        """The whole request of a form that holds its terms: ``score``, ``job``."""
+        """The whole request, for forms that contain its terms: ``score``, ``job``."""
         assert self.terms is not None, "a batch says its terms"  # noqa: S101
         return self.terms
 
@@ -73,11 +73,11 @@ def is_light(body: bytes) -> bool:
 
 
 def read_model(model: type[_Model], body: bytes) -> _Model:
-    """A message out of its JSON.
+    """Reads a message from its JSON.
 
     Raises:
         MalformedRequest: It is not JSON.
-        InvalidRequest: It is no such message.
+        InvalidRequest: It is not such a message.
     """
     try:
         return model.model_validate_json(body)
@@ -89,14 +89,14 @@ def read_document(form: Form, body: bytes, extend_s: int, max_items: int) -> Doc
     """The items in a body.
 
     Args:
-        form: Whose protocol it is.
+        form: The protocol.
         body: The JSON.
         extend_s: Seconds that a *yes* without seconds of its own adds.
-        max_items: How many items there may be.
+        max_items: Maximum number of items.
 
     Raises:
         MalformedRequest: It is not JSON.
-        InvalidRequest: It is no such request, or ``too_many_items``.
+        InvalidRequest: It is not such a request, or ``too_many_items``.
     """
     match form:
         case "score" | "job":
@@ -115,7 +115,7 @@ def read_document(form: Form, body: bytes, extend_s: int, max_items: int) -> Doc
 
 
 def refuse_too_many(items: int, terms: ScoreRequest | JobSpec | None, limit: int) -> None:
-    """Returns if one request may hold so many items.
+    """Returns if one request may have this many items.
 
     Raises:
         InvalidRequest: ``too_many_items``.
@@ -131,12 +131,12 @@ def refuse_too_many(items: int, terms: ScoreRequest | JobSpec | None, limit: int
 
 
 def load_of(items: int, terms: ScoreRequest | JobSpec | None) -> int:
-    """How many items a request counts as: each once per seed."""
+    """How many items a request counts as: each item once per seed."""
     return items * len((terms.reward.seeds if terms else None) or (None,))
 
 
 def items_in_chunks(items: Sequence[Item]) -> Iterator[bytes]:
-    """Items as JSON lists, each of which is read in a moment."""
+    """Splits items into JSON lists that can each be read quickly."""
     texts: list[bytes] = []
     size = 0
     for item in items:

@@ -1,6 +1,6 @@
 """Frames: how the gateway and a process that reads for it talk over pipes.
 
-A frame is one byte that says what it is, its length in four, and so many bytes.
+A frame consists of one byte for its kind, four for its length, and its content.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _LENGTH = struct.Struct("<cI")
 
 
 class Refusal(WireModel):
-    """Why a body was refused, on its way from one process to the other."""
+    """Why a body was refused, as sent from one process to the other."""
 
     is_malformed: bool
     code: str
@@ -41,18 +41,18 @@ class Refusal(WireModel):
         )
 
     def to_error(self) -> RequestError:
-        """The error again."""
+        """Turns it back into the error."""
         kind = MalformedRequest if self.is_malformed else InvalidRequest
         return kind(self.message, self.code)
 
 
 def pack(kind: bytes, content: bytes) -> bytes:
-    """A frame as it is written."""
+    """A frame as bytes."""
     return _LENGTH.pack(kind, len(content)) + content
 
 
 def read(source: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """The next frame; None where the other process has hung up."""
+    """The next frame; None if the other process has hung up."""
     head = source.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

@@ -1,7 +1,7 @@
 """``python -m reward_server.http.reading.process``: reads bodies for a gateway, one after another.
 
-It reads frames from its standard input and writes frames to its standard output until that is
-closed. A body that takes more memory than it has ends it; the gateway then starts another one.
+It reads frames from standard input and writes frames to standard output until the input is closed.
+A body that takes more memory than the process has ends it; the gateway then starts another.
 """
 
 import resource
@@ -20,11 +20,11 @@ __all__ = ["ReadingRequest", "main"]
 
 _MEMORY_BYTES = 2 * 2**30
 _STAYING_KIB = 512 * 2**10
-"""A process that has once had more than this ends, so that the memory comes back."""
+"""A process that has ever used more than this ends, so that the memory is released."""
 
 
 class ReadingRequest(WireModel):
-    """What to read: this, and then the body."""
+    """What to read; followed by the body."""
 
     form: Form
     extend_s: int = Field(ge=0)
@@ -32,7 +32,7 @@ class ReadingRequest(WireModel):
 
 
 def main(source: IO[bytes], sink: IO[bytes]) -> None:
-    """Reads what comes until there is no more of it, or it has grown too large."""
+    """Reads bodies until there are no more, or until the process has grown too large."""
     while (head := frames.read(source)) is not None and (body := frames.read(source)) is not None:
         request = ReadingRequest.model_validate_json(head[1])
         try:

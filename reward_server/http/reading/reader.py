@@ -24,10 +24,10 @@ _LOG = structlog.get_logger("reward_server")
 
 
 class BodyReader:
-    """Reads bodies; whatever is in one, the event loop is never held for long.
+    """Reads bodies without blocking the event loop for long, whatever is in them.
 
     Args:
-        max_items: How many items one request may hold.
+        max_items: Maximum number of items per request.
         patience_s: Seconds that reading one body may take.
     """
 
@@ -46,15 +46,15 @@ class BodyReader:
         """The items in a body.
 
         Args:
-            form: Whose protocol it is.
+            form: The protocol.
             body: The JSON.
             caller: Who sent it; callers take turns.
             extend_s: Seconds that a *yes* without seconds of its own adds.
 
         Raises:
             MalformedRequest: It is not JSON.
-            InvalidRequest: It is no such request; ``too_many_items``; ``too_large``: it takes too
-                much memory, or time.
+            InvalidRequest: It is not such a request; ``too_many_items``; ``too_large``: reading it
+                takes too much memory or time.
         """
         if is_light(body):
             return read_document(form, body, extend_s, self._max_items)
@@ -106,7 +106,7 @@ class BodyReader:
 async def _ask(
     process: asyncio.subprocess.Process, request: ReadingRequest, body: bytes
 ) -> Document:
-    """Sends a body, and puts together what comes back: a chunk at a time."""
+    """Sends a body, and assembles the reply, which comes in chunks."""
     source, sink = process.stdout, process.stdin
     assert source is not None, "both are pipes"  # noqa: S101
     assert sink is not None, "both are pipes"  # noqa: S101

@@ -27,7 +27,7 @@ from shared.wire.trainer_terms import TrainerTerms
 __all__ = ["BODIES", "router"]
 
 BODIES = (OpenRLHFRequest, SlimeRequest, VerifyRequest)
-"""The models of the bodies, which no route names to FastAPI."""
+"""The models of the bodies, which no route declares to FastAPI."""
 
 router = APIRouter(prefix="/compat", tags=["other trainers"], dependencies=[requires("score")])
 
@@ -38,7 +38,7 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Response]])
 def _protocol(
     path: str, trainer: str, body: type[BaseModel], answer: type[BaseModel]
 ) -> Callable[[_Handler], _Handler]:
-    """The route of one protocol. Its body is read from the bytes, past FastAPI."""
+    """The route of one protocol. The body is read from its bytes, bypassing FastAPI."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     content = {"application/json": {"schema": schema}}
     return router.post(

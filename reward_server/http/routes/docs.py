@@ -1,4 +1,4 @@
-"""``GET /docs``: the service explained by itself, on one page that loads nothing from elsewhere."""
+"""``GET /docs``: the service's own documentation, one page that loads nothing from elsewhere."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'
 
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> HTMLResponse:
-    """Every route with its parameters, an example of what it takes, and what it answers."""
+    """Shows every route with its parameters, an example request, and the answers."""
     schema: dict[str, Any] = request.app.openapi()
     headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
     return HTMLResponse("".join(_page(schema)), headers=headers)

@@ -1,4 +1,4 @@
-"""The examples of the OpenAPI page, made of the real models so that they cannot go stale."""
+"""The examples in the OpenAPI document, built from the real models so that they stay valid."""
 
 from fastapi.openapi.models import Example
 
@@ -211,4 +211,4 @@ RESPONSES: dict[str, dict[str, object]] = {
         "/readyz": Health(status="ok"),
     }.items()
 }
-"""The answers of the routes, by their paths."""
+"""The answers of the routes, by path."""

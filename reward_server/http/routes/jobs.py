@@ -22,7 +22,7 @@ from shared.wire.jobs import JobPage, JobSpec, JobView
 __all__ = ["PATH", "router"]
 
 PATH = "/v1/jobs"
-"""Where bodies go to disk as they come."""
+"""Bodies sent here are written to disk as they arrive."""
 
 router = APIRouter(tags=["jobs"], dependencies=[requires("score", "admin")])
 

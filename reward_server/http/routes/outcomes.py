@@ -43,7 +43,7 @@ async def outcomes(
     `failed` with `reward: null`; the others are ranked without it.
     """
     await services.new_states.meet([state_id])
-    # Every signal's decisions may have to be counted: in a thread, so that others have their turns.
+    # Every signal's decisions may have to be counted: in a thread, so that other requests go on.
     choice = await asyncio.to_thread(services.explorer.choice, state_id, query)
     load, limit = len(choice.decisions), services.settings.max_items
     if load > limit:

@@ -64,5 +64,5 @@ async def score(request: Request) -> Response:
 
 
 direct_route = Route("/v1/score", score, methods=["POST"])
-"""The same without what FastAPI does around a route, which takes as long as all the rest of a
-cached answer. It stands before the router's, which documents it."""
+"""The same route without FastAPI's work around it, which would take as long as everything else in
+a cached answer. It precedes the router's route, which documents it."""

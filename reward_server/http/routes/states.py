@@ -45,7 +45,7 @@ async def list_states(
 
 
 def _records(store: StateStore, scenario: str | None) -> list[StateRecord]:
-    """The states of a scenario, or all, in the order of their ids."""
+    """The states of a scenario, or all states, ordered by id."""
     found = [
         stored.record
         for stored in store
@@ -58,7 +58,7 @@ def _records(store: StateStore, scenario: str | None) -> list[StateRecord]:
 async def _told(
     records: Sequence[StateRecord], total: int, limit: int, offset: int
 ) -> AsyncIterator[str]:
-    """A :class:`StatePage` as JSON, state by state: a page of a large city has many megabytes."""
+    """A :class:`StatePage` as JSON, state by state: a page of a large city takes megabytes."""
     yield '{"states":['
     for number, record in enumerate(records):
         yield ("," if number else "") + record.model_dump_json()

@@ -18,7 +18,7 @@ __all__ = ["PATHS", "router"]
 router = APIRouter(tags=["uploads"], dependencies=[requires("upload")])
 
 PATHS = ("/v1/scenarios", "/v1/states")
-"""Bodies sent here go to disk as they come."""
+"""Bodies sent here are written to disk as they arrive."""
 _CREATED = 201
 _BINARY = {
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
