@@ -4,6 +4,7 @@ import { Chart } from "./chart.js";
 import { choice, fill, h, oncePerFrame, save } from "./dom.js";
 import { SIDES, controlWords, episodeHash, flowsOf, lightsOf } from "./episode_data.js";
 import { bundle } from "./export.js";
+import { lookAhead } from "./look_ahead.js";
 import { Scene, firstView, readTrace } from "./scene.js";
 import { clock, decisionWords, number, span } from "./words.js";
 
@@ -108,6 +109,7 @@ export class Board {
       ),
       this.view.api ? exports : null,
       h("div", { class: "apart" }, this.decisions),
+      this.view.api && first.status === "running" ? lookAhead(this.view, this.episodes[0]) : null,
     );
     for (const one of this.maps) if (one.canvas) this.makeScene(one);
     this.observer = new ResizeObserver(() => this.fit());
