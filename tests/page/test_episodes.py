@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -129,6 +130,11 @@ def test_export(look: Look, episodes: dict[str, list[str]], tmp_path: Path) -> N
         looker.page.get_by_role("button", name="HTML", exact=True).click()
     path = tmp_path / saved.value.suggested_filename
     saved.value.save_as(path)
+    with looker.page.expect_download() as drawing:
+        looker.page.get_by_role("button", name="SVG", exact=True).click()
+    root = ElementTree.parse(drawing.value.path()).getroot()  # noqa: S314  the page has drawn it
+    assert len(root.findall(".//{*}rect")) > 10, "bands of greens"
+    assert len([p for p in root.findall(".//{*}path") if p.get("stroke-width") == "2"]) == 3
     alone = looker.page.context.new_page()
     alone.goto(path.as_uri())
     alone.wait_for_selector("tbody tr")

@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { choice, fill, h, oncePerFrame, save } from "./dom.js";
 import { SIDES, controlWords, episodeHash, flowsOf, lightsOf } from "./episode_data.js";
-import { bundle } from "./export.js";
+import { bundle, drawingOfEpisode } from "./export.js";
 import { lookAhead } from "./look_ahead.js";
 import { Scene, firstView, readTrace } from "./scene.js";
 import { clock, decisionWords, number, span } from "./words.js";
@@ -32,6 +32,14 @@ export class Board {
       { class: "controls exports" },
       h("span", { class: "note" }, "Save as"),
       h("button", { click: async () => save(file("png"), await this.picture()) }, "PNG"),
+      h(
+        "button",
+        {
+          click: () =>
+            save(file("svg"), new Blob([drawingOfEpisode(this)], { type: "image/svg+xml" })),
+        },
+        "SVG",
+      ),
       h("button", { click: async () => save(file("html"), await this.page()) }, "HTML"),
     );
     const others = this.mine
