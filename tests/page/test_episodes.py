@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -129,6 +130,11 @@ def test_export(look: Look, episodes: dict[str, list[str]], tmp_path: Path) -> N
         looker.page.get_by_role("button", name="HTML", exact=True).click()
     path = tmp_path / saved.value.suggested_filename
     saved.value.save_as(path)
+    with looker.page.expect_download() as drawing:
+        looker.page.get_by_role("button", name="SVG", exact=True).click()
+    root = ElementTree.parse(drawing.value.path()).getroot()  # noqa: S314  the page has drawn it
+    assert len(root.findall(".//{*}rect")) > 10, "bands of greens"
+    assert len([p for p in root.findall(".//{*}path") if p.get("stroke-width") == "2"]) == 3
     alone = looker.page.context.new_page()
     alone.goto(path.as_uri())
     alone.wait_for_selector("tbody tr")
@@ -183,3 +189,28 @@ def test_hostile_episode(look: Look, episodes: dict[str, list[str]]) -> None:
         looker.page.get_by_role("button", name="HTML", exact=True).click()
     assert "window.owned=2</script>" not in Path(saved.value.path()).read_text()
     assert looker.page.evaluate("window.owned") is None
+
+
+def test_looking_ahead(look: Look) -> None:
+    """Of a running episode every decision is tried; the API says the same, and nothing moves."""
+    looker = look()
+    asked = {
+        "scenario_id": looker.service.state("crossing")["scenario_id"],
+        "control": {"preset": "resco"},
+    }
+    begun = _post(looker.service, "/v1/episodes", asked)
+    path = f"/v1/episodes/{begun['episode_id']}"
+    legal = begun["signals"]["c"]["legal"]
+    _post(looker.service, f"{path}/step", {"step": 0, "decisions": {"c": legal[0]}})
+    looker.open(f"#/episode/{begun['episode_id']}")
+    looker.page.get_by_role("button", name="Try").click()
+    looker.page.wait_for_selector("[aria-label='Looking ahead'] tbody tr", timeout=60_000)
+    shown = looker.texts("[aria-label='Looking ahead'] tbody td.number")
+    moment = looker.service.get(path)
+    assert moment["step"] == 1
+    legal = moment["answer"]["signals"]["c"]["legal"]
+    items = [{"tls_id": "c", "decision": decision} for decision in legal]
+    body = {"items": items, "reward": {"name": "delay", "horizon_s": 60}, "base": "greedy"}
+    told = _post(looker.service, f"{path}/score", body)["results"]
+    rewards = sorted((one["reward"] for one in told), reverse=True)
+    assert shown == [f"{one:.3f}".replace("-", "−") for one in rewards]

@@ -3,7 +3,8 @@
 import { Chart } from "./chart.js";
 import { choice, fill, h, oncePerFrame, save } from "./dom.js";
 import { SIDES, controlWords, episodeHash, flowsOf, lightsOf } from "./episode_data.js";
-import { bundle } from "./export.js";
+import { bundle, drawingOfEpisode } from "./export.js";
+import { lookAhead } from "./look_ahead.js";
 import { Scene, firstView, readTrace } from "./scene.js";
 import { clock, decisionWords, number, span } from "./words.js";
 
@@ -31,6 +32,14 @@ export class Board {
       { class: "controls exports" },
       h("span", { class: "note" }, "Save as"),
       h("button", { click: async () => save(file("png"), await this.picture()) }, "PNG"),
+      h(
+        "button",
+        {
+          click: () =>
+            save(file("svg"), new Blob([drawingOfEpisode(this)], { type: "image/svg+xml" })),
+        },
+        "SVG",
+      ),
       h("button", { click: async () => save(file("html"), await this.page()) }, "HTML"),
     );
     const others = this.mine
@@ -108,6 +117,7 @@ export class Board {
       ),
       this.view.api ? exports : null,
       h("div", { class: "apart" }, this.decisions),
+      this.view.api && first.status === "running" ? lookAhead(this.view, this.episodes[0]) : null,
     );
     for (const one of this.maps) if (one.canvas) this.makeScene(one);
     this.observer = new ResizeObserver(() => this.fit());

@@ -145,7 +145,14 @@ function drawnScene(scene, t, left, top) {
 }
 
 function drawnChart(chart, t, left, top, width) {
-  const { plot, x, y, xs, ys } = layoutOf(chart.series, width, chart.height);
+  const { plot, x, y, xs, ys } = layoutOf(
+    chart.series,
+    width,
+    chart.height,
+    chart.begin,
+    chart.isTight,
+    chart.end,
+  );
   const group = s("g", { transform: `translate(${left} ${top})`, fill: chart.colours.text });
   for (const value of ys)
     group.append(
@@ -164,7 +171,9 @@ function drawnChart(chart, t, left, top, width) {
       s("text", { x: number2(x(at)), y: plot.bottom + 18, "text-anchor": "middle" }, String(at)),
     );
   for (const one of chart.series) {
-    const points = one.values.flatMap((value, i) => (value === null ? [] : [x(i), y(value)]));
+    const points = one.values.flatMap((value, i) =>
+      value === null ? [] : [x(i * (one.step ?? 1)), y(value)],
+    );
     group.append(
       s("path", {
         d: pathOf(points),
@@ -190,6 +199,61 @@ function pathOf(points) {
   for (let i = 0; i < points.length; i += 2)
     text += `${i ? "L" : "M"}${number2(points[i])} ${number2(points[i + 1])}`;
   return text;
+}
+
+/** An episode's map, bands and curves below each other. */
+export function drawingOfEpisode(board) {
+  const { charts, maps, bands, episodes, step } = board;
+  const [gap, ground] = [12, charts[0].chart.colours];
+  const width = charts[0].chart.width + 2 * gap;
+  const root = s("svg", { xmlns: SVG, "font-family": "system-ui, sans-serif", "font-size": 12 });
+  const back = s("rect", { width, fill: ground.ground });
+  root.append(back);
+  let top = gap;
+  for (const { scene } of maps.filter((one) => one.scene)) {
+    root.append(drawnScene(scene, Math.min(step, scene.trace.last), gap, top));
+    top += scene.height + gap;
+  }
+  bands.forEach((canvas, i) => {
+    root.append(drawnBands(canvas, episodes[i], board.last, gap, top, charts[0].chart.width));
+    top += canvas.getBoundingClientRect().height + gap;
+  });
+  for (const { title, chart } of charts) {
+    root.append(s("text", { x: gap, y: top + 12, fill: ground.text }, title));
+    root.append(drawnChart(chart, step * board.interval, gap, top + 18, chart.width));
+    top += chart.height + 18 + gap;
+  }
+  back.setAttribute("height", top);
+  for (const [key, value] of Object.entries({ viewBox: `0 0 ${width} ${top}`, width, height: top }))
+    root.setAttribute(key, value);
+  return new XMLSerializer().serializeToString(root);
+}
+
+function drawnBands(canvas, episode, last, left, top, width) {
+  const style = getComputedStyle(canvas);
+  const group = s("g", { transform: `translate(${left} ${top})`, fill: style.color });
+  const one = (width - 56) / Math.max(1, last);
+  const row = canvas.getBoundingClientRect().height / Math.max(1, episode.view.signals.length);
+  episode.view.signals.forEach((id, i) => {
+    group.append(s("text", { x: 0, y: i * row + 12, "font-size": 11 }, id.slice(0, 6)));
+    let begin = 0;
+    const phases = episode.moments.slice(0, -1).map((moment) => moment.signals[id]?.current_phase);
+    phases.forEach((phase, at) => {
+      if (phase === phases[at + 1]) return;
+      if (phase !== undefined)
+        group.append(
+          s("rect", {
+            x: number2(44 + begin * one),
+            y: i * row + 2,
+            width: number2((at + 1 - begin) * one),
+            height: row - 5,
+            fill: style.getPropertyValue(`--phase-${(phase >> 1) % 6}`).trim(),
+          }),
+        );
+      begin = at + 1;
+    });
+  });
+  return group;
 }
 
 /** A page of its own: the modules, the styles and the data in one file. */
