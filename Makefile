@@ -67,12 +67,13 @@ fuzz: setup ## Kept cases, 200 generated scenarios, own SUMO run against product
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 	$(BIN)/python -m tests.fuzz.restoring
 
-bench: setup ## Rollouts six ways side by side, states never seen before, building a dataset, scoring over HTTP, training; appends to benchmarks/results.jsonl
+bench: setup ## Rollouts six ways side by side, states never seen before, building a dataset, scoring over HTTP, training, hours of control; appends to benchmarks/results.jsonl
 	$(BIN)/python -m benchmarks.rollouts
 	$(BIN)/python -m benchmarks.cold_states
 	$(BIN)/python -m benchmarks.building
 	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.episodes
 
 resco: setup ## RESCO's cities and grids under every controller, beside what was published; resumes; days for all. RESCO="--quick", --help lists more
 	$(BIN)/python -m benchmarks.resco $(RESCO)

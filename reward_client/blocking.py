@@ -81,6 +81,7 @@ class SyncRewardClient:
     step_episode = _blocking(RewardClient.step_episode)
     score_candidates = _blocking(RewardClient.score_candidates)
     fork_episode = _blocking(RewardClient.fork_episode)
+    save_episode = _blocking(RewardClient.save_episode)
     episode = _blocking(RewardClient.episode)
     episodes = _blocking(RewardClient.episodes)
     episode_result = _blocking(RewardClient.episode_result)

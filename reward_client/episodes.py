@@ -22,6 +22,7 @@ from shared.wire.episode_views import (
     EpisodeView,
 )
 from shared.wire.episodes import ControlAction, EpisodeRequest, StepAnswer, StepRequest
+from shared.wire.states import StateView
 
 __all__ = ["EpisodeCalls", "TripForm"]
 
@@ -94,6 +95,11 @@ class EpisodeCalls:
         path = f"{_PATH}/{episode_id}/fork"
         sent = await self._send("POST", path, headers=headers, timeout=self._patience())
         return parsed(sent, StepAnswer)
+
+    async def save_episode(self, episode_id: str) -> StateView:
+        """Saves the present moment as a verified state, to be scored on."""
+        path = f"{_PATH}/{episode_id}/state"
+        return parsed(await self._send("POST", path, timeout=self._patience()), StateView)
 
     async def episode(self, episode_id: str) -> EpisodeDetail:
         """Where an episode is, with its last answer."""

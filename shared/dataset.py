@@ -88,13 +88,20 @@ class ScenarioRef(WireModel):
 
 
 class Action(WireModel):
-    """One call that a run's behaviour policy made: ``trafficlight.setPhaseDuration``."""
+    """One call that was made in a run: of a behaviour policy, ``trafficlight.setPhaseDuration``; of
+    an episode any of these.
+    """
 
     time_s: float
     """Made at this simulation time, before the step that starts there, seconds."""
     tls_id: str
-    remaining_s: float = Field(ge=0)
-    """How much longer the current phase was to last, seconds."""
+    remaining_s: float = Field(default=0, ge=0)
+    """How much longer the current phase was to last, seconds; of the other calls 0."""
+    call: Literal["setPhase", "setPhaseDuration", "setRedYellowGreenState"] = Field(
+        default="setPhaseDuration", exclude_if=lambda call: call == "setPhaseDuration"
+    )
+    argument: int | str | None = Field(default=None, exclude_if=lambda argument: argument is None)
+    """Of the other calls."""
 
 
 class Sensitivity(WireModel):

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
     Field,
@@ -23,8 +23,11 @@ from pydantic.json_schema import JsonSchemaValue
 
 from shared.errors import RolloutError
 from shared.model import WireModel
+from shared.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName
 
 __all__ = [
+    "AnyMetrics",
+    "DomainMetrics",
     "FollowUp",
     "MetricName",
     "Metrics",
@@ -34,6 +37,7 @@ __all__ = [
     "ShownMetrics",
     "TermName",
     "delay",
+    "is_traffic",
     "mean_metrics",
     "mean_reward",
     "needs_reference",
@@ -47,9 +51,6 @@ __all__ = [
     "weighted_sum",
 ]
 
-TermName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "delay"]
-"""The rewards that a sum may be made of."""
-RewardName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "delay", "sum"]
 MetricName = Literal[
     "queue_veh",
     "queue_veh_max",
@@ -70,8 +71,10 @@ _MAX_SEEDS = 32
 class RewardSpec(WireModel):
     """The reward that a request wants."""
 
-    name: RewardName = "queue_gain"
-    terms: dict[TermName, FiniteFloat] | None = Field(
+    name: AnyReward = "queue_gain"
+    """Of traffic: ``queue``, ``queue_gain``, …; of planning: ``plan_valid``, ``plan_progress``;
+    or a ``sum``."""
+    terms: dict[AnyTerm, FiniteFloat] | None = Field(
         default=None, min_length=1, max_length=len(get_args(TermName))
     )
     """The weights of a ``sum``; only there, and needed there."""
@@ -175,6 +178,9 @@ class NamedMetrics(WireModel):
 
 
 ShownMetrics = Annotated[Metrics | NamedMetrics, Field(union_mode="left_to_right")]
+"""Of traffic."""
+AnyMetrics = Annotated[Metrics | NamedMetrics | DomainMetrics, Field(union_mode="left_to_right")]
+"""Of any domain."""
 
 
 # Signs are changed by subtracting from 0.0, so that nothing is ever rewarded with -0.0.
@@ -187,6 +193,15 @@ def needs_reference(spec: RewardSpec) -> bool:
     True
     """
     return "queue_gain" in (spec.terms or (spec.name,))
+
+
+def is_traffic(spec: RewardSpec) -> bool:
+    """Whether a reward is one of traffic, and not of another domain.
+
+    >>> is_traffic(RewardSpec()), is_traffic(RewardSpec(name="plan_valid"))
+    (True, False)
+    """
+    return set(spec.terms or (spec.name,)) <= set(get_args(TermName))
 
 
 def reward_of(spec: RewardSpec, metrics: Metrics, reference: Metrics | None) -> float:
@@ -204,8 +219,8 @@ def reward_of(spec: RewardSpec, metrics: Metrics, reference: Metrics | None) -> 
         ValueError: A reference is needed and missing.
     """
     if spec.name != "sum":
-        return _finite(spec.name, term_of(spec.name, metrics, reference))
-    terms = spec.terms or {}
+        return _finite(spec.name, term_of(cast(TermName, spec.name), metrics, reference))
+    terms = cast(dict[TermName, float], spec.terms or {})
     values = {name: term_of(name, metrics, reference) for name in terms}
     return _finite(spec.name, weighted_sum(terms, values))
 

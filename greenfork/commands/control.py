@@ -12,6 +12,7 @@ from greenfork.commands.options import fields_of, secret
 from greenfork.control.choosing import Choice
 from greenfork.control.endpoint import KEY_VARIABLE, Endpoint, EndpointReport
 from greenfork.control.files import TripsFormat, check_format, write_files
+from greenfork.control.plots import check_plots, draw_plots
 from greenfork.control.summaries import episode_as_json, summary_as_json, summary_of
 from greenfork.control.tables import print_comparison, print_endpoint
 from greenfork.progress import progress_bar
@@ -106,6 +107,9 @@ _Trips = Annotated[
     Path | None,
     typer.Option(help="Folder for each episode's trips, actions and record (JSON lines)."),
 ]
+_Plot = Annotated[
+    Path | None, typer.Option(help="Folder for plots of queue, delay, switches and greens (PNG).")
+]
 _TripsFormat = Annotated[TripsFormat, typer.Option("--trips-format", help="Format of the trips.")]
 _End = Annotated[
     float | None,
@@ -148,6 +152,7 @@ def control(
     end: _End = None,
     trips: _Trips = None,
     trips_format: _TripsFormat = "csv",
+    plot: _Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Run whole episodes under controllers and compare them.
@@ -161,6 +166,8 @@ def control(
     from sim_workers.scenarios.scenario import load_scenario
 
     check_format(trips_format)
+    if plot is not None:
+        check_plots()
     loaded = load_scenario(locate_scenario(scenario))
     lanes = workers or len(os.sched_getaffinity(0))
     plan = ControlPlan(
@@ -169,14 +176,18 @@ def control(
     choice = _choice(context, endpoint_model, at_once=max(1, lanes // min(lanes, seeds)))
     with choice.opened(plan.protocol.control) as chosen:
         plan = replace(plan, controllers=chosen.controllers)
-        title = f"{loaded.name}: {len(plan.controllers) * seeds} episodes"
-        with progress_bar(title, total=round(simulated_s(plan)), is_hidden=as_json) as update:
+        what = f"{loaded.name}: {len(plan.controllers) * seeds} episodes"
+        with progress_bar(what, total=round(simulated_s(plan)), is_hidden=as_json) as update:
             runs = run_episodes(plan, lambda seconds: update(advance=seconds))
         report = chosen.endpoint.report() if chosen.endpoint else None
     if trips is not None:
         with os_errors(ConfigError, f"cannot write --trips {trips}"):
             for run in runs:
                 write_files(trips, run, trips_format)
+    title = f"{loaded.name}, protocol {protocol}"
+    if plot is not None:
+        with os_errors(ConfigError, f"cannot write --plot {plot}"):
+            draw_plots(plot, title, runs)
     (_print_json if as_json else _print_tables)(plan, protocol, runs, report)
     raise typer.Exit(1 if any(run.error for run in runs) else 0)
 

@@ -9,6 +9,7 @@ from rich.progress import TimeElapsedColumn
 
 from greenfork.commands import (
     dataset_difficulty,
+    dataset_examples,
     dataset_import,
     dataset_planning,
     dataset_plans,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command(epilog=dataset_verify.EXAMPLE)(dataset_verify.verify)
 app.command(epilog=dataset_difficulty.EXAMPLE)(dataset_difficulty.difficulty)
 app.command(epilog=dataset_plans.EXAMPLES)(dataset_plans.plans)
+app.command(epilog=dataset_examples.EXAMPLES)(dataset_examples.examples)
 app.command("import", epilog=dataset_import.EXAMPLE)(dataset_import.dataset_import)
 app.command(epilog=dataset_planning.EXAMPLES)(dataset_planning.planning)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from greenfork.commands import evaluate_plans
 from greenfork.commands.options import ApiKey, TermChoice, fields_of, secret
 from greenfork.output import print_json
 from greenfork.screen import screen
@@ -118,6 +119,16 @@ _By = Annotated[
     list[_GroupChoice] | None,
     typer.Option(help="Also show groups of points; repeatable.", case_sensitive=False),
 ]
+_Examples = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Solved points to show before each question: none, random, nearest or pointer:FOLDER; "
+        "repeatable. Default: none."
+    ),
+]
+_ExamplesFrom = Annotated[
+    Path | None, typer.Option(help="The folder of dataset examples that they are chosen from.")
+]
 _Plot = Annotated[Path | None, typer.Option(help="Write a plot of the policies to this PNG file.")]
 
 
@@ -144,6 +155,8 @@ def evaluate(
     seed: _Seed = 0,
     against: _Against = None,
     by: _By = None,
+    examples: _Examples = None,
+    examples_from: _ExamplesFrom = None,
     plot: _Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -151,19 +164,33 @@ def evaluate(
 
     Regret is what a decision loses against the best one; the oracle's is 0. Intervals are over
     simulation runs. If rollouts fail, their points are listed and the exit status is 1.
+
+    On planning problems: success and the share of goals, of models, the planner (oracle) and legal
+    walks (random), judged by the service at --url; intervals are over problems.
     """
     from trainer.evaluation import Bootstrap, EvaluationPlan, Generation
 
     _check_answers(samples, temperature, has_examples, prompt_form)
     _check_plot(plot)
+    chosen = baseline or ([] if models else [_BaselineChoice("all")])
+    connect = None if url is None else _connecting(url, api_key)
+    generation = fields_of(Generation, context.params)
+    bootstrap = fields_of(Bootstrap, context.params)
+    if evaluate_plans.is_planning(datasets):
+        names = ("oracle", "random") if "all" in chosen else tuple(one.value for one in chosen)
+        plans = evaluate_plans.evaluated_plans(
+            datasets[0], split, models or [], names, connect, generation, bootstrap, max_points
+        )
+        evaluate_plans.show_plans(plans, [one.value for one in by or []], as_json)
+        raise typer.Exit(1 if plans.failed else 0)
     plan = fields_of(
         EvaluationPlan,
         context.params,
         datasets=tuple(datasets),
-        baselines=_baselines(baseline or ([] if models else [_BaselineChoice("all")])),
-        connect=None if url is None else _connecting(url, api_key),
-        generation=fields_of(Generation, context.params),
-        bootstrap=fields_of(Bootstrap, context.params),
+        baselines=_baselines(chosen),
+        connect=connect,
+        generation=generation,
+        bootstrap=bootstrap,
     )
     evaluation = _evaluated(plan)
     if plot is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sim_workers.controllers.control_run import ControlRun
     from sim_workers.episodes.figures import Trip
 
-__all__ = ["TripsFormat", "check_format", "stem_of", "write_files"]
+__all__ = ["TripsFormat", "check_format", "safe_name", "stem_of", "write_files"]
 
 TripsFormat = Literal["csv", "parquet"]
 
@@ -60,7 +60,16 @@ def stem_of(controller: str, seed: int) -> str:
     >>> stem_of("replay:runs/a.jsonl", 3)
     'replay-runs-a.jsonl-seed3'
     """
-    return f"{_UNSAFE.sub('-', controller)}-seed{seed}"
+    return f"{safe_name(controller)}-seed{seed}"
+
+
+def safe_name(controller: str) -> str:
+    """A controller's name as part of a file's.
+
+    >>> safe_name("model:runs/a")
+    'model-runs-a'
+    """
+    return _UNSAFE.sub("-", controller)
 
 
 def _write_csv(target: Path, trips: "Sequence[Trip]") -> None:

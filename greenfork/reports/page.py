@@ -9,7 +9,7 @@ from html import escape
 __all__ = ["Chart", "Curve", "Sample", "Section", "Table", "page_of"]
 
 _MODULES = ("dom.js", "words.js", "chart.js", "report.js")
-_IMPORT = re.compile(r"^import .*$", re.MULTILINE)
+_IMPORT = re.compile(r"^import [^;]*;$", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; "

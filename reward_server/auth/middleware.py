@@ -26,7 +26,7 @@ OPEN_PATHS = _PROBES | {"/metrics", "/docs", "/openapi.json", "/", "/ui", "/open
 """What needs no key: orchestrators, Prometheus and the pages that explain the service. They tell
 what the service is and how much it does, and nothing of what it was asked."""
 
-_OPEN_FOLDER = "/ui/"
+_OPEN_FOLDER = "/ui"
 """The page's own files. It asks for a key itself, and sends it with every call of the API."""
 
 _MAX_PARAMETERS = 100
@@ -74,8 +74,10 @@ class AuthMiddleware:
         path = scope["path"]
         if path in _PROBES:
             return
+        folder, _, name = path.rpartition("/")
+        is_file = folder == _OPEN_FOLDER and ".." not in name
         is_read = scope.get("method") in ("GET", "HEAD")
-        is_page = is_read and (path in ("/", "/ui") or path.startswith(_OPEN_FOLDER))
+        is_page = is_read and (path in ("/", "/ui") or is_file)
         is_open = is_page or (is_read and path in OPEN_PATHS)
         caller = ANYONE if is_open else await self._authenticator.admit(_token(scope))
         if not is_open:

@@ -10,6 +10,7 @@ from reward_server.episodes.housekeeping import EpisodeHousekeeping
 from reward_server.episodes.origins import EpisodeOrigins
 from reward_server.episodes.runner import EpisodeRunner
 from reward_server.episodes.service import EpisodeLimits, EpisodeService
+from reward_server.episodes.states import EpisodeStates
 from reward_server.episodes.store import EpisodeStore
 from reward_server.episodes.telemetry import EpisodeTelemetry
 from reward_server.scoring.admission import Admission
@@ -43,6 +44,7 @@ class EpisodeDesk:
         settings: ServerSettings,
         database: Database,
         origins: EpisodeOrigins,
+        states: EpisodeStates,
         runner: EpisodeRunner,
         admission: Admission,
         registry: CollectorRegistry,
@@ -52,7 +54,9 @@ class EpisodeDesk:
         store = EpisodeStore(database)
         telemetry = EpisodeTelemetry(registry, runner.stats)
         limits = EpisodeLimits(settings.max_episodes, settings.episode_park_after_s)
-        service = EpisodeService(store, origins, runner, admission, limits, telemetry, simulator)
+        service = EpisodeService(
+            store, origins, states, runner, admission, limits, telemetry, simulator
+        )
         keeping = EpisodeHousekeeping(service, store, telemetry, settings.episode_retention_days)
         return cls(service, store, keeping)
 

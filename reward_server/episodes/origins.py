@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_server.scoring.scorer import NewStates
+from reward_server.scoring.new_states import NewStates
 from shared.dataset import DatasetLayout, Manifest
 from shared.errors import InvalidRequest, UnknownScenario
 from shared.wire.episodes import EpisodeRequest, StepRequest
@@ -104,6 +104,17 @@ class EpisodeOrigins:
         if planned.state_id is not None:
             await self._new_states.meet([planned.state_id])
         return await asyncio.to_thread(self._origin, planned, requests, with_scenario)
+
+    def scenario(self, scenario_id: str) -> tuple[Manifest, dict[str, bytes]]:
+        """The manifest and the files of a scenario.
+
+        Raises:
+            UnknownScenario: No such scenario is served.
+            DatasetError: The files are gone, or were changed.
+        """
+        known = self._find(scenario_id)
+        files = read_scenario(known.layout, known.manifest.scenario.name, scenario_id)
+        return known.manifest, files
 
     def _origin(
         self, planned: Planned, requests: Sequence[bytes], with_scenario: bool

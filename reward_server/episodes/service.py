@@ -28,11 +28,12 @@ from reward_server.episodes.entries import Entries, Entry
 from reward_server.episodes.origins import EpisodeOrigins, Planned
 from reward_server.episodes.records import StoredEpisode, named
 from reward_server.episodes.runner import EpisodeRunner
+from reward_server.episodes.states import EpisodeStates
+from reward_server.episodes.step_writes import StepWrite
 from reward_server.episodes.store import (
     EpisodeStore,
     ForkedEpisode,
     NewEpisode,
-    StepWrite,
     fork_digest,
 )
 from reward_server.episodes.telemetry import EpisodeTelemetry
@@ -47,7 +48,7 @@ from shared.errors import (
 )
 from shared.wire.episode_views import CandidatesRequest, CandidatesResponse
 from shared.wire.episodes import EpisodeRequest, StepRequest
-from shared.wire.states import Simulator
+from shared.wire.states import Simulator, StateView
 from sim_workers.episodes.position import Position, canonical_step
 from sim_workers.pool.episodes.messages import (
     EpisodeCall,
@@ -56,7 +57,7 @@ from sim_workers.pool.episodes.messages import (
     EpisodeVerb,
 )
 
-__all__ = ["EpisodeLimits", "EpisodeService"]
+__all__ = ["Answered", "EpisodeLimits", "EpisodeService"]
 
 _TOO_MANY_RETRY_AFTER_S = 60
 
@@ -77,6 +78,7 @@ class EpisodeService(EpisodeArchive):
     Args:
         store: Their records.
         origins: What they begin from.
+        states: Keeps their moments.
         runner: Runs them.
         admission: Bounds what is under way.
         limits: How many there may be.
@@ -88,6 +90,7 @@ class EpisodeService(EpisodeArchive):
         self,
         store: EpisodeStore,
         origins: EpisodeOrigins,
+        states: EpisodeStates,
         runner: EpisodeRunner,
         admission: Admission,
         limits: EpisodeLimits,
@@ -96,6 +99,7 @@ class EpisodeService(EpisodeArchive):
     ) -> None:
         super().__init__(store, runner.is_live, simulator)
         self._origins = origins
+        self._states = states
         self._runner = runner
         self._admission = admission
         self._limits = limits
@@ -224,7 +228,26 @@ class EpisodeService(EpisodeArchive):
                 call = self._call(entry, "fork", fork_id=fork_id)
                 with suppress(GreenforkError):  # it is recorded, and replayed when it is stepped
                     await self._run(caller, call, _planned(stored), 0)
+                    await self._entry(caller, fork_id)  # so that it is parked when it is idle
         return Answered(answer, fork_id)
+
+    async def save(self, caller: Caller, episode_id: str) -> tuple[StateView, bool]:
+        """Saves the present moment as a verified state, and tells whether it is new.
+
+        Raises:
+            InvalidRequest: ``unverified_origin``: it began from a state that nobody can replay.
+            StorageFull: There is no room for it.
+            GreenforkError: As :meth:`step`.
+        """
+        entry = await self._entry(caller, episode_id)
+        async with entry.lock:
+            await self._refresh(entry)
+            self._check_open(entry)
+            call = self._call(entry, "state")
+            with self._admission.admitted(caller, 1):
+                reply = await self._run(caller, call, _planned(entry.stored), entry.stored.time_s)
+            assert reply.saved is not None, "that was asked for"  # noqa: S101
+            return await self._states.keep(entry.stored, reply.saved, caller.name)
 
     async def delete(self, caller: Caller, episode_id: str) -> None:
         """Deletes an episode and everything that belongs to it; raises as :meth:`show`."""

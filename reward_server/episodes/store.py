@@ -1,7 +1,6 @@
 """Episodes in the database: every step is there before anybody is told of it."""
 
 import json
-import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,10 +8,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    LargeBinary,
-    Update,
-    UpdateBase,
-    bindparam,
     delete,
     func,
     insert,
@@ -22,6 +17,15 @@ from sqlalchemy import (
 )
 
 from reward_server.episodes.records import StoredEpisode, named, read_episode
+from reward_server.episodes.step_writes import (
+    StepWrite,
+    finish,
+    insert_step,
+    move,
+    pack,
+    row_of,
+    unpack,
+)
 from reward_server.jobs.records import database_clock
 from reward_server.storage.coalescer import Coalescer
 from reward_server.storage.database import Database
@@ -35,12 +39,10 @@ __all__ = [
     "EpisodeTotals",
     "ForkedEpisode",
     "NewEpisode",
-    "StepWrite",
     "StoredStep",
     "fork_digest",
 ]
 
-_FAST = 1
 _STEPS_TOGETHER = 200
 """That are read, or deleted, in one transaction."""
 _BLOBS = ("answer", "figures", "tripinfo")
@@ -77,27 +79,6 @@ class ForkedEpisode:
 
 
 @dataclass(frozen=True)
-class StepWrite:
-    """A step that was done."""
-
-    episode_id: str
-    at: Position
-    """Where the episode is then."""
-    time_s: float
-    request: bytes
-    answer: bytes
-    actions: bytes
-    figures: bytes | None = None
-    """Where it was the last one."""
-    tripinfo: bytes | None = None
-
-    @property
-    def number(self) -> int:
-        """Of the step."""
-        return self.at.steps - 1
-
-
-@dataclass(frozen=True)
 class StoredStep:
     """What was asked at a step, and answered."""
 
@@ -124,8 +105,8 @@ class EpisodeStore:
         self._database = database
         self._now = database_clock(database.dialect)
         # Made once: to put a statement together takes longer than to carry it out.
-        self._inserted = _insert_step(database)
-        self._moved, self._finished = _move(self._now), _finish(self._now)
+        self._inserted = insert_step(database)
+        self._moved, self._finished = move(self._now), finish(self._now)
         self._writes: Coalescer[StepWrite, frozenset[tuple[str, int]]] = Coalescer(self._append)
 
     async def close(self) -> None:
@@ -147,7 +128,7 @@ class EpisodeStore:
             "position": new.at.digest,
             "created_at": self._now,
             "updated_at": self._now,
-            "answer": _pack(new.answer),
+            "answer": pack(new.answer),
         }
         del row["at"]
         is_same = (EPISODES.c.caller == new.caller) & (EPISODES.c.request_key == new.request_key)
@@ -174,7 +155,7 @@ class EpisodeStore:
     async def begin_answer(self, episode_id: str) -> bytes:
         """What the creation of an episode was answered."""
         query = select(EPISODES.c.answer).where(EPISODES.c.episode_id == episode_id)
-        return named(_unpack(await self._database.scalar(query)), episode_id)
+        return named(unpack(await self._database.scalar(query)), episode_id)
 
     async def step(self, episode_id: str, number: int) -> StoredStep | None:
         """A step that is done."""
@@ -182,8 +163,8 @@ class EpisodeStore:
         rows = await self._database.rows(query.where(_is_step(episode_id, number)))
         if not rows:
             return None
-        answer = named(_unpack(rows[0].answer), episode_id)
-        return StoredStep(_unpack(rows[0].request), answer)
+        answer = named(unpack(rows[0].answer), episode_id)
+        return StoredStep(unpack(rows[0].request), answer)
 
     async def steps(self, episode_id: str, first: int, last: int) -> list[StoredStep]:
         """The steps from ``first`` to ``last``, both included, in order."""
@@ -194,7 +175,7 @@ class EpisodeStore:
         )
         rows = await self._database.rows(query)
         return [
-            StoredStep(_unpack(row.request), named(_unpack(row.answer), episode_id)) for row in rows
+            StoredStep(unpack(row.request), named(unpack(row.answer), episode_id)) for row in rows
         ]
 
     async def last_answer(self, episode: StoredEpisode) -> bytes:
@@ -212,7 +193,7 @@ class EpisodeStore:
             .where(EPISODE_STEPS.c.episode_id == episode_id, EPISODE_STEPS.c.number < steps)
             .order_by(EPISODE_STEPS.c.number)
         )
-        return [_unpack(row.request) for row in await self._database.rows(query)]
+        return [unpack(row.request) for row in await self._database.rows(query)]
 
     async def actions(self, episode_id: str, steps: int) -> AsyncIterator[bytes]:
         """What the signals were told, JSON lines, some steps at a time."""
@@ -224,7 +205,7 @@ class EpisodeStore:
                 .order_by(EPISODE_STEPS.c.number)
             )
             rows = await self._database.rows(query)
-            yield b"".join(_unpack(row.actions) for row in rows)
+            yield b"".join(unpack(row.actions) for row in rows)
 
     async def append(self, write: StepWrite) -> bool:
         """Records a step; False where another one of that number was faster, or it was deleted."""
@@ -238,7 +219,7 @@ class EpisodeStore:
             "episode_id": literal(episode_id),
             "caller": literal(fork.caller),
             "request_key": literal(fork.request_key),
-            "answer": literal(_pack(fork.answer)),
+            "answer": literal(pack(fork.answer)),
             "digest": literal(fork_digest(origin)),
             "created_at": self._now,
             "updated_at": self._now,
@@ -256,8 +237,8 @@ class EpisodeStore:
         ).where(_is_between(origin.episode_id, 0, origin.at.steps - 1))
         inserted = self._database.insert_new(EPISODES).from_select([c.name for c in columns], row)
         async with self._database.begin() as connection:
-            done = await connection.execute(inserted)
-            if done.rowcount != 1:
+            copy = await connection.execute(inserted.returning(EPISODES.c.episode_id))
+            if copy.one_or_none() is None:
                 return False
             await connection.execute(insert(EPISODE_STEPS).from_select(names, steps))
         return True
@@ -272,7 +253,7 @@ class EpisodeStore:
         """SUMO's own trips of a finished episode."""
         query = select(EPISODES.c.tripinfo).where(EPISODES.c.episode_id == episode_id)
         packed = await self._database.scalar(query)
-        return None if packed is None else _unpack(packed)
+        return None if packed is None else unpack(packed)
 
     async def page(
         self, caller: str, status: str | None, limit: int, offset: int
@@ -340,7 +321,7 @@ class EpisodeStore:
     async def _append(self, writes: Sequence[StepWrite]) -> frozenset[tuple[str, int]]:
         """Records steps of any episodes in one transaction; those that were due."""
         due = sorted(writes, key=lambda write: write.episode_id)
-        rows = [_row_of(write) for write in due]
+        rows = [row_of(write) for write in due]
         work: list[Write] = []
         for write, row in zip(due, rows, strict=True):
             moved = self._moved if write.figures is None else self._finished
@@ -358,78 +339,9 @@ def fork_digest(origin: StoredEpisode) -> str:
     return origin.at.digest
 
 
-def _row_of(write: StepWrite) -> dict[str, object]:
-    row: dict[str, object] = {
-        "of_episode": write.episode_id,
-        "at_number": write.number,
-        "new_steps": write.at.steps,
-        "new_position": write.at.digest,
-        "new_time_s": write.time_s,
-        "new_request": _pack(write.request),
-        "new_answer": _pack(write.answer),
-        "new_actions": _pack(write.actions),
-    }
-    if write.figures is not None and write.tripinfo is not None:
-        row["new_figures"] = write.figures.decode()
-        row["new_tripinfo"] = _pack(write.tripinfo)
-    return row
-
-
-_IS_DUE = (
-    (EPISODES.c.episode_id == bindparam("of_episode"))
-    & (EPISODES.c.steps == bindparam("at_number"))
-    & (EPISODES.c.status == "running")
-)
-_STEP_COLUMNS = ("episode_id", "number", "request", "answer", "actions")
-
-
-def _insert_step(database: Database) -> UpdateBase:
-    """Records a step, if it is the one that is due."""
-    row = select(
-        EPISODES.c.episode_id,
-        EPISODES.c.steps,
-        bindparam("new_request", type_=LargeBinary),
-        bindparam("new_answer", type_=LargeBinary),
-        bindparam("new_actions", type_=LargeBinary),
-    ).where(_IS_DUE)
-    return database.insert_new(EPISODE_STEPS).from_select(_STEP_COLUMNS, row)
-
-
-def _move(now: ColumnElement[float]) -> Update:
-    """Moves an episode on by a step, if it is the one that is due."""
-    return (
-        update(EPISODES)
-        .where(_IS_DUE)
-        .values(
-            steps=bindparam("new_steps"),
-            position=bindparam("new_position"),
-            time_s=bindparam("new_time_s"),
-            updated_at=now,
-        )
-    )
-
-
-def _finish(now: ColumnElement[float]) -> Update:
-    """The same for the last step."""
-    return _move(now).values(
-        status="finished",
-        finished_at=now,
-        figures=bindparam("new_figures"),
-        tripinfo=bindparam("new_tripinfo", type_=LargeBinary),
-    )
-
-
 def _is_step(episode_id: str, number: int) -> ColumnElement[bool]:
     return (EPISODE_STEPS.c.episode_id == episode_id) & (EPISODE_STEPS.c.number == number)
 
 
 def _is_between(episode_id: str, first: int, last: int) -> ColumnElement[bool]:
     return (EPISODE_STEPS.c.episode_id == episode_id) & EPISODE_STEPS.c.number.between(first, last)
-
-
-def _pack(content: bytes) -> bytes:
-    return zlib.compress(content, _FAST)
-
-
-def _unpack(packed: bytes) -> bytes:
-    return zlib.decompress(packed)

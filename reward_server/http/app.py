@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from reward_server.auth.middleware import AuthMiddleware
 from reward_server.auth.origins import Origins
+from reward_server.domains import routes as problems
+from reward_server.episodes.examples import EPISODE_RESPONSES
 from reward_server.http.addresses import Addresses
 from reward_server.http.body_limit import BodyLimit, BodyLimits
 from reward_server.http.openenv import routes as openenv
@@ -60,7 +62,7 @@ class _App(FastAPI):
             schema["components"]["schemas"] |= _schemas(
                 Problem, ScoreRequest, *compat.BODIES, *episodes.BODIES
             )
-            for path, example in RESPONSES.items():
+            for path, example in (RESPONSES | EPISODE_RESPONSES).items():
                 operation = next(iter(schema["paths"][path].values()))
                 # Not through the routes' `responses`: FastAPI drops every null from those.
                 operation["responses"]["200"]["content"]["application/json"]["example"] = example
@@ -123,6 +125,7 @@ def create_app(services: Services) -> FastAPI:
         openenv,
         compat,
         states,
+        problems,
         uploads,
         outcomes,
         health,

@@ -40,6 +40,7 @@ _SAYINGS = {
     413: "The body is larger than the service accepts.",
     422: "The body is JSON, but not a valid request; the detail names the item and field.",
     429: "You have as many unfinished episodes as you may; `Retry-After` says when to retry.",
+    500: "What was rolled out again is not what is on record; the service's log has the details.",
     503: "Too busy, or not ready; `Retry-After` says when to retry.",
     507: "Storage is full; delete jobs, or ask the operator.",
     504: "No item finished within `timeout_s`.",
@@ -64,6 +65,10 @@ _EXAMPLES: Sequence[GreenforkError] = (
     ),
     errors.TooManyEpisodes(
         "you have 20000 unfinished episodes, which is the limit; finish or delete some"
+    ),
+    errors.TraceDiffers(
+        "rolled out again to be looked at, the simulation did not show the outcome on record; "
+        "neither can be trusted: tell the service's operator"
     ),
     errors.StorageFull(
         "your jobs take 4096 MiB, this one takes 1 more, and the limit is 4096; delete finished "

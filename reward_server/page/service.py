@@ -16,7 +16,7 @@ from shared.wire.jobs import JobView
 from shared.wire.viewing.service import Figure, FlowView, ServiceView, Viewer
 from sim_workers.pool.fair_queue import FlowLoad
 
-__all__ = ["router"]
+__all__ = ["follow", "router"]
 
 router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload", "admin", "read")])
 
@@ -55,10 +55,11 @@ async def service(request: Request, services: ServicesDep) -> ServiceView:
 )
 async def events(request: Request, services: ServicesDep) -> EventSourceResponse:
     """Sends the figures once a second, for an hour at most."""
-    return EventSourceResponse(_events(services, caller_of(request)))
+    return EventSourceResponse(follow(services, caller_of(request)))
 
 
-async def _events(services: Services, caller: Caller) -> AsyncIterator[ServerSentEvent]:
+async def follow(services: Services, caller: Caller) -> AsyncIterator[ServerSentEvent]:
+    """The figures once a second, until the gateway is about to end or an hour has passed."""
     loop = asyncio.get_running_loop()
     end_s = loop.time() + _MOST_S
     while loop.time() < end_s and not services.jobs.is_hung_up:

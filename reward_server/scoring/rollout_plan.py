@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from shared.decisions import Decision
+from shared.decisions import Decision, NextPhase
 from shared.errors import InvalidDecision, RolloutError, UnknownSignal
 from shared.language.completions import parse_completion
 from shared.legality import check_legality
@@ -18,6 +18,7 @@ from shared.rewards import (
     needs_reference,
     reward_of,
 )
+from shared.wire.episode_control import is_yellow
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import ScoreItem, ScoreResult, SeedReward
 from shared.wire.states import Fidelity, Restore
@@ -137,6 +138,7 @@ def plan_item(
     try:
         decisions = _decisions(item)
         for tls_id in tls_ids:
+            _check_kind(decisions[tls_id], state)
             check_legality(decisions[tls_id], state.signal(tls_id), state.record.signals[tls_id])
     except InvalidDecision as exc:
         error = ErrorInfo.of(exc)
@@ -212,9 +214,25 @@ def outcome_key(rollout: Rollout, state: StoredState, sumo_version: str) -> str:
         [source, record.anchor if source == "anchor" else None],
         [[tls, signals[tls].min_green_s, signals[tls].max_green_s] for tls in rollout.observe],
     ]
+    if record.control is not None:
+        identity.append(record.control.model_dump())
     if state.simulation().fidelity != "bundle":  # which is all that ledgers of version 0.1 hold
         identity.append(fidelity_of(state, rollout))
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _check_kind(decision: Decision, state: StoredState) -> None:
+    """Passes where a state takes decisions of a kind.
+
+    Raises:
+        InvalidDecision: ``wrong_kind``: no program runs there, so only phases can be chosen.
+    """
+    if is_yellow(state.record.control) and not isinstance(decision, NextPhase):
+        raise InvalidDecision(
+            f"state {state.record.state_id} was saved from an episode with a yellow control, where "
+            f"no program runs: it takes decisions of the kind phase, not {decision.kind}",
+            "wrong_kind",
+        )
 
 
 def _decisions(item: ScoreItem) -> Mapping[str, Decision]:

@@ -31,7 +31,7 @@ class DirectWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, "greenfork-writes")
+        self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._compiled: dict[UpdateBase, tuple[str, dict[str, object]]] = {}
 
@@ -45,14 +45,18 @@ class DirectWriter:
         for statement, given in writes:
             text, fixed = self._text_of(statement)
             texts.append((text, fixed | given))
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "greenfork-writes")
         loop = asyncio.get_running_loop()
         # Not to be given up half-way: what is under way would hold the database.
         return await asyncio.shield(loop.run_in_executor(self._thread, self._run, texts))
 
     async def close(self) -> None:
-        """Closes the connection when all is written."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        """Closes the connection when all is written; the next write opens another."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.get_running_loop().run_in_executor(thread, self._close)
+            thread.shutdown()
 
     def _text_of(self, statement: UpdateBase) -> tuple[str, dict[str, object]]:
         """A statement's text, and the parameters that are part of it."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from shared.decisions import DecisionKind
 from shared.model import WireModel
 from shared.signals import Signal, SignalState
+from shared.wire.episode_control import EpisodeControl
 
 __all__ = ["Fidelity", "Restore", "Simulator", "StatePage", "StateRecord", "StateView"]
 
@@ -56,6 +57,9 @@ class StateRecord(WireModel):
     """Seconds after the state over which the restored run was proven equal to the live one."""
     proven: dict[str, DecisionKind] = Field(default_factory=dict)
     """By signal, the kind of decisions under each of which it was proven; left alone, always."""
+    control: EpisodeControl | None = Field(default=None, exclude_if=lambda control: control is None)
+    """Of the episode that it was saved from: decisions on it are carried out under this control.
+    None: it was not, or signals show phases of their own programs all the same."""
     simulator: Simulator
     signals: dict[str, SignalState]
     """Every traffic light of the network, by id."""

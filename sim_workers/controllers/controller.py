@@ -8,17 +8,56 @@ business: whoever starts the episodes hands it in.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from shared.dataset import Message
 from shared.errors import GreenforkError
-from shared.wire.episodes import EpisodeDecision
-from sim_workers.episodes.episode import Episode
+from shared.signals import Signal
+from shared.wire.episodes import EpisodeDecision, StepAnswer, StepRequest
+from sim_workers.engine.episodes.messages import PhaseRule, Stepped, Trial
+from sim_workers.episodes.episode import FinishedEpisode
+from sim_workers.episodes.record import EpisodeSpec
 
-__all__ = ["Answerer", "AnswererSpec", "Controller", "ProgramKind", "Question"]
+__all__ = ["Answerer", "AnswererSpec", "Controller", "DrivenEpisode", "ProgramKind", "Question"]
 
 ProgramKind = str
 """SUMO's type of a signal program: ``actuated`` or ``delay_based``."""
+
+
+class DrivenEpisode(Protocol):
+    """An episode under a controller, on this machine or behind a service.
+
+    It is what :class:`sim_workers.episodes.episode.Episode` is; that explains the members.
+    """
+
+    @property
+    def spec(self) -> EpisodeSpec: ...  # noqa: D102
+    @property
+    def seen(self) -> Stepped: ...  # noqa: D102
+    @property
+    def answer(self) -> StepAnswer: ...  # noqa: D102
+    @property
+    def steps(self) -> int: ...  # noqa: D102
+    @property
+    def is_over(self) -> bool: ...  # noqa: D102
+    @property
+    def steered(self) -> Mapping[str, Signal]: ...  # noqa: D102
+
+    def program_id(self, tls_id: str) -> str: ...  # noqa: D102
+    def step(self, request: StepRequest) -> StepAnswer: ...  # noqa: D102
+    def try_candidates(  # noqa: D102
+        self,
+        candidates: Sequence[Mapping[str, EpisodeDecision]],
+        horizon_s: int,
+        base: PhaseRule = "keep",
+        at_once: int = 1,
+        limit_s: float = 600,
+    ) -> tuple[Trial, ...]: ...
+    def finish(self) -> FinishedEpisode: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+    def kill(self) -> None: ...  # noqa: D102
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
 
 
 class Controller(ABC):
@@ -33,7 +72,7 @@ class Controller(ABC):
     """How many there were so far, where it looks ahead."""
 
     @abstractmethod
-    def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
+    def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """What is decided now, by signal. A signal that is left out goes on as it is."""
 
 

@@ -13,9 +13,8 @@ from shared.language.surrogates import mark_half_pairs
 from shared.wire.episodes import StepRequest
 from shared.wire.error_info import ErrorInfo
 from sim_workers.controllers.control_run import ControlRun
-from sim_workers.controllers.controller import AnswererSpec, Question
+from sim_workers.controllers.controller import AnswererSpec, DrivenEpisode, Question
 from sim_workers.controllers.starting import EpisodeStarter, Start
-from sim_workers.episodes.episode import Episode
 
 __all__ = ["Lockstep"]
 
@@ -25,7 +24,7 @@ class _Drive:
     """An episode that is under way, or could not be begun."""
 
     seed: int
-    episode: Episode | None = None
+    episode: DrivenEpisode | None = None
     error: ErrorInfo | None = None
     decisions: int = 0
     invalid: int = 0

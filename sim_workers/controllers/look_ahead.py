@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from shared.errors import RolloutError
 from shared.wire.episodes import EpisodeDecision
-from sim_workers.controllers.controller import Controller
+from sim_workers.controllers.controller import Controller, DrivenEpisode
 from sim_workers.controllers.rules import by_rule
 from sim_workers.engine.episodes.messages import PhaseRule, SignalSeen, Trial
-from sim_workers.episodes.episode import Episode
 
 __all__ = ["LookAheadController", "LookAheadSettings"]
 
@@ -52,7 +51,7 @@ class LookAheadController(Controller):
         self._settings = settings
         self.rollouts = 0
 
-    def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
+    def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """The decisions that cost least.
 
         Raises:
@@ -90,7 +89,7 @@ class LookAheadController(Controller):
         return sorted(by_id, key=lambda one: -sum(c.vehicles for c in one[1].counts.values()))
 
     def _costs(
-        self, episode: Episode, candidates: Sequence[Mapping[str, EpisodeDecision]]
+        self, episode: DrivenEpisode, candidates: Sequence[Mapping[str, EpisodeDecision]]
     ) -> list[float]:
         settings = self._settings
         trials = episode.try_candidates(

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from shared.errors import InputError
 from shared.wire.episodes import EpisodeDecision
-from sim_workers.controllers.controller import Controller
-from sim_workers.episodes.episode import Episode
+from sim_workers.controllers.controller import Controller, DrivenEpisode
 from sim_workers.episodes.reading import read_decision
 from sim_workers.episodes.record import EpisodeRecord
 
@@ -19,7 +18,7 @@ class ReplayController(Controller):
     def __init__(self, record: EpisodeRecord) -> None:
         self._steps = record.steps
 
-    def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
+    def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """The recorded decisions of this step; completions are read once more.
 
         Raises:

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 
 from shared.signals import Program
 from shared.wire.episodes import EpisodeDecision, ShowPhase
-from sim_workers.controllers.controller import Controller
+from sim_workers.controllers.controller import Controller, DrivenEpisode
 from sim_workers.engine.episodes.messages import PhaseRule, SignalSeen
 from sim_workers.engine.episodes.rules import decide_by_rule, decision_for
-from sim_workers.episodes.episode import Episode
 
 __all__ = [
     "ActuatedController",
@@ -26,7 +25,7 @@ class FixedController(Controller):
 
     is_steering = False
 
-    def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
+    def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """Nothing."""
         return {}
 
@@ -59,7 +58,7 @@ class RandomController(Controller):
     def __init__(self, seed: int) -> None:
         self._coins = random.Random(seed)  # noqa: S311  no secret
 
-    def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
+    def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """A throw for each signal, in the order of their ids."""
         signals = sorted(episode.seen.signals.items())
         return {tls: self._coins.choice(seen.legal) for tls, seen in signals if seen.legal}
@@ -71,7 +70,7 @@ class RuleController(Controller):
     def __init__(self, rule: PhaseRule) -> None:
         self._rule = rule
 
-    def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
+    def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """The rule's choices."""
         return by_rule(self._rule, episode)
 
@@ -96,7 +95,7 @@ class SotlController(Controller):
         self._platoon_veh = platoon_veh
         self._gathered_veh_s: dict[tuple[str, int], float] = {}
 
-    def decide(self, episode: Episode) -> Mapping[str, EpisodeDecision]:
+    def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """Gathers, and changes where a red has gathered enough."""
         interval_s = episode.spec.control.interval_s
         found = {}
@@ -127,7 +126,7 @@ class SotlController(Controller):
         return decision_for(wanted, seen.phase, seen.legal)
 
 
-def by_rule(rule: PhaseRule, episode: Episode) -> dict[str, EpisodeDecision]:
+def by_rule(rule: PhaseRule, episode: DrivenEpisode) -> dict[str, EpisodeDecision]:
     """What a rule decides at each signal of an episode now."""
     found = {}
     for tls_id, seen in episode.seen.signals.items():

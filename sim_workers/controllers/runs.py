@@ -15,16 +15,31 @@ from sim_workers.controllers.controller import AnswererSpec
 from sim_workers.controllers.lockstep import Lockstep
 from sim_workers.controllers.making import ControllerSpec
 from sim_workers.controllers.protocols import Protocol
-from sim_workers.controllers.starting import EpisodeStarter, Start, spec_of
+from sim_workers.controllers.starting import EpisodeStarter, LocalStarter, Start, spec_of
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.scenarios.scenario import Scenario
 
-__all__ = ["ControlPlan", "run_episodes", "simulated_s"]
+__all__ = ["Comparison", "ControlPlan", "drive", "run_episodes", "simulated_s"]
+
+OnStep = Callable[[float], None]
+OnDone = Callable[[ControlRun], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Who drives, and how often."""
+
+    controllers: tuple[ControllerSpec | AnswererSpec, ...]
+    seeds: tuple[int, ...]
+    lanes: int
+    """Episodes side by side."""
+    together: int = 32
+    """Episodes of one answerer that step together; each is a process."""
 
 
 @dataclass(frozen=True)
 class ControlPlan:
-    """What is compared."""
+    """What is compared on this machine."""
 
     scenario: Scenario
     protocol: Protocol
@@ -34,14 +49,31 @@ class ControlPlan:
     """Episodes side by side."""
     end_s: float | None = None
     """None: after an hour, or where the scenario ends."""
-    together: int = 32
-    """Episodes of one answerer that step together; each is a process."""
 
 
 def run_episodes(
-    plan: ControlPlan,
-    on_step: Callable[[float], None] = lambda seconds: None,
-    on_done: Callable[[ControlRun], None] = lambda run: None,
+    plan: ControlPlan, on_step: OnStep = lambda seconds: None, on_done: OnDone = lambda run: None
+) -> list[ControlRun]:
+    """Runs every controller under every seed on this machine; see :func:`drive`.
+
+    Raises:
+        InvalidRequest: The scenario cannot be run so.
+        RolloutRejected: SUMO refuses the scenario.
+    """
+    compared = Comparison(plan.controllers, plan.seeds, plan.lanes)
+    with (
+        TemporaryDirectory(prefix="greenfork-control-") as folder,
+        ForkServer() as fork_server,
+    ):
+        starter = LocalStarter(plan.scenario, plan.protocol, plan.end_s, fork_server, Path(folder))
+        return drive(compared, starter, on_step, on_done)
+
+
+def drive(
+    compared: Comparison,
+    starter: EpisodeStarter,
+    on_step: OnStep = lambda seconds: None,
+    on_done: OnDone = lambda run: None,
 ) -> list[ControlRun]:
     """Runs every controller under every seed.
 
@@ -49,47 +81,37 @@ def run_episodes(
     is a run with an error; the others go on.
 
     Args:
-        plan: What to run.
+        compared: What to run.
+        starter: Begins the episodes.
         on_step: Told the simulated seconds of each step, from any thread.
         on_done: Told each run when it is done, in this thread.
-
-    Raises:
-        InvalidRequest: The scenario cannot be run so.
-        RolloutRejected: SUMO refuses the scenario.
     """
-    with (
-        TemporaryDirectory(prefix="greenfork-control-") as folder,
-        ForkServer() as fork_server,
-        ThreadPoolExecutor(max(1, plan.lanes)) as lanes,
-    ):
-        starter = EpisodeStarter(
-            plan.scenario, plan.protocol, plan.end_s, fork_server, Path(folder)
-        )
-        runner = _Runner(plan, starter, lanes, on_step)
+    with ThreadPoolExecutor(max(1, compared.lanes)) as lanes:
+        runner = _Runner(compared, starter, lanes, on_step)
         done: dict[tuple[str, int], ControlRun] = {}
         try:
-            for note in (runner.run_alone, runner.run_together):
-                for run in note():
+            for finish in (runner.run_alone, runner.run_together):
+                for run in finish():
                     done[run.controller, run.seed] = run
                     on_done(run)
         except BaseException:
             runner.is_stopped = True
             lanes.shutdown(cancel_futures=True)
             raise
-    return [done[spec.name, seed] for spec in plan.controllers for seed in plan.seeds]
+    return [done[spec.name, seed] for spec in compared.controllers for seed in compared.seeds]
 
 
 class _Runner:
-    """Runs the episodes of one plan."""
+    """Runs the episodes of one comparison."""
 
     def __init__(
         self,
-        plan: ControlPlan,
+        compared: Comparison,
         starter: EpisodeStarter,
         lanes: Executor,
-        on_step: Callable[[float], None],
+        on_step: OnStep,
     ) -> None:
-        self._plan = plan
+        self._compared = compared
         self._starter = starter
         self._lanes = lanes
         self._on_step = on_step
@@ -98,22 +120,22 @@ class _Runner:
 
     def run_alone(self) -> Iterator[ControlRun]:
         """The episodes whose controllers decide by themselves, as they get done."""
-        specs = [one for one in self._plan.controllers if isinstance(one, ControllerSpec)]
-        jobs = [(spec, seed) for seed in self._plan.seeds for spec in specs]
+        specs = [one for one in self._compared.controllers if isinstance(one, ControllerSpec)]
+        jobs = [(spec, seed) for seed in self._compared.seeds for spec in specs]
         for future in as_completed([self._lanes.submit(self._run, *job) for job in jobs]):
             yield future.result()
 
     def run_together(self) -> Iterator[ControlRun]:
         """The episodes of answerers, so many at a time."""
-        plan = self._plan
-        for spec in plan.controllers:
+        compared = self._compared
+        for spec in compared.controllers:
             if not isinstance(spec, AnswererSpec):
                 continue
             lockstep = Lockstep(
                 spec, self._starter, self._lanes, self._on_step, lambda: self.is_stopped
             )
-            for begin in range(0, len(plan.seeds), plan.together):
-                yield from lockstep.run(plan.seeds[begin : begin + plan.together])
+            for begin in range(0, len(compared.seeds), compared.together):
+                yield from lockstep.run(compared.seeds[begin : begin + compared.together])
 
     def _run(self, spec: ControllerSpec, seed: int) -> ControlRun:
         """One episode."""

@@ -1,12 +1,13 @@
 """Begins the episodes of a comparison, with the network's programs or with SUMO's own."""
 
 import threading
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from shared.wire.episodes import EpisodeRequest
-from sim_workers.controllers.controller import ProgramKind
+from sim_workers.controllers.controller import DrivenEpisode, ProgramKind
 from sim_workers.controllers.programs import add_programs
 from sim_workers.controllers.protocols import Protocol
 from sim_workers.engine.fork_client import ForkServer
@@ -15,7 +16,7 @@ from sim_workers.episodes.episode import Episode
 from sim_workers.episodes.record import EpisodeSpec
 from sim_workers.scenarios.scenario import Scenario
 
-__all__ = ["EpisodeStarter", "Start", "spec_of"]
+__all__ = ["EpisodeStarter", "LocalStarter", "Start", "spec_of"]
 
 _LIMIT_S = 600.0
 _NAMED = "local"
@@ -55,8 +56,19 @@ def spec_of(
     return EpisodeSpec.of(request, start.seed, begin_s, last_s, arguments=protocol.arguments)
 
 
-class EpisodeStarter:
-    """Begins episodes of one scenario, from any thread.
+class EpisodeStarter(typing.Protocol):
+    """Begins the episodes of a comparison, from any thread."""
+
+    def start(self, start: Start) -> DrivenEpisode:
+        """Begins an episode.
+
+        Raises:
+            GreenforkError: It cannot be begun.
+        """
+
+
+class LocalStarter:
+    """Begins episodes of one scenario on this machine, from any thread.
 
     Args:
         scenario: The scenario.

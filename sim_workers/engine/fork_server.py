@@ -33,13 +33,7 @@ from sim_workers.engine.episodes.messages import Begin, End, Step, Tried, Try
 from sim_workers.engine.episodes.outputs import OUTPUTS
 from sim_workers.engine.episodes.restored_trials import RestoredTrials
 from sim_workers.engine.episodes.serving import EpisodeServer
-from sim_workers.engine.fork_memory import (
-    SimulationMemory,
-    detach,
-    die_with_parent,
-    files_being_read,
-    own_bytes,
-)
+from sim_workers.engine.fork_memory import SimulationMemory, detach, die_with_parent
 from sim_workers.engine.messages import (
     KEEPER,
     REQUEST,
@@ -73,9 +67,6 @@ from sim_workers.sandbox.isolation import limit_memory
 
 __all__ = ["main"]
 
-_ROLLOUT_FACTOR = 2
-_ROLLOUT_EXTRA_BYTES = 1 << 30
-"""A rollout may take so many times the memory of the simulation that it begins from, and this."""
 _LIMITED = 2
 """Argument that bounds memory."""
 
@@ -149,11 +140,10 @@ class _SimulationServer:
         self._peer = peer
         self._simulation = simulation
         self._episode = episode
-        self._moment = Moment(simulation, episode, memory, files_being_read(), self._before_rollout)
+        self._moment = Moment(simulation, episode, memory, self._before_rollout)
         self._rollouts = RolloutProcesses(peer, self._moment)
         self._trials = RestoredTrials(self._rollouts, self._fork_trials)
         self._has_stepped = False
-        self._rollout_bytes = _ROLLOUT_EXTRA_BYTES
 
     def serve(self) -> None:
         """Answers until the peer closes its end, which raises EOFError."""
@@ -205,11 +195,14 @@ class _SimulationServer:
                 return Ready(time_s=simulation.time_s)
             case Rollout():
                 self._rollouts.drop()
+                self._moment.before_fork()
                 self._before_rollout()
                 return simulation.roll_out(request)
             case Begin():
                 with self._moving():
-                    return self._episode.begin(request)
+                    begun = self._episode.begin(request)
+                gc.freeze()  # what stays for the whole episode is not gone through again and again
+                return begun
             case Step():
                 with self._moving(steps=True):
                     return self._episode.step(request)
@@ -251,9 +244,10 @@ class _SimulationServer:
         """In the process that is spent on it."""
         self._episode.before_rollout()
         self._before_stepping()
-        limit_memory(self._rollout_bytes)
+        limit_memory(self._moment.rollout_bytes)
 
     def _fork_trials(self, request: Try) -> Tried:
+        self._moment.before_fork()
         return self._episode.try_candidates(request, self._peer, self._before_trial)
 
     def _before_trial(self) -> None:
@@ -280,11 +274,10 @@ class _SimulationServer:
         self._rollouts.drop()
         if steps:
             self._before_stepping()
-        yield
-        self._moment.reading = files_being_read()
-        self._moment.memory.end()
-        self._rollout_bytes = _ROLLOUT_FACTOR * own_bytes() + _ROLLOUT_EXTRA_BYTES
-        gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
+        try:
+            yield
+        finally:
+            self._moment.pass_on()
 
     def _recv_keeper(self) -> Keeper:
         connection = socket.socket(fileno=recv_handle(self._peer))
@@ -293,6 +286,7 @@ class _SimulationServer:
     def _spawn(self) -> None:
         """Becomes two: the other one has the same simulation and a peer of its own."""
         connection, log = recv_handle(self._peer), recv_handle(self._peer)
+        self._moment.before_fork()
         pid = os.fork()
         if pid == 0:
             self._peer.close()

@@ -13,8 +13,9 @@ from shared.decisions import Decision
 from shared.errors import GreenforkError
 from shared.language.prompts import LaneCounts
 from shared.model import WireModel
-from shared.rewards import FollowUp, Metrics
+from shared.rewards import DomainMetrics, FollowUp, Metrics
 from shared.signals import Signal, SignalState
+from shared.wire.episode_control import EpisodeControl, PhaseControl, is_yellow
 from shared.wire.error_info import ErrorInfo
 from shared.wire.viewing.traces import Trace
 from sim_workers.engine.episodes.messages import Begin, End, Ended, Step, Stepped, Tried, Try
@@ -157,17 +158,34 @@ class SignalDecision(WireModel):
     elapsed_s: float
     min_green_s: float
     max_green_s: float
+    control: PhaseControl | None = None
+    """With yellow, under which the decision is carried out; None: in the signal's own program."""
+    program_id: str = ""
+    """With a control: the signal's own program."""
+    phase: int = 0
+    """With a control: which of its phases is shown."""
 
     @classmethod
-    def of(cls, tls_id: str, decision: Decision, signal: Signal, state: SignalState) -> Self:
-        """A decision at a signal that is in this state."""
-        return cls(
+    def of(
+        cls,
+        tls_id: str,
+        decision: Decision,
+        signal: Signal,
+        state: SignalState,
+        control: EpisodeControl | None = None,
+    ) -> Self:
+        """A decision at a signal that is in this state; the control is that of the state."""
+        decided = cls(
             tls_id=tls_id,
             decision=decision,
             elapsed_s=state.elapsed_s,
             min_green_s=signal.min_green_s,
             max_green_s=signal.max_green_s,
         )
+        if not is_yellow(control):
+            return decided
+        driven = {"control": control, "program_id": state.program_id, "phase": state.phase}
+        return decided.model_copy(update=driven)
 
 
 Source = Literal["file", "anchor", "begin"]
@@ -298,6 +316,8 @@ class RolloutOutcome(WireModel):
     verb: Literal["rolled_out"] = "rolled_out"
     metrics: Metrics | None = None
     """With the series."""
+    numbers: DomainMetrics | None = None
+    """In place of metrics, what a task of another domain has found."""
     trace: str | None = None
     """That of a :class:`sim_workers.engine.readings.WayTrace`, where it was asked for."""
     error: ErrorInfo | None = None

@@ -5,6 +5,7 @@ Nothing here moves a vehicle or changes a light; :mod:`sim_workers.engine.simula
 """
 
 import hashlib
+from collections.abc import Mapping
 from itertools import chain
 from math import fsum
 
@@ -17,16 +18,22 @@ from sim_workers.engine.metrics import HALTING_SPEED_MPS, Sample
 __all__ = [
     "ObservedLanes",
     "WayTrace",
-    "delay_of_second",
     "describe_signal",
     "incoming_lanes",
+    "lane_halting",
+    "lane_vehicle_count",
+    "lane_vehicle_ids",
+    "lane_waiting_s",
+    "link_states",
     "moment",
     "moment_digest",
+    "network_delay_veh",
     "outgoing_lanes",
     "pressures",
     "programs_of",
     "running_program",
     "signal_state",
+    "vehicle_speed_mps",
     "vehicles_by_green",
 ]
 
@@ -37,17 +44,18 @@ _OFF_THE_ROAD = ("",)
 """The lane of a vehicle that is on none."""
 _TRACE_EVERY_S = 5
 
-# Asked for some dozen times in every second of every rollout. The functions of libsumo's own module
-# do nothing but call these, which takes as long again as the answer.
-_lane_halting = _libsumo.lane_getLastStepHaltingNumber
-_lane_vehicle_count = _libsumo.lane_getLastStepVehicleNumber
-_lane_vehicle_ids = _libsumo.lane_getLastStepVehicleIDs
-_lane_waiting_s = _libsumo.lane_getWaitingTime
+# Asked for some dozen times in every second of a rollout or an episode. The functions of libsumo's
+# own module do nothing but call these, which takes as long again as the answer.
+lane_halting = _libsumo.lane_getLastStepHaltingNumber
+lane_vehicle_count = _libsumo.lane_getLastStepVehicleNumber
+lane_vehicle_ids = _libsumo.lane_getLastStepVehicleIDs
+lane_waiting_s = _libsumo.lane_getWaitingTime
+link_states = _libsumo.trafficlight_getRedYellowGreenState
+vehicle_speed_mps = _libsumo.vehicle_getSpeed
 _pending_ids = _libsumo.simulation_getPendingVehicles
 _vehicle_allowed_mps = _libsumo.vehicle_getAllowedSpeed
 _vehicle_ids = _libsumo.vehicle_getIDList
 _vehicle_lane = _libsumo.vehicle_getLaneID
-_vehicle_speed_mps = _libsumo.vehicle_getSpeed
 
 
 def describe_signal(tls_id: str, min_green_s: float, max_green_s: float) -> Signal:
@@ -143,22 +151,22 @@ class ObservedLanes:
 
     def vehicles(self) -> frozenset[str]:
         """Ids of the vehicles on the incoming lanes."""
-        return frozenset(chain.from_iterable(map(_lane_vehicle_ids, self._incoming)))
+        return frozenset(chain.from_iterable(map(lane_vehicle_ids, self._incoming)))
 
     def sample(self) -> Sample:
         """One second of a rollout."""
         incoming, vehicles, everywhere = self._incoming, self.vehicles(), _vehicle_ids()
-        queue_veh = sum(map(_lane_halting, incoming))
-        speeds_mps = dict(zip(everywhere, map(_vehicle_speed_mps, everywhere), strict=True))
+        queue_veh = sum(map(lane_halting, incoming))
+        speeds_mps = dict(zip(everywhere, map(vehicle_speed_mps, everywhere), strict=True))
         standing = [v for v, speed in speeds_mps.items() if speed < HALTING_SPEED_MPS]
         return Sample(
             vehicles=vehicles,
             queue_veh=queue_veh,
-            wait_s=fsum(map(_lane_waiting_s, incoming)),
+            wait_s=fsum(map(lane_waiting_s, incoming)),
             speed_sum_mps=fsum(map(speeds_mps.__getitem__, vehicles)),
-            outgoing_veh=sum(map(_lane_vehicle_count, self._outgoing)),
+            outgoing_veh=sum(map(lane_vehicle_count, self._outgoing)),
             network_queue_veh=queue_veh + self._halting_elsewhere(vehicles, standing),
-            delay_veh=delay_of_second(speeds_mps),
+            delay_veh=network_delay_veh(speeds_mps),
         )
 
     def _halting_elsewhere(self, vehicles: frozenset[str], standing: list[str]) -> int:
@@ -173,25 +181,27 @@ class ObservedLanes:
         """
         elsewhere = (v for v in standing if v not in vehicles)
         lanes = set(map(_vehicle_lane, elsewhere)).difference(self._incoming, _OFF_THE_ROAD)
-        return sum(map(_lane_halting, lanes))
+        return sum(map(lane_halting, lanes))
 
 
-def delay_of_second(speeds_mps: dict[str, float]) -> float:
-    """Vehicles' worth of delay in one second; see :attr:`shared.rewards.Metrics.delay_veh`.
+def network_delay_veh(speeds_mps: Mapping[str, float] | None = None) -> float:
+    """Vehicles' worth of delay in this second; see :attr:`shared.rewards.Metrics.delay_veh`.
 
     Nothing of vehicles that no speed is allowed to: on a closed lane (0), and off the road, parked
     or being teleported, of which SUMO says a number below 0.
 
     Args:
-        speeds_mps: By vehicle, those of the whole network.
+        speeds_mps: By vehicle, those of the whole network, where they have been read already.
     """
-    allowed_mps = map(_vehicle_allowed_mps, speeds_mps)
+    vehicles = _vehicle_ids() if speeds_mps is None else speeds_mps
+    speeds = map(vehicle_speed_mps, vehicles) if speeds_mps is None else speeds_mps.values()
     lost = [
         1 - speed / allowed
-        for speed, allowed in zip(speeds_mps.values(), allowed_mps, strict=True)
+        for speed, allowed in zip(speeds, map(_vehicle_allowed_mps, vehicles), strict=True)
         if allowed > 0
     ]
-    return fsum((*lost, len(_pending_ids())))
+    lost.append(len(_pending_ids()))
+    return fsum(lost)
 
 
 def moment() -> dict[str, str]:

@@ -16,7 +16,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from typing import NoReturn
@@ -25,7 +25,13 @@ from shared.errors import RolloutCrashed, RolloutError, RolloutTimeout
 from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.episodes.messages import Tried, Try
 from sim_workers.engine.episodes.serving import EpisodeServer
-from sim_workers.engine.fork_memory import SimulationMemory, detach, die_with_parent
+from sim_workers.engine.fork_memory import (
+    SimulationMemory,
+    detach,
+    die_with_parent,
+    files_being_read,
+    own_bytes,
+)
 from sim_workers.engine.messages import (
     REPLY,
     REQUEST,
@@ -45,6 +51,9 @@ __all__ = ["Moment", "RolloutProcesses", "Work"]
 Work = Rollout | Try
 """What such a process is asked for; of candidates, one."""
 
+_ROLLOUT_FACTOR = 2
+_ROLLOUT_EXTRA_BYTES = 1 << 30
+"""A rollout may take so many times the memory of the simulation that it begins from, and this."""
 _ENOUGH = 10
 """A process that was put back so often was worth making."""
 _LONGEST_MS = 2**31 - 1
@@ -60,10 +69,27 @@ class Moment:
     simulation: Simulation
     episode: EpisodeServer
     memory: SimulationMemory
-    reading: list[int]
-    """Descriptors of the files that it reads."""
     before_rollout: Callable[[], None]
     """Called in the process that is spent on it."""
+    reading: list[int] = field(default_factory=list)
+    """Descriptors of the files that it reads."""
+    rollout_bytes: int = _ROLLOUT_EXTRA_BYTES
+    """Memory that a rollout may take."""
+    _is_known: bool = False
+
+    def pass_on(self) -> None:
+        """Notes that the simulation has changed."""
+        self._is_known = False
+
+    def before_fork(self) -> None:
+        """Finds out, once a moment, what forked processes must know; most moments have none."""
+        if self._is_known:
+            return
+        self.reading = files_being_read()
+        self.memory.end()
+        self.rollout_bytes = _ROLLOUT_FACTOR * own_bytes() + _ROLLOUT_EXTRA_BYTES
+        gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
+        self._is_known = True
 
 
 class RolloutProcesses:
@@ -214,6 +240,7 @@ class RolloutProcesses:
         self, roll_out: Callable[[Connection, Connection], None], rehearsal: bytes | None = None
     ) -> "_Child":
         """A child that waits for its rollout, having prepared for one like ``rehearsal``."""
+        self._moment.before_fork()
         requests, our_requests = Pipe(duplex=False)
         our_replies, replies = Pipe(duplex=False)
         pid = os.fork()

@@ -20,6 +20,7 @@ from shared.language.prompts import LaneCounts
 from shared.legality import is_decision_point
 from shared.rewards import FollowUp, Metrics
 from shared.signals import Program, Signal, SignalState
+from sim_workers.engine.episodes.yellow_signal import YellowSignal
 from sim_workers.engine.messages import Open, Rollout, RolloutOutcome, SignalDecision
 from sim_workers.engine.metrics import MetricsRecorder, PassedVehicles
 from sim_workers.engine.policies import PolicySpec, choose
@@ -145,7 +146,7 @@ class Simulation:
         for action in actions:
             if self.time_s <= action.time_s < to_s:
                 self._step_to(action.time_s)
-                libsumo.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
+                _repeat(action)
         self._step_to(to_s)
 
     def signal_states(self) -> dict[str, SignalState]:
@@ -217,12 +218,13 @@ class Simulation:
         seen = None if shown is None else shown.trace(metrics.series or ())
         return RolloutOutcome(metrics=metrics, trace=digest, shown=seen)
 
-    def _controls_of(self, rollout: Rollout) -> list["_SignalControl"]:
-        time_s, follow_up = self.time_s, rollout.follow_up
-        return [
-            _SignalControl(decided, self._program_of(decided.tls_id), time_s, follow_up)
-            for decided in rollout.signal_decisions
-        ]
+    def _controls_of(self, rollout: Rollout) -> "list[_Controls]":
+        return [self._control_of(one, rollout.follow_up) for one in rollout.signal_decisions]
+
+    def _control_of(self, decided: SignalDecision, follow_up: FollowUp) -> "_Controls":
+        if decided.control is not None:
+            return YellowSignal(decided, decided.control, self.time_s, follow_up)
+        return _SignalControl(decided, self._program_of(decided.tls_id), self.time_s, follow_up)
 
     def _lanes_of(self, tls_ids: tuple[str, ...]) -> ObservedLanes:
         """The lanes of some traffic lights; those of the last ones asked for are kept."""
@@ -274,6 +276,14 @@ class Simulation:
             libsumo.trafficlight.setPhaseDuration(tls_id, remaining_s)
             actions.append(Action(time_s=time_s, tls_id=tls_id, remaining_s=remaining_s))
         return actions
+
+
+def _repeat(action: Action) -> None:
+    """Makes a call again."""
+    if action.call == "setPhaseDuration":
+        libsumo.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
+    else:
+        getattr(libsumo.trafficlight, action.call)(action.tls_id, action.argument)
 
 
 def _allocate(options: Mapping[int, int]) -> None:
@@ -346,7 +356,10 @@ class _SignalControl:
         libsumo.trafficlight.setPhaseDuration(self._tls_id, command.remaining_s)
 
 
-def _step_controlled(to_s: float, controls: list[_SignalControl]) -> list[_SignalControl]:
+_Controls = _SignalControl | YellowSignal
+
+
+def _step_controlled(to_s: float, controls: list[_Controls]) -> list[_Controls]:
     """Steps until ``to_s`` and returns the controls that may still have something to say."""
     while controls:
         before_s = float(libsumo.simulation.getTime())

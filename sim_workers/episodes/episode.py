@@ -1,10 +1,9 @@
 """An episode that runs: a record, and the process that is at its present moment."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from shared.errors import EpisodeConflict, InvalidDecision, InvalidRequest, RolloutRejected
@@ -13,7 +12,6 @@ from shared.wire.episodes import (
     ControlAction,
     EpisodeControl,
     EpisodeDecision,
-    EpisodeFigures,
     InvalidInfo,
     StepAnswer,
     StepRequest,
@@ -46,6 +44,7 @@ from sim_workers.episodes.observations import (
     reward_of_step,
     with_bounds,
 )
+from sim_workers.episodes.progress import FinishedEpisode, Progress
 from sim_workers.episodes.reading import read_decision
 from sim_workers.episodes.record import EpisodeRecord, EpisodeSpec, choose_signals
 from sim_workers.episodes.trials import EpisodeTrials
@@ -53,29 +52,6 @@ from sim_workers.episodes.trials import EpisodeTrials
 __all__ = ["Episode", "FinishedEpisode"]
 
 _LIMIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class FinishedEpisode:
-    """What is left of an episode."""
-
-    figures: EpisodeFigures
-    outputs: Outputs
-    actions: tuple[ControlAction, ...]
-    """What was told to the signals, to be repeated in plain SUMO."""
-    record: EpisodeRecord
-
-
-@dataclass
-class _Progress:
-    """What an episode has done so far."""
-
-    steps: list[StepRequest] = field(default_factory=list)
-    actions: list[ControlAction] = field(default_factory=list)
-    decisions: Counter[tuple[str, bool]] = field(default_factory=Counter)
-
-    def copy(self) -> "_Progress":
-        return _Progress(list(self.steps), list(self.actions), Counter(self.decisions))
 
 
 @dataclass(frozen=True)
@@ -103,7 +79,7 @@ class Episode:
         trials: EpisodeTrials,
         signals: _Signals,
         stepped: Stepped,
-        progress: _Progress,
+        progress: Progress,
     ) -> None:
         self.episode_id = episode_id
         self.spec = spec
@@ -174,7 +150,7 @@ class Episode:
         steered = {tls: with_bounds(described[tls], spec.control) for tls in chosen}
         signals = _Signals(steered, states, len(counted))
         trials = EpisodeTrials(handle, fork_server)
-        return cls(episode_id, spec, trials, signals, stepped, _Progress())
+        return cls(episode_id, spec, trials, signals, stepped, Progress())
 
     @classmethod
     def replay(
@@ -328,7 +304,19 @@ class Episode:
             decisions=progress.decisions,
         )
         figures = figures_of(outputs, counted)
-        return FinishedEpisode(figures, outputs, tuple(progress.actions), self.record)
+        return FinishedEpisode(
+            figures, outputs, tuple(progress.actions), self.record, tuple(progress.greens)
+        )
+
+    @property
+    def actions(self) -> tuple[ControlAction, ...]:
+        """What the signals were told so far."""
+        return tuple(self._progress.actions)
+
+    @property
+    def handle(self) -> SimulationHandle:
+        """Its process, for questions that move nothing."""
+        return self._handle
 
     def close(self) -> None:
         """Lets the process go. Harmless when repeated."""
@@ -365,6 +353,7 @@ class Episode:
         progress, self.seen = self._progress, stepped
         progress.steps.append(request)
         progress.actions.extend(stepped.actions)
+        progress.greens.extend(stepped.greens)
         for tls_id, decision in decisions.items():
             progress.decisions[decision.kind, tls_id not in stepped.invalid] += 1
         progress.decisions["text", False] += len(unread)

@@ -15,9 +15,9 @@ from sim_workers.engine.restoring.probe import why_not
 
 __all__ = ["EpisodeTrials"]
 
-_FEW = 12
+_FEW = 15
 """Up to so many at one moment, making a process that can be put back, and checking it, takes more
-processor time than it saves: on cologne1 and on ingolstadt7 both are even at eleven."""
+processor time than it saves: on cologne1 both ways are even at thirteen."""
 _LIMIT_S = 600.0
 _log = structlog.get_logger(__name__)
 

@@ -99,7 +99,13 @@ def make_rollout(
         UnknownSignal: The state has no such signal.
     """
     decided = tuple(
-        SignalDecision.of(tls_id, decision, state.signal(tls_id), state.record.signals[tls_id])
+        SignalDecision.of(
+            tls_id,
+            decision,
+            state.signal(tls_id),
+            state.record.signals[tls_id],
+            state.record.control,
+        )
         for tls_id, decision in sorted(decisions.items())
         if decision is not None
     )

@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from shared.dataset import Action, DatasetLayout, Manifest, SimulationRef
+from shared.decisions import MAX_GREEN_S
 from shared.errors import (
     DatasetError,
     ScenarioError,
@@ -23,6 +24,7 @@ from shared.errors import (
     UnknownState,
 )
 from shared.signals import Signal
+from shared.wire.episode_control import EpisodeControl
 from shared.wire.states import StateRecord, StateView
 from sim_workers.engine.version import sumo_version
 from sim_workers.scenarios.scenario import check_served, make_scenario_id, read_files
@@ -62,7 +64,7 @@ class StoredState:
             UnknownSignal: The network has no such traffic light.
         """
         try:
-            return self.manifest.signals[tls_id]
+            return _with_bounds(self.manifest.signals[tls_id], self.record.control)
         except KeyError:
             raise UnknownSignal(
                 f"state {self.record.state_id} has no signal {tls_id!r}; "
@@ -270,6 +272,15 @@ class StateStore:
             if new:
                 self._states = self._states | new  # in one stroke: others may be going through it
             return bool(new)
+
+
+def _with_bounds(signal: Signal, control: EpisodeControl | None) -> Signal:
+    """A signal with the green limits of the control that decisions are carried out under."""
+    if control is None:
+        return signal
+    longest_s = MAX_GREEN_S if control.max_green_s is None else control.max_green_s
+    bounds = {"min_green_s": control.min_green_s, "max_green_s": longest_s}
+    return signal.model_copy(update=bounds)
 
 
 def read_scenario(layout: DatasetLayout, name: str, scenario_id: str) -> dict[str, bytes]:

@@ -59,13 +59,16 @@ def place_scenario(draft: Path, target: Path) -> bool:
     return True
 
 
-def place_state(draft: Path, record: StateRecord, root: Path) -> StateRecord:
+def place_state(
+    draft: Path, record: StateRecord, root: Path, run: SimulationRef | None = None
+) -> StateRecord:
     """Moves a state's file to its place and enters it into the index.
 
     Args:
         draft: The file, on the same disk.
         record: What is entered.
         root: The scenario's folder.
+        run: That it was saved from; None: one of which only seed and scale are known.
 
     Returns:
         What the index has now: where the state was there already, what it had.
@@ -77,7 +80,7 @@ def place_state(draft: Path, record: StateRecord, root: Path) -> StateRecord:
             if known.state_id == record.state_id:
                 return known
         manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
-        changed = _with_run(manifest, record).model_dump_json(indent=2)
+        changed = _with_run(manifest, record, run).model_dump_json(indent=2)
         write_atomically(layout.manifest, f"{changed}\n".encode())
         sync(draft)
         draft.rename(layout.state_file(record.state_id))
@@ -86,10 +89,10 @@ def place_state(draft: Path, record: StateRecord, root: Path) -> StateRecord:
         return record
 
 
-def _with_run(manifest: Manifest, record: StateRecord) -> Manifest:
+def _with_run(manifest: Manifest, record: StateRecord, given: SimulationRef | None) -> Manifest:
     first = manifest.simulation
     known = {run.run: run for run in manifest.simulations}
-    run = _run(record.seed, record.scale, first.begin_s, first.end_s)
+    run = given or _run(record.seed, record.scale, first.begin_s, first.end_s)
     build = manifest.build.model_copy(update={"states": manifest.build.states + 1})
     runs = tuple((known | {run.run: known.get(run.run, run)}).values())
     return manifest.model_copy(update={"simulations": runs, "build": build})

@@ -24,19 +24,15 @@ CITIES = ("resco:cologne1", "resco:ingolstadt1")
 STATES = 8
 _ENDS_S = {"grid2x2": 1200.0}
 """Where a dataset ends before its configuration does: four signals have rows enough by then."""
-_LONG = {
-    "test_any_scenario",
-    "test_builder",
-    "test_demo",
-    "test_exactness",
-    "test_families",
-    "test_generated_scenarios",
-    "test_jobs",
-    "test_rewards",
-    "test_schema_fuzz",
-    "test_uploads",
+_SECONDS = {
+    60: "any_scenario demo exactness families generated_scenarios grpo jobs rewards uploads "
+    "verification",
+    30: "builder curriculum decision_semantics episodes failures_contract faults fidelity "
+    "interrupted keeper loop_watchdog offline openings ranks resumption rude_clients runs "
+    "schema_fuzz serve sft soak two_gateways",
 }
-"""Modules of most of a minute and more."""
+"""How long a module takes at least, about; those that are not here take less."""
+_LEAST_S = {f"test_{name}": least for least, names in _SECONDS.items() for name in names.split()}
 WITHOUT_END = "crossing without end"
 """Its configuration names no end, so that rollouts of any length can be asked for."""
 
@@ -52,7 +48,7 @@ _STARTED_BY = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begins with the long modules, so that none of two test processes is left alone with one."""
-    items.sort(key=lambda item: item.path.stem not in _LONG)
+    items.sort(key=lambda item: -_LEAST_S.get(item.path.stem, 0))
 
 
 def _without_end(folder: Path) -> Path:

@@ -147,3 +147,39 @@ def test_accessible(look: Look, episodes: dict[str, list[str]]) -> None:
     found = looker.page.evaluate("axe.run(document)")
     said = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
     assert said == []
+
+
+def test_hostile_episode(look: Look, episodes: dict[str, list[str]]) -> None:
+    """Ids of signals, codes, messages, prompts and answers are text."""
+    looker = look()
+    hostile = '<img src=x onerror="window.owned=1"></script><script>window.owned=2</script>'
+
+    def spoil_view(route: Any) -> None:  # noqa: ANN401
+        response = route.fetch()
+        body = response.json()
+        body["signals"] = [hostile, *body["signals"]]
+        route.fulfill(response=response, body=json.dumps(body))
+
+    def spoil_steps(route: Any) -> None:  # noqa: ANN401
+        response = route.fetch()
+        body = response.json()
+        step = body["steps"][0]
+        body["begin"]["signals"][hostile] = body["begin"]["signals"]["c"] | {
+            "prompt": [{"role": "user", "content": hostile}]
+        }
+        step["request"]["completions"][hostile] = hostile
+        step["answer"]["invalid"][hostile] = {"code": hostile, "message": hostile}
+        route.fulfill(response=response, body=json.dumps(body))
+
+    first = episodes["crossing"][0]
+    looker.page.route(f"**/v1/episodes/{first}", spoil_view)
+    looker.page.route(f"**/v1/episodes/{first}/steps?*", spoil_steps)
+    looker.open(f"#/episode/{first}")
+    looker.page.wait_for_selector("tbody details")
+    looker.page.locator("tbody details").first.click()
+    assert hostile in looker.page.locator("main").inner_text()
+    assert looker.page.locator("main img, main script").count() == 0
+    with looker.page.expect_download() as saved:
+        looker.page.get_by_role("button", name="HTML", exact=True).click()
+    assert "window.owned=2</script>" not in Path(saved.value.path()).read_text()
+    assert looker.page.evaluate("window.owned") is None

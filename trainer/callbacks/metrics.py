@@ -1,14 +1,16 @@
 """Callbacks that observe a run: metrics file, times, and hints about problems."""
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 from transformers import TrainerCallback
 
 from trainer.callbacks.events import Args, Control, Logs, State
-from trainer.callbacks.health import HealthWatch
-from trainer.runs.history import MetricsFile
+from trainer.callbacks.health import HealthWatch, Hint
+from trainer.runs.history import MetricsFile, read_metrics
 from trainer.runs.run_stats import RunStats
 
 __all__ = ["STEP_MARKS", "HealthCallback", "MetricsCallback", "TimingCallback"]
@@ -59,14 +61,26 @@ class TimingCallback(TrainerCallback):
 
 
 class HealthCallback(TrainerCallback):
-    """Logs problems as they begin, one line each; only on the first rank."""
+    """Logs problems as they begin, one line each; only on the first rank.
 
-    def __init__(self, watch: HealthWatch) -> None:
+    Args:
+        watch: Finds them.
+        path: JSON lines of the same, for ``greenfork report``; None: nowhere.
+    """
+
+    def __init__(self, watch: HealthWatch, path: Path | None = None) -> None:
         self._watch = watch
+        self._path = path
 
     def on_train_begin(self, args: Args, state: State, control: Control, **_: object) -> None:
         """Sets the first step."""
         self._watch.begin(state.global_step)
+        if self._path is not None and state.is_world_process_zero:
+            begun = state.global_step
+            kept = (
+                [one for one in read_metrics(self._path) if one["step"] <= begun] if begun else []
+            )
+            self._path.write_text("".join(f"{json.dumps(one)}\n" for one in kept))
 
     def on_log(
         self, args: Args, state: State, control: Control, logs: Logs = None, **_: object
@@ -77,6 +91,13 @@ class HealthCallback(TrainerCallback):
         for hint in self._watch.look(state.global_step, logs):
             if state.is_world_process_zero:
                 log.warning(str(hint), trouble=hint.name, step=state.global_step)
+                self._note(state.global_step, hint)
+
+    def _note(self, step: int, hint: Hint) -> None:
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                told = {"step": step, "trouble": hint.name, "hint": str(hint)}
+                file.write(f"{json.dumps(told)}\n")
 
 
 class MetricsCallback(TrainerCallback):

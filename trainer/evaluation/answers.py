@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.errors import InvalidDecision
 from shared.language.completions import parse_completion
@@ -10,6 +11,9 @@ from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 from trainer.evaluation.generating import Generation, TextGenerator
 from trainer.evaluation.points import DecisionPoint
 from trainer.grpo.format_reward import STRICT, format_reward
+
+if TYPE_CHECKING:
+    from trainer.examples.choosing import ExampleChooser
 
 __all__ = ["Generation", "ModelPolicy", "read_answer"]
 
@@ -21,15 +25,17 @@ class ModelPolicy:
     Args:
         path: A folder, or ``smollm2-135m``.
         generation: How answers are generated.
+        examples: Chooses solved points to show before each question; None shows none.
     """
 
     path: str
     generation: Generation
+    examples: "ExampleChooser | None" = None
 
     @property
     def name(self) -> str:
-        """The path, as given."""
-        return self.path
+        """The path, as given, and how examples are chosen."""
+        return self.path if self.examples is None else f"{self.path} + {self.examples.way}"
 
     def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
         """The answers at each point, ``samples`` of them.
@@ -41,7 +47,11 @@ class ModelPolicy:
         points = [one.point for one in judged]
         choices: list[list[PolicyAnswer]] = [[] for _ in points]
         done = 0
-        prompts = generator.prompts([point.prompt for point in points])
+        prompts = (
+            generator.prompts([point.prompt for point in points])
+            if self.examples is None
+            else generator.rendered(self.examples.prompts(points))
+        )
         for batch, texts in generator.generated(prompts):
             for position, answers in zip(batch, texts, strict=True):
                 point, opened = points[position], opened_by(prompts[position])

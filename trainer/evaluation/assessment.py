@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reward_client import RewardClient
 from shared.errors import ConfigError, DatasetError, ServiceRefused
@@ -25,6 +26,9 @@ from trainer.evaluation.report import Evaluation, Failure, PolicyReport, policy_
 from trainer.evaluation.service import OutcomeService
 from trainer.evaluation.worth import Valued, Worth, stored_worth
 from trainer.models.loading import check_model
+
+if TYPE_CHECKING:
+    from trainer.examples.choosing import ExampleChooser
 
 __all__ = ["EvaluationPlan", "evaluate"]
 
@@ -51,6 +55,11 @@ class EvaluationPlan:
     min_gap_veh: float = 0.1
     seed: int = 0
     """Seed of the ``random`` baseline."""
+    examples: tuple[str, ...] = ("none",)
+    """How solved points are chosen to be shown before each question; each makes a policy of every
+    model."""
+    examples_from: Path | None = None
+    """The folder that they are chosen from; None if there is none."""
     against: str | None = None
     """The policy that all others are compared with; one of those being judged."""
 
@@ -64,12 +73,26 @@ class EvaluationPlan:
         baselines = [Baseline(name, self.seed) for name in names]
         policies: list[Policy] = [
             *baselines,
-            *(ModelPolicy(path, self.generation) for path in self.models),
+            *(
+                ModelPolicy(path, self.generation, self._chooser(way))
+                for path in self.models
+                for way in self.examples
+            ),
         ]
         if self.against not in (None, *(policy.name for policy in policies)):
             listed = ", ".join(policy.name for policy in policies)
             raise ConfigError(f"against {self.against}: it is not one of the policies, {listed}")
         return policies
+
+    def _chooser(self, way: str) -> "ExampleChooser | None":
+        """What chooses examples in one way; None where none are shown."""
+        from trainer.examples.choosing import ExampleChooser, check_way
+
+        if check_way(way) == "none":
+            return None
+        if self.examples_from is None:
+            raise ConfigError(f"--examples {way} needs --examples-from, a folder of examples")
+        return ExampleChooser(way, self.examples_from, self.seed)
 
 
 def evaluate(plan: EvaluationPlan, progress: Progress = lambda *_: None) -> Evaluation:

@@ -99,7 +99,11 @@ class TextGenerator:
         how = self._generation
         rows = [{"prompt": [message.model_dump() for message in one]} for one in asked]
         prompts = as_asked(Dataset.from_list(rows), how.prompt_form, how.has_examples)
-        return [prompt_text(self._loaded.tokenizer, prompt) for prompt in prompts["prompt"]]
+        return self.rendered(prompts["prompt"])
+
+    def rendered(self, prompts: Sequence[Sequence[dict[str, str]]]) -> list[str]:
+        """Prompts of messages as the model reads them."""
+        return [prompt_text(self._loaded.tokenizer, prompt) for prompt in prompts]
 
     def generated(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], list[list[str]]]]:
         """Batches of positions with their texts; prompts of similar length share a batch."""

@@ -220,7 +220,7 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
         for callback in (
             control.UnscoredStepCallback(self._stats),
             control.ResumedOrderCallback(),
-            HealthCallback(self._health),
+            HealthCallback(self._health, self._files.metrics.with_name("hints.jsonl")),
         ):
             trainer.add_callback(callback)
         self._watch(

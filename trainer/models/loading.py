@@ -152,7 +152,7 @@ def load_model(config: ModelSettings, hardware: Hardware) -> LoadedModel:
         if hardware.backend == "unsloth":
             return _load_unsloth(folder, config)
         return _load_transformers(folder, config, hardware)
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ModelError(f"cannot load the model {config.model_path!r}: {exc}") from exc
 
 

@@ -17,6 +17,7 @@ from trainer.callbacks.interruption import Interrupted, Interruption
 from trainer.environment import is_first_rank, name_project, world_size
 from trainer.models.adapters import is_adapter, record_base
 from trainer.models.loading import Hardware, LoadedModel, load_model
+from trainer.models.merging import merged_start
 from trainer.ranks import from_ranks
 from trainer.runs.checkpoints import whole_checkpoints
 from trainer.runs.history import MetricsFile
@@ -126,6 +127,11 @@ class TrainingRun(ABC, Generic[_Config, _Prepared, _Files, _Report]):
         If the run starts from an adapter, the merged model is saved first. The new adapter names
         its base model; without a saved copy, that would be the model without the first adapter.
         """
+        if self._ready.hardware.backend == "unsloth":
+            folder = self._files.config.parent.resolve() / "start"
+            start = merged_start(self.start, self._ready.hardware, folder, is_first_rank())
+            from_ranks(None)  # the others load what the first one has saved
+            return load_model(start, self._ready.hardware)
         loaded = load_model(self.start, self._ready.hardware)
         if loaded.lora is not None and is_adapter(Path(self.start.model_path)):
             folder = self._files.config.parent.resolve() / "start"

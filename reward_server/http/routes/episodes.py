@@ -28,6 +28,7 @@ from shared.wire.episode_views import (
     EpisodeStatus,
 )
 from shared.wire.episodes import EpisodeRequest, StepAnswer, StepRequest
+from shared.wire.states import StateView
 
 __all__ = ["BODIES", "direct_route", "router"]
 
@@ -210,6 +211,29 @@ async def fork(request: Request, services: ServicesDep, episode_id: EpisodeId) -
     caller = caller_of(request)
     forked = await services.episodes.fork(caller, episode_id, _request_key(request))
     return _begun(request, forked.json, forked.episode_id, forked.is_new)
+
+
+@router.post(
+    "/v1/episodes/{episode_id}/state",
+    summary="Save the present moment as a state",
+    status_code=_CREATED,
+    response_model=StateView,
+    response_description="The state, which can be scored on.",
+    responses={
+        200: {"model": StateView, "description": "It was known already."},
+        **documented(401, 403, 404, 409, 410, 422, 503, 507),
+    },
+)
+async def save(request: Request, services: ServicesDep, episode_id: EpisodeId) -> Response:
+    """Saves where the episode is, and proves that a replay brings it back.
+
+    Under a control with yellow the state names it: decisions on it are phases, carried out with
+    that yellow.
+    """
+    view, is_new = await services.episodes.save(caller_of(request), episode_id)
+    notes_of(request).fields.update(episode_id=episode_id, state_id=view.state_id)
+    status = _CREATED if is_new else 200
+    return Response(view.model_dump_json(), status_code=status, media_type=_JSON)
 
 
 @router.get(

@@ -29,7 +29,7 @@ router = APIRouter(tags=["states"], dependencies=[requires("score", "read")])
     summary="Roll out every legal decision",
     response_description="Every legal decision of one kind, best first.",
     response_model=OutcomesResponse,
-    responses=documented(401, 403, 404, 422, 503, 504),
+    responses=documented(401, 403, 404, 422, 500, 503, 504),
 )
 async def outcomes(
     request: Request,

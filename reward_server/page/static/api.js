@@ -31,7 +31,8 @@ export class Api {
   /** The address of a route. */
   url(parts, query = {}) {
     const url = new URL(parts.map((part) => encodeURIComponent(part)).join("/"), this.base);
-    for (const [name, value] of Object.entries(query)) if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+    for (const [name, value] of Object.entries(query))
+      if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
     return url;
   }
 
@@ -43,7 +44,14 @@ export class Api {
   /** The answer to a message. */
   async post(parts, message, signal = undefined) {
     const headers = { "Content-Type": "application/json" };
-    return (await this.send(this.url(parts), { method: "POST", body: JSON.stringify(message), headers, signal })).json();
+    return (
+      await this.send(this.url(parts), {
+        method: "POST",
+        body: JSON.stringify(message),
+        headers,
+        signal,
+      })
+    ).json();
   }
 
   /** Server-sent events, each one's data as JSON, until the signal or the service ends them. */
@@ -58,7 +66,10 @@ export class Api {
       const blocks = text.split("\n\n");
       text = blocks.pop();
       for (const block of blocks) {
-        const data = block.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
+        const data = block
+          .split("\n")
+          .filter((line) => line.startsWith("data:"))
+          .map((line) => line.slice(5).trimStart());
         if (data.length) yield JSON.parse(data.join("\n"));
       }
     }
@@ -68,7 +79,12 @@ export class Api {
     for (;;) {
       const headers = { ...options.headers };
       if (this.key) headers.Authorization = `Bearer ${this.key}`;
-      const response = await fetch(url, { ...options, headers, credentials: "omit", cache: "default" });
+      const response = await fetch(url, {
+        ...options,
+        headers,
+        credentials: "omit",
+        cache: "default",
+      });
       if (response.ok) return response;
       const problem = await response.json().catch(() => ({}));
       if (response.status === 401 && (await this.onUnauthorized(this.key !== ""))) continue;

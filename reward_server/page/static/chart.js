@@ -9,20 +9,34 @@ export function stepOf(most, steps) {
 
 /** Where a chart of some size draws what: plain numbers, for canvas and SVG alike. */
 export function layoutOf(series, width, height, begin = 0, isTight = false, end = 0) {
-  const last = end || Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
+  const last =
+    end || Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
   const values = series.flatMap((one) => one.values.filter((value) => value !== null));
   const highest = Math.max(...values);
   const least = isTight && values.length ? Math.min(...values) : Math.min(0, ...values);
-  const most = isTight ? Math.max(highest, least + 1e-9) : Math.max(highest, highest > 0 && highest <= 1 ? 0 : 1, least + 1e-6);
+  const most = isTight
+    ? Math.max(highest, least + 1e-9)
+    : Math.max(highest, highest > 0 && highest <= 1 ? 0 : 1, least + 1e-6);
   const plot = { left: 44, top: 10, right: width - 12, bottom: height - 24 };
   const x = (at) => plot.left + (at / last) * (plot.right - plot.left);
   const y = (value) => plot.bottom - ((value - least) / (most - least)) * (plot.bottom - plot.top);
   const ticks = (low, high, step) => {
     const found = [];
-    for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(12)));
+    for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step)
+      found.push(Number(at.toPrecision(12)));
     return found;
   };
-  return { begin, last, least, most, plot, x, y, xs: ticks(0, last, stepOf(last, Math.max(2, width / 90))), ys: ticks(least, most, stepOf(most - least, Math.max(2, height / 45))) };
+  return {
+    begin,
+    last,
+    least,
+    most,
+    plot,
+    x,
+    y,
+    xs: ticks(0, last, stepOf(last, Math.max(2, width / 90))),
+    ys: ticks(least, most, stepOf(most - least, Math.max(2, height / 45))),
+  };
 }
 
 /** What a curve shows at a moment; seconds are steps, longer distances are drawn as slopes. */
@@ -30,7 +44,9 @@ export function valueAt({ values, step = 1 }, t) {
   const place = Math.floor(t / step);
   const value = values[Math.min(values.length - 1, place)] ?? null;
   const next = values[place + 1] ?? null;
-  return value === null || next === null || step === 1 ? value : value + (next - value) * (t / step - place);
+  return value === null || next === null || step === 1
+    ? value
+    : value + (next - value) * (t / step - place);
 }
 
 /** A chart on a canvas. */
@@ -46,7 +62,9 @@ export class Chart {
   recolour() {
     const style = getComputedStyle(this.canvas);
     const names = ["text", "grid", "a", "b", "cursor", "ground"];
-    this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--chart-${name}`).trim()]));
+    this.colours = Object.fromEntries(
+      names.map((name) => [name, style.getPropertyValue(`--chart-${name}`).trim()]),
+    );
     this.isStale = true;
   }
 
@@ -100,7 +118,14 @@ export class Chart {
 
   drawCurves() {
     this.isStale = false;
-    this.layout = layoutOf(this.series, this.width, this.height, this.begin, this.isTight, this.end);
+    this.layout = layoutOf(
+      this.series,
+      this.width,
+      this.height,
+      this.begin,
+      this.isTight,
+      this.end,
+    );
     const pen = this.drawn.getContext("2d");
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
@@ -114,7 +139,10 @@ export class Chart {
       pen.beginPath();
       let isOn = false;
       one.values.forEach((value, i) => {
-        if (value === null) { isOn = false; return; }
+        if (value === null) {
+          isOn = false;
+          return;
+        }
         const at = [this.layout.x(i * (one.step ?? 1)), this.layout.y(value)];
         if (isOn) pen.lineTo(...at);
         else pen.moveTo(...at);

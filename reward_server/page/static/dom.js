@@ -31,8 +31,11 @@ export function fill(element, ...children) {
 
 /** A labelled choice. Options are pairs of value and text. */
 export function choice(label, options, value, changed) {
-  const select = h("select", { change: () => changed(select.value) },
-    options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
+  const select = h(
+    "select",
+    { change: () => changed(select.value) },
+    options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)),
+  );
   return h("label", { class: "field" }, h("span", {}, label), select);
 }
 

@@ -3,7 +3,6 @@
 import { h, save } from "./dom.js";
 import { layoutOf } from "./chart.js";
 import { headColour, partOf, queuesOf, vehiclesAt } from "./scene.js";
-import { number } from "./words.js";
 
 const MODULES = ["dom.js", "words.js", "scene.js", "chart.js", "player.js"];
 const SVG = "http://www.w3.org/2000/svg";
@@ -11,10 +10,18 @@ const SVG = "http://www.w3.org/2000/svg";
 /** Buttons that save what a player shows. */
 export function exportsOf(player, name) {
   const file = (ending) => `${name().replace(/[^A-Za-z0-9@._-]+/g, "-")}.${ending}`;
-  return h("div", { class: "controls exports" }, h("span", { class: "note" }, "Save as"),
+  return h(
+    "div",
+    { class: "controls exports" },
+    h("span", { class: "note" }, "Save as"),
     h("button", { click: async () => save(file("png"), await pictureOf(player)) }, "PNG"),
-    h("button", { click: () => save(file("svg"), new Blob([drawingOf(player)], { type: "image/svg+xml" })) }, "SVG"),
-    h("button", { click: async () => save(file("html"), await pageOf(player, name())) }, "HTML"));
+    h(
+      "button",
+      { click: () => save(file("svg"), new Blob([drawingOf(player)], { type: "image/svg+xml" })) },
+      "SVG",
+    ),
+    h("button", { click: async () => save(file("html"), await pageOf(player, name())) }, "HTML"),
+  );
 }
 
 /** Scenes and curves beside and below each other, as they are on the screen. */
@@ -36,7 +43,13 @@ export async function pictureOf(player) {
     pen.fillText(`${"AB"[i]}  ${futures[i].title} ${futures[i].note ?? ""}`, left, 22, scene.width);
     pen.drawImage(scene.canvas, left, head + gap / 2, scene.width, scene.height);
   });
-  pen.drawImage(chart.canvas, gap, head + scenes[0].height + 2 * gap, width - 2 * gap, chart.height);
+  pen.drawImage(
+    chart.canvas,
+    gap,
+    head + scenes[0].height + 2 * gap,
+    width - 2 * gap,
+    chart.height,
+  );
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
@@ -46,11 +59,24 @@ export function drawingOf(player) {
   const [gap, head] = [12, 28];
   const width = scenes.reduce((sum, scene) => sum + scene.width + gap, gap);
   const height = head + scenes[0].height + chart.height + 3 * gap;
-  const root = s("svg", { xmlns: SVG, viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "system-ui, sans-serif", "font-size": 12 });
+  const root = s("svg", {
+    xmlns: SVG,
+    viewBox: `0 0 ${width} ${height}`,
+    width,
+    height,
+    "font-family": "system-ui, sans-serif",
+    "font-size": 12,
+  });
   root.append(s("rect", { width, height, fill: chart.colours.ground }));
   scenes.forEach((scene, i) => {
     const left = gap + i * (scene.width + gap);
-    root.append(s("text", { x: left, y: 20, "font-size": 14, "font-weight": 600, fill: chart.colours["ab"[i]] }, `${"AB"[i]}  ${futures[i].title} ${futures[i].note ?? ""}`));
+    root.append(
+      s(
+        "text",
+        { x: left, y: 20, "font-size": 14, "font-weight": 600, fill: chart.colours["ab"[i]] },
+        `${"AB"[i]}  ${futures[i].title} ${futures[i].note ?? ""}`,
+      ),
+    );
     root.append(drawnScene(scene, t, left, head + gap / 2));
   });
   root.append(drawnChart(chart, t, gap, head + scenes[0].height + 2 * gap, width - 2 * gap));
@@ -68,23 +94,52 @@ function drawnScene(scene, t, left, top) {
   const { view, geometry, colours, trace } = scene;
   const second = Math.min(Math.floor(t), trace.last);
   const box = s("svg", { x: left, y: top, width: scene.width, height: scene.height });
-  const group = s("g", { transform: `translate(${number2(scene.width / 2 - view.x * view.scale)} ${number2(scene.height / 2 + view.y * view.scale)}) scale(${number2(view.scale)} ${number2(-view.scale)})`, fill: "none", "stroke-linejoin": "round" });
+  const group = s("g", {
+    transform: `translate(${number2(scene.width / 2 - view.x * view.scale)} ${number2(scene.height / 2 + view.y * view.scale)}) scale(${number2(view.scale)} ${number2(-view.scale)})`,
+    fill: "none",
+    "stroke-linejoin": "round",
+  });
   box.append(s("rect", { width: scene.width, height: scene.height, fill: colours.ground }), group);
   const path = (points, more) => group.append(s("path", { d: pathOf(points), ...more }));
   for (const junction of geometry.junctions) path(junction.points, { fill: colours.road });
-  const widths = { road: (lane) => lane.width_m - 0.15, foot: (lane) => lane.width_m, bicycle: (lane) => lane.width_m, rail: () => 0.9 };
-  for (const lane of geometry.lanes) if (widths[lane.kind]) path(lane.points, { stroke: colours[lane.kind], "stroke-width": widths[lane.kind](lane) });
-  for (const { lane, begin, reach, vehicles } of queuesOf(scene.incoming, trace, second)) if (vehicles) path(partOf(lane.points, begin, reach), { stroke: colours.queue, "stroke-width": lane.width_m });
+  const widths = {
+    road: (lane) => lane.width_m - 0.15,
+    foot: (lane) => lane.width_m,
+    bicycle: (lane) => lane.width_m,
+    rail: () => 0.9,
+  };
+  for (const lane of geometry.lanes)
+    if (widths[lane.kind])
+      path(lane.points, { stroke: colours[lane.kind], "stroke-width": widths[lane.kind](lane) });
+  for (const { lane, begin, reach, vehicles } of queuesOf(scene.incoming, trace, second))
+    if (vehicles)
+      path(partOf(lane.points, begin, reach), {
+        stroke: colours.queue,
+        "stroke-width": lane.width_m,
+      });
   for (const head of scene.heads) {
     const [x0, y0, x1, y1] = head.ends;
     head.links.forEach((link, i) => {
       const at = (share) => [x0 + (x1 - x0) * share, y0 + (y1 - y0) * share];
-      path([...at(i / head.links.length), ...at((i + 1) / head.links.length)], { stroke: headColour(trace.signals[head.tls_id]?.[second]?.[link], colours), "stroke-width": 1.2 });
+      path([...at(i / head.links.length), ...at((i + 1) / head.links.length)], {
+        stroke: headColour(trace.signals[head.tls_id]?.[second]?.[link], colours),
+        "stroke-width": 1.2,
+      });
     });
   }
   for (const [place, x, y, angle, speed] of vehiclesAt(trace, t)) {
     const length = trace.lengths_dm[place] / 10;
-    group.append(s("rect", { x: -0.9, y: number2(-length), width: 1.8, height: number2(length), rx: 0.5, fill: speed < 0.1 ? colours.halted : colours.moving, transform: `translate(${number2(x)} ${number2(y)}) rotate(${number2(-angle)})` }));
+    group.append(
+      s("rect", {
+        x: -0.9,
+        y: number2(-length),
+        width: 1.8,
+        height: number2(length),
+        rx: 0.5,
+        fill: speed < 0.1 ? colours.halted : colours.moving,
+        transform: `translate(${number2(x)} ${number2(y)}) rotate(${number2(-angle)})`,
+      }),
+    );
   }
   return box;
 }
@@ -92,13 +147,37 @@ function drawnScene(scene, t, left, top) {
 function drawnChart(chart, t, left, top, width) {
   const { plot, x, y, xs, ys } = layoutOf(chart.series, width, chart.height);
   const group = s("g", { transform: `translate(${left} ${top})`, fill: chart.colours.text });
-  for (const value of ys) group.append(s("path", { d: `M${plot.left} ${number2(y(value))}H${plot.right}`, stroke: chart.colours.grid }), s("text", { x: plot.left - 8, y: number2(y(value) + 4), "text-anchor": "end" }, String(value)));
-  for (const at of xs) group.append(s("text", { x: number2(x(at)), y: plot.bottom + 18, "text-anchor": "middle" }, String(at)));
+  for (const value of ys)
+    group.append(
+      s("path", {
+        d: `M${plot.left} ${number2(y(value))}H${plot.right}`,
+        stroke: chart.colours.grid,
+      }),
+      s(
+        "text",
+        { x: plot.left - 8, y: number2(y(value) + 4), "text-anchor": "end" },
+        String(value),
+      ),
+    );
+  for (const at of xs)
+    group.append(
+      s("text", { x: number2(x(at)), y: plot.bottom + 18, "text-anchor": "middle" }, String(at)),
+    );
   for (const one of chart.series) {
     const points = one.values.flatMap((value, i) => (value === null ? [] : [x(i), y(value)]));
-    group.append(s("path", { d: pathOf(points), fill: "none", stroke: chart.colourOf(one), "stroke-width": 2, "stroke-dasharray": one.colour === "b" ? "6 3" : "none" }));
+    group.append(
+      s("path", {
+        d: pathOf(points),
+        fill: "none",
+        stroke: chart.colourOf(one),
+        "stroke-width": 2,
+        "stroke-dasharray": one.colour === "b" ? "6 3" : "none",
+      }),
+    );
   }
-  group.append(s("path", { d: `M${number2(x(t))} ${plot.top}V${plot.bottom}`, stroke: chart.colours.cursor }));
+  group.append(
+    s("path", { d: `M${number2(x(t))} ${plot.top}V${plot.bottom}`, stroke: chart.colours.cursor }),
+  );
   return group;
 }
 
@@ -108,29 +187,54 @@ function number2(value) {
 
 function pathOf(points) {
   let text = "";
-  for (let i = 0; i < points.length; i += 2) text += `${i ? "L" : "M"}${number2(points[i])} ${number2(points[i + 1])}`;
+  for (let i = 0; i < points.length; i += 2)
+    text += `${i ? "L" : "M"}${number2(points[i])} ${number2(points[i + 1])}`;
   return text;
 }
 
 /** A page of its own: the modules, the styles and the data in one file. */
 export async function pageOf(player, title) {
-  const kept = ({ title: name, note, trace }) => ({ title: name, note, trace: { ...trace, curve: undefined } });
-  return bundle([], START, { title, geometry: player.geometry, tlsIds: player.tlsIds, futures: player.futures.map(kept) });
+  const kept = ({ title: name, note, trace }) => ({
+    title: name,
+    note,
+    trace: { ...trace, curve: undefined },
+  });
+  return bundle([], START, {
+    title,
+    geometry: player.geometry,
+    tlsIds: player.tlsIds,
+    futures: player.futures.map(kept),
+  });
 }
 
 /** The modules that draw, some more, what starts them, and the data, in one file. */
 export async function bundle(more, start, data) {
   const read = async (name) => (await fetch(name)).text();
   const [style, ...modules] = await Promise.all(["style.css", ...MODULES, ...more].map(read));
-  const code = modules.map((text) => text.replace(/^import .*$/gm, "").replace(/^export /gm, "")).join("\n");
-  return new Blob([standalone(style, `${code}\n${start}`, JSON.stringify(data))], { type: "text/html" });
+  const code = modules
+    .map((text) => text.replace(/^import [^;]*;$/gm, "").replace(/^export /gm, ""))
+    .join("\n");
+  return new Blob([standalone(style, `${code}\n${start}`, JSON.stringify(data))], {
+    type: "text/html",
+  });
 }
 
-const START = 'const shown = JSON.parse(document.getElementById("data").textContent);\ndocument.title = shown.title;\nconst alone = new Player(shown.geometry, shown.tlsIds);\ndocument.querySelector("main").append(h("h1", {}, shown.title), alone.element);\nalone.show(shown.futures);\n';
+const START =
+  'const shown = JSON.parse(document.getElementById("data").textContent);\ndocument.title = shown.title;\nconst alone = new Player(shown.geometry, shown.tlsIds);\ndocument.querySelector("main").append(h("h1", {}, shown.title), alone.element);\nalone.show(shown.futures);\n';
 
 function standalone(style, code, data) {
-  const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+  const policy =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
   const tag = (name, attributes, text) => `<${name}${attributes}>${text}</${name}>`;
-  return ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">', `<meta http-equiv="Content-Security-Policy" content="${policy}">`, '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">', tag("style", "", style), "</head><body><main></main>",
-    tag("script", ' type="application/json" id="data"', data.replaceAll("<", "\\u003c")), tag("script", ' type="module"', code.replaceAll("</script", "<\\/script")), "</body></html>"].join("\n");
+  return [
+    "<!doctype html>",
+    '<html lang="en"><head><meta charset="utf-8">',
+    `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
+    '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">',
+    tag("style", "", style),
+    "</head><body><main></main>",
+    tag("script", ' type="application/json" id="data"', data.replaceAll("<", "\\u003c")),
+    tag("script", ' type="module"', code.replaceAll("</script", "<\\/script")),
+    "</body></html>",
+  ].join("\n");
 }

@@ -33,19 +33,64 @@ export class Player {
 
   build() {
     this.stage = h("div", { class: "stage" });
-    this.playButton = h("button", { class: "primary", click: () => this.toggle(), "aria-label": "Play" }, "Play");
-    this.slider = h("input", { type: "range", min: 0, max: 60, step: 0.1, value: 0, "aria-label": "Seconds after the decision", input: () => this.seek(Number(this.slider.value)) });
+    this.playButton = h(
+      "button",
+      { class: "primary", click: () => this.toggle(), "aria-label": "Play" },
+      "Play",
+    );
+    this.slider = h("input", {
+      type: "range",
+      min: 0,
+      max: 60,
+      step: 0.1,
+      value: 0,
+      "aria-label": "Seconds after the decision",
+      input: () => this.seek(Number(this.slider.value)),
+    });
     this.now = h("output", { class: "now" });
-    const speeds = h("select", { "aria-label": "Speed", change: () => { this.speed = Number(speeds.value); } },
-      SPEEDS.map((speed) => h("option", { value: speed, selected: speed === this.speed }, `${speed}×`)));
-    const zooms = [["Zoom in", "+", 1.3], ["Zoom out", "−", 1 / 1.3]].map(([label, text, factor]) =>
-      h("button", { "aria-label": label, title: label, click: () => this.zoom(factor) }, text));
-    const whole = h("button", { title: "Back to the first view", click: () => this.reset() }, "Fit");
+    const speeds = h(
+      "select",
+      {
+        "aria-label": "Speed",
+        change: () => {
+          this.speed = Number(speeds.value);
+        },
+      },
+      SPEEDS.map((speed) =>
+        h("option", { value: speed, selected: speed === this.speed }, `${speed}×`),
+      ),
+    );
+    const zooms = [
+      ["Zoom in", "+", 1.3],
+      ["Zoom out", "−", 1 / 1.3],
+    ].map(([label, text, factor]) =>
+      h("button", { "aria-label": label, title: label, click: () => this.zoom(factor) }, text),
+    );
+    const whole = h(
+      "button",
+      { title: "Back to the first view", click: () => this.reset() },
+      "Fit",
+    );
     const canvas = h("canvas", { class: "chart", role: "img", "aria-label": "Queue over time" });
-    this.controls = h("div", { class: "controls" }, this.playButton, this.slider, this.now, speeds, ...zooms, whole);
+    this.controls = h(
+      "div",
+      { class: "controls" },
+      this.playButton,
+      this.slider,
+      this.now,
+      speeds,
+      ...zooms,
+      whole,
+    );
     this.legend = h("p", { class: "legend" });
-    this.element = h("section", { class: "player", "aria-label": "Futures", keydown: (event) => this.key(event) },
-      this.stage, this.controls, this.legend, canvas);
+    this.element = h(
+      "section",
+      { class: "player", "aria-label": "Futures", keydown: (event) => this.key(event) },
+      this.stage,
+      this.controls,
+      this.legend,
+      canvas,
+    );
     this.chart = new Chart(canvas);
     canvas.addEventListener("pointerdown", (event) => this.scrub(event));
     canvas.addEventListener("pointermove", (event) => event.buttons && this.scrub(event));
@@ -63,11 +108,25 @@ export class Player {
     });
     this.last = Math.max(...futures.map((future) => future.trace.frames.length - 1));
     this.slider.max = this.last;
-    const same = futures.length === 2 && String(futures[0].trace.queue_veh) === String(futures[1].trace.queue_veh);
-    const mean = futures.map((one) => one.trace.queue_veh.reduce((sum, value) => sum + value, 0) / one.trace.queue_veh.length);
-    fill(this.legend, "Vehicles queueing before the signal, second by second",
-      same ? "; both futures have the same queue" : futures.length === 2 ? `; on average ${number(Math.abs(mean[0] - mean[1]), 2)} fewer with ${mean[0] < mean[1] ? "A" : "B"}` : "");
-    this.chart.setSeries(futures.map((future, i) => ({ values: withStart(future.trace), colour: LETTERS[i] })));
+    const same =
+      futures.length === 2 &&
+      String(futures[0].trace.queue_veh) === String(futures[1].trace.queue_veh);
+    const mean = futures.map(
+      (one) =>
+        one.trace.queue_veh.reduce((sum, value) => sum + value, 0) / one.trace.queue_veh.length,
+    );
+    fill(
+      this.legend,
+      "Vehicles queueing before the signal, second by second",
+      same
+        ? "; both futures have the same queue"
+        : futures.length === 2
+          ? `; on average ${number(Math.abs(mean[0] - mean[1]), 2)} fewer with ${mean[0] < mean[1] ? "A" : "B"}`
+          : "",
+    );
+    this.chart.setSeries(
+      futures.map((future, i) => ({ values: withStart(future.trace), colour: LETTERS[i] })),
+    );
     this.t = Math.min(this.t, this.last);
     this.fit();
   }
@@ -75,16 +134,43 @@ export class Player {
   makeScenes() {
     this.heads = [];
     this.scenes = [];
-    fill(this.stage, this.futures.map((_, i) => {
-      const canvas = h("canvas", { class: "scene", role: "img" });
-      const [title, note, count] = [h("strong"), h("span", { class: "note" }), h("output", { class: "count" })];
-      this.heads.push([title, note, count]);
-      canvas.addEventListener("pointermove", (event) => event.buttons && this.pan(event));
-      canvas.addEventListener("wheel", (event) => { if (event.ctrlKey || event.metaKey) { event.preventDefault(); this.zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15); } }, { passive: false });
-      const figure = h("figure", { class: `future ${LETTERS[i]}` }, h("figcaption", {}, h("span", { class: "letter" }, LETTERS[i].toUpperCase()), h("span", { class: "what" }, title, note), count), canvas);
-      this.scenes.push(new Scene(canvas, this.geometry, this.view));
-      return figure;
-    }));
+    fill(
+      this.stage,
+      this.futures.map((_, i) => {
+        const canvas = h("canvas", { class: "scene", role: "img" });
+        const [title, note, count] = [
+          h("strong"),
+          h("span", { class: "note" }),
+          h("output", { class: "count" }),
+        ];
+        this.heads.push([title, note, count]);
+        canvas.addEventListener("pointermove", (event) => event.buttons && this.pan(event));
+        canvas.addEventListener(
+          "wheel",
+          (event) => {
+            if (event.ctrlKey || event.metaKey) {
+              event.preventDefault();
+              this.zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15);
+            }
+          },
+          { passive: false },
+        );
+        const figure = h(
+          "figure",
+          { class: `future ${LETTERS[i]}` },
+          h(
+            "figcaption",
+            {},
+            h("span", { class: "letter" }, LETTERS[i].toUpperCase()),
+            h("span", { class: "what" }, title, note),
+            count,
+          ),
+          canvas,
+        );
+        this.scenes.push(new Scene(canvas, this.geometry, this.view));
+        return figure;
+      }),
+    );
     for (const scene of this.scenes) scene.recolour();
   }
 
@@ -95,18 +181,23 @@ export class Player {
     for (const scene of this.scenes) {
       const box = scene.canvas.getBoundingClientRect();
       if (!box.width) return;
-      if (box.width !== scene.width || box.height !== scene.height) scene.fit(box.width, box.height);
+      if (box.width !== scene.width || box.height !== scene.height)
+        scene.fit(box.width, box.height);
     }
     if (!this.isViewed) this.reset();
     const box = this.chart.canvas.getBoundingClientRect();
-    if (box.width !== this.chart.width || box.height !== this.chart.height) this.chart.fit(box.width, box.height);
+    if (box.width !== this.chart.width || box.height !== this.chart.height)
+      this.chart.fit(box.width, box.height);
     this.draw();
   }
 
   /** Shows the signals again as at first. */
   reset() {
     this.isViewed = true;
-    Object.assign(this.view, firstView(this.geometry, this.tlsIds, this.scenes[0].width, this.scenes[0].height));
+    Object.assign(
+      this.view,
+      firstView(this.geometry, this.tlsIds, this.scenes[0].width, this.scenes[0].height),
+    );
     this.queueDraw();
   }
 
@@ -128,7 +219,8 @@ export class Player {
   }
 
   key(event) {
-    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement)
+      return;
     const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -1e9, End: 1e9 };
     if (event.key === " " && !(event.target instanceof HTMLButtonElement)) this.toggle();
     else if (event.key in steps) this.seek(this.t + steps[event.key]);
@@ -146,7 +238,10 @@ export class Player {
   toggle() {
     if (!this.isPlaying && this.t >= this.last) this.t = 0;
     this.isPlaying = !this.isPlaying;
-    fill(this.playButton, this.isPlaying ? "Pause" : "Play").setAttribute("aria-label", this.isPlaying ? "Pause" : "Play");
+    fill(this.playButton, this.isPlaying ? "Pause" : "Play").setAttribute(
+      "aria-label",
+      this.isPlaying ? "Pause" : "Play",
+    );
     let before = performance.now();
     const step = (now) => {
       if (!this.isPlaying || !this.element.isConnected) return;
@@ -180,11 +275,21 @@ export class Player {
     const second = Math.floor(this.t);
     this.scenes.forEach((scene, i) => {
       const { trace } = scene;
-      const shown = this.tlsIds.map((id) => `signal ${id} shows ${trace.signals[id]?.[second] ?? "nothing"}`).join(", ");
-      scene.canvas.setAttribute("aria-label", `Future ${LETTERS[i].toUpperCase()} after ${second} s: ${trace.frames[second]?.length / 5 || 0} vehicles; ${shown}`);
+      const shown = this.tlsIds
+        .map((id) => `signal ${id} shows ${trace.signals[id]?.[second] ?? "nothing"}`)
+        .join(", ");
+      scene.canvas.setAttribute(
+        "aria-label",
+        `Future ${LETTERS[i].toUpperCase()} after ${second} s: ${trace.frames[second]?.length / 5 || 0} vehicles; ${shown}`,
+      );
     });
-    const text = this.futures.map((one, i) => `${LETTERS[i].toUpperCase()} ${withStart(one.trace)[second] ?? "–"}`).join(", ");
-    this.chart.canvas.setAttribute("aria-label", `Queue over ${this.last} s; after ${second} s: ${text}`);
+    const text = this.futures
+      .map((one, i) => `${LETTERS[i].toUpperCase()} ${withStart(one.trace)[second] ?? "–"}`)
+      .join(", ");
+    this.chart.canvas.setAttribute(
+      "aria-label",
+      `Queue over ${this.last} s; after ${second} s: ${text}`,
+    );
   }
 
   /** Ends. */

@@ -1,15 +1,31 @@
 // A junction and its traffic on a canvas: lanes, stop lines in their signals' colours, vehicles.
 
 const HEADS = { G: "go", g: "go", y: "soon", Y: "soon", u: "soon", r: "stop", R: "stop", s: "go" };
-const NAMES = ["ground", "road", "edge", "foot", "rail", "bicycle", "go", "soon", "stop", "off",
-  "moving", "halted", "queue", "text"];
+const NAMES = [
+  "ground",
+  "road",
+  "edge",
+  "foot",
+  "rail",
+  "bicycle",
+  "go",
+  "soon",
+  "stop",
+  "off",
+  "moving",
+  "halted",
+  "queue",
+  "text",
+];
 const STOPPED_DM = 1;
 const JUMP_M = 60;
 
 /** The colours of the theme, by what they are for. */
 export function themeColours(element) {
   const style = getComputedStyle(element);
-  return Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--scene-${name}`).trim()]));
+  return Object.fromEntries(
+    NAMES.map((name) => [name, style.getPropertyValue(`--scene-${name}`).trim()]),
+  );
 }
 
 /** The colour that a letter of a signal's state stands for. */
@@ -24,7 +40,12 @@ export function firstView(geometry, tlsIds, width, height, marginM = 60) {
   const xs = lines.flatMap((line) => [line.ends[0], line.ends[2]]);
   const ys = lines.flatMap((line) => [line.ends[1], line.ends[3]]);
   const [west, south, east, north] = xs.length
-    ? [Math.min(...xs) - marginM, Math.min(...ys) - marginM, Math.max(...xs) + marginM, Math.max(...ys) + marginM]
+    ? [
+        Math.min(...xs) - marginM,
+        Math.min(...ys) - marginM,
+        Math.max(...xs) + marginM,
+        Math.max(...ys) + marginM,
+      ]
     : geometry.box;
   return {
     x: (west + east) / 2,
@@ -52,7 +73,12 @@ export function vehiclesAt(trace, t) {
   const found = [];
   for (let offset = 0; offset < frame.length; offset += 5) {
     const place = frame[offset];
-    let [x, y, angle, speed] = [frame[offset + 1], frame[offset + 2], frame[offset + 3], frame[offset + 4]];
+    let [x, y, angle, speed] = [
+      frame[offset + 1],
+      frame[offset + 2],
+      frame[offset + 3],
+      frame[offset + 4],
+    ];
     const other = next ? trace.places[second + 1][place] : -1;
     if (other >= 0 && share > 0) {
       const dx = next[other + 1] - x;
@@ -60,7 +86,7 @@ export function vehiclesAt(trace, t) {
       if (Math.abs(dx) + Math.abs(dy) < JUMP_M * 10) {
         x += dx * share;
         y += dy * share;
-        angle += ((((next[other + 3] - angle) % 360) + 540) % 360 - 180) * share;
+        angle += (((((next[other + 3] - angle) % 360) + 540) % 360) - 180) * share;
         speed += (next[other + 4] - speed) * share;
       }
     }
@@ -98,7 +124,8 @@ function distanceBack(lane, x, y) {
     const length = Math.hypot(dx, dy) || 1e-9;
     const along = ((x - points[i]) * dx + (y - points[i + 1]) * dy) / length;
     const aside = Math.abs((x - points[i]) * dy - (y - points[i + 1]) * dx) / length;
-    if (along >= -0.5 && along <= length + 0.5 && aside <= width / 2) return beyond + Math.max(0, length - along);
+    if (along >= -0.5 && along <= length + 0.5 && aside <= width / 2)
+      return beyond + Math.max(0, length - along);
     beyond += length;
   }
   return null;
@@ -112,7 +139,8 @@ export function partOf(points, begin, reach) {
     const [x0, y0, x1, y1] = rest.slice(-4);
     const length = Math.hypot(x1 - x0, y1 - y0) || 1e-9;
     rest.length -= 2;
-    if (left < length) rest.push(x1 + ((x0 - x1) * left) / length, y1 + ((y0 - y1) * left) / length);
+    if (left < length)
+      rest.push(x1 + ((x0 - x1) * left) / length, y1 + ((y0 - y1) * left) / length);
     left -= length;
   }
   return rest;
@@ -144,8 +172,12 @@ export class Scene {
     this.paths = new Map();
     this.lanes = new Map(geometry.lanes.map((lane) => [lane.id, lane]));
     this.heads = geometry.stop_lines.filter((line) => this.lanes.has(line.lane));
-    this.incoming = [...new Set(this.heads.map((line) => line.lane))].map((id) => this.lanes.get(id));
-    this.vias = geometry.signals.flatMap((signal) => signal.links.map((link) => [signal.tls_id, link.index, this.lanes.get(link.via_lane)]));
+    this.incoming = [...new Set(this.heads.map((line) => line.lane))].map((id) =>
+      this.lanes.get(id),
+    );
+    this.vias = geometry.signals.flatMap((signal) =>
+      signal.links.map((link) => [signal.tls_id, link.index, this.lanes.get(link.via_lane)]),
+    );
     this.ground = document.createElement("canvas");
     this.drawn = "";
     this.recolour();
@@ -191,11 +223,24 @@ export class Scene {
 
   aim(pen) {
     const zoom = this.view.scale * this.ratio;
-    pen.setTransform(zoom, 0, 0, -zoom, this.canvas.width / 2 - this.view.x * zoom, this.canvas.height / 2 + this.view.y * zoom);
+    pen.setTransform(
+      zoom,
+      0,
+      0,
+      -zoom,
+      this.canvas.width / 2 - this.view.x * zoom,
+      this.canvas.height / 2 + this.view.y * zoom,
+    );
   }
 
   drawGround() {
-    const key = [this.view.x, this.view.y, this.view.scale, this.canvas.width, this.canvas.height].join();
+    const key = [
+      this.view.x,
+      this.view.y,
+      this.view.scale,
+      this.canvas.width,
+      this.canvas.height,
+    ].join();
     if (key === this.drawn) return;
     this.drawn = key;
     this.ground.width = this.canvas.width;
@@ -208,7 +253,8 @@ export class Scene {
   }
 
   drawQueues(pen, second) {
-    if (!this.queues.has(second)) this.queues.set(second, queuesOf(this.incoming, this.trace, second));
+    if (!this.queues.has(second))
+      this.queues.set(second, queuesOf(this.incoming, this.trace, second));
     pen.strokeStyle = this.colours.queue;
     for (const { lane, begin, reach, vehicles } of this.queues.get(second)) {
       if (!vehicles) continue;
@@ -238,7 +284,12 @@ export class Scene {
       head.links.forEach((link, i) => {
         const [from, to] = [i / head.links.length, (i + 1) / head.links.length];
         pen.strokeStyle = headColour(state[link], this.colours);
-        line(pen, [x0 + (x1 - x0) * from, y0 + (y1 - y0) * from, x0 + (x1 - x0) * to, y0 + (y1 - y0) * to]);
+        line(pen, [
+          x0 + (x1 - x0) * from,
+          y0 + (y1 - y0) * from,
+          x0 + (x1 - x0) * to,
+          y0 + (y1 - y0) * to,
+        ]);
       });
     }
   }
@@ -259,7 +310,8 @@ export class Scene {
         const [east, north] = [Math.sin(turn) * zoom, Math.cos(turn) * zoom];
         const length = this.trace.lengths_dm[place] / 10;
         const [px, py] = [left + x * zoom, top - y * zoom];
-        if (px < -50 || py < -50 || px > this.canvas.width + 50 || py > this.canvas.height + 50) continue;
+        if (px < -50 || py < -50 || px > this.canvas.width + 50 || py > this.canvas.height + 50)
+          continue;
         const [ax, ay] = [(north * wide) / 2, (east * wide) / 2]; // to the right, on the screen
         pen.moveTo(px - ax * 0.7, py - ay * 0.7);
         pen.lineTo(px + ax * 0.7, py + ay * 0.7);

@@ -8,7 +8,10 @@ import { stateHash } from "./states.js";
 import { clock, decisionWords, number } from "./words.js";
 
 const KINDS = ["extend", "phase", "cycle", "plan"].map((kind) => [kind, kind]);
-const REWARDS = ["queue_gain", "queue", "wait", "pressure", "speed", "delay"].map((name) => [name, name.replace("_", " ")]);
+const REWARDS = ["queue_gain", "queue", "wait", "pressure", "speed", "delay"].map((name) => [
+  name,
+  name.replace("_", " "),
+]);
 const HORIZONS = ["30", "60", "120", "300"].map((seconds) => [seconds, `${seconds} s`]);
 
 /** Shows a state. */
@@ -38,10 +41,19 @@ class StateView {
     this.rowsBox = h("section", { class: "card", "aria-label": "Decisions" });
     this.promptBox = h("section", { class: "card", "aria-label": "Prompt" });
     this.exportBox = h("div", { class: "controls" });
-    fill(main, this.heading(), this.stageBox, h("div", { class: "columns" }, this.rowsBox, this.promptBox));
+    fill(
+      main,
+      this.heading(),
+      this.stageBox,
+      h("div", { class: "columns" }, this.rowsBox, this.promptBox),
+    );
     closing.push(() => this.player?.close());
     const scenario = this.state.scenario_id;
-    const around = this.api.get(["v1", "scenarios", scenario, "geometry"], { tls_id: this.tls }, this.view.signal);
+    const around = this.api.get(
+      ["v1", "scenarios", scenario, "geometry"],
+      { tls_id: this.tls },
+      this.view.signal,
+    );
     const [geometry] = await Promise.all([around, this.rank(), this.showPrompt()]);
     this.geometry = geometry;
     if (this.outcomes) await this.play();
@@ -50,31 +62,73 @@ class StateView {
   heading() {
     const { state } = this;
     const change = (name) => (value) => {
-      const asked = { tls: this.tls, kind: this.kind, reward: this.reward, horizon: this.horizon, [name]: value };
+      const asked = {
+        tls: this.tls,
+        kind: this.kind,
+        reward: this.reward,
+        horizon: this.horizon,
+        [name]: value,
+      };
       this.view.go(stateHash(state.state_id, asked));
     };
-    const signals = Object.keys(state.definitions).sort().map((id) => [id, id.length > 28 ? `${id.slice(0, 27)}…` : id]);
-    return h("div", { class: "head" },
-      h("div", {}, h("h1", {}, state.state_id.split("@")[0], " ", h("span", { class: "light" }, `at ${clock(state.time_s)}`)),
-        h("p", { class: "note" }, `${state.state_id} · seed ${state.seed} · ${this.shown()}`)),
-      h("div", { class: "controls" },
-        choice("Signal", signals, this.tls, change("tls")), choice("Decision", KINDS, this.kind, change("kind")),
-        choice("Reward", REWARDS, this.reward, change("reward")), choice("Over", HORIZONS, this.horizon, change("horizon"))));
+    const signals = Object.keys(state.definitions)
+      .sort()
+      .map((id) => [id, id.length > 28 ? `${id.slice(0, 27)}…` : id]);
+    return h(
+      "div",
+      { class: "head" },
+      h(
+        "div",
+        {},
+        h(
+          "h1",
+          {},
+          state.state_id.split("@")[0],
+          " ",
+          h("span", { class: "light" }, `at ${clock(state.time_s)}`),
+        ),
+        h("p", { class: "note" }, `${state.state_id} · seed ${state.seed} · ${this.shown()}`),
+      ),
+      h(
+        "div",
+        { class: "controls" },
+        choice("Signal", signals, this.tls, change("tls")),
+        choice("Decision", KINDS, this.kind, change("kind")),
+        choice("Reward", REWARDS, this.reward, change("reward")),
+        choice("Over", HORIZONS, this.horizon, change("horizon")),
+      ),
+    );
   }
 
   shown() {
     const now = this.state.signals[this.tls];
-    return now ? `phase ${now.phase} shown for ${number(now.elapsed_s, 0)} s` : "nothing is known of this signal";
+    return now
+      ? `phase ${now.phase} shown for ${number(now.elapsed_s, 0)} s`
+      : "nothing is known of this signal";
   }
 
   async rank() {
-    const query = { tls_id: this.tls, kind: this.kind, reward: this.reward, horizon_s: this.horizon };
+    const query = {
+      tls_id: this.tls,
+      kind: this.kind,
+      reward: this.reward,
+      horizon_s: this.horizon,
+    };
     try {
-      this.outcomes = await this.api.get(["v1", "states", this.state.state_id, "outcomes"], query, this.view.signal);
+      this.outcomes = await this.api.get(
+        ["v1", "states", this.state.state_id, "outcomes"],
+        query,
+        this.view.signal,
+      );
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       fill(this.stageBox);
-      fill(this.rowsBox, h("h2", {}, "Decisions"), h("p", {}, error.message), h("p", { class: "note" }, `code ${error.code}`));
+      fill(
+        this.rowsBox,
+        h("h2", {}, "Decisions"),
+        h("p", {}, error.message),
+        h("p", { class: "note" }, `code ${error.code}`),
+      );
       return;
     }
     const count = this.outcomes.outcomes.filter((one) => one.status === "scored").length;
@@ -86,19 +140,83 @@ class StateView {
   showRows() {
     const { outcomes, reference } = this.outcomes;
     const worst = Math.max(1e-9, ...outcomes.map((one) => one.regret ?? 0));
-    const pick = (i, letter) => h("button", { class: `pick ${"ab"[letter]}`, "aria-pressed": String(this.picked[letter] === i), "aria-label": `Show as ${"AB"[letter]}: ${i < 0 ? "left alone" : decisionWords(outcomes[i].decision)}`, click: () => this.pick(i, letter) }, "AB"[letter]);
-    const bar = (regret) => h("meter", { min: 0, max: worst, value: regret ?? 0, title: "regret", "aria-label": `regret ${number(regret, 3)}` });
-    const row = (one, i) => h("tr", { "data-row": i, class: one.rank === 1 ? "best" : null },
-      h("td", {}, decisionWords(one.decision), one.error ? h("span", { class: "note" }, ` ${one.error.message}`) : null),
-      h("td", { class: "number" }, number(one.reward, 3)), h("td", { class: "number" }, number(one.metrics?.queue_veh, 2)),
-      h("td", { class: "number" }, number(one.regret, 3)), h("td", { class: "bar" }, i < 0 ? null : bar(one.regret)),
-      h("td", { class: "picks" }, one.status === "failed" || i < 0 ? null : [pick(i, 0), pick(i, 1)]));
-    fill(this.rowsBox,
+    const pick = (i, letter) =>
+      h(
+        "button",
+        {
+          class: `pick ${"ab"[letter]}`,
+          "aria-pressed": String(this.picked[letter] === i),
+          "aria-label": `Show as ${"AB"[letter]}: ${i < 0 ? "left alone" : decisionWords(outcomes[i].decision)}`,
+          click: () => this.pick(i, letter),
+        },
+        "AB"[letter],
+      );
+    const bar = (regret) =>
+      h("meter", {
+        min: 0,
+        max: worst,
+        value: regret ?? 0,
+        title: "regret",
+        "aria-label": `regret ${number(regret, 3)}`,
+      });
+    const row = (one, i) =>
+      h(
+        "tr",
+        { "data-row": i, class: one.rank === 1 ? "best" : null },
+        h(
+          "td",
+          {},
+          decisionWords(one.decision),
+          one.error ? h("span", { class: "note" }, ` ${one.error.message}`) : null,
+        ),
+        h("td", { class: "number" }, number(one.reward, 3)),
+        h("td", { class: "number" }, number(one.metrics?.queue_veh, 2)),
+        h("td", { class: "number" }, number(one.regret, 3)),
+        h("td", { class: "bar" }, i < 0 ? null : bar(one.regret)),
+        h(
+          "td",
+          { class: "picks" },
+          one.status === "failed" || i < 0 ? null : [pick(i, 0), pick(i, 1)],
+        ),
+      );
+    fill(
+      this.rowsBox,
       h("h2", {}, "Every legal decision"),
-      h("div", { class: "scroll tall" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["Decision", "Reward", "Queue", "Regret", "", "Show"].map((name, i) => h("th", { scope: "col", class: [null, "number", "number", "number", "bar", "picks"][i] }, name || h("span", { class: "unseen" }, "Regret as a bar"))))),
-        h("tbody", {}, outcomes.map(row), row({ ...reference, decision: null, regret: null }, -1)))),
-      h("p", { class: "note" }, `Queue: vehicles standing before the signal, on average over ${this.horizon} s. ${exactness(this.outcomes)}`));
+      h(
+        "div",
+        { class: "scroll tall" },
+        h(
+          "table",
+          {},
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              ["Decision", "Reward", "Queue", "Regret", "", "Show"].map((name, i) =>
+                h(
+                  "th",
+                  { scope: "col", class: [null, "number", "number", "number", "bar", "picks"][i] },
+                  name || h("span", { class: "unseen" }, "Regret as a bar"),
+                ),
+              ),
+            ),
+          ),
+          h(
+            "tbody",
+            {},
+            outcomes.map(row),
+            row({ ...reference, decision: null, regret: null }, -1),
+          ),
+        ),
+      ),
+      h(
+        "p",
+        { class: "note" },
+        `Queue: vehicles standing before the signal, on average over ${this.horizon} s. ${exactness(this.outcomes)}`,
+      ),
+    );
   }
 
   async pick(i, letter) {
@@ -109,7 +227,10 @@ class StateView {
   }
 
   async play() {
-    const chosen = this.picked.filter((i) => i !== null).map((i) => this.outcomes.outcomes[i]).filter(Boolean);
+    const chosen = this.picked
+      .filter((i) => i !== null)
+      .map((i) => this.outcomes.outcomes[i])
+      .filter(Boolean);
     if (!chosen.length) {
       fill(this.stageBox, h("p", { class: "card" }, "No future could be computed."));
       return;
@@ -121,13 +242,25 @@ class StateView {
       if (!(error instanceof Refusal)) throw error;
       this.player?.close();
       this.player = null;
-      fill(this.stageBox, h("p", { class: "card", role: "alert" }, error.message, h("span", { class: "note" }, ` code ${error.code}`)));
+      fill(
+        this.stageBox,
+        h(
+          "p",
+          { class: "card", role: "alert" },
+          error.message,
+          h("span", { class: "note" }, ` code ${error.code}`),
+        ),
+      );
       return;
     }
     if (this.view.signal.aborted) return;
     if (!this.player) {
       this.player = new Player(this.geometry, [this.tls]);
-      fill(this.stageBox, this.player.element, exportsOf(this.player, () => this.state.state_id));
+      fill(
+        this.stageBox,
+        this.player.element,
+        exportsOf(this.player, () => this.state.state_id),
+      );
     }
     this.player.show(futures);
     performance.mark("greenfork-first-view");
@@ -140,24 +273,58 @@ class StateView {
     let found;
     try {
       const items = chosen.map((one) => ({ ...item, decision: one.decision }));
-      found = (await this.api.post(["v1", "score"], { items, reward, trace: true }, this.view.signal)).results;
+      found = (
+        await this.api.post(["v1", "score"], { items, reward, trace: true }, this.view.signal)
+      ).results;
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 403) throw error;
-      const query = { tls_id: this.tls, kind: this.kind, reward: this.reward, horizon_s: this.horizon, trace: true };
-      const all = (await this.api.get(["v1", "states", item.state_id, "outcomes"], query, this.view.signal)).outcomes;
-      found = chosen.map((one) => all.find((other) => JSON.stringify(other.decision) === JSON.stringify(one.decision)));
+      const query = {
+        tls_id: this.tls,
+        kind: this.kind,
+        reward: this.reward,
+        horizon_s: this.horizon,
+        trace: true,
+      };
+      const all = (
+        await this.api.get(["v1", "states", item.state_id, "outcomes"], query, this.view.signal)
+      ).outcomes;
+      found = chosen.map((one) =>
+        all.find((other) => JSON.stringify(other.decision) === JSON.stringify(one.decision)),
+      );
     }
     const failed = found.find((one) => !one?.trace);
-    if (failed) throw new Refusal(500, { detail: failed.error?.message ?? "no trace", code: failed.error?.code });
-    return found.map((one) => ({ title: decisionWords(one.decision), note: ` reward ${number(one.reward, 3)} · queue ${number(one.metrics.queue_veh, 2)}`, trace: one.trace }));
+    if (failed)
+      throw new Refusal(500, {
+        detail: failed.error?.message ?? "no trace",
+        code: failed.error?.code,
+      });
+    return found.map((one) => ({
+      title: decisionWords(one.decision),
+      note: ` reward ${number(one.reward, 3)} · queue ${number(one.metrics.queue_veh, 2)}`,
+      trace: one.trace,
+    }));
   }
 
   async showPrompt() {
     const box = h("div", {}, h("p", { class: "note" }, "Reading…"));
     fill(this.promptBox, h("h2", {}, "Prompt"), box, this.completionBox());
     try {
-      const view = await this.api.get(["v1", "states", this.state.state_id, "prompt"], { tls_id: this.tls }, this.view.signal);
-      fill(box, view.prompt.map((message) => h("div", { class: "message" }, h("span", { class: "role" }, message.role), h("pre", {}, message.content))));
+      const view = await this.api.get(
+        ["v1", "states", this.state.state_id, "prompt"],
+        { tls_id: this.tls },
+        this.view.signal,
+      );
+      fill(
+        box,
+        view.prompt.map((message) =>
+          h(
+            "div",
+            { class: "message" },
+            h("span", { class: "role" }, message.role),
+            h("pre", {}, message.content),
+          ),
+        ),
+      );
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       fill(box, h("p", { class: "note" }, error.message));
@@ -165,46 +332,92 @@ class StateView {
   }
 
   completionBox() {
-    const examples = { extend: '{"extend": "yes"}', phase: '{"next_phase_id": 0, "green_sec": 20}', cycle: '[{"phase_id": 0, "final": 30}]', plan: '["yes", "no"]' };
-    const field = h("textarea", { rows: 3, "aria-label": "Completion", placeholder: examples[this.kind], spellcheck: "false" });
+    const examples = {
+      extend: '{"extend": "yes"}',
+      phase: '{"next_phase_id": 0, "green_sec": 20}',
+      cycle: '[{"phase_id": 0, "final": 30}]',
+      plan: '["yes", "no"]',
+    };
+    const field = h("textarea", {
+      rows: 3,
+      "aria-label": "Completion",
+      placeholder: examples[this.kind],
+      spellcheck: "false",
+    });
     const answer = h("div", { class: "answer", role: "status" });
     const score = async (event) => {
       event.preventDefault();
       const text = field.value || field.placeholder;
-      const item = { state_id: this.state.state_id, tls_id: this.tls, decision_kind: this.kind, completion: text };
+      const item = {
+        state_id: this.state.state_id,
+        tls_id: this.tls,
+        decision_kind: this.kind,
+        completion: text,
+      };
       const reward = { name: this.reward, horizon_s: Number(this.horizon) };
       try {
-        const [result] = (await this.api.post(["v1", "score"], { items: [item], reward }, this.view.signal)).results;
+        const [result] = (
+          await this.api.post(["v1", "score"], { items: [item], reward }, this.view.signal)
+        ).results;
         fill(answer, readAs(result));
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        fill(answer, h("p", {}, error.status === 403 ? "Scoring needs a key with the scope score." : error.message));
+        fill(
+          answer,
+          h(
+            "p",
+            {},
+            error.status === 403 ? "Scoring needs a key with the scope score." : error.message,
+          ),
+        );
       }
     };
-    return h("form", { submit: score }, h("h2", {}, "A completion"), h("p", { class: "note" }, "Type or paste what a model answered."), field, h("div", { class: "controls" }, h("button", { class: "primary" }, "Score")), answer);
+    return h(
+      "form",
+      { submit: score },
+      h("h2", {}, "A completion"),
+      h("p", { class: "note" }, "Type or paste what a model answered."),
+      field,
+      h("div", { class: "controls" }, h("button", { class: "primary" }, "Score")),
+      answer,
+    );
   }
 }
 
 function decidable(state) {
-  return Object.keys(state.definitions).sort().filter((id) => {
-    const now = state.signals[id];
-    const phases = state.definitions[id].programs[now?.program_id]?.phases ?? [];
-    const isGreen = (phase) => /[Gg]/.test(phase.state) && !/[yYuU]/.test(phase.state);
-    return now && phases[now.phase] && isGreen(phases[now.phase]) && phases.filter(isGreen).length > 1;
-  }).sort((a, b) => Number(b in state.proven) - Number(a in state.proven));
+  return Object.keys(state.definitions)
+    .sort()
+    .filter((id) => {
+      const now = state.signals[id];
+      const phases = state.definitions[id].programs[now?.program_id]?.phases ?? [];
+      const isGreen = (phase) => /[Gg]/.test(phase.state) && !/[yYuU]/.test(phase.state);
+      return (
+        now && phases[now.phase] && isGreen(phases[now.phase]) && phases.filter(isGreen).length > 1
+      );
+    })
+    .sort((a, b) => Number(b in state.proven) - Number(a in state.proven));
 }
 
 function exactness({ fidelity, restore, simulator }) {
-  const said = { own: "Exact: what plain SUMO shows of your own configuration", bundle: "Computed in a rewritten copy of the scenario", unchecked: "Not compared with plain SUMO" };
+  const said = {
+    own: "Exact: what plain SUMO shows of your own configuration",
+    bundle: "Computed in a rewritten copy of the scenario",
+    unchecked: "Not compared with plain SUMO",
+  };
   return `${said[fidelity] ?? fidelity} (${simulator.name} ${simulator.version}, ${restore}).`;
 }
 
 function readAs(result) {
   const pairs = [["Read as", result.decision ? decisionWords(result.decision) : "no decision"]];
-  if (result.status === "invalid") pairs.push(["Legal", `no: ${result.error.message} (${result.error.code})`]);
+  if (result.status === "invalid")
+    pairs.push(["Legal", `no: ${result.error.message} (${result.error.code})`]);
   else if (result.status === "scored") pairs.push(["Legal", "yes"]);
   else pairs.push(["Failed", `${result.error.message} (${result.error.code})`]);
   pairs.push(["Reward", number(result.reward, 3)]);
   if (result.metrics) pairs.push(["Queue", number(result.metrics.queue_veh, 2)]);
-  return h("dl", {}, pairs.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return h(
+    "dl",
+    {},
+    pairs.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
 }

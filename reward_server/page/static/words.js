@@ -29,7 +29,10 @@ export function decisionWords(decision) {
     return decision.extend_s ? `Extend by ${decision.extend_s} s` : "Extend the green";
   }
   if (decision.kind === "phase") {
-    const length = decision.green_s === null || decision.green_s === undefined ? "" : ` for ${decision.green_s} s`;
+    const length =
+      decision.green_s === null || decision.green_s === undefined
+        ? ""
+        : ` for ${decision.green_s} s`;
     return `Phase ${decision.next_phase}${length}`;
   }
   if (decision.kind === "cycle") {

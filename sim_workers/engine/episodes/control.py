@@ -229,13 +229,14 @@ class PhaseDriver(SignalDriver):
         super().__init__(tls_id, program, phase, since_s)
         self._control = control
         self._greens = program.greens()
+        self._showing = {green: ShowPhase(next_phase=green) for green in self._greens}
         self._is_held = False
         self._target: int | None = None
         """Which green a transition leads to."""
 
     def legal(self, time_s: float) -> tuple[EpisodeDecision, ...]:
         """The greens that may be shown next, in the program's order."""
-        return tuple(ShowPhase(next_phase=phase) for phase in self._choices(time_s))
+        return tuple(self._showing[phase] for phase in self._choices(time_s))
 
     def decide(self, decision: EpisodeDecision, time_s: float) -> list[Call]:
         """Keeps the green, or begins the transition to another one."""

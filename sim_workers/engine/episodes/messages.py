@@ -21,6 +21,7 @@ __all__ = [
     "Begin",
     "End",
     "Ended",
+    "GreenShown",
     "PhaseCounts",
     "PhaseRule",
     "SignalSample",
@@ -105,6 +106,15 @@ class SignalSample(WireModel):
     speed_mps: float | None = None
 
 
+class GreenShown(WireModel):
+    """A signal has begun to show a green phase, or none."""
+
+    time_s: float
+    tls_id: str
+    phase: int | None
+    """Of its own program; None: no green, until the next of these."""
+
+
 class Stepped(WireModel):
     """Where the episode is now."""
 
@@ -126,6 +136,8 @@ class Stepped(WireModel):
     """Since the begin."""
     switches: int = 0
     """Since the begin, over the counted signals."""
+    greens: tuple[GreenShown, ...] = ()
+    """Of the counted signals, since the last of these."""
 
 
 class Try(WireModel):

@@ -4,54 +4,69 @@ from collections.abc import Mapping
 from math import fsum
 
 import libsumo
-from libsumo import _libsumo
 
-from shared.signals import Program, is_green
-from sim_workers.engine.episodes.messages import PhaseCounts, SignalSample
-from sim_workers.engine.metrics import PassedVehicles
-from sim_workers.engine.readings import delay_of_second, incoming_lanes, outgoing_lanes
+from shared.signals import Phase, Program, is_green
+from sim_workers.engine.episodes.messages import GreenShown, PhaseCounts, SignalSample
+from sim_workers.engine.readings import (
+    incoming_lanes,
+    lane_halting,
+    lane_vehicle_count,
+    lane_vehicle_ids,
+    lane_waiting_s,
+    link_states,
+    outgoing_lanes,
+    running_program,
+    vehicle_speed_mps,
+)
 
-__all__ = [
-    "GreenCounter",
-    "SignalSampler",
-    "count_phases",
-    "lane_vehicles",
-    "network_delay_veh",
-]
-
-# Asked for in every second of every episode; see sim_workers.engine.readings.
-_lane_halting = _libsumo.lane_getLastStepHaltingNumber
-_lane_vehicle_count = _libsumo.lane_getLastStepVehicleNumber
-_lane_vehicle_ids = _libsumo.lane_getLastStepVehicleIDs
-_lane_waiting_s = _libsumo.lane_getWaitingTime
-_vehicle_ids = _libsumo.vehicle_getIDList
-_vehicle_speed_mps = _libsumo.vehicle_getSpeed
+__all__ = ["GreenCounter", "GreenLanes", "SignalSampler", "greens_of", "lane_vehicles"]
 
 
-def network_delay_veh() -> float:
-    """The network's delay in this second, vehicles; see :attr:`shared.rewards.Metrics.delay_veh`.
+class GreenLanes:
+    """What is on the lanes of a green phase, read at the moment when it is asked for."""
 
-    The sum over all vehicles of ``1 - speed / allowed speed``, and 1 for each vehicle that waits to
-    be inserted: one that stands counts 1, one that drives as fast as it may 0.
-    """
-    vehicles = _vehicle_ids()
-    return delay_of_second(dict(zip(vehicles, map(_vehicle_speed_mps, vehicles), strict=True)))
+    def __init__(self, phase: Phase) -> None:
+        self._lanes, self._exits = phase.green_lanes, phase.exit_lanes
 
+    @property
+    def queued(self) -> int:
+        """Standing vehicles on its lanes."""
+        return sum(map(lane_halting, self._lanes))
 
-def count_phases(program: Program, passed: PassedVehicles | None = None) -> dict[int, PhaseCounts]:
-    """The vehicles of each green phase now."""
-    counts = {}
-    for index in program.greens():
-        phase = program.phases[index]
-        queued = sum(map(_lane_halting, phase.green_lanes))
-        counts[index] = PhaseCounts(
+    @property
+    def vehicles(self) -> int:
+        """All on its lanes."""
+        return sum(map(lane_vehicle_count, self._lanes))
+
+    @property
+    def exit_veh(self) -> int:
+        """Vehicles on the lanes that it leads to."""
+        return sum(map(lane_vehicle_count, self._exits))
+
+    @property
+    def pressure(self) -> int:
+        """Vehicles on its lanes minus vehicles on the lanes that it leads to."""
+        return self.vehicles - self.exit_veh
+
+    def counts(self, passed: int) -> PhaseCounts:
+        """All of it.
+
+        Args:
+            passed: Vehicles that left its lanes during its latest green.
+        """
+        queued = self.queued
+        return PhaseCounts(
             queued=queued,
-            approaching=sum(map(_lane_vehicle_count, phase.green_lanes)) - queued,
-            passed=0 if passed is None else passed.of_phase(index),
-            wait_s=fsum(map(_lane_waiting_s, phase.green_lanes)),
-            exit_veh=sum(map(_lane_vehicle_count, phase.exit_lanes)),
+            approaching=self.vehicles - queued,
+            passed=passed,
+            wait_s=fsum(map(lane_waiting_s, self._lanes)),
+            exit_veh=self.exit_veh,
         )
-    return counts
+
+
+def greens_of(program: Program) -> dict[int, GreenLanes]:
+    """The green phases of a program."""
+    return {index: GreenLanes(program.phases[index]) for index in program.greens()}
 
 
 class SignalSampler:
@@ -73,16 +88,16 @@ class SignalSampler:
         self._seconds += 1
         terms = self._terms
         if "queue" in terms:
-            self._queue_veh += sum(map(_lane_halting, self.incoming))
+            self._queue_veh += sum(map(lane_halting, self.incoming))
         if "wait" in terms:
-            self._waits_s.append(fsum(map(_lane_waiting_s, self.incoming)))
+            self._waits_s.append(fsum(map(lane_waiting_s, self.incoming)))
         if "pressure" in terms:
-            self._pressure_veh += sum(map(_lane_vehicle_count, self.incoming))
-            self._pressure_veh -= sum(map(_lane_vehicle_count, self._outgoing))
+            self._pressure_veh += sum(map(lane_vehicle_count, self.incoming))
+            self._pressure_veh -= sum(map(lane_vehicle_count, self._outgoing))
         if "speed" in terms:
-            vehicles = [v for lane in self.incoming for v in _lane_vehicle_ids(lane)]
+            vehicles = [v for lane in self.incoming for v in lane_vehicle_ids(lane)]
             self._seen_veh += len(vehicles)
-            self._speeds_mps.append(fsum(map(_vehicle_speed_mps, vehicles)))
+            self._speeds_mps.append(fsum(map(vehicle_speed_mps, vehicles)))
 
     def take(self) -> SignalSample:
         """The means; begins again."""
@@ -98,29 +113,55 @@ class SignalSampler:
 
 
 class GreenCounter:
-    """Queues and switches of some signals since the begin, however they are run."""
+    """Queues, switches and greens of some signals since the begin, however they are run."""
 
     def __init__(self, tls_ids: tuple[str, ...]) -> None:
         self._lanes = tuple(lane for tls in tls_ids for lane in incoming_lanes(tls))
-        self._shown: dict[str, str] = dict.fromkeys(tls_ids, "")
+        self._tls_ids = tls_ids
+        self._states = [""] * len(tls_ids)
+        self._latest: dict[str, str] = dict.fromkeys(tls_ids, "")
+        """The state of each signal's latest green."""
+        self._phases = {tls: _greens_by_state(running_program(tls)) for tls in tls_ids}
+        self._greens: dict[str, int | None] = dict.fromkeys(tls_ids)
+        self._shown: list[tuple[float, str, int | None]] = []
         self._is_green: dict[str, bool] = {}
         self.queue_sum_veh = self.seconds = self.switches = 0
 
     def add(self) -> None:
         """Takes the second that has just been simulated."""
         self.seconds += 1
-        self.queue_sum_veh += sum(map(_lane_halting, self._lanes))
-        for tls_id, before in self._shown.items():
-            state = libsumo.trafficlight.getRedYellowGreenState(tls_id)
-            if state == before:
-                continue
-            if state not in self._is_green:
-                self._is_green[state] = is_green(state)
-            if self._is_green[state]:
-                self.switches += before != ""
-                self._shown[tls_id] = state
+        self.queue_sum_veh += sum(map(lane_halting, self._lanes))
+        states = list(map(link_states, self._tls_ids))
+        if states == self._states:
+            return
+        for tls_id, before, state in zip(self._tls_ids, self._states, states, strict=True):
+            if state != before:
+                self._note(tls_id, state)
+        self._states = states
+
+    def take(self) -> tuple[GreenShown, ...]:
+        """The greens that have begun or ended since the last call."""
+        shown, self._shown = self._shown, []
+        return tuple(GreenShown(time_s=at_s, tls_id=tls, phase=one) for at_s, tls, one in shown)
+
+    def _note(self, tls_id: str, state: str) -> None:
+        if state not in self._is_green:
+            self._is_green[state] = is_green(state)
+        if self._is_green[state] and state != self._latest[tls_id]:
+            self.switches += self._latest[tls_id] != ""
+            self._latest[tls_id] = state
+        phase = self._phases[tls_id].get(state)
+        if phase != self._greens[tls_id]:
+            self._greens[tls_id] = phase
+            begun_s = float(libsumo.simulation.getTime()) - 1
+            self._shown.append((begun_s, tls_id, phase))
+
+
+def _greens_by_state(program: Program) -> dict[str, int]:
+    """The green phases of a program by what they show; of equal ones the first."""
+    return {program.phases[index].state: index for index in reversed(program.greens())}
 
 
 def lane_vehicles(lanes: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     """The ids of the vehicles on some lanes."""
-    return {lane: frozenset(_lane_vehicle_ids(lane)) for lane in lanes}
+    return {lane: frozenset(lane_vehicle_ids(lane)) for lane in lanes}

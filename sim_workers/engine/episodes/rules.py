@@ -16,16 +16,36 @@ index.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 from shared.wire.episodes import EpisodeDecision, ExtendGreen, ShowPhase
-from sim_workers.engine.episodes.messages import PhaseCounts, PhaseRule
+from sim_workers.engine.episodes.messages import PhaseRule
 from sim_workers.engine.policies import greedy_phase
 
-__all__ = ["choose_phase", "decide_by_rule", "decision_for"]
+__all__ = ["GreenDemand", "choose_phase", "decide_by_rule", "decision_for"]
+
+
+class GreenDemand(Protocol):
+    """What wants to use a green; :class:`sim_workers.engine.episodes.messages.PhaseCounts` is one.
+
+    A rule reads only what it needs.
+    """
+
+    @property
+    def queued(self) -> int:
+        """Standing vehicles on its lanes."""
+
+    @property
+    def vehicles(self) -> int:
+        """All on its lanes."""
+
+    @property
+    def pressure(self) -> int:
+        """Vehicles on its lanes minus vehicles on the lanes that it leads to."""
 
 
 def choose_phase(
-    rule: PhaseRule, current: int, counts: Mapping[int, PhaseCounts], legal: Collection[int]
+    rule: PhaseRule, current: int, counts: Mapping[int, GreenDemand], legal: Collection[int]
 ) -> int | None:
     """The phase that a rule chooses; None where nothing is legal.
 
@@ -45,7 +65,7 @@ def choose_phase(
 def decide_by_rule(
     rule: PhaseRule,
     current: int,
-    counts: Mapping[int, PhaseCounts],
+    counts: Mapping[int, GreenDemand],
     legal: Collection[EpisodeDecision],
 ) -> EpisodeDecision | None:
     """What a rule decides at a signal, whichever kind of decision steers it.
@@ -77,7 +97,7 @@ def decision_for(
     return None
 
 
-def _worth(rule: PhaseRule, counts: PhaseCounts) -> int:
+def _worth(rule: PhaseRule, counts: GreenDemand) -> int:
     match rule:
         case "longest_queue":
             return counts.queued

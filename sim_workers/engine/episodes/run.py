@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping
 
 import libsumo
+from libsumo import _libsumo
 
 from shared.errors import InvalidDecision, RolloutRejected
-from shared.signals import Program
 from shared.wire.episodes import (
     ControlAction,
     EpisodeDecision,
@@ -27,16 +27,21 @@ from sim_workers.engine.episodes.messages import (
 )
 from sim_workers.engine.episodes.readings import (
     GreenCounter,
+    GreenLanes,
     SignalSampler,
-    count_phases,
+    greens_of,
     lane_vehicles,
-    network_delay_veh,
 )
 from sim_workers.engine.episodes.rules import decide_by_rule
 from sim_workers.engine.metrics import PassedVehicles
-from sim_workers.engine.readings import running_program, signal_state
+from sim_workers.engine.readings import network_delay_veh, running_program, signal_state
 
 __all__ = ["EpisodeRun"]
+
+# As in sim_workers.engine.readings.
+_now_s = _libsumo.simulation_getTime
+_phase = _libsumo.trafficlight_getPhase
+_step = _libsumo.simulation_step
 
 _ONLINE = "online"
 """SUMO's name of a program that is made of single states of links."""
@@ -52,31 +57,29 @@ class EpisodeRun:
 
     def __init__(self, begin: Begin) -> None:
         self._begin = begin
-        self._programs: dict[str, Program] = {}
         self._drivers: dict[str, SignalDriver] = {}
+        self._greens: dict[str, dict[int, GreenLanes]] = {}
+        self._passed = {tls: PassedVehicles() for tls in begin.signals if begin.with_passed}
         for tls_id in begin.signals:
             program, state = running_program(tls_id), signal_state(tls_id)
             elapsed_s = begin.elapsed_s.get(tls_id, state.elapsed_s)
-            since_s = self._time_s - elapsed_s
+            since_s = _now_s() - elapsed_s
             driver = driver_of(tls_id, program, state.phase, since_s, begin.control)
-            self._programs[tls_id], self._drivers[tls_id] = program, driver
-        self._passed = {tls: PassedVehicles() for tls in begin.signals if begin.with_passed}
+            self._drivers[tls_id] = driver
+            self._greens[tls_id] = greens_of(program)
         self._samplers = {tls: SignalSampler(tls, begin.terms) for tls in begin.signals}
         self._samples_lanes = bool(set(begin.terms) - {"delay"})
         self._counter = GreenCounter(begin.counted)
-        self._actions: list[ControlAction] = []
+        self._told: list[tuple[float, str, Call]] = []
+        self._all_drivers = tuple(self._drivers.values())
         self._is_fine = libsumo.simulation.getDeltaT() < 1
-
-    @property
-    def _time_s(self) -> float:
-        return float(libsumo.simulation.getTime())
 
     def step(self, decisions: Mapping[str, EpisodeDecision], to_s: float) -> Stepped:
         """Carries decisions out and steps until ``to_s``."""
         invalid, kept = self._decide(decisions)
         delays_veh: list[float] = []
-        while self._time_s < to_s:
-            self._step_second(min(math.floor(self._time_s) + 1.0, to_s))
+        while _now_s() < to_s:
+            self._step_second(min(math.floor(_now_s()) + 1.0, to_s))
             if "delay" in self._begin.terms:
                 delays_veh.append(network_delay_veh())
             if self._samples_lanes:
@@ -99,7 +102,7 @@ class EpisodeRun:
         Raises:
             InvalidDecision: One of its decisions breaks a rule.
         """
-        start_s, begun, delays_veh = self._time_s, self._counter.queue_sum_veh, []
+        start_s, begun, delays_veh = _now_s(), self._counter.queue_sum_veh, []
         interval_s = self._begin.control.interval_s
         invalid, _ = self._decide(candidate)
         for tls_id, why in invalid.items():
@@ -123,11 +126,10 @@ class EpisodeRun:
         """What a rule decides at each signal now."""
         found = {}
         for tls_id, driver in self._drivers.items():
-            legal = driver.legal(self._time_s)
+            legal = driver.legal(_now_s())
             if not legal or rule == "keep":
                 continue
-            counts = count_phases(self._programs[tls_id])
-            decision = decide_by_rule(rule, driver.phase, counts, legal)
+            decision = decide_by_rule(rule, driver.phase, self._greens[tls_id], legal)
             if decision is not None:
                 found[tls_id] = decision
         return found
@@ -137,7 +139,7 @@ class EpisodeRun:
     ) -> tuple[dict[str, InvalidInfo], tuple[str, ...]]:
         invalid: dict[str, InvalidInfo] = {}
         kept = []
-        time_s = self._time_s
+        time_s = _now_s()
         for tls_id, driver in self._drivers.items():
             self._check_program(driver)
             decision = decisions.get(tls_id)
@@ -156,24 +158,23 @@ class EpisodeRun:
         light, tls_id = libsumo.trafficlight, driver.tls_id
         for call in calls:
             getattr(light, call.name)(tls_id, call.argument)
-            self._actions.append(
-                ControlAction(
-                    time_s=time_s, tls_id=tls_id, call=call.name, arguments=(call.argument,)
-                )
-            )
+            self._told.append((time_s, tls_id, call))
 
     def _step_second(self, to_s: float) -> None:
         """Steps until a moment at most a second away, and counts."""
-        while (time_s := self._time_s) < to_s:
-            for driver in self._drivers.values():
+        drivers = self._all_drivers
+        while (time_s := _now_s()) < to_s:
+            next_s = to_s
+            for driver in drivers:
                 if calls := driver.before_step(time_s):
                     self._obey(driver, calls, time_s)
-            due_s = min((driver.due_s for driver in self._drivers.values()), default=to_s)
+            for driver in drivers:
+                next_s = min(next_s, driver.due_s)
             # Step by step where a phase may change within the second: when is worth knowing.
-            libsumo.simulationStep(0 if self._is_fine else min(to_s, due_s))
-            for tls_id, driver in self._drivers.items():
+            _step(0 if self._is_fine else next_s)
+            for driver in drivers:
                 if driver.is_own:
-                    driver.see(libsumo.trafficlight.getPhase(tls_id), time_s)
+                    driver.see(_phase(driver.tls_id), time_s)
         self._counter.add()
         for tls_id, passed in self._passed.items():
             driver = self._drivers[tls_id]
@@ -201,12 +202,17 @@ class EpisodeRun:
         invalid: dict[str, InvalidInfo],
         kept: tuple[str, ...],
     ) -> Stepped:
-        actions, self._actions = tuple(self._actions), []
-        counter, time_s = self._counter, self._time_s
+        told, self._told = self._told, []
+        counter, time_s = self._counter, _now_s()
         return Stepped(
             time_s=time_s,
             signals={tls: self._seen(tls, driver) for tls, driver in self._drivers.items()},
-            actions=actions,
+            actions=tuple(
+                ControlAction(
+                    time_s=moment_s, tls_id=tls, call=call.name, arguments=(call.argument,)
+                )
+                for moment_s, tls, call in told
+            ),
             invalid=invalid,
             kept=kept,
             samples=samples,
@@ -214,12 +220,17 @@ class EpisodeRun:
             queue_sum_veh=counter.queue_sum_veh,
             seconds=counter.seconds,
             switches=counter.switches,
+            greens=counter.take(),
         )
 
     def _seen(self, tls_id: str, driver: SignalDriver) -> SignalSeen:
+        passed = self._passed.get(tls_id)
         return SignalSeen(
             phase=driver.phase,
-            elapsed_s=driver.elapsed_s(self._time_s),
-            legal=driver.legal(self._time_s),
-            counts=count_phases(self._programs[tls_id], self._passed.get(tls_id)),
+            elapsed_s=driver.elapsed_s(_now_s()),
+            legal=driver.legal(_now_s()),
+            counts={
+                index: green.counts(0 if passed is None else passed.of_phase(index))
+                for index, green in self._greens[tls_id].items()
+            },
         )

@@ -163,7 +163,7 @@ class EpisodeDispatch:
         prepared, sent = [], set(worker.scenarios)
         for turn in turns:
             call = turn.call
-            if call.episode_id not in held:
+            if call.episode_id not in held or call.verb == "state":
                 try:
                     call = await turn.with_origin(call.scenario_id not in sent)
                 except GreenforkError as exc:

@@ -26,6 +26,7 @@ from sim_workers.pool.episodes.messages import (
     EpisodeOrigin,
     EpisodeReply,
 )
+from sim_workers.pool.episodes.saving import save_moment
 from sim_workers.pool.openings import restoring_config
 from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
 
@@ -44,6 +45,9 @@ class EpisodeLimits:
     """Episodes that have a process."""
     max_memory_mb: float = 4096
     """Bound on the sum of these processes' own memory, MB."""
+    restore_check_every: int | None = 200
+    """Of so many candidates in a process that was put back, one is done by a fork as well. None:
+    each candidate is a fork."""
 
 
 @dataclass
@@ -149,6 +153,11 @@ class EpisodeHost:
                 return EpisodeReply(live.at, answer=answer.model_dump_json().encode())
             case "fork":
                 self._fork(call, live)
+            case "state":
+                assert call.origin is not None, "it comes with the call"  # noqa: S101
+                opening, draft = self._opening(call.origin), self._folder / call.episode_id
+                saved = save_moment(self._fork_server, opening, live.episode, call.origin, draft)
+                return EpisodeReply(live.at, saved=saved)
         return _told(live)
 
     def _step(self, call: EpisodeCall, live: _Live) -> EpisodeReply:
@@ -184,6 +193,7 @@ class EpisodeHost:
             origin.elapsed_s,
             origin.digest,
         )
+        episode.trials.check_every = self._limits.restore_check_every
         live = self._live[call.episode_id] = _Live(episode, call.at, episode.memory_mb)
         self._make_room()
         return live

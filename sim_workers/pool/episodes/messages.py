@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.errors import GreenforkError
+from shared.signals import SignalState
 from shared.wire.episode_views import CandidatesRequest
 from shared.wire.episodes import StepRequest
 from sim_workers.engine.messages import Replay
@@ -21,9 +22,10 @@ __all__ = [
     "EpisodeOrigin",
     "EpisodeReply",
     "EpisodeVerb",
+    "SavedMoment",
 ]
 
-EpisodeVerb = Literal["begin", "step", "score", "fork"]
+EpisodeVerb = Literal["begin", "step", "score", "fork", "state"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,27 @@ class EpisodeEnd:
 
 
 @dataclass(frozen=True)
+class SavedMoment:
+    """A moment of an episode, which can be brought back by a replay of its run."""
+
+    state_id: str
+    time_s: float
+    content: bytes
+    """The state file."""
+    read: Mapping[str, int] | None
+    """As :class:`shared.wire.states.StateRecord` has it."""
+    digest: str
+    """Of where everything is."""
+    signals: Mapping[str, SignalState]
+    """Every traffic light, in its own program."""
+    actions: bytes
+    """All that the signals were told since the begin of the run: lines of
+    :class:`shared.dataset.Action`."""
+    verified_s: int
+    """For so many seconds afterwards the replay was compared with the episode."""
+
+
+@dataclass(frozen=True)
 class EpisodeReply:
     """What became of a call."""
 
@@ -97,6 +120,8 @@ class EpisodeReply:
     """What this step told the signals: JSON lines."""
     end: EpisodeEnd | None = None
     """Where the end is reached."""
+    saved: SavedMoment | None = None
+    """Of ``state``."""
     replayed: int = 0
     """Steps that were replayed for it."""
     is_opened: bool = False

@@ -14,6 +14,7 @@ from tests.integration.sim_workers.lone_green import LONE_GREEN, write_lone_gree
 from tests.integration.sim_workers.uninterrupted import sumo_binary
 
 CROSSING = str(OWN["crossing"])
+pytestmark = pytest.mark.usefixtures("one_fork_server")
 TINY = ("--seed", "7", "--states", "1", "--warmup", "60", "--end", "200")
 
 

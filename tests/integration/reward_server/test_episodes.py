@@ -21,8 +21,8 @@ from sim_workers.verification.sumo_process import find_sumo
 from tests.integration.conftest import OWN
 from tests.integration.reward_server.gateway_process import GatewayProcess
 
-LENGTH_S = 150
-STEPS = 15
+LENGTH_S = 100
+STEPS = LENGTH_S // 10
 EPISODES = 50
 YELLOW = {"preset": "resco"}
 
@@ -152,7 +152,7 @@ def test_episodes_outlive_worker_and_gateway(gateway: GatewayProcess) -> None:
         gateway.kill()
         gateway.start()
 
-    kills = {EPISODES * 4: gateway.kill_worker, EPISODES * 9: restart}
+    kills = {EPISODES * 3: gateway.kill_worker, EPISODES * 6: restart}
     disturbed = asyncio.run(Fleet(gateway, kills).run(requests))
     with httpx.Client(base_url=gateway.url, timeout=60) as http:
         page = http.get("/metrics").text
@@ -194,3 +194,95 @@ def test_steps_are_told_as_they_were_answered(http: httpx.Client) -> None:
     rest = http.get(f"{path}/steps", params={"offset": STEPS - 1}).json()
     assert [one["answer"]["truncated"] for one in rest["steps"]] == [True]
     assert refusal(http.get(f"/v1/episodes/{'0' * 32}/steps")) == (404, "unknown_episode")
+
+
+def test_candidates_show_what_a_step_would(http: httpx.Client) -> None:
+    """Each is an exact fork, the episode does not move, and bad ones are told from good ones."""
+    answer = halfway(http)
+    path, legal = f"/v1/episodes/{answer['episode_id']}", answer["signals"]["c"]["legal"]
+    items = [
+        *({"tls_id": "c", "decision": decision} for decision in legal),
+        {"id": "text", "completions": {"c": '{"next_phase_id": 2}'}},
+        {"id": "bad", "tls_id": "c", "decision": {"kind": "phase", "next_phase": 9}},
+        {"id": "mute", "tls_id": "c", "completion": "I cannot say."},
+    ]
+    body = {"items": items, "reward": {"name": "delay", "horizon_s": 10}}
+    tried = http.post(f"{path}/score", json=body).json()
+    assert tried["step"] == answer["step"]
+    *by_phase, text, bad, mute = tried["results"]
+    assert (bad["error"]["code"], mute["error"]["code"]) == ("unknown_phase", "no_json")
+    go = next(n for n, decision in enumerate(legal) if decision["next_phase"] == 2)
+    assert (bad["reward"], text["reward"], text["id"]) == (-1, by_phase[go]["reward"], "text")
+    assert len({one["reward"] for one in by_phase}) > 1
+    for decision, result in zip(legal, by_phase, strict=True):
+        fork = http.post(f"{path}/fork").json()
+        one = {"step": answer["step"], "decisions": {"c": decision}}
+        stepped = http.post(f"/v1/episodes/{fork['episode_id']}/step", json=one).json()
+        assert stepped["reward"] == result["reward"]
+    foreign = {"items": [{"tls_id": "x", "completion": "{}"}]}
+    assert refusal(http.post(f"{path}/score", json=foreign)) == (422, "unknown_signal")
+
+
+@pytest.mark.parametrize(
+    "control",
+    [YELLOW, {"kind": "phase", "transition": {"kind": "program"}}, {"preset": "program"}],
+    ids=["yellow", "program", "extend"],
+)
+def test_a_saved_moment_is_scored_as_the_episode_goes_on(
+    http: httpx.Client, control: dict[str, Any]
+) -> None:
+    """A decision on the state leads to the very delay that the episode has after the same one."""
+    answer = halfway(http, control=control)
+    path = f"/v1/episodes/{answer['episode_id']}"
+    saved = http.post(f"{path}/state")
+    assert saved.status_code == 201, saved.text
+    state, is_yellow = saved.json(), control is YELLOW
+    assert (state["restore"], state["time_s"]) == ("replay", answer["time_s"])
+    assert ("control" in state) == is_yellow
+    assert state["signals"]["c"]["phase"] == answer["signals"]["c"]["current_phase"]
+    assert http.post(f"{path}/state").status_code == 200
+    decision = answer["signals"]["c"]["legal"][-1]
+    told = {name: value for name, value in decision.items() if value is not None}
+    told |= {} if decision["kind"] == "extend" else {"green_s": 20}
+    item = {"state_id": state["state_id"], "tls_id": "c", "decision": told}
+    horizon_s = 5 if decision["kind"] == "extend" else 10
+    body = {"items": [item], "reward": {"name": "delay", "horizon_s": horizon_s}}
+    (scored,) = http.post("/v1/score", json=body, timeout=60).json()["results"]
+    assert (scored["status"], scored["restore"]) == ("scored", "replay"), scored
+    one = {"step": answer["step"], "decisions": {"c": decision}}
+    assert http.post(f"{path}/step", json=one).json()["reward"] == scored["reward"]
+    if is_yellow:
+        body["items"] = [item | {"decision": {"kind": "extend", "extend": True}}]
+        (refused,) = http.post("/v1/score", json=body).json()["results"]
+        assert (refused["status"], refused["error"]["code"]) == ("invalid", "wrong_kind")
+
+
+def test_an_episode_begins_from_a_state(http: httpx.Client) -> None:
+    """From one of a dataset, and from a saved moment; with its seed, at its time."""
+    states = http.get("/v1/states", params={"scenario": "crossing"}).json()["states"]
+    known = next(state for state in states if not state["run"].startswith("episode"))
+    begun = create(http, state_id=known["state_id"], end_s=known["time_s"] + 30)
+    assert (begun["time_s"], begun["step"]) == (known["time_s"], 0)
+    assert drive(http, begun)["time_s"] == known["time_s"] + 30
+    answer = halfway(http, control={"preset": "program"})
+    saved = http.post(f"/v1/episodes/{answer['episode_id']}/state").json()
+    again = create(http, state_id=saved["state_id"], control={"preset": "program"}, end_s=LENGTH_S)
+    ends = [drive(http, one, seed=3) for one in (answer, again)]
+    trips = [
+        http.get(
+            f"/v1/episodes/{end['episode_id']}/trips", headers={"Accept": "application/xml"}
+        ).content
+        for end in ends
+    ]
+    assert trip_elements(trips[0]) == trip_elements(trips[1])
+
+
+def halfway(http: httpx.Client, **asked: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The last answer of an episode that has several decisions behind it, and one to make."""
+    answer, rng = create(http, **asked), random.Random(2)
+    while answer["time_s"] < 50 or len(answer["signals"]["c"]["legal"]) < 2:
+        legal = answer["signals"]["c"]["legal"]
+        decisions = {"c": rng.choice(legal)} if legal else {}
+        body = {"step": answer["step"], "decisions": decisions}
+        answer = http.post(f"/v1/episodes/{answer['episode_id']}/step", json=body).json()
+    return answer

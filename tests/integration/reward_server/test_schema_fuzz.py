@@ -195,7 +195,8 @@ def fresh_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_answers_are_as_documented(fresh_url: str) -> None:
     """No status, content type or body that the document does not know; no 500."""
     config = SchemathesisConfig.from_dict(CONFIG)
-    schema = schemathesis.openapi.from_url(f"{fresh_url}/openapi.json", config=config)
+    documented = schemathesis.openapi.from_url(f"{fresh_url}/openapi.json", config=config)
+    schema = documented.exclude(path="/v1/service/events")  # which goes on for an hour
     asked: Counter[str] = Counter()
     wrong: list[str] = []
     for event in from_schema(schema).execute():

@@ -46,7 +46,7 @@ def test_served_rewards_are_those_of_the_builder_and_outlive_the_server(
         for outcome in row.outcomes or ()
     ]
     spec = RewardSpec(name="queue", horizon_s=60)
-    with served(dataset, data_dir=data_dir, signum=signal.SIGTERM, has_own_ray=True) as url:
+    with served(dataset, data_dir=data_dir, signum=signal.SIGINT, has_own_ray=True) as url:
         summary, rewards = score(url, tmp_path, items)
         by_queue = _queue_rewards(url, items)
         offered, mode = _listening_on(url), stat.S_IMODE(data_dir.stat().st_mode)
@@ -59,7 +59,7 @@ def test_served_rewards_are_those_of_the_builder_and_outlive_the_server(
     built = [reward_of(spec, o.metrics, None) for row in rows for o in row.outcomes or ()]
     assert by_queue == built
     assert {Extend.model_validate(item["decision"]).extend for item in items} == {True, False}
-    with served(dataset, data_dir=data_dir, signum=signal.SIGINT, has_own_ray=True) as url:
+    with served(dataset, data_dir=data_dir, signum=signal.SIGTERM) as url:
         again, same = score(url, tmp_path, items)
     assert same == rewards
     assert (again["cached"], again["rollouts"]) == (len(items), 0)

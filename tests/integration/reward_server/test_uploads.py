@@ -91,12 +91,18 @@ def plain_state(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def put_scenario(client: httpx.Client) -> str:
-    """Uploads it and gives its id."""
-    response = client.put("/v1/scenarios", content=zip_of(crossing_files()))
+@pytest.fixture(scope="module")
+def scenario_id(url: str, keys: dict[str, str]) -> str:
+    """The crossing, uploaded once: each look at an upload is processes of its own."""
+    response = httpx.put(
+        f"{url}/v1/scenarios",
+        content=zip_of(crossing_files()),
+        headers={"Authorization": f"Bearer {keys['both']}"},
+        timeout=60,
+    )
     assert response.status_code in (200, 201), response.text
-    scenario_id: str = response.json()["scenario_id"]
-    return scenario_id
+    found: str = response.json()["scenario_id"]
+    return found
 
 
 def assert_refused(response: httpx.Response, status: int, code: str) -> str:
@@ -148,10 +154,13 @@ def test_scenario_and_state_are_uploaded_and_scored(
 
 
 def test_uploaded_state_does_not_run_dry(
-    client: httpx.Client, plain_state: bytes, dataset_of: Callable[[str], Path]
+    client: httpx.Client,
+    scenario_id: str,
+    plain_state: bytes,
+    dataset_of: Callable[[str], Path],
 ) -> None:
     """Demand that SUMO had not read yet when it saved is there: it is read up to 600 s."""
-    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 5}
+    where: dict[str, str | int] = {"scenario": scenario_id, "seed": 5}
     state_id = client.put("/v1/states", params=where, content=plain_state).json()["state_id"]
     item = {"state_id": state_id, "tls_id": "c", "decision": _EXTEND[0]}
     body = {"items": [item], "reward": {"name": "queue", "horizon_s": 600}, "series": True}
@@ -161,10 +170,10 @@ def test_uploaded_state_does_not_run_dry(
 
 
 def test_state_of_a_dataset_keeps_its_id_and_its_proof(
-    client: httpx.Client, dataset_of: Callable[[str], Path]
+    client: httpx.Client, scenario_id: str, dataset_of: Callable[[str], Path]
 ) -> None:
     """It is served already: nothing is added, and nothing loses its proof."""
-    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 7}
+    where: dict[str, str | int] = {"scenario": scenario_id, "seed": 7}
     for state in list(StateStore.open([dataset_of("crossing")]))[::4]:
         response = client.put("/v1/states", params=where, content=state.read())
         assert response.status_code == 200, response.text
@@ -175,7 +184,7 @@ def test_state_of_a_dataset_keeps_its_id_and_its_proof(
 
 
 def test_plain_sumo_saves_the_states_of_a_dataset(
-    client: httpx.Client, dataset_of: Callable[[str], Path], tmp_path: Path
+    client: httpx.Client, scenario_id: str, dataset_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Told to save everything, it comes to the same file, and the same id, as the builder."""
     state = next(iter(StateStore.open([dataset_of("crossing")])))
@@ -187,7 +196,7 @@ def test_plain_sumo_saves_the_states_of_a_dataset(
         *("--save-state.rng", "--save-state.transportables", "--save-state.precision", "30"),
     ]
     subprocess.run(command, cwd=state.layout.root, check=True, capture_output=True)
-    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 7}
+    where: dict[str, str | int] = {"scenario": scenario_id, "seed": 7}
     response = client.put("/v1/states", params=where, content=target.read_bytes())
     assert (response.status_code, response.json()["state_id"]) == (200, state.record.state_id)
 
@@ -248,9 +257,11 @@ def test_hostile_scenario_is_refused(client: httpx.Client, data_dir: Path, kind:
     assert set(after) - set(before) <= {".incoming"}
 
 
-def test_hostile_state_is_refused(client: httpx.Client, plain_state: bytes) -> None:
+def test_hostile_state_is_refused(
+    client: httpx.Client, scenario_id: str, plain_state: bytes
+) -> None:
     """Entities, files to write, another version, nonsense that SUMO itself refuses."""
-    where: dict[str, str | int] = {"scenario": put_scenario(client), "seed": 5}
+    where: dict[str, str | int] = {"scenario": scenario_id, "seed": 5}
     written = '<vType id="x"><param key="device.ssm.file" value="/tmp/x"/></vType></snapshot>'
     cases = {
         "bad_state_file": [

@@ -27,17 +27,13 @@ from tests.integration.sim_workers.odd_variants import ODD_VARIANTS
 from tests.integration.sim_workers.rolling import make_worker, rollout_in, run_rollout
 
 OLD = Path(__file__).parent / "data" / "crossing-of-0.1"
+pytestmark = pytest.mark.usefixtures("one_fork_server")
 TINY = BuildOptions(seeds=(7,), states=2, warmup_s=120, every_s=60, end_s=500, with_outcomes=True)
 
 
 def _sides(scenario: Scenario) -> Sides:
     assert scenario.original is not None
     return Sides(scenario.original, scenario.files, seed=7)
-
-
-def _compared(sides: Sides, to_s: float) -> Comparison:
-    with ForkServer() as fork_server:
-        return compare(sides, to_s, fork_server)
 
 
 def test_flows_are_the_users_own_and_continue_from_their_files(
@@ -52,12 +48,12 @@ def test_flows_are_the_users_own_and_continue_from_their_files(
     assert {state.record.restore for state in read_states(dataset)} == {"state"}
 
 
-def test_the_first_difference_is_named() -> None:
+def test_the_first_difference_is_named(fork_server: ForkServer) -> None:
     """A vehicle that departs a second later on one side."""
     scenario = load_scenario(OWN["crossing"])
     demand = scenario.files["demand0.rou.xml"].replace(b'begin="600"', b'begin="601"')
     sides = Sides(_sides(scenario).original, scenario.files | {"demand0.rou.xml": demand}, seed=7)
-    found = _compared(sides, 700).difference
+    found = compare(sides, 700, fork_server).difference
     assert found is not None
     assert 600 < found.time_s <= 610
     assert found.thing.startswith("vehicle")
@@ -197,13 +193,14 @@ def test_dependence_on_addresses_is_noted_and_workers_look_for_it(
     assert (refused.code, refused.retryable) == ("environment_differs", False)
 
 
-def test_scattered_memory_is_the_only_difference() -> None:
+def test_scattered_memory_is_the_only_difference(fork_server: ForkServer) -> None:
     """grid2x2 does not depend on addresses, and neither is it said to."""
-    comparison = _compared(_sides(load_scenario(OWN["grid2x2"])), 300)
+    comparison = compare(_sides(load_scenario(OWN["grid2x2"])), 300, fork_server)
     assert (comparison.difference, comparison.sensitivity) == (None, None)
 
 
-def test_a_city_is_the_users_own() -> None:
+def test_a_city_is_the_users_own(fork_server: ForkServer) -> None:
     """A network of RESCO, as it comes."""
-    comparison = _compared(_sides(load_scenario(locate_scenario("resco:ingolstadt1"))), 58_200)
+    sides = _sides(load_scenario(locate_scenario("resco:ingolstadt1")))
+    comparison = compare(sides, 58_200, fork_server)
     assert comparison.difference is None

@@ -30,6 +30,7 @@ _OPTIONS = BuildOptions(
     with_outcomes=True,
     tls_ids=("A0", "B1"),
 )
+pytestmark = pytest.mark.usefixtures("one_fork_server")
 _RUNS = [
     f"seed{seed}{scale}-max_pressure-random0.3" for seed in (7, 8) for scale in ("", "-scale1.3")
 ]

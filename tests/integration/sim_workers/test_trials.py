@@ -1,5 +1,6 @@
 """Candidates of a moment come to the same, forked or in a process that is put back."""
 
+import contextlib
 import os
 import random
 import signal
@@ -23,7 +24,7 @@ from tests.integration.sim_workers.test_episodes import CLEARANCE, EXTEND, YELLO
 from tests.kernel import CAN_RESTORE
 
 Candidates = Sequence[dict[str, EpisodeDecision]]
-_MANY = 13
+_MANY = 16
 _LIMIT_S = 120.0
 _needs_restoring = pytest.mark.skipif(not CAN_RESTORE, reason="the kernel refuses userfaultfd")
 
@@ -78,7 +79,7 @@ def test_restored_candidates_equal_forks(reference: str, control: dict[str, Any]
 @_needs_restoring
 def test_a_moment_is_expected_to_be_like_the_last(episode: Episode) -> None:
     """Candidates that come few by few, as look-ahead asks for them, are restored all the same."""
-    for restored in (2, 16):
+    for restored in (0, 14):
         for _ in range(7):
             few = _candidates(episode, 2)
             assert list(episode.try_candidates(few, 15)) == _forked(episode, few, horizon_s=15)
@@ -148,9 +149,10 @@ def _lives(pid: int) -> bool:
 def _store(episode: Episode) -> Path | None:
     """The pages from which the restorable process of an episode is put back."""
     for pid in children(episode.pid):
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            if "memfd:pristine" in str(link.readlink()) and link.stat().st_size > 2**20:
-                return link
+        with contextlib.suppress(FileNotFoundError):  # it ends, or closes something
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                if "memfd:pristine" in str(link.readlink()) and link.stat().st_size > 2**20:
+                    return link
     return None
 
 

@@ -4,14 +4,10 @@ import gc
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from trainer import GRPOTrainingConfig
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__: list[str] = []
 
@@ -46,12 +42,23 @@ def pictures() -> None:
 def _without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves an empty file in place of each picture, but for tests that ask for ``pictures``."""
 
-    def save(_: "Figure", target: Path) -> None:
+    def save(*drawn: object) -> None:
+        target = Path(str(drawn[-1]))
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
 
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr("trainer.plots._save", save)
+        for name in ("grpo.run.plot_rewards", "sft.run.plot_loss", "offline.run.plot_offline"):
+            monkeypatch.setattr(f"trainer.{name}", save)
+
+
+@pytest.fixture(autouse=True)
+def _without_cards(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the cards that libraries write beside each checkpoint, but where pictures are."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("peft.PeftModel.create_or_update_model_card", lambda *_: None)
+        for name in ("GRPOTrainer", "SFTTrainer"):
+            monkeypatch.setattr(f"trl.{name}.create_model_card", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from pyarrow import parquet
 from sqlalchemy import insert
 
 from reward_server.auth.callers import ANYONE, Caller
-from reward_server.episodes.store import EpisodeStore, StepWrite
+from reward_server.episodes.step_writes import StepWrite
+from reward_server.episodes.store import EpisodeStore
 from reward_server.storage.tables import EPISODES
 from shared.errors import (
     EpisodeGone,
@@ -253,8 +254,10 @@ async def test_parked_episodes_wake(open_gateway: OpenGateway) -> None:
     gateway = await open_gateway(episode_park_after_s=1e-9)
     episode_id = await begun(gateway)
     await step(gateway, episode_id, 0)
+    await gateway.http.post(f"/v1/episodes/{episode_id}/fork")
+    assert len(gateway.episodes.processes) == 2
     await gateway.services.episode_desk.housekeeping.look(is_sweeping=False)
-    assert not gateway.episodes.is_live(episode_id)
+    assert gateway.episodes.processes == {}
     shown = (await gateway.http.get(f"/v1/episodes/{episode_id}")).json()
     assert (shown["is_live"], shown["step"]) == (False, 1)
     assert (await step(gateway, episode_id, 1)).json()["step"] == 2

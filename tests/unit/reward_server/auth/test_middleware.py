@@ -293,7 +293,17 @@ async def test_body_is_not_read_before_the_key(records: Records) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/healthz/", "//healthz", "/healthz/../who", "/Healthz", "/docs/oauth2-redirect", "/", ""],
+    [
+        "/healthz/",
+        "//healthz",
+        "/healthz/../who",
+        "/Healthz",
+        "/docs/oauth2-redirect",
+        "/ui/../who",
+        "/ui/a/b",
+        "/uix",
+        "",
+    ],
 )
 async def test_only_the_open_paths_themselves_are_open(records: Records, path: str) -> None:
     """What looks like one is none."""

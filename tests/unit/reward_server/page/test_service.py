@@ -1,10 +1,13 @@
 """``GET /v1/service``: the figures of the metrics page, and each caller's share."""
 
+import json
 from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from reward_server.auth.callers import ANYONE
+from reward_server.page.service import follow
 from sim_workers.pool.fair_queue import FlowLoad, PoolStats
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
 from tests.unit.reward_server.world import GREEN
@@ -81,3 +84,12 @@ async def test_read_suffices_to_look(open_gateway: OpenGateway) -> None:
     assert await status("POST", "/v1/score", json={"items": [item]}) == 403
     assert await status("PUT", "/v1/scenarios", content=b"PK") == 403
     assert await status("GET", "/v1/jobs") == 403
+
+
+async def test_events_end_with_the_gateway(gateway: Gateway) -> None:
+    """Each is what `GET /v1/service` says; nobody who looks keeps the gateway from ending."""
+    events = follow(gateway.services, ANYONE)
+    first = await anext(events)
+    assert (first.event, json.loads(first.data or "")["viewer"]["name"]) == ("service", "anyone")
+    gateway.services.jobs.hang_up()
+    assert [event async for event in events] == []

@@ -158,3 +158,14 @@ def test_nothing_is_lost_and_nobody_waits_for_ever(
         turns = [turn for turn, name in enumerate(order) if name == flow.name]
         fair = sum(other.weight for other in flows) / flow.weight
         assert all(later - earlier <= fair + 2 * len(flows) for earlier, later in pairwise(turns))
+
+
+def test_what_does_not_fit_keeps_its_place() -> None:
+    """A flow whose work waits for a busy worker is passed over, and is due afterwards."""
+    queue: FlowQueue[str] = FlowQueue()
+    ann, bob = Flow("ann"), Flow("bob")
+    queue.put(ann, "one", "ann's")
+    queue.put(bob, "two", "bob's")
+    assert queue.take(1, lambda key: key == "two") == ("two", ["bob's"])
+    assert queue.take(1, lambda key: key == "two") is None
+    assert queue.take(1) == ("one", ["ann's"])

@@ -79,3 +79,20 @@ def test_trouble_is_said_once(is_first: bool, said: int) -> None:
             callback.on_log(ARGS, state, CONTROL, logs={"reward": 0.0, "outcomes/yes": 1.0})
     assert [line["trouble"] for line in lines] == ["one_answer"] * said
     assert watch.episodes == {"one_answer": 1}
+
+
+@pytest.mark.parametrize(("is_first", "noted"), [(True, ["one_answer"]), (False, [])])
+def test_trouble_is_written_down(tmp_path: Path, is_first: bool, noted: list[str]) -> None:
+    """For the report; a resumed run drops what it will find again, a new one all of it."""
+    path = tmp_path / "hints.jsonl"
+    path.write_text('{"step": 1, "hint": "of an earlier run"}\n')
+    callback = HealthCallback(HealthWatch(HealthBounds(window=1)), path)
+    state = TrainerState(is_world_process_zero=is_first)
+    callback.on_train_begin(ARGS, state, CONTROL)
+    state.global_step = 3
+    callback.on_log(ARGS, state, CONTROL, logs={"reward": 0.0, "outcomes/yes": 1.0})
+    assert [one.get("trouble") for one in read_metrics(path) if one["step"] == 3] == noted
+    for step, kept in ((3, len(noted)), (2, 0)) if is_first else ():
+        state.global_step = step
+        callback.on_train_begin(ARGS, state, CONTROL)
+        assert len(read_metrics(path)) == kept

@@ -27,8 +27,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.datasets import build, options_of, rows_of
-from benchmarks.echo import EchoServer
-from benchmarks.engine_alone import engine_alone_s
+from benchmarks.gateway.echo import EchoServer
+from benchmarks.gateway.engine_alone import engine_alone_s
 from benchmarks.gateways import GatewayServer
 from benchmarks.records import append
 

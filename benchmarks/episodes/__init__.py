@@ -1,0 +1,1 @@
+"""Episodes beside the bare stepping in them: ``python -m benchmarks.episodes``."""

@@ -1,0 +1,1 @@
+"""Scoring over HTTP, beside what HTTP and the engine cost: ``python -m benchmarks.gateway``."""

@@ -1,0 +1,99 @@
+"""A decision at a signal that an episode has driven by the states of its links.
+
+In a rollout from such a moment no program goes on: a green is held, and another one is come to by
+the yellow of the episode's control.
+"""
+
+import libsumo
+
+from shared.decisions import NextPhase
+from shared.errors import RolloutRejected
+from shared.rewards import FollowUp
+from shared.wire.episode_control import PhaseControl
+from shared.wire.episodes import ShowPhase
+from sim_workers.engine.episodes.control import Call, SignalDriver, driver_of
+from sim_workers.engine.messages import SignalDecision
+from sim_workers.engine.policies import greedy_phase
+from sim_workers.engine.readings import programs_of, vehicles_by_green
+
+__all__ = ["YellowSignal"]
+
+_GREEDY_EVERY_S = 10
+_TOLERANCE_S = 1e-6
+
+
+class YellowSignal:
+    """A signal under a decision and a control with yellow.
+
+    Args:
+        decided: The decision, a phase, and where the signal is in its own program.
+        control: The episode's.
+        time_s: The moment of the state, seconds.
+        follow_up: Who takes over after the decision.
+
+    Raises:
+        RolloutRejected: ``wrong_kind`` or ``no_program``: nothing of the kind is done here.
+    """
+
+    def __init__(
+        self, decided: SignalDecision, control: PhaseControl, time_s: float, follow_up: FollowUp
+    ) -> None:
+        if not isinstance(decided.decision, NextPhase):
+            raise RolloutRejected("this state takes decisions of the kind phase", "wrong_kind")
+        if follow_up == "max_pressure":
+            raise RolloutRejected(
+                "max_pressure steers programs, and here none runs; use the follow_up greedy",
+                "no_program",
+            )
+        self._decision = decided.decision
+        self._program = programs_of(decided.tls_id)[decided.program_id]
+        self._driver: SignalDriver = driver_of(
+            decided.tls_id, self._program, decided.phase, time_s - decided.elapsed_s, control
+        )
+        self._is_greedy = follow_up == "greedy"
+        self._is_decided = False
+        self._due_s = float("inf")
+        """When the greedy rule decides next, seconds of simulated time."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no further command can come."""
+        is_there = self._driver.phase == self._decision.next_phase
+        return self._is_decided and is_there and not self._is_greedy
+
+    def before_step(self, time_s: float) -> None:
+        """Tells the signal what is due now."""
+        driver, wanted = self._driver, self._decision.next_phase
+        if not self._is_decided and self._may_leave(time_s, wanted):
+            self._is_decided = True
+            self._show(wanted, time_s)
+        self._obey(time_s)
+        if self._is_decided and driver.phase == wanted and self._due_s == float("inf"):
+            self._due_s = time_s + self._decision.green_s
+        if self._is_greedy and time_s >= self._due_s - _TOLERANCE_S:
+            self._due_s += _GREEDY_EVERY_S
+            best = greedy_phase(driver.phase, vehicles_by_green(self._program))
+            if self._may_leave(time_s, best):
+                self._show(best, time_s)
+                self._obey(time_s)
+
+    def after_step(self, before_s: float) -> None:
+        """Nothing is to be noted: what is shown is what was told."""
+
+    def _may_leave(self, time_s: float, phase: int) -> bool:
+        driver = self._driver
+        if phase == driver.phase:
+            return True
+        legal = driver.legal(time_s)
+        return ShowPhase(next_phase=phase) in legal
+
+    def _show(self, phase: int, time_s: float) -> None:
+        if phase != self._driver.phase:
+            self._tell(self._driver.decide(ShowPhase(next_phase=phase), time_s))
+
+    def _obey(self, time_s: float) -> None:
+        self._tell(self._driver.before_step(time_s))
+
+    def _tell(self, calls: list[Call]) -> None:
+        for call in calls:
+            getattr(libsumo.trafficlight, call.name)(self._driver.tls_id, call.argument)
