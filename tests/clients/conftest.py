@@ -50,7 +50,7 @@ class Client:
 
     def ask(self, question: object) -> Any:  # noqa: ANN401
         """Question and answer in JSON; a client is asked once."""
-        self.process.communicate(json.dumps(question), timeout=300)
+        self.process.communicate(json.dumps(question), timeout=600)
         assert self.process.returncode == 0
         return json.loads(self.answer.read_text())
 

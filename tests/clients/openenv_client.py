@@ -59,7 +59,7 @@ async def play(
 async def refused(url: str, reset: Json) -> str:
     """What the client is told where it goes wrong."""
     try:
-        await play(url, reset, 1)
+        await play(url, reset, None)
     except RuntimeError as exc:
         return str(exc)
     return "it went well"

@@ -39,7 +39,7 @@ def told(url: str, clients: dict[str, Client]) -> Json:
         city = client.push_scenario(archive(locate_scenario("resco:cologne1"))).scenario_id
         grid = client.push_scenario(archive(OWN["grid2x2"])).scenario_id
     short = {"end_s": END_S, "seed": SEED}
-    undefined = {"reward": {"name": "speed"}, "end_s": END_S, "scale": 0.001}
+    undefined = {"reward": {"name": "speed"}, "end_s": 600, "scale": 1e-9}
     games = {
         "hour": ({"scenario_id": city, "seed": SEED, "reward": {"name": "queue"}}, None),
         "again": (short, None),

@@ -19,13 +19,13 @@ REPLIES = {
 @pytest.fixture(scope="module")
 def told(url: str, clients: dict[str, Client]) -> dict[str, list[Json]]:
     """What the taskset makes of each reply, a task an entry: a seed, another one, no reward."""
-    settings = tomllib.loads(block("toml", "verifiers"))["taskset"]
+    settings = tomllib.loads(block("toml", "verifiers"))["env"]["taskset"]
     assert settings.pop("id") == "openenv"
     assert settings["base_url"] == "http://127.0.0.1:8000/openenv"
     first, second = settings["resets"]
     assert second["control"] == {"preset": "program"}
-    nobody = {"reward": {"name": "speed"}, "scale": 0.001}
-    resets = [one | {"end_s": 60} for one in (first, first, first | nobody)]
+    nobody = second | {"reward": {"name": "speed"}, "scale": 1e-9}
+    resets = [*(one | {"end_s": 60} for one in (first, first)), nobody]
     config = settings | {"base_url": f"{url}/openenv", "resets": resets}
     found = clients["verifiers"].ask({"config": config, "replies": list(REPLIES.values())})
     return dict(zip(REPLIES, found, strict=True))
