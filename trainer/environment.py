@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from shared.errors import ConfigError
 
 __all__ = [
+    "PROJECT",
     "cache_dir",
     "check_report_to",
     "is_first_rank",
@@ -21,6 +22,9 @@ __all__ = [
     "stay_offline",
     "world_size",
 ]
+
+PROJECT = "greenfork"
+"""Of runs whose settings and environment name none."""
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -76,14 +80,16 @@ def check_report_to(name: str) -> None:
         )
 
 
-def name_project(project: str, entity: str | None) -> None:
+def name_project(project: str | None, entity: str | None) -> None:
     """Tells the tracker wandb where a run belongs; Transformers reads it from here.
 
     Args:
-        project: The setting ``wandb_project``.
+        project: The setting ``wandb_project``; None leaves what the environment says, if anything.
         entity: The setting ``wandb_entity``; None leaves what the environment says.
     """
-    os.environ["WANDB_PROJECT"] = project
+    if project is not None:
+        os.environ["WANDB_PROJECT"] = project
+    os.environ.setdefault("WANDB_PROJECT", PROJECT)
     if entity is not None:
         os.environ["WANDB_ENTITY"] = entity
 

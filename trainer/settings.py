@@ -185,8 +185,9 @@ class RunSettings(ModelSettings):
     """Where to send metrics in addition to ``metrics.jsonl``."""
     run_name: str | None = Field(default=None, min_length=1)
     """Name of the run there; null uses the name of ``output_dir``."""
-    wandb_project: str = Field(default="greenfork", min_length=1)
-    """Project of the run there."""
+    wandb_project: str | None = Field(default=None, min_length=1)
+    """Project of the run there; null takes ``WANDB_PROJECT`` of the environment, or else
+    ``greenfork``."""
     wandb_entity: str | None = Field(default=None, min_length=1)
     """With ``report_to: wandb``: the user or team that the project belongs to; null is the default
     of the login."""

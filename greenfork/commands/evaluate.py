@@ -129,6 +129,13 @@ _Examples = Annotated[
 _ExamplesFrom = Annotated[
     Path | None, typer.Option(help="The folder of dataset examples that they are chosen from.")
 ]
+_ByLikelihood = Annotated[
+    bool,
+    typer.Option(
+        "--by-likelihood",
+        help="Decide extend by which answer is likelier, instead of generating one.",
+    ),
+]
 _Plot = Annotated[Path | None, typer.Option(help="Write a plot of the policies to this PNG file.")]
 
 
@@ -157,6 +164,7 @@ def evaluate(
     by: _By = None,
     examples: _Examples = None,
     examples_from: _ExamplesFrom = None,
+    by_likelihood: _ByLikelihood = False,
     plot: _Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.errors import InvalidDecision
+from shared.decisions import Extend
+from shared.errors import ConfigError, InvalidDecision
 from shared.language.completions import parse_completion
 from shared.language.reasoning import opened_by
 from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
@@ -43,8 +44,10 @@ class ModelPolicy:
         Raises:
             ModelError: The model is missing or cannot be loaded.
         """
-        generator = TextGenerator.load(self.path, self.generation)
         points = [one.point for one in judged]
+        if self.generation.by_likelihood:
+            return self._likelier(points, progress)
+        generator = TextGenerator.load(self.path, self.generation)
         choices: list[list[PolicyAnswer]] = [[] for _ in points]
         done = 0
         prompts = (
@@ -59,6 +62,34 @@ class ModelPolicy:
             done += len(batch)
             progress(self.name, done, len(points))
         return choices
+
+    def _likelier(
+        self, points: Sequence[DecisionPoint], progress: Progress
+    ) -> list[list[PolicyAnswer]]:
+        """The likelier of a *yes* and a *no* at each point.
+
+        Raises:
+            ConfigError: Something else than *extend* is asked for.
+        """
+        from trainer.examples.building import load_reader
+        from trainer.examples.solved import shown
+
+        if other := next((one for one in points if one.place.decision_kind != "extend"), None):
+            raise ConfigError(
+                f"--by-likelihood is for extend decisions; {other.name} asks for more"
+            )
+        form = self.generation.prompt_form
+        prompts = (
+            [shown(point.prompt, (), form) for point in points]
+            if self.examples is None
+            else self.examples.prompts(points)
+        )
+        shares = load_reader(self.path).yes_shares(prompts).tolist()
+        progress(self.name, len(points), len(points))
+        return [
+            [PolicyAnswer(Extend(extend=yes >= no, extend_s=point.extend_s))]
+            for point, (yes, no) in zip(points, shares, strict=True)
+        ]
 
 
 def read_answer(text: str, point: DecisionPoint, opened: str = "") -> PolicyAnswer:

@@ -33,6 +33,8 @@ class Generation:
     seed: int = 0
     prompt_form: PromptForm = "json"
     """How prompts describe the state, as in training."""
+    by_likelihood: bool = False
+    """Whether *extend* is decided by which answer is likelier, instead of generating one."""
     base_path: str | None = None
     """The base model of an adapter, if it has been moved; None finds it by its digest."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from shared.errors import ConfigError
+from trainer.environment import PROJECT
 from trainer.models.loading import Hardware, is_mixed
 from trainer.settings import StepSettings
 
@@ -142,7 +143,7 @@ def _shared(
     return config.model_dump(include=_SHARED) | {
         "per_device_train_batch_size": config.batch_size,
         "run_name": config.run_name or Path(config.output_dir).name,
-        "project": config.wandb_project,
+        "project": config.wandb_project or PROJECT,
         "optim": pick_optimizer(config.optim, hardware),
         "bf16": is_mixed(config, hardware),
         "use_cpu": hardware.device == "cpu",

@@ -8,7 +8,7 @@ import torch
 from shared.errors import ConfigError, DatasetError
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 from tests.unit.trainer.models.test_small_model import CONVERSATIONS
-from trainer.evaluation import EvaluationPlan, evaluate
+from trainer.evaluation import EvaluationPlan, Generation, evaluate
 from trainer.examples.building import ExamplesPlan, build_examples, load_reader
 from trainer.examples.solved import ExamplePool
 from trainer.models.chat import prompt_text
@@ -87,6 +87,17 @@ def test_ways_to_choose_examples_are_judged_beside_each_other(small: Path, tmp_p
     )
     assert [one.policy for one in found.policies] == [model, *(f"{model} + {w}" for w in ways[1:])]
     assert all(one.overall.points == 16 for one in found.policies)
+    likelier = EvaluationPlan(
+        (root,),
+        baselines=(),
+        models=(model,),
+        examples=ways,
+        examples_from=out,
+        generation=Generation(by_likelihood=True),
+    )
+    for one in evaluate(likelier).policies:
+        assert one.overall.invalid_share is not None
+        assert one.overall.invalid_share.value == 0
     with pytest.raises(DatasetError, match="not a folder of examples"):
         evaluate(
             EvaluationPlan(

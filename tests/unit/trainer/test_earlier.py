@@ -1,6 +1,7 @@
 """What users of the earlier scripts paste: names, keywords, keys, tensors and rows."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,41 @@ def test_a_configuration_of_the_earlier_script_is_read(tmp_path: Path) -> None:
     assert config.num_generations == 4
     (note,) = [line for line in logged if line.get("name") == "max_workers"]
     assert "the service has the workers" in note["today"]
+
+
+def test_a_run_is_named_where_trackers_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the settings; the environment is left alone where these say nothing."""
+    from trainer import GRPOTrainingConfig
+    from trainer.environment import name_project
+    from trainer.models.loading import Hardware
+    from trainer.runs.arguments import grpo_arguments
+
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    monkeypatch.delenv("WANDB_ENTITY", raising=False)
+    name_project(None, None)
+    assert os.environ["WANDB_PROJECT"] == "mine"
+    assert "WANDB_ENTITY" not in os.environ
+    name_project("lights", "us")
+    assert (os.environ["WANDB_PROJECT"], os.environ["WANDB_ENTITY"]) == ("lights", "us")
+    monkeypatch.delenv("WANDB_PROJECT")
+    name_project(None, None)
+    assert os.environ["WANDB_PROJECT"] == "greenfork"
+    given = {"wandb_project": "lights", "run_name": "first", "top_k": 20, "min_p": 0.05}
+    config = GRPOTrainingConfig.checked(given | {"output_dir": "runs/x"})
+    found = grpo_arguments(config, Hardware("cpu", is_bf16=False, backend="transformers"))
+    assert (found.project, found.run_name) == ("lights", "first")
+    assert (found.top_k, found.min_p) == (20, 0.05)
+
+
+def test_stop_is_vllms() -> None:
+    """As a parameter of its sampling; nothing else stops at texts."""
+    from trainer import load_config
+    from trainer.runs.arguments import _generation
+
+    config = load_config(None, {"use_vllm": True, "stop": ["}"]})
+    assert _generation(config)["generation_kwargs"] == {"stop": ["}"]}
+    with pytest.raises(ConfigError, match="stop needs use_vllm"):
+        load_config(None, {"stop": ["}"]})
 
 
 def test_the_curriculum_scripts_keys_are_todays() -> None:

@@ -11,6 +11,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from trainer.callbacks.control import (
     AdaptiveKLCallback,
+    AdaptiveTemperatureCallback,
     StopCallback,
     TimeLimitCallback,
     UnscoredStepCallback,
@@ -37,6 +38,22 @@ def test_weight_follows_the_logged_kl() -> None:
         callback.on_log(ARGS, TrainerState(), CONTROL, logs=logs)
         used.append(logs["kl_coeff"])
     assert (used, trainer.beta) == ([0.04, 0.08, 0.08], 0.04)
+
+
+def test_temperature_follows_the_logged_kl() -> None:
+    """Up where the model is far from its start, down where it is near, and within its bounds."""
+    trainer = SimpleNamespace(temperature=1.0, beta=0.1)
+    control = KLControl(factor=1.5, least=0.5, most=2.0)
+    callback = AdaptiveTemperatureCallback(cast("Any", trainer), control)
+    used = []
+    for kl in (0.5, 0.5, 0.5, 0.05, 0.001):
+        logs = {"kl": kl}
+        callback.on_log(ARGS, TrainerState(), CONTROL, logs=logs)
+        used.append(logs["temperature"])
+    assert used == [1.0, 1.5, 2.0, 2.0, 2.0]
+    assert trainer.temperature == pytest.approx(2.0 / 1.5)
+    assert trainer.beta == 0.1
+    assert callback.state()["attributes"] == {"temperature": trainer.temperature}
 
 
 @pytest.mark.parametrize("logs", [None, {}, {"train_loss": 1.0}, {"kl": None}])
