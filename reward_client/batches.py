@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.errors import ServiceError
 from shared.rewards import MetricName, RewardSpec
 from shared.wire.error_info import ErrorInfo
-from shared.wire.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
+from shared.wire.scoring import Counts, Item, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
 
 __all__ = ["Answers", "Terms", "chunked", "merged"]
@@ -26,7 +26,7 @@ class Terms:
 class Answers:
     """The results so far for one chunk of a batch."""
 
-    items: Sequence[ScoreItem]
+    items: Sequence[Item]
     results: dict[int, ScoreResult]
     """By position in ``items``."""
     open: list[int]
@@ -38,11 +38,11 @@ class Answers:
     """Why the open positions were abandoned."""
 
     @classmethod
-    def waiting_for(cls, items: Sequence[ScoreItem]) -> "Answers":
+    def waiting_for(cls, items: Sequence[Item]) -> "Answers":
         """No answers yet: every item is open."""
         return cls(items, {}, list(range(len(items))))
 
-    def open_items(self) -> list[ScoreItem]:
+    def open_items(self) -> list[Item]:
         """The items at the open positions."""
         return [self.items[position] for position in self.open]
 
@@ -64,9 +64,7 @@ class Answers:
             self.results.setdefault(position, unanswered)
 
 
-def chunked(
-    items: Sequence[ScoreItem], size: int, max_bytes: int | None = None
-) -> list[Sequence[ScoreItem]]:
+def chunked(items: Sequence[Item], size: int, max_bytes: int | None = None) -> list[Sequence[Item]]:
     """Chunks of at most ``size`` items, in order; consecutive items of a group stay together.
 
     Args:
@@ -86,7 +84,7 @@ def chunked(
     return chunks
 
 
-def _bytes(item: ScoreItem) -> int:
+def _bytes(item: Item) -> int:
     return len(item.model_dump_json(exclude_none=True).encode()) + 1
 
 
@@ -121,7 +119,7 @@ def _is_retryable(result: ScoreResult) -> bool:
     return result.status == "failed" and result.error is not None and result.error.retryable
 
 
-def _cut(items: Sequence[ScoreItem], start: int, end: int) -> int:
+def _cut(items: Sequence[Item], start: int, end: int) -> int:
     """Where to split between ``start`` and ``end``: between two groups, if possible."""
     if end >= len(items):
         return len(items)
@@ -131,5 +129,5 @@ def _cut(items: Sequence[ScoreItem], start: int, end: int) -> int:
     return between if between > start else end
 
 
-def _is_one_group(one: ScoreItem, other: ScoreItem) -> bool:
+def _is_one_group(one: Item, other: Item) -> bool:
     return one.group_id is not None and one.group_id == other.group_id

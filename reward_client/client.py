@@ -25,7 +25,7 @@ from shared.rewards import MetricName, RewardSpec
 from shared.validation import invalid_as_request_errors
 from shared.wire.info import ServiceInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
-from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResponse
+from shared.wire.scoring import Item, ScoreRequest, ScoreResponse
 from shared.wire.states import StatePage, StateRecord, StateView
 from shared.wire.uploads import ScenarioView
 
@@ -108,7 +108,7 @@ class RewardClient(EpisodeCalls):
 
     async def score(
         self,
-        items: Sequence[ScoreItem],
+        items: Sequence[Item],
         reward: RewardSpec,
         timeout_s: float = 30.0,
         series: bool = False,
@@ -227,7 +227,7 @@ class RewardClient(EpisodeCalls):
 
     async def _score_chunk(
         self,
-        items: Sequence[ScoreItem],
+        items: Sequence[Item],
         terms: Terms,
         slots: asyncio.Semaphore,
         deadline: float,
@@ -266,7 +266,7 @@ class RewardClient(EpisodeCalls):
             attempt += 1
 
     async def _post(
-        self, items: Sequence[ScoreItem], terms: Terms, attempt: int, deadline: float
+        self, items: Sequence[Item], terms: Terms, attempt: int, deadline: float
     ) -> tuple[ScoreResponse, int]:
         content = _request(items, terms).model_dump_json(exclude_none=True).encode()
         http = self._connected()
@@ -339,7 +339,7 @@ class RewardClient(EpisodeCalls):
         return self._http
 
 
-def _request(items: Sequence[ScoreItem], terms: Terms) -> ScoreRequest:
+def _request(items: Sequence[Item], terms: Terms) -> ScoreRequest:
     with invalid_as_request_errors():
         return ScoreRequest(
             items=tuple(items),

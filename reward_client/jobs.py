@@ -25,11 +25,11 @@ from shared.errors import (
     ServiceUnreachable,
 )
 from shared.wire.jobs import JobPage, JobResult, JobSpec, JobView
-from shared.wire.scoring import ScoreItem
+from shared.wire.scoring import Item
 
 __all__ = ["JobClient", "JobSource"]
 
-JobSource = Path | Sequence[ScoreItem]
+JobSource = Path | Sequence[Item]
 """Items, or a file of them: one JSON object per line, or Parquet (``.parquet``)."""
 
 _LINES = "application/x-ndjson"
@@ -265,7 +265,7 @@ async def _parts(source: JobSource) -> AsyncIterator[bytes]:
         yield part
 
 
-def _item_parts(items: Sequence[ScoreItem]) -> Iterator[bytes]:
+def _item_parts(items: Sequence[Item]) -> Iterator[bytes]:
     for start in range(0, len(items), _ITEMS_A_PART):
         part = items[start : start + _ITEMS_A_PART]
         yield b"".join(item.model_dump_json(exclude_none=True).encode() + b"\n" for item in part)

@@ -17,6 +17,8 @@ import structlog
 import uvicorn
 
 from reward_server.auth.exposure import refuse_exposure
+from reward_server.domains.base import ProblemDomain
+from reward_server.domains.registry import domain_kinds, open_domains, parted
 from reward_server.http.addresses import Addresses
 from reward_server.http.app import create_app
 from reward_server.http.connections import (
@@ -66,19 +68,27 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
     await refuse_exposure(settings)
     await asyncio.to_thread(_keep_to_itself, settings.data_dir)
     uploaded = UploadedStates(settings.uploads_dir)
-    store = await asyncio.to_thread(StateStore.open, settings.datasets, uploaded.fresh)
+    kinds = domain_kinds()
+    folders = parted(settings.datasets, kinds)
+    domains = await asyncio.to_thread(open_domains, folders, kinds, settings.data_dir)
+    store = await asyncio.to_thread(StateStore.open, folders["traffic"], uploaded.fresh)
     with closing(_listen(settings.host, settings.port)) as listener:
-        await _Gateway(settings, store, announce).run(listener)
+        await _Gateway(settings, store, domains, announce).run(listener)
 
 
 class _Gateway:
     """One gateway from its first breath to its last."""
 
     def __init__(
-        self, settings: ServerSettings, store: StateStore, announce: Callable[[str], None]
+        self,
+        settings: ServerSettings,
+        store: StateStore,
+        domains: tuple[ProblemDomain, ...],
+        announce: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._store = store
+        self._domains = domains
         self._announce = announce
         self._signals = _Signals()
 
@@ -101,7 +111,13 @@ class _Gateway:
             if tracing is not None:
                 parts.push_async_callback(asyncio.to_thread, tracing.close)
             services = Services.of(
-                self._settings, self._store, pool, database, tracing, pool.episodes
+                self._settings,
+                self._store,
+                pool,
+                database,
+                tracing,
+                pool.episodes,
+                self._domains,
             )
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.single_flight.close)
@@ -153,7 +169,9 @@ class _Gateway:
                 self._announce(f"not ready yet: {exc.message}")
                 await asyncio.sleep(services.canary.remember_s)
             else:
-                self._announce(f"ready: {len(self._store)} states at {_url(listener)}")
+                problems = sum(len(one.problems()) for one in self._domains)
+                told = f"{len(self._store)} states" + (f", {problems} problems" if problems else "")
+                self._announce(f"ready: {told} at {_url(listener)}")
                 return
 
 

@@ -11,6 +11,9 @@ from opentelemetry.trace import NoOpTracer
 from reward_server.auth.authenticator import ApiKeyAuthenticator
 from reward_server.auth.closure import Closure
 from reward_server.auth.key_store import KeyStore
+from reward_server.domains.base import ProblemDomain
+from reward_server.domains.scoring import ProblemScoring
+from reward_server.domains.traffic import TrafficDomain
 from reward_server.episodes.desk import EpisodeDesk
 from reward_server.episodes.origins import EpisodeOrigins
 from reward_server.episodes.runner import EpisodeRunner, NoEpisodes
@@ -23,11 +26,12 @@ from reward_server.observability.metrics import Telemetry
 from reward_server.observability.tracing import Tracing
 from reward_server.page.networks import NetworkCache
 from reward_server.scoring.admission import Admission
+from reward_server.scoring.new_states import NewStates
 from reward_server.scoring.outcomes import OutcomeExplorer
 from reward_server.scoring.playback import Playback
 from reward_server.scoring.response_cache import ResponseCache
 from reward_server.scoring.rollout_plan import outcome_key
-from reward_server.scoring.scorer import NewStates, Scorer
+from reward_server.scoring.scorer import Scorer
 from reward_server.scoring.single_flight import RolloutRunner, SingleFlight
 from reward_server.scoring.withdrawal import Withdrawal
 from reward_server.settings import ServerSettings
@@ -58,6 +62,8 @@ class Services:
     single_flight: SingleFlight
     withdrawal: Withdrawal
     reader: BodyReader
+    domains: tuple[ProblemDomain, ...]
+    """Those beside traffic."""
     scorer: Scorer
     jobs: BulkJobs
     explorer: OutcomeExplorer
@@ -95,6 +101,7 @@ class Services:
         database: Database,
         tracing: Tracing | None = None,
         episodes: EpisodeRunner | None = None,
+        domains: tuple[ProblemDomain, ...] = (),
     ) -> "Services":
         """Wires the parts together. What must be started and closed is, elsewhere.
 
@@ -105,6 +112,7 @@ class Services:
             database: Where everything is recorded.
             tracing: Where spans go; None: nowhere.
             episodes: Runs episodes; None: nobody does here.
+            domains: What is served beside traffic.
         """
         sumo = simulator()
         ledger = Ledger(database)
@@ -122,7 +130,9 @@ class Services:
         quota = UploadQuota(settings.uploads_dir, room, disk)
         telemetry.registry.register(quota)
         new_states = NewStates(store)
-        scorer = Scorer(store, new_states, single_flight, sumo, hot)
+        traffic = TrafficDomain(store, new_states, single_flight, sumo)
+        others = {one.name: ProblemScoring(one, single_flight) for one in domains}
+        scorer = Scorer({"traffic": traffic, **others}, sumo, hot)
         origins = EpisodeOrigins(store, new_states, settings.uploads_dir)
         desk = EpisodeDesk.of(
             settings,
@@ -147,15 +157,16 @@ class Services:
             single_flight=single_flight,
             withdrawal=withdrawal,
             reader=reader,
+            domains=domains,
             scorer=scorer,
-            jobs=BulkJobs(settings, database, scorer, store, telemetry, reader, disk),
+            jobs=BulkJobs(settings, database, scorer, telemetry, reader, disk),
             explorer=OutcomeExplorer(store, single_flight, sumo),
             playback=Playback(runner, single_flight, telemetry),
             runner=runner,
             networks=NetworkCache(store),
             episode_desk=desk,
             admission=admission,
-            canary=Canary(store, runner, ledger, sumo),
+            canary=Canary(store, runner, ledger, sumo, domains),
             telemetry=telemetry,
             tracing=tracing,
             started_s=time.monotonic(),

@@ -5,26 +5,34 @@ is :mod:`sim_workers.engine.metrics`.
 """
 
 import math
+import re
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
+    AfterValidator,
+    ConfigDict,
     Field,
     FiniteFloat,
     GetJsonSchemaHandler,
+    RootModel,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError
 
 from shared.errors import RolloutError
 from shared.model import WireModel
 
 __all__ = [
+    "AnyMetrics",
+    "DomainMetrics",
     "FollowUp",
     "MetricName",
     "Metrics",
@@ -34,6 +42,7 @@ __all__ = [
     "ShownMetrics",
     "TermName",
     "delay",
+    "is_traffic",
     "mean_metrics",
     "mean_reward",
     "needs_reference",
@@ -66,12 +75,43 @@ FollowUp = Literal["program", "max_pressure", "greedy"]
 
 _MAX_SEEDS = 32
 
+_PLANNING = ("plan_valid", "plan_progress")
+_OTHER = re.compile(r"[a-z][a-z0-9_]{0,31}\.[a-z][a-z0-9_]{0,31}")
+"""A reward of a domain that an installed package has added, ``<domain>.<reward>``."""
+
+
+def _known(names: Sequence[str]) -> Any:  # noqa: ANN401 - a type
+    """A reward's name: one of ours, or one that is named after its domain."""
+
+    def check(value: str) -> str:
+        if value not in names and not _OTHER.fullmatch(value):
+            expected = f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
+            raise PydanticCustomError(
+                "literal_error", "Input should be {expected}", {"expected": expected}
+            )
+        return value
+
+    schema = {
+        "anyOf": [{"enum": list(names)}, {"type": "string", "pattern": f"^{_OTHER.pattern}$"}]
+    }
+    return Annotated[str, AfterValidator(check), WithJsonSchema(schema)]
+
+
+if TYPE_CHECKING:
+    AnyTerm = str
+    AnyReward = str
+else:
+    AnyTerm = _known((*get_args(TermName), *_PLANNING))
+    AnyReward = _known((*get_args(RewardName), *_PLANNING))
+
 
 class RewardSpec(WireModel):
     """The reward that a request wants."""
 
-    name: RewardName = "queue_gain"
-    terms: dict[TermName, FiniteFloat] | None = Field(
+    name: AnyReward = "queue_gain"
+    """Of traffic: ``queue``, ``queue_gain``, …; of planning: ``plan_valid``, ``plan_progress``;
+    or a ``sum``."""
+    terms: dict[AnyTerm, FiniteFloat] | None = Field(
         default=None, min_length=1, max_length=len(get_args(TermName))
     )
     """The weights of a ``sum``; only there, and needed there."""
@@ -174,7 +214,16 @@ class NamedMetrics(WireModel):
         return handler(plain)
 
 
+class DomainMetrics(RootModel[dict[str, int | float | None]]):
+    """The metrics of another domain than traffic, by name."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
 ShownMetrics = Annotated[Metrics | NamedMetrics, Field(union_mode="left_to_right")]
+"""Of traffic."""
+AnyMetrics = Annotated[Metrics | NamedMetrics | DomainMetrics, Field(union_mode="left_to_right")]
+"""Of any domain."""
 
 
 # Signs are changed by subtracting from 0.0, so that nothing is ever rewarded with -0.0.
@@ -187,6 +236,15 @@ def needs_reference(spec: RewardSpec) -> bool:
     True
     """
     return "queue_gain" in (spec.terms or (spec.name,))
+
+
+def is_traffic(spec: RewardSpec) -> bool:
+    """Whether a reward is one of traffic, and not of another domain.
+
+    >>> is_traffic(RewardSpec()), is_traffic(RewardSpec(name="plan_valid"))
+    (True, False)
+    """
+    return set(spec.terms or (spec.name,)) <= set(get_args(TermName))
 
 
 def reward_of(spec: RewardSpec, metrics: Metrics, reference: Metrics | None) -> float:
@@ -204,8 +262,8 @@ def reward_of(spec: RewardSpec, metrics: Metrics, reference: Metrics | None) -> 
         ValueError: A reference is needed and missing.
     """
     if spec.name != "sum":
-        return _finite(spec.name, term_of(spec.name, metrics, reference))
-    terms = spec.terms or {}
+        return _finite(spec.name, term_of(cast(TermName, spec.name), metrics, reference))
+    terms = cast(dict[TermName, float], spec.terms or {})
     values = {name: term_of(name, metrics, reference) for name in terms}
     return _finite(spec.name, weighted_sum(terms, values))
 

@@ -30,7 +30,7 @@ _CODES = {
     ("[key]", "literal_error"): "unknown_reward",
     ("metrics", "literal_error"): "unknown_metric",
 }
-_PARTS = ("body", "query", "[key]")
+_PARTS = ("body", "query", "[key]", "item:traffic", "item:domain")
 _KIND_AFTER: dict[str | int, int] = {"decision": 1, "decisions": 2}
 """How many keys after these the kind of a decision stands in the place of an error."""
 _UNKNOWN_TAG = "union_tag_invalid"

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from reward_server.auth.middleware import AuthMiddleware
 from reward_server.auth.origins import Origins
+from reward_server.domains import routes as problems
 from reward_server.episodes.examples import EPISODE_RESPONSES
 from reward_server.http.addresses import Addresses
 from reward_server.http.body_limit import BodyLimit, BodyLimits
@@ -124,6 +125,7 @@ def create_app(services: Services) -> FastAPI:
         openenv,
         compat,
         states,
+        problems,
         uploads,
         outcomes,
         health,

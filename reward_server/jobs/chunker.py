@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from reward_server.http.reading.documents import read_model
+from pydantic import ValidationError
+
 from reward_server.jobs.store import CHUNK_BYTES, CHUNK_ITEMS, Chunk, pack
-from shared.errors import InvalidRequest, RequestError
+from shared.errors import InvalidRequest, MalformedRequest, RequestError
+from shared.validation import validation_error
 from shared.wire.jobs import JobSpec
-from shared.wire.scoring import ScoreItem
+from shared.wire.scoring import Item, read_item
 
 __all__ = ["Chunker", "Cut", "read_lines"]
 
@@ -24,7 +26,7 @@ _MAX_LINE_BYTES = 4 * 2**20
 _MAX_MARKS = 60_000
 """Commas, colons and opening brackets of a line: plans at 64 signals have some 50,000."""
 
-Check = Callable[[ScoreItem], None]
+Check = Callable[[Item], None]
 """Raises a ``RequestError`` where an item names what is not known here."""
 
 
@@ -72,7 +74,7 @@ class Chunker:
         self._lines: list[bytes] = []
         self._line_bytes = 0
 
-    def cut(self, spec: JobSpec, items: Iterable[tuple[str, ScoreItem]]) -> Cut:
+    def cut(self, spec: JobSpec, items: Iterable[tuple[str, Item]]) -> Cut:
         """All of the chunks.
 
         Args:
@@ -101,7 +103,7 @@ class Chunker:
             raise InvalidRequest("there are no items to score", "no_items")
         return Cut(spec, self._items, digest.hexdigest(), self._file, self._file.tell())
 
-    def _admit(self, place: str, item: ScoreItem) -> None:
+    def _admit(self, place: str, item: Item) -> None:
         self._items += 1
         if self._items > self._max_items:
             raise InvalidRequest(
@@ -119,7 +121,7 @@ class Chunker:
         self._lines, self._line_bytes = [], 0
 
 
-def read_lines(file: IO[bytes]) -> Iterator[tuple[str, ScoreItem]]:
+def read_lines(file: IO[bytes]) -> Iterator[tuple[str, Item]]:
     """The items of a file with one per line; empty lines are passed over.
 
     Raises:
@@ -133,10 +135,17 @@ def read_lines(file: IO[bytes]) -> Iterator[tuple[str, ScoreItem]]:
             yield place, _read_item(place, text)
 
 
-def _read_item(place: str, text: bytes) -> ScoreItem:
+def _read_item(place: str, text: bytes) -> Item:
     if sum(text.count(mark) for mark in (b",", b":", b"{", b"[")) > _MAX_MARKS:
         raise InvalidRequest(f"{place}: it contains more values than an item can have")
     try:
-        return read_model(ScoreItem, text)
-    except RequestError as exc:
-        raise InvalidRequest(f"{place}: {exc.message}", exc.code) from exc
+        return read_item(text)
+    except ValueError as exc:
+        error = _request_error(exc)
+        raise InvalidRequest(f"{place}: {error.message}", error.code) from None
+
+
+def _request_error(error: ValueError) -> RequestError:
+    if isinstance(error, ValidationError):
+        return validation_error(error)
+    return MalformedRequest(f"not JSON: {error}")

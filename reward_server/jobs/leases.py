@@ -18,7 +18,7 @@ from reward_server.jobs.store import is_chunk, pack, unpack
 from reward_server.storage.database import Database
 from reward_server.storage.tables import JOB_CHUNKS, JOBS
 from shared.wire.error_info import ErrorInfo
-from shared.wire.scoring import Counts, ScoreItem
+from shared.wire.scoring import Counts, Item, read_item
 
 __all__ = ["JobLeases"]
 
@@ -110,13 +110,13 @@ class JobLeases:
         )
         return [row.number for row in await self._database.rows(query)]
 
-    async def items(self, job_id: str, number: int) -> tuple[ScoreItem, ...]:
+    async def items(self, job_id: str, number: int) -> tuple[Item, ...]:
         """The items of a chunk; none where the chunk is gone."""
         query = select(JOB_CHUNKS.c["items"]).where(is_chunk(job_id, number))
         packed = await self._database.scalar(query)
         items, time_slice = [], TimeSlice()
         for line in unpack(packed) if packed else ():
-            items.append(ScoreItem.model_validate_json(line))
+            items.append(read_item(line))
             await time_slice.taken()
         return tuple(items)
 

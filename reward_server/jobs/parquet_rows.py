@@ -17,7 +17,7 @@ from pyarrow import parquet
 from reward_server.jobs.bodies import REFUSED
 from shared.errors import InvalidRequest
 from shared.validation import without_nulls
-from shared.wire.scoring import ScoreItem
+from shared.wire.scoring import DomainItem, ScoreItem
 
 __all__ = ["main", "rows_of"]
 
@@ -79,9 +79,12 @@ def _limit_itself() -> None:
     pyarrow.set_io_thread_count(1)
 
 
+_COLUMNS = {*ScoreItem.model_fields, *DomainItem.model_fields}
+
+
 def _refuse_unsuitable(table: parquet.ParquetFile, max_rows: int, max_bytes: int) -> None:
     """Looks at what the file says of itself before anything is unpacked."""
-    unknown = [name for name in table.schema_arrow.names if name not in ScoreItem.model_fields]
+    unknown = [name for name in table.schema_arrow.names if name not in _COLUMNS]
     if unknown:
         raise InvalidRequest(f"items have no field {unknown[0]}: remove that column")
     metadata = table.metadata

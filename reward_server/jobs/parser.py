@@ -1,7 +1,7 @@
 """Taking jobs in: from a body in any of its forms to items in chunks, on disk meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import ExitStack
 from typing import IO, Literal
 
@@ -9,16 +9,19 @@ from reward_server.http.reading.reader import BodyReader
 from reward_server.http.slots import FairSlots
 from reward_server.jobs.bodies import Bodies, disk_errors
 from reward_server.jobs.chunker import Chunker, Cut, read_lines
-from reward_server.scoring.rollout_plan import check_signal
 from reward_server.settings import ServerSettings
 from shared.errors import BodyTooLarge, InvalidRequest
+from shared.rewards import RewardSpec
 from shared.wire.jobs import JobSpec
-from shared.wire.scoring import ScoreItem
-from sim_workers.states.store import StateStore
+from shared.wire.scoring import Item, ScoreItem
 
-__all__ = ["BodyForm", "Intake"]
+__all__ = ["BodyForm", "CheckItem", "Intake"]
 
 BodyForm = Literal["json", "lines", "parquet"]
+
+CheckItem = Callable[[Item, RewardSpec], None]
+"""Raises a ``RequestError`` where an item names what is not served, or its domain has no such
+reward."""
 
 _READ_TOGETHER = 2
 """Bodies that are read at a time: reading takes the processor from everything else."""
@@ -29,13 +32,13 @@ class Intake:
 
     Args:
         settings: How much there may be, and where it is kept meanwhile.
-        states: What items may name.
+        check: What items may name, and under which reward.
         reader: Reads bodies that are one JSON document.
     """
 
-    def __init__(self, settings: ServerSettings, states: StateStore, reader: BodyReader) -> None:
+    def __init__(self, settings: ServerSettings, check: CheckItem, reader: BodyReader) -> None:
         self._settings = settings
-        self._states = states
+        self._check = check
         self._reader = reader
         self._bodies = Bodies(settings.data_dir, settings.max_job_bytes, settings.max_job_items)
         self._slots = FairSlots(_READ_TOGETHER)
@@ -68,7 +71,7 @@ class Intake:
 
     async def _read_document(
         self, caller: str, file: IO[bytes]
-    ) -> tuple[JobSpec, Iterable[tuple[str, ScoreItem]]]:
+    ) -> tuple[JobSpec, Iterable[tuple[str, Item]]]:
         """The spec and the items of one JSON document.
 
         ``timeout_s`` is passed over: a job takes as long as it takes.
@@ -86,26 +89,27 @@ class Intake:
         items = ((f"items[{index}]", item) for index, item in enumerate(terms.items))
         return JobSpec(reward=terms.reward, series=terms.series, metrics=terms.metrics), items
 
-    def _cut(self, items: Iterable[tuple[str, ScoreItem]], spec: JobSpec, chunks: IO[bytes]) -> Cut:
-        chunker = Chunker(chunks, _KnownNames(self._states).check, self._settings.max_job_items)
+    def _cut(self, items: Iterable[tuple[str, Item]], spec: JobSpec, chunks: IO[bytes]) -> Cut:
+        chunker = Chunker(
+            chunks, _KnownNames(self._check, spec.reward).check, self._settings.max_job_items
+        )
         return chunker.cut(spec, items)
 
 
 class _KnownNames:
-    """States and signals, each looked up once."""
+    """States and signals, each looked up once; items of other domains each for themselves."""
 
-    def __init__(self, states: StateStore) -> None:
-        self._states = states
+    def __init__(self, check: CheckItem, reward: RewardSpec) -> None:
+        self._check = check
+        self._reward = reward
         self._known: set[tuple[str, ...]] = set()
 
-    def check(self, item: ScoreItem) -> None:
+    def check(self, item: Item) -> None:
         """Returns where an item names what is known."""
-        names = (item.state_id, *item.tls_ids())
-        if names in self._known:
+        if not isinstance(item, ScoreItem):
+            self._check(item, self._reward)
             return
-        if not self._states.knows(item.state_id):
-            self._states.look_again()
-        state = self._states.get(item.state_id)
-        for tls_id in item.tls_ids():
-            check_signal(state, tls_id)
-        self._known.add(names)
+        names = (item.state_id, *item.tls_ids())
+        if names not in self._known:
+            self._check(item, self._reward)
+            self._known.add(names)

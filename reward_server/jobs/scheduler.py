@@ -16,7 +16,7 @@ from reward_server.jobs.records import Job
 from reward_server.scoring.response_cache import Answer
 from shared.backoff import backoff_s
 from shared.errors import LedgerError, NotReady
-from shared.wire.scoring import ScoreItem
+from shared.wire.scoring import Item
 
 __all__ = ["JobRetries", "LeasedChunk", "OwnedJob", "RoundRobin", "ThroughputMeter"]
 
@@ -27,7 +27,7 @@ class LeasedChunk:
 
     owned: "OwnedJob"
     number: int
-    items: tuple[ScoreItem, ...] = ()
+    items: tuple[Item, ...] = ()
     """Empty until they have been read."""
     answers: dict[int, Answer] = field(default_factory=dict)
     """Those that stand, by position."""

@@ -30,7 +30,6 @@ from shared.errors import (
     UnknownJob,
 )
 from shared.wire.jobs import JobPage, JobSpec, JobView
-from sim_workers.states.store import StateStore
 
 __all__ = ["BulkJobs"]
 
@@ -49,7 +48,6 @@ class BulkJobs:
         settings: How much there may be, and where bodies are kept.
         database: Where jobs are.
         scorer: What they are scored by.
-        states: What items may name.
         telemetry: Has the jobs counted.
         reader: Reads bodies that are one JSON document.
         disk: Where the database lies.
@@ -60,7 +58,6 @@ class BulkJobs:
         settings: ServerSettings,
         database: Database,
         scorer: Scorer,
-        states: StateStore,
         telemetry: Telemetry,
         reader: BodyReader,
         disk: Disk,
@@ -71,7 +68,7 @@ class BulkJobs:
         leases = JobLeases(database, uuid.uuid4().hex, _LEASE_S)
         self._runner = JobRunner(leases, scorer.score, self._notifier, telemetry.count_scored)
         self.follower = JobFollower(self._store, self._runner, self._notifier)
-        self._intake = Intake(settings, states, reader)
+        self._intake = Intake(settings, scorer.check, reader)
         self._housekeeping = Housekeeping(self._store, settings.job_retention_days)
         telemetry.registry.register(self._housekeeping)
         self._disk = disk

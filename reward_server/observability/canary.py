@@ -3,10 +3,12 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from reward_server.domains.base import ProblemDomain
+from reward_server.domains.scoring import task_key
 from reward_server.scoring.rollout_plan import outcome_key
-from reward_server.scoring.single_flight import RolloutRunner, check_finite
+from reward_server.scoring.single_flight import RolloutRunner, Work, check_finite, found_in
 from reward_server.storage.ledger import Ledger, is_at_odds
 from shared.errors import GreenforkError, NotReady
 from shared.wire.states import Simulator
@@ -29,6 +31,7 @@ class Canary:
         runner: What is tried.
         ledger: Holds what the canary gave the first time.
         simulator: The program that computes the outcome.
+        domains: Those beside traffic: what they serve is tried as well.
         remember_s: Seconds for which a verdict stands, so that probes are no load.
         clock: Seconds, never going back.
     """
@@ -39,6 +42,7 @@ class Canary:
         runner: RolloutRunner,
         ledger: Ledger,
         simulator: Simulator,
+        domains: Sequence[ProblemDomain] = (),
         remember_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -46,6 +50,7 @@ class Canary:
         self._runner = runner
         self._ledger = ledger
         self._simulator = simulator
+        self._domains = domains
         self.remember_s = remember_s
         self._clock = clock
         self._tried_s: float | None = None
@@ -71,11 +76,17 @@ class Canary:
         """Why the service cannot score; None where it can."""
         candidates = (state for state in self._store if _signals(state))
         state = min(candidates, key=lambda state: state.record.time_s, default=None)
-        if state is None:
+        tasks = [(one, task) for one in self._domains if (task := one.canary()) is not None]
+        if state is None and not tasks:
             return NotReady("no state is served")
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._roll_out(state)
+                if state is not None:
+                    await self._roll_out(state)
+                for domain, task in tasks:
+                    limits = {"limit_s": _TIMEOUT_S, "request_id": "canary"}
+                    done = task.model_copy(update=limits)
+                    await self._compare_with_record(done, task_key(task, domain))
         except TimeoutError:
             return NotReady(f"the canary did not finish within {_TIMEOUT_S:g} s")
         except GreenforkError as exc:
@@ -99,8 +110,12 @@ class Canary:
         rollout = make_rollout(state, {signal: None}, horizon_s).model_copy(
             update={"limit_s": _TIMEOUT_S, "request_id": "canary", "is_forked": True}
         )
-        key = outcome_key(rollout, state, self._simulator.version)
-        metrics = (await self._runner.run(rollout, _FLOW)).unwrap()
+        await self._compare_with_record(
+            rollout, outcome_key(rollout, state, self._simulator.version)
+        )
+
+    async def _compare_with_record(self, rollout: Work, key: str) -> None:
+        metrics = found_in(await self._runner.run(rollout, _FLOW))
         check_finite(metrics)
         recorded = (await self._ledger.get_many([key])).get(key)
         if recorded is None:
@@ -108,7 +123,7 @@ class Canary:
             await self._ledger.record(key, rollout, metrics, simulator)
         elif is_at_odds(recorded, metrics):
             raise NotReady(
-                f"state {rollout.state_id} gives an outcome other than the recorded one: no "
+                f"{rollout.state_id} gives an outcome other than the recorded one: no "
                 "reward of this service can be trusted",
                 "canary_differs",
             )

@@ -6,18 +6,19 @@ the same text; only the caller's own ``id`` is put in front.
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from pydantic_core import to_json
 
-from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult, Status
+from shared.wire.scoring import DomainItem, Item, ScoreRequest, ScoreResult, Status
 
-__all__ = ["Answer", "AnswerKey", "ResponseCache", "answer_key", "terms_of"]
+__all__ = ["Answer", "AnswerKey", "ResponseCache", "answer_key", "domain_of", "terms_of"]
 
 AnswerKey = tuple[Hashable, ...]
 
 _NO_ID = b'{"id":null,'
+_FRESH, _CACHED = b'"cached":false', b'"cached":true'
 _ENTRY_BYTES = 600
 """What an entry takes beside its text: the key's tuple, the decision, the dictionary's slots."""
 
@@ -49,6 +50,12 @@ class Answer:
             reward=result.reward,
             cached=result.cached,
         )
+
+    def known(self) -> Self:
+        """The same answer when it is asked for again: what was scored is cached then."""
+        if self.status != "scored" or self.cached:
+            return self
+        return replace(self, text=self.text.replace(_FRESH, _CACHED, 1), cached=True)
 
     def json(self, item_id: str | int | None) -> bytes:
         """The result of an item, byte for byte as :class:`ScoreResult` would be written."""
@@ -116,11 +123,21 @@ class ResponseCache:
 def terms_of(request: ScoreRequest) -> str:
     """What all items of a request share and their answers depend on."""
     names = sorted({*(request.metrics or ())})
-    return f"{request.reward.model_dump_json()} {request.series} {','.join(names)}"
+    terms = f"{request.reward.model_dump_json()} {request.series} {','.join(names)}"
+    is_named = "name" in request.reward.model_fields_set
+    has_others = any(isinstance(item, DomainItem) for item in request.items)
+    return f"{terms} {is_named}" if has_others else terms  # where none is named, each has its own
 
 
-def answer_key(terms: str, item: ScoreItem) -> AnswerKey:
+def domain_of(item: Item) -> str:
+    """The name of an item's domain."""
+    return item.domain if isinstance(item, DomainItem) else "traffic"
+
+
+def answer_key(terms: str, item: Item) -> AnswerKey:
     """Equal for items that get equal answers, under terms made by :func:`terms_of`."""
+    if isinstance(item, DomainItem):
+        return (terms, item.domain, item.problem_id, item.completion)
     if item.completion is not None:
         return (terms, item.state_id, item.tls_id, item.decision_kind, item.completion)
     if item.decisions is not None:

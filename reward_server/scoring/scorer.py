@@ -1,31 +1,29 @@
 """Scoring a request: items in, results out, in the same order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from reward_server.domains.base import Computed, Domain, Terms
+from reward_server.domains.scoring import unknown_domain
 from reward_server.event_loop import TimeSlice
 from reward_server.scoring.response_cache import (
     Answer,
     AnswerKey,
     ResponseCache,
     answer_key,
+    domain_of,
     terms_of,
 )
-from reward_server.scoring.rollout_plan import needs_delay, plan_item
-from reward_server.scoring.single_flight import SingleFlight
 from shared.errors import DeadlineExceeded
-from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse
+from shared.rewards import RewardSpec
+from shared.wire.scoring import Counts, Item, ScoreItem, ScoreRequest, ScoreResponse
 from shared.wire.states import Simulator
 from sim_workers.engine.messages import RolloutOutcome
 from sim_workers.pool.fair_queue import Flow
-from sim_workers.states.store import StateStore
 
-__all__ = ["Computed", "NewStates", "ScoredRequest", "Scorer"]
-
-Computed = tuple[dict[AnswerKey, Answer], dict[str, RolloutOutcome]]
-"""Answers that were not in memory, and the outcomes behind them, by key."""
+__all__ = ["ScoredRequest", "Scorer"]
 
 
 @dataclass(frozen=True)
@@ -68,24 +66,15 @@ class Scorer:
     """Scores requests.
 
     Args:
-        store: The states that can be scored on.
-        new_states: Makes the store know those that have come since.
-        single_flight: Where outcomes come from.
-        simulator: The program that computes them.
+        domains: By name; that of items which name none is ``traffic``.
+        simulator: The program that computes traffic.
         hot: Answers that need not be made again.
     """
 
     def __init__(
-        self,
-        store: StateStore,
-        new_states: "NewStates",
-        single_flight: SingleFlight,
-        simulator: Simulator,
-        hot: ResponseCache,
+        self, domains: Mapping[str, Domain], simulator: Simulator, hot: ResponseCache
     ) -> None:
-        self._store = store
-        self._new_states = new_states
-        self._single_flight = single_flight
+        self._domains = domains
         self._simulator = simulator
         self._hot = hot
 
@@ -105,8 +94,7 @@ class Scorer:
             around: Awaits the work where there is any: where not all answers are in memory.
 
         Raises:
-            UnknownState: An item names a state that is not served.
-            UnknownSignal: An item names a signal that its state does not have.
+            RequestError: An item names what is not served, or the reward is none of its domain's.
             DeadlineExceeded: Not one item was done in time.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout_s
@@ -117,62 +105,41 @@ class Scorer:
         if hot_hits < len(keys):
             asked = zip(keys, request.items, found, strict=True)
             missing = {key: item for key, item, answer in asked if not answer}
-            work = self._compute(request, missing, deadline, flow, request_id)
+            work = self._compute(missing, Terms(request, deadline, flow, request_id))
             computed, outcomes = await (around(work) if around else work)
             answers = [known or computed[key] for key, known in zip(keys, found, strict=True)]
         if all(answer.code == DeadlineExceeded.code for answer in answers):
             raise DeadlineExceeded(f"no item finished within timeout_s = {request.timeout_s:g}")
         return ScoredRequest(request, tuple(answers), outcomes, hot_hits, self._simulator)
 
-    async def _compute(
-        self,
-        request: ScoreRequest,
-        items: Mapping[AnswerKey, ScoreItem],
-        deadline: float,
-        flow: Flow,
-        request_id: str,
-    ) -> Computed:
-        """The answers that are not in memory, which they are afterwards."""
-        await self._new_states.meet(item.state_id for item in items.values())
-        plans, time_slice = [], TimeSlice()
-        for item in items.values():
-            plans.append(plan_item(item, request.reward, self._store, self._simulator.version))
-            await time_slice.taken()
-        rollouts = {key: rollout for plan in plans for key, rollout in plan.rollouts.items()}
-        is_needed = needs_delay(request.reward, request.metrics)
-        outcomes = await self._single_flight.fetch(rollouts, deadline, flow, request_id, is_needed)
+    async def _compute(self, items: Mapping[AnswerKey, Item], terms: Terms) -> Computed:
+        """The answers that are not in memory, which they are afterwards: domains side by side."""
+        by_domain: dict[str, dict[AnswerKey, Item]] = {}
+        for key, item in items.items():
+            by_domain.setdefault(domain_of(item), {})[key] = item
+        parts = [self._domain(name).compute(own, terms) for name, own in by_domain.items()]
         answers: dict[AnswerKey, Answer] = {}
-        for key, plan in zip(items, plans, strict=True):
-            result = plan.result(outcomes, request.series, request.metrics)
-            answers[key] = Answer.of(result)
-            if result.status != "failed":
-                known = result.model_copy(update={"cached": result.status == "scored"})
-                self._hot.put(key, Answer.of(known), is_seldom_asked=flow.is_bulk)
-            await time_slice.taken()
+        outcomes: dict[str, RolloutOutcome] = {}
+        for found, behind in await asyncio.gather(*parts):
+            answers |= found
+            outcomes |= behind
+        for key, answer in answers.items():
+            if answer.status != "failed":
+                self._hot.put(key, answer.known(), is_seldom_asked=terms.flow.is_bulk)
         return answers, outcomes
 
+    def check(self, item: Item, reward: RewardSpec) -> None:
+        """Returns where an item names what is served, under a reward that there is.
 
-class NewStates:
-    """Makes a store know what has come since, where a state is asked for that it does not know.
+        Raises:
+            RequestError: It does not.
+        """
+        self._domain(domain_of(item)).check(item, reward)
 
-    A state may have been uploaded to another gateway of this data directory. Reading the indices of
-    uploads may take seconds: it is done in a thread, once for all who ask meanwhile.
-
-    Args:
-        store: The states.
-    """
-
-    def __init__(self, store: StateStore) -> None:
-        self._store = store
-        self._looking: asyncio.Task[None] | None = None
-
-    async def meet(self, state_ids: Iterable[str]) -> None:
-        """Returns when the store knows the states, or there are none such."""
-        if all(self._store.knows(state_id) for state_id in state_ids):
-            return
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(asyncio.to_thread(self._store.look_again))
-        await asyncio.shield(self._looking)
+    def _domain(self, name: str) -> Domain:
+        if name not in self._domains:
+            raise unknown_domain(name, self._domains)
+        return self._domains[name]
 
 
 async def _keys(request: ScoreRequest) -> list[AnswerKey]:
@@ -181,6 +148,6 @@ async def _keys(request: ScoreRequest) -> list[AnswerKey]:
     keys = []
     for item in request.items:
         keys.append(answer_key(terms, item))
-        if item.decisions is not None:
+        if isinstance(item, ScoreItem) and item.decisions is not None:
             await time_slice.taken()
     return keys

@@ -15,14 +15,18 @@ from typing import Protocol
 import structlog
 from opentelemetry.trace import NoOpTracer, Status, StatusCode, Tracer
 
-from reward_server.storage.ledger import Ledger, is_at_odds
+from reward_server.storage.ledger import Ledger, Recorded, is_at_odds, lacks_delay
 from shared.errors import DeadlineExceeded, GreenforkError, RolloutError, WorkerLost
-from shared.rewards import Metrics
+from shared.rewards import DomainMetrics
 from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.pool.fair_queue import Flow, PoolStats
+from sim_workers.pool.tasks import Task
 
-__all__ = ["RolloutRunner", "SingleFlight", "check_finite"]
+__all__ = ["RolloutRunner", "SingleFlight", "Work", "check_finite", "found_in"]
+
+Work = Rollout | Task
+"""What is computed: a rollout, or another domain's task."""
 
 _NO_TRACER = NoOpTracer()
 
@@ -30,10 +34,10 @@ _NO_TRACER = NoOpTracer()
 class RolloutRunner(Protocol):
     """What the gateway needs from a component that computes rollouts, such as the worker pool."""
 
-    async def run(self, rollout: Rollout, flow: Flow) -> RolloutOutcome:
+    async def run(self, rollout: Work, flow: Flow) -> RolloutOutcome:
         """What becomes of a rollout, by its limit; waiting counts. Cancelling ends the work."""
 
-    def promote(self, rollouts: Set[Rollout], flow: Flow) -> None:
+    def promote(self, rollouts: Set[Work], flow: Flow) -> None:
         """Lets those of the rollouts that still wait count for another flow, of more weight."""
 
     def stats(self) -> PoolStats:
@@ -45,13 +49,13 @@ class _Call:
     """A rollout that somebody waits for."""
 
     key: str
-    rollout: Rollout
+    rollout: Work
     done: asyncio.Future[RolloutOutcome]
     deadline: float
     flow: Flow
     needs_delay: bool
     """Whether an outcome that was recorded without ``delay_veh`` is not enough."""
-    incomplete: Metrics | None = None
+    incomplete: Recorded | None = None
     """Such an outcome, where there is one: it is replaced."""
     waiters: int = 0
     work: asyncio.Task[None] | None = None
@@ -89,7 +93,7 @@ class SingleFlight:
 
     async def fetch(
         self,
-        rollouts: Mapping[str, Rollout],
+        rollouts: Mapping[str, Work],
         deadline: float,
         flow: Flow,
         request_id: str = "",
@@ -108,7 +112,9 @@ class SingleFlight:
         joined = {key: self._calls[key] for key in rollouts if key in self._calls}
         self._promote(joined.values(), flow)
         named = {"request_id": request_id}
-        new = {k: r.model_copy(update=named) for k, r in rollouts.items() if k not in joined}
+        new: dict[str, Work] = {
+            k: r.model_copy(update=named) for k, r in rollouts.items() if k not in joined
+        }
         own = self._start(new, deadline, flow, needs_delay)
         with self._waiting_for([*own.values(), *joined.values()]):
             joins = [
@@ -143,7 +149,7 @@ class SingleFlight:
         """
         await _all_done([call], deadline)
         outcome, is_started = _outcome(call), False
-        if needs_delay and outcome.metrics is not None and outcome.metrics.delay_veh is None:
+        if needs_delay and outcome.metrics is not None and lacks_delay(outcome.metrics):
             outcome = _LATE
         has_time_left = asyncio.get_running_loop().time() < deadline
         if has_time_left and outcome.error and outcome.error.code == DeadlineExceeded.code:
@@ -164,7 +170,7 @@ class SingleFlight:
             self._runner.promote({call.rollout for call in lighter}, flow)
 
     def _start(
-        self, rollouts: Mapping[str, Rollout], deadline: float, flow: Flow, needs_delay: bool
+        self, rollouts: Mapping[str, Work], deadline: float, flow: Flow, needs_delay: bool
     ) -> dict[str, _Call]:
         if not rollouts:
             return {}
@@ -178,7 +184,7 @@ class SingleFlight:
         return own
 
     async def _look_up(self, own: Mapping[str, _Call]) -> None:
-        known: dict[str, Metrics] = {}
+        known: dict[str, Recorded] = {}
         failure: RolloutOutcome | None = _ENDED
         try:
             known = await self._ledger.get_many(list(own))
@@ -194,10 +200,10 @@ class SingleFlight:
             if number % _STARTED_TOGETHER == _STARTED_TOGETHER - 1:
                 await asyncio.sleep(0)
             metrics = known.get(key)
-            if metrics is not None and call.needs_delay and metrics.delay_veh is None:
+            if metrics is not None and call.needs_delay and lacks_delay(metrics):
                 call.incomplete, metrics = metrics, None
             if metrics is not None:
-                self._finish(call, RolloutOutcome(metrics=metrics, is_recorded=True))
+                self._finish(call, _recorded(metrics))
             elif call.waiters == 0:
                 self._finish(call, _LATE)
             else:
@@ -217,7 +223,7 @@ class SingleFlight:
         for observe in self.observers:
             observe(outcome)
         try:
-            metrics = outcome.unwrap()
+            metrics = found_in(outcome)
             check_finite(metrics)
             if call.incomplete is not None:
                 if is_at_odds(call.incomplete, metrics):
@@ -294,13 +300,29 @@ _ENDED = RolloutOutcome.failed(WorkerLost("the gateway cancelled the rollout", "
 _LOG = structlog.get_logger("reward_server")
 
 
-def check_finite(metrics: Metrics) -> None:
+def found_in(outcome: RolloutOutcome) -> Recorded:
+    """What was found, in whatever domain.
+
+    Raises:
+        GreenforkError: Nothing was.
+    """
+    return outcome.unwrap() if outcome.numbers is None else outcome.numbers
+
+
+def _recorded(metrics: Recorded) -> RolloutOutcome:
+    if isinstance(metrics, DomainMetrics):
+        return RolloutOutcome(numbers=metrics, is_recorded=True)
+    return RolloutOutcome(metrics=metrics, is_recorded=True)
+
+
+def check_finite(metrics: Recorded) -> None:
     """Refuses metrics that no reward may be made of.
 
     Raises:
         RolloutError: ``not_finite``.
     """
-    for name, value in metrics:
+    values = metrics.root.items() if isinstance(metrics, DomainMetrics) else metrics
+    for name, value in values:
         if isinstance(value, float) and not math.isfinite(value):
             raise RolloutError(f"the rollout's {name} is {value}", "not_finite")
 

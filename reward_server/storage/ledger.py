@@ -18,11 +18,17 @@ from reward_server.storage.coalescer import BATCH_ITEMS, Coalescer
 from reward_server.storage.database import Database
 from reward_server.storage.tables import OUTCOMES
 from shared.errors import LedgerError
-from shared.rewards import Metrics
+from shared.rewards import DomainMetrics, Metrics
 from sim_workers.engine.messages import MadeBy, Rollout
 from sim_workers.pool.rollout import decisions_text
+from sim_workers.pool.tasks import Task
 
-__all__ = ["Ledger", "is_at_odds"]
+__all__ = ["Ledger", "Recorded", "is_at_odds", "lacks_delay"]
+
+Recorded = Metrics | DomainMetrics
+"""What is on record of an outcome: a rollout's metrics, or another domain's."""
+_NUMBERS = '{"numbers":'
+"""How the text of another domain's begins, which no rollout's does."""
 
 
 class Ledger:
@@ -44,13 +50,13 @@ class Ledger:
         await self._recordings.close()
         await self._lookups.close()
 
-    async def get_many(self, keys: Sequence[str]) -> dict[str, Metrics]:
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Recorded]:
         """The recorded outcomes among ``keys``.
 
         Raises:
             LedgerError: The database cannot be read, or one of the outcomes is damaged.
         """
-        known: dict[str, Metrics] = {}
+        known: dict[str, Recorded] = {}
         time_slice = TimeSlice()
         for start in range(0, len(keys), BATCH_ITEMS):
             part = keys[start : start + BATCH_ITEMS]
@@ -64,8 +70,8 @@ class Ledger:
     async def record(
         self,
         key: str,
-        rollout: Rollout,
-        metrics: Metrics,
+        rollout: Rollout | Task,
+        metrics: Recorded,
         simulator: str,
         made_by: MadeBy = "fork",
     ) -> None:
@@ -73,7 +79,7 @@ class Ledger:
 
         Args:
             key: Under which it will be found.
-            rollout: What was rolled out, for people who read the ledger.
+            rollout: What was rolled out, or done, for people who read the ledger.
             metrics: With the series.
             simulator: ``sumo 1.28.0``.
             made_by: How it got a process of its moment.
@@ -84,11 +90,10 @@ class Ledger:
         row = {
             "key": key,
             "state_id": rollout.state_id,
-            "tls_id": ",".join(rollout.observe),
-            "decision": decisions_text(rollout),
+            **_described(rollout),
             "horizon_s": rollout.horizon_s,
             "simulator": simulator,
-            "metrics": metrics.model_dump_json(),
+            "metrics": _text(metrics),
             "created_at": self._clock(),
             "made_by": made_by,
         }
@@ -119,8 +124,10 @@ class Ledger:
         insert = partial(self._database.change, self._database.insert_new(OUTCOMES), ordered)
         await self._database.retried(insert)
 
-    def _metrics(self, text: str) -> Metrics:
+    def _metrics(self, text: str) -> Recorded:
         try:
+            if text.startswith(_NUMBERS):
+                return DomainMetrics.model_validate_json(text[len(_NUMBERS) : -1])
             return Metrics.model_validate_json(text)
         except ValidationError as exc:
             raise LedgerError(
@@ -128,11 +135,28 @@ class Ledger:
             ) from exc
 
 
-def is_at_odds(recorded: Metrics, metrics: Metrics) -> bool:
+def lacks_delay(recorded: Recorded) -> bool:
+    """Whether a rollout was recorded before there was its ``delay_veh``."""
+    return isinstance(recorded, Metrics) and recorded.delay_veh is None
+
+
+def _described(work: Rollout | Task) -> dict[str, str | None]:
+    """At which signals, or in which domain, and what was decided."""
+    if isinstance(work, Task):
+        return {"tls_id": work.domain, "decision": work.shown}
+    return {"tls_id": ",".join(work.observe), "decision": decisions_text(work)}
+
+
+def _text(metrics: Recorded) -> str:
+    text = metrics.model_dump_json()
+    return f"{_NUMBERS}{text}}}" if isinstance(metrics, DomainMetrics) else text
+
+
+def is_at_odds(recorded: Recorded, metrics: Recorded) -> bool:
     """Whether an outcome on record is not what the same rollout gives now.
 
     Older outcomes are on record without ``delay_veh``: they say nothing of it.
     """
-    if recorded.delay_veh is None:
+    if isinstance(metrics, Metrics) and lacks_delay(recorded):
         metrics = metrics.model_copy(update={"delay_veh": None})
     return recorded != metrics

@@ -1,22 +1,29 @@
 """The messages of ``POST /v1/score``."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import FailFast, Field, model_validator
+from pydantic import Discriminator, FailFast, Field, Tag, model_validator
+from pydantic_core import from_json
 
 from shared.decisions import Decision, DecisionKind
 from shared.language.completions import MAX_SENT_CHARS
-from shared.language.surrogates import CompletionsModel, CompletionText
+from shared.language.surrogates import (
+    CompletionsModel,
+    CompletionText,
+    mark_half_pairs_in_json,
+)
 from shared.model import WireModel
-from shared.rewards import MetricName, RewardSpec, ShownMetrics
+from shared.rewards import AnyMetrics, MetricName, RewardSpec
 from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Fidelity, Restore, Simulator
 from shared.wire.viewing.traces import ShownTrace
 
 __all__ = [
     "Counts",
+    "DomainItem",
     "GroupId",
+    "Item",
     "ItemId",
     "ScoreItem",
     "ScoreRequest",
@@ -26,6 +33,7 @@ __all__ = [
     "StateId",
     "Status",
     "TlsId",
+    "read_item",
 ]
 
 Status = Literal["scored", "invalid", "failed"]
@@ -82,20 +90,72 @@ class ScoreItem(CompletionsModel):
         return tuple(sorted(self.decisions or {})) if self.tls_id is None else (self.tls_id,)
 
 
+class DomainItem(CompletionsModel):
+    """A candidate of another domain than traffic: a completion that answers one of its problems."""
+
+    id: ItemId | None = None
+    """As of a :class:`ScoreItem`."""
+    group_id: GroupId | None = None
+    """As of a :class:`ScoreItem`."""
+    domain: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
+    """``planning``, or the name of a domain that an installed package adds."""
+    problem_id: str = Field(min_length=1, max_length=200)
+    completion: CompletionText = Field(max_length=MAX_SENT_CHARS)
+
+
+_TRAFFIC, _OTHER = "item:traffic", "item:domain"
+
+
+def _item_kind(value: Any) -> str:  # noqa: ANN401 - whatever was sent
+    """Items that say no domain are of traffic."""
+    if isinstance(value, Mapping):
+        return _OTHER if "domain" in value else _TRAFFIC
+    return _OTHER if isinstance(value, DomainItem) else _TRAFFIC
+
+
+Item = Annotated[
+    Annotated[ScoreItem, Tag(_TRAFFIC)] | Annotated[DomainItem, Tag(_OTHER)],
+    Discriminator(_item_kind),
+]
+"""Any candidate."""
+
+
+def read_item(text: bytes) -> ScoreItem | DomainItem:
+    """An item out of its JSON, of whatever domain.
+
+    Raises:
+        ValidationError: It is none.
+
+    >>> read_item(b'{"domain":"planning","problem_id":"p","completion":"(a)"}').domain
+    'planning'
+    """
+    if b'"domain"' in text:  # which may also stand in a completion
+        said = from_json(mark_half_pairs_in_json(text))
+        if isinstance(said, dict) and "domain" in said:
+            return DomainItem.model_validate_json(text)
+    return ScoreItem.model_validate_json(text)
+
+
 class ScoreRequest(CompletionsModel):
     """A batch of candidates under one reward."""
 
-    items: Annotated[tuple[ScoreItem, ...], FailFast()] = Field(min_length=1)
+    items: Annotated[tuple[Item, ...], FailFast()] = Field(min_length=1)
     reward: RewardSpec = RewardSpec()
     timeout_s: float = Field(default=30, gt=0, le=3600)
     """Seconds after which what is not done is answered as failed."""
     series: bool = False
     """Whether the metrics hold the queue after each second."""
     metrics: tuple[MetricName, ...] | None = Field(default=None, min_length=1)
-    """Only these are in the results' ``metrics``; None: all. Rewards do not depend on it."""
+    """Only these are in the results' ``metrics``; None: all. Rewards do not depend on it. Those of
+    other domains than traffic are always shown."""
     trace: bool = False
     """Whether the results tell where everything was in each second. Each such rollout is made
     again, and must show what is on record; at most 16 items, and 1,200 s together."""
+
+    @property
+    def of_traffic(self) -> tuple[ScoreItem, ...]:
+        """The items of traffic, in order."""
+        return tuple(item for item in self.items if isinstance(item, ScoreItem))
 
 
 class SeedReward(WireModel):
@@ -120,7 +180,7 @@ class ScoreResult(WireModel):
     """The decision as it was understood; null where none could be read, or with ``decisions``."""
     decisions: dict[str, Decision] | None = None
     """The decisions by signal, where the item held such."""
-    metrics: ShownMetrics | None = None
+    metrics: AnyMetrics | None = None
     """Where the reward has seeds, the means over them; only the named ones, where some were."""
     cached: bool = False
     """Whether every rollout behind the reward was known before this request."""

@@ -9,7 +9,7 @@ from shared.language.completion_items import DEFAULT_EXTEND_S
 from shared.model import WireModel
 from shared.rewards import FollowUp, RewardSpec, TermName
 from shared.validation import invalid_as_request_errors
-from shared.wire.scoring import ScoreItem, ScoreRequest
+from shared.wire.scoring import Item, ScoreRequest
 
 __all__ = ["TrainerTerms"]
 
@@ -46,7 +46,7 @@ class TrainerTerms(WireModel):
                 seeds=self.seeds,
             )
 
-    def request(self, items: Iterable[ScoreItem]) -> ScoreRequest:
+    def request(self, items: Iterable[Item]) -> ScoreRequest:
         """Items, at least one, under these terms.
 
         Raises:

@@ -13,7 +13,7 @@ from shared.decisions import Decision
 from shared.errors import GreenforkError
 from shared.language.prompts import LaneCounts
 from shared.model import WireModel
-from shared.rewards import FollowUp, Metrics
+from shared.rewards import DomainMetrics, FollowUp, Metrics
 from shared.signals import Signal, SignalState
 from shared.wire.episode_control import EpisodeControl, PhaseControl, is_yellow
 from shared.wire.error_info import ErrorInfo
@@ -316,6 +316,8 @@ class RolloutOutcome(WireModel):
     verb: Literal["rolled_out"] = "rolled_out"
     metrics: Metrics | None = None
     """With the series."""
+    numbers: DomainMetrics | None = None
+    """In place of metrics, what a task of another domain has found."""
     trace: str | None = None
     """That of a :class:`sim_workers.engine.readings.WayTrace`, where it was asked for."""
     error: ErrorInfo | None = None

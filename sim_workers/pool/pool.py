@@ -30,7 +30,8 @@ from sim_workers.pool.episodes.host import EpisodeLimits
 from sim_workers.pool.episodes.turns import EpisodeTurn
 from sim_workers.pool.fair_queue import Flow, FlowLoad, FlowQueue, PoolStats
 from sim_workers.pool.rollout import StateFiles, check_end, files_of, replay_of
-from sim_workers.pool.worker import StateWorker, WorkerLimits
+from sim_workers.pool.tasks import DomainWorker, Task
+from sim_workers.pool.worker import WorkerLimits
 from sim_workers.pool.workers import PoolWorker
 from sim_workers.states.store import StateStore, StoredState
 
@@ -72,8 +73,9 @@ class PoolSettings:
 class _Pending:
     """A rollout that waits, or is under way."""
 
-    rollout: Rollout
-    state: StoredState
+    rollout: Rollout | Task
+    state: StoredState | None
+    """That of a rollout."""
     flow: Flow
     deadline_s: float
     done: asyncio.Future[RolloutOutcome]
@@ -174,18 +176,15 @@ class RolloutPool:
             for name, weight in sorted(weights.items())
         )
 
-    async def run(self, rollout: Rollout, flow: Flow = _NOBODY) -> RolloutOutcome:
+    async def run(self, rollout: Rollout | Task, flow: Flow = _NOBODY) -> RolloutOutcome:
         """What becomes of a rollout by its limit. Cancelling the call ends the work.
 
         Args:
-            rollout: What to roll out.
+            rollout: What to roll out; or a task of another domain.
             flow: Whose share of the workers it takes.
         """
         try:
-            state = self._store.get(rollout.state_id)
-            check_end(state, rollout.horizon_s)
-            for tls_id in rollout.observe:
-                state.signal(tls_id)
+            state = None if isinstance(rollout, Task) else self._checked_state(rollout)
         except GreenforkError as exc:
             return RolloutOutcome.failed(exc)
         now_s, ticket = time.monotonic(), next(self._tickets)
@@ -202,7 +201,15 @@ class RolloutPool:
         finally:
             self._forget(pending)
 
-    def promote(self, rollouts: Set[Rollout], flow: Flow) -> None:
+    def _checked_state(self, rollout: Rollout) -> StoredState:
+        """The state of a rollout that may be made from it."""
+        state = self._store.get(rollout.state_id)
+        check_end(state, rollout.horizon_s)
+        for tls_id in rollout.observe:
+            state.signal(tls_id)
+        return state
+
+    def promote(self, rollouts: Set[Rollout | Task], flow: Flow) -> None:
         """Lets rollouts that still wait count for a flow of more weight, which wants them too."""
         for pending in list(self._queue):
             if isinstance(pending, EpisodeTurn) or pending.rollout not in rollouts:
@@ -282,6 +289,9 @@ class RolloutPool:
     async def _send(self, worker: PoolWorker, batch: list[_Pending]) -> list[RolloutOutcome]:
         """Sends a batch of one simulation, with the files if the worker lacks them."""
         state, first = batch[0].state, batch[0].rollout
+        if isinstance(first, Task):
+            return await _send_tasks(worker, batch)
+        assert state is not None, "a rollout has one"  # noqa: S101
         async for files in _offers(worker, state, first):
             sent_s = time.monotonic()
             rollouts = [
@@ -334,7 +344,7 @@ class RolloutPool:
         """Waits, for as long as it takes, until Ray has a CPU for another worker."""
         try:
             options = {"num_cpus": 1, "max_restarts": 0, "max_concurrency": _THREADS}
-            actor = ray.remote(**options)(StateWorker).remote(self._limits)
+            actor = ray.remote(**options)(DomainWorker).remote(self._limits)
             pid, version = await actor.hello.remote()
             if version != sumo_version():
                 _log.error("worker_of_other_version", sumo_version=version)
@@ -354,6 +364,20 @@ class RolloutPool:
         job = asyncio.get_running_loop().create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+
+
+async def _send_tasks(worker: PoolWorker, batch: list[_Pending]) -> list[RolloutOutcome]:
+    """Sends a batch of one problem."""
+    sent_s = time.monotonic()
+    tasks = [
+        p.rollout.model_copy(update={"limit_s": p.deadline_s - sent_s, "ticket": p.ticket})
+        for p in batch
+    ]
+    outcomes = await worker.actor.perform.remote(tasks)
+    worker.note(batch[0].rollout.simulation, None)
+    for pending in batch:
+        pending.sent_s = sent_s
+    return list(outcomes)
 
 
 async def _offers(

@@ -126,7 +126,7 @@ class VerifyAnswer(BaseModel):
             greenfork_error_code=result.error.code if result.error else None,
             greenfork_invalid=int(result.status == "invalid"),
             greenfork_cached=int(result.cached),
-            greenfork_queue_veh=result.metrics.queue_veh if result.metrics else None,
+            greenfork_queue_veh=getattr(result.metrics, "queue_veh", None),
         )
 
     def json_with(self, echo: bytes) -> bytes:

@@ -17,7 +17,7 @@ from reward_server.http.compat.slime import SlimeRequest
 from shared.errors import InvalidRequest
 from shared.validation import validation_error
 from shared.wire.jobs import JobSpec
-from shared.wire.scoring import ScoreItem, ScoreRequest
+from shared.wire.scoring import Item, ScoreRequest
 
 __all__ = [
     "CHUNK_BYTES",
@@ -42,14 +42,14 @@ _LIGHT_MARKS = 16_000
 validated in a few milliseconds, and their errors told in no more."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_ITEMS: TypeAdapter[tuple[ScoreItem, ...]] = TypeAdapter(tuple[ScoreItem, ...])
+_ITEMS: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
 
 
 @dataclass(frozen=True)
 class Document:
     """What a body says."""
 
-    items: Sequence[ScoreItem]
+    items: Sequence[Item]
     terms: ScoreRequest | None = None
     """The whole request, where the body holds its terms."""
     echo: bytes = b""
@@ -135,7 +135,7 @@ def load_of(items: int, terms: ScoreRequest | JobSpec | None) -> int:
     return items * len((terms.reward.seeds if terms else None) or (None,))
 
 
-def items_in_chunks(items: Sequence[ScoreItem]) -> Iterator[bytes]:
+def items_in_chunks(items: Sequence[Item]) -> Iterator[bytes]:
     """Items as JSON lists, each of which is read in a moment."""
     texts: list[bytes] = []
     size = 0
@@ -150,6 +150,6 @@ def items_in_chunks(items: Sequence[ScoreItem]) -> Iterator[bytes]:
         yield b"[" + b",".join(texts) + b"]"
 
 
-def read_chunk(chunk: bytes) -> tuple[ScoreItem, ...]:
+def read_chunk(chunk: bytes) -> tuple[Item, ...]:
     """The items in one of :func:`items_in_chunks`."""
     return _ITEMS.validate_json(chunk)

@@ -13,7 +13,7 @@ from reward_server.http.reading.documents import Document, Form, is_light, read_
 from reward_server.http.reading.process import ReadingRequest
 from reward_server.http.slots import FairSlots
 from shared.errors import InvalidRequest
-from shared.wire.scoring import ScoreItem, ScoreRequest
+from shared.wire.scoring import Item, ScoreRequest
 
 __all__ = ["BodyReader"]
 
@@ -115,7 +115,7 @@ async def _ask(
     await sink.drain()
     time_slice = TimeSlice()
     said: dict[bytes, bytes] = {}
-    items: list[ScoreItem] = []
+    items: list[Item] = []
     while (frame := await frames.receive(source))[0] != frames.DONE:
         kind, content = frame
         if kind == frames.ERROR:

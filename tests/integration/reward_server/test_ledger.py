@@ -40,7 +40,7 @@ async def test_first_outcome_stands(database_url: str) -> None:
         await record_all(ledger, [outcome("a", 1.0), outcome("b", 1.0), outcome("a", 3.0)])
         await record_all(ledger, [outcome("a", 2.0), outcome("c", 2.0)])
         found = await ledger.get_many(["a", "b", "c"])
-    assert [found[key].queue_veh for key in "abc"] == [1.0, 1.0, 2.0]
+    assert [found[key] for key in "abc"] == [make_metrics(queue) for queue in (1.0, 1.0, 2.0)]
 
 
 async def test_many_keys_are_looked_up_at_once(database_url: str) -> None:
@@ -78,7 +78,7 @@ async def test_gateways_share_one_database(database_url: str) -> None:
         opened_ledger(database_url) as other,
     ):
         await record_all(one, [outcome("first", 7.0)])
-        assert (await other.get_many(["first"]))["first"].queue_veh == 7.0
+        assert (await other.get_many(["first"]))["first"] == make_metrics(7.0)
         for turn in range(5):
             outcomes = [outcome(f"{turn}-{key}") for key in keys]
             await asyncio.gather(record_all(one, outcomes), record_all(other, outcomes[::-1]))

@@ -86,7 +86,7 @@ class SmallService:
         is_gone = self.is_gone_after is not None and len(self.requests) > self.is_gone_after
         if is_gone and self.reply is None:
             return None
-        results = tuple(self.answer(item, request) for item in request.items)
+        results = tuple(self.answer(item, request) for item in request.of_traffic)
         statuses = [result.status for result in results]
         response = ScoreResponse(
             results=results,

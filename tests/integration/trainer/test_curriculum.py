@@ -66,7 +66,7 @@ def with_curriculum(settings: Settings, two_domains: Path, tmp_path: Path) -> Se
 def _prompts(requests: list[ScoreRequest]) -> list[list[str]]:
     """The states of every step, each once per group; without what was asked to see if it works."""
     return [
-        [item.state_id for item in request.items][::4]
+        [item.state_id for item in request.of_traffic][::4]
         for request in requests
         if len(request.items) > 1
     ]

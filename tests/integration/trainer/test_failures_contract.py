@@ -210,7 +210,7 @@ class TestAdvantages:
         for step, advantages in enumerate(seen):
             answered, lost = service.requests[1 + 2 * step : 3 + 2 * step]
             assert len(answered.items) == len(lost.items) == BATCH // 2, "cut between groups"
-            survivors = [worth(item, yes_is_better(item, answered)) for item in answered.items]
+            survivors = [worth(item, yes_is_better(item, answered)) for item in answered.of_traffic]
             totals: list[float | None] = [*survivors, *[None] * len(lost.items)]
             assert advantages == pytest.approx(advantages_of(totals, "group"), abs=1e-4)
         assert any(any(advantages) for advantages in seen)

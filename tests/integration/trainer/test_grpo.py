@@ -137,11 +137,11 @@ class TestRun:
         service = SmallService(yes_is_better)
         with running(service) as url:
             train_grpo(settings(url, max_steps=12, save_steps=10))
-            whole = [[item.state_id for item in request.items] for request in service.requests]
+            whole = [[item.state_id for item in request.of_traffic] for request in service.requests]
             service.requests.clear()
             resume = str(tmp_path / "run" / "checkpoint-10")
             train_grpo(settings(url, max_steps=12, resume_from_checkpoint=resume))
-        rest = [[item.state_id for item in request.items] for request in service.requests]
+        rest = [[item.state_id for item in request.of_traffic] for request in service.requests]
         assert rest[1:] == whole[-2:]
 
     def test_every_step_on_the_same_completions_is_written(self, settings: Settings) -> None:
@@ -242,13 +242,13 @@ class TestRun:
         asked: list[tuple[str, bool]] = []
         batches = 0
         for request in service.requests[1:]:
-            if request.items[0].completion is None:
-                decisions = [(item.state_id, item.decision) for item in request.items]
+            if request.of_traffic[0].completion is None:
+                decisions = [(item.state_id, item.decision) for item in request.of_traffic]
                 asked += [(state, decision.extend) for state, decision in decisions]  # type: ignore[union-attr]
             else:
                 known = {state for state, _ in asked}
                 batches += 1
-                assert batches == 1 or {item.state_id for item in request.items} <= known
+                assert batches == 1 or {item.state_id for item in request.of_traffic} <= known
         assert sorted(asked) == [(f"net@{n}-0123456789ab", yes) for n in range(8) for yes in (0, 1)]
 
     def test_a_tracker_is_told_what_the_file_is_told(

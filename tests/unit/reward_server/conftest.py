@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from reward_server.domains import ProblemDomain
 from reward_server.http.app import create_app
 from reward_server.services import Services
 from reward_server.settings import load_settings
@@ -52,7 +53,11 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
     """Opens gateways, all on one ledger file, and closes them in the end."""
     opened: list[Gateway] = []
 
-    async def open_one(store: StateStore | None = None, **settings: object) -> Gateway:
+    async def open_one(
+        store: StateStore | None = None,
+        domains: tuple[ProblemDomain, ...] = (),
+        **settings: object,
+    ) -> Gateway:
         runner, episodes = FakeRunner(), FakeEpisodes()
         database = Database(sqlite_url(tmp_path / "ledger.sqlite"))
         await database.start()
@@ -62,6 +67,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
             runner,
             database,
             episodes=episodes,
+            domains=domains,
         )
         transport = httpx.ASGITransport(create_app(services))
         http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")

@@ -11,13 +11,14 @@ from typing import assert_never
 import pytest
 
 from reward_server.http.routes.examples import SIGNAL
+from reward_server.scoring.single_flight import Work
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import parse_database_url
 from shared.dataset import BuildReport, DatasetLayout, Manifest, ScenarioRef, SimulationRef
 from shared.decisions import Cycle, Decision, Extend, NextPhase, Plan
 from shared.errors import DeadlineExceeded, GreenforkError
-from shared.rewards import Metrics
+from shared.rewards import DomainMetrics, Metrics
 from shared.signals import SignalState
 from shared.wire.states import Simulator, StateRecord
 from shared.wire.viewing.traces import Trace
@@ -25,6 +26,7 @@ from sim_workers.engine.messages import Rollout, RolloutOutcome
 from sim_workers.engine.version import sumo_version
 from sim_workers.pool.fair_queue import Flow, PoolStats
 from sim_workers.pool.rollout import make_rollout
+from sim_workers.pool.tasks import Task
 from sim_workers.states.store import StateStore, StoredState
 
 GREEN = "crossing@900-aaaaaaaaaaaa"
@@ -216,6 +218,7 @@ class FakeRunner:
     """Whose turn each took, and the id of the request."""
     promoted: dict[str, Flow] = field(default_factory=dict)
     """By the id of the request that asked first."""
+    tasks: list[Task] = field(default_factory=list)
     ended: int = 0
     """Rollouts that were cancelled, or ran into their limit."""
 
@@ -229,8 +232,11 @@ class FakeRunner:
         async with asyncio.timeout(20), self._begun:
             await self._begun.wait_for(lambda: self.runs.total() >= runs)
 
-    async def run(self, rollout: Rollout, flow: Flow) -> RolloutOutcome:
-        """One rollout."""
+    async def run(self, rollout: Work, flow: Flow) -> RolloutOutcome:
+        """One rollout, or one task, which finds the length of its text."""
+        if isinstance(rollout, Task):
+            self.tasks.append(rollout)
+            return RolloutOutcome(numbers=DomainMetrics({"length": len(rollout.work)}))
         asked = rollout.model_copy(update={"limit_s": 0, "request_id": ""})
         self.runs[asked] += 1
         self.flows.append((flow, rollout.request_id))
@@ -255,7 +261,7 @@ class FakeRunner:
             self.ended += 1
             raise
 
-    def promote(self, rollouts: Set[Rollout], flow: Flow) -> None:
+    def promote(self, rollouts: Set[Work], flow: Flow) -> None:
         """Remembers which flow wanted more of a hurry."""
         self.promoted |= {rollout.request_id: flow for rollout in rollouts}
 

@@ -11,18 +11,18 @@ from reward_server.jobs.store import unpack
 from shared.errors import InvalidRequest, MalformedRequest, RequestError, UnknownState
 from shared.rewards import RewardSpec
 from shared.wire.jobs import JobSpec
-from shared.wire.scoring import ScoreItem, ScoreRequest
+from shared.wire.scoring import Item, ScoreItem, ScoreRequest
 from tests.unit.reward_server.jobs.workshop import make_items
 
 SPEC = JobSpec(reward=RewardSpec(name="queue"))
 LINE = '{"state_id": "s", "tls_id": "C", "decision": {"kind": "extend", "extend": true}}'
 
 
-def cut(items: Iterable[tuple[str, ScoreItem]], spec: JobSpec = SPEC, max_items: int = 100) -> Cut:
+def cut(items: Iterable[tuple[str, Item]], spec: JobSpec = SPEC, max_items: int = 100) -> Cut:
     """Cuts items in threes; the state "gone" is not known."""
 
-    def check(item: ScoreItem) -> None:
-        if item.state_id == "gone":
+    def check(item: Item) -> None:
+        if isinstance(item, ScoreItem) and item.state_id == "gone":
             raise UnknownState("no state 'gone' is known here")
 
     return Chunker(io.BytesIO(), check, max_items, chunk_items=3).cut(spec, items)

@@ -74,7 +74,7 @@ class Service:
     def _scores(self, request: ScoreRequest) -> ScoreResponse:
         self.requests.append(request)
         results = []
-        for item in request.items:
+        for item in request.of_traffic:
             assert isinstance(item.decision, Extend)
             if item.decision.extend_s == 20:
                 results.append(

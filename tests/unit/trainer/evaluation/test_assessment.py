@@ -148,7 +148,7 @@ def test_legal_answers_outside_the_table_are_scored(
     assert found.regret.value == (-0.25 + 0.0) / 2
     assert found.regret_invalid_worst is not None
     assert found.regret_invalid_worst.value == (-0.25 + 0.0 + 0.75) / 3
-    assert [item.decision for item in service.requests[0].items] == [
+    assert [item.decision for item in service.requests[0].of_traffic] == [
         Extend(extend=True, extend_s=s) for s in (20, 30, 99)
     ]
 

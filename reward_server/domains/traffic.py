@@ -1,0 +1,86 @@
+"""Traffic: decisions at signals, rolled out from saved states."""
+
+from collections.abc import Mapping
+
+from reward_server.domains.base import Computed, Terms
+from reward_server.event_loop import TimeSlice
+from reward_server.scoring.new_states import NewStates
+from reward_server.scoring.response_cache import Answer, AnswerKey
+from reward_server.scoring.rollout_plan import check_signal, needs_delay, plan_item
+from reward_server.scoring.single_flight import SingleFlight
+from shared.errors import InvalidRequest
+from shared.rewards import RewardSpec, is_traffic
+from shared.wire.scoring import Item, ScoreItem
+from shared.wire.states import Simulator
+from sim_workers.states.store import StateStore
+
+__all__ = ["TrafficDomain"]
+
+
+class TrafficDomain:
+    """Scores decisions.
+
+    Args:
+        store: The states that can be scored on.
+        new_states: Makes the store know those that have come since.
+        single_flight: Where outcomes come from.
+        simulator: The program that computes them.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        new_states: NewStates,
+        single_flight: SingleFlight,
+        simulator: Simulator,
+    ) -> None:
+        self._store = store
+        self._new_states = new_states
+        self._single_flight = single_flight
+        self._simulator = simulator
+
+    async def compute(self, items: Mapping[AnswerKey, Item], terms: Terms) -> Computed:
+        """The answers to items; see :class:`reward_server.domains.base.Domain`."""
+        request = terms.request
+        _check_reward(request.reward)
+        named = {key: item for key, item in items.items() if isinstance(item, ScoreItem)}
+        await self._new_states.meet(item.state_id for item in named.values())
+        plans, time_slice = [], TimeSlice()
+        for item in named.values():
+            plans.append(plan_item(item, request.reward, self._store, self._simulator.version))
+            await time_slice.taken()
+        rollouts = {key: rollout for plan in plans for key, rollout in plan.rollouts.items()}
+        is_needed = needs_delay(request.reward, request.metrics)
+        outcomes = await self._single_flight.fetch(
+            rollouts, terms.deadline, terms.flow, terms.request_id, is_needed
+        )
+        answers: dict[AnswerKey, Answer] = {}
+        for key, plan in zip(named, plans, strict=True):
+            answers[key] = Answer.of(plan.result(outcomes, request.series, request.metrics))
+            await time_slice.taken()
+        return answers, outcomes
+
+    def check(self, item: Item, reward: RewardSpec) -> None:
+        """Returns where an item names a state and signals that are served.
+
+        Raises:
+            UnknownState: No such state is served.
+            UnknownSignal: The state has no such signal.
+            InvalidRequest: The reward is another domain's.
+        """
+        _check_reward(reward)
+        assert isinstance(item, ScoreItem), "an item of traffic"  # noqa: S101
+        if not self._store.knows(item.state_id):
+            self._store.look_again()
+        state = self._store.get(item.state_id)
+        for tls_id in item.tls_ids():
+            check_signal(state, tls_id)
+
+
+def _check_reward(reward: RewardSpec) -> None:
+    if not is_traffic(reward):
+        raise InvalidRequest(
+            f"reward.name: {reward.name} is not a reward of traffic, which an item without domain "
+            "is scored in; send items of several domains in requests of their own",
+            "unknown_reward",
+        )
