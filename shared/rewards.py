@@ -5,30 +5,25 @@ is :mod:`sim_workers.engine.metrics`.
 """
 
 import math
-import re
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
-    AfterValidator,
-    ConfigDict,
     Field,
     FiniteFloat,
     GetJsonSchemaHandler,
-    RootModel,
     SerializerFunctionWrapHandler,
-    WithJsonSchema,
     model_serializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import PydanticCustomError
 
 from shared.errors import RolloutError
 from shared.model import WireModel
+from shared.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName
 
 __all__ = [
     "AnyMetrics",
@@ -56,9 +51,6 @@ __all__ = [
     "weighted_sum",
 ]
 
-TermName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "delay"]
-"""The rewards that a sum may be made of."""
-RewardName = Literal["queue", "queue_gain", "wait", "pressure", "speed", "delay", "sum"]
 MetricName = Literal[
     "queue_veh",
     "queue_veh_max",
@@ -74,35 +66,6 @@ FollowUp = Literal["program", "max_pressure", "greedy"]
 """Who runs the decided signals once the decision has been carried out."""
 
 _MAX_SEEDS = 32
-
-_PLANNING = ("plan_valid", "plan_progress")
-_OTHER = re.compile(r"[a-z][a-z0-9_]{0,31}\.[a-z][a-z0-9_]{0,31}")
-"""A reward of a domain that an installed package has added, ``<domain>.<reward>``."""
-
-
-def _known(names: Sequence[str]) -> Any:  # noqa: ANN401 - a type
-    """A reward's name: one of ours, or one that is named after its domain."""
-
-    def check(value: str) -> str:
-        if value not in names and not _OTHER.fullmatch(value):
-            expected = f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
-            raise PydanticCustomError(
-                "literal_error", "Input should be {expected}", {"expected": expected}
-            )
-        return value
-
-    schema = {
-        "anyOf": [{"enum": list(names)}, {"type": "string", "pattern": f"^{_OTHER.pattern}$"}]
-    }
-    return Annotated[str, AfterValidator(check), WithJsonSchema(schema)]
-
-
-if TYPE_CHECKING:
-    AnyTerm = str
-    AnyReward = str
-else:
-    AnyTerm = _known((*get_args(TermName), *_PLANNING))
-    AnyReward = _known((*get_args(RewardName), *_PLANNING))
 
 
 class RewardSpec(WireModel):
@@ -212,12 +175,6 @@ class NamedMetrics(WireModel):
         """The fields, which the serializer hides from whoever reads the API's documentation."""
         plain: Any = {key: value for key, value in core_schema.items() if key != "serialization"}
         return handler(plain)
-
-
-class DomainMetrics(RootModel[dict[str, int | float | None]]):
-    """The metrics of another domain than traffic, by name."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 ShownMetrics = Annotated[Metrics | NamedMetrics, Field(union_mode="left_to_right")]

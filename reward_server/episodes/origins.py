@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_server.scoring.scorer import NewStates
+from reward_server.scoring.new_states import NewStates
 from shared.dataset import DatasetLayout, Manifest
 from shared.errors import InvalidRequest, UnknownScenario
 from shared.wire.episodes import EpisodeRequest, StepRequest

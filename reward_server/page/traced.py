@@ -13,7 +13,7 @@ from reward_server.services import services_of
 from shared.errors import RolloutError
 from shared.wire.error_info import ErrorInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
-from shared.wire.scoring import Counts, ScoreRequest, ScoreResponse, ScoreResult
+from shared.wire.scoring import Counts, ScoreItem, ScoreRequest, ScoreResponse, ScoreResult
 from shared.wire.viewing.traces import Trace
 
 __all__ = ["traced_outcomes", "traced_score"]
@@ -36,7 +36,7 @@ async def traced_score(
     services, response = services_of(request), scored.response
     plans = [
         plan_item(item, body.reward, services.store, response.simulator.version)
-        if result.status == "scored"
+        if result.status == "scored" and isinstance(item, ScoreItem)
         else None
         for item, result in zip(body.items, response.results, strict=True)
     ]
