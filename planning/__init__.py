@@ -4,9 +4,9 @@ Imports :mod:`shared` alone. Texts from strangers are read in a process of their
 (:mod:`planning.process`), which is bounded and can be killed.
 """
 
-from planning.plans import Step, read_plan
 from planning.texts import Outline, domain_outline, problem_outline
 from planning.verdicts import PLAN_REWARDS, PlanMetrics, plan_reward
+from shared.language.plans import Step, read_plan
 
 __all__ = [
     "PLAN_REWARDS",

@@ -14,7 +14,6 @@ import structlog
 from planning.generators import DomainName, Generator, Size, domain_text, generators
 from planning.judge import Judge
 from planning.planners import Planner
-from planning.plans import Step, plan_text
 from planning.prompts import planning_prompt
 from planning.records import (
     DOMAIN_FILE,
@@ -28,6 +27,7 @@ from planning.records import (
 )
 from shared.errors import ConfigError, DatasetError, ProblemError
 from shared.files import os_errors, sync_tree
+from shared.language.plans import Step, plan_text
 from shared.problem_names import read_problem_name
 
 __all__ = ["EVAL_SHARE", "MIN_EVAL_STEPS", "PlanningBuild", "build_planning_dataset"]

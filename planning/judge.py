@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Self
 
 from planning.messages import Question, Verdict
-from planning.plans import Step
 from planning.texts import domain_outline, problem_outline
 from planning.verdicts import PlanMetrics
 from shared.errors import ConfigError, RolloutCrashed, RolloutTimeout
+from shared.language.plans import Step
 
 __all__ = ["Judge"]
 

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
 
-from planning.plans import Step, read_plan
 from shared.errors import ConfigError, InvalidDecision
+from shared.language.plans import Step, read_plan
 
 __all__ = ["Planner", "PlannerName", "find_planner"]
 

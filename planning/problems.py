@@ -21,10 +21,10 @@ from unified_planning.io import PDDLReader
 from unified_planning.model import FNode, Problem, State
 from unified_planning.plans import ActionInstance, SequentialPlan
 
-from planning.plans import Step
 from planning.texts import domain_outline, problem_outline
 from planning.verdicts import PlanMetrics
 from shared.errors import InvalidDecision, ProblemError, RolloutError
+from shared.language.plans import Step
 
 __all__ = ["PlanningProblem"]
 

@@ -277,7 +277,7 @@ def load_settings(
 
 def _preset(path: str | Path) -> Path:
     named = _PRESETS / f"{path}.yaml"
-    return named if named.is_file() and not Path(path).exists() else Path(path)
+    return named if named.is_file() and not Path(path).is_file() else Path(path)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

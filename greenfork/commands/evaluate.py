@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from greenfork.commands import evaluate_plans
 from greenfork.commands.options import ApiKey, TermChoice, fields_of, secret
 from greenfork.output import print_json
 from greenfork.screen import screen
@@ -163,19 +164,33 @@ def evaluate(
 
     Regret is what a decision loses against the best one; the oracle's is 0. Intervals are over
     simulation runs. If rollouts fail, their points are listed and the exit status is 1.
+
+    On planning problems: success and the share of goals, of models, the planner (oracle) and legal
+    walks (random), judged by the service at --url; intervals are over problems.
     """
     from trainer.evaluation import Bootstrap, EvaluationPlan, Generation
 
     _check_answers(samples, temperature, has_examples, prompt_form)
     _check_plot(plot)
+    chosen = baseline or ([] if models else [_BaselineChoice("all")])
+    connect = None if url is None else _connecting(url, api_key)
+    generation = fields_of(Generation, context.params)
+    bootstrap = fields_of(Bootstrap, context.params)
+    if evaluate_plans.is_planning(datasets):
+        names = ("oracle", "random") if "all" in chosen else tuple(one.value for one in chosen)
+        plans = evaluate_plans.evaluated_plans(
+            datasets[0], split, models or [], names, connect, generation, bootstrap, max_points
+        )
+        evaluate_plans.show_plans(plans, [one.value for one in by or []], as_json)
+        raise typer.Exit(1 if plans.failed else 0)
     plan = fields_of(
         EvaluationPlan,
         context.params,
         datasets=tuple(datasets),
-        baselines=_baselines(baseline or ([] if models else [_BaselineChoice("all")])),
-        connect=None if url is None else _connecting(url, api_key),
-        generation=fields_of(Generation, context.params),
-        bootstrap=fields_of(Bootstrap, context.params),
+        baselines=_baselines(chosen),
+        connect=connect,
+        generation=generation,
+        bootstrap=bootstrap,
     )
     evaluation = _evaluated(plan)
     if plot is not None:

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from pydantic import ValidationError
 
-from planning.plans import read_plan
 from planning.records import (
     PlanningLayout,
     ProblemRecord,
@@ -22,6 +21,7 @@ from planning.verdicts import PLAN_REWARDS, PlanMetrics, plan_reward
 from reward_server.domains.base import DomainContext, ProblemDomain
 from shared.errors import DatasetError, ProblemError, UnknownProblem
 from shared.files import os_errors, write_atomically
+from shared.language.plans import read_plan
 from shared.problem_names import read_problem_name
 from shared.rewards import RewardSpec
 from shared.wire.planning import NewProblem, ProblemView

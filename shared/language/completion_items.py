@@ -17,7 +17,7 @@ from shared.model import WireModel
 from shared.validation import validation_error
 from shared.wire.scoring import GroupId, ScoreItem, StateId, TlsId
 
-__all__ = ["DEFAULT_EXTEND_S", "Situation"]
+__all__ = ["DEFAULT_EXTEND_S", "Situation", "sendable"]
 
 
 class Situation(WireModel):
@@ -77,11 +77,11 @@ class Situation(WireModel):
                 pass  # the service says what is wrong with it
             else:
                 return ScoreItem.model_validate(place | {"decision": decision})
-        said = {"decision_kind": self.decision_kind, "completion": _sendable(text)}
+        said = {"decision_kind": self.decision_kind, "completion": sendable(text)}
         return ScoreItem.model_validate(place | said)
 
 
-def _sendable(text: str) -> str:
+def sendable(text: str) -> str:
     """A completion that is short enough to be sent, and is read as the whole would be.
 
     Of one that is too long the reasoning is left out; what is then too long has no answer, or one

@@ -16,7 +16,7 @@ from shared.decisions import Extend
 from shared.errors import DatasetError
 from shared.language.completions import render_completion
 from shared.language.prompts import PromptForm, in_words, system_prompt
-from trainer.data.rows import as_messages, as_table, check_difficulty, check_row
+from trainer.data.rows import SOLVE, as_messages, as_table, check_difficulty, check_row
 from trainer.earlier import note_earlier
 
 if TYPE_CHECKING:
@@ -292,6 +292,17 @@ def _parsed(line: str, number: int) -> Any:  # noqa: ANN401 - JSON
         raise ValueError(f"line {number}: {exc}") from exc
 
 
+def _problem_row(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """A row of another domain: its problem and its domain stand for a state and a signal."""
+    if row.get("problem_id") is None:
+        raise DatasetError(f"{where}: missing column(s) problem_id")
+    return row | {
+        "state_id": row["problem_id"],
+        "tls_id": row["domain"],
+        "decision_kind": SOLVE,
+    }
+
+
 def _row(record: object, where: str) -> dict[str, Any]:
     """A row with our column names.
 
@@ -304,9 +315,11 @@ def _row(record: object, where: str) -> dict[str, Any]:
     if "state_file" in row:
         row.setdefault("state_id", Path(str(row["state_file"])).stem)
         row.setdefault("decision_kind", "extend")
+    if row.get("domain") not in (None, "traffic"):
+        row = _problem_row(row, where)
     if missing := [name for name in REQUIRED_COLUMNS if row.get(name) is None]:
         raise DatasetError(f"{where}: missing column(s) {', '.join(missing)}")
-    is_text = isinstance(row["prompt"], str)
+    is_text = isinstance(row["prompt"], str) and row["decision_kind"] != SOLVE
     row["prompt"] = as_messages(row["prompt"], where)
     check_row(row, where)
     if is_text:

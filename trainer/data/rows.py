@@ -7,7 +7,7 @@ a run at its hundredth step. Knows no files; :mod:`trainer.data.prompts` reads t
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import structlog
 from pydantic import ValidationError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = [
+    "SOLVE",
+    "AskedKind",
     "as_messages",
     "as_table",
     "check_difficulty",
@@ -29,7 +31,12 @@ __all__ = [
     "without_reserved",
 ]
 
-_KINDS: tuple[str, ...] = get_args(DecisionKind)
+SOLVE = "solve"
+"""The kind of rows of other domains than traffic: their problem stands in the place of the state,
+and their domain in that of the signal."""
+AskedKind = DecisionKind | Literal["solve"]
+"""What a row asks for."""
+_KINDS: tuple[str, ...] = (*get_args(DecisionKind), SOLVE)
 _ROLES = ("system", "user", "assistant")
 _MAX_ID_CHARS = 200
 _TEXTS = ("scenario", "problem_file")

@@ -15,11 +15,12 @@ from typing import Protocol
 import structlog
 
 from reward_client import RetryPolicy
-from shared.decisions import Decision, DecisionKind, Extend
+from shared.decisions import Decision, Extend
 from shared.errors import ServiceError, ServiceRefused, ServiceUnreachable
-from shared.language.completion_items import DEFAULT_EXTEND_S, Situation
+from shared.language.completion_items import DEFAULT_EXTEND_S, Situation, sendable
 from shared.rewards import RewardSpec
-from shared.wire.scoring import ScoreItem, ScoreResponse, ScoreResult, Status
+from shared.wire.scoring import DomainItem, Item, ScoreItem, ScoreResponse, ScoreResult, Status
+from trainer.data.rows import AskedKind
 from trainer.grpo.reward_shaping import as_the_worst, shuffled
 from trainer.runs.run_stats import RunStats, group_numbers
 
@@ -49,7 +50,7 @@ class CompletionScorer(Protocol):
     """The part of :class:`reward_client.RewardClient` that is used here."""
 
     async def score(
-        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = ...
+        self, items: Sequence[Item], reward: RewardSpec, timeout_s: float = ...
     ) -> ScoreResponse:
         """Scores items, in order."""
 
@@ -81,7 +82,7 @@ class Completions:
     texts: Sequence[str]
     state_ids: Sequence[str]
     tls_ids: Sequence[str]
-    kinds: Sequence[DecisionKind]
+    kinds: Sequence[AskedKind]
     opened: str = ""
     """The tag of a reasoning block that the chat template opens before each text. The service needs
     it: otherwise truncated reasoning looks like an answer."""
@@ -91,7 +92,7 @@ class Completions:
         keys = list(zip(self.state_ids, self.tls_ids, self.kinds, strict=True))
         return group_numbers(keys, terms.group_size or len(keys))
 
-    def items(self, terms: ScoringTerms, batch: int) -> list[ScoreItem]:
+    def items(self, terms: ScoringTerms, batch: int) -> list[Item]:
         """The completions as items of a request.
 
         Args:
@@ -101,11 +102,19 @@ class Completions:
         rows = zip(self.texts, self.state_ids, self.tls_ids, self.kinds, strict=True)
         groups = self.groups(terms)
         return [
-            Situation(state_id=state, tls_id=tls, decision_kind=kind).item(
-                self.opened + text, terms.extend_s, f"{terms.run}/{batch}/{group}"
-            )
+            _item(self.opened + text, state, tls, kind, terms, f"{terms.run}/{batch}/{group}")
             for (text, state, tls, kind), group in zip(rows, groups, strict=True)
         ]
+
+
+def _item(
+    text: str, state: str, tls: str, kind: AskedKind, terms: ScoringTerms, group: str
+) -> Item:
+    """A completion as it is sent; of another domain, the problem stands in the state's place."""
+    if kind == "solve":
+        return DomainItem(domain=tls, problem_id=state, completion=sendable(text), group_id=group)
+    place = Situation(state_id=state, tls_id=tls, decision_kind=kind)
+    return place.item(text, terms.extend_s, group)
 
 
 @dataclass(frozen=True)
@@ -220,7 +229,7 @@ class BatchScorer:
         self.stats.service_answered(self._clock() - began, rollouts)
         return scored
 
-    async def _answer(self, items: Sequence[ScoreItem]) -> ScoreResponse:
+    async def _answer(self, items: Sequence[Item]) -> ScoreResponse:
         """The response for a batch; waits here while the service does not answer."""
         client = self._connected()
         deadline, attempt = self._patience.deadline(), 0

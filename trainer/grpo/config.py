@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from shared.rewards import FollowUp, RewardName, RewardSpec, TermName
+from shared.reward_names import AnyReward, AnyTerm
+from shared.rewards import FollowUp, RewardSpec
 from trainer.callbacks.health import HealthBounds
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule
 from trainer.settings import KLSettings, StepSettings, load_settings
@@ -70,9 +71,9 @@ class GRPOTrainingConfig(StepSettings, KLSettings):
     """URL of the reward service."""
     reward_api_key: str | None = Field(default=None, repr=False, exclude=True)
     """API key of the service; null sends none. Never written to ``config.yaml``."""
-    reward_name: RewardName = "queue_gain"
+    reward_name: AnyReward = "queue_gain"
     """Reward of the service to train on."""
-    reward_terms: dict[TermName, FiniteFloat] | None = None
+    reward_terms: dict[AnyTerm, FiniteFloat] | None = None
     """With ``reward_name: sum`` only: the rewards to add up, with their weights."""
     follow_up: FollowUp = "program"
     """What controls the signal after the decision."""

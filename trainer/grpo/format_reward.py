@@ -1,15 +1,16 @@
 """The reward for the format of an answer, regardless of the decision."""
 
-from shared.decisions import DecisionKind
 from shared.errors import InvalidDecision
 from shared.language.completions import read_completion
+from shared.language.plans import format_share
+from trainer.data.rows import AskedKind
 
 __all__ = ["STRICT", "UNREADABLE", "WRAPPED", "format_reward"]
 
 STRICT, WRAPPED, UNREADABLE = 1.0, 0.0, -1.0
 
 
-def format_reward(text: str, kind: DecisionKind = "extend", opened: str = "") -> float:
+def format_reward(text: str, kind: AskedKind = "extend", opened: str = "") -> float:
     """The reward for the format of an answer, as parsed by the reward service.
 
     | value | the completion |
@@ -17,6 +18,8 @@ def format_reward(text: str, kind: DecisionKind = "extend", opened: str = "") ->
     | 1.0 | is exactly the requested JSON (surrounding white space is ignored) |
     | 0.0 | contains it within other text |
     | -1.0 | contains no decision of this kind |
+
+    Of a plan the requested form is one step per line, ``(action argument)``.
 
     An empty reasoning block does not count as other text, because chat templates of reasoning
     models teach it; nor does reasoning in a block that the chat template has opened.
@@ -34,6 +37,8 @@ def format_reward(text: str, kind: DecisionKind = "extend", opened: str = "") ->
     >>> format_reward('East.</think>{"extend": "yes"}', opened="<think>")
     1.0
     """
+    if kind == "solve":
+        return format_share(opened + text)
     try:
         read = read_completion(opened + text, kind)
     except InvalidDecision:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import SecretStr
@@ -15,7 +15,7 @@ from shared.decisions import Extend
 from shared.errors import ConfigError, ServiceRefused, ServiceUnreachable
 from shared.rewards import RewardSpec
 from shared.wire.info import ServiceInfo
-from shared.wire.scoring import ScoreItem
+from shared.wire.scoring import DomainItem, Item, ScoreItem
 from trainer.curriculum.plan import batch_shape, check_curriculum
 from trainer.data.prompts import (
     REQUIRED_COLUMNS,
@@ -24,7 +24,7 @@ from trainer.data.prompts import (
     load_grpo_dataset,
     prompt_extend_s,
 )
-from trainer.data.rows import without_reserved
+from trainer.data.rows import SOLVE, without_reserved
 from trainer.environment import check_report_to
 from trainer.grpo.config import GRPOTrainingConfig
 from trainer.models.loading import check_model, pick_hardware
@@ -44,9 +44,13 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "wait": (-inf, 0),
     "pressure": (-inf, 0),
     "speed": (0, inf),
+    "plan_valid": (0, 1),
+    "plan_progress": (0, 1),
     "delay": (-inf, inf),  # above 0 where vehicles are faster than allowed, as after a sign
 }
 """The smallest and the largest possible reward."""
+_UNKNOWN = (-inf, inf)
+"""Of a domain that a package has added."""
 
 _MAX_LISTED_STATES = 50_000
 
@@ -124,6 +128,8 @@ def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
 
 def _say_fidelity(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
     """Warns if rewards are not verified to match the user's own simulation."""
+    if SOLVE in set(dataset["decision_kind"]):
+        return
     named = "fidelity" in dataset.column_names
     found = Counter((each or "bundle") for each in dataset["fidelity"]) if named else Counter()
     found["bundle"] += len(dataset) - found.total()
@@ -151,8 +157,12 @@ def _least(reward: RewardSpec) -> float:
     -2.0
     """
     if reward.terms is None:
-        return _RANGES[reward.name][0]
-    ends = (weight * _RANGES[name][weight < 0] for name, weight in reward.terms.items() if weight)
+        return _RANGES.get(reward.name, _UNKNOWN)[0]
+    ends = (
+        weight * _RANGES.get(name, _UNKNOWN)[weight < 0]
+        for name, weight in reward.terms.items()
+        if weight
+    )
     return float(sum(ends))
 
 
@@ -168,13 +178,17 @@ def _check_extend_seconds(config: GRPOTrainingConfig) -> None:
 async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> ServiceInfo:
     """Checks that the service answers, can score a state, and has all states of the dataset."""
     row = dataset[0]
-    no = Extend(extend=False)
-    item = ScoreItem(state_id=row["state_id"], tls_id=row["tls_id"], decision=no)
+    item = _first_item(row)
     async with connect(config) as client:
         try:
             info = await client.info()
             response = await client.score([item], config.reward, config.reward_timeout_s)
-            unknown = await _unknown_states(client, info, dataset["state_id"])
+            of_traffic = [
+                state
+                for state, kind in zip(dataset["state_id"], dataset["decision_kind"], strict=True)
+                if kind != SOLVE
+            ]
+            unknown = await _unknown_states(client, info, of_traffic)
         except ServiceUnreachable as exc:
             raise ServiceUnreachable(
                 f"{exc.message}. Start the reward service (greenfork serve --dataset …) or set "
@@ -194,6 +208,14 @@ async def _check_service(config: GRPOTrainingConfig, dataset: "Dataset") -> Serv
             "unknown_state",
         )
     return info
+
+
+def _first_item(row: Mapping[str, Any]) -> Item:
+    """What shows that a row can be scored: a decision, or an answer that is none."""
+    if row["decision_kind"] == SOLVE:
+        return DomainItem(domain=row["tls_id"], problem_id=row["state_id"], completion="")
+    no = Extend(extend=False)
+    return ScoreItem(state_id=row["state_id"], tls_id=row["tls_id"], decision=no)
 
 
 async def _unknown_states(

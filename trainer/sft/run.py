@@ -22,6 +22,7 @@ from trainer.runs.training_run import PreparedRun, TrainingRun
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.format_check import check_format
 from trainer.sft.lessons import Lesson, draw_lessons
+from trainer.sft.plans import plan_lessons
 from trainer.sft.rows import LessonRows, read_lesson_rows
 from trainer.sft.texts import tokenized
 
@@ -63,8 +64,12 @@ def prepare_sft(config: SFTTrainingConfig) -> PreparedSFT:
     start = _start(config, checkpoint)
     check_origin(checkpoint, start)
     hardware = pick_hardware(config)
-    rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
-    lessons = draw_lessons(rows.train, config)
+    plans = plan_lessons(config)
+    if plans is not None:
+        rows, lessons = LessonRows((), ()), plans
+    else:
+        rows = read_lesson_rows(config.dataset_path, config.check_rows, config.seed)
+        lessons = draw_lessons(rows.train, config)
     a_pass = ceil(len(lessons) / (config.batch_size * config.gradient_accumulation_steps))
     warn_of_warmup(config.max_steps or ceil(config.num_train_epochs * a_pass), config.warmup_steps)
     record = RunRecord.of(config.to_dict(), (one.conversation for one in lessons))

@@ -10,8 +10,8 @@ import pytest
 from planning.generators import DOMAINS, DomainName, domain_text, generators
 from planning.judge import Judge
 from planning.planners import find_planner
-from planning.plans import Step, plan_text
 from shared.errors import InvalidDecision
+from shared.language.plans import Step, plan_text
 from tests.clients.environments import python_of
 
 _PINS = Path(__file__).with_name("planners.txt")

@@ -7,9 +7,9 @@ import pytest
 
 from planning.building import PlanningBuild, build_planning_dataset
 from planning.planners import find_planner
-from planning.plans import Step
 from planning.records import PlanningLayout, PlanningRow, read_problems
 from shared.errors import ConfigError, DatasetError
+from shared.language.plans import Step
 from trainer.curriculum import buckets_of
 from trainer.curriculum.sources import samples_under
 

@@ -6,9 +6,9 @@ import pytest
 
 from planning.generators import domain_text, generators
 from planning.judge import Judge
-from planning.plans import Step
 from planning.verdicts import PlanMetrics
 from shared.errors import InvalidDecision, ProblemError, RolloutTimeout
+from shared.language.plans import Step
 
 pytest.importorskip("unified_planning", reason="greenfork[planning] is not installed")
 

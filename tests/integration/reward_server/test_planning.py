@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from planning.building import PlanningBuild, build_planning_dataset
-from planning.plans import Step
 from planning.records import read_problems
+from shared.language.plans import Step
 from tests.integration.reward_server.serving import served
 
 pytest.importorskip("unified_planning", reason="greenfork[planning] is not installed")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from shared.decisions import Extend
 from shared.errors import InvalidDecision, ServiceError
@@ -31,7 +32,7 @@ class FakeService:
         self.error = error
 
     async def score(
-        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = 30
+        self, items: Sequence[Any], reward: RewardSpec, timeout_s: float = 30
     ) -> ScoreResponse:
         """Answers after giving others a turn."""
         self.calls.append(items)

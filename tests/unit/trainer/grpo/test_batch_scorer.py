@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -10,7 +11,7 @@ from shared.decisions import Extend
 from shared.errors import ServiceError, ServiceRefused
 from shared.errors import ServiceUnreachable as Unreachable
 from shared.rewards import RewardSpec
-from shared.wire.scoring import ScoreItem, ScoreResponse
+from shared.wire.scoring import ScoreResponse
 from tests.unit.trainer.grpo.fake_functions import NO, YES, FakeService, Functions
 from trainer.grpo.batch_scorer import (
     REWARD_BOUND,
@@ -87,7 +88,7 @@ class Outage:
         self.now = 0.0
 
     async def score(
-        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = 30
+        self, items: Sequence[Any], reward: RewardSpec, timeout_s: float = 30
     ) -> ScoreResponse:
         """Answers once it is back."""
         self._left -= 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ class Service:
         self._is_gone = is_gone
 
     async def score(
-        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = 30
+        self, items: Sequence[Any], reward: RewardSpec, timeout_s: float = 30
     ) -> ScoreResponse:
         """Answers nothing that would be looked at."""
         self.calls.append(items)

@@ -7,7 +7,7 @@ import pytest
 
 from shared.decisions import Decision, Extend, NextPhase
 from shared.rewards import RewardSpec
-from shared.wire.scoring import Counts, ScoreItem, ScoreResponse, ScoreResult
+from shared.wire.scoring import Counts, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
 from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms
 from trainer.grpo.regret import KnownRegrets
@@ -70,7 +70,7 @@ class _Service:
     """A service that reads two decisions of the same state, one of each kind."""
 
     async def score(
-        self, items: Sequence[ScoreItem], reward: RewardSpec, timeout_s: float = 30
+        self, items: Sequence[Any], reward: RewardSpec, timeout_s: float = 30
     ) -> ScoreResponse:
         """Every reward is 0."""
         results = tuple(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planning.plans import MAX_STEPS, Step, format_share, plan_text, read_plan
 from shared.errors import InvalidDecision
+from shared.language.plans import MAX_STEPS, Step, format_share, plan_text, read_plan
 
 _WORD = st.text("abcdefgh-123", min_size=1, max_size=8)
 _STEPS = st.lists(st.lists(_WORD, min_size=1, max_size=4).map(tuple), min_size=1, max_size=6)
