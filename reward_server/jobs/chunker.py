@@ -13,7 +13,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from reward_server.jobs.store import CHUNK_BYTES, CHUNK_ITEMS, Chunk, pack
-from shared.errors import InvalidRequest, MalformedRequest, RequestError
+from shared.errors import InvalidRequest, RequestError
 from shared.validation import validation_error
 from shared.wire.jobs import JobSpec
 from shared.wire.scoring import Item, read_item
@@ -140,12 +140,6 @@ def _read_item(place: str, text: bytes) -> Item:
         raise InvalidRequest(f"{place}: it contains more values than an item can have")
     try:
         return read_item(text)
-    except ValueError as exc:
-        error = _request_error(exc)
+    except ValidationError as exc:
+        error = validation_error(exc)
         raise InvalidRequest(f"{place}: {error.message}", error.code) from None
-
-
-def _request_error(error: ValueError) -> RequestError:
-    if isinstance(error, ValidationError):
-        return validation_error(error)
-    return MalformedRequest(f"not JSON: {error}")

@@ -130,7 +130,10 @@ def read_item(text: bytes) -> ScoreItem | DomainItem:
     'planning'
     """
     if b'"domain"' in text:  # which may also stand in a completion
-        said = from_json(mark_half_pairs_in_json(text))
+        try:
+            said = from_json(mark_half_pairs_in_json(text))
+        except ValueError:  # what is wrong with it is said below
+            said = None
         if isinstance(said, dict) and "domain" in said:
             return DomainItem.model_validate_json(text)
     return ScoreItem.model_validate_json(text)
