@@ -84,7 +84,7 @@ class LedgerService:
 
     def score(self, request: ScoreRequest) -> ScoreResponse:
         """The results, in order; a state that is not in the ledger has failed."""
-        results = tuple(self._result(item, request) for item in request.items)
+        results = tuple(self._result(item, request) for item in request.of_traffic)
         return ScoreResponse(
             results=results, counts=Counts.of(results, 0), simulator=Simulator(version="ledger")
         )
