@@ -25,10 +25,10 @@ from planning.records import (
     Split,
     problem_id_of,
 )
+from shared.domains.problem_names import read_problem_name
 from shared.errors import ConfigError, DatasetError, ProblemError
 from shared.files import os_errors, sync_tree
 from shared.language.plans import Step, plan_text
-from shared.problem_names import read_problem_name
 
 __all__ = ["EVAL_SHARE", "MIN_EVAL_STEPS", "PlanningBuild", "build_planning_dataset"]
 

@@ -14,7 +14,7 @@ from reward_client.client import RewardClient
 from shared.errors import GreenforkError, MalformedRequest, ServiceRefused, ServiceUnreachable
 from shared.validation import request_error
 from shared.wire.error_info import ErrorInfo
-from shared.wire.scoring import ScoreItem, ScoreResult
+from shared.wire.scoring import DomainItem, Item, ScoreResult, read_item
 
 __all__ = ["OF_ONE_ITEM", "Batch", "Line", "LineScorer", "read_lines"]
 
@@ -24,6 +24,8 @@ OF_ONE_ITEM = frozenset(
         "invalid_request",
         "too_many_items",
         "unknown_decision_kind",
+        "unknown_domain",
+        "unknown_problem",
         "unknown_signal",
         "unknown_state",
     }
@@ -40,7 +42,7 @@ class Line:
 
     number: int
     """From 1."""
-    item: ScoreItem | None
+    item: Item | None
     error: ErrorInfo | None
     """Why it is not a valid item."""
 
@@ -94,7 +96,7 @@ class LineScorer:
             merged = [_failed(None, ln.error) if ln.error else next(remaining) for ln in lines]
             yield Batch(lines, merged, rollouts)
 
-    async def _score(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:
+    async def _score(self, items: Sequence[Item]) -> tuple[list[ScoreResult], int]:
         """Scores items, in halves if the service rejects them together."""
         known = [(item, self._known_error(item)) for item in items]
         open_items = [item for item, error in known if error is None]
@@ -104,7 +106,7 @@ class LineScorer:
             _failed(item, error) if error else next(remaining) for item, error in known
         ], rollouts
 
-    async def _ask(self, items: Sequence[ScoreItem]) -> tuple[list[ScoreResult], int]:
+    async def _ask(self, items: Sequence[Item]) -> tuple[list[ScoreResult], int]:
         terms = self._terms
         try:
             response = await self._client.score(
@@ -128,15 +130,23 @@ class LineScorer:
         second, more = await self._score(items[middle:])
         return first + second, some + more
 
-    def _remember(self, item: ScoreItem, error: ErrorInfo) -> None:
-        if error.code == "unknown_state":
-            self._unknown[(item.state_id,)] = error
-        elif error.code == "unknown_signal":
-            self._unknown[(item.state_id, *item.tls_ids())] = error
+    def _remember(self, item: Item, error: ErrorInfo) -> None:
+        whole, place = _names(item)
+        if error.code in ("unknown_state", "unknown_domain"):
+            self._unknown[whole] = error
+        elif error.code in ("unknown_signal", "unknown_problem"):
+            self._unknown[place] = error
 
-    def _known_error(self, item: ScoreItem) -> ErrorInfo | None:
-        by_state = self._unknown.get((item.state_id,))
-        return by_state or self._unknown.get((item.state_id, *item.tls_ids()))
+    def _known_error(self, item: Item) -> ErrorInfo | None:
+        whole, place = _names(item)
+        return self._unknown.get(whole) or self._unknown.get(place)
+
+
+def _names(item: Item) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What an item names: its state, or its domain; and with what lies in that."""
+    if isinstance(item, DomainItem):
+        return ("", item.domain), ("", item.domain, item.problem_id)
+    return (item.state_id,), (item.state_id, *item.tls_ids())
 
 
 def _read_line(number: int, text: bytes) -> Line:
@@ -144,7 +154,7 @@ def _read_line(number: int, text: bytes) -> Line:
     if not text:
         return _bad_line(number, MalformedRequest("the line is empty"))
     try:
-        return Line(number, ScoreItem.model_validate_json(text), None)
+        return Line(number, read_item(text), None)
     except ValidationError as exc:
         return _bad_line(number, request_error(exc.errors()))
 
@@ -153,5 +163,5 @@ def _bad_line(number: int, error: GreenforkError) -> Line:
     return Line(number, None, ErrorInfo.of(error))
 
 
-def _failed(item: ScoreItem | None, error: ErrorInfo | None) -> ScoreResult:
+def _failed(item: Item | None, error: ErrorInfo | None) -> ScoreResult:
     return ScoreResult(id=item.id if item else None, status="failed", reward=None, error=error)

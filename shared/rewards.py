@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 
+from shared.domains.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName
 from shared.errors import RolloutError
 from shared.model import WireModel
 from shared.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName

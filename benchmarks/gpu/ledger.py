@@ -84,9 +84,7 @@ class LedgerService:
 
     def score(self, request: ScoreRequest) -> ScoreResponse:
         """The results, in order; a state that is not in the ledger has failed."""
-        traffic = [item for item in request.items if isinstance(item, ScoreItem)]
-        assert len(traffic) == len(request.items), "rows of traffic"  # noqa: S101
-        results = tuple(self._result(item, request) for item in traffic)
+        results = tuple(self._result(item, request) for item in request.of_traffic)
         return ScoreResponse(
             results=results, counts=Counts.of(results, 0), simulator=Simulator(version="ledger")
         )

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from reward_server.domains import DomainContext, ProblemDomain
+from shared.domains.problems import ProblemView
 from shared.errors import InvalidDecision, UnknownProblem
 from shared.rewards import RewardSpec
-from shared.wire.planning import ProblemView
 from sim_workers.pool.tasks import Task
 
 __all__ = ["SumPerformer", "SumsDomain"]

@@ -95,7 +95,9 @@ def show_plans(evaluation: "PlanEvaluation", by: Sequence[str], as_json: bool) -
 
 def _add(add: Callable[..., None], policy: str, group: str, figures: "PlanFigures") -> None:
     cells = [
-        f"{100 * one.value:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+        "-"
+        if one is None
+        else f"{100 * one.value:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
         for one in (figures.success, figures.goals)
     ]
     counts = str(figures.invalid), str(figures.failed)

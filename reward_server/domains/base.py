@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from reward_server.scoring.response_cache import Answer, AnswerKey
+from shared.domains.problems import ProblemView
 from shared.rewards import RewardSpec
-from shared.wire.planning import ProblemView
 from shared.wire.scoring import Item, ScoreRequest
 from sim_workers.engine.messages import RolloutOutcome
 from sim_workers.pool.fair_queue import Flow

@@ -19,12 +19,12 @@ from planning.records import (
 from planning.texts import domain_outline, problem_outline
 from planning.verdicts import PLAN_REWARDS, PlanMetrics, plan_reward
 from reward_server.domains.base import DomainContext, ProblemDomain
+from shared.domains.problem_names import read_problem_name
+from shared.domains.problems import NewProblem, ProblemView
 from shared.errors import DatasetError, ProblemError, UnknownProblem
 from shared.files import os_errors, write_atomically
 from shared.language.plans import read_plan
-from shared.problem_names import read_problem_name
 from shared.rewards import RewardSpec
-from shared.wire.planning import NewProblem, ProblemView
 from sim_workers.pool.tasks import Task
 
 __all__ = ["PlanningDomain"]

@@ -11,8 +11,8 @@ from reward_server.domains.planning import PlanningDomain
 from reward_server.http.problems import documented
 from reward_server.http.request_scope import notes_of
 from reward_server.services import ServicesDep
+from shared.domains.problems import NewProblem, ProblemPage, ProblemView
 from shared.errors import ProblemError, UnknownProblem
-from shared.wire.planning import NewProblem, ProblemPage, ProblemView
 
 __all__ = ["router"]
 

@@ -13,7 +13,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from reward_server.jobs.store import CHUNK_BYTES, CHUNK_ITEMS, Chunk, pack
-from shared.errors import InvalidRequest, MalformedRequest, RequestError
+from shared.errors import InvalidRequest, RequestError
 from shared.validation import validation_error
 from shared.wire.jobs import JobSpec
 from shared.wire.scoring import Item, read_item
@@ -27,7 +27,7 @@ _MAX_MARKS = 60_000
 """Commas, colons and opening brackets of a line: plans at 64 signals have some 50,000."""
 
 Check = Callable[[Item], None]
-"""Raises a ``RequestError`` if an item names something unknown."""
+"""Raises a ``RequestError`` where an item names what is not known here."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Chunker:
         self._line_bytes = 0
 
     def cut(self, spec: JobSpec, items: Iterable[tuple[str, Item]]) -> Cut:
-        """Cuts all items into chunks.
+        """All of the chunks.
 
         Args:
             spec: What is asked for every item; part of the digest.
@@ -122,7 +122,7 @@ class Chunker:
 
 
 def read_lines(file: IO[bytes]) -> Iterator[tuple[str, Item]]:
-    """The items of a file with one per line; empty lines are skipped.
+    """The items of a file with one per line; empty lines are passed over.
 
     Raises:
         InvalidRequest: A line is not an item; the message has its number, counted from 1.
@@ -140,12 +140,6 @@ def _read_item(place: str, text: bytes) -> Item:
         raise InvalidRequest(f"{place}: it contains more values than an item can have")
     try:
         return read_item(text)
-    except ValueError as exc:
-        error = _request_error(exc)
+    except ValidationError as exc:
+        error = validation_error(exc)
         raise InvalidRequest(f"{place}: {error.message}", error.code) from None
-
-
-def _request_error(error: ValueError) -> RequestError:
-    if isinstance(error, ValidationError):
-        return validation_error(error)
-    return MalformedRequest(f"not JSON: {error}")

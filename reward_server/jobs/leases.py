@@ -111,7 +111,7 @@ class JobLeases:
         return [row.number for row in await self._database.rows(query)]
 
     async def items(self, job_id: str, number: int) -> tuple[Item, ...]:
-        """The items of a chunk; none if the chunk is gone."""
+        """The items of a chunk; none where the chunk is gone."""
         query = select(JOB_CHUNKS.c["items"]).where(is_chunk(job_id, number))
         packed = await self._database.scalar(query)
         items, time_slice = [], TimeSlice()

@@ -83,7 +83,7 @@ _COLUMNS = {*ScoreItem.model_fields, *DomainItem.model_fields}
 
 
 def _refuse_unsuitable(table: parquet.ParquetFile, max_rows: int, max_bytes: int) -> None:
-    """Checks the file's own metadata before anything is unpacked."""
+    """Looks at what the file says of itself before anything is unpacked."""
     unknown = [name for name in table.schema_arrow.names if name not in _COLUMNS]
     if unknown:
         raise InvalidRequest(f"items have no field {unknown[0]}: remove that column")

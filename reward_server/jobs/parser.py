@@ -31,7 +31,7 @@ class Intake:
     """Reads bodies of any format.
 
     Args:
-        settings: The limits, and where bodies are kept meanwhile.
+        settings: How much there may be, and where it is kept meanwhile.
         check: What items may name, and under which reward.
         reader: Reads bodies that are one JSON document.
     """

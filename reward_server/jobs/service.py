@@ -45,10 +45,10 @@ class BulkJobs:
     """The jobs of one gateway, or of several on one database.
 
     Args:
-        settings: The limits, and where bodies are kept.
-        database: Where jobs are stored.
-        scorer: Scores the items.
-        telemetry: Counts the jobs.
+        settings: How much there may be, and where bodies are kept.
+        database: Where jobs are.
+        scorer: What they are scored by.
+        telemetry: Has the jobs counted.
         reader: Reads bodies that are one JSON document.
         disk: The disk that the database is on.
     """

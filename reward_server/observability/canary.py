@@ -32,8 +32,8 @@ class Canary:
         ledger: Holds the canary's first outcome.
         simulator: The program that computes the outcome.
         domains: Those beside traffic: what they serve is tried as well.
-        remember_s: Seconds for which a verdict is reused, so that probes cause no load.
-        clock: A monotonic clock, seconds.
+        remember_s: Seconds for which a verdict stands, so that probes are no load.
+        clock: Seconds, never going back.
     """
 
     def __init__(

@@ -178,11 +178,11 @@ class RolloutPool:
         )
 
     async def run(self, rollout: Rollout | Task, flow: Flow = _NOBODY) -> RolloutOutcome:
-        """The outcome of a rollout within its time limit. Cancelling the call ends the work.
+        """What becomes of a rollout by its limit. Cancelling the call ends the work.
 
         Args:
             rollout: What to roll out; or a task of another domain.
-            flow: The flow whose share of the workers it uses.
+            flow: Whose share of the workers it takes.
         """
         try:
             state = None if isinstance(rollout, Task) else self._checked_state(rollout)

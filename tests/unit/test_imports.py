@@ -30,7 +30,7 @@ ONLY = {
         *("shared", "reward_client", "pydantic", "httpx"),
         *("gymnasium", "numpy", "pettingzoo"),
     },
-    "planning": {"shared", "planning", "pydantic", "unified_planning", "pyparsing", "structlog"},
+    "planning": {"shared", "planning", "pydantic", "pyparsing", "structlog", "unified_planning"},
 }
 """All that these packages may import beside the standard library."""
 

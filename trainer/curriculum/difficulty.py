@@ -20,10 +20,10 @@ import structlog
 from pydantic import ValidationError
 
 from shared.dataset import Message
+from shared.domains.problem_names import GENERAL, PLANNING_DOMAINS, read_problem_name
 from shared.errors import DatasetError
 from shared.language.prompts import difficulty as junction_difficulty
 from shared.language.prompts import read_prompt
-from shared.problem_names import GENERAL, PLANNING_DOMAINS, read_problem_name
 from trainer.curriculum.buckets import GradedSample
 from trainer.data.rows import is_finite
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from shared.reward_names import AnyReward, AnyTerm
+from shared.domains.reward_names import AnyReward, AnyTerm
 from shared.rewards import FollowUp, RewardSpec
 from trainer.callbacks.health import HealthBounds
 from trainer.curriculum.schedule import DEFAULT_SCHEDULE, CurriculumPhase, check_schedule

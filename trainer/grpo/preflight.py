@@ -128,8 +128,9 @@ def _check_invalid_reward(config: GRPOTrainingConfig) -> None:
 
 def _say_fidelity(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
     """Warns if rewards are not verified to match the user's own simulation."""
-    if SOLVE in set(dataset["decision_kind"]):
-        return
+    has_kinds = "decision_kind" in dataset.column_names
+    if has_kinds and SOLVE in set(dataset["decision_kind"]):
+        return  # plans are judged, not simulated
     named = "fidelity" in dataset.column_names
     found = Counter((each or "bundle") for each in dataset["fidelity"]) if named else Counter()
     found["bundle"] += len(dataset) - found.total()

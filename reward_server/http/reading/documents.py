@@ -136,7 +136,7 @@ def load_of(items: int, terms: ScoreRequest | JobSpec | None) -> int:
 
 
 def items_in_chunks(items: Sequence[Item]) -> Iterator[bytes]:
-    """Splits items into JSON lists that can each be read quickly."""
+    """Items as JSON lists, each of which is read in a moment."""
     texts: list[bytes] = []
     size = 0
     for item in items:

@@ -134,3 +134,25 @@ async def test_refused_key_ends_it() -> None:
     """It concerns every line."""
     with pytest.raises(ServiceRefused):
         await score([line(0), line(1)], lambda request: problem(401, "unauthorized"))
+
+
+async def test_lines_of_other_domains() -> None:
+    """They are sent as they are; an unknown problem fails alone and is asked for once."""
+    sent: list[dict[str, Any]] = []
+
+    def service(request: httpx.Request) -> httpx.Response:
+        items = json.loads(request.content)["items"]
+        sent.extend(items)
+        if any(item["problem_id"] == "gone" for item in items):
+            return problem(404, "unknown_problem")
+        return scored(request)
+
+    def plan(number: int, problem_id: str = "p") -> bytes:
+        said = {"domain": "planning", "problem_id": problem_id, "completion": "(a)"}
+        return json.dumps({"id": number} | said).encode()
+
+    texts = [plan(0), plan(1, "gone"), plan(2, "gone"), b'{"domain": "planning", "tls_id": "C"}']
+    batches = await score(texts, service, size=1)
+    codes = [r.error.code if r.error else None for batch in batches for r in batch.results]
+    assert codes == [None, "unknown_problem", "unknown_problem", "invalid_request"]
+    assert [(item["id"], item["problem_id"]) for item in sent] == [(0, "p"), (1, "gone")]

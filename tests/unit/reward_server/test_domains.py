@@ -12,9 +12,9 @@ from planning.records import ProblemText
 from reward_server.domains import DomainContext, ProblemDomain
 from reward_server.domains.planning import PlanningDomain
 from reward_server.domains.registry import parted
+from shared.domains.problems import ProblemView
 from shared.errors import InvalidDecision, UnknownProblem
 from shared.rewards import RewardSpec
-from shared.wire.planning import ProblemView
 from sim_workers.pool.tasks import Task
 from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway

@@ -146,11 +146,15 @@ def test_figures_by_domain_and_difficulty(dataset: Path) -> None:
         dataset,
         "eval",
         problems,
-        {"planner": reference_plans, "mixed": lambda _: plans},
+        {"planner": reference_plans, "mixed": lambda _: plans, "lost": lambda _: ["lost"] * 10},
         lambda: _Service(),  # type: ignore[arg-type,return-value]
         Bootstrap(resamples=200),
     )
-    planner, mixed = report.policies
+    planner, mixed, lost = report.policies
+    assert (lost.overall.success, lost.overall.failed) == (None, 10)
+    assert planner.overall.success is not None
+    assert mixed.overall.success is not None
+    assert mixed.overall.goals is not None
     assert (planner.overall.success.value, planner.overall.success.low) == (1.0, 1.0)
     assert (mixed.overall.problems, mixed.overall.invalid, mixed.overall.failed) == (10, 2, 2)
     assert mixed.overall.success.value == 4 / 8
@@ -162,7 +166,7 @@ def test_figures_by_domain_and_difficulty(dataset: Path) -> None:
         "medium": 4,
         "hard": 2,
     }
-    assert report.failed == 2
+    assert report.failed == 12
 
 
 def test_a_dataset_without_reference_plans_has_no_planner(dataset: Path) -> None:

@@ -64,9 +64,9 @@ class PlanFigures(WireModel):
     """What plans came to, over some problems."""
 
     problems: int
-    success: Interval
-    """Share of valid plans."""
-    goals: Interval
+    success: Interval | None
+    """Share of valid plans; None where none could be judged."""
+    goals: Interval | None
     """Mean share of the goals that hold after the executable part; 0 where there is no plan."""
     invalid: int
     """Answers that hold no plan of the domain's actions."""
@@ -227,12 +227,12 @@ def _figures(judged: Sequence[_Judged], bootstrap: Bootstrap) -> PlanFigures:
     )
 
 
-def _interval(values: Sequence[float], bootstrap: Bootstrap) -> Interval:
-    """The mean of some numbers and its interval, by resampling them."""
+def _interval(values: Sequence[float], bootstrap: Bootstrap) -> Interval | None:
+    """The mean of some numbers and its interval, by resampling them; None of none."""
     import numpy as np
 
     if not values:
-        return Interval(value=0.0, low=0.0, high=1.0)
+        return None
     chance = np.random.default_rng(bootstrap.seed)
     drawn = chance.choice(np.asarray(values), size=(bootstrap.resamples, len(values)))
     low, high = np.percentile(drawn.mean(axis=1), (2.5, 97.5)).tolist()

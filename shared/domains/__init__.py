@@ -1,0 +1,1 @@
+"""What other domains than traffic have in common with it: rewards' names, problems."""
