@@ -24,7 +24,6 @@ from pydantic.json_schema import JsonSchemaValue
 from shared.domains.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName
 from shared.errors import RolloutError
 from shared.model import WireModel
-from shared.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName
 
 __all__ = [
     "AnyMetrics",

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from reward_server.auth.middleware import AuthMiddleware
 from reward_server.auth.origins import Origins
 from reward_server.domains import routes as problems
-from reward_server.episodes.examples import EPISODE_RESPONSES
 from reward_server.http.addresses import Addresses
 from reward_server.http.body_limit import BodyLimit, BodyLimits
 from reward_server.http.episode_examples import EPISODE_RESPONSES

