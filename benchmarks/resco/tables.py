@@ -22,7 +22,12 @@ _SUMMARY = (
 )
 _HEAD = (
     *("controller", "seeds", "median", "mean", "95 % interval", "gridlocked", "trip"),
-    *("never departed", "s per decision", "RESCO: best episode, or mean [median]", "RESCO: last ten"),
+    *(
+        "never departed",
+        "s per decision",
+        "RESCO: best episode, or mean [median]",
+        "RESCO: last ten",
+    ),
 )
 
 
