@@ -22,7 +22,12 @@ _SUMMARY = (
 )
 _HEAD = (
     *("controller", "seeds", "median", "mean", "95 % interval", "gridlocked", "trip"),
-    *("s a decision", "RESCO: best episode, or mean [median]", "RESCO: last ten"),
+    *(
+        "never departed",
+        "s per decision",
+        "RESCO: best episode, or mean [median]",
+        "RESCO: last ten",
+    ),
 )
 
 
@@ -93,6 +98,7 @@ def _network_table(network: str, results: Sequence[Result]) -> str:
 def _run_row(network: str, controller: str, results: Sequence[Result]) -> list[str]:
     delay = spread_of(_delays(results))
     trip = spread_of([f for one in results if (f := one.figures.travel_time_s) is not None])
+    backlog = spread_of([one.figures.backlog_veh for one in results])
     decisions = sum(one.decisions for one in results)
     deciding_s = sum(one.deciding_s for one in results)
     is_timed = controller == LOOK_AHEAD and decisions > 0
@@ -104,6 +110,7 @@ def _run_row(network: str, controller: str, results: Sequence[Result]) -> list[s
         f"± {delay.half_width:.1f}" if delay and delay.half_width is not None else _NONE,
         str(sum(one.figures.gridlocked for one in results)),
         _number(trip.median if trip else None),
+        f"{backlog.median:.0f}" if backlog else _NONE,
         f"{deciding_s / decisions:.2g}" if is_timed else _NONE,
         _of_rule(RULES.get(controller, {}).get(network)),
         _NONE,

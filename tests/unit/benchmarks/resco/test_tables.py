@@ -22,9 +22,9 @@ def test_a_controller_is_given_by_median_mean_and_interval_beside_what_was_publi
         [a_result(seed=i, delay_s=d, gridlocked=d > 25) for i, d in enumerate(delays, 1)]
     )
     assert _rows(text, "`greedy`") == [
-        ["`greedy`", "3", "22.0", "24.0", "± 13.1", "1", "42.0", "–", "27.8", "–"]
+        ["`greedy`", "3", "22.0", "24.0", "± 13.1", "1", "42.0", "0", "–", "27.8", "–"]
     ]
-    assert _rows(text, "IDQN") == [["IDQN", *["–"] * 7, "26.1", "28.9"]]
+    assert _rows(text, "IDQN") == [["IDQN", *["–"] * 8, "26.1", "28.9"]]
 
 
 def test_the_summary_puts_look_ahead_beside_the_best_learner_and_the_best_rule() -> None:
@@ -39,8 +39,8 @@ def test_the_summary_puts_look_ahead_beside_the_best_learner_and_the_best_rule()
     assert _rows(text, "cologne3") == [
         ["cologne3", "18.0", "1", "24.0 (`greedy`)", "1", "24 (IDQN)", "95.5"]
     ]
-    assert _rows(text, "`look-ahead`")[0][7] == "0.1"
-    assert _rows(text, "`fixed`")[0][8] == "46.4 [39]"
+    assert _rows(text, "`look-ahead`")[0][8] == "0.1"
+    assert _rows(text, "`fixed`")[0][9] == "46.4 [39]"
 
 
 def test_a_network_without_runs_has_no_row() -> None:
