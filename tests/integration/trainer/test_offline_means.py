@@ -39,7 +39,7 @@ _ANSWERS = (
 )
 _SIZES = (2, 2, 8, 3, 2)
 """Candidates of each query: the third has as many as nearly all others together."""
-_PAD, _BETA = 0, 0.1
+_PAD, _BETA, _TEMPERATURE = 0, 0.1, 1.6
 
 
 class _Gradient(TrainerCallback):
@@ -149,11 +149,13 @@ def test_stage_2_is_a_mean_over_candidates(
     tiny_llama: Path,
 ) -> None:
     """Of all of them, or in an early epoch of the best two of each query."""
-    found = gradient(OfflineGRPOStage, pieces, beta=_BETA, epsilon=0.2, top_epochs=top_epochs)
+    own = {"beta": _BETA, "epsilon": 0.2, "top_epochs": top_epochs, "temperature": _TEMPERATURE}
+    found = gradient(OfflineGRPOStage, pieces, **own)
     model, batch = _model(tiny_llama).train(), collate(groups, _PAD)
     logps = candidate_logps(model, batch)
     kept = batch["is_top"] if top_epochs else torch.ones_like(batch["is_top"])
     logps, stored, mask = logps[kept], batch["stored"][kept], batch["mask"][kept]
-    policy = clipped_ratio_loss(logps, stored, mask, batch["advantages"][kept], 0.2).policy
+    gains = batch["advantages"][kept] / _TEMPERATURE
+    policy = clipped_ratio_loss(logps, stored, mask, gains, 0.2).policy
     (policy + _BETA * mean_over_tokens(kl_k3(logps, stored), mask).mean()).backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(found, _flat(model), rtol=1e-3, atol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 
 from greenfork.commands.dataset import _write_parquet
 from greenfork.commands.dataset_import import Importer, _rows
+from greenfork.main import app
 from reward_client import RewardClient
 from shared.errors import ServiceRefused
 from shared.signals import Signal, SignalState
@@ -128,3 +129,29 @@ def test_rows_are_written_as_parquet_too(tmp_path: Path) -> None:
     assert found["outcomes"][1]["decision"]["next_phase"] == 2
     assert found["prompt"] == row["prompt"]
     assert not (tmp_path / "eval.parquet").exists()
+
+
+def test_one_state_is_pushed_to_its_scenario(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the seed and scale of its run; its id is what is printed."""
+    service = _Service("x")
+
+    class Client:
+        def __init__(self, *_: object) -> None:
+            self.push_state = service.push_state
+
+        async def __aenter__(self) -> "Client":
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            """Nothing to close."""
+
+    monkeypatch.setattr("reward_client.RewardClient", Client)
+    (file := tmp_path / "state.xml").write_text("7")
+    arguments = ["push", str(file), "--scenario", "city-0123456789ab", "--seed", "5"]
+    with pytest.raises(SystemExit) as ended:
+        app([*arguments, "--scale", "1.2", "--url", "http://door", "--json"])
+    assert ended.value.code == 0
+    assert service.pushed == [(b"7", "city-0123456789ab", 5, 1.2)]
+    assert json.loads(capsys.readouterr().out)["state_id"] == "city@300-000000000007"
