@@ -12,10 +12,12 @@ from operator import add
 from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
+    Discriminator,
     Field,
     FiniteFloat,
     GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
+    Tag,
     model_serializer,
     model_validator,
 )
@@ -179,7 +181,24 @@ class NamedMetrics(WireModel):
 
 ShownMetrics = Annotated[Metrics | NamedMetrics, Field(union_mode="left_to_right")]
 """Of traffic."""
-AnyMetrics = Annotated[Metrics | NamedMetrics | DomainMetrics, Field(union_mode="left_to_right")]
+
+
+def _metrics_kind(value: object) -> str:
+    """Metrics that have no name in common with traffic's are of another domain.
+
+    A client passes over keys that it does not know, so the model alone would not tell.
+    """
+    if isinstance(value, Mapping):
+        return "metrics:traffic" if not value or value.keys() & _NAMES else "metrics:domain"
+    return "metrics:domain" if isinstance(value, DomainMetrics) else "metrics:traffic"
+
+
+_NAMES = {*get_args(MetricName), "series"}
+AnyMetrics = Annotated[
+    Annotated[ShownMetrics, Tag("metrics:traffic")]
+    | Annotated[DomainMetrics, Tag("metrics:domain")],
+    Discriminator(_metrics_kind),
+]
 """Of any domain."""
 
 

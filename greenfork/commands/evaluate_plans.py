@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reward_client import RewardClient
     from trainer.evaluation import Bootstrap, Generation
     from trainer.evaluation.planning import PlanEvaluation, PlanFigures, PlanProblem
-    from trainer.evaluation.planning.plans import Answerer
+    from trainer.evaluation.planning.plans import Answerer, Interval
 
 __all__ = ["evaluated_plans", "is_planning", "show_plans"]
 
@@ -102,6 +102,12 @@ def _add(add: Callable[..., None], policy: str, group: str, figures: "PlanFigure
     ]
     counts = str(figures.invalid), str(figures.failed)
     add(policy, group, str(figures.problems), *cells, *counts)
+
+
+def _shown(one: "Interval | None") -> str:
+    if one is None:
+        return "-"
+    return f"{100 * one.value:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
 
 
 def _walks(dataset: Path, problems: "Sequence[PlanProblem]", seed: int) -> list[str]:

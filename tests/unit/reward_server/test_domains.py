@@ -13,8 +13,10 @@ from reward_server.domains import DomainContext, ProblemDomain
 from reward_server.domains.planning import PlanningDomain
 from reward_server.domains.registry import parted
 from shared.domains.problems import ProblemView
+from shared.domains.reward_names import DomainMetrics
 from shared.errors import InvalidDecision, UnknownProblem
-from shared.rewards import RewardSpec
+from shared.rewards import NamedMetrics, RewardSpec
+from shared.wire.scoring import ScoreResult
 from sim_workers.pool.tasks import Task
 from sim_workers.states.store import StateStore
 from tests.unit.reward_server.conftest import Gateway, OpenGateway
@@ -241,6 +243,16 @@ async def test_an_upload_that_cannot_be_read(
     answer = await gateway.http.put("/v1/problems", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert not (tmp_path / "problems").exists()
+
+
+def test_a_client_that_passes_over_unknown_keys_keeps_a_domains_metrics() -> None:
+    """They are not taken for traffic's, of which none was named; nor the other way round."""
+    plan, named = {"goals_share": 0.5, "steps": 2}, {"wait_s": 9.0, "series": None}
+    for metrics, kind in ((plan, DomainMetrics), (named, NamedMetrics)):
+        said = {"id": None, "status": "scored", "reward": 1.0, "metrics": metrics}
+        result = ScoreResult.model_validate_json(json.dumps(said), extra="ignore")
+        assert isinstance(result.metrics, kind)
+        assert json.loads(result.model_dump_json())["metrics"] == metrics
 
 
 def test_ids_lead_nowhere_else(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from trainer.evaluation.bootstrap import Bootstrap
 
 __all__ = [
     "Answerer",
+    "Interval",
     "PlanEvaluation",
     "PlanFigures",
     "PlanPolicyReport",
