@@ -234,7 +234,7 @@ async def test_dropping_a_job_ends_its_rollouts(opened: Open) -> None:
     await shop.rollouts.has_begun(4)
     shop.runner.drop(job_id)
     await shop.store.delete(job_id)
-    assert shop.rollouts.ended == 4
+    assert shop.rollouts.ended == shop.rollouts.runs.total() >= 4
     assert await shop.store.find(job_id) is None
     assert await shop.store.results(job_id, 0) is None
 
