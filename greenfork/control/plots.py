@@ -264,11 +264,17 @@ def _colours(count: int) -> "list[Any]":
     return [colormaps["tab20"](index % 20) for index in range(count)]
 
 
+_TICKS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_MOST_TICKS = 12
+
+
 def _as_clock(axes: "Axes") -> None:
     """The time of day; SUMO's seconds are those since midnight in most scenarios."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MultipleLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, steps=[1, 1.2, 1.5, 2, 3, 6, 10]))
+    from_s, to_s = axes.get_xlim()
+    every_s = next((s for s in _TICKS_S if (to_s - from_s) / s <= _MOST_TICKS), _TICKS_S[-1])
+    axes.xaxis.set_major_locator(MultipleLocator(every_s))
     axes.xaxis.set_major_formatter(lambda value, _: clock(value))
     axes.set_xlabel("simulated time, h:min:s" if _is_short(axes) else "simulated time, h:min")
 
