@@ -2,13 +2,13 @@
 
 import { Chart } from "./chart.js";
 import { choice, fill, h, oncePerFrame, save } from "./dom.js";
+import { markBand, paintBands, shareAt } from "./episode_bands.js";
 import { SIDES, controlWords, episodeHash, flowsOf, lightsOf } from "./episode_data.js";
+import { showDecisions } from "./episode_decisions.js";
 import { bundle, drawingOfEpisode } from "./export.js";
 import { lookAhead } from "./look_ahead.js";
 import { Scene, firstView, readTrace } from "./scene.js";
-import { clock, decisionWords, number, span } from "./words.js";
-
-const ROW_PX = 18;
+import { clock, number } from "./words.js";
 
 /** What an episode looks like, and another one beside it. */
 export class Board {
@@ -246,39 +246,12 @@ export class Board {
         false,
       );
     }
-    this.bands.forEach((canvas, i) => this.paintBands(canvas, this.episodes[i]));
+    this.bands.forEach((canvas, i) => paintBands(canvas, this.episodes[i], this.last));
     this.draw();
   }
 
-  paintBands(canvas, episode) {
-    const ratio = Math.min(2, devicePixelRatio || 1);
-    const height = episode.view.signals.length * ROW_PX;
-    canvas.height = height * ratio;
-    canvas.style.height = `${height}px`;
-    const { width } = canvas.getBoundingClientRect();
-    canvas.width = width * ratio;
-    const pen = canvas.getContext("2d");
-    const style = getComputedStyle(canvas);
-    pen.scale(ratio, ratio);
-    const one = (width - 56) / Math.max(1, this.last);
-    episode.view.signals.forEach((id, row) => {
-      episode.moments.slice(0, -1).forEach((moment, step) => {
-        const phase = moment.signals[id]?.current_phase;
-        if (phase === undefined) return;
-        pen.fillStyle = style.getPropertyValue(`--phase-${(phase >> 1) % 6}`);
-        pen.fillRect(44 + step * one, row * ROW_PX + 2, one + 0.4, ROW_PX - 5);
-      });
-      pen.fillStyle = style.getPropertyValue("--soft");
-      pen.font = "11px system-ui, sans-serif";
-      pen.fillText(id.slice(0, 6), 0, row * ROW_PX + 12, 40);
-    });
-    canvas.painted = h("canvas", { width: canvas.width, height: canvas.height });
-    canvas.painted.getContext("2d").drawImage(canvas, 0, 0);
-  }
-
   scrub(event) {
-    const box = event.target.getBoundingClientRect();
-    this.seek(Math.round(((event.clientX - box.left - 44) / (box.width - 56)) * this.last));
+    this.seek(Math.round(shareAt(event) * this.last));
   }
 
   seek(step) {
@@ -307,26 +280,10 @@ export class Board {
       if (scene && this.worst) this.drawLoads(scene, step);
     }
     for (const { chart } of this.charts) chart.draw(at);
-    for (const canvas of this.bands) this.markBand(canvas);
+    for (const canvas of this.bands) markBand(canvas, this.step / Math.max(1, this.last));
     this.slider.value = this.step;
     fill(this.now, `step ${this.step} · ${clock(this.begin + at)}`);
-    this.showDecisions();
-  }
-
-  markBand(canvas) {
-    const pen = canvas.getContext("2d");
-    if (!canvas.painted) return;
-    const ratio = canvas.width / canvas.getBoundingClientRect().width;
-    pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.clearRect(0, 0, canvas.width, canvas.height);
-    pen.drawImage(canvas.painted, 0, 0);
-    pen.fillStyle = getComputedStyle(canvas).getPropertyValue("--text");
-    pen.fillRect(
-      (44 + (this.step / Math.max(1, this.last)) * (canvas.width / ratio - 56)) * ratio,
-      0,
-      ratio,
-      canvas.height,
-    );
+    showDecisions(this);
   }
 
   /** A disc on each signal: the larger, the worse its own reward of the step. */
@@ -399,96 +356,8 @@ export class Board {
     const { episodes, geometry, definitions } = this;
     const start =
       'const shown = JSON.parse(document.getElementById("data").textContent);\nconst alone = { main: document.querySelector("main"), closing: [], go() {} };\nnew Board(alone, shown.episodes, shown.geometry, shown.definitions, []).build();\n';
-    return bundle(["export.js", "episode_data.js", "episode_board.js"], start, {
-      episodes,
-      geometry,
-      definitions,
-    });
-  }
-
-  showDecisions() {
-    const rows = this.episodes.flatMap((episode, i) =>
-      episode.view.signals.map((id) => this.row(episode, i, id)),
-    );
-    const names = [
-      ...(this.episodes.length > 1 ? [""] : []),
-      "Signal",
-      "Phase",
-      "Asked",
-      "What became of it",
-      "Reward",
-      "Prompt and answer",
-    ];
-    const isOpen = this.decisions.querySelector("details[open]") !== null;
-    fill(
-      this.decisions,
-      h("h2", {}, this.step < this.last ? `What is decided at step ${this.step}` : "The end"),
-      h(
-        "div",
-        { class: "scroll tall" },
-        h(
-          "table",
-          {},
-          h(
-            "thead",
-            {},
-            h(
-              "tr",
-              {},
-              names.map((name) =>
-                h("th", { scope: "col" }, name || h("span", { class: "unseen" }, "Episode")),
-              ),
-            ),
-          ),
-          h("tbody", {}, rows),
-        ),
-      ),
-    );
-    if (isOpen) this.decisions.querySelector("details")?.setAttribute("open", "");
-  }
-
-  row(episode, i, id) {
-    const before = episode.moments[this.step]?.signals[id];
-    const step = episode.steps[this.step];
-    const decision = step?.request.decisions[id];
-    const text = step?.request.completions[id];
-    const invalid = step?.answer.invalid[id];
-    const became = invalid
-      ? `${invalid.message} (${invalid.code})`
-      : step
-        ? step.answer.kept.includes(id)
-          ? "went on as it was"
-          : "carried out"
-        : "–";
-    const prompt = before?.prompt ?? [];
-    const told =
-      prompt.length || text
-        ? h(
-            "details",
-            {},
-            h("summary", {}, "Show"),
-            prompt.map((message) => [
-              h("span", { class: "role" }, message.role),
-              h("pre", {}, message.content),
-            ]),
-            text ? [h("span", { class: "role" }, "answer"), h("pre", {}, text)] : null,
-          )
-        : "–";
-    return h(
-      "tr",
-      {},
-      this.episodes.length > 1 ? h("td", {}, this.name(i)) : null,
-      h("td", {}, id),
-      h(
-        "td",
-        { class: "number" },
-        before ? `${before.current_phase} for ${span(before.elapsed_green_s)}` : "–",
-      ),
-      h("td", {}, decision ? decisionWords(decision) : text ? "a text" : "nothing"),
-      h("td", {}, became),
-      h("td", { class: "number" }, number(step?.answer.rewards[id] ?? null, 2)),
-      h("td", {}, told),
-    );
+    const modules = ["bands", "data", "decisions", "board"].map((name) => `episode_${name}.js`);
+    return bundle(["export.js", ...modules], start, { episodes, geometry, definitions });
   }
 
   close() {

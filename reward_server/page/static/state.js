@@ -1,6 +1,7 @@
 // One state: the junction, every legal decision, two futures, and a box for a completion.
 
 import { Refusal } from "./api.js";
+import { completionBox } from "./completion_box.js";
 import { choice, fill, h } from "./dom.js";
 import { exportsOf } from "./export.js";
 import { Player } from "./player.js";
@@ -305,9 +306,15 @@ class StateView {
     }));
   }
 
+  completion() {
+    const item = { state_id: this.state.state_id, tls_id: this.tls, decision_kind: this.kind };
+    const reward = { name: this.reward, horizon_s: Number(this.horizon) };
+    return completionBox(this.view, item, reward);
+  }
+
   async showPrompt() {
     const box = h("div", {}, h("p", { class: "note" }, "Reading…"));
-    fill(this.promptBox, h("h2", {}, "Prompt"), box, this.completionBox());
+    fill(this.promptBox, h("h2", {}, "Prompt"), box, this.completion());
     try {
       const view = await this.api.get(
         ["v1", "states", this.state.state_id, "prompt"],
@@ -329,58 +336,6 @@ class StateView {
       if (!(error instanceof Refusal)) throw error;
       fill(box, h("p", { class: "note" }, error.message));
     }
-  }
-
-  completionBox() {
-    const examples = {
-      extend: '{"extend": "yes"}',
-      phase: '{"next_phase_id": 0, "green_sec": 20}',
-      cycle: '[{"phase_id": 0, "final": 30}]',
-      plan: '["yes", "no"]',
-    };
-    const field = h("textarea", {
-      rows: 3,
-      "aria-label": "Completion",
-      placeholder: examples[this.kind],
-      spellcheck: "false",
-    });
-    const answer = h("div", { class: "answer", role: "status" });
-    const score = async (event) => {
-      event.preventDefault();
-      const text = field.value || field.placeholder;
-      const item = {
-        state_id: this.state.state_id,
-        tls_id: this.tls,
-        decision_kind: this.kind,
-        completion: text,
-      };
-      const reward = { name: this.reward, horizon_s: Number(this.horizon) };
-      try {
-        const [result] = (
-          await this.api.post(["v1", "score"], { items: [item], reward }, this.view.signal)
-        ).results;
-        fill(answer, readAs(result));
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        fill(
-          answer,
-          h(
-            "p",
-            {},
-            error.status === 403 ? "Scoring needs a key with the scope score." : error.message,
-          ),
-        );
-      }
-    };
-    return h(
-      "form",
-      { submit: score },
-      h("h2", {}, "A completion"),
-      h("p", { class: "note" }, "Type or paste what a model answered."),
-      field,
-      h("div", { class: "controls" }, h("button", { class: "primary" }, "Score")),
-      answer,
-    );
   }
 }
 
@@ -405,19 +360,4 @@ function exactness({ fidelity, restore, simulator }) {
     unchecked: "Not compared with plain SUMO",
   };
   return `${said[fidelity] ?? fidelity} (${simulator.name} ${simulator.version}, ${restore}).`;
-}
-
-function readAs(result) {
-  const pairs = [["Read as", result.decision ? decisionWords(result.decision) : "no decision"]];
-  if (result.status === "invalid")
-    pairs.push(["Legal", `no: ${result.error.message} (${result.error.code})`]);
-  else if (result.status === "scored") pairs.push(["Legal", "yes"]);
-  else pairs.push(["Failed", `${result.error.message} (${result.error.code})`]);
-  pairs.push(["Reward", number(result.reward, 3)]);
-  if (result.metrics) pairs.push(["Queue", number(result.metrics.queue_veh, 2)]);
-  return h(
-    "dl",
-    {},
-    pairs.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
-  );
 }

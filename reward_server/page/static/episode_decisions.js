@@ -1,0 +1,90 @@
+// What is decided at a step of an episode, signal by signal.
+
+import { fill, h } from "./dom.js";
+import { decisionWords, number, span } from "./words.js";
+
+/** Fills the board's table: what was asked at its step, and what became of it. */
+export function showDecisions(board) {
+  const rows = board.episodes.flatMap((episode, i) =>
+    episode.view.signals.map((id) => decisionRow(board, episode, i, id)),
+  );
+  const names = [
+    ...(board.episodes.length > 1 ? [""] : []),
+    "Signal",
+    "Phase",
+    "Asked",
+    "What became of it",
+    "Reward",
+    "Prompt and answer",
+  ];
+  const isOpen = board.decisions.querySelector("details[open]") !== null;
+  fill(
+    board.decisions,
+    h("h2", {}, board.step < board.last ? `What is decided at step ${board.step}` : "The end"),
+    h(
+      "div",
+      { class: "scroll tall" },
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            names.map((name) =>
+              h("th", { scope: "col" }, name || h("span", { class: "unseen" }, "Episode")),
+            ),
+          ),
+        ),
+        h("tbody", {}, rows),
+      ),
+    ),
+  );
+  if (isOpen) board.decisions.querySelector("details")?.setAttribute("open", "");
+}
+
+function decisionRow(board, episode, i, id) {
+  const before = episode.moments[board.step]?.signals[id];
+  const step = episode.steps[board.step];
+  const decision = step?.request.decisions[id];
+  const text = step?.request.completions[id];
+  const invalid = step?.answer.invalid[id];
+  const became = invalid
+    ? `${invalid.message} (${invalid.code})`
+    : step
+      ? step.answer.kept.includes(id)
+        ? "went on as it was"
+        : "carried out"
+      : "–";
+  const prompt = before?.prompt ?? [];
+  const told =
+    prompt.length || text
+      ? h(
+          "details",
+          {},
+          h("summary", {}, "Show"),
+          prompt.map((message) => [
+            h("span", { class: "role" }, message.role),
+            h("pre", {}, message.content),
+          ]),
+          text ? [h("span", { class: "role" }, "answer"), h("pre", {}, text)] : null,
+        )
+      : "–";
+  return h(
+    "tr",
+    {},
+    board.episodes.length > 1 ? h("td", {}, board.name(i)) : null,
+    h("td", {}, id),
+    h(
+      "td",
+      { class: "number" },
+      before ? `${before.current_phase} for ${span(before.elapsed_green_s)}` : "–",
+    ),
+    h("td", {}, decision ? decisionWords(decision) : text ? "a text" : "nothing"),
+    h("td", {}, became),
+    h("td", { class: "number" }, number(step?.answer.rewards[id] ?? null, 2)),
+    h("td", {}, told),
+  );
+}
