@@ -9,6 +9,7 @@ import resource
 import sys
 from collections import OrderedDict
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from planning.messages import Question, Verdict
 from planning.problems import PlanningProblem
@@ -18,7 +19,7 @@ from shared.wire.error_info import ErrorInfo
 __all__ = ["main"]
 
 _MEMORY_BYTES = 2**30
-_STAYING_KIB = 640 * 2**10
+_STAYING_BYTES = 640 * 2**20
 """unified-planning forgets nothing that it has read: a process that has grown to this ends."""
 _KEPT = 64
 """Problems that are not read anew when they are asked for again."""
@@ -28,12 +29,17 @@ def main(line: Connection) -> None:
     """Answers until the other end is closed, or it has grown too large."""
     kept: OrderedDict[tuple[str, str], PlanningProblem] = OrderedDict()
     line.send_bytes(b"ready")
-    while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < _STAYING_KIB:
+    while _resident_bytes() < _STAYING_BYTES:
         try:
             question = Question.model_validate_json(line.recv_bytes())
         except EOFError:
             return
         line.send_bytes(_answered(question, kept).model_dump_json().encode())
+
+
+def _resident_bytes() -> int:
+    """Of this process as it is now: ``ru_maxrss`` begins with that of whoever started it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _answered(question: Question, kept: OrderedDict[tuple[str, str], PlanningProblem]) -> Verdict:

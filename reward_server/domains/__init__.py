@@ -1,8 +1,8 @@
-"""What the gateway scores answers in: traffic, planning, and what installed packages add.
+"""The domains in which the gateway scores answers: traffic, planning, and installed packages' own.
 
-A domain reads items, says what is legal, names the work by a key, has it done by the workers, and
-makes rewards of what they find. What is general (admission, single flight, the ledger, jobs, keys)
-knows no domain.
+A domain reads items, decides what is legal, gives the work a key, has the workers do it, and turns
+their results into rewards. The general parts (admission, single flight, the ledger, jobs, keys) do
+not depend on the domain.
 """
 
 from reward_server.domains.base import Computed, Domain, DomainContext, ProblemDomain

@@ -1,4 +1,4 @@
-"""What a domain is."""
+"""The interface of a domain."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,83 +17,83 @@ from sim_workers.pool.tasks import Task
 __all__ = ["Computed", "Domain", "DomainContext", "ProblemDomain", "Terms"]
 
 Computed = tuple[dict[AnswerKey, Answer], dict[str, RolloutOutcome]]
-"""Answers that were not in memory, and the outcomes behind them, by key."""
+"""Answers that were not in memory, and the outcomes they are made of, by key."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """On what terms answers are computed."""
+    """The conditions under which answers are computed."""
 
     request: ScoreRequest
     deadline: float
-    """On the loop's clock."""
+    """Deadline on the event loop's clock."""
     flow: Flow
-    """Whose share of the workers it takes."""
+    """The flow whose share of the workers is used."""
     request_id: str = ""
 
 
 class Domain(Protocol):
-    """What the scorer needs of a domain."""
+    """What the scorer needs from a domain."""
 
     async def compute(self, items: Mapping[AnswerKey, Item], terms: Terms) -> Computed:
-        """The answers to items of this domain, and the outcomes behind them.
+        """Computes the answers to items of this domain, and the outcomes they are made of.
 
         Raises:
-            RequestError: An item names something that is not served, or the reward is none of the
-                domain's.
+            RequestError: An item names something that is not served, or the domain has no such
+                reward.
         """
 
     def check(self, item: Item, reward: RewardSpec) -> None:
-        """Returns where an item names what is served, under a reward that there is.
+        """Checks that an item names something served, and that the domain has the reward.
 
         Raises:
-            RequestError: It does not.
+            RequestError: One of these is not so.
         """
 
 
 @dataclass(frozen=True)
 class DomainContext:
-    """What a domain is opened with."""
+    """What a domain gets when it is opened."""
 
     datasets: tuple[Path, ...]
-    """Those that it has claimed."""
+    """The datasets that the domain has claimed."""
     data_dir: Path
-    """A folder of its own, which need not be there."""
+    """A folder for the domain's own use, which may not exist yet."""
 
 
 class ProblemDomain(ABC):
-    """A domain of problems that completions answer.
+    """A domain of problems that are answered by completions.
 
-    This is what an installed package adds, by an entry point of the group ``greenfork.domains``
-    that names the class. See docs/domains.md for one that is complete.
+    An installed package adds one by an entry point in the group ``greenfork.domains`` that names
+    the class. See docs/domains.md for a complete example.
     """
 
     name: ClassVar[str]
-    """As items say it; also the entry point's."""
+    """The name that items give; also the name of the entry point."""
     rewards: ClassVar[tuple[str, ...]]
-    """The first is the default. Those of a package are called ``<domain>.<reward>``."""
+    """Names of the rewards, default first. Those of a package are called ``<domain>.<reward>``."""
     invalid_codes: ClassVar[frozenset[str]] = frozenset()
-    """Codes of errors by which workers say that an answer breaks a rule: it is invalid, and not
+    """Codes of worker errors that mean that an answer breaks a rule: it is then invalid rather than
     failed."""
 
     @classmethod
     @abstractmethod
     def claims(cls, dataset: Path) -> bool:
-        """Whether a folder that is served is one of this domain."""
+        """Whether a served folder belongs to this domain."""
 
     @classmethod
     @abstractmethod
     def open(cls, context: DomainContext) -> "ProblemDomain":
-        """Reads what is served."""
+        """Reads the served datasets."""
 
     @property
     @abstractmethod
     def version(self) -> str:
-        """Of what computes the metrics; another version may find others."""
+        """Version of the code that computes the metrics; another version may give other values."""
 
     @abstractmethod
     def task(self, problem_id: str, completion: str) -> Task:
-        """The work behind an answer. Equal work has equal texts.
+        """The work that scores an answer. Equal work has equal texts.
 
         Raises:
             UnknownProblem: No such problem is served.
@@ -102,12 +102,12 @@ class ProblemDomain(ABC):
 
     @abstractmethod
     def reward(self, spec: RewardSpec, metrics: Mapping[str, int | float | None]) -> float:
-        """A reward of this domain, or a sum of them, from the metrics that a worker has found."""
+        """A reward of this domain, or a sum of several, from the metrics found by a worker."""
 
     @abstractmethod
     def problems(self) -> Sequence[ProblemView]:
-        """What is served, in the order of the ids."""
+        """The served problems, ordered by id."""
 
     @abstractmethod
     def canary(self) -> Task | None:
-        """Work that shows whether the domain can score; None where nothing is served."""
+        """Work that shows whether the domain can score; None if nothing is served."""

@@ -1,4 +1,4 @@
-"""Planning: plans for PDDL problems, judged in the workers' processes."""
+"""Planning: plans for PDDL problems, validated in the workers' processes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,11 +33,11 @@ _PERFORMER = "planning.performer:PlanPerformer"
 
 
 class PlanningDomain(ProblemDomain):
-    """Judges plans.
+    """Scores plans.
 
     Args:
-        problems: What is served.
-        uploads: Where problems that are sent are kept: all gateways of a data directory see them.
+        problems: The served problems.
+        uploads: Folder of uploaded problems, which all gateways of a data directory share.
     """
 
     name: ClassVar[str] = "planning"
@@ -61,14 +61,14 @@ class PlanningDomain(ProblemDomain):
 
     @cached_property
     def version(self) -> str:
-        """That of unified-planning."""
+        """The version of unified-planning."""
         try:
             return f"unified-planning {version('unified-planning')}"
         except PackageNotFoundError:
             return "unified-planning"
 
     def task(self, problem_id: str, completion: str) -> Task:
-        """The work behind a plan.
+        """The work that scores a plan.
 
         Raises:
             UnknownProblem: No such problem is served.
@@ -77,16 +77,16 @@ class PlanningDomain(ProblemDomain):
         return self._task(self._get(problem_id), read_plan(completion).steps)
 
     def reward(self, spec: RewardSpec, metrics: Mapping[str, int | float | None]) -> float:
-        """``plan_valid``, ``plan_progress``, or a sum."""
+        """The value of ``plan_valid``, ``plan_progress``, or a sum of them."""
         return plan_reward(spec.name, PlanMetrics.model_validate(dict(metrics)), spec.terms)
 
     def problems(self) -> Sequence[ProblemView]:
-        """What is served, uploads included."""
+        """The served problems, including uploads."""
         self._look()
         return [self._view(self._problems[key]) for key in sorted(self._problems)]
 
     def canary(self) -> Task | None:
-        """The judging of a reference plan, of the least difficult problem that has one."""
+        """Validating the reference plan of the least difficult problem that has one."""
         with_plan = [one for one in self._problems.values() if one.record.plan]
         if with_plan:
             first = min(with_plan, key=lambda one: (one.record.difficulty, one.record.problem_id))
@@ -94,7 +94,7 @@ class PlanningDomain(ProblemDomain):
         return next((self.reading(one) for one in self._problems.values()), None)
 
     def reading(self, one: ProblemText) -> Task:
-        """The reading of a problem, which fails where it cannot be read."""
+        """The task of parsing a problem, which fails if that is not possible."""
         texts = {"domain": one.domain, "problem": one.problem}
         return Task(
             domain=self.name,
@@ -104,11 +104,11 @@ class PlanningDomain(ProblemDomain):
         )
 
     def draft(self, new: NewProblem) -> ProblemText:
-        """A problem that was sent, before a worker has read it.
+        """An uploaded problem, before a worker has parsed it.
 
         Raises:
-            ProblemError: Its texts are too long, too deep, or not whole; or it belongs to another
-                domain than the one that came with it.
+            ProblemError: Its texts are too long, too deeply nested or incomplete; or it belongs to
+                a different domain from the one sent with it.
         """
         own, wanted = domain_outline(new.domain).name, problem_outline(new.problem).domain
         if own != wanted:
@@ -137,7 +137,7 @@ class PlanningDomain(ProblemDomain):
         """Serves a problem from now on, here and at every gateway of this data directory.
 
         Raises:
-            DatasetError: It cannot be written.
+            DatasetError: The problem cannot be written.
         """
         file = self._file(one.record.problem_id)
         with os_errors(DatasetError, f"cannot write {file}"):
@@ -151,7 +151,7 @@ class PlanningDomain(ProblemDomain):
         self._problems[one.record.problem_id] = one
 
     def view(self, problem_id: str, created: bool = False) -> ProblemView:
-        """A problem as it is told.
+        """A problem as the API shows it.
 
         Raises:
             UnknownProblem: No such problem is served.
@@ -165,7 +165,7 @@ class PlanningDomain(ProblemDomain):
         return found
 
     def _uploaded(self, problem_id: str) -> ProblemText | None:
-        """A problem that another gateway has taken in."""
+        """A problem that was uploaded to another gateway."""
         file = self._file(problem_id)
         if file.parent != self._uploads or not file.is_file():
             return None

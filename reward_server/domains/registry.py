@@ -1,4 +1,4 @@
-"""Which domains there are, and which of the served folders are whose."""
+"""The available domains, and which served folder belongs to which."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
@@ -13,16 +13,16 @@ from shared.errors import ConfigError
 __all__ = ["GROUP", "domain_kinds", "open_domains", "parted"]
 
 GROUP = "greenfork.domains"
-"""The group of the entry points by which packages add domains."""
+"""The group of entry points by which packages add domains."""
 
 _log = structlog.get_logger(__name__)
 
 
 def domain_kinds() -> dict[str, type[ProblemDomain]]:
-    """The domains beside traffic, by name.
+    """The domains other than traffic, by name.
 
     Raises:
-        ConfigError: A package's domain cannot be loaded, or is called as another one.
+        ConfigError: A package's domain cannot be loaded, or has the same name as another.
     """
     kinds: dict[str, type[ProblemDomain]] = {PlanningDomain.name: PlanningDomain}
     for entry in entry_points(group=GROUP):
@@ -45,7 +45,7 @@ def domain_kinds() -> dict[str, type[ProblemDomain]]:
 def parted(
     datasets: Sequence[Path], kinds: Mapping[str, type[ProblemDomain]]
 ) -> dict[str, tuple[Path, ...]]:
-    """The folders that are served, by the name of the domain that each is of."""
+    """The served folders, by the name of the domain to which they belong."""
     found: dict[str, list[Path]] = {"traffic": [], **{name: [] for name in kinds}}
     for dataset in datasets:
         owner = next((name for name, kind in kinds.items() if kind.claims(dataset)), "traffic")
@@ -58,7 +58,7 @@ def open_domains(
     kinds: Mapping[str, type[ProblemDomain]],
     data_dir: Path,
 ) -> tuple[ProblemDomain, ...]:
-    """The domains beside traffic, with what they serve.
+    """The domains other than traffic, opened with their folders.
 
     Raises:
         DatasetError: A folder cannot be read.

@@ -25,7 +25,7 @@ _LIMIT_S = 60.0
 @router.get(
     "/v1/problems",
     summary="List problems",
-    response_description="One page of the problems, in the order of domains and ids.",
+    response_description="One page of the problems, ordered by domain and id.",
     responses=documented(401, 403, 422),
     dependencies=[requires("score", "upload")],
 )
@@ -47,7 +47,7 @@ async def list_problems(
 @router.get(
     "/v1/problems/{problem_id}",
     summary="Show a problem",
-    response_description="What is known of it.",
+    response_description="What is known about the problem.",
     responses=documented(401, 403, 404, 422),
     dependencies=[requires("score", "upload")],
 )
@@ -67,7 +67,7 @@ async def show_problem(
     summary="Upload a planning problem",
     response_description="The problem already exists.",
     responses={
-        201: {"model": ProblemView, "description": "It is new."},
+        201: {"model": ProblemView, "description": "The problem is new."},
         **documented(401, 403, 408, 413, 422, 503),
     },
     dependencies=[requires("upload")],
@@ -75,7 +75,7 @@ async def show_problem(
 async def put_problem(
     request: Request, response: Response, services: ServicesDep, body: NewProblem
 ) -> ProblemView:
-    """Accepts a problem with its domain, as PDDL, once a worker has read both.
+    """Accepts a PDDL problem with its domain, once a worker has parsed both.
 
     The same texts are the same problem, so repeating an upload is harmless.
     """

@@ -1,4 +1,4 @@
-"""Scoring in any domain of problems: items to tasks, outcomes to answers."""
+"""Scoring in any domain of problems: from items to tasks, and from outcomes to answers."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ class ProblemScoring:
     """Scores the answers of one domain.
 
     Args:
-        domain: Whose they are.
-        single_flight: Where outcomes come from.
+        domain: The domain.
+        single_flight: The source of outcomes.
     """
 
     def __init__(self, domain: ProblemDomain, single_flight: SingleFlight) -> None:
@@ -51,11 +51,11 @@ class ProblemScoring:
         return answers, outcomes
 
     def check(self, item: Item, reward: RewardSpec) -> None:
-        """Returns where an item names a problem that is served.
+        """Checks that an item names a served problem, and that the domain has the reward.
 
         Raises:
-            UnknownProblem: It does not.
-            InvalidRequest: The reward is none of the domain's.
+            UnknownProblem: No such problem is served.
+            InvalidRequest: The domain has no such reward.
         """
         self._reward(reward)
         assert isinstance(item, DomainItem), "an item of a domain"  # noqa: S101
@@ -65,7 +65,7 @@ class ProblemScoring:
             return
 
     def _planned(self, item: Item, works: dict[str, Work]) -> str | ErrorInfo:
-        """The key of the work behind an item, which is added to ``works``."""
+        """The key of the work that an item needs, which is added to ``works``."""
         assert isinstance(item, DomainItem), "an item of a domain"  # noqa: S101
         try:
             task = self._domain.task(item.problem_id, item.completion)
@@ -76,7 +76,7 @@ class ProblemScoring:
         return key
 
     def _reward(self, spec: RewardSpec) -> RewardSpec:
-        """The reward that is asked for; the domain's own where the request names none.
+        """The requested reward; the domain's default if the request names none.
 
         Raises:
             InvalidRequest: ``unknown_reward``.

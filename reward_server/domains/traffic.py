@@ -18,12 +18,12 @@ __all__ = ["TrafficDomain"]
 
 
 class TrafficDomain:
-    """Scores decisions.
+    """Scores decisions at signals.
 
     Args:
-        store: The states that can be scored on.
-        new_states: Makes the store know those that have come since.
-        single_flight: Where outcomes come from.
+        store: The served states.
+        new_states: Adds states to the store that were uploaded elsewhere.
+        single_flight: The source of outcomes.
         simulator: The program that computes them.
     """
 
@@ -61,12 +61,12 @@ class TrafficDomain:
         return answers, outcomes
 
     def check(self, item: Item, reward: RewardSpec) -> None:
-        """Returns where an item names a state and signals that are served.
+        """Checks that an item names a served state and signals of it.
 
         Raises:
             UnknownState: No such state is served.
             UnknownSignal: The state has no such signal.
-            InvalidRequest: The reward is another domain's.
+            InvalidRequest: The reward belongs to another domain.
         """
         _check_reward(reward)
         assert isinstance(item, ScoreItem), "an item of traffic"  # noqa: S101

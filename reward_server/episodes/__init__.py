@@ -1,1 +1,1 @@
-"""Episodes in the gateway: records in the database, and processes of some of them at workers."""
+"""Episodes in the gateway: records in the database, some of them with a process at a worker."""

@@ -1,4 +1,4 @@
-"""Episodes as they are recorded: looked up and read, without moving anything."""
+"""Recorded episodes: looking them up and reading them, without advancing any."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -24,16 +24,16 @@ _EPISODE_ID = re.compile("[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Answered:
-    """A step's answer."""
+    """The answer to a step."""
 
     json: bytes
-    """Of a :class:`shared.wire.episodes.StepAnswer`."""
+    """A :class:`shared.wire.episodes.StepAnswer` as JSON."""
     episode_id: str
     is_new: bool = True
-    """Whether it was done now; False where it was asked for again."""
+    """Whether the step was done just now; False if it is a repeated request."""
 
     def parsed(self) -> StepAnswer:
-        """As an object."""
+        """The answer as an object."""
         return StepAnswer.model_validate_json(self.json)
 
 
@@ -42,19 +42,19 @@ class StepsRead:
     """Some steps of an episode, as JSON."""
 
     begin: bytes
-    """What its creation was answered."""
+    """The answer to the episode's creation."""
     steps: tuple[StoredStep, ...]
     total: int
-    """All there are."""
+    """Number of steps in the whole episode."""
 
 
 class EpisodeArchive:
-    """What is recorded of episodes.
+    """Reads what is recorded of episodes.
 
     Args:
         store: The records.
         is_live: Whether an episode has a process.
-        simulator: What computes them.
+        simulator: The simulator that computes them.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class EpisodeArchive:
         self._simulator = simulator
 
     async def find(self, caller: Caller, episode_id: str) -> StoredEpisode:
-        """An episode, for whoever may see it: its caller, and those who have the scope ``admin``.
+        """An episode, if the caller may see it: its owner, or a caller with the scope ``admin``.
 
         Raises:
-            UnknownEpisode: The caller has none of that id.
+            UnknownEpisode: The caller has no episode with that id.
             EpisodeGone: It was deleted.
         """
         is_id = _EPISODE_ID.fullmatch(episode_id) is not None
@@ -76,10 +76,10 @@ class EpisodeArchive:
         return visible(stored, caller, episode_id)
 
     async def show(self, caller: Caller, episode_id: str) -> EpisodeDetail:
-        """Where an episode is.
+        """The current status of an episode.
 
         Raises:
-            UnknownEpisode: The caller has none of that id.
+            UnknownEpisode: The caller has no episode with that id.
             EpisodeGone: It was deleted.
         """
         stored = await self.find(caller, episode_id)
@@ -100,7 +100,7 @@ class EpisodeArchive:
 
         Raises:
             EpisodeConflict: ``episode_running``: it is not finished.
-            UnknownEpisode, EpisodeGone: There is none.
+            UnknownEpisode, EpisodeGone: There is no such episode.
         """
         stored = await self._finished(caller, episode_id)
         text = await self._store.figures(episode_id)
@@ -120,7 +120,7 @@ class EpisodeArchive:
         )
 
     async def tripinfo(self, caller: Caller, episode_id: str) -> bytes:
-        """SUMO's own trips of a finished episode; raises as :meth:`result`."""
+        """SUMO's own trips of a finished episode; raises like :meth:`result`."""
         await self._finished(caller, episode_id)
         found = await self._store.tripinfo(episode_id)
         if found is None:
@@ -128,12 +128,12 @@ class EpisodeArchive:
         return found
 
     async def actions(self, caller: Caller, episode_id: str) -> AsyncIterator[bytes]:
-        """What the signals were told so far, JSON lines, piece by piece; raises as :meth:`show`."""
+        """The commands given to the signals so far, as JSON lines; raises like :meth:`show`."""
         stored = await self.find(caller, episode_id)
         return self._store.actions(episode_id, stored.at.steps)
 
     async def steps(self, caller: Caller, episode_id: str, offset: int, limit: int) -> StepsRead:
-        """Some steps as they were asked and answered, and the begin; raises as :meth:`show`."""
+        """Some steps with their requests and answers, and the begin; raises like :meth:`show`."""
         stored = await self.find(caller, episode_id)
         last = min(offset + limit, stored.at.steps) - 1
         steps = await self._store.steps(episode_id, offset, last)
@@ -143,10 +143,10 @@ class EpisodeArchive:
     async def sent_before(
         self, caller: Caller, request_key: str | None, digest: str
     ) -> Answered | None:
-        """What was answered to the same request under the same key; None where there was none.
+        """The answer to the same request under the same key; None if there was none.
 
         Raises:
-            IdempotencyConflict: The key was used for something else.
+            IdempotencyConflict: The key was used for a different request.
         """
         if request_key is None:
             return None
@@ -154,7 +154,7 @@ class EpisodeArchive:
         return None if known is None else await self.same(known, digest)
 
     async def same(self, known: StoredEpisode, digest: str) -> Answered:
-        """What the creation of an episode was answered, if what is sent now is the same."""
+        """The answer to an episode's creation, if the new request is the same."""
         if known.digest != digest:
             raise IdempotencyConflict(
                 "the Idempotency-Key was already used for another episode; use a new one"
@@ -177,7 +177,7 @@ def visible(stored: StoredEpisode | None, caller: Caller, episode_id: str) -> St
     """An episode, if a caller may see it.
 
     Raises:
-        UnknownEpisode, EpisodeGone: There is none.
+        UnknownEpisode, EpisodeGone: There is no such episode.
     """
     if stored is None or (stored.caller != caller.name and "admin" not in caller.scopes):
         raise UnknownEpisode(f"there is no episode {episode_id[:80]!r}")
@@ -187,5 +187,5 @@ def visible(stored: StoredEpisode | None, caller: Caller, episode_id: str) -> St
 
 
 def gone(episode_id: str) -> EpisodeGone:
-    """That an episode was deleted."""
+    """The error for an episode that was deleted."""
     return EpisodeGone(f"episode {episode_id} was deleted")

@@ -1,4 +1,4 @@
-"""The episodes of a gateway, put together: the service, and what runs in the background."""
+"""The parts of a gateway that deal with episodes: the service and its background work."""
 
 import asyncio
 from contextlib import suppress
@@ -22,12 +22,12 @@ __all__ = ["EpisodeDesk"]
 
 
 class EpisodeDesk:
-    """Starts and closes what belongs to episodes.
+    """Starts and closes the service for episodes and its background work.
 
     Args:
-        service: What routes use.
+        service: The service that the routes use.
         store: The records.
-        housekeeping: Runs in the background.
+        housekeeping: The background work.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class EpisodeDesk:
         registry: CollectorRegistry,
         simulator: Simulator,
     ) -> Self:
-        """Wires it together."""
+        """Creates the parts and connects them."""
         store = EpisodeStore(database)
         telemetry = EpisodeTelemetry(registry, runner.stats)
         limits = EpisodeLimits(settings.max_episodes, settings.episode_park_after_s)
@@ -61,11 +61,11 @@ class EpisodeDesk:
         return cls(service, store, keeping)
 
     def start(self) -> None:
-        """Begins to keep episodes in order."""
+        """Starts the housekeeping."""
         self._chores = asyncio.create_task(self.housekeeping.run())
 
     async def close(self) -> None:
-        """Ends that, and returns when every step is written."""
+        """Ends the housekeeping, and returns when every step is written."""
         if self._chores is not None:
             self._chores.cancel()
             with suppress(asyncio.CancelledError):

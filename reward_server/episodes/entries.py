@@ -1,6 +1,6 @@
-"""What one gateway keeps in mind of episodes, so that a step need not be looked up first.
+"""What one gateway remembers of episodes, so that a step needs no lookup first.
 
-Another gateway may have gone on meanwhile: whoever relies on this has it confirmed by the database
+Another gateway may have advanced an episode meanwhile, so the database confirms what is remembered
 when a step is recorded.
 """
 
@@ -29,17 +29,17 @@ class Entry:
     used_s: float = 0.0
 
     def refresh(self, stored: StoredEpisode) -> None:
-        """Is where the database says."""
+        """Takes over the position from the database."""
         self.stored, self.at = stored, stored.at
         self.is_over = stored.status == "finished"
 
 
 class Entries:
-    """The episodes that were used lately.
+    """The recently used episodes.
 
     Args:
-        forgotten: Told of those that are not kept in mind any more.
-        clock: Seconds, never going back.
+        forgotten: Called with the episodes that are no longer remembered.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Entries:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def get(self, episode_id: str) -> Entry | None:
-        """An episode, if it is kept in mind; it is used now."""
+        """An episode, if it is remembered; this counts as a use."""
         entry = self._entries.get(episode_id)
         if entry is not None:
             self._entries.move_to_end(episode_id)
@@ -60,7 +60,7 @@ class Entries:
         return entry
 
     def add(self, stored: StoredEpisode) -> Entry:
-        """Keeps an episode in mind; the least recently used one makes room for it."""
+        """Remembers an episode; the least recently used one is forgotten if there is no room."""
         entry = Entry(stored, stored.at, stored.status == "finished", used_s=self._clock())
         entry = self._entries.setdefault(stored.episode_id, entry)
         while len(self._entries) > _REMEMBERED:
@@ -68,13 +68,13 @@ class Entries:
         return entry
 
     def forget(self, episode_ids: list[str]) -> None:
-        """Keeps episodes in mind no longer."""
+        """Forgets episodes."""
         for episode_id in episode_ids:
             self._entries.pop(episode_id, None)
         self._forgotten(episode_ids)
 
     def idle(self, seconds: float) -> list[str]:
-        """Those that nobody has used for so long."""
+        """The episodes that nobody has used for this many seconds."""
         since_s = self._clock() - seconds
         return [
             episode_id

@@ -1,4 +1,4 @@
-"""What is done for all episodes from time to time: parking, counting, and deleting old ones."""
+"""Periodic work on all episodes: parking idle ones, counting, and deleting old ones."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ __all__ = ["EpisodeHousekeeping"]
 
 _LOOK_S = 5.0
 _SWEEP_EVERY = 12
-"""Looks between two sweeps."""
+"""Number of looks between two sweeps."""
 _DAY_S = 86400.0
 _LOG = structlog.get_logger("reward_server")
 
@@ -22,10 +22,10 @@ class EpisodeHousekeeping:
     """Keeps the episodes of a gateway in order.
 
     Args:
-        service: Parks those that are idle.
-        store: The episodes, of all gateways.
-        telemetry: Is told how many there are.
-        retention_days: For how long finished ones are kept.
+        service: Parks idle episodes.
+        store: The episodes of all gateways.
+        telemetry: Receives the counts.
+        retention_days: How long finished episodes are kept.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class EpisodeHousekeeping:
         self._retention_s = retention_days * _DAY_S
 
     async def run(self) -> None:
-        """Does it until it is cancelled."""
+        """Does the work until it is cancelled."""
         turn = 0
         while True:
             try:
@@ -52,7 +52,7 @@ class EpisodeHousekeeping:
             await asyncio.sleep(_LOOK_S)
 
     async def look(self, is_sweeping: bool) -> None:
-        """Does it once.
+        """Does the work once.
 
         Raises:
             LedgerError: The database failed.

@@ -1,6 +1,6 @@
-"""What episodes begin from: a scenario, or a state of one; and what a worker needs to begin there.
+"""The origins of episodes, scenarios or states, and what a worker needs to begin there.
 
-Scenarios are those of the datasets that are served, and those that were uploaded.
+Scenarios belong to the served datasets, or were uploaded.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _SCENARIO_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Planned:
-    """What a request comes to."""
+    """An episode as requested, with everything resolved."""
 
     scenario_id: str
     state_id: str | None
@@ -33,13 +33,13 @@ class Planned:
 
     @property
     def begins_at(self) -> str:
-        """Id of the state or the scenario that it begins from."""
+        """Id of the state or the scenario from which the episode begins."""
         return self.state_id or self.scenario_id
 
 
 @dataclass(frozen=True)
 class _Known:
-    """A scenario and where its files lie."""
+    """A scenario and the location of its files."""
 
     manifest: Manifest
     layout: DatasetLayout
@@ -50,7 +50,7 @@ class EpisodeOrigins:
 
     Args:
         states: The states of all datasets and uploads.
-        new_states: Makes these known that have come since.
+        new_states: Registers states that were added since the start.
         uploads: Where uploaded scenarios are.
     """
 
@@ -61,12 +61,12 @@ class EpisodeOrigins:
         self._known: dict[str, _Known] = {}
 
     async def plan(self, request: EpisodeRequest) -> Planned:
-        """What a request comes to.
+        """The episode that a request describes.
 
         Raises:
             UnknownScenario: No such scenario is served.
-            UnknownState: No such state is.
-            InvalidRequest: The times make no episode, or a signal is not in the network.
+            UnknownState: No such state is served.
+            InvalidRequest: The times do not fit together, or a signal is not in the network.
         """
         if request.state_id is not None:
             await self._new_states.meet([request.state_id])
@@ -91,15 +91,15 @@ class EpisodeOrigins:
     async def origin(
         self, planned: Planned, requests: Sequence[bytes], with_scenario: bool
     ) -> EpisodeOrigin:
-        """All that a worker replays an episode from.
+        """Everything that a worker needs to replay an episode.
 
         Args:
             planned: The episode.
-            requests: What was asked at its steps, as JSON.
-            with_scenario: Whether the scenario's files are among it.
+            requests: The requests of its steps, as JSON.
+            with_scenario: Whether to include the scenario's files.
 
         Raises:
-            GreenforkError: Files are gone, or were changed.
+            GreenforkError: Files are missing or were changed.
         """
         if planned.state_id is not None:
             await self._new_states.meet([planned.state_id])
@@ -110,7 +110,7 @@ class EpisodeOrigins:
 
         Raises:
             UnknownScenario: No such scenario is served.
-            DatasetError: The files are gone, or were changed.
+            DatasetError: The files are missing or were changed.
         """
         known = self._find(scenario_id)
         files = read_scenario(known.layout, known.manifest.scenario.name, scenario_id)
@@ -136,10 +136,10 @@ class EpisodeOrigins:
         )
 
     def _find(self, scenario_id: str) -> _Known:
-        """A scenario that is served.
+        """A served scenario.
 
         Raises:
-            UnknownScenario: There is none of that id.
+            UnknownScenario: No scenario with that id is served.
         """
         if scenario_id not in self._known:
             for state in self._states:
@@ -170,8 +170,10 @@ def _check_signals(request: EpisodeRequest, manifest: Manifest) -> None:
 def _from_state(
     state: StoredState, planned: Planned, steps: tuple[StepRequest, ...], with_scenario: bool
 ) -> EpisodeOrigin:
-    """A state whose run is known is come to by a replay of it, which is exact whatever is decided
-    afterwards; of any other there is nothing but its file.
+    """The origin of an episode that begins from a state.
+
+    If the run of the state is known, it is replayed up to the state, which is exact whatever is
+    decided afterwards. For any other state there is only its file.
     """
     record, files = state.record, state.read_scenario() if with_scenario else None
     if record.restore != "unverified":

@@ -1,4 +1,4 @@
-"""An episode as the database has it."""
+"""An episode as stored in the database."""
 
 import json
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _ID_CHARS = 32
 
 @dataclass(frozen=True)
 class StoredEpisode:
-    """One episode, without what its steps were answered."""
+    """One episode, without the answers to its steps."""
 
     episode_id: str
     caller: str
@@ -35,13 +35,13 @@ class StoredEpisode:
     at: Position
     time_s: float
     created_at: float
-    """Seconds since 1970 by the database's clock, as the next two."""
+    """Seconds since 1970 by the database's clock, like the next two."""
     updated_at: float
     finished_at: float | None
 
     @property
     def begins_at(self) -> str:
-        """Id of the state or the scenario that it begins from."""
+        """Id of the state or the scenario from which the episode begins."""
         return self.state_id or self.scenario_id
 
     def view(self, is_live: bool) -> EpisodeView:
@@ -71,7 +71,7 @@ class StoredEpisode:
 
 
 def read_episode(row: Row[Any]) -> StoredEpisode:
-    """The episode in a row of the table."""
+    """The episode in a table row."""
     return StoredEpisode(
         episode_id=row.episode_id,
         caller=row.caller,
@@ -90,7 +90,7 @@ def read_episode(row: Row[Any]) -> StoredEpisode:
 
 
 def named(answer: bytes, episode_id: str) -> bytes:
-    """A step's answer under another episode's name: a fork has what its origin was answered.
+    """A step's answer with another episode's id: a fork shares the answers of its origin.
 
     >>> named(b'{"episode_id":"' + b"a" * 32 + b'","step":1}', "b" * 32)[:25]
     b'{"episode_id":"bbbbbbbbbb'

@@ -1,4 +1,4 @@
-"""Who runs episodes for the gateway."""
+"""The interface to whatever runs episodes for the gateway."""
 
 from typing import Protocol
 
@@ -17,38 +17,38 @@ class EpisodeRunner(Protocol):
     async def run(
         self, call: EpisodeCall, source: OriginSource, flow: Flow, simulated_s: float
     ) -> EpisodeReply:
-        """What becomes of a call; raises what went wrong."""
+        """The result of a call; raises the error if it fails."""
 
     def park(self, episode_ids: list[str]) -> None:
-        """Lets the processes of episodes go."""
+        """Ends the processes of episodes."""
 
     def is_live(self, episode_id: str) -> bool:
         """Whether an episode has a process."""
 
     def stats(self) -> EpisodeStats:
-        """What the runner is doing."""
+        """What the runner is currently doing."""
 
 
 class NoEpisodes:
-    """Stands for workers where there are none for episodes."""
+    """The runner of a gateway without workers for episodes."""
 
     async def run(
         self, call: EpisodeCall, source: OriginSource, flow: Flow, simulated_s: float
     ) -> EpisodeReply:
-        """Refuses.
+        """Refuses the call.
 
         Raises:
-            NotReady: There are none.
+            NotReady: Always.
         """
         raise NotReady("this gateway has no workers for episodes")
 
     def park(self, episode_ids: list[str]) -> None:
-        """There is nothing to let go."""
+        """Does nothing, because there are no processes."""
 
     def is_live(self, episode_id: str) -> bool:
-        """None is."""
+        """Always False."""
         return False
 
     def stats(self) -> EpisodeStats:
-        """Nothing."""
+        """All zero."""
         return EpisodeStats(0, 0, 0)

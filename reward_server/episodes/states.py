@@ -1,7 +1,7 @@
-"""Moments of episodes, kept as states that anybody can score on.
+"""Moments of episodes, saved as states that anybody can score on.
 
-They lie with the uploads of their scenario; a scenario of a dataset is copied there with the first
-one.
+They are stored with the uploads of their scenario; the scenario of a dataset is copied there with
+the first of them.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ _INCOMING = ".incoming"
 
 
 class EpisodeStates:
-    """Keeps states of episodes.
+    """Saves states of episodes.
 
     Args:
         states: Told of each new one.
         origins: Knows the scenarios.
-        uploads: Where uploads are.
-        quota: Says what fits.
+        uploads: The folder of uploads.
+        quota: Limits the storage.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class EpisodeStates:
     async def keep(
         self, episode: StoredEpisode, saved: SavedMoment, caller: str
     ) -> tuple[StateView, bool]:
-        """Keeps a moment, and tells whether it is new.
+        """Saves a moment; returns its state and whether it is new.
 
         Raises:
-            StorageFull: It does not fit.
+            StorageFull: There is no room for it.
         """
         return await asyncio.to_thread(self._keep, episode, saved, caller)
 
@@ -74,7 +74,7 @@ class EpisodeStates:
         return self._states.get(record.state_id).view(), True
 
     def _root(self, scenario_id: str) -> Path:
-        """The folder of a scenario's uploads, made if it is missing."""
+        """The folder of a scenario's uploads, created if it is missing."""
         root = self._uploads / scenario_id
         if DatasetLayout(root).manifest.is_file():
             return root
@@ -132,13 +132,13 @@ def _record_of(episode: StoredEpisode, saved: SavedMoment) -> StateRecord:
 
 
 def _longer_id(record: StateRecord, episode: StoredEpisode) -> str:
-    """Of a state whose file is another one's, on which decisions are carried out otherwise."""
+    """Id of a state that has the same file as another, but carries out decisions differently."""
     _, _, rest = record.state_id.rpartition("@")
     return f"{record.scenario_id}.{episode.at.digest[:6]}@{rest}"
 
 
 def _without_states(manifest: Manifest) -> Manifest:
-    """That of a dataset, for a copy of its scenario alone."""
+    """A dataset's manifest, for a copy of its scenario without the states."""
     build = manifest.build.model_copy(update={"states": 0, "rows": 0, "replayed": 0})
     scenario = manifest.scenario.model_copy(update={"original": ()})
     run = manifest.simulation.model_copy(update={"actions": None, "actions_sha256": None})

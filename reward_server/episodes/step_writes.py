@@ -1,4 +1,4 @@
-"""How a step gets into the database: two statements that do nothing unless it is the one due."""
+"""Writing a step to the database: two statements that do nothing unless the step is due."""
 
 import zlib
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ _FAST = 1
 
 @dataclass(frozen=True)
 class StepWrite:
-    """A step that was done."""
+    """A completed step."""
 
     episode_id: str
     at: Position
-    """Where the episode is then."""
+    """The episode's position after the step."""
     time_s: float
     request: bytes
     answer: bytes
     actions: bytes
     figures: bytes | None = None
-    """Where it was the last one."""
+    """The episode's figures, after its last step."""
     tripinfo: bytes | None = None
 
     @property
     def number(self) -> int:
-        """Of the step."""
+        """Number of the step."""
         return self.at.steps - 1
 
 
@@ -62,7 +62,7 @@ _STEP_COLUMNS = ("episode_id", "number", "request", "answer", "actions")
 
 
 def insert_step(database: Database) -> UpdateBase:
-    """Records a step, if it is the one that is due."""
+    """Records a step, if it is the next one due."""
     row = select(
         EPISODES.c.episode_id,
         EPISODES.c.steps,
@@ -74,7 +74,7 @@ def insert_step(database: Database) -> UpdateBase:
 
 
 def move(now: ColumnElement[float]) -> Update:
-    """Moves an episode on by a step, if it is the one that is due."""
+    """Advances an episode by a step, if it is the next one due."""
     return (
         update(EPISODES)
         .where(_IS_DUE)
@@ -88,7 +88,7 @@ def move(now: ColumnElement[float]) -> Update:
 
 
 def finish(now: ColumnElement[float]) -> Update:
-    """The same for the last step."""
+    """The same as :func:`move`, for the last step."""
     return move(now).values(
         status="finished",
         finished_at=now,
@@ -98,10 +98,10 @@ def finish(now: ColumnElement[float]) -> Update:
 
 
 def pack(content: bytes) -> bytes:
-    """As it is stored."""
+    """Compresses content for storage."""
     return zlib.compress(content, _FAST)
 
 
 def unpack(packed: bytes) -> bytes:
-    """As it was."""
+    """Decompresses stored content."""
     return zlib.decompress(packed)

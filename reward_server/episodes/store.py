@@ -1,4 +1,4 @@
-"""Episodes in the database: every step is there before anybody is told of it."""
+"""Episodes in the database: every step is recorded before it is answered."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 _STEPS_TOGETHER = 200
-"""That are read, or deleted, in one transaction."""
+"""Maximum number of steps read or deleted in one transaction."""
 _BLOBS = ("answer", "figures", "tripinfo")
 _COLUMNS = [column for column in EPISODES.c if column.name not in _BLOBS]
 _VISIBLE = ("running", "finished")
@@ -69,18 +69,18 @@ class NewEpisode:
 
 @dataclass(frozen=True)
 class ForkedEpisode:
-    """An episode that begins where another one is."""
+    """An episode that begins at the current moment of another."""
 
     episode_id: str
     caller: str
     request_key: str | None
     answer: bytes
-    """What its creation is answered."""
+    """The answer to its creation."""
 
 
 @dataclass(frozen=True)
 class StoredStep:
-    """What was asked at a step, and answered."""
+    """The request and the answer of a step."""
 
     request: bytes
     answer: bytes
@@ -104,20 +104,20 @@ class EpisodeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._now = database_clock(database.dialect)
-        # Made once: to put a statement together takes longer than to carry it out.
+        # Made once: building a statement takes longer than executing it.
         self._inserted = insert_step(database)
         self._moved, self._finished = move(self._now), finish(self._now)
         self._writes: Coalescer[StepWrite, frozenset[tuple[str, int]]] = Coalescer(self._append)
 
     async def close(self) -> None:
-        """Returns when all is written."""
+        """Returns when everything is written."""
         await self._writes.close()
 
     async def create(self, new: NewEpisode) -> tuple[StoredEpisode, bool]:
         """Records an episode that has begun.
 
         Returns:
-            The episode and True; or the one that the caller has sent under the same key before,
+            The episode and True; or the episode that the caller created earlier under the same key,
             and False.
         """
         row = {
@@ -141,24 +141,24 @@ class EpisodeStore:
             return read_episode(known), False
 
     async def find(self, episode_id: str) -> StoredEpisode | None:
-        """The episode of that id; one that was deleted is found, too."""
+        """The episode with that id, even if it was deleted."""
         query = select(*_COLUMNS).where(EPISODES.c.episode_id == episode_id)
         rows = await self._database.rows(query)
         return read_episode(rows[0]) if rows else None
 
     async def find_sent(self, caller: str, request_key: str) -> StoredEpisode | None:
-        """The episode that a caller has sent under a key."""
+        """The episode that a caller created under a key."""
         is_same = (EPISODES.c.caller == caller) & (EPISODES.c.request_key == request_key)
         rows = await self._database.rows(select(*_COLUMNS).where(is_same))
         return read_episode(rows[0]) if rows else None
 
     async def begin_answer(self, episode_id: str) -> bytes:
-        """What the creation of an episode was answered."""
+        """The answer to the creation of an episode."""
         query = select(EPISODES.c.answer).where(EPISODES.c.episode_id == episode_id)
         return named(unpack(await self._database.scalar(query)), episode_id)
 
     async def step(self, episode_id: str, number: int) -> StoredStep | None:
-        """A step that is done."""
+        """A step that was done."""
         query = select(EPISODE_STEPS.c.request, EPISODE_STEPS.c.answer)
         rows = await self._database.rows(query.where(_is_step(episode_id, number)))
         if not rows:
@@ -179,7 +179,7 @@ class EpisodeStore:
         ]
 
     async def last_answer(self, episode: StoredEpisode) -> bytes:
-        """What was answered last."""
+        """The latest answer."""
         if episode.at.steps:
             step = await self.step(episode.episode_id, episode.at.steps - 1)
             if step is not None:
@@ -187,7 +187,7 @@ class EpisodeStore:
         return await self.begin_answer(episode.episode_id)
 
     async def requests(self, episode_id: str, steps: int) -> list[bytes]:
-        """What was asked at the first steps, in order."""
+        """The requests of the first steps, in order."""
         query = (
             select(EPISODE_STEPS.c.request)
             .where(EPISODE_STEPS.c.episode_id == episode_id, EPISODE_STEPS.c.number < steps)
@@ -196,7 +196,7 @@ class EpisodeStore:
         return [unpack(row.request) for row in await self._database.rows(query)]
 
     async def actions(self, episode_id: str, steps: int) -> AsyncIterator[bytes]:
-        """What the signals were told, JSON lines, some steps at a time."""
+        """The commands given to the signals, as JSON lines, some steps at a time."""
         for first in range(0, steps, _STEPS_TOGETHER):
             last = min(first + _STEPS_TOGETHER, steps) - 1
             query = (
@@ -208,12 +208,12 @@ class EpisodeStore:
             yield b"".join(unpack(row.actions) for row in rows)
 
     async def append(self, write: StepWrite) -> bool:
-        """Records a step; False where another one of that number was faster, or it was deleted."""
+        """Records a step; False if that step exists already or the episode was deleted."""
         done = await self._writes.submit([write])
         return (write.episode_id, write.number) in done
 
     async def fork(self, origin: StoredEpisode, fork: ForkedEpisode) -> bool:
-        """Copies an episode as it is; False where the caller has used the key before."""
+        """Copies an episode as it is now; False if the caller has already used the key."""
         episode_id = fork.episode_id
         copied: dict[str, ColumnElement[Any]] = {
             "episode_id": literal(episode_id),
@@ -258,7 +258,7 @@ class EpisodeStore:
     async def page(
         self, caller: str, status: str | None, limit: int, offset: int
     ) -> tuple[list[StoredEpisode], int]:
-        """Some of a caller's episodes, the newest first, and how many there are."""
+        """Some of a caller's episodes, newest first, and the total number of them."""
         statuses = _VISIBLE if status is None else (status,)
         is_own = (EPISODES.c.caller == caller) & EPISODES.c.status.in_(statuses)
         query = (
@@ -274,12 +274,12 @@ class EpisodeStore:
             return [read_episode(row) for row in rows], total or 0
 
     async def running(self, caller: str) -> int:
-        """How many episodes of a caller are not finished."""
+        """Number of a caller's unfinished episodes."""
         is_own = (EPISODES.c.caller == caller) & (EPISODES.c.status == "running")
         return await self._database.scalar(select(func.count()).where(is_own)) or 0
 
     async def delete(self, episode_id: str) -> None:
-        """Deletes an episode; that there was one is remembered for a while."""
+        """Deletes an episode; its former existence is remembered for a while."""
         gone = dict.fromkeys(("request_key", *_BLOBS))
         deleted = update(EPISODES).where(EPISODES.c.episode_id == episode_id)
         await self._database.change(
@@ -288,7 +288,7 @@ class EpisodeStore:
         await self._delete_steps(episode_id)
 
     async def sweep(self, retention_s: float) -> int:
-        """Deletes what was finished or deleted long ago; returns how many.
+        """Removes episodes that were finished or deleted long ago; returns how many.
 
         Args:
             retention_s: Seconds for which these are kept.
@@ -304,14 +304,14 @@ class EpisodeStore:
         return len(found)
 
     async def totals(self) -> EpisodeTotals:
-        """All episodes together."""
+        """The totals over all episodes."""
         query = select(EPISODES.c.status, func.count().label("episodes"))
         rows = await self._database.rows(query.group_by(EPISODES.c.status))
         by_status = {row.status: row.episodes for row in rows}
         return EpisodeTotals(by_status.get("running", 0), by_status.get("finished", 0))
 
     async def _delete_steps(self, episode_id: str) -> None:
-        # In steps: in SQLite nobody else can write meanwhile.
+        # In small portions, because in SQLite nobody else can write meanwhile.
         query = select(func.max(EPISODE_STEPS.c.number))
         last = await self._database.scalar(query.where(EPISODE_STEPS.c.episode_id == episode_id))
         for first in range(0, (-1 if last is None else last) + 1, _STEPS_TOGETHER):
@@ -319,7 +319,7 @@ class EpisodeStore:
             await self._database.change(delete(EPISODE_STEPS).where(some))
 
     async def _append(self, writes: Sequence[StepWrite]) -> frozenset[tuple[str, int]]:
-        """Records steps of any episodes in one transaction; those that were due."""
+        """Records steps of any episodes in one transaction; returns those that were due."""
         due = sorted(writes, key=lambda write: write.episode_id)
         rows = [row_of(write) for write in due]
         work: list[Write] = []
@@ -335,7 +335,7 @@ class EpisodeStore:
 
 
 def fork_digest(origin: StoredEpisode) -> str:
-    """Equal for forks of the same episode at the same moment."""
+    """A digest that is equal for forks of the same episode at the same moment."""
     return origin.at.digest
 
 

@@ -1,4 +1,4 @@
-"""What is counted of episodes, for Prometheus."""
+"""Metrics of episodes for Prometheus."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,35 +15,35 @@ _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 
 
 class EpisodeTelemetry(Collector):
-    """Counters of this gateway, and totals of the database.
+    """Counters of this gateway, and totals from the database.
 
     Args:
-        registry: Whose page they are on.
-        stats: What the workers are doing.
+        registry: The registry to add them to.
+        stats: Returns the current state of the workers.
     """
 
     def __init__(self, registry: CollectorRegistry, stats: Callable[[], EpisodeStats]) -> None:
         self._stats = stats
         self.totals = EpisodeTotals()
-        """As they were counted last."""
+        """The totals from the latest count."""
         self._steps = Counter(
             "greenfork_episode_steps", "Steps of episodes that were done.", registry=registry
         )
         self._seconds = Histogram(
             "greenfork_episode_step_seconds",
-            "Seconds from a step's request to its record, waiting included.",
+            "Seconds from a step's request to its record, including the wait.",
             buckets=_SECONDS,
             registry=registry,
         )
         registry.register(self)
 
     def count_step(self, seconds: float) -> None:
-        """Counts a step that was done, and its time."""
+        """Counts a completed step and its time."""
         self._steps.inc()
         self._seconds.observe(seconds)
 
     def collect(self) -> Iterable[Metric]:
-        """The numbers as they are now; totals as they were a few seconds ago."""
+        """The current numbers; the totals are a few seconds old."""
         stats, totals = self._stats(), self.totals
         episodes = GaugeMetricFamily(
             "greenfork_episodes",
@@ -59,6 +59,6 @@ class EpisodeTelemetry(Collector):
         )
         yield CounterMetricFamily(
             "greenfork_episode_steps_replayed",
-            "Steps that were repeated because there was no process.",
+            "Steps repeated because there was no process.",
             stats.replayed,
         )

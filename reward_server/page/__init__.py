@@ -1,1 +1,1 @@
-"""The page at ``/ui``, and the routes that were made for it and serve others as well."""
+"""The page at ``/ui``, and the routes made for it, which anyone may use."""

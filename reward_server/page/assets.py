@@ -1,4 +1,4 @@
-"""``/ui``: the page's own files, which need no key and hold nothing of what is served."""
+"""``/ui``: the page's own files, which need no key and contain none of the served data."""
 
 import gzip
 import hashlib
@@ -21,7 +21,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Nothing from elsewhere, no script and no style inside the document."""
+"""Nothing from other origins, and no scripts or styles inside the document."""
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -41,7 +41,7 @@ _START = "index.html"
 
 @dataclass(frozen=True)
 class _Asset:
-    """One file."""
+    """A file of the page."""
 
     content: bytes
     packed: bytes
@@ -51,7 +51,7 @@ class _Asset:
 
 @cache
 def _assets() -> dict[str, _Asset]:
-    """All of them, by name: read once, packed once."""
+    """All files by name, read and compressed once."""
     found = {}
     for file in (files("reward_server.page") / "static").iterdir():
         suffix = "." + file.name.rpartition(".")[2]
@@ -65,7 +65,7 @@ def _assets() -> dict[str, _Asset]:
 
 @router.get("/", include_in_schema=False)
 async def root(request: Request) -> Response:
-    """Leads people to the page; programs are told that there is nothing, as ever."""
+    """Redirects browsers to the page; for programs, there is still nothing here."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("ui/", headers={"Vary": "Accept"})
     return _nothing("/")
@@ -73,7 +73,7 @@ async def root(request: Request) -> Response:
 
 @router.get("/ui", include_in_schema=False)
 async def without_slash() -> Response:
-    """Leads to the folder, so that the page's files are found beside it."""
+    """Redirects to the folder, so that the page's relative links work."""
     return RedirectResponse("ui/")
 
 

@@ -1,4 +1,4 @@
-"""``GET /v1/episodes/{episode_id}/steps``: what was decided in an episode, and what came of it."""
+"""``GET /v1/episodes/{episode_id}/steps``: the decisions of an episode and their results."""
 
 import asyncio
 from typing import Annotated
@@ -22,7 +22,7 @@ router = APIRouter(tags=["episodes"], dependencies=[requires("score", "admin", "
     "/v1/episodes/{episode_id}/steps",
     summary="Read an episode's steps",
     response_model=EpisodeSteps,
-    response_description="What was asked and answered at some steps.",
+    response_description="The requests and answers of some steps.",
     responses=documented(401, 403, 404, 410, 422, 503),
 )
 async def steps(
@@ -32,7 +32,7 @@ async def steps(
     limit: Annotated[int, Query(ge=1, le=1000, description="Steps per page.")] = 200,
     offset: Annotated[int, Query(ge=0, le=2**31, description="Steps to skip.")] = 0,
 ) -> Response:
-    """Returns each step as it was asked and answered, and how the episode began."""
+    """Returns the request and the answer of each step, and how the episode began."""
     found = await services.episodes.steps(caller_of(request), episode_id, offset, limit)
 
     def told() -> Response:

@@ -1,4 +1,4 @@
-"""``GET /v1/scenarios/{scenario_id}/geometry``: what a network looks like from above."""
+"""``GET /v1/scenarios/{scenario_id}/geometry``: a network seen from above."""
 
 import asyncio
 from typing import Annotated
@@ -21,7 +21,7 @@ router = APIRouter(tags=["scenarios"], dependencies=[requires("score", "upload",
     "/v1/scenarios/{scenario_id}/geometry",
     summary="Draw a network",
     response_model=Geometry,
-    response_description="Lanes, junctions, stop lines and links, in the network's own metres.",
+    response_description="Lanes, junctions, stop lines and links, in metres as in the network.",
     responses=documented(401, 403, 404, 422),
 )
 async def geometry(
@@ -30,12 +30,12 @@ async def geometry(
     scenario_id: Annotated[str, Path(max_length=200, examples=["crossing-9c60f5a4a4f3"])],
     tls_id: Annotated[
         str | None,
-        Query(max_length=200, description="A traffic light, for its surroundings; else all."),
+        Query(max_length=200, description="A traffic light, to get its surroundings only."),
     ] = None,
 ) -> Response:
-    """Returns a network, or the surroundings of one traffic light, 250 m from its stop lines.
+    """Returns a network, or one traffic light's surroundings up to 250 m from its stop lines.
 
-    A scenario's id stands for its files, so that the answer never changes.
+    A scenario's id is derived from its files, so the answer never changes.
     """
     network = await services.networks.get(scenario_id)
 

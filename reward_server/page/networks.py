@@ -1,4 +1,4 @@
-"""The networks of the scenarios that are served, read when somebody wants to draw one."""
+"""The networks of the served scenarios, read when somebody wants to draw one."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,14 +11,14 @@ from sim_workers.states.store import StateStore, StoredState
 __all__ = ["NetworkCache"]
 
 _KEPT = 4
-"""Networks in memory: a large city's takes a hundred megabytes."""
+"""Networks kept in memory: that of a large city takes a hundred megabytes."""
 
 
 class NetworkCache:
-    """The networks that were last asked for. Reading is done in a thread, one at a time.
+    """Caches the most recently requested networks. They are read in a thread, one at a time.
 
     Args:
-        store: Knows where the files of a scenario lie.
+        store: Knows where the files of a scenario are.
     """
 
     def __init__(self, store: StateStore) -> None:
@@ -31,7 +31,7 @@ class NetworkCache:
 
         Raises:
             UnknownScenario: No state of such a scenario is served.
-            DatasetError: Its files were changed, or cannot be read.
+            DatasetError: Its files were changed or cannot be read.
         """
         async with self._reading:
             if scenario_id not in self._networks:
@@ -45,7 +45,7 @@ class NetworkCache:
         state = _some_state_of(self._store, scenario_id)
         if state is None:
             raise UnknownScenario(f"no state of a scenario {scenario_id[:120]!r} is served here")
-        state.read_scenario()  # which makes sure that its files are those of the id
+        state.read_scenario()  # checks that its files match the id
         return read_network(state.layout.scenario, CONFIG_NAME)
 
 

@@ -1,4 +1,4 @@
-"""``GET /v1/states/{state_id}/prompt``: what a model is asked in a state."""
+"""``GET /v1/states/{state_id}/prompt``: the prompt for a model in a state."""
 
 import asyncio
 from typing import Annotated
@@ -23,18 +23,18 @@ router = APIRouter(tags=["states"], dependencies=[requires("score", "upload", "r
 @router.get(
     "/v1/states/{state_id}/prompt",
     summary="Show a prompt",
-    response_description="The prompt of the dataset's row.",
+    response_description="The prompt in the dataset's row.",
     responses=documented(401, 403, 404, 422),
 )
 async def prompt(
     services: ServicesDep,
     state_id: StateIdPath,
-    tls_id: Annotated[str, Query(max_length=200, description="The signal that is asked about.")],
+    tls_id: Annotated[str, Query(max_length=200, description="The signal to decide for.")],
 ) -> PromptView:
     """Returns the prompt that the dataset has for a signal in a state.
 
-    Prompts count the vehicles that have passed, which no state file holds: an uploaded state has
-    none, and neither has a signal for which the dataset holds no row.
+    A prompt counts the vehicles that have passed, which no state file contains. So an uploaded
+    state has no prompt, and neither has a signal for which the dataset has no row.
     """
     await services.new_states.meet([state_id])
     state = services.store.get(state_id)
@@ -42,8 +42,8 @@ async def prompt(
     row = await asyncio.to_thread(_row_of, state, tls_id)
     if row is None:
         raise UnknownSignal(
-            f"no dataset holds a row for signal {tls_id} in state {state_id}, so there is no "
-            "prompt; every other route knows the state",
+            f"no dataset has a row for signal {tls_id} in state {state_id}, so there is no "
+            "prompt; all other routes accept the state",
             "no_prompt",
         )
     messages = tuple(PromptMessage(role=m.role, content=m.content) for m in row.prompt)
@@ -56,7 +56,7 @@ def _row_of(state: StoredState, tls_id: str) -> Row | None:
     """The row of a signal in a state, read from the dataset's file.
 
     Raises:
-        DatasetError: It cannot be read.
+        DatasetError: The file cannot be read.
     """
     named = state.record.state_id.encode()
     for path in (state.layout.rows("train"), state.layout.rows("eval")):

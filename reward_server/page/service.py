@@ -22,23 +22,23 @@ router = APIRouter(tags=["operations"], dependencies=[requires("score", "upload"
 
 _EVERY_S = 1.0
 _LOOKS = 4
-"""In that time, whether the gateway is about to end: it need not wait for viewers."""
+"""Checks per second whether the gateway is stopping, so that it need not wait for viewers."""
 _MOST_S = 3600.0
-"""Of one stream; whoever still looks asks again, so that a revoked key does not look for ever."""
+"""Maximum length of a stream. Viewers reconnect, so that a revoked key does not watch for ever."""
 _JOBS = 20
 _LEFT_OUT = ("_bucket", "_created")
 
 
 @router.get(
     "/v1/service",
-    summary="What the service is doing",
-    response_description="The figures of this moment.",
+    summary="Show what the service is doing",
+    response_description="The current figures.",
     responses=documented(401, 403),
 )
 async def service(request: Request, services: ServicesDep) -> ServiceView:
     """Returns the samples of `/metrics`, each caller's share of the workers, and your jobs.
 
-    Other callers are named to the scope `admin` only.
+    Other callers are named only if you have the scope `admin`.
     """
     return await _view(services, caller_of(request))
 
@@ -54,12 +54,12 @@ async def service(request: Request, services: ServicesDep) -> ServiceView:
     },
 )
 async def events(request: Request, services: ServicesDep) -> EventSourceResponse:
-    """Sends the figures once a second, for an hour at most."""
+    """Sends the figures once a second, for up to an hour."""
     return EventSourceResponse(follow(services, caller_of(request)))
 
 
 async def follow(services: Services, caller: Caller) -> AsyncIterator[ServerSentEvent]:
-    """The figures once a second, until the gateway is about to end or an hour has passed."""
+    """Yields the figures once a second until the gateway stops or an hour has passed."""
     loop = asyncio.get_running_loop()
     end_s = loop.time() + _MOST_S
     while loop.time() < end_s and not services.jobs.is_hung_up:
@@ -93,7 +93,7 @@ def _figures(services: Services) -> tuple[Figure, ...]:
 
 
 def _shown(loads: tuple[FlowLoad, ...], caller: Caller) -> tuple[FlowView, ...]:
-    """Each flow; to whoever is no admin, others' together."""
+    """Each flow; for callers who are not admins, those of others are combined."""
     own = {caller.calls().name, caller.jobs().name}
     shown: list[FlowLoad] = []
     others: list[FlowLoad] = []

@@ -1,4 +1,4 @@
-"""Answers that tell what was to be seen: scoring and outcomes with ``trace``."""
+"""Answers with traces of what happened: scoring and outcomes with ``trace``."""
 
 from collections.abc import Mapping
 
@@ -24,14 +24,14 @@ _Traces = Mapping[str, Trace | RolloutError]
 async def traced_score(
     request: Request, body: ScoreRequest, scored: ScoredRequest
 ) -> ScoreResponse:
-    """The response to a batch, with the traces of what was scored.
+    """The response to a batch, with the traces of the scored items.
 
-    An item that cannot be shown as it was recorded has failed: its reward is null.
+    An item whose trace does not match what was recorded fails: its reward is null.
 
     Args:
-        request: By which it came.
+        request: The HTTP request.
         body: The batch.
-        scored: The answers to it.
+        scored: The answers to the batch.
     """
     services, response = services_of(request), scored.response
     plans = [
@@ -50,11 +50,11 @@ async def traced_score(
 async def traced_outcomes(
     request: Request, choice: Choice, query: OutcomesQuery, response: OutcomesResponse
 ) -> OutcomesResponse:
-    """Every decision's outcome with its trace, and that of the program left alone.
+    """Every decision's outcome with its trace, and the same for the program left alone.
 
     Raises:
-        RolloutError: One of them cannot be shown as it was recorded, so that the ranking cannot be
-            trusted, or not in time.
+        RolloutError: A trace does not match what was recorded, so the ranking cannot be trusted, or
+            it did not arrive in time.
     """
     services = services_of(request)
     decisions = [one.decision if one.status == "scored" else None for one in response.outcomes]
@@ -84,7 +84,7 @@ async def traced_outcomes(
 
 
 async def _traces(request: Request, plans: list[RolloutPlan], timeout_s: float) -> _Traces:
-    """By the key of what was decided; equal decisions are shown once."""
+    """Traces by the key of the decision; equal decisions are traced once."""
     services, caller = services_of(request), caller_of(request)
     keys = {plan.pairs[0][0]: plan for plan in plans}
     rollouts = {key: plan.rollouts[key] for key, plan in keys.items()}

@@ -1,1 +1,1 @@
-"""From items to rewards: admission, look-up, single flight, rollouts, rewards."""
+"""From items to rewards: admission, cache lookup, single flight, rollouts, rewards."""

@@ -1,10 +1,10 @@
 """Bounded admission: excess load is refused at once, with a ``Retry-After`` estimate.
 
-The bound is shared by dynamic thresholds: a caller may have as many items under way as there is
-room left then, times a factor. Alone it gets nearly all of it; whoever comes next finds room, and
-needs no share for its first request. (A. K.
-Choudhury and E. L. Hahne, "Dynamic queue length thresholds for shared-memory packet switches",
-IEEE/ACM Transactions on Networking 6, 1998.)
+Callers share the bound by dynamic thresholds: a caller may have as many items under way as there is
+room left, times a factor. A single caller gets nearly all of the room, but the next one still finds
+some, without a share being reserved for it. (A. K. Choudhury and E. L. Hahne, "Dynamic
+queue length thresholds for shared-memory packet switches", IEEE/ACM Transactions on Networking 6,
+1998.)
 """
 
 import math
@@ -23,16 +23,16 @@ _WINDOW_S = 30.0
 _MAX_RETRY_AFTER_S = 60
 _JITTER = 0.5
 _FACTOR = 8.0
-"""A caller that is alone gets 8/9 of the room, two get 8/17 each."""
+"""A single caller gets 8/9 of the room, two get 8/17 each."""
 
 
 def retry_after_s(excess_items: int, items_per_s: float, rand: float = 0.0) -> int:
-    """Whole seconds until ``excess_items`` will have been worked off, from 1 to 60, spread out.
+    """Whole seconds, from 1 to 60, until ``excess_items`` are done; randomly spread out.
 
     Args:
-        excess_items: Items by which a request does not fit.
-        items_per_s: Recent throughput; where nothing is known, 0.
-        rand: In [0, 1): makes it up to half longer, so that callers do not come back together.
+        excess_items: Number of items by which a request exceeds the room.
+        items_per_s: Recent throughput; 0 if unknown.
+        rand: In [0, 1): adds up to half to the time, so that callers do not all return at once.
 
     >>> retry_after_s(100, 20.0), retry_after_s(100, 20.0, 0.99), retry_after_s(1, 500.0)
     (5, 8, 1)
@@ -43,14 +43,14 @@ def retry_after_s(excess_items: int, items_per_s: float, rand: float = 0.0) -> i
 
 
 def excess_items(own: int, total: int, items: int, limit: int, weight: float = 1.0) -> int:
-    """How many items must be done before a request fits; 0 where it does.
+    """Number of items that must be done before a request fits; 0 if it does.
 
     Args:
         own: The caller's items under way.
-        total: Everybody's.
-        items: Those that ask to be let in.
-        limit: How many may be under way.
-        weight: The caller's weight beside others.
+        total: The items under way of all callers.
+        items: The items of the request.
+        limit: Maximum number of items under way.
+        weight: The caller's weight relative to others.
 
     >>> excess_items(0, 0, 900, 900), excess_items(800, 800, 1, 900), excess_items(0, 800, 50, 900)
     (0, 1, 0)
@@ -61,39 +61,39 @@ def excess_items(own: int, total: int, items: int, limit: int, weight: float = 1
 
 
 class Shares:
-    """Counts what is under way, of all and of each owner.
+    """Counts what is under way, in total and for each owner.
 
     Args:
-        limit: How much may be under way.
-        factor: An owner may have as much as there is room left, times this.
+        limit: How much may be under way in total.
+        factor: An owner may have as much under way as there is room left, times this.
     """
 
     def __init__(self, limit: int, factor: float = _FACTOR) -> None:
         self._limit = limit
         self._weight = factor / _FACTOR
         self.total = 0
-        """What is under way."""
+        """The total under way."""
         self._by_owner: Counter[str] = Counter()
 
     def of(self, owner: str) -> int:
-        """What is under way of an owner."""
+        """How much an owner has under way."""
         return self._by_owner[owner]
 
     def excess(self, owners: Sequence[str], size: int, mine: int = 0, weight: float = 1.0) -> int:
-        """How much must be done before more fits, beside others; 0 where it does.
+        """How much must be done before more fits; 0 if it does.
 
         Args:
-            owners: Whose it is: a key's name, an address.
-            size: How much more.
-            mine: What is under way of the same thing, which never waits for itself.
-            weight: The owners' weight beside others.
+            owners: The owners, such as a key's name or an address.
+            size: The amount to add.
+            mine: How much of the same thing is already under way; it never waits for itself.
+            weight: The owners' weight relative to others.
         """
         weight *= self._weight
         own = [self._by_owner[owner] - mine for owner in owners] or [0]
         return max(excess_items(one, self.total, size, self._limit, weight) for one in own)
 
     def move(self, owners: Sequence[str], size: int) -> None:
-        """So much more is under way; less, where it is negative."""
+        """Adds an amount to what is under way, or subtracts it if ``size`` is negative."""
         self.total += size
         for owner in owners:
             self._by_owner[owner] += size
@@ -105,9 +105,9 @@ class Admission:
     """Counts the items under way.
 
     Args:
-        max_pending_items: How many may be under way at a time.
-        clock: Seconds, never going back.
-        rand: Uniform in [0, 1).
+        max_pending_items: Maximum number of items under way.
+        clock: Monotonic clock, in seconds.
+        rand: Returns a uniform number in [0, 1).
     """
 
     def __init__(
@@ -129,10 +129,10 @@ class Admission:
 
     @contextmanager
     def admitted(self, caller: Caller, items: int) -> Iterator[None]:
-        """Holds room for ``items`` while they are worked on.
+        """Reserves room for ``items`` while they are processed.
 
         Raises:
-            Overloaded: There is none.
+            Overloaded: There is no room.
         """
         owners, shares = (caller.name,), self._shares
         excess = shares.excess(owners, items, weight=caller.weight)

@@ -1,4 +1,4 @@
-"""States that have come since the gateway started."""
+"""States that were added since the gateway started."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ __all__ = ["NewStates"]
 
 
 class NewStates:
-    """Makes a store know what has come since, where a state is asked for that it does not know.
+    """Looks for new states when somebody asks for one that the store does not know.
 
     A state may have been uploaded to another gateway of this data directory. Reading the indices of
-    uploads may take seconds: it is done in a thread, once for all who ask meanwhile.
+    uploads may take seconds, so it is done in a thread, once for all who ask meanwhile.
 
     Args:
         store: The states.
@@ -23,7 +23,7 @@ class NewStates:
         self._looking: asyncio.Task[None] | None = None
 
     async def meet(self, state_ids: Iterable[str]) -> None:
-        """Returns when the store knows the states, or there are none such."""
+        """Returns when the store knows the states, or they are known not to exist."""
         if all(self._store.knows(state_id) for state_id in state_ids):
             return
         if self._looking is None or self._looking.done():

@@ -31,7 +31,7 @@ __all__ = ["Choice", "Explored", "OutcomeExplorer", "Standing", "standings"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one reward stands among others."""
+    """The standing of a reward among others."""
 
     regret: float
     rank: int
@@ -49,18 +49,18 @@ class Choice:
 
 @dataclass(frozen=True)
 class Explored:
-    """The response, and what it took."""
+    """The response, and the work that it took."""
 
     response: OutcomesResponse
     outcomes: Mapping[str, RolloutOutcome]
-    """Of the rollouts, by key."""
+    """Outcomes of the rollouts, by key."""
 
 
 def standings(rewards: Sequence[float]) -> list[Standing]:
-    """How far behind the best each reward is, and its rank, in the order given.
+    """The regret and the rank of each reward, in the order given.
 
-    The regret is 0 or more, and 0 exactly of the best. Equal rewards share a rank, and the next one
-    follows after all of them (1, 1, 3).
+    The regret is the distance to the best reward: 0 for the best, positive for all others. Equal
+    rewards share a rank, and the next rank comes after all of them (1, 1, 3).
 
     >>> standings([0.5, 0.75, 0.5])
     [Standing(regret=0.25, rank=2), Standing(regret=0.0, rank=1), Standing(regret=0.25, rank=2)]
@@ -74,11 +74,11 @@ def standings(rewards: Sequence[float]) -> list[Standing]:
 
 
 class OutcomeExplorer:
-    """Rolls out what could be decided.
+    """Rolls out every possible decision.
 
     Args:
-        store: The states that are served.
-        single_flight: Where outcomes come from.
+        store: The served states.
+        single_flight: The source of outcomes.
         simulator: The program that computes them.
     """
 
@@ -90,7 +90,7 @@ class OutcomeExplorer:
         self._simulator = simulator
 
     def choice(self, state_id: str, query: OutcomesQuery) -> Choice:
-        """The legal decisions at the signal that is asked about.
+        """The legal decisions at the signal of the query.
 
         Raises:
             UnknownState: No such state is served.
@@ -114,18 +114,18 @@ class OutcomeExplorer:
     async def explore(
         self, choice: Choice, query: OutcomesQuery, flow: Flow, request_id: str
     ) -> Explored:
-        """The outcome of every decision, the best first, and of the program left alone.
+        """The outcome of every decision, best first, and of the program left alone.
 
         Cancelling the call ends the work.
 
         Args:
             choice: What can be decided.
-            query: What is asked of it.
-            flow: Whose share of the workers it takes.
+            query: The query.
+            flow: The flow whose share of the workers is used.
             request_id: For the logs.
 
         Raises:
-            DeadlineExceeded: Not one decision's outcome was there in time.
+            DeadlineExceeded: No decision's outcome was ready in time.
         """
         deadline = asyncio.get_running_loop().time() + query.timeout_s
         reference, plans, time_slice = self._plan(choice, None, query), [], TimeSlice()
@@ -190,7 +190,7 @@ def _legal(state: StoredState, tls_id: str, query: OutcomesQuery) -> tuple[Decis
 def _ranked(
     decisions: Sequence[Decision], results: Sequence[ScoreResult]
 ) -> tuple[RankedOutcome, ...]:
-    """The best first; equals in their order; those without a reward last."""
+    """Best first; equal ones in their original order; those without a reward last."""
     places = iter(standings([one.reward for one in results if one.reward is not None]))
     outcomes = []
     for decision, result in zip(decisions, results, strict=True):
@@ -215,7 +215,7 @@ def _reference(
     outcomes: Mapping[str, RolloutOutcome],
     names: Collection[MetricName] | None,
 ) -> ReferenceOutcome:
-    """The program left alone; its metrics even where no reward can be made of them."""
+    """The program left alone, with its metrics even if no reward can be computed from them."""
     result = plan.result(outcomes, with_series=False, names=names)
     metrics = outcomes[plan.pairs[0][0]].metrics
     return ReferenceOutcome(

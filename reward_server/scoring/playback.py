@@ -1,7 +1,7 @@
-"""Rolling out again what is on record, to be looked at.
+"""Repeating recorded rollouts to show what happened in them.
 
-A ledger keeps what a rollout led to, not what was to be seen on the way. Whoever asks for that has
-the rollout made again, by a fork, and gets it only if its metrics are those on record.
+The ledger keeps the result of a rollout, but not what happened on the way. For that, the rollout is
+repeated by a fork, and shown only if its metrics equal those on record.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ _LOG = structlog.get_logger("reward_server")
 
 
 def refuse_long_traces(rollouts: int, reward: RewardSpec) -> None:
-    """Returns if one request may have so many rollouts traced.
+    """Checks that one request may have this many rollouts traced.
 
     Raises:
-        InvalidRequest: ``too_many_traces``; or the reward has seeds, of which none is the one.
+        InvalidRequest: ``too_many_traces``; or the reward has seeds, so there is no single trace.
     """
     if reward.seeds is not None:
         raise InvalidRequest("trace: a reward with seeds has no single trace; leave the seeds out")
@@ -46,7 +46,7 @@ class Playback:
     Args:
         runner: Computes them.
         single_flight: Knows what is on record.
-        telemetry: Counts what is rolled out.
+        telemetry: Counts the rollouts.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Playback:
         """The trace of each rollout, or why there is none. Cancelling the call ends the work.
 
         Args:
-            rollouts: By the keys of their outcomes.
-            timeout_s: Seconds after which what is not done has failed.
-            flow: Whose share of the workers they take.
+            rollouts: The rollouts, by the keys of their outcomes.
+            timeout_s: Seconds after which unfinished rollouts fail.
+            flow: The flow whose share of the workers is used.
             request_id: For the logs.
         """
         loop = asyncio.get_running_loop()
@@ -85,8 +85,8 @@ class Playback:
             if is_at_odds(recorded, metrics) or outcome.shown is None:
                 _LOG.error("trace_differs", key=key, state=rollouts[key].state_id)
                 return TraceDiffers(
-                    "rolled out again to be looked at, the simulation did not show the outcome on "
-                    "record; neither can be trusted: tell the service's operator"
+                    "when the rollout was repeated to trace it, its outcome differed from the one "
+                    "on record; neither can be trusted: tell the service's operator"
                 )
             return outcome.shown
 

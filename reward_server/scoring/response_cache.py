@@ -1,7 +1,7 @@
 """Serialised results, and the in-memory cache of them.
 
-A result is written as JSON once. What is asked for again, by whatever request, is answered with
-the same text; only the caller's own ``id`` is put in front.
+A result is written as JSON once. If it is asked for again, by whatever request, the answer is the
+same text, with only the caller's own ``id`` put in front.
 """
 
 from collections import OrderedDict
@@ -20,26 +20,26 @@ AnswerKey = tuple[Hashable, ...]
 _NO_ID = b'{"id":null,'
 _FRESH, _CACHED = b'"cached":false', b'"cached":true'
 _ENTRY_BYTES = 600
-"""What an entry takes beside its text: the key's tuple, the decision, the dictionary's slots."""
+"""Bytes of an entry besides its text: the key's tuple, the decision, the dictionary's slots."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one item, whoever asked."""
+    """The result of one item, whoever asked for it."""
 
     text: bytes
-    """The result as JSON, from behind its id."""
+    """The result as JSON, after its id."""
     status: Status
     code: str
-    """Of the error; empty without one."""
+    """Code of the error; empty if there is none."""
     is_retryable: bool
-    """Whether sending the item again can help."""
+    """Whether it can help to send the item again."""
     reward: float | None
     cached: bool
 
     @classmethod
     def of(cls, result: ScoreResult) -> Self:
-        """The answer that a result is."""
+        """The answer made from a result."""
         anonymous = result if result.id is None else result.model_copy(update={"id": None})
         text = anonymous.model_dump_json().encode()
         return cls(
@@ -52,13 +52,13 @@ class Answer:
         )
 
     def known(self) -> Self:
-        """The same answer when it is asked for again: what was scored is cached then."""
+        """The same answer for a repeated request: a scored item is then marked as cached."""
         if self.status != "scored" or self.cached:
             return self
         return replace(self, text=self.text.replace(_FRESH, _CACHED, 1), cached=True)
 
     def json(self, item_id: str | int | None) -> bytes:
-        """The result of an item, byte for byte as :class:`ScoreResult` would be written."""
+        """The result of an item, byte for byte as :class:`ScoreResult` would be serialised."""
         if item_id is None:
             return _NO_ID + self.text
         return b'{"id":' + to_json(item_id) + b"," + self.text
@@ -69,10 +69,10 @@ class Answer:
 
 
 class ResponseCache:
-    """LRU cache of serialised results; evicted ones are still in the ledger.
+    """LRU cache of serialised results; evicted outcomes are still in the ledger.
 
     Args:
-        max_bytes: Memory that it may take, about; 0 keeps nothing.
+        max_bytes: Approximate memory limit; 0 keeps nothing.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -85,11 +85,11 @@ class ResponseCache:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that it takes, about."""
+        """Approximate memory in use."""
         return self._bytes
 
     def get(self, key: AnswerKey) -> Answer | None:
-        """The answer, if it is here."""
+        """The answer, if it is cached."""
         answer = self._answers.get(key)
         if answer is not None:
             self._answers.move_to_end(key)
@@ -101,12 +101,12 @@ class ResponseCache:
         self._bytes = 0
 
     def put(self, key: AnswerKey, answer: Answer, is_seldom_asked: bool = False) -> None:
-        """Keeps an answer; the ones that were not asked for the longest go.
+        """Caches an answer; the least recently used ones are evicted.
 
         Args:
-            key: Under which it is found.
-            answer: What is told.
-            is_seldom_asked: Whether it is to go before all others when there is no room.
+            key: The key under which to find it.
+            answer: The answer.
+            is_seldom_asked: Whether to evict it before all others if there is no room.
         """
         known = self._answers.pop(key, None)
         if known is not None:
@@ -121,12 +121,12 @@ class ResponseCache:
 
 
 def terms_of(request: ScoreRequest) -> str:
-    """What all items of a request share and their answers depend on."""
+    """Everything shared by a request's items on which their answers depend."""
     names = sorted({*(request.metrics or ())})
     terms = f"{request.reward.model_dump_json()} {request.series} {','.join(names)}"
     is_named = "name" in request.reward.model_fields_set
     has_others = any(isinstance(item, DomainItem) for item in request.items)
-    return f"{terms} {is_named}" if has_others else terms  # where none is named, each has its own
+    return f"{terms} {is_named}" if has_others else terms  # else each domain's default
 
 
 def domain_of(item: Item) -> str:
@@ -135,7 +135,7 @@ def domain_of(item: Item) -> str:
 
 
 def answer_key(terms: str, item: Item) -> AnswerKey:
-    """Equal for items that get equal answers, under terms made by :func:`terms_of`."""
+    """A key that is equal for items with equal answers, given the terms from :func:`terms_of`."""
     if isinstance(item, DomainItem):
         return (terms, item.domain, item.problem_id, item.completion)
     if item.completion is not None:
@@ -145,7 +145,7 @@ def answer_key(terms: str, item: Item) -> AnswerKey:
         texts = [f"{tls_id}:{decision.model_dump_json()}" for tls_id, decision in decided]
         return (terms, item.state_id, ",".join(texts))
     assert item.decision is not None, "the schema asks for one of the three"  # noqa: S101
-    # As text, whose hash Python works out only once: a plan may have 240 steps.
+    # As text, because Python computes its hash only once: a plan may have 240 steps.
     return (terms, item.state_id, item.tls_id, item.decision.model_dump_json())
 
 

@@ -1,4 +1,4 @@
-"""What an item asks for: the rollouts behind one reward, and what their outcomes make of it."""
+"""From an item to the rollouts needed for its reward, and from their outcomes to the result."""
 
 import dataclasses
 import hashlib
@@ -39,24 +39,24 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RolloutPlan:
-    """The rollouts that one reward is made of; none where decisions may not be carried out."""
+    """The rollouts needed for one reward; none if the decisions may not be carried out."""
 
     reward: RewardSpec
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
-    """By the keys under which their outcomes are remembered."""
+    """The rollouts, by the keys of their outcomes."""
     pairs: tuple[tuple[str, str | None], ...] = ()
-    """For each seed the key of the decisions' rollout; and that of its reference, the program left
-    alone, where the reward compares with it."""
+    """For each seed, the key of the decisions' rollout and, if the reward compares with it, that of
+    the reference: the program left alone."""
     restore: Restore | None = None
-    """How the state is brought back; None where nothing is rolled out."""
+    """How the state is restored; None if nothing is rolled out."""
     fidelity: Fidelity | None = None
-    """What is simulated; None where nothing is."""
+    """What is simulated; None if nothing is rolled out."""
     decision: Decision | None = None
-    """As it was understood, where it is one."""
+    """The decision as understood, if there is only one."""
     decisions: dict[str, Decision] | None = None
-    """By signal, where the item held several."""
+    """The decisions by signal, if the item had several."""
     error: ErrorInfo | None = None
-    """Why they may not be carried out."""
+    """Why the decisions may not be carried out."""
 
     def result(
         self,
@@ -64,14 +64,14 @@ class RolloutPlan:
         with_series: bool,
         names: Collection[MetricName] | None,
     ) -> ScoreResult:
-        """What became of the item, whoever asked.
+        """The result of the item, whoever asked for it.
 
-        There is never a mean over fewer seeds than were asked for.
+        It is never a mean over fewer seeds than were requested.
 
         Args:
-            outcomes: By key, at least those of the rollouts.
-            with_series: Whether the metrics hold the queue after each second.
-            names: The only metrics that are shown; None for all. The reward is made of any.
+            outcomes: Outcomes by key, at least those of the rollouts.
+            with_series: Whether to include the queue after each second in the metrics.
+            names: The metrics to show; None for all. The reward may use any of them.
         """
         if self.error is not None:
             return self._without_reward(self.error)
@@ -102,7 +102,7 @@ class RolloutPlan:
         )
 
     def _without_reward(self, error: ErrorInfo) -> ScoreResult:
-        """The result of what is invalid, or could not be computed."""
+        """The result of an item that is invalid or could not be computed."""
         is_invalid = error is self.error
         return ScoreResult(
             id=None,
@@ -156,12 +156,12 @@ def plan_rollouts(
     reward: RewardSpec,
     sumo_version: str,
 ) -> RolloutPlan:
-    """The rollouts behind the reward of decisions.
+    """The rollouts needed for the reward of decisions.
 
     Args:
-        state: Where they are made.
-        decisions: By signal that is watched; None leaves a signal alone.
-        reward: Which reward, and under which seeds.
+        state: The state in which they are made.
+        decisions: Decisions by observed signal; None leaves a signal alone.
+        reward: The reward, with its seeds.
         sumo_version: Version of the simulator that computes the outcomes.
     """
     rollouts: dict[str, Rollout] = {}
@@ -182,19 +182,19 @@ def plan_rollouts(
 
 
 def needs_delay(reward: RewardSpec, names: Collection[MetricName] | None) -> bool:
-    """Whether an outcome that was recorded without ``delay_veh`` does not answer a request.
+    """Whether an outcome recorded without ``delay_veh`` is not enough for a request.
 
-    A request that names no metrics and whose reward does without gets null for it: what is on
-    record for such rewards since version 0.1 stays an answer.
+    A request that names no metrics, with a reward that does not need ``delay_veh``, gets null for
+    it, so that outcomes recorded since version 0.1 remain valid answers.
     """
     return "delay" in (reward.terms or (reward.name,)) or "delay_veh" in (names or ())
 
 
 def check_signal(state: StoredState, tls_id: str) -> None:
-    """Returns if decisions at a signal can be judged in a state.
+    """Checks that decisions at a signal can be judged in a state.
 
     Raises:
-        UnknownSignal: The network has no such signal, or the state says nothing of it.
+        UnknownSignal: The network has no such signal, or the state has no record of it.
     """
     state.signal(tls_id)
     if tls_id not in state.record.signals:
@@ -204,9 +204,9 @@ def check_signal(state: StoredState, tls_id: str) -> None:
 def outcome_key(rollout: Rollout, state: StoredState, sumo_version: str) -> str:
     """The key of an outcome in the ledger: 64 hex digits.
 
-    A state's id is the digest of its file. Neither the network, nor the demand to come, nor the
-    green limits are in that file, nor whether the rollout starts from it or from a replay. A
-    ledger outlives the datasets, so its keys name them too.
+    A state's id is the digest of its file. That file does not contain the network, the demand still
+    to come, the green limits, or whether the rollout starts from the file or from a replay. A
+    ledger outlives the datasets, so its keys include these, too.
     """
     record, signals, source = state.record, state.manifest.signals, rollout.source
     identity: list[object] = [
@@ -217,13 +217,13 @@ def outcome_key(rollout: Rollout, state: StoredState, sumo_version: str) -> str:
     ]
     if record.control is not None:
         identity.append(record.control.model_dump())
-    if state.simulation().fidelity != "bundle":  # which is all that ledgers of version 0.1 hold
+    if state.simulation().fidelity != "bundle":  # ledgers of version 0.1 hold only bundles
         identity.append(fidelity_of(state, rollout))
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def check_kind(decision: Decision, state: StoredState) -> None:
-    """Passes where a state takes decisions of a kind.
+    """Checks that a state accepts decisions of a kind.
 
     Raises:
         InvalidDecision: ``wrong_kind``: no program runs there, so only phases can be chosen.
@@ -231,7 +231,7 @@ def check_kind(decision: Decision, state: StoredState) -> None:
     if is_yellow(state.record.control) and not isinstance(decision, NextPhase):
         raise InvalidDecision(
             f"state {state.record.state_id} was saved from an episode with a yellow control, where "
-            f"no program runs: it takes decisions of the kind phase, not {decision.kind}",
+            f"no program runs: it accepts decisions of the kind phase, not {decision.kind}",
             "wrong_kind",
         )
 

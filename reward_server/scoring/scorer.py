@@ -28,19 +28,19 @@ __all__ = ["ScoredRequest", "Scorer"]
 
 @dataclass(frozen=True)
 class ScoredRequest:
-    """The answers to a request, in the order of its items, and what they took."""
+    """The answers to a request, in the order of its items, and the work that they took."""
 
     request: ScoreRequest
     answers: tuple[Answer, ...]
     outcomes: Mapping[str, RolloutOutcome]
-    """Behind those answers that were not in memory, by key."""
+    """Outcomes from which the answers that were not in memory were made, by key."""
     hot_hits: int
-    """Items that were answered from memory."""
+    """Number of items answered from memory."""
     simulator: Simulator
 
     @cached_property
     def counts(self) -> Counts:
-        """A summary."""
+        """Counts of the items by what became of them."""
         return Counts.of(self.answers, sum(o.is_started for o in self.outcomes.values()))
 
     @cached_property
@@ -54,7 +54,7 @@ class ScoredRequest:
         )
 
     def json(self) -> bytes:
-        """The response as JSON, without making it first: the texts are there."""
+        """The response as JSON, put together from the items' texts."""
         pairs = zip(self.request.items, self.answers, strict=True)
         results = b",".join([answer.json(item.id) for item, answer in pairs])
         counts, simulator = self.counts.model_dump_json(), self.simulator.model_dump_json()
@@ -66,9 +66,9 @@ class Scorer:
     """Scores requests.
 
     Args:
-        domains: By name; that of items which name none is ``traffic``.
-        simulator: The program that computes traffic.
-        hot: Answers that need not be made again.
+        domains: The domains by name; items that name none belong to ``traffic``.
+        simulator: The simulator for traffic.
+        hot: The cache of answers.
     """
 
     def __init__(
@@ -85,17 +85,17 @@ class Scorer:
         request_id: str = "",
         around: Callable[[Coroutine[None, None, Computed]], Awaitable[Computed]] | None = None,
     ) -> ScoredRequest:
-        """Scores every item, or says of it why not. Cancelling the call ends the work.
+        """Scores every item, or gives the reason why not. Cancelling the call ends the work.
 
         Args:
             request: What to score.
-            flow: Whose share of the workers it takes.
-            request_id: For the logs of every process that takes part.
-            around: Awaits the work where there is any: where not all answers are in memory.
+            flow: The flow whose share of the workers is used.
+            request_id: For the logs of every process involved.
+            around: Awaits the work, if there is any because not all answers are in memory.
 
         Raises:
-            RequestError: An item names what is not served, or the reward is none of its domain's.
-            DeadlineExceeded: Not one item was done in time.
+            RequestError: An item names something not served, or its domain has no such reward.
+            DeadlineExceeded: No item was done in time.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout_s
         keys = await _keys(request)
@@ -113,7 +113,7 @@ class Scorer:
         return ScoredRequest(request, tuple(answers), outcomes, hot_hits, self._simulator)
 
     async def _compute(self, items: Mapping[AnswerKey, Item], terms: Terms) -> Computed:
-        """The answers that are not in memory, which they are afterwards: domains side by side."""
+        """Computes the answers that are not in memory and caches them; domains work in parallel."""
         by_domain: dict[str, dict[AnswerKey, Item]] = {}
         for key, item in items.items():
             by_domain.setdefault(domain_of(item), {})[key] = item
@@ -129,10 +129,10 @@ class Scorer:
         return answers, outcomes
 
     def check(self, item: Item, reward: RewardSpec) -> None:
-        """Returns where an item names what is served, under a reward that there is.
+        """Checks that an item names something served, and that its domain has the reward.
 
         Raises:
-            RequestError: It does not.
+            RequestError: One of these is not so.
         """
         self._domain(domain_of(item)).check(item, reward)
 
@@ -143,7 +143,7 @@ class Scorer:
 
 
 async def _keys(request: ScoreRequest) -> list[AnswerKey]:
-    """The keys of a request's answers; those of many decisions take long to write down."""
+    """The keys of a request's answers; for many decisions, writing them takes long."""
     terms, time_slice = terms_of(request), TimeSlice()
     keys = []
     for item in request.items:

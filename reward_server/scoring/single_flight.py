@@ -1,8 +1,8 @@
-"""Equal work once: what several callers want is looked up, rolled out and recorded one time.
+"""Single flight: work that several callers want is looked up, rolled out and recorded once.
 
-A *call* is a rollout that somebody waits for. Whoever wants the same joins it instead of starting
-another, be it in the same request or in a concurrent one. A call ends with an outcome, or when
-nobody waits for it any more.
+A *call* is a rollout that somebody waits for. A caller that wants the same rollout joins the call
+instead of starting another, whether in the same request or in a concurrent one. A call ends with an
+outcome, or when nobody waits for it any more.
 """
 
 import asyncio
@@ -35,13 +35,13 @@ class RolloutRunner(Protocol):
     """What the gateway needs from a component that computes rollouts, such as the worker pool."""
 
     async def run(self, rollout: Work, flow: Flow) -> RolloutOutcome:
-        """What becomes of a rollout, by its limit; waiting counts. Cancelling ends the work."""
+        """The outcome of a rollout within its limit, waiting included. Cancelling ends the work."""
 
     def promote(self, rollouts: Set[Work], flow: Flow) -> None:
-        """Lets those of the rollouts that still wait count for another flow, of more weight."""
+        """Moves those of the rollouts that are still waiting to another flow, of more weight."""
 
     def stats(self) -> PoolStats:
-        """What the runner is doing."""
+        """What the runner is currently doing."""
 
 
 @dataclass(eq=False)
@@ -54,24 +54,24 @@ class _Call:
     deadline: float
     flow: Flow
     needs_delay: bool
-    """Whether an outcome that was recorded without ``delay_veh`` is not enough."""
+    """Whether an outcome recorded without ``delay_veh`` is not enough."""
     incomplete: Recorded | None = None
-    """Such an outcome, where there is one: it is replaced."""
+    """Such an outcome, if there is one, which will be replaced."""
     waiters: int = 0
     work: asyncio.Task[None] | None = None
-    """What computes it, once it is known that it must be computed."""
+    """The task that computes it, once it is known that it must be computed."""
 
 
 class SingleFlight:
     """Looks rollouts up in the ledger and has the rest computed.
 
-    Deadlines are times of the running loop's clock. What nobody waits for any more, because all
-    deadlines have passed or all callers have gone, is ended.
+    Deadlines are times on the running loop's clock. Work that nobody waits for any more, because
+    all deadlines have passed or all callers have gone, is ended.
 
     Args:
         runner: Computes what the ledger does not know.
-        ledger: Looked up before, and written before anybody is answered.
-        simulator: Noted in each outcome, ``sumo 1.28.0``.
+        ledger: Read before anything is computed, and written before anybody is answered.
+        simulator: Name and version noted in each outcome, such as ``sumo 1.28.0``.
         tracer: Makes a span of every rollout.
     """
 
@@ -86,7 +86,7 @@ class SingleFlight:
         self._ledger = ledger
         self._simulator = simulator
         self.observers: list[Callable[[RolloutOutcome], None]] = []
-        """Told of every rollout that was computed."""
+        """Called with the outcome of every computed rollout."""
         self._tracer = tracer
         self._calls: dict[str, _Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,12 +99,12 @@ class SingleFlight:
         request_id: str = "",
         needs_delay: bool = False,
     ) -> dict[str, RolloutOutcome]:
-        """What becomes of rollouts, each one by ``deadline`` at the latest.
+        """The outcomes of rollouts, each by ``deadline`` at the latest.
 
         Args:
-            rollouts: By key.
-            deadline: When what is not done counts as :class:`DeadlineExceeded`.
-            flow: Whose share of the workers they take.
+            rollouts: The rollouts by key.
+            deadline: When unfinished rollouts fail with :class:`DeadlineExceeded`.
+            flow: The flow whose share of the workers is used.
             request_id: Who asks, for the logs.
             needs_delay: Whether what was recorded without ``delay_veh``, before there was this
                 metric, is rolled out again.
@@ -127,13 +127,13 @@ class SingleFlight:
         return outcomes | dict(zip(joined, shared, strict=True))
 
     async def ended(self, keys: Iterable[str]) -> None:
-        """Returns when those of the rollouts that are under way have ended, and are on record."""
+        """Returns when those of the rollouts that are under way have ended and are recorded."""
         done = {self._calls[key].done for key in keys if key in self._calls}
         if done:
             await asyncio.wait(done)
 
     async def close(self) -> None:
-        """Ends what is under way; whoever waits for it is told so."""
+        """Ends all work under way; its callers get an error."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -143,9 +143,10 @@ class SingleFlight:
     async def _join(
         self, call: _Call, deadline: float, flow: Flow, request_id: str, needs_delay: bool
     ) -> RolloutOutcome:
-        """Waits for another request's call; begins again where only its deadline ended it.
+        """Waits for another request's call.
 
-        Or where it was content with an outcome that lacks what is needed here.
+        Starts the work again if only that request's deadline ended the call, or if that request
+        was content with an outcome that lacks something needed here.
         """
         await _all_done([call], deadline)
         outcome, is_started = _outcome(call), False
@@ -162,7 +163,7 @@ class SingleFlight:
         return outcome.model_copy(update=others)
 
     def _promote(self, joined: Iterable[_Call], flow: Flow) -> None:
-        """Lets what a lighter flow has begun, as a bulk job is, have the turn of this one."""
+        """Gives work begun by a lighter flow, such as a bulk job, the turn of this flow."""
         lighter = [call for call in joined if call.flow.weight < flow.weight]
         for call in lighter:
             call.flow = flow
@@ -237,7 +238,7 @@ class SingleFlight:
         return outcome
 
     async def _traced(self, call: _Call) -> RolloutOutcome:
-        """What becomes of a rollout, as a span of the request that asked first."""
+        """The outcome of a rollout, traced as a span of the request that asked first."""
         left_s = call.deadline - asyncio.get_running_loop().time()
         rollout = call.rollout = call.rollout.model_copy(update={"limit_s": left_s})
         about: dict[str, str | int] = {
@@ -256,7 +257,7 @@ class SingleFlight:
 
     @contextmanager
     def _waiting_for(self, calls: Sequence[_Call]) -> Iterator[None]:
-        """Somebody waits for the calls meanwhile; those that nobody waits for afterwards end."""
+        """Counts one more waiter for the calls; afterwards, calls without any waiter end."""
         for call in calls:
             call.waiters += 1
         try:
@@ -269,7 +270,7 @@ class SingleFlight:
                     self._drop(call)
 
     def _drop(self, call: _Call) -> None:
-        """From now on, whoever wants the same starts another call."""
+        """Forgets a call, so that the next caller wanting the same starts another."""
         if self._calls.get(call.key) is call:
             del self._calls[call.key]
 
@@ -292,7 +293,7 @@ class SingleFlight:
 
 
 _STARTED_TOGETHER = 64
-"""Rollouts that are started before others have their turn on the loop."""
+"""Rollouts started before other tasks get their turn on the event loop."""
 _LATE = RolloutOutcome.failed(
     DeadlineExceeded("the request's timeout_s passed before the rollout was done")
 )
@@ -301,10 +302,10 @@ _LOG = structlog.get_logger("reward_server")
 
 
 def found_in(outcome: RolloutOutcome) -> Recorded:
-    """What was found, in whatever domain.
+    """The metrics in an outcome, of any domain.
 
     Raises:
-        GreenforkError: Nothing was.
+        GreenforkError: The work failed.
     """
     return outcome.unwrap() if outcome.numbers is None else outcome.numbers
 
@@ -316,7 +317,7 @@ def _recorded(metrics: Recorded) -> RolloutOutcome:
 
 
 def check_finite(metrics: Recorded) -> None:
-    """Refuses metrics that no reward may be made of.
+    """Refuses metrics from which no reward may be computed.
 
     Raises:
         RolloutError: ``not_finite``.
@@ -328,13 +329,13 @@ def check_finite(metrics: Recorded) -> None:
 
 
 async def _all_done(calls: Iterable[_Call], deadline: float) -> None:
-    """Returns when all have an outcome, or at the deadline."""
+    """Returns when all calls have an outcome, or at the deadline."""
     pending = {call.done for call in calls if not call.done.done()}
     if pending:
         await asyncio.wait(pending, timeout=max(0, deadline - asyncio.get_running_loop().time()))
 
 
 def _outcome(call: _Call) -> RolloutOutcome:
-    """That of whoever started the call."""
+    """The outcome for the request that started the call."""
     outcome = call.done.result() if call.done.done() else _LATE
     return outcome if call.work is None else outcome.model_copy(update={"is_started": True})

@@ -1,8 +1,9 @@
-"""Taking outcomes back: what a worker restored before a check of its failed.
+"""Withdrawing outcomes of restored rollouts when one of their worker's checks fails.
 
-Such outcomes may be right, for a check fails at one rollout; but nobody can say so. They leave the
-ledger and the response cache, are done again by forks, and are named in the log. What was answered
-before, and results of bulk jobs, cannot be taken back: the log says which states they concern.
+These outcomes may be right, because a check fails at a single rollout, but nobody can be sure. They
+are removed from the ledger and the response cache, computed again by forks, and named in the log.
+Answers that were already sent, and results of bulk jobs, cannot be withdrawn: the log says which
+states they concern.
 """
 
 import asyncio
@@ -24,14 +25,14 @@ _LOG = structlog.get_logger("reward_server")
 
 
 class Withdrawal:
-    """Takes outcomes back.
+    """Withdraws outcomes.
 
     Args:
-        single_flight: Does them again.
+        single_flight: Computes them again.
         ledger: Where they are recorded.
-        hot: Answers that may be made of them.
+        hot: The cache of answers, which may be made from them.
         key_of: The key of a rollout's outcome.
-        limit_s: Seconds that each may take when it is done again.
+        limit_s: Time limit of each when it is computed again, in seconds.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Withdrawal:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def heed(self, outcome: RolloutOutcome) -> None:
-        """Takes back what an outcome casts doubt on."""
+        """Withdraws the outcomes that a new outcome casts doubt on."""
         if outcome.doubtful:
             task = asyncio.create_task(self._withdraw(outcome.doubtful))
             self._tasks.add(task)
@@ -63,7 +64,7 @@ class Withdrawal:
             _LOG.error("outcomes_not_withdrawn", exc_info=error)
 
     async def close(self) -> None:
-        """Returns when everything was taken back."""
+        """Returns when all withdrawals are complete."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _withdraw(self, doubtful: tuple[Rollout, ...]) -> None:

@@ -1,1 +1,1 @@
-"""What outlives the gateway's process: the database and what is kept in it."""
+"""Data that outlives the gateway's process: the database and its contents."""

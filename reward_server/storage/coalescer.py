@@ -1,4 +1,4 @@
-"""Database work in batches: whatever is asked for while one batch runs makes the next."""
+"""Database work in batches: requests that arrive while a batch runs form the next one."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from shared.errors import LedgerError
 __all__ = ["BATCH_ITEMS", "Coalescer"]
 
 BATCH_ITEMS = 500
-"""Databases bound the parameters of one query; and who asks for little should not wait for many."""
+"""Databases limit the parameters of a query, and small requests should not wait for large ones."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -24,10 +24,10 @@ class _Waiting(Generic[_Item, _Result]):
 
 
 class Coalescer(Generic[_Item, _Result]):
-    """Puts small requests together, one batch at a time.
+    """Combines small requests, one batch at a time.
 
     Args:
-        work: Done for a batch of items, on behalf of all who gave them.
+        work: Processes a batch of items, on behalf of all who submitted them.
     """
 
     def __init__(self, work: Callable[[Sequence[_Item]], Awaitable[_Result]]) -> None:
@@ -36,10 +36,10 @@ class Coalescer(Generic[_Item, _Result]):
         self._running: asyncio.Task[None] | None = None
 
     async def submit(self, items: Sequence[_Item]) -> _Result:
-        """The result of the batch that these items are in, all of them.
+        """The result of the batch that contains all of these items.
 
         Args:
-            items: More than :data:`BATCH_ITEMS` are a batch of their own.
+            items: The items; more than :data:`BATCH_ITEMS` form a batch of their own.
 
         Raises:
             LedgerError: The work failed.
@@ -51,7 +51,7 @@ class Coalescer(Generic[_Item, _Result]):
         return await done
 
     async def close(self) -> None:
-        """Returns when all is done."""
+        """Returns when all work is done."""
         if self._running is not None:
             await self._running
 
@@ -64,7 +64,7 @@ class Coalescer(Generic[_Item, _Result]):
             self._waiting.clear()
 
     def _take(self) -> list[_Waiting[_Item, _Result]]:
-        """Those who waited longest, as many as fit into one batch."""
+        """The requests that have waited longest, as many as fit into one batch."""
         batch = [self._waiting.popleft()]
         room = BATCH_ITEMS - len(batch[0].items)
         while self._waiting and (room := room - len(self._waiting[0].items)) >= 0:
@@ -90,7 +90,7 @@ _BROKEN_OFF = LedgerError("the database work was cancelled")
 def _refuse(
     batch: Sequence[_Waiting[_Item, _Result]] | deque[_Waiting[_Item, _Result]], error: LedgerError
 ) -> None:
-    """Tells those who still wait: each in an exception of its own, for raising changes it."""
+    """Fails those who still wait, each with its own exception, because raising one changes it."""
     for waiting in batch:
         if not waiting.done.done():
             waiting.done.set_exception(LedgerError(error.message, error.code))

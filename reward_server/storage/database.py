@@ -1,7 +1,7 @@
 """The one database of a gateway: a file (SQLite) or a server (PostgreSQL).
 
-Whatever the kind, the rest of the program sees transactions and one error. What SQLite alone needs
-is in :mod:`reward_server.storage.sqlite`.
+For both kinds, the rest of the program sees transactions and one error class. What only SQLite
+needs is in :mod:`reward_server.storage.sqlite`.
 """
 
 import asyncio
@@ -50,18 +50,18 @@ _POOL: dict[str, Any] = {
 
 
 _PAGES_TOGETHER = 2000
-"""Pages that are given back in one transaction: in SQLite nobody else can write meanwhile."""
+"""Pages freed in one transaction: few, because in SQLite nobody else can write meanwhile."""
 
 
 class _ConnectionLost(LedgerError):
-    """The connection broke; nobody knows whether what was sent last has happened."""
+    """The connection broke; whether the last statement took effect is unknown."""
 
 
 class Database:
     """A database that is opened, brought up to date, and shared by all tasks of one event loop.
 
     Args:
-        url: As :func:`reward_server.storage.urls.parse_database_url` gives it.
+        url: From :func:`reward_server.storage.urls.parse_database_url`.
     """
 
     def __init__(self, url: URL) -> None:
@@ -71,7 +71,7 @@ class Database:
         self._connections = Connections()
         self._file = file_of(url)
         self._direct = None if self._file is None else DirectWriter(self._file)
-        # SQLite lets one write at a time; those who wait ask again and again, in any order.
+        # SQLite allows one writer at a time; waiting writers poll for the lock, in no order.
         self._turn: AbstractAsyncContextManager[None] = (
             asyncio.Lock() if self._file else nullcontext()
         )
@@ -83,11 +83,11 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The database for messages, without anything secret."""
+        """The database's name for messages, without secrets."""
         return display_name(self._url)
 
     async def start(self) -> None:
-        """Opens the database and brings its tables to this release.
+        """Opens the database and migrates its tables to this release.
 
         Raises:
             ConfigError: It cannot be opened, or was written by a newer release.
@@ -116,9 +116,9 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that may write; committed in the end, rolled back where anything raises.
+        """A transaction that may write; committed at the end, or rolled back on an exception.
 
-        In SQLite it has the database for itself until it ends, so keep it short.
+        In SQLite it locks out all other writers until it ends, so keep it short.
 
         Raises:
             LedgerError: The database failed.
@@ -129,7 +129,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads, beside whoever writes.
+        """A transaction that only reads, and does not wait for writers.
 
         Raises:
             LedgerError: The database failed.
@@ -139,7 +139,7 @@ class Database:
                 yield connection
 
     async def rows(self, query: Executable) -> Sequence[Row[Any]]:
-        """All that a query finds, in a transaction of its own.
+        """All rows of a query, in a transaction of its own.
 
         Raises:
             LedgerError: The database failed.
@@ -148,7 +148,7 @@ class Database:
             return (await connection.execute(query)).all()
 
     async def scalar(self, query: Executable) -> Any:  # noqa: ANN401  as SQLAlchemy has it
-        """The first value that a query finds; None where it finds none.
+        """The first value that a query finds; None if it finds none.
 
         Raises:
             LedgerError: The database failed.
@@ -157,7 +157,7 @@ class Database:
             return await connection.scalar(query)
 
     async def change(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> None:
-        """Does one thing, to all of some rows, in a transaction of its own.
+        """Executes a statement, once or for each of several rows, in a transaction of its own.
 
         Raises:
             LedgerError: The database failed.
@@ -166,13 +166,13 @@ class Database:
             await connection.execute(statement, rows)
 
     async def write_all(self, writes: Sequence[Write]) -> list[int]:
-        """Does short writes in one transaction, all or none, at the least cost.
+        """Executes short writes in one transaction, all or none, at the lowest cost.
 
         Args:
-            writes: Statements that are made once, with their parameters by name.
+            writes: Statements that are built once, with their parameters by name.
 
         Returns:
-            How many rows each has changed.
+            The number of rows changed by each.
 
         Raises:
             LedgerError: The database failed.
@@ -189,7 +189,7 @@ class Database:
             raise LedgerError(f"the database {self.name} failed: {exc}") from exc
 
     async def give_back(self) -> None:
-        """Gives the room of what was deleted back to the disk, some at a time.
+        """Returns the space of deleted rows to the disk, in portions.
 
         PostgreSQL does that by itself.
 
@@ -207,13 +207,13 @@ class Database:
             raise LedgerError(f"the database {self.name} failed: {exc}") from exc
 
     async def retried(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Does work again, once, where its connection was lost.
+        """Does work, and repeats it once if the connection was lost.
 
         Args:
-            work: Whole transactions, which may happen twice without harm.
+            work: Whole transactions that may happen twice without harm.
 
         Raises:
-            LedgerError: The database failed, or was lost twice.
+            LedgerError: The database failed, or the connection was lost twice.
         """
         try:
             return await work()
@@ -221,7 +221,7 @@ class Database:
             return await work()
 
     def insert_new(self, table: Table) -> postgresql.Insert | sqlite.Insert:
-        """``INSERT`` that leaves alone what is there already."""
+        """An ``INSERT`` that leaves existing rows alone."""
         if self.dialect == "postgresql":
             return postgresql.insert(table).on_conflict_do_nothing()
         return sqlite.insert(table).on_conflict_do_nothing()
@@ -232,7 +232,7 @@ class Database:
             return
         with os_errors(ConfigError, f"cannot create {path}"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # SQLite gives what it makes beside it the same mode
+            path.touch(mode=0o600)  # SQLite's auxiliary files inherit the mode
 
     def _open(self) -> AsyncEngine:
         if self._file is None:
@@ -274,10 +274,10 @@ _WAYS_OUT: dict[Dialect, str] = {
 
 
 class Connections:
-    """Connections of a pool, each of which comes back.
+    """Connections of a pool, each of which is returned.
 
-    A task that is cancelled while it waits for its connection would otherwise leave one that is
-    half made, open at the server until the garbage collector finds it.
+    Without this, a task cancelled while it waits for its connection would leave a half-made one,
+    open at the server until the garbage collector finds it.
     """
 
     def __init__(self) -> None:
@@ -285,7 +285,7 @@ class Connections:
 
     @asynccontextmanager
     async def transaction(self, engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:
-        """A transaction; committed in the end, rolled back where anything raises.
+        """A transaction; committed at the end, or rolled back on an exception.
 
         Raises:
             LedgerError: There is no engine, because the database is not open.
@@ -299,7 +299,7 @@ class Connections:
                 yield connection
 
     async def close(self) -> None:
-        """Returns when every connection is back."""
+        """Returns when every connection has been returned."""
         await asyncio.gather(*self._returning)
 
     async def _open(self, engine: AsyncEngine) -> AsyncConnection:

@@ -1,6 +1,6 @@
-"""Short writes to a file in one go: a transaction costs one change of threads in place of a dozen.
+"""Short writes to a SQLite file in one go: one thread switch per transaction instead of a dozen.
 
-For what is done once per request and waited for. Everything else goes through SQLAlchemy.
+Used for writes that every request waits for. Everything else goes through SQLAlchemy.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from reward_server.storage.sqlite import tune
 __all__ = ["DirectWriter", "Write"]
 
 Write = tuple[UpdateBase, dict[str, object]]
-"""A statement, and its parameters by name."""
+"""A statement and its parameters by name."""
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 
 
 class DirectWriter:
-    """One connection, in a thread of its own.
+    """A connection in a thread of its own.
 
     Args:
         path: The file of the database.
@@ -36,7 +36,7 @@ class DirectWriter:
         self._compiled: dict[UpdateBase, tuple[str, dict[str, object]]] = {}
 
     async def run(self, writes: Sequence[Write]) -> list[int]:
-        """Does writes in one transaction, all or none; how many rows each has changed.
+        """Executes writes in one transaction, all or none; returns how many rows each changed.
 
         Raises:
             sqlite3.Error: The database failed.
@@ -48,18 +48,18 @@ class DirectWriter:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "greenfork-writes")
         loop = asyncio.get_running_loop()
-        # Not to be given up half-way: what is under way would hold the database.
+        # Must not be abandoned half-way: an open transaction would keep the database locked.
         return await asyncio.shield(loop.run_in_executor(self._thread, self._run, texts))
 
     async def close(self) -> None:
-        """Closes the connection when all is written; the next write opens another."""
+        """Closes the connection when everything is written; the next write opens another."""
         thread, self._thread = self._thread, None
         if thread is not None:
             await asyncio.get_running_loop().run_in_executor(thread, self._close)
             thread.shutdown()
 
     def _text_of(self, statement: UpdateBase) -> tuple[str, dict[str, object]]:
-        """A statement's text, and the parameters that are part of it."""
+        """A statement's text, and the parameters that it contains."""
         if statement not in self._compiled:
             compiled = statement.compile(dialect=_DIALECT)
             self._compiled[statement] = str(compiled), dict(compiled.params)

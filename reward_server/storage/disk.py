@@ -1,4 +1,4 @@
-"""How much room there is on the disk that the ledger shares with uploads and jobs."""
+"""Free space on the disk that the ledger shares with uploads and jobs."""
 
 import shutil
 from collections.abc import Callable
@@ -10,21 +10,21 @@ __all__ = ["Disk"]
 
 
 def _free_bytes(folder: Path) -> int:
-    """Of the disk on which a folder is, or will be."""
+    """Free bytes on the disk on which a folder is, or will be."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
 class Disk:
-    """The disk of a data directory, of which some is left to the ledger.
+    """The disk of a data directory, of which some space is reserved for the ledger.
 
-    A ledger that cannot be written fails every item of everybody.
+    If the ledger cannot be written, every item of every caller fails.
 
     Args:
         folder: The data directory.
-        reserve_bytes: What is left to the ledger.
-        free_bytes: Asks the system.
+        reserve_bytes: Space reserved for the ledger.
+        free_bytes: Returns the free space on a disk.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Disk:
 
     @property
     def free_bytes(self) -> int:
-        """What others than the ledger may still take; 0 where it is less."""
+        """Space that may be used for anything but the ledger, never below 0."""
         return max(0, self._free_bytes(self._folder) - self._reserve_bytes)
 
     def check(self, size: int) -> None:
-        """Returns if so many bytes fit.
+        """Checks that this many bytes fit.
 
         Raises:
             StorageFull: ``disk_full``.

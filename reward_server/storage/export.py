@@ -1,4 +1,4 @@
-"""The ledger as a Parquet file, for those who analyse or train without the service.
+"""The ledger as a Parquet file, for analysis or training without the service.
 
 Columns: ``key``, ``state_id``, ``tls_id``, ``decision`` (JSON by signal; null: nothing decided),
 ``horizon_s``, ``simulator``, one for every metric of :class:`shared.rewards.Metrics`, and
@@ -24,7 +24,7 @@ from shared.rewards import Metrics
 __all__ = ["COLUMNS", "Progress", "export_outcomes"]
 
 Progress = Callable[[int, int], None]
-"""Told how many outcomes are written, and how many there are."""
+"""Called with the number of outcomes written so far and the total."""
 
 _ROWS_A_GROUP = 5_000
 _PLAIN = ("key", "state_id", "tls_id", "decision", "horizon_s", "simulator")
@@ -46,8 +46,8 @@ def export_outcomes(
 ) -> int:
     """Writes outcomes to a Parquet file, in the order of their keys.
 
-    The ledger is read as it is at the beginning, a few thousand outcomes at a time. The file
-    appears when it is complete.
+    The ledger is read as of the beginning, a few thousand outcomes at a time. The file appears
+    when it is complete.
 
     Returns:
         The number of outcomes.
@@ -81,7 +81,7 @@ def _count(connection: Connection, selection: Selection) -> int:
 
 
 def _select(connection: Connection, selection: Selection) -> CursorResult[Any]:
-    """The outcomes, which come in groups. To be closed."""
+    """The outcomes, fetched in groups. The caller has to close the result."""
     query = select(OUTCOMES).where(*selection.conditions()).order_by(OUTCOMES.c.key)
     return connection.execution_options(yield_per=_ROWS_A_GROUP).execute(query)
 

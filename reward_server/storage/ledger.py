@@ -1,7 +1,7 @@
 """The ledger: every outcome ever computed, by the key of the work that led to it.
 
-An outcome is written once and never changed, unless it is withdrawn. All of it may happen twice
-without harm, so it is done again where the connection was lost on the way.
+An outcome is written once and never changed, unless it is withdrawn. Every operation may happen
+twice without harm, so it is repeated if the connection is lost on the way.
 """
 
 import time
@@ -26,17 +26,17 @@ from sim_workers.pool.tasks import Task
 __all__ = ["Ledger", "Recorded", "is_at_odds", "lacks_delay"]
 
 Recorded = Metrics | DomainMetrics
-"""What is on record of an outcome: a rollout's metrics, or another domain's."""
+"""What is recorded of an outcome: the metrics of a rollout or of another domain."""
 _NUMBERS = '{"numbers":'
-"""How the text of another domain's begins, which no rollout's does."""
+"""The beginning of the text of another domain's metrics, with which no rollout's begins."""
 
 
 class Ledger:
     """Outcomes in a database.
 
     Args:
-        database: Opened and closed elsewhere; closed after this.
-        clock: Seconds since the epoch, noted in each outcome.
+        database: Opened and closed by the caller; to be closed after the ledger.
+        clock: Seconds since the epoch, recorded with each outcome.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
@@ -46,7 +46,7 @@ class Ledger:
         self._recordings = Coalescer(self._insert)
 
     async def close(self) -> None:
-        """Returns when nothing is looked up or written any more."""
+        """Returns when no lookup or write is under way."""
         await self._recordings.close()
         await self._lookups.close()
 
@@ -75,14 +75,14 @@ class Ledger:
         simulator: str,
         made_by: MadeBy = "fork",
     ) -> None:
-        """Returns when an outcome is on record. What is known already stays as it is.
+        """Returns when an outcome is recorded. A known outcome stays as it is.
 
         Args:
-            key: Under which it will be found.
-            rollout: What was rolled out, or done, for people who read the ledger.
-            metrics: With the series.
-            simulator: ``sumo 1.28.0``.
-            made_by: How it got a process of its moment.
+            key: The key under which it will be found.
+            rollout: The work that was done, for people who read the ledger.
+            metrics: The metrics, with the series.
+            simulator: Name and version, such as ``sumo 1.28.0``.
+            made_by: How a process at its moment was obtained.
 
         Raises:
             LedgerError: The database cannot be written.
@@ -119,7 +119,7 @@ class Ledger:
 
     async def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
         """Writes rows in one transaction: all of them, or none."""
-        # Two gateways that record the same outcomes in different orders would wait for each other.
+        # Two gateways recording the same outcomes in different orders would deadlock.
         ordered = sorted(rows, key=itemgetter("key"))
         insert = partial(self._database.change, self._database.insert_new(OUTCOMES), ordered)
         await self._database.retried(insert)
@@ -136,12 +136,12 @@ class Ledger:
 
 
 def lacks_delay(recorded: Recorded) -> bool:
-    """Whether a rollout was recorded before there was its ``delay_veh``."""
+    """Whether a rollout was recorded before ``delay_veh`` existed."""
     return isinstance(recorded, Metrics) and recorded.delay_veh is None
 
 
 def _described(work: Rollout | Task) -> dict[str, str | None]:
-    """At which signals, or in which domain, and what was decided."""
+    """The signals or the domain, and the decision, for the columns of the ledger."""
     if isinstance(work, Task):
         return {"tls_id": work.domain, "decision": work.shown}
     return {"tls_id": ",".join(work.observe), "decision": decisions_text(work)}
@@ -153,9 +153,9 @@ def _text(metrics: Recorded) -> str:
 
 
 def is_at_odds(recorded: Recorded, metrics: Recorded) -> bool:
-    """Whether an outcome on record is not what the same rollout gives now.
+    """Whether a recorded outcome differs from what the same rollout gives now.
 
-    Older outcomes are on record without ``delay_veh``: they say nothing of it.
+    Older outcomes were recorded without ``delay_veh``, which is then not compared.
     """
     if isinstance(metrics, Metrics) and lacks_delay(recorded):
         metrics = metrics.model_copy(update={"delay_veh": None})

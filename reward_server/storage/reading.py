@@ -1,4 +1,4 @@
-"""Reading a ledger from outside, beside the gateways that write it, without changing anything."""
+"""Reading a ledger while gateways write to it, without changing anything."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,20 +17,20 @@ __all__ = ["Selection", "open_to_read"]
 
 @dataclass(frozen=True)
 class Selection:
-    """Which outcomes are meant; all of them where nothing is said."""
+    """A selection of outcomes; by default all of them."""
 
     scenario: str | None = None
     """The name before the last ``@`` of a state's id."""
     state_id: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What is true of these outcomes only."""
+        """The SQL conditions for the selected outcomes."""
         found: list[ColumnElement[bool]] = []
         if self.state_id is not None:
             found.append(OUTCOMES.c.state_id == self.state_id)
         if self.scenario is not None:
             prefix = f"{self.scenario}@"
-            # Not LIKE, to which capitals are the same in one kind of database and not in the other.
+            # Not LIKE, which ignores case in one kind of database and not in the other.
             found.append(func.substr(OUTCOMES.c.state_id, 1, len(prefix)) == prefix)
             found.append(~func.substr(OUTCOMES.c.state_id, len(prefix) + 1).contains("@"))
         return found
@@ -38,11 +38,11 @@ class Selection:
 
 @contextmanager
 def open_to_read(url: URL) -> Iterator[Connection]:
-    """A connection that sees the ledger as it is now, whatever is recorded meanwhile.
+    """A connection that sees the ledger as it is now, whatever is recorded later.
 
     Raises:
         ConfigError: There is no ledger, or it was written by a newer release.
-        LedgerError: It cannot be read.
+        LedgerError: The ledger cannot be read.
     """
     engine = _engine(url)
     try:

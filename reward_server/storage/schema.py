@@ -1,7 +1,7 @@
-"""Brings a database to the tables of this release, or refuses one that it does not know.
+"""Migrates a database to the tables of this release, or refuses one that it does not know.
 
-Everything happens in one transaction that only one process at a time can have: gateways that start
-together wait for each other, and a step that fails leaves the database as it was.
+Everything happens in one transaction that only one process at a time can hold: gateways that start
+together wait for each other, and if a step fails, the database is unchanged.
 """
 
 import threading
@@ -19,22 +19,22 @@ __all__ = ["check_revision", "migrate"]
 
 _SCRIPTS = Path(__file__).with_name("migrations")
 _RELEASED = "0001"
-"""What a ledger of release 0.1 is: it says so by ``user_version``, before there were revisions."""
+"""The revision of ledgers of release 0.1, which had no revisions, only a ``user_version``."""
 _RELEASED_VERSION = 1
 _ADVISORY_LOCK = 0x677265656E666F72
-"""Any number that nobody else takes: ``greenfor``."""
+"""An arbitrary number that nobody else uses: ``greenfor`` in ASCII."""
 _ALEMBIC = threading.Lock()
-"""Alembic keeps what it works on in globals."""
+"""Alembic keeps its context in globals."""
 
 
 def migrate(connection: Connection) -> None:
     """Migrates a database to the newest revision.
 
     Args:
-        connection: In a transaction; in SQLite one that was begun for writing.
+        connection: A connection in a transaction; in SQLite, one begun for writing.
 
     Raises:
-        ConfigError: The database is of a newer release, or is not ours.
+        ConfigError: The database is from a newer release, or is not Greenfork's.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _ADVISORY_LOCK})
@@ -51,7 +51,7 @@ def check_revision(connection: Connection) -> None:
     """Refuses a database that was written by a newer release.
 
     Raises:
-        ConfigError: It was.
+        ConfigError: The database was written by a newer release.
     """
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     for revision in MigrationContext.configure(connection).get_current_heads():
@@ -73,7 +73,7 @@ def _is_released_ledger(connection: Connection) -> bool:
     """Whether this is a ledger from before there were revisions.
 
     Raises:
-        ConfigError: There is something else of that name.
+        ConfigError: The database contains something else.
     """
     tables = inspect(connection)
     if tables.has_table("alembic_version"):

@@ -1,4 +1,4 @@
-"""What is asked of SQLite only: how files are opened, and how transactions begin in them."""
+"""What only SQLite needs: how to open files, and how to begin transactions."""
 
 import sqlite3
 import time
@@ -24,36 +24,36 @@ FOR_WRITING = "greenfork_for_writing"
 """The execution option of connections whose transactions may write."""
 
 DRIVER_OPTIONS = {"isolation_level": None}
-"""The driver begins no transactions of its own; :func:`prepare` sees to it."""
+"""The driver begins no transactions by itself; :func:`prepare` arranges for that."""
 
 _BUSY_TIMEOUT_MS = 10_000
 _WAL_RETRY_S = 0.01
 _WAL_BYTES = 64 * 2**20
-"""What is left of the write-ahead log when all of it has been taken over into the database."""
+"""Size to which the write-ahead log is cut after a checkpoint."""
 _INCREMENTAL = 2
 _REWRITTEN_BYTES = 2**30
-"""A larger file of an older release is left as it is: rewriting it takes minutes."""
+"""A file of an older release that is larger is left as it is: rewriting takes minutes."""
 
 
 async def connect(path: Path) -> aiosqlite.Connection:
     """Opens a file, in a thread of its own."""
     opened = partial(sqlite3.connect, path, **DRIVER_OPTIONS)
     connection = _Connection(opened, iter_chunk_size=64)
-    # One that is left open must not keep the process alive.
+    # A connection left open must not keep the process alive.
     connection._thread.daemon = True
     return await connection
 
 
 def prepare(engine: Engine) -> None:
-    """Lets every connection of an engine wait for locks, and begin its transactions rightly."""
+    """Makes every connection of an engine wait for locks and begin its transactions correctly."""
     event.listen(engine, "connect", _tuned)
     event.listen(engine, "begin", _begin)
 
 
 def make_shrinkable(path: Path) -> None:
-    """Has a file of an older release give back the room of what is deleted, from now on.
+    """Makes a file of an older release able to return the space of deleted rows.
 
-    Rewrites it, once, where it is not too large and nobody else uses it.
+    Rewrites the file once, if it is not too large and nobody else uses it.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
@@ -65,9 +65,9 @@ def make_shrinkable(path: Path) -> None:
 
 
 def shrink(path: Path, pages: int) -> bool:
-    """Gives so many free pages of a file back to the disk; tells whether there are more.
+    """Returns free pages of a file to the disk; tells whether there are more.
 
-    As a script: a statement that has no rows makes one step only, which frees one page.
+    It runs as a script, because a statement without rows is stepped once, which frees one page.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
@@ -79,16 +79,16 @@ def shrink(path: Path, pages: int) -> bool:
 
 
 class _Connection(aiosqlite.Connection):
-    """One that holds no lock once it is closed.
+    """A connection that holds no lock once it is closed.
 
-    When a task is cancelled its connection is closed, be its statement at an end or not. SQLite
-    closes a connection with an open statement later, when somebody frees the statement: until
-    then its transaction would keep everybody else from writing.
+    When a task is cancelled, its connection is closed even if its statement has not finished.
+    SQLite closes a connection with an open statement only when the statement is freed; until
+    then, its transaction would keep everybody else from writing.
     """
 
     async def close(self) -> None:
-        """Ends what is under way, then closes."""
-        with suppress(sqlite3.Error, ValueError):  # the latter: it is closed already
+        """Ends the statement under way, then closes the connection."""
+        with suppress(sqlite3.Error, ValueError):  # ValueError: it is already closed
             await self.rollback()
         await super().close()
 
@@ -98,10 +98,10 @@ def _tuned(connection: DBAPIConnection, _record: object) -> None:
 
 
 def tune(connection: DBAPIConnection | sqlite3.Connection) -> None:
-    """Readers beside one writer, and no failure only because another writes just now."""
+    """Lets readers work beside one writer, and writers wait for each other instead of failing."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")  # of a file that has no tables yet
+    cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")  # takes effect in a file without tables
     _use_wal(cursor)
     cursor.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -109,11 +109,10 @@ def tune(connection: DBAPIConnection | sqlite3.Connection) -> None:
 
 
 def _use_wal(cursor: DBAPICursor | sqlite3.Cursor) -> None:
-    """Switches a new file to WAL, also while another process does the same.
+    """Switches a new file to WAL, even while another process does the same.
 
-    Two that read the old mode and then both want to write it would wait for each other for ever,
-    so SQLite refuses one of them at once, whatever its busy timeout is. By the next try the other
-    has done it.
+    Two processes that have read the old mode and then want to change it would deadlock, so SQLite
+    refuses one of them at once, whatever its busy timeout. By its next try, the other has done it.
     """
     give_up_at = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
     while True:
@@ -128,6 +127,6 @@ def _use_wal(cursor: DBAPICursor | sqlite3.Cursor) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Asks for the right to write at once: one that reads first may be refused it later."""
+    """Takes the write lock at once: a transaction that reads first may be refused it later."""
     for_writing = connection.get_execution_options().get(FOR_WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")

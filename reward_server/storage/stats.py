@@ -1,4 +1,4 @@
-"""What a ledger holds, in numbers."""
+"""Statistics of a ledger's contents."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class LedgerStats:
 
     outcomes: int
     states: int
-    """Different states that outcomes start from."""
+    """Number of different states from which outcomes start."""
     size_bytes: int
-    """On disk, indexes included."""
+    """Size on disk, including indexes."""
     first_s: float | None
-    """When the first outcome was recorded, seconds since the epoch; None where there is none."""
+    """When the first outcome was recorded, in seconds since the epoch; None if there is none."""
     last_s: float | None
-    """When the last one was."""
+    """When the last outcome was recorded."""
     by_simulator: dict[str, int]
     by_scenario: dict[str, int]
 
@@ -34,7 +34,7 @@ def count_ledger(url: URL) -> LedgerStats:
 
     Raises:
         ConfigError: There is no ledger.
-        LedgerError: It cannot be read.
+        LedgerError: The ledger cannot be read.
     """
     grouped = select(
         OUTCOMES.c.state_id,

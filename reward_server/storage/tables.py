@@ -1,7 +1,7 @@
 """The tables of the database, as they are after the last migration.
 
-What is written here and what the steps in ``migrations/`` lead to is compared by a test: a change
-here needs a new step there.
+A test compares them with the result of the steps in ``migrations/``: a change here needs a new step
+there.
 """
 
 import sqlalchemy as sa
@@ -32,7 +32,7 @@ OUTCOMES = sa.Table(
     sa.Column("made_by", sa.String(16), nullable=False, server_default="fork"),
     sqlite_with_rowid=False,
 )
-"""Every outcome ever computed, by the key of the work that led to it. Never changed."""
+"""Every outcome ever computed, by the key of the work that led to it. Rows never change."""
 
 API_KEYS = sa.Table(
     "api_keys",
@@ -46,7 +46,7 @@ API_KEYS = sa.Table(
     sa.Column("revoked_at", sa.Float),
     sa.UniqueConstraint("name", name="api_keys_name_key"),
 )
-"""Who may call: digests of keys, never the keys."""
+"""API keys, as digests and never as the keys themselves."""
 
 JOBS = sa.Table(
     "jobs",
@@ -72,7 +72,7 @@ JOBS = sa.Table(
     sa.Column("lease_until", sa.Float),
     sa.UniqueConstraint("caller", "request_key", name="jobs_caller_request_key_key"),
 )
-"""Bulk jobs: what was asked for, how far it is, and which gateway works on it until when."""
+"""Bulk jobs: the request, its progress, and which gateway has it until when."""
 
 JOB_CHUNKS = sa.Table(
     "job_chunks",
@@ -83,7 +83,7 @@ JOB_CHUNKS = sa.Table(
     sa.Column("items", sa.LargeBinary, nullable=False),
     sa.Column("results", sa.LargeBinary),
 )
-"""The items of bulk jobs, piece by piece, and their results where they are done."""
+"""The items of bulk jobs in chunks, and the results of chunks that are done."""
 
 EPISODES = sa.Table(
     "episodes",
@@ -109,7 +109,7 @@ EPISODES = sa.Table(
     sa.UniqueConstraint("caller", "request_key", name="episodes_caller_request_key_key"),
     sa.Index("episodes_status_updated_at_idx", "status", "updated_at"),
 )
-"""Episodes: what was asked for, how far each is, and what a finished one adds up to."""
+"""Episodes: the request, the progress, and the figures of finished ones."""
 
 EPISODE_STEPS = sa.Table(
     "episode_steps",
@@ -120,4 +120,4 @@ EPISODE_STEPS = sa.Table(
     sa.Column("answer", sa.LargeBinary, nullable=False),
     sa.Column("actions", sa.LargeBinary, nullable=False),
 )
-"""What was asked at each step of an episode, what that was answered, and what signals were told."""
+"""The steps of episodes: request, answer, and the commands given to signals."""

@@ -1,4 +1,4 @@
-"""Which databases can be named, and how they and their failures are told without secrets."""
+"""URLs of databases, and how to name databases and their failures without secrets."""
 
 from pathlib import Path
 
@@ -24,20 +24,20 @@ _LIBPQ: dict[str, str] = {
     "tcp_user_timeout": "15000",
     "application_name": "greenfork",
 }
-"""A server that vanishes without a word is noticed after fifteen seconds."""
+"""With these, a server that vanishes silently is noticed after fifteen seconds."""
 
 _WAY_OUT = "use sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 def parse_database_url(text: str) -> URL:
-    """The database that a URL names, with the driver that is used here and its options.
+    """The database that a URL names, with the driver used here and its options.
 
     >>> parse_database_url("postgres://ann@db/rewards").drivername
     'postgresql+psycopg'
 
     Raises:
-        ConfigError: It is no URL, or names what cannot be used. The URL is not repeated, because
-            there may be a password in it.
+        ConfigError: It is not a URL, or names something unusable. The message does not repeat the
+            URL, because it may contain a password.
     """
     try:
         url = make_url(text)
@@ -57,17 +57,17 @@ def parse_database_url(text: str) -> URL:
 
 
 def sqlite_url(path: Path) -> URL:
-    """The database in a file."""
+    """The URL of a database in a file."""
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
 def file_of(url: URL) -> Path | None:
-    """The file of a database; None of one that a server has."""
+    """The file of a database; None for one on a server."""
     return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
 def display_name(url: URL) -> str:
-    """A database as messages may name it: without user, password and options.
+    """A database's name for messages: without user, password and options.
 
     >>> display_name(parse_database_url("postgresql://ann:secret@db:5433/rewards?sslmode=require"))
     'rewards at db:5433'
@@ -80,7 +80,7 @@ def display_name(url: URL) -> str:
 
 
 def failure_reason(error: SQLAlchemyError, url: URL) -> str:
-    """What went wrong, on one line, without passwords and without what is in the rows."""
+    """What went wrong, on one line, without passwords and without the contents of rows."""
     cause = getattr(error, "orig", None) or error
     said = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
     reason = " ".join(said.split())
