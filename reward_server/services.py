@@ -1,7 +1,7 @@
 """What the routes work with, put together in one place, and how a route gets at it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
 
@@ -40,6 +40,7 @@ from reward_server.storage.disk import Disk
 from reward_server.storage.ledger import Ledger
 from reward_server.uploads.quota import UploadLimits, UploadQuota
 from reward_server.uploads.service import UploadService
+from shared.wire.states import Simulator
 from sim_workers.engine.messages import Rollout
 from sim_workers.engine.restoring.probe import why_not
 from sim_workers.engine.version import simulator
@@ -75,7 +76,7 @@ class Services:
     canary: Canary
     telemetry: Telemetry
     tracing: Tracing | None
-    started_s: float
+    started_s: float = field(default_factory=time.monotonic)
     """When it was put together, on the monotonic clock."""
 
     @property
@@ -114,6 +115,65 @@ class Services:
             episodes: Runs episodes; None: nobody does here.
             domains: What is served beside traffic.
         """
+        base = _Foundation.of(settings, store, runner, database, tracing)
+        flight, telemetry = base.single_flight, base.telemetry
+        scorer = base.scorer(domains)
+        return cls(
+            settings=settings,
+            store=store,
+            new_states=base.new_states,
+            database=database,
+            authenticator=ApiKeyAuthenticator(
+                KeyStore(database), settings.api_key, Closure(settings.data_dir)
+            ),
+            uploads=UploadService(settings.uploads_dir, store, base.quota),
+            ledger=base.ledger,
+            single_flight=flight,
+            withdrawal=base.withdrawal,
+            reader=base.reader,
+            domains=domains,
+            scorer=scorer,
+            jobs=BulkJobs(settings, database, scorer, telemetry, base.reader, base.disk),
+            explorer=OutcomeExplorer(store, flight, base.sumo),
+            playback=Playback(runner, flight, telemetry),
+            runner=runner,
+            networks=NetworkCache(store),
+            episode_desk=base.desk(episodes or NoEpisodes()),
+            admission=base.admission,
+            canary=Canary(store, runner, base.ledger, base.sumo, domains),
+            telemetry=telemetry,
+            tracing=tracing,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Foundation:
+    """What several services share."""
+
+    settings: ServerSettings
+    store: StateStore
+    database: Database
+    sumo: Simulator
+    ledger: Ledger
+    admission: Admission
+    hot: ResponseCache
+    telemetry: Telemetry
+    single_flight: SingleFlight
+    withdrawal: Withdrawal
+    reader: BodyReader
+    disk: Disk
+    quota: UploadQuota
+    new_states: NewStates
+
+    @classmethod
+    def of(
+        cls,
+        settings: ServerSettings,
+        store: StateStore,
+        runner: RolloutRunner,
+        database: Database,
+        tracing: Tracing | None,
+    ) -> "_Foundation":
         sumo = simulator()
         ledger = Ledger(database)
         admission = Admission(settings.max_pending_items)
@@ -124,53 +184,51 @@ class Services:
         key_of = partial(_key_of, store, sumo.version)
         withdrawal = Withdrawal(single_flight, ledger, hot, key_of, settings.rollout_timeout_s)
         single_flight.observers += [telemetry.observe_rollout, withdrawal.heed]
-        reader = BodyReader(settings.max_items)
         disk = Disk(settings.data_dir, settings.min_free_disk_mb << 20)
-        room = UploadLimits(settings.max_upload_storage_mb << 20, settings.max_uploaded_states)
-        quota = UploadQuota(settings.uploads_dir, room, disk)
+        quota = _quota(settings, disk)
         telemetry.registry.register(quota)
-        new_states = NewStates(store)
-        traffic = TrafficDomain(store, new_states, single_flight, sumo)
-        others = {one.name: ProblemScoring(one, single_flight) for one in domains}
-        scorer = Scorer({"traffic": traffic, **others}, sumo, hot)
-        origins = EpisodeOrigins(store, new_states, settings.uploads_dir)
-        desk = EpisodeDesk.of(
-            settings,
-            database,
-            origins,
-            EpisodeStates(store, origins, settings.uploads_dir, quota),
-            episodes or NoEpisodes(),
-            admission,
-            telemetry.registry,
-            sumo,
-        )
         return cls(
             settings=settings,
             store=store,
-            new_states=new_states,
             database=database,
-            authenticator=ApiKeyAuthenticator(
-                KeyStore(database), settings.api_key, Closure(settings.data_dir)
-            ),
-            uploads=UploadService(settings.uploads_dir, store, quota),
+            sumo=sumo,
             ledger=ledger,
+            admission=admission,
+            hot=hot,
+            telemetry=telemetry,
             single_flight=single_flight,
             withdrawal=withdrawal,
-            reader=reader,
-            domains=domains,
-            scorer=scorer,
-            jobs=BulkJobs(settings, database, scorer, telemetry, reader, disk),
-            explorer=OutcomeExplorer(store, single_flight, sumo),
-            playback=Playback(runner, single_flight, telemetry),
-            runner=runner,
-            networks=NetworkCache(store),
-            episode_desk=desk,
-            admission=admission,
-            canary=Canary(store, runner, ledger, sumo, domains),
-            telemetry=telemetry,
-            tracing=tracing,
-            started_s=time.monotonic(),
+            reader=BodyReader(settings.max_items),
+            disk=disk,
+            quota=quota,
+            new_states=NewStates(store),
         )
+
+    def scorer(self, domains: tuple[ProblemDomain, ...]) -> Scorer:
+        """Scores traffic and the problems of these domains."""
+        traffic = TrafficDomain(self.store, self.new_states, self.single_flight, self.sumo)
+        others = {one.name: ProblemScoring(one, self.single_flight) for one in domains}
+        return Scorer({"traffic": traffic, **others}, self.sumo, self.hot)
+
+    def desk(self, runner: EpisodeRunner) -> EpisodeDesk:
+        """Episodes, which share admission and telemetry with rollouts."""
+        uploads = self.settings.uploads_dir
+        origins = EpisodeOrigins(self.store, self.new_states, uploads)
+        return EpisodeDesk.of(
+            self.settings,
+            self.database,
+            origins,
+            EpisodeStates(self.store, origins, uploads, self.quota),
+            runner,
+            self.admission,
+            self.telemetry.registry,
+            self.sumo,
+        )
+
+
+def _quota(settings: ServerSettings, disk: Disk) -> UploadQuota:
+    room = UploadLimits(settings.max_upload_storage_mb << 20, settings.max_uploaded_states)
+    return UploadQuota(settings.uploads_dir, room, disk)
 
 
 def _key_of(store: StateStore, sumo_version: str, rollout: Rollout) -> str:

@@ -1,30 +1,21 @@
-"""Rewards: which one is asked for, the metrics it is made of, and every formula.
+"""Rewards: which one is asked for, and every formula.
 
-A reward is one finite number out of a rollout's metrics; higher is better. What a rollout observes
-is :mod:`sim_workers.engine.metrics`.
+A reward is one finite number out of a rollout's metrics, which are :mod:`shared.metrics`; higher is
+better.
 """
 
 import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
-from typing import Annotated, Any, Literal, Self, cast, get_args
+from typing import Literal, Self, cast, get_args
 
-from pydantic import (
-    Discriminator,
-    Field,
-    FiniteFloat,
-    GetJsonSchemaHandler,
-    SerializerFunctionWrapHandler,
-    Tag,
-    model_serializer,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
+from pydantic import Field, FiniteFloat, model_validator
 
 from shared.domains.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName
 from shared.errors import RolloutError
+from shared.metrics import AnyMetrics, MetricName, Metrics, NamedMetrics, ShownMetrics
 from shared.model import WireModel
 
 __all__ = [
@@ -53,17 +44,6 @@ __all__ = [
     "weighted_sum",
 ]
 
-MetricName = Literal[
-    "queue_veh",
-    "queue_veh_max",
-    "wait_s",
-    "speed_mps",
-    "throughput_veh",
-    "pressure_veh",
-    "network_queue_veh",
-    "delay_veh",
-]
-"""The metrics that a request may name."""
 FollowUp = Literal["program", "max_pressure", "greedy"]
 """Who runs the decided signals once the decision has been carried out."""
 
@@ -101,105 +81,6 @@ class RewardSpec(WireModel):
             if not all(0 <= seed < 2**31 for seed in self.seeds):
                 raise ValueError("seeds must be from 0 to 2147483647")
         return self
-
-
-class Metrics(WireModel):
-    """What was observed during one rollout, sampled after each simulated second t+1 … t+horizon.
-
-    Where several signals are observed, their incoming lanes count together, each lane once.
-    """
-
-    queue_veh: float
-    """Mean number of vehicles on incoming lanes slower than 0.1 m/s."""
-    queue_veh_max: float
-    """The largest such number in any second."""
-    wait_s: float
-    """Mean of the summed waiting time of the vehicles on incoming lanes, seconds."""
-    speed_mps: float | None = None
-    """Mean speed over all vehicle-seconds on incoming lanes; null if no vehicle was ever there."""
-    throughput_veh: int | float
-    """Vehicles that left the incoming lanes: a whole number, but for a mean over seeds."""
-    pressure_veh: float
-    """Mean of vehicles on incoming lanes minus vehicles on outgoing lanes."""
-    network_queue_veh: float
-    """Mean number of vehicles slower than 0.1 m/s on all lanes of the network."""
-    delay_veh: float | None = None
-    """Mean of what the whole network loses: the sum of 1 - speed / allowed speed over the vehicles
-    on its roads, and of 1 over those waiting to be inserted. Null only where an outcome
-    was recorded before there was this metric."""
-    series: tuple[int, ...] | None = None
-    """The queue after each second, where it was asked for."""
-
-    def shown(self, names: Collection[MetricName] | None, with_series: bool) -> "ShownMetrics":
-        """What a request gets to see of them.
-
-        Args:
-            names: Those that it named; None, like naming each, for all of them.
-            with_series: Whether it asked for the series.
-
-        >>> metrics = Metrics(queue_veh=2, queue_veh_max=4, wait_s=9, throughput_veh=3,
-        ...     pressure_veh=1, network_queue_veh=5, series=(0, 4))
-        >>> metrics.shown(["wait_s", "speed_mps"], with_series=False).model_dump_json()
-        '{"wait_s":9.0,"speed_mps":null}'
-        """
-        if names is None or set(names) == set(get_args(MetricName)):
-            return self if with_series else self.model_copy(update={"series": None})
-        wanted = {*names, "series"} if with_series else {*names}
-        return NamedMetrics.model_validate({n: v for n, v in self if n in wanted})
-
-
-class NamedMetrics(WireModel):
-    """Those of a rollout's :class:`Metrics` that a request named; the others are not in its JSON.
-
-    So null says the same as there: there is no such number, not that it was not asked for.
-    """
-
-    queue_veh: float | None = None
-    queue_veh_max: float | None = None
-    wait_s: float | None = None
-    speed_mps: float | None = None
-    throughput_veh: int | float | None = None
-    pressure_veh: float | None = None
-    network_queue_veh: float | None = None
-    delay_veh: float | None = None
-    series: tuple[int, ...] | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_others(
-        self, handler: SerializerFunctionWrapHandler
-    ) -> dict[str, int | float | list[int] | tuple[int, ...] | None]:
-        return {name: v for name, v in handler(self).items() if name in self.model_fields_set}
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: Mapping[str, Any], handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """The fields, which the serializer hides from whoever reads the API's documentation."""
-        plain: Any = {key: value for key, value in core_schema.items() if key != "serialization"}
-        return handler(plain)
-
-
-ShownMetrics = Annotated[Metrics | NamedMetrics, Field(union_mode="left_to_right")]
-"""Of traffic."""
-
-
-def _metrics_kind(value: object) -> str:
-    """Metrics that have no name in common with traffic's are of another domain.
-
-    A client passes over keys that it does not know, so the model alone would not tell.
-    """
-    if isinstance(value, Mapping):
-        return "metrics:traffic" if not value or value.keys() & _NAMES else "metrics:domain"
-    return "metrics:domain" if isinstance(value, DomainMetrics) else "metrics:traffic"
-
-
-_NAMES = {*get_args(MetricName), "series"}
-AnyMetrics = Annotated[
-    Annotated[ShownMetrics, Tag("metrics:traffic")]
-    | Annotated[DomainMetrics, Tag("metrics:domain")],
-    Discriminator(_metrics_kind),
-]
-"""Of any domain."""
 
 
 # Signs are changed by subtracting from 0.0, so that nothing is ever rewarded with -0.0.

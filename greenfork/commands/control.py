@@ -56,6 +56,10 @@ _Protocol = Annotated[
         case_sensitive=False,
     ),
 ]
+_Horizon = Annotated[
+    int, typer.Option(min=1, max=3600, help="Length of look-ahead's rollouts, seconds.")
+]
+_Passes = Annotated[int, typer.Option(min=1, max=10, help="Look-ahead's rounds over the signals.")]
 _Base = Annotated[
     Literal["greedy", "longest_queue", "max_pressure", "keep"],
     typer.Option(help="Who decides after the first step of look-ahead's rollouts."),
@@ -129,13 +133,9 @@ def control(
     controller: _Controllers = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Runs the seeds from 1 on.")] = 5,
     protocol: _Protocol = "resco",
-    horizon: Annotated[
-        int, typer.Option(min=1, max=3600, help="Length of look-ahead's rollouts, seconds.")
-    ] = 60,
+    horizon: _Horizon = 60,
     base: _Base = "greedy",
-    passes: Annotated[
-        int, typer.Option(min=1, max=10, help="Look-ahead's rounds over the signals.")
-    ] = 1,
+    passes: _Passes = 1,
     budget: _Budget = None,
     models: _Models = None,
     endpoint: _EndpointUrl = None,
@@ -160,36 +160,56 @@ def control(
     Every controller drives the same scenario under the same seeds. An episode that fails is listed,
     and the exit status is then 1.
     """
-    from sim_workers.controllers.protocols import protocol_of
-    from sim_workers.controllers.runs import ControlPlan, run_episodes, simulated_s
-    from sim_workers.scenarios.resco import locate_scenario
-    from sim_workers.scenarios.scenario import load_scenario
-
     check_format(trips_format)
     if plot is not None:
         check_plots()
-    loaded = load_scenario(locate_scenario(scenario))
+    plan = _plan(scenario, protocol, seeds, workers, end)
+    choice = _choice(context, endpoint_model, at_once=max(1, plan.lanes // min(plan.lanes, seeds)))
+    plan, runs, report = _run(plan, choice, is_hidden=as_json)
+    _save(runs, trips, trips_format)
+    if plot is not None:
+        with os_errors(ConfigError, f"cannot write --plot {plot}"):
+            draw_plots(plot, f"{plan.scenario.name}, protocol {protocol}", runs)
+    (_print_json if as_json else _print_tables)(plan, protocol, runs, report)
+    raise typer.Exit(1 if any(run.error for run in runs) else 0)
+
+
+def _plan(
+    path: str, protocol: str, seeds: int, workers: int | None, end_s: float | None
+) -> "ControlPlan":
+    """What is run, but for the controllers."""
+    from sim_workers.controllers.protocols import protocol_of
+    from sim_workers.controllers.runs import ControlPlan
+    from sim_workers.scenarios.resco import locate_scenario
+    from sim_workers.scenarios.scenario import load_scenario
+
+    loaded = load_scenario(locate_scenario(path))
     lanes = workers or len(os.sched_getaffinity(0))
-    plan = ControlPlan(
-        loaded, protocol_of(protocol, loaded.name), (), tuple(range(1, seeds + 1)), lanes, end
+    return ControlPlan(
+        loaded, protocol_of(protocol, loaded.name), (), tuple(range(1, seeds + 1)), lanes, end_s
     )
-    choice = _choice(context, endpoint_model, at_once=max(1, lanes // min(lanes, seeds)))
+
+
+def _run(
+    plan: "ControlPlan", choice: Choice, is_hidden: bool
+) -> "tuple[ControlPlan, list[ControlRun], EndpointReport | None]":
+    """Runs every episode: the plan with its controllers, and what became of it."""
+    from sim_workers.controllers.runs import run_episodes, simulated_s
+
     with choice.opened(plan.protocol.control) as chosen:
         plan = replace(plan, controllers=chosen.controllers)
-        what = f"{loaded.name}: {len(plan.controllers) * seeds} episodes"
-        with progress_bar(what, total=round(simulated_s(plan)), is_hidden=as_json) as update:
+        what = f"{plan.scenario.name}: {len(plan.controllers) * len(plan.seeds)} episodes"
+        with progress_bar(what, total=round(simulated_s(plan)), is_hidden=is_hidden) as update:
             runs = run_episodes(plan, lambda seconds: update(advance=seconds))
         report = chosen.endpoint.report() if chosen.endpoint else None
+    return plan, runs, report
+
+
+def _save(runs: "Sequence[ControlRun]", trips: Path | None, form: TripsFormat) -> None:
     if trips is not None:
         with os_errors(ConfigError, f"cannot write --trips {trips}"):
             for run in runs:
-                write_files(trips, run, trips_format)
-    title = f"{loaded.name}, protocol {protocol}"
-    if plot is not None:
-        with os_errors(ConfigError, f"cannot write --plot {plot}"):
-            draw_plots(plot, title, runs)
-    (_print_json if as_json else _print_tables)(plan, protocol, runs, report)
-    raise typer.Exit(1 if any(run.error for run in runs) else 0)
+                write_files(trips, run, form)
 
 
 def _choice(context: typer.Context, endpoint_model: str | None, at_once: int) -> Choice:

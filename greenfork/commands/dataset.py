@@ -1,8 +1,8 @@
 """``greenfork dataset``: make datasets of decision points."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import TimeElapsedColumn
@@ -24,7 +24,6 @@ from shared.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from shared.dataset import Manifest
-    from sim_workers.datasets.build_plan import BuildOptions, Execution
     from sim_workers.datasets.build_plan import Progress as Built
     from sim_workers.engine.policies import PolicySpec
     from sim_workers.verification.fidelity import Comparison
@@ -208,22 +207,16 @@ def build(
 
     To resume an interrupted build, run the same command again.
     """
-    from sim_workers.datasets.build_plan import BuildOptions, Execution
     from sim_workers.scenarios.resco import locate_scenario
 
     _check(min_green_s, max_green_s, scales or ())
     if rows_format == "parquet":
         _check_parquet()
     signals = _signals(policy, epsilon, extend_s, actions)
-    options = fields_of(BuildOptions, context.params, policy=signals)
-    execution = fields_of(Execution, context.params)
-    manifest, comparisons = _build_with_progress(locate_scenario(config), out, options, execution)
+    found = _build_with_progress(locate_scenario(config), out, context.params, signals)
     if rows_format == "parquet":
         _write_parquet(out)
-    if as_json:
-        print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
-    else:
-        _show(manifest, comparisons, out)
+    _tell(*found, out, as_json)
 
 
 def _check_parquet() -> None:
@@ -271,10 +264,13 @@ def _signals(
 
 
 def _build_with_progress(
-    config: Path, out: Path, options: "BuildOptions", execution: "Execution"
+    config: Path, out: Path, given: Mapping[str, Any], signals: "PolicySpec"
 ) -> "tuple[Manifest, list[Comparison]]":
+    from sim_workers.datasets.build_plan import BuildOptions, Execution
     from sim_workers.datasets.builder import build_dataset
 
+    options = fields_of(BuildOptions, given, policy=signals)
+    execution = fields_of(Execution, given)
     comparisons: list[Comparison] = []
     kept = 0
     try:
@@ -303,6 +299,15 @@ def _found(built: "Built") -> str:
     if built.states > built.from_file:
         found += f", {built.from_anchor + built.from_begin} replayed"
     return f"{found}; {built.compared} of {built.runs} runs compared"
+
+
+def _tell(
+    manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path, as_json: bool
+) -> None:
+    if as_json:
+        print_json({"dataset": str(out), "manifest": manifest.model_dump(mode="json")})
+    else:
+        _show(manifest, comparisons, out)
 
 
 def _show(manifest: "Manifest", comparisons: "Sequence[Comparison]", out: Path) -> None:

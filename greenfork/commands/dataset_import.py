@@ -42,20 +42,20 @@ class Imported:
     """One line: the state, its signal and how it is restored; or why the row was left out."""
 
 
+_Old = Annotated[Path, typer.Argument(help="A file of rows, or a folder with */grpo_dataset.json.")]
+_Seed = Annotated[
+    int | None,
+    typer.Option(min=0, help="SUMO's seed of rows without a seed. Default: the configuration's."),
+]
+
+
 def dataset_import(
-    old: Annotated[
-        Path, typer.Argument(help="A file of rows, or a folder with */grpo_dataset.json.")
-    ],
+    old: _Old,
     scenario: Annotated[Path, typer.Option(help="The .sumocfg that the states were saved from.")],
     out: Annotated[Path, typer.Option(help="Folder to create; must be empty or missing.")],
     url: Url,
     api_key: ApiKey = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="SUMO's seed of rows without a seed. Default: the configuration's."
-        ),
-    ] = None,
+    seed: _Seed = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Take rows with state files of another script over, for training against a service.

@@ -1,9 +1,9 @@
 """``greenfork evaluate``: how good the decisions of models and of rules are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from reward_client import RewardClient
     from trainer.evaluation import Evaluation, EvaluationPlan
     from trainer.evaluation.baselines import BaselineName
+
+    _Connect = Callable[[], RewardClient]
 
 __all__ = ["EXAMPLES", "evaluate"]
 
@@ -176,35 +178,55 @@ def evaluate(
     On planning problems: success and the share of goals, of models, the planner (oracle) and legal
     walks (random), judged by the service at --url; intervals are over problems.
     """
-    from trainer.evaluation import Bootstrap, EvaluationPlan, Generation
-
     _check_answers(samples, temperature, has_examples, prompt_form)
     _check_plot(plot)
     chosen = baseline or ([] if models else [_BaselineChoice("all")])
     connect = None if url is None else _connecting(url, api_key)
-    generation = fields_of(Generation, context.params)
-    bootstrap = fields_of(Bootstrap, context.params)
-    if evaluate_plans.is_planning(datasets):
-        names = ("oracle", "random") if "all" in chosen else tuple(one.value for one in chosen)
-        plans = evaluate_plans.evaluated_plans(
-            datasets[0], split, models or [], names, connect, generation, bootstrap, max_points
-        )
-        evaluate_plans.show_plans(plans, [one.value for one in by or []], as_json)
-        raise typer.Exit(1 if plans.failed else 0)
+    typed = {"datasets": tuple(datasets), "by": [one.value for one in by or []], "plot": plot}
+    run = _evaluate_plans if evaluate_plans.is_planning(datasets) else _evaluate_points
+    raise typer.Exit(1 if run(context.params | typed, chosen, connect) else 0)
+
+
+def _evaluate_plans(
+    given: Mapping[str, Any], chosen: list[_BaselineChoice], connect: "_Connect | None"
+) -> bool:
+    """Judges plans of planning problems, and tells whether any could not be judged."""
+    from trainer.evaluation import Bootstrap, Generation
+
+    names = ("oracle", "random") if "all" in chosen else tuple(one.value for one in chosen)
+    plans = evaluate_plans.evaluated_plans(
+        given["datasets"][0],
+        given["split"],
+        given["models"] or [],
+        names,
+        connect,
+        fields_of(Generation, given),
+        fields_of(Bootstrap, given),
+        given["max_points"],
+    )
+    evaluate_plans.show_plans(plans, given["by"], given["as_json"])
+    return bool(plans.failed)
+
+
+def _evaluate_points(
+    given: Mapping[str, Any], chosen: list[_BaselineChoice], connect: "_Connect | None"
+) -> bool:
+    """Judges decisions at signals, and tells whether rollouts failed."""
+    from trainer.evaluation import Bootstrap, EvaluationPlan, Generation
+
     plan = fields_of(
         EvaluationPlan,
-        context.params,
-        datasets=tuple(datasets),
+        given,
         baselines=_baselines(chosen),
         connect=connect,
-        generation=generation,
-        bootstrap=bootstrap,
+        generation=fields_of(Generation, given),
+        bootstrap=fields_of(Bootstrap, given),
     )
     evaluation = _evaluated(plan)
-    if plot is not None:
-        _draw(evaluation, plot)
-    _show(evaluation, by or [], as_json)
-    raise typer.Exit(1 if evaluation.failed else 0)
+    if given["plot"] is not None:
+        _draw(evaluation, given["plot"])
+    _show(evaluation, given["by"], given["as_json"])
+    return bool(evaluation.failed)
 
 
 def _check_answers(samples: int, temperature: float, has_examples: bool, prompt_form: str) -> None:
@@ -221,13 +243,13 @@ def _check_plot(plot: Path | None) -> None:
         raise ConfigError(f"--plot {plot}: the plot is a PNG; use a name that ends in .png")
 
 
-def _show(evaluation: "Evaluation", by: list[_GroupChoice], as_json: bool) -> None:
+def _show(evaluation: "Evaluation", by: list[str], as_json: bool) -> None:
     if as_json:
         print_json(evaluation.model_dump(mode="json"))
     else:
         from greenfork.commands.evaluation_tables import print_evaluation
 
-        print_evaluation(evaluation, [one.value for one in by])
+        print_evaluation(evaluation, by)
 
 
 def _baselines(chosen: list[_BaselineChoice]) -> "tuple[BaselineName, ...] | None":
@@ -240,7 +262,7 @@ def _baselines(chosen: list[_BaselineChoice]) -> "tuple[BaselineName, ...] | Non
     return tuple(sorted((one for one in BASELINES if one in names), key=names.index))
 
 
-def _connecting(url: str, api_key: str | None) -> "Callable[[], RewardClient]":
+def _connecting(url: str, api_key: str | None) -> "_Connect":
     from reward_client import RewardClient
 
     return lambda: RewardClient(url, secret(api_key))

@@ -63,21 +63,26 @@ class _Pushed:
         return Counter(state.restore for state in self.states)
 
 
+_Source = Annotated[
+    Path, typer.Argument(help="A .sumocfg, a dataset folder, or with --scenario one state.")
+]
+_ScenarioId = Annotated[
+    str | None,
+    typer.Option("--scenario", help="The id of the scenario that a state was saved from."),
+]
+_UploadKey = Annotated[
+    str | None,
+    typer.Option(envvar="GREENFORK_API_KEY", help="API key with the scope upload."),
+]
+
+
 def push(
-    path: Annotated[
-        Path, typer.Argument(help="A .sumocfg, a dataset folder, or with --scenario one state.")
-    ],
+    path: _Source,
     url: Url,
-    scenario_id: Annotated[
-        str | None,
-        typer.Option("--scenario", help="The id of the scenario that a state was saved from."),
-    ] = None,
+    scenario_id: _ScenarioId = None,
     seed: Annotated[int, typer.Option(min=0, help="One state: SUMO's seed of its run.")] = 23423,
     scale: Annotated[float, typer.Option(help="One state: SUMO's --scale of its run.")] = 1.0,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="GREENFORK_API_KEY", help="API key with the scope upload."),
-    ] = None,
+    api_key: _UploadKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was pushed as JSON.")] = False,
 ) -> None:
     """Upload a scenario, or the scenario and all states of a dataset, to a reward service.

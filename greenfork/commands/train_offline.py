@@ -31,56 +31,64 @@ greenfork train offline --policy pointer --beam-data beams.json --pool pool.txt
 """
 
 
+_Config = Annotated[
+    str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
+]
+_ModelPath = Annotated[
+    str | None,
+    typer.Option(
+        "--sft-ckpt",
+        "--model-path",
+        help="Folder with the model to start from, or smollm2-135m.",
+    ),
+]
+_BeamData = Annotated[
+    str | None,
+    typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
+]
+_Policy = Annotated[
+    Literal["model", "pointer"],
+    typer.Option(help="A language model, or a selector over a pool.", case_sensitive=False),
+]
+_Pool = Annotated[str | None, typer.Option(help="Pointer: the items, a text file or a table.")]
+_PoolEmbeddings = Annotated[str | None, typer.Option(help="Pointer: embeddings of the items.")]
+_QueryEmbeddings = Annotated[str | None, typer.Option(help="Pointer: embeddings of the queries.")]
+_TokenIds = Annotated[
+    bool | None,
+    typer.Option("--token-ids", help="Model: numbers in id_list are its token ids."),
+]
+_SftEpochs = Annotated[
+    int | None, typer.Option(help="Pointer: epochs of imitation before stage 1.")
+]
+_RceEpochs = Annotated[
+    int | None, typer.Option(help="Epochs of stage 1, reward-weighted cross-entropy.")
+]
+_GrpoEpochs = Annotated[int | None, typer.Option(help="Epochs of stage 2, offline GRPO.")]
+_LearningRate = Annotated[
+    float | None,
+    typer.Option(help="Peak learning rate. Default: a tenth of the starting model's."),
+]
+_BatchSize = Annotated[int | None, typer.Option(help="Queries per forward pass.")]
+_MaxSamples = Annotated[int | None, typer.Option(help="Maximum number of queries.")]
+
+
 def offline(
     context: typer.Context,
-    config: Annotated[
-        str | None, typer.Option(help="A YAML file, or the name of a preset: offline-small.")
-    ] = None,
-    model_path: Annotated[
-        str | None,
-        typer.Option(
-            "--sft-ckpt",
-            "--model-path",
-            help="Folder with the model to start from, or smollm2-135m.",
-        ),
-    ] = None,
-    beam_data: Annotated[
-        str | None,
-        typer.Option(help="Scored candidates: a file, a folder, or a dataset with outcomes."),
-    ] = None,
-    policy: Annotated[
-        Literal["model", "pointer"],
-        typer.Option(help="A language model, or a selector over a pool.", case_sensitive=False),
-    ] = "model",
-    pool: Annotated[
-        str | None, typer.Option(help="Pointer: the items, a text file or a table.")
-    ] = None,
-    pool_embeddings: Annotated[
-        str | None, typer.Option(help="Pointer: embeddings of the items.")
-    ] = None,
-    query_embeddings: Annotated[
-        str | None, typer.Option(help="Pointer: embeddings of the queries.")
-    ] = None,
-    token_ids: Annotated[
-        bool | None,
-        typer.Option("--token-ids", help="Model: numbers in id_list are its token ids."),
-    ] = None,
-    sft_epochs: Annotated[
-        int | None, typer.Option(help="Pointer: epochs of imitation before stage 1.")
-    ] = None,
-    rce_epochs: Annotated[
-        int | None, typer.Option(help="Epochs of stage 1, reward-weighted cross-entropy.")
-    ] = None,
-    grpo_epochs: Annotated[
-        int | None, typer.Option(help="Epochs of stage 2, offline GRPO.")
-    ] = None,
+    config: _Config = None,
+    model_path: _ModelPath = None,
+    beam_data: _BeamData = None,
+    policy: _Policy = "model",
+    pool: _Pool = None,
+    pool_embeddings: _PoolEmbeddings = None,
+    query_embeddings: _QueryEmbeddings = None,
+    token_ids: _TokenIds = None,
+    sft_epochs: _SftEpochs = None,
+    rce_epochs: _RceEpochs = None,
+    grpo_epochs: _GrpoEpochs = None,
     output_dir: options.OutputDir = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Peak learning rate. Default: a tenth of the starting model's."),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Queries per forward pass.")] = None,
-    max_samples: Annotated[int | None, typer.Option(help="Maximum number of queries.")] = None,
+    learning_rate: _LearningRate = None,
+    batch_size: _BatchSize = None,
+    max_samples: _MaxSamples = None,
     seed: options.Seed = None,
     settings: options.SetPairs = None,
     dry_run: options.DryRun = False,

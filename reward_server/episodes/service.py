@@ -134,11 +134,7 @@ class EpisodeService(EpisodeArchive):
         at = Position.at_begin(planned.spec, planned.begins_at)
         episode_id = secrets.token_hex(16)
         call = EpisodeCall(episode_id, planned.scenario_id, "begin", at)
-        try:
-            with self._admission.admitted(caller, 1):
-                reply = await self._run(caller, call, planned, 0)
-        except EpisodeConflict as exc:  # SUMO refuses
-            raise InvalidRequest(exc.message, exc.code) from exc
+        reply = await self._begin(caller, call, planned)
         new = NewEpisode(
             episode_id=episode_id,
             caller=caller.name,
@@ -260,6 +256,13 @@ class EpisodeService(EpisodeArchive):
         idle = self._entries.idle(self._limits.park_after_s)
         self._entries.forget(idle)
         return len(idle)
+
+    async def _begin(self, caller: Caller, call: EpisodeCall, planned: Planned) -> EpisodeReply:
+        try:
+            with self._admission.admitted(caller, 1):
+                return await self._run(caller, call, planned, 0)
+        except EpisodeConflict as exc:  # SUMO refuses
+            raise InvalidRequest(exc.message, exc.code) from exc
 
     async def _step(
         self, caller: Caller, entry: Entry, request: StepRequest, body: bytes

@@ -60,7 +60,7 @@ from sim_workers.engine.readings import moment, moment_digest
 from sim_workers.engine.replies import encode, reply_of
 from sim_workers.engine.restoring.keeper import keep
 from sim_workers.engine.restoring.restorable import Keeper
-from sim_workers.engine.rollout_processes import Moment, RolloutProcesses
+from sim_workers.engine.rollouts.processes import Moment, RolloutProcesses
 from sim_workers.engine.simulation import Simulation
 from sim_workers.sandbox.confinement import before_stepping, libraries, read_only
 from sim_workers.sandbox.isolation import limit_memory
@@ -174,14 +174,8 @@ class _SimulationServer:
                 with self._moving(steps=True):
                     actions = simulation.advance(to_s, policy)
                 return Ready(time_s=simulation.time_s, actions=tuple(actions))
-            case Replay(to_s=to_s, actions=repeated):
-                digests: tuple[str, ...] = ()
-                with self._moving(steps=True):
-                    if request.is_watched:
-                        digests = simulation.watch_on(to_s, repeated)
-                    else:
-                        simulation.replay(to_s, repeated)
-                return Ready(time_s=simulation.time_s, digests=digests)
+            case Replay():
+                return self._replay(request)
             case Observe(tls_ids=tls_ids):
                 return Observed(
                     time_s=simulation.time_s,
@@ -233,6 +227,16 @@ class _SimulationServer:
                 self._before_stepping()
                 simulation.replay(request.replay.to_s, request.replay.actions)
         return Ready(time_s=simulation.time_s)
+
+    def _replay(self, request: Replay) -> Ready:
+        simulation = self._simulation
+        digests: tuple[str, ...] = ()
+        with self._moving(steps=True):
+            if request.is_watched:
+                digests = simulation.watch_on(request.to_s, request.actions)
+            else:
+                simulation.replay(request.to_s, request.actions)
+        return Ready(time_s=simulation.time_s, digests=digests)
 
     def _before_stepping(self) -> None:
         """Once, before anything moves in this process."""

@@ -3,21 +3,18 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Self
 
-from shared.errors import EpisodeConflict, InvalidDecision, InvalidRequest, RolloutRejected
-from shared.signals import Signal, SignalState
+from shared.errors import EpisodeConflict, InvalidDecision, InvalidRequest
+from shared.signals import Signal
 from shared.wire.episodes import (
     ControlAction,
-    EpisodeControl,
     EpisodeDecision,
     InvalidInfo,
     StepAnswer,
     StepRequest,
 )
 from sim_workers.engine.episodes.messages import (
-    Begin,
     End,
     Ended,
     PhaseRule,
@@ -28,42 +25,22 @@ from sim_workers.engine.episodes.messages import (
 )
 from sim_workers.engine.episodes.outputs import OUTPUTS
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
-from sim_workers.engine.messages import (
-    Describe,
-    Described,
-    Look,
-    Observe,
-    Observed,
-    Open,
-    Seen,
-)
+from sim_workers.engine.messages import Open
 from sim_workers.episodes.figures import Counted, Outputs, figures_of
 from sim_workers.episodes.observations import (
     mean_reward_of,
     observe,
     reward_of_step,
-    with_bounds,
 )
+from sim_workers.episodes.opening import EpisodeSignals, opened_episode
 from sim_workers.episodes.progress import FinishedEpisode, Progress
 from sim_workers.episodes.reading import read_decision
-from sim_workers.episodes.record import EpisodeRecord, EpisodeSpec, choose_signals
+from sim_workers.episodes.record import EpisodeRecord, EpisodeSpec
 from sim_workers.episodes.trials import EpisodeTrials
 
 __all__ = ["Episode", "FinishedEpisode"]
 
 _LIMIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class _Signals:
-    """The signals of an episode."""
-
-    steered: Mapping[str, Signal]
-    """With the bounds of the control."""
-    states: Mapping[str, SignalState]
-    """At the begin."""
-    counted: int
-    """Whose queues are counted."""
 
 
 class Episode:
@@ -77,7 +54,7 @@ class Episode:
         episode_id: str,
         spec: EpisodeSpec,
         trials: EpisodeTrials,
-        signals: _Signals,
+        signals: EpisodeSignals,
         stepped: Stepped,
         progress: Progress,
     ) -> None:
@@ -125,30 +102,7 @@ class Episode:
             InvalidRequest: ``unknown_signal``, ``nothing_to_decide`` or ``missing_transition``.
             RolloutError: SUMO refuses the scenario, a process died, or ``environment_differs``.
         """
-        given = {"seed": spec.seed, "scale": spec.scale, "with_outputs": True}
-        arguments = (*opening.arguments, *spec.arguments)
-        handle = fork_server.open(opening.model_copy(update=given | {"arguments": arguments}))
-        try:
-            if digest is not None:
-                _compare(handle, digest)
-            described = handle.call(_describe(spec.control), Described, _LIMIT_S).signals
-            states = handle.call(Observe(tls_ids=()), Observed, _LIMIT_S).signals
-            chosen = choose_signals(spec.signals, described, states)
-            counted = choose_signals(None, described, states)
-            begin = Begin(
-                signals=chosen,
-                counted=counted,
-                control=spec.control,
-                elapsed_s=dict(elapsed_s or {}),
-                terms=spec.reward.names(),
-                with_passed=bool(spec.observe),
-            )
-            stepped = handle.call(begin, Stepped, _LIMIT_S)
-        except BaseException:
-            handle.kill()
-            raise
-        steered = {tls: with_bounds(described[tls], spec.control) for tls in chosen}
-        signals = _Signals(steered, states, len(counted))
+        handle, signals, stepped = opened_episode(fork_server, opening, spec, elapsed_s, digest)
         trials = EpisodeTrials(handle, fork_server)
         return cls(episode_id, spec, trials, signals, stepped, Progress())
 
@@ -385,24 +339,3 @@ class Episode:
             kept=stepped.kept,
             truncated=self.is_over,
         )
-
-
-def _compare(handle: SimulationHandle, digest: str) -> None:
-    """Makes sure that a simulation is where it was when the state was saved.
-
-    Raises:
-        RolloutRejected: ``environment_differs``: it is not.
-    """
-    if handle.call(Look(), Seen, _LIMIT_S).digest != digest:
-        raise RolloutRejected(
-            "the run differs from the dataset's build at the state that the episode begins from: "
-            "SUMO computes another simulation on this machine or in this environment",
-            "environment_differs",
-        )
-
-
-def _describe(control: EpisodeControl) -> Describe:
-    longest_s = control.max_green_s
-    return Describe(
-        min_green_s=control.min_green_s, max_green_s=3600 if longest_s is None else longest_s
-    )

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,13 +67,7 @@ def prepare_pointer(config: PointerConfig) -> PreparedPointer:
     hardware = pick_hardware(config.for_loading)
     pool = read_pool(config.pool)
     items = _items(config.pool_embeddings, pool)
-
-    def load(path: str, _: OfflineConfig) -> list[BeamGroup]:
-        groups = load_beams(path, len(pool))
-        check_soundness(groups)
-        return groups
-
-    train, validation = split_groups(config, load)
+    train, validation = split_groups(config, partial(_load, len(pool)))
     vectors, rows = _rows(config, train, validation)
     record = record_of(config, [*train, *validation], _digest(items.vectors, vectors))
     applied = check_resumed(checkpoint, record, config.resume_changes, "beam_data")
@@ -115,6 +110,13 @@ def _start(config: PointerConfig, checkpoint: Path | None) -> PointerConfig:
             f"{untrained} does not exist; set model_path to the selector it was trained from"
         )
     return config.model_copy(update={"model_path": str(untrained)})
+
+
+def _load(items: int, path: str, _: OfflineConfig) -> list[BeamGroup]:
+    """The selections of a file, out of a pool of so many items."""
+    groups = load_beams(path, items)
+    check_soundness(groups)
+    return groups
 
 
 def _items(path: str, pool: Pool) -> Embeddings:

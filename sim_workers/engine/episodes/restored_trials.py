@@ -1,7 +1,7 @@
 """Candidates of an episode's moment, one after the other in a process that is put back.
 
 It costs less than a fork each where there are many of them; see
-:mod:`sim_workers.engine.rollout_processes`. Some are done by forks as well. If one differs, all
+:mod:`sim_workers.engine.rollouts.processes`. Some are done by forks as well. If one differs, all
 that were asked for with it are done again by forks, and so is everything after it.
 """
 
@@ -13,7 +13,7 @@ from shared.wire.episodes import EpisodeDecision
 from shared.wire.error_info import ErrorInfo
 from sim_workers.engine.episodes.messages import Trial, Tried, Try
 from sim_workers.engine.messages import REPLY, Failed
-from sim_workers.engine.rollout_processes import RolloutProcesses
+from sim_workers.engine.rollouts.processes import RolloutProcesses
 
 __all__ = ["RestoredTrials"]
 
