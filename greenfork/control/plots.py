@@ -155,16 +155,21 @@ def _delays(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Fi
     return figure
 
 
-def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Figure":
+def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Figure | None":
     """Changes of green per signal and hour: a dot per seed, a line at the median."""
     import numpy as np
 
+    known = {
+        name: [rate for one in episodes if (rate := _switches_per_hour(one)) is not None]
+        for name, episodes in found.items()
+    }
+    if not any(known.values()):
+        return None
     figure = _figure(9, 1.6 + 0.42 * len(found))
     axes = figure.subplots()
-    for row, (colour, episodes) in enumerate(
-        zip(_colours(len(found)), found.values(), strict=True)
-    ):
-        rates = [_switches_per_hour(one) for one in episodes]
+    for row, (colour, rates) in enumerate(zip(_colours(len(found)), known.values(), strict=True)):
+        if not rates:
+            continue
         axes.plot(rates, [row] * len(rates), "o", color=colour, alpha=0.6, markersize=6)
         axes.plot([float(np.median(rates))] * 2, [row - 0.3, row + 0.3], color=colour, linewidth=2)
     axes.set_yticks(range(len(found)), list(found))
@@ -175,9 +180,12 @@ def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "
     return figure
 
 
-def _switches_per_hour(episode: "FinishedEpisode") -> float:
+def _switches_per_hour(episode: "FinishedEpisode") -> float | None:
+    """None where the number of signals is not known: a service tells only of those steered."""
     spec = episode.record.spec
-    signals = {one.tls_id for one in episode.greens} or set(spec.signals or ()) or {""}
+    signals = {one.tls_id for one in episode.greens} or set(spec.signals or ())
+    if not signals:
+        return None
     hours = (spec.end_s - spec.begin_s) / _HOUR_S
     return episode.figures.switches / len(signals) / hours
 

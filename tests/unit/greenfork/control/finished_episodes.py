@@ -9,10 +9,10 @@ from sim_workers.episodes.episode import FinishedEpisode
 from sim_workers.episodes.figures import Outputs
 from sim_workers.episodes.record import EpisodeRecord, EpisodeSpec
 
-__all__ = ["BEGIN_S", "END_S", "run_of"]
+__all__ = ["BEGIN_S", "END_S", "FIGURES", "run_of"]
 
 BEGIN_S, END_S = 25_200, 25_500
-_FIGURES = EpisodeFigures(
+FIGURES = EpisodeFigures(
     vehicles=3,
     delay_s=20.0,
     travel_time_s=40.0,
@@ -43,7 +43,8 @@ def run_of(
     controller: str,
     greens: Sequence[tuple[float, str, int | None]] = (),
     seed: int = 1,
-    has_summary: bool = True,
+    is_told: bool = True,
+    signals: tuple[str, ...] = ("a", "b"),
 ) -> ControlRun:
     """A controller's episode of five minutes and three vehicles.
 
@@ -51,13 +52,15 @@ def run_of(
         controller: Its name.
         greens: What signals have begun to show: when, which signal, which phase or none.
         seed: The episode's.
-        has_summary: Whether SUMO's summary is there; a service does not give it away.
+        is_told: Whether SUMO's summary is there; a service does not tell it.
+        signals: Those that are steered.
     """
     halting = (f'<step running="9" halting="{n % 9}" arrived="0"/>' for n in range(END_S - BEGIN_S))
-    summary = f"<summary>{''.join(halting)}</summary>".encode() if has_summary else b""
-    spec = EpisodeSpec.of(EpisodeRequest(scenario_id="x", end_s=END_S), seed, BEGIN_S, None)
+    summary = f"<summary>{''.join(halting)}</summary>".encode() if is_told else b""
+    request = EpisodeRequest(scenario_id="x", end_s=END_S, signals=signals)
+    spec = EpisodeSpec.of(request, seed, BEGIN_S, None)
     finished = FinishedEpisode(
-        _FIGURES,
+        FIGURES,
         Outputs(_TRIPS, summary, b""),
         (),
         EpisodeRecord(spec=spec),

@@ -55,8 +55,12 @@ def test_every_plot_is_drawn_and_shows_its_episodes(tmp_path: Path) -> None:
 
 def test_what_a_service_keeps_to_itself_is_not_drawn(tmp_path: Path) -> None:
     """Without SUMO's summary there is no queue, without the greens no greens; the rest is there."""
-    written = draw_plots(tmp_path, "crossing", [run_of("greedy", has_summary=False)])
-    assert [path.name for path in written] == ["delay.png", "switches.png"]
+    steered, fixed = run_of("greedy", is_told=False), run_of("fixed", is_told=False, signals=())
+    both = draw_plots(tmp_path, "crossing", [fixed, steered])
+    assert [path.name for path in both] == ["delay.png", "switches.png"]
+    assert _pixels(both[1], FIRST_COLOURS[0]) == 0  # nobody says how many signals fixed has
+    assert _pixels(both[1], FIRST_COLOURS[1]) > 50
+    assert [path.name for path in draw_plots(tmp_path, "crossing", [fixed])] == ["delay.png"]
 
 
 def test_without_a_finished_episode_nothing_is_drawn(tmp_path: Path) -> None:
