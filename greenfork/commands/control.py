@@ -1,27 +1,30 @@
 """``greenfork control``: whole episodes under controllers, side by side, and how they compare."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from greenfork.commands.options import fields_of, secret
+from greenfork.commands.options import ApiKey, fields_of, secret
 from greenfork.control.choosing import Choice
 from greenfork.control.endpoint import KEY_VARIABLE, Endpoint, EndpointReport
 from greenfork.control.files import TripsFormat, check_format, write_files
 from greenfork.control.plots import check_plots, draw_plots
+from greenfork.control.remote import check_controllers
+from greenfork.control.sites import Asked, LocalSite, Site, remote_site
 from greenfork.control.summaries import episode_as_json, summary_as_json, summary_of
 from greenfork.control.tables import print_comparison, print_endpoint
 from greenfork.progress import progress_bar
+from greenfork.screen import say
 from shared.errors import ConfigError
 from shared.files import os_errors
 
 if TYPE_CHECKING:
     from sim_workers.controllers.control_run import ControlRun
-    from sim_workers.controllers.runs import ControlPlan
     from trainer.evaluation import Generation
 
 __all__ = ["EXAMPLES", "control"]
@@ -37,6 +40,8 @@ greenfork control resco:cologne1 --model runs/grpo/adapter --controller greedy
 greenfork control resco:cologne1 --endpoint http://127.0.0.1:8000/v1 --endpoint-model my-model
 
 greenfork control my.sumocfg --controller replay:runs/greedy-seed1.record.jsonl --seeds 1
+
+greenfork control crossing --url http://127.0.0.1:8000 --controller greedy --protocol program
 """
 
 _Controllers = Annotated[
@@ -47,6 +52,18 @@ _Controllers = Annotated[
         "look-ahead, model, endpoint, or replay:FILE with a record that --trips wrote. Repeatable; "
         "--model and --endpoint need no --controller.",
     ),
+]
+_ServiceUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="Run the episodes at this reward service, e.g. http://127.0.0.1:8000; SCENARIO is "
+        "then the id or name of a scenario there.",
+    ),
+]
+_Scenario = Annotated[
+    str,
+    typer.Argument(help="Path of a .sumocfg, or resco:<network>; with --url its id or name."),
 ]
 _Protocol = Annotated[
     Literal["resco", "program", "sumo-rl"],
@@ -129,7 +146,7 @@ _Lanes = Annotated[
 
 def control(
     context: typer.Context,
-    scenario: Annotated[str, typer.Argument(help="Path of a .sumocfg, or resco:<network>.")],
+    scenario: _Scenario,
     controller: _Controllers = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Runs the seeds from 1 on.")] = 5,
     protocol: _Protocol = "resco",
@@ -153,6 +170,8 @@ def control(
     trips: _Trips = None,
     trips_format: _TripsFormat = "csv",
     plot: _Plot = None,
+    url: _ServiceUrl = None,
+    api_key: ApiKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Run whole episodes under controllers and compare them.
@@ -163,46 +182,44 @@ def control(
     check_format(trips_format)
     if plot is not None:
         check_plots()
-    plan = _plan(scenario, protocol, seeds, workers, end)
-    choice = _choice(context, endpoint_model, at_once=max(1, plan.lanes // min(plan.lanes, seeds)))
-    plan, runs, report = _run(plan, choice, is_hidden=as_json)
+    lanes = workers or len(os.sched_getaffinity(0))
+    asked = Asked(scenario, protocol, tuple(range(1, seeds + 1)), lanes, end)
+    choice = _choice(context, endpoint_model, at_once=max(1, lanes // min(lanes, seeds)))
+    with _site(asked, choice, url, api_key) as site:
+        runs, report = _run(site, choice, is_hidden=as_json)
     _save(runs, trips, trips_format)
     if plot is not None:
         with os_errors(ConfigError, f"cannot write --plot {plot}"):
-            draw_plots(plot, f"{plan.scenario.name}, protocol {protocol}", runs)
-    (_print_json if as_json else _print_tables)(plan, protocol, runs, report)
+            draw_plots(plot, f"{site.name}, protocol {protocol}", runs)
+    (_print_json if as_json else _print_tables)(site, runs, report)
     raise typer.Exit(1 if any(run.error for run in runs) else 0)
 
 
-def _plan(
-    path: str, protocol: str, seeds: int, workers: int | None, end_s: float | None
-) -> "ControlPlan":
-    """What is run, but for the controllers."""
-    from sim_workers.controllers.protocols import protocol_of
-    from sim_workers.controllers.runs import ControlPlan
-    from sim_workers.scenarios.resco import locate_scenario
-    from sim_workers.scenarios.scenario import load_scenario
-
-    loaded = load_scenario(locate_scenario(path))
-    lanes = workers or len(os.sched_getaffinity(0))
-    return ControlPlan(
-        loaded, protocol_of(protocol, loaded.name), (), tuple(range(1, seeds + 1)), lanes, end_s
-    )
+@contextmanager
+def _site(asked: Asked, choice: Choice, url: str | None, key: str | None) -> Iterator[Site]:
+    """Where the scenario runs; says what a service does otherwise."""
+    if url is None:
+        yield LocalSite(asked)
+        return
+    check_controllers(choice.names)
+    with remote_site(asked, url, secret(key)) as site:
+        if site.protocol.arguments:
+            left_out = " ".join(site.protocol.arguments)
+            say(f"protocol {asked.protocol}: with --url, SUMO's {left_out} are not set", err=True)
+        yield site
 
 
 def _run(
-    plan: "ControlPlan", choice: Choice, is_hidden: bool
-) -> "tuple[ControlPlan, list[ControlRun], EndpointReport | None]":
-    """Runs every episode: the plan with its controllers, and what became of it."""
-    from sim_workers.controllers.runs import run_episodes, simulated_s
-
-    with choice.opened(plan.protocol.control) as chosen:
-        plan = replace(plan, controllers=chosen.controllers)
-        what = f"{plan.scenario.name}: {len(plan.controllers) * len(plan.seeds)} episodes"
-        with progress_bar(what, total=round(simulated_s(plan)), is_hidden=is_hidden) as update:
-            runs = run_episodes(plan, lambda seconds: update(advance=seconds))
+    site: Site, choice: Choice, is_hidden: bool
+) -> "tuple[list[ControlRun], EndpointReport | None]":
+    """Runs every episode, and says how an endpoint did."""
+    with choice.opened(site.protocol.control) as chosen:
+        episodes = len(chosen.controllers) * len(site.asked.seeds)
+        what, total = f"{site.name}: {episodes} episodes", round(site.length_s * episodes)
+        with progress_bar(what, total=total, is_hidden=is_hidden) as update:
+            runs = site.run(chosen.controllers, lambda seconds: update(advance=seconds))
         report = chosen.endpoint.report() if chosen.endpoint else None
-    return plan, runs, report
+    return runs, report
 
 
 def _save(runs: "Sequence[ControlRun]", trips: Path | None, form: TripsFormat) -> None:
@@ -241,22 +258,17 @@ def _generation(given: Mapping[str, Any]) -> "Generation":
     return fields_of(Generation, given)
 
 
-def _print_json(
-    plan: "ControlPlan",
-    protocol: str,
-    runs: "Sequence[ControlRun]",
-    report: EndpointReport | None,
-) -> None:
+def _print_json(site: Site, runs: "Sequence[ControlRun]", report: EndpointReport | None) -> None:
     from greenfork.output import print_json
     from sim_workers.controllers.control_run import by_controller
 
     print_json(
         {
-            "scenario": plan.scenario.name,
-            "scenario_id": plan.scenario.scenario_id,
-            "protocol": protocol,
-            "control": plan.protocol.control.model_dump(mode="json"),
-            "arguments": list(plan.protocol.arguments),
+            "scenario": site.name,
+            "scenario_id": site.scenario_id,
+            "protocol": site.asked.protocol,
+            "control": site.protocol.control.model_dump(mode="json"),
+            "arguments": list(site.arguments),
             "controllers": [
                 {
                     "name": name,
@@ -270,15 +282,10 @@ def _print_json(
     )
 
 
-def _print_tables(
-    plan: "ControlPlan",
-    protocol: str,
-    runs: "Sequence[ControlRun]",
-    report: EndpointReport | None,
-) -> None:
-    seeds = len(plan.seeds)
+def _print_tables(site: Site, runs: "Sequence[ControlRun]", report: EndpointReport | None) -> None:
+    seeds = len(site.asked.seeds)
     print_comparison(
-        f"{plan.scenario.name}, protocol {protocol}, {seeds} seed{'s' * (seeds > 1)}", runs
+        f"{site.name}, protocol {site.asked.protocol}, {seeds} seed{'s' * (seeds > 1)}", runs
     )
     if report:
         print_endpoint(report)

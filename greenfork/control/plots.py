@@ -155,16 +155,21 @@ def _delays(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Fi
     return figure
 
 
-def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Figure":
+def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Figure | None":
     """Changes of green per signal and hour: a dot per seed, a line at the median."""
     import numpy as np
 
+    known = {
+        name: [rate for one in episodes if (rate := _switches_per_hour(one)) is not None]
+        for name, episodes in found.items()
+    }
+    if not any(known.values()):
+        return None
     figure = _figure(9, 1.6 + 0.42 * len(found))
     axes = figure.subplots()
-    for row, (colour, episodes) in enumerate(
-        zip(_colours(len(found)), found.values(), strict=True)
-    ):
-        rates = [_switches_per_hour(one) for one in episodes]
+    for row, (colour, rates) in enumerate(zip(_colours(len(found)), known.values(), strict=True)):
+        if not rates:
+            continue
         axes.plot(rates, [row] * len(rates), "o", color=colour, alpha=0.6, markersize=6)
         axes.plot([float(np.median(rates))] * 2, [row - 0.3, row + 0.3], color=colour, linewidth=2)
     axes.set_yticks(range(len(found)), list(found))
@@ -175,9 +180,12 @@ def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "
     return figure
 
 
-def _switches_per_hour(episode: "FinishedEpisode") -> float:
+def _switches_per_hour(episode: "FinishedEpisode") -> float | None:
+    """None where the number of signals is not known: a service tells only of those steered."""
     spec = episode.record.spec
-    signals = {one.tls_id for one in episode.greens} or set(spec.signals or ()) or {""}
+    signals = {one.tls_id for one in episode.greens} or set(spec.signals or ())
+    if not signals:
+        return None
     hours = (spec.end_s - spec.begin_s) / _HOUR_S
     return episode.figures.switches / len(signals) / hours
 
@@ -264,7 +272,7 @@ def _colours(count: int) -> "list[Any]":
     return [colormaps["tab20"](index % 20) for index in range(count)]
 
 
-_TICKS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_TICKS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 _MOST_TICKS = 12
 
 
@@ -274,25 +282,21 @@ def _as_clock(axes: "Axes") -> None:
 
     from_s, to_s = axes.get_xlim()
     every_s = next((s for s in _TICKS_S if (to_s - from_s) / s <= _MOST_TICKS), _TICKS_S[-1])
+    has_seconds = every_s < _MINUTE_S
     axes.xaxis.set_major_locator(MultipleLocator(every_s))
-    axes.xaxis.set_major_formatter(lambda value, _: clock(value))
-    axes.set_xlabel("simulated time, h:min:s" if _is_short(axes) else "simulated time, h:min")
+    axes.xaxis.set_major_formatter(lambda value, _: clock(value, has_seconds))
+    axes.set_xlabel(f"simulated time, h:min{':s' * has_seconds}")
 
 
-def _is_short(axes: "Axes") -> bool:
-    from_s, to_s = axes.get_xlim()
-    return to_s - from_s < 20 * _MINUTE_S
-
-
-def clock(time_s: float) -> str:
+def clock(time_s: float, has_seconds: bool = False) -> str:
     """A time of day.
 
-    >>> clock(27000), clock(27030)
+    >>> clock(27000), clock(27030, has_seconds=True)
     ('7:30', '7:30:30')
     """
     seconds = round(time_s)
     said = f"{seconds // _HOUR_S}:{seconds // _MINUTE_S % 60:02}"
-    return said if seconds % _MINUTE_S == 0 else f"{said}:{seconds % _MINUTE_S:02}"
+    return f"{said}:{seconds % _MINUTE_S:02}" if has_seconds else said
 
 
 def _finish(figure: "Figure", axes: "Axes", title: str, note: str, legend: bool = True) -> None:

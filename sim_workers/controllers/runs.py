@@ -15,11 +15,11 @@ from sim_workers.controllers.controller import AnswererSpec
 from sim_workers.controllers.lockstep import Lockstep
 from sim_workers.controllers.making import ControllerSpec
 from sim_workers.controllers.protocols import Protocol
-from sim_workers.controllers.starting import EpisodeStarter, LocalStarter, Start, spec_of
+from sim_workers.controllers.starting import EpisodeStarter, LocalStarter, Start
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.scenarios.scenario import Scenario
 
-__all__ = ["Comparison", "ControlPlan", "drive", "run_episodes", "simulated_s"]
+__all__ = ["Comparison", "ControlPlan", "drive", "run_episodes"]
 
 OnStep = Callable[[float], None]
 OnDone = Callable[[ControlRun], None]
@@ -171,9 +171,3 @@ class _Runner:
             wall_s=time.monotonic() - began_s,
             rollouts=controller.rollouts,
         )
-
-
-def simulated_s(plan: ControlPlan) -> float:
-    """Simulated seconds of all episodes of a plan."""
-    spec = spec_of(plan.scenario, plan.protocol, Start(0), plan.end_s)
-    return (spec.end_s - spec.begin_s) * len(plan.seeds) * len(plan.controllers)

@@ -1,6 +1,7 @@
 """Episodes over HTTP: whatever dies, and whoever asks twice, the trips are the same to the byte."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from greenfork.main import app, commands
 from reward_client import RetryPolicy, RewardClient
 from shared.errors import ServiceError
 from shared.wire.episodes import ControlAction, EpisodeDecision, EpisodeRequest, StepRequest
@@ -25,6 +27,7 @@ LENGTH_S = 100
 STEPS = LENGTH_S // 10
 EPISODES = 50
 YELLOW = {"preset": "resco"}
+CONTROLLERS = ("fixed", "random", "greedy", "max-pressure", "look-ahead")
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +291,60 @@ def halfway(http: httpx.Client, **asked: Any) -> dict[str, Any]:  # noqa: ANN401
         body = {"step": answer["step"], "decisions": decisions}
         answer = http.post(f"/v1/episodes/{answer['episode_id']}/step", json=body).json()
     return answer
+
+
+def _options(trips: Path) -> list[str]:
+    options = ["--end", "60", "--seeds", "1", "--horizon", "15", "--workers", "2", "--json"]
+    named = [option for name in CONTROLLERS for option in ("--controller", name)]
+    return [*named, *options, "--protocol", "sumo-rl", "--trips", str(trips)]
+
+
+@pytest.mark.usefixtures("one_fork_server")
+def test_a_service_drives_as_this_machine_does(
+    gateway: GatewayProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures, trips and actions of each controller are the same, look-ahead's rollouts, too."""
+    found = []
+    for where, asked in (
+        ("here", [str(OWN["grid2x2"])]),
+        ("there", ["grid2x2", "--url", gateway.url]),
+    ):
+        assert (
+            commands(["control", *asked, *_options(tmp_path / where)], standalone_mode=False) == 0
+        )
+        said = json.loads(capsys.readouterr().out)
+        found.append((said["scenario_id"], [_figures(one) for one in said["controllers"]]))
+    here, there = found
+    assert here == there
+    assert [one[0] for one in here[1]] == list(CONTROLLERS)
+    assert len({json.dumps(one[1]) for one in here[1]}) > 2  # they do not all drive alike
+    for path in sorted((tmp_path / "here").iterdir()):
+        if not path.name.endswith(".record.jsonl"):  # which says what was observed, too
+            assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes(), path.name
+
+
+def _figures(controller: dict[str, object]) -> tuple[object, object, object]:
+    (episode,) = controller["episodes"]  # type: ignore[misc]  # one seed
+    return controller["name"], episode["figures"], controller["rollouts"]
+
+
+def test_an_unknown_scenario_is_refused_before_anything_runs(
+    gateway: GatewayProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, with the service's code."""
+    with pytest.raises(SystemExit) as ended:
+        app(["control", "nowhere", "--url", gateway.url, "--controller", "greedy", "--json"])
+    assert ended.value.code != 0
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "unknown_scenario"
+
+
+def test_what_the_service_leaves_out_is_said(
+    gateway: GatewayProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RESCO's departure defaults, on standard error; the figures name no arguments."""
+    asked = ["control", "grid2x2", "--url", gateway.url, "--end", "20", "--seeds", "1", "--json"]
+    assert commands([*asked, "--controller", "greedy"], standalone_mode=False) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["arguments"] == []
+    (line,) = [one for one in said.err.splitlines() if "not set" in one]
+    assert line.startswith("protocol resco: with --url, SUMO's --default.departspeed=0")

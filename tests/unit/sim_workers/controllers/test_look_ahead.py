@@ -1,6 +1,6 @@
 """Look-ahead on priced decisions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -64,3 +64,42 @@ def test_a_rollout_that_fails_is_an_error() -> None:
     episode = StandingEpisode(TWO, lambda decided: None if decided["a"] == show(4) else 1.0)
     with pytest.raises(RolloutCrashed):
         LookAheadController(LookAheadSettings()).decide(episode.as_episode)
+
+
+@pytest.mark.parametrize(
+    ("budget", "tried", "decided"),
+    [
+        (1, [], (0, 0)),  # not even the busiest signal's two
+        (2, ["b"], (0, 2)),
+        (3, ["b"], (0, 2)),  # the other's two are more than what is left
+        (4, ["b", "a"], (4, 2)),
+    ],
+)
+def test_a_budget_goes_to_the_busiest_signals(
+    budget: int, tried: list[str], decided: tuple[int, int]
+) -> None:
+    """One whose candidates are more than what is left keeps the base policy's decision."""
+    signals = {"a": seen({0: 5, 2: 1, 4: 1}), "b": seen({0: 5, 2: 4})}
+    costs = {(0, 0): 5, (0, 2): 4, (4, 2): 3}
+    episode = StandingEpisode(signals, lambda decided: costs.get(_phases(decided), 9.0))
+    controller = LookAheadController(LookAheadSettings(budget=budget))
+    assert _phases(controller.decide(episode.as_episode)) == decided
+    assert len(episode.tried) == len(tried)
+    assert controller.rollouts <= budget
+    assert [_changed(candidates) for candidates in episode.tried] == tried
+
+
+def test_a_budget_is_of_each_step() -> None:
+    """What a step has used is there again at the next one."""
+    episode = StandingEpisode(TWO, lambda decided: 1.0)
+    controller = LookAheadController(LookAheadSettings(budget=4))
+    for step in (1, 2):
+        controller.decide(episode.as_episode)
+        assert controller.rollouts == 4 * step
+
+
+def _changed(candidates: Sequence[Mapping[str, EpisodeDecision]]) -> str:
+    """At which signal candidates differ."""
+    first, *_, last = candidates
+    (found,) = {"a", "b"} - {tls_id for tls_id in first if first[tls_id] == last[tls_id]}
+    return found
