@@ -12,7 +12,7 @@ from reward_server.http.problems import documented
 from reward_server.http.request_scope import notes_of
 from reward_server.services import ServicesDep
 from shared.domains.problems import NewProblem, ProblemPage, ProblemView
-from shared.errors import ProblemError, UnknownProblem
+from shared.errors import NotReady, ProblemError, UnknownProblem
 
 __all__ = ["router"]
 
@@ -88,9 +88,8 @@ async def put_problem(
             task = planning.reading(draft).model_copy(update={"limit_s": _LIMIT_S})
             outcome = await services.runner.run(task, caller_of(request).calls())
         if outcome.error is not None:
-            error = outcome.error.to_error()
-            is_ours = outcome.error.retryable
-            raise error if is_ours else ProblemError(outcome.error.message, outcome.error.code)
+            said = outcome.error.message, outcome.error.code
+            raise NotReady(*said) if outcome.error.retryable else ProblemError(*said)
         await asyncio.to_thread(planning.keep, draft)
     notes_of(request).fields.update(problem_id=problem_id, created=is_new)
     response.status_code = _CREATED if is_new else response.status_code

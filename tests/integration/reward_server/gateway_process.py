@@ -8,7 +8,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from tests.integration.reward_server.serving import GREENFORK
+from tests.integration.sim_workers.process_tree import wait_for
 
 __all__ = ["GatewayProcess"]
 
@@ -64,12 +67,11 @@ class GatewayProcess:
         self._killed.append(self._mark)
 
     def kill_worker(self) -> None:
-        """Ends its worker as an accident would."""
-        for pid in _left(self._mark):
-            if "StateWorker" in Path(f"/proc/{pid}/cmdline").read_text():
-                os.kill(pid, signal.SIGKILL)
-                return
-        raise AssertionError("there is no worker")
+        """Ends its worker as an accident would.
+
+        Its mark may be gone: what Ray calls the process is written over its environment.
+        """
+        wait_for(self._workers, "a worker")[0].kill()
 
     def stop(self) -> None:
         """Ends it in order; nothing may be left. What was left by accidents is ended, too."""
@@ -79,11 +81,23 @@ class GatewayProcess:
             for pid in _left(mark):
                 os.kill(pid, signal.SIGKILL)
 
+    def _workers(self) -> list[psutil.Process]:
+        assert self._process is not None
+        below = psutil.Process(self._process.pid).children(recursive=True)
+        return [one for one in below if "StateWorker" in _title(one)]
+
     def _end(self, signum: signal.Signals) -> int:
         assert self._process is not None
         with self._process as process:
             process.send_signal(signum)
             return process.wait(timeout=30)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended
+        return ""
 
 
 def _left(mark: str) -> list[int]:

@@ -42,6 +42,7 @@ CODES = {
     "ledger_unavailable": True,
     "rollout_rejected": False,
     "rollout_failed": False,
+    "trace_differs": False,
     "out_of_memory": False,
     "something_newer": False,
 }

@@ -56,7 +56,7 @@ def test_interrupted_run_is_gone_on_with(
         with pytest.raises(TrainingStopped, match=rf"interrupted \({number.name}\)") as caught:
             train_grpo(settings(url, save_steps=100))
         assert caught.value.code == "interrupted"
-        found = re.search(r"resume_from_checkpoint=(\S+/checkpoint-2)$", caught.value.message)
+        found = re.search(r"resume_from_checkpoint=(\S+/checkpoint-[23])$", caught.value.message)
         assert found is not None
         assert flaw_of(Path(found[1])) is None
         report = train_grpo(settings(url, save_steps=100, resume_from_checkpoint=found[1]))

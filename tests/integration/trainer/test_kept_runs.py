@@ -64,8 +64,9 @@ def test_sft_is_gone_on_with(kept: Path) -> None:
 
 
 def test_offline_is_gone_on_with(kept: Path) -> None:
-    """In its second stage, with what the first one stored."""
+    """In its second stage, with what the first one stored; its temperature did not adapt yet."""
     config = OfflineConfig.from_yaml(Path("offline/config.yaml"))
-    report = train_offline(OfflineConfig.checked(config.to_dict() | _ON), show_progress=False)
+    on = config.to_dict() | _ON | {"temperature_adapt_factor": 1}
+    report = train_offline(OfflineConfig.checked(on), show_progress=False)
     assert (report.rce_steps, report.grpo_steps) == (3, 6)
     assert_ended(kept / "offline", "grpo/checkpoint-6")
