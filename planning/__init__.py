@@ -1,7 +1,7 @@
 """The planning domain: PDDL problems, their generators, and the validator of plans.
 
-Imports :mod:`shared` alone. Texts from strangers are read in a process of their own
-(:mod:`planning.process`), which is bounded and can be killed.
+It imports only :mod:`shared`. Texts from strangers are parsed in a separate process
+(:mod:`planning.process`), which has limits and can be killed.
 """
 
 from planning.texts import Outline, domain_outline, problem_outline

@@ -1,4 +1,4 @@
-"""``greenfork dataset planning``: problems, reference plans and rows, into a folder."""
+"""``greenfork dataset planning``: writes problems, reference plans and rows into a folder."""
 
 import json
 import os
@@ -33,27 +33,27 @@ from shared.language.plans import Step, plan_text
 __all__ = ["EVAL_SHARE", "MIN_EVAL_STEPS", "PlanningBuild", "build_planning_dataset"]
 
 EVAL_SHARE = 0.2
-"""Of a domain's problems, so many are held out: of sizes that the training does not have."""
+"""Share of a domain's problems that is held out, with sizes that do not occur in training."""
 MIN_EVAL_STEPS = 6
-"""Held-out problems whose reference plans are shorter are left out."""
+"""Problems with shorter reference plans are not used as held-out problems."""
 _TRIES = 50
-"""Seeds that are tried for each problem that is wanted."""
+"""Seeds to try for each problem wanted."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class PlanningBuild:
-    """What is built."""
+    """What to build."""
 
     out: Path
     domains: tuple[DomainName, ...] = ()
-    """For which problems are generated."""
+    """Domains for which to generate problems."""
     problems: int = 100
-    """For each domain."""
+    """Number of problems for each domain."""
     seed: int = 0
     source: Path | None = None
-    """A folder of somebody's own: a subfolder a domain, with its ``domain.pddl``."""
+    """A folder of the user's own problems: a subfolder per domain, with its ``domain.pddl``."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Drafted:
     """A problem before it has a plan."""
 
     folder: str
-    """Of the dataset; a domain each."""
+    """Folder in the dataset, one per domain."""
     name: str
     domain: str
     problem: str
@@ -71,16 +71,16 @@ class _Drafted:
 def build_planning_dataset(
     build: PlanningBuild, planner: Planner | None, advance: Callable[[], None] = lambda: None
 ) -> PlanningManifest:
-    """Builds a dataset: all of it, or nothing.
+    """Builds a dataset, completely or not at all.
 
     Args:
-        build: What.
+        build: What to build.
         planner: Finds the reference plans; None leaves them out.
         advance: Called after each problem.
 
     Raises:
-        ConfigError: There is something at ``out``, or nothing was asked for.
-        DatasetError: ``source`` holds no problems, or one cannot be read.
+        ConfigError: ``out`` exists, or there is nothing to build.
+        DatasetError: ``source`` contains no problems, or one cannot be read.
     """
     if build.out.exists():
         raise ConfigError(f"{build.out} exists: choose another --out, or remove it")
@@ -109,7 +109,7 @@ def _generated(build: PlanningBuild) -> Iterator[_Drafted]:
 def _distinct(
     generator: Generator, build: PlanningBuild, split: Split, wanted: int
 ) -> Iterator[_Drafted]:
-    """Problems of sizes in turn, no two of which have the same text but for their names."""
+    """Problems of all sizes in turn, no two of which differ only in their names."""
     sizes: tuple[Size, ...] = generator.train_sizes if split == "train" else generator.eval_sizes
     seen: set[str] = set()
     for number in range(wanted * _TRIES):
@@ -124,24 +124,24 @@ def _distinct(
             yield _Drafted(generator.domain, problem.name, text, problem.text, split)
     if len(seen) < wanted:
         raise ConfigError(
-            f"{generator.domain} has no {wanted} different problems of the sizes of {split}, only "
-            f"{len(seen)}: lower --problems"
+            f"{generator.domain} has only {len(seen)} different problems of the sizes for {split}, "
+            f"not {wanted}: lower --problems"
         )
 
 
 def _own(source: Path) -> Iterator[_Drafted]:
-    """The problems of a folder: of each domain the most difficult fifth is held out."""
+    """The problems in a folder; the most difficult fifth of each domain is held out."""
     folders = [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
     domains = [folder for folder in folders if (folder / DOMAIN_FILE).is_file()]
     if not domains:
         raise DatasetError(
-            f"{source} holds no domain: put the problems of each into a folder, beside its "
-            f"{DOMAIN_FILE}"
+            f"{source} contains no domain: put the problems of each domain into a folder, next to "
+            f"its {DOMAIN_FILE}"
         )
     for folder in domains:
         texts = sorted(file for file in folder.glob("*.pddl") if file.name != DOMAIN_FILE)
         if not texts:
-            raise DatasetError(f"{folder} holds a {DOMAIN_FILE}, but no problems (*.pddl)")
+            raise DatasetError(f"{folder} contains a {DOMAIN_FILE}, but no problems (*.pddl)")
         domain = (folder / DOMAIN_FILE).read_text()
         name = folder.name if folder != source else source.resolve().name
         difficulties = {file: _difficulty(f"{name}/{file.name}") for file in texts}
@@ -153,7 +153,7 @@ def _own(source: Path) -> Iterator[_Drafted]:
 
 
 def _difficulty(name: str) -> float:
-    """By the name of a file; 0 where that cannot be read, which is said."""
+    """The difficulty given by a file's name; 0, with a warning, if the name gives none."""
     found = read_problem_name(name).difficulty
     if found is None:
         _log.warning("no readable difficulty; counted as easy", file=name)
@@ -163,7 +163,7 @@ def _difficulty(name: str) -> float:
 def _planned(
     drafts: Sequence[_Drafted], planner: Planner | None, advance: Callable[[], None]
 ) -> Iterator[ProblemText]:
-    """Each problem with its plan, checked; held-out ones that are solved at once are left out."""
+    """Each problem with its validated plan, without held-out problems that are solved at once."""
     workers = max(1, os.cpu_count() or 1)
     with Judge() as judge, ThreadPoolExecutor(workers) as pool:
         solving = [

@@ -1,11 +1,11 @@
-"""Problems of four domains by chance, each of which has a solution by the way it is made.
+"""Random problems of four domains, each of which is solvable by construction.
 
 | domain | sizes | why it can be solved |
 |---|---|---|
-| blocksworld | n blocks | everything can be put on the table, and any tower built from there |
-| ferry | l locations, c cars | every place can be sailed to from every other |
+| blocksworld | n blocks | every block can be put on the table, and any tower built from there |
+| ferry | l locations, c cars | every place can be reached from every other |
 | grippers | n robots, r rooms, o balls | every room can be reached from every other |
-| spanner | s spanners, n nuts, l locations | no fewer spanners than nuts, all on the way to them |
+| spanner | s spanners, n nuts, l locations | as many spanners as nuts or more, on the way to them |
 """
 
 import random
@@ -30,7 +30,7 @@ Facts = Sequence[str]
 
 @dataclass(frozen=True)
 class GeneratedProblem:
-    """A problem, and the name of its file, which carries its size."""
+    """A problem, and the name of its file, which contains its size."""
 
     domain: DomainName
     name: str
@@ -43,15 +43,15 @@ class Generator:
 
     domain: DomainName
     name: str
-    """Of the file, with a place for each count of a size and for ``seed``."""
+    """Template of the file's name, with fields for each count of a size and for ``seed``."""
     train_sizes: tuple[Size, ...]
     eval_sizes: tuple[Size, ...]
-    """None of these is among those of the training."""
+    """Sizes for held-out problems, none of which occurs in training."""
     make: Callable[[Size, random.Random], tuple[str, Facts, Facts]]
-    """Objects, what holds at first, and the goals."""
+    """Returns the objects, the initial facts and the goals."""
 
     def problem(self, size: Size, seed: int) -> GeneratedProblem:
-        """A problem of a size; the same for the same seed."""
+        """A problem of a size, always the same for the same seed."""
         chance = random.Random(f"{self.domain}/{size}/{seed}")  # noqa: S311 - no secret
         objects, init, goals = self.make(size, chance)
         name = self.name.format(*size, seed=seed)

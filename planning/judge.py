@@ -1,6 +1,6 @@
-"""The process that reads PDDL, from outside: started when it is needed, killed when it takes long.
+"""Control of the process that parses PDDL: started when needed, killed when it takes too long.
 
-One question at a time; another thread may :meth:`Judge.kill` meanwhile.
+It handles one question at a time; another thread may call :meth:`Judge.kill` meanwhile.
 """
 
 import os
@@ -23,17 +23,17 @@ from shared.language.plans import Step
 __all__ = ["Judge"]
 
 _START_S = 60.0
-"""Longer than importing unified-planning takes, on a machine that has much else to do."""
+"""Longer than it takes to import unified-planning, even on a busy machine."""
 _CHECK_S = 20.0
 _MODULE = "planning.process"
 
 
 class Judge:
-    """Judges plans, in a process of its own.
+    """Validates plans in a separate process.
 
     Args:
-        limit_s: Wall-clock seconds that one question may take once the process is ready; after
-            them it is killed, and the question has failed.
+        limit_s: Wall-clock seconds that one question may take once the process is ready. After
+            that, the process is killed and the question fails.
     """
 
     def __init__(self, limit_s: float = _CHECK_S) -> None:
@@ -55,11 +55,11 @@ class Judge:
         self.kill()
 
     def check(self, domain: str, problem: str) -> None:
-        """Returns where a problem can be read.
+        """Checks that a problem can be parsed.
 
         Raises:
-            ProblemError: It cannot; the message says where and what was expected.
-            RolloutError: Reading it takes too long, or too much memory.
+            ProblemError: It cannot; the message says where, and what was expected there.
+            RolloutError: Parsing it takes too long or too much memory.
         """
         problem_outline(problem)
         domain_outline(domain)
@@ -68,18 +68,18 @@ class Judge:
     def judge(
         self, domain: str, problem: str, steps: Sequence[Step], limit_s: float | None = None
     ) -> PlanMetrics:
-        """What becomes of a plan.
+        """The metrics of a plan.
 
         Args:
-            domain: PDDL.
-            problem: PDDL.
-            steps: At least one.
-            limit_s: Seconds after which nobody waits for it any more.
+            domain: The domain in PDDL.
+            problem: The problem in PDDL.
+            steps: The plan; at least one step.
+            limit_s: Seconds after which nobody waits for the result any more.
 
         Raises:
-            InvalidDecision: A step is none of the domain's.
-            ProblemError: The problem cannot be read.
-            RolloutError: It takes too long or too much memory, or the process died.
+            InvalidDecision: The domain has no such step.
+            ProblemError: The problem cannot be parsed.
+            RolloutError: Validation takes too long or too much memory, or the process died.
         """
         question = Question(domain=domain, problem=problem, steps=tuple(steps))
         metrics = self._answered(question, limit_s).metrics
@@ -87,12 +87,12 @@ class Judge:
         return metrics
 
     def walk(self, domain: str, problem: str, seed: int, most: int) -> tuple[Step, ...]:
-        """A walk of legal steps by chance; arguments and errors as those of :meth:`judge`."""
+        """A random walk of legal steps; arguments and errors as for :meth:`judge`."""
         question = Question(verb="walk", domain=domain, problem=problem, seed=seed, most=most)
         return self._answered(question).walk or ()
 
     def kill(self) -> None:
-        """Ends the process, and with it what it is at."""
+        """Ends the process and whatever it is doing."""
         with self._lock:
             process, line = self._process, self._line
             self._process = self._line = None
@@ -120,7 +120,7 @@ class Judge:
         return verdict
 
     def _ready(self, until_s: float | None) -> Connection:
-        """The line to a process that is there."""
+        """The connection to the process, which is started if necessary."""
         with self._lock:
             if self._process is None or self._line is None or self._process.poll() is not None:
                 self._start()
@@ -142,11 +142,11 @@ class Judge:
         except (EOFError, OSError) as exc:
             self.kill()
             raise ConfigError(
-                "the validator of plans does not start: install greenfork[planning], which brings "
+                "the plan validator does not start: install greenfork[planning], which includes "
                 "unified-planning"
             ) from exc
         self.kill()
-        raise RolloutTimeout(f"the validator of plans did not start within {left_s:.3g} s")
+        raise RolloutTimeout(f"the plan validator did not start within {left_s:.3g} s")
 
     def _start(self) -> None:
         if self._line is not None:

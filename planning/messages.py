@@ -1,4 +1,4 @@
-"""What is said to the process that reads PDDL, and what that answers: JSON over a connection."""
+"""The messages to and from the process that parses PDDL: JSON over a connection."""
 
 from typing import Literal
 
@@ -16,33 +16,33 @@ class Question(WireModel):
     """What to do with a problem."""
 
     verb: Literal["check", "judge", "walk"] = "judge"
-    """Read the problem; carry a plan out; or walk legal steps by chance."""
+    """Parse the problem, execute a plan, or take random legal steps."""
     domain: str
     problem: str
     steps: tuple[tuple[str, ...], ...] = ()
-    """The plan to judge."""
+    """The plan to validate."""
     seed: int = 0
-    """Of the walk."""
+    """Seed of the walk."""
     most: int = Field(default=0, ge=0)
-    """Steps of the walk."""
+    """Maximum number of steps of the walk."""
 
 
 class Verdict(WireModel):
-    """What became of it: metrics, a walk, or an error; none of them where a problem was read."""
+    """The result: metrics, a walk, or an error; none of them if a problem was parsed."""
 
     metrics: PlanMetrics | None = None
     walk: tuple[tuple[str, ...], ...] | None = None
     error: ErrorInfo | None = None
     about: Literal["plan", "problem", "work"] = "work"
-    """What the error is about: a plan that is none of the domain's, a problem that cannot be read,
-    or the validator itself."""
+    """What the error is about: a plan that does not fit the domain, a problem that cannot be
+    parsed, or the validator itself."""
 
     def check(self) -> None:
-        """Returns where there is no error.
+        """Raises the error, if there is one.
 
         Raises:
-            InvalidDecision: The plan is none of the domain's.
-            ProblemError: The problem cannot be read.
+            InvalidDecision: The plan does not fit the domain.
+            ProblemError: The problem cannot be parsed.
             RolloutError: Something went wrong.
         """
         if self.error is None:

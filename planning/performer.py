@@ -1,4 +1,4 @@
-"""Planning in a worker's process: plans judged, problems read, one after the other."""
+"""Planning in a worker's process: validates plans and parses problems, one at a time."""
 
 import json
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ __all__ = ["PlanPerformer"]
 
 
 class PlanPerformer:
-    """Does what tasks of the domain say; see :mod:`reward_server.domains.planning`."""
+    """Does the tasks of the domain; see :mod:`reward_server.domains.planning`."""
 
     def __init__(self) -> None:
         self._judge = Judge()
 
     def perform(self, work: str, limit_s: float) -> Mapping[str, int | float | None]:
-        """The metrics of a plan; none where a problem is only to be read.
+        """The metrics of a plan; none if a problem is only to be parsed.
 
         Args:
             work: JSON: ``domain`` and ``problem``, and ``steps`` of a plan.
-            limit_s: Seconds after which it is killed.
+            limit_s: Seconds after which the work is killed.
 
         Raises:
-            InvalidDecision: A step is none of the domain's.
-            ProblemError: The problem cannot be read.
-            RolloutError: It takes too long or too much memory.
+            InvalidDecision: The domain has no such step.
+            ProblemError: The problem cannot be parsed.
+            RolloutError: The work takes too long or too much memory.
         """
         said = json.loads(work)
         if "steps" not in said:
@@ -34,9 +34,9 @@ class PlanPerformer:
         return dict(self._judge.judge(said["domain"], said["problem"], steps, limit_s))
 
     def interrupt(self) -> None:
-        """Kills the process that reads."""
+        """Kills the process that parses and validates."""
         self._judge.kill()
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends that process."""
         self._judge.kill()

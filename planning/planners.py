@@ -1,11 +1,11 @@
-"""Reference plans by a planner that is installed: a program of its own, started and read.
+"""Reference plans from an installed planner, which is run as a separate program.
 
-Both planners are under the GNU General Public License. They are started, never imported, by
-builders of datasets and by tests; nothing that serves or trains needs one.
+Both planners are under the GNU General Public License. They are run, never imported, and only by
+dataset builds and tests; neither the service nor training needs one.
 
 | planner | from | plans |
 |---|---|---|
-| Fast Downward | ``pip install up-fast-downward`` | shortest, or good ones where that takes long |
+| Fast Downward | ``pip install up-fast-downward`` | shortest, or good ones if that takes too long |
 | pyperplan | ``pip install pyperplan`` | good ones |
 """
 
@@ -33,17 +33,17 @@ class Planner(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The planner's name."""
 
     def solve(self, domain: str, problem: str) -> tuple[Step, ...] | None:
-        """A plan; None where it finds none in time."""
+        """A plan; None if none is found in time."""
 
 
 def find_planner(wanted: PlannerName = "auto") -> Planner:
-    """A planner that is installed.
+    """An installed planner.
 
     Raises:
-        ConfigError: It is not, or none is.
+        ConfigError: The planner is not installed, or none is.
     """
     known: dict[str, Planner] = {"fast-downward": _FastDownward(), "pyperplan": _Pyperplan()}
     modules = {"fast-downward": "up_fast_downward", "pyperplan": "pyperplan"}
@@ -59,7 +59,7 @@ def find_planner(wanted: PlannerName = "auto") -> Planner:
 
 
 class _FastDownward:
-    """Fast Downward, as the package ``up-fast-downward`` brings it."""
+    """Fast Downward from the package ``up-fast-downward``."""
 
     name = "fast-downward"
 
@@ -109,5 +109,5 @@ def _solved(
             return None
         try:
             return read_plan((place / plan).read_text()).steps
-        except InvalidDecision:  # the goals hold already: there is nothing to do
+        except InvalidDecision:  # the goals already hold, so the plan is empty
             return None

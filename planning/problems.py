@@ -1,7 +1,7 @@
-"""A problem and its domain, read by unified-planning, and what becomes of plans for it.
+"""A problem and its domain, parsed by unified-planning, and the validation of plans for it.
 
-The only module that imports unified-planning, and slow to import (seconds); it is used in
-:mod:`planning.process` alone.
+This is the only module that imports unified-planning, which takes seconds; it is used only in
+:mod:`planning.process`.
 """
 
 import warnings
@@ -33,12 +33,12 @@ class PlanningProblem:
     """A problem in its domain.
 
     Args:
-        domain: PDDL.
-        problem: PDDL.
+        domain: The domain in PDDL.
+        problem: The problem in PDDL.
 
     Raises:
         ProblemError: ``bad_pddl`` with the line and what was expected; ``no_domain``,
-            ``wrong_domain``: the problem belongs to none, or to another one; ``unsupported_pddl``:
+            ``wrong_domain``: the problem belongs to no domain, or to another; ``unsupported_pddl``:
             it is not classical planning.
     """
 
@@ -64,15 +64,15 @@ class PlanningProblem:
         self._simulator = UPSequentialSimulator(self._problem, error_on_failed_checks=False)
 
     def metrics(self, steps: Sequence[Step]) -> PlanMetrics:
-        """What becomes of a plan.
+        """The metrics of a plan.
 
         Args:
-            steps: At least one.
+            steps: The plan; at least one step.
 
         Raises:
-            InvalidDecision: ``unknown_action``, ``wrong_arguments``: a step is none of the
-                domain's.
-            RolloutError: ``validation_failed``: the validator does not know what to make of it.
+            InvalidDecision: ``unknown_action``, ``wrong_arguments``: the domain has no such
+                step.
+            RolloutError: ``validation_failed``: the validator cannot handle it.
         """
         plan = SequentialPlan([self._instance(n, step) for n, step in enumerate(steps, start=1)])
         try:
@@ -104,11 +104,11 @@ class PlanningProblem:
         return sorted(found)
 
     def walk(self, choose: Callable[[Sequence[Step]], Step], most: int) -> tuple[Step, ...]:
-        """A walk of legal steps, until every goal holds, nothing is legal or it is long enough.
+        """A walk of legal steps, until every goal holds, nothing is legal or it has ``most`` steps.
 
         Args:
             choose: Picks one of the legal steps.
-            most: Steps at most.
+            most: Maximum number of steps.
         """
         state, steps = self._simulator.get_initial_state(), list[Step]()
         while len(steps) < most and self._simulator.get_unsatisfied_goals(state):
@@ -148,14 +148,14 @@ class PlanningProblem:
             if not parameter.type.is_compatible(thing.type):
                 raise InvalidDecision(
                     f"step {number}: {name} needs {parameter.name} to be of the type "
-                    f"{parameter.type}, and {argument} is not",
+                    f"{parameter.type}, but {argument} is not",
                     "wrong_arguments",
                 )
             values.append(self._problem.environment.expression_manager.ObjectExp(thing))
         return ActionInstance(action, tuple(values))
 
     def _cost(self, actions: Sequence[ActionInstance], trace: Sequence[State]) -> float:
-        """Of the executed part."""
+        """Cost of the executed part."""
         metrics = self._problem.quality_metrics
         if len(metrics) != 1:
             return float(len(trace) - 1)
@@ -175,7 +175,7 @@ class PlanningProblem:
 
 
 def _conjuncts(goals: Sequence[FNode]) -> list[FNode]:
-    """The goals that are counted one by one: what is joined by *and* is parted."""
+    """The goals to count one by one: conjunctions are split."""
     found: list[FNode] = []
     rest = list(reversed(goals))
     while rest:
@@ -191,12 +191,12 @@ def _read(domain: str, problem: str) -> Problem:
     try:
         return _parsed("problem", domain, problem)
     except ProblemError:
-        _parsed("domain", domain, None)  # which says so if it is the domain that is wrong
+        _parsed("domain", domain, None)  # raises if the domain is at fault
         raise
 
 
 def _parsed(kind: str, domain: str, problem: str | None) -> Problem:
-    """Raises ``ProblemError`` with the words of the parser, which name the line."""
+    """Parses texts; raises ``ProblemError`` with the parser's message, which gives the line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

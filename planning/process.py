@@ -1,7 +1,7 @@
-"""``python -m planning.process FD``: reads PDDL and judges plans, one question after another.
+"""``python -m planning.process FD``: parses PDDL and validates plans, one question at a time.
 
-Whatever a text does to it, it is bounded: its memory by the kernel, its time by
-:class:`planning.judge.Judge`, which kills it.
+Whatever a text makes it do, it has limits: the kernel limits its memory, and
+:class:`planning.judge.Judge` kills it when its time is up.
 """
 
 import random
@@ -20,13 +20,13 @@ __all__ = ["main"]
 
 _MEMORY_BYTES = 2**30
 _STAYING_BYTES = 640 * 2**20
-"""unified-planning forgets nothing that it has read: a process that has grown to this ends."""
+"""unified-planning keeps all that it has parsed, so a process that reaches this size ends."""
 _KEPT = 64
-"""Problems that are not read anew when they are asked for again."""
+"""Number of parsed problems that are kept for further questions."""
 
 
 def main(line: Connection) -> None:
-    """Answers until the other end is closed, or it has grown too large."""
+    """Answers until the other end is closed or the process has grown too large."""
     kept: OrderedDict[tuple[str, str], PlanningProblem] = OrderedDict()
     line.send_bytes(b"ready")
     while _resident_bytes() < _STAYING_BYTES:
@@ -55,7 +55,7 @@ def _answered(question: Question, kept: OrderedDict[tuple[str, str], PlanningPro
         error = ProblemError("the problem is nested too deeply", "too_deep")
         return Verdict(error=ErrorInfo.of(error), about="problem")
     except MemoryError:
-        words = "reading the problem takes more memory than it may"
+        words = "parsing the problem takes more memory than allowed"
         return Verdict(error=ErrorInfo.of(OutOfMemory(words)))
 
 

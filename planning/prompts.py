@@ -1,7 +1,7 @@
 """Planning problems as prompts.
 
-The domain stands in the system message, which is the same for all of its problems: the small model
-learns it as one token.
+The domain is in the system message, which is the same for all of its problems, so that the small
+model learns it as a single token.
 """
 
 import re
@@ -23,8 +23,8 @@ def planning_prompt(domain: str, problem: str) -> tuple[Message, ...]:
     r"""The messages that ask for a plan.
 
     Args:
-        domain: PDDL.
-        problem: PDDL. Its name is left out: it says nothing of what to do.
+        domain: The domain in PDDL.
+        problem: The problem in PDDL. Its name is left out, as it does not matter for the plan.
 
     >>> text = "(define (problem p)\n (:domain d) ; of mine\n (:objects a)\n (:goal (and (at a))))"
     >>> planning_prompt("(define (domain d))", text)[-1].content

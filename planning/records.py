@@ -1,4 +1,4 @@
-"""The files of a planning dataset: its problems, its rows, and where they lie."""
+"""The files of a planning dataset: its problems, its rows, and where they are."""
 
 import hashlib
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _DIGITS = 12
 
 
 def problem_id_of(name: str, domain: str, problem: str) -> str:
-    """The id of a problem: its name, and the digest of both texts.
+    """The id of a problem: its name and a digest of both texts.
 
     >>> problem_id_of("p1", "(define (domain d))", "(define (problem p1))")
     'p1-a018915aeeed'
@@ -42,7 +42,7 @@ def problem_id_of(name: str, domain: str, problem: str) -> str:
 
 @dataclass(frozen=True)
 class ProblemText:
-    """A problem as it can be judged."""
+    """A problem with its texts, as needed for validating plans."""
 
     record: "ProblemRecord"
     domain: str
@@ -55,19 +55,19 @@ class ProblemRecord(WireModel):
     problem_id: str
     """``<name of the file>-<12 hex of the SHA-256 of domain and problem>``."""
     name: str
-    """Of the file, without suffix."""
+    """Name of the file, without its suffix."""
     pddl_domain: str
-    """As the curriculum tells domains apart: by file names, or folders."""
+    """Domain as the curriculum distinguishes them: by file names or folders."""
     problem_file: str
-    """Relative to the dataset; its ``domain.pddl`` lies beside it."""
+    """Path relative to the dataset; its ``domain.pddl`` is in the same folder."""
     difficulty: float = Field(ge=0)
     split: Split
     plan: tuple[tuple[str, ...], ...] | None = None
-    """A plan that reaches the goals; None where there was no planner."""
+    """A plan that reaches the goals; None if there was no planner."""
 
 
 class PlanningRow(WireModel):
-    """A problem as it is trained on."""
+    """A problem in the form used for training."""
 
     prompt: tuple[Message, ...]
     domain: Literal["planning"] = "planning"
@@ -88,11 +88,11 @@ class PlanningManifest(WireModel):
     seed: int
     planner: str | None
     problems: dict[str, dict[Split, int]]
-    """By domain and split, how many."""
+    """Number of problems by domain and split."""
 
 
 class PlanningLayout:
-    """Where the files of a planning dataset lie under its root folder."""
+    """Paths of a planning dataset's files under its root folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

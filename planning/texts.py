@@ -1,7 +1,7 @@
-"""What a PDDL text is, before it is read in full: its bounds, its parentheses, its names.
+"""A first look at a PDDL text before it is parsed: its size, its parentheses, its names.
 
-Takes time in proportion to the text's length and does not recurse, so a gateway may do it at once.
-The grammar is unified-planning's, in :mod:`planning.problems`.
+This takes time proportional to the text's length and does not recurse, so a gateway can do it
+itself. The full grammar is that of unified-planning, in :mod:`planning.problems`.
 """
 
 import re
@@ -13,22 +13,22 @@ from shared.errors import ProblemError
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Outline", "domain_outline", "problem_outline"]
 
 MAX_BYTES = 2**18
-"""Of one text: the largest problems of the planning competitions' classical tracks have about as
-many."""
+"""Limit for one text: about the size of the largest problems in the classical tracks of the
+planning competitions."""
 MAX_DEPTH = 64
-"""Parentheses within parentheses."""
+"""Maximum depth of nested parentheses."""
 
 _TOKEN = re.compile(r";[^\n]*|[()]|[^\s();]+")
 
 
 @dataclass(frozen=True)
 class Outline:
-    """What a text says of itself."""
+    """The names that a text gives."""
 
     name: str
-    """Of the domain, or of the problem; in lower case, as PDDL does not tell cases apart."""
+    """Name of the domain or problem, in lower case because PDDL ignores case."""
     domain: str
-    """The domain that a problem belongs to; of a domain its own name."""
+    """The domain to which a problem belongs; for a domain, its own name."""
 
 
 def domain_outline(text: str) -> Outline:
@@ -63,7 +63,7 @@ def problem_outline(text: str) -> Outline:
 
 
 def _head(kind: str, text: str) -> Sequence[str]:
-    """The kind and the name in ``(define (kind name)``, in a text that is whole."""
+    """The kind and the name in ``(define (kind name)``, in a complete text."""
     tokens = _checked(kind, text)
     for (line, word), wanted in zip(tokens, ("(", "define", "(", kind), strict=False):
         if word != wanted:
@@ -75,7 +75,7 @@ def _head(kind: str, text: str) -> Sequence[str]:
 
 
 def _checked(kind: str, text: str) -> list[tuple[int, str]]:
-    """The words and parentheses with their lines, once they are known to match."""
+    """The words and parentheses with their lines, after checking that parentheses match."""
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise ProblemError(f"the {kind} is longer than {MAX_BYTES} bytes", "too_large")
     found, opened = list(_tokens(kind, text)), list[int]()
@@ -84,7 +84,7 @@ def _checked(kind: str, text: str) -> list[tuple[int, str]]:
             opened.append(line)
             if len(opened) > MAX_DEPTH:
                 raise ProblemError(
-                    f"the {kind}, line {line}: more than {MAX_DEPTH} parentheses within each other",
+                    f"the {kind}, line {line}: more than {MAX_DEPTH} nested parentheses",
                     "too_deep",
                 )
         elif word == ")":

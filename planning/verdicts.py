@@ -1,4 +1,4 @@
-"""What a plan is worth: its metrics, and every reward that is made of them."""
+"""The value of a plan: its metrics, and every reward computed from them."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -14,26 +14,26 @@ PLAN_REWARDS: tuple[PlanReward, ...] = get_args(PlanReward)
 
 
 class PlanMetrics(WireModel):
-    """What became of a plan, carried out from the problem's initial state.
+    """The result of executing a plan from the problem's initial state.
 
-    Steps are carried out one after the other up to the first whose precondition fails.
+    Steps are executed one after the other, up to the first whose precondition fails.
     """
 
     is_valid: int = Field(ge=0, le=1)
     """1 if every step could be executed and every goal holds at the end."""
     executable_share: float = Field(ge=0, le=1)
-    """Steps that could be executed / steps."""
+    """Steps that could be executed / all steps."""
     goals_share: float = Field(ge=0, le=1)
-    """Goals that hold after the executable part / goals."""
+    """Goals that hold after the executable part / all goals."""
     steps: int = Field(ge=0)
-    """Steps of the plan, executable or not."""
+    """Number of steps in the plan, executable or not."""
     cost: float
-    """Of the executable part by the problem's own metric; where it has none, its number of
-    steps."""
+    """Cost of the executable part by the problem's own metric, or its number of steps if there is
+    no metric."""
 
 
 def plan_reward(name: str, metrics: PlanMetrics, terms: Mapping[str, float] | None = None) -> float:
-    """A reward, from the metrics alone; higher is better.
+    """A reward computed from the metrics alone; higher is better.
 
     | name | value |
     |---|---|

@@ -20,7 +20,7 @@ __all__ = [
 
 _VARIABLE = re.compile(r"\$\{(.+?)\}")
 _UNREPEATABLE = ("LOCALTIME", "PID", "UTC")
-"""What SUMO puts in place of these is another each time."""
+"""SUMO replaces these by something different in each run."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _QUOTED = {'"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
 _MAX_BYTES = 1 << 20
@@ -32,11 +32,11 @@ class Configuration:
 
     path: Path
     options: dict[str, str]
-    """By canonical name; variables are replaced by their values."""
+    """Values by canonical name, with variables replaced by their values."""
     written: dict[str, str] = field(default_factory=dict)
-    """The same as they stand in the file."""
+    """The same, as written in the file."""
     variables: dict[str, str] = field(default_factory=dict)
-    """The variables of the environment that it names, and the values that they had."""
+    """The environment variables that it names, and the values that they had."""
 
 
 def read_configuration(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
@@ -44,7 +44,7 @@ def read_configuration(path: Path, environment: Mapping[str, str] | None = None)
 
     Args:
         path: The file.
-        environment: Where ``${NAME}`` is looked up; None refuses it.
+        environment: The variables for ``${NAME}``; None refuses any.
 
     Raises:
         ScenarioError: ``scenario_not_found``, ``bad_xml``, ``unsupported_input`` or
@@ -60,7 +60,7 @@ def read_configuration(path: Path, environment: Mapping[str, str] | None = None)
     for name, value in reader.options.items():
         if not is_left_out(name):
             options[name] = _substituted(path, name, value, environment, variables)
-    if "net-file" not in options:  # whatever the root is called: SUMO does not care
+    if "net-file" not in options:  # SUMO does not care about the root's name
         if not reader.root.lower().endswith("configuration"):
             raise ScenarioError(
                 f"{path} is not a SUMO configuration{_advice(reader.root)}", "bad_xml"
@@ -73,7 +73,7 @@ def read_configuration(path: Path, environment: Mapping[str, str] | None = None)
 
 
 def render_configuration(options: Mapping[str, str]) -> bytes:
-    """A configuration of these options, in the order of their names."""
+    """A configuration with these options, sorted by name."""
     lines = [
         f'    <{name} value="{escape(value, _QUOTED)}"/>' for name, value in sorted(options.items())
     ]
@@ -81,7 +81,7 @@ def render_configuration(options: Mapping[str, str]) -> bytes:
 
 
 def seconds_of(config: Path, option: str, value: str) -> float:
-    """SUMO's times: seconds, or ``[[days:]hours:]minutes:seconds``.
+    """A time in SUMO's notation: seconds, or ``[[days:]hours:]minutes:seconds``.
 
     Raises:
         ScenarioError: It is neither.
@@ -93,7 +93,7 @@ def seconds_of(config: Path, option: str, value: str) -> float:
 
 
 def parse_seconds(value: str) -> float:
-    """The same; a ValueError where it is neither."""
+    """Like :func:`seconds_of`, but raises a ValueError if it is neither."""
     seconds = 0.0
     for part, factor in zip(reversed(value.split(":")), (1, 60, 3600, 86400), strict=False):
         seconds += float(part) * factor
@@ -101,7 +101,7 @@ def parse_seconds(value: str) -> float:
 
 
 class _Reader:
-    """Options stand in attributes; SUMO reads text between the tags as well."""
+    """Reads options from attributes and, like SUMO, from the text between tags."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -154,7 +154,7 @@ def _substituted(
     environment: Mapping[str, str] | None,
     variables: dict[str, str],
 ) -> str:
-    """A value with the environment's variables in it; notes those that were used."""
+    """A value with environment variables replaced; notes those that were used."""
 
     def found(match: re.Match[str]) -> str:
         name = match[1]

@@ -1,7 +1,7 @@
-"""Reading one input file of a user's scenario, byte for byte, with its outputs sent nowhere.
+"""Reading one input file of a user's scenario, byte for byte, with its outputs discarded.
 
-The only bytes that are ever changed are the names of files that SUMO would write, and what was
-changed is listed. Everything else stays as the user wrote it: comments, order, encoding, white
+The only bytes ever changed are the names of files that SUMO would write, and every change is
+listed. Everything else stays as the user wrote it: comments, order, encoding, white
 space. Names are read as SUMO reads them, qualified and without regard to namespaces.
 """
 
@@ -33,9 +33,9 @@ _MAX_BYTES = 1 << 30
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LISTS = ("edgesFile",)
-"""Of the attributes that name files to read, those whose files are no XML."""
+"""Attributes naming files to read that are not XML."""
 _IGNORED_ATTRIBUTES = {"imgFile", "osgFile"}
-"""Pictures, which SUMO does not open where nothing is drawn."""
+"""Pictures, which SUMO does not open if nothing is drawn."""
 _OUTPUT_PARAMETER = re.compile(r"SWARMLOG|(.*[.-])?(files?|output)")
 _REPLAY_PARAMETER = re.compile(r"(.*\.)?fcd-replay\..*")
 _FILE_ATTRIBUTE = re.compile(r".*File|(.*[_-])?file|href")
@@ -45,16 +45,16 @@ _NOWHERE = ("NUL", "NULL", NOWHERE, "")
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file as SUMO is to read it."""
+    """A file in the form in which SUMO will read it."""
 
     content: bytes
-    """The user's own bytes, but for names of outputs; packed only if nothing was changed."""
+    """The user's own bytes except for names of outputs; gzipped only if nothing was changed."""
     original: bytes
     """The user's own bytes."""
     replaced: tuple[str, ...]
-    """What was changed: ``<e1Detector id="d"> file="out.xml"``."""
+    """The changes, such as ``<e1Detector id="d"> file="out.xml"``."""
     references: tuple[tuple[str, bool], ...]
-    """Other files that it makes SUMO read, as it names them, and whether they are XML."""
+    """Other files that it makes SUMO read, by the names it gives, and whether they are XML."""
 
 
 def read_input(path: Path, is_foreign: bool = False) -> InputFile:
@@ -62,8 +62,8 @@ def read_input(path: Path, is_foreign: bool = False) -> InputFile:
 
     Args:
         path: The file.
-        is_foreign: Whether a stranger made it: then it may only hold what is known to do no harm;
-            see :mod:`sim_workers.scenarios.input_filter`.
+        is_foreign: Whether it comes from a stranger: then it may contain only what is known to be
+            harmless; see :mod:`sim_workers.scenarios.input_filter`.
 
     Raises:
         ScenarioError: ``missing_file``, ``bad_xml``, ``too_large`` or ``unsupported_input``; or
@@ -79,9 +79,9 @@ def read_input(path: Path, is_foreign: bool = False) -> InputFile:
 
 
 def silenced(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """A user's files by name, as they run in a copy: names of outputs in them lead nowhere.
+    """A user's files by name, for running a copy: the outputs that they name are discarded.
 
-    In a copy the folders that they would be written to are not there.
+    The folders to which they would be written do not exist in a copy.
     """
     return {name: _silenced(name, content) for name, content in files.items()}
 
@@ -89,7 +89,7 @@ def silenced(files: Mapping[str, bytes]) -> dict[str, bytes]:
 def _silenced(name: str, content: bytes) -> bytes:
     try:
         scan = _Scan(Path(name), unpacked(Path(name), content))
-    except ScenarioError:  # no XML: a list of edges, say; SUMO will say so if it is wrong
+    except ScenarioError:  # not XML, but a list of edges, say; SUMO reports what is wrong
         return content
     return scan.rewritten() if scan.changes else content
 
@@ -108,7 +108,7 @@ def read_content(path: Path) -> bytes:
 
 
 def is_output_parameter(key: str) -> bool:
-    """Whether a ``<param>`` of this key names a file that a vehicle or a traffic light writes.
+    """Whether a ``<param>`` with this key names a file that a vehicle or a traffic light writes.
 
     >>> is_output_parameter("device.ssm.file"), is_output_parameter("SWARMLOG")
     (True, True)
@@ -119,7 +119,7 @@ def is_output_parameter(key: str) -> bool:
 
 
 def is_file_attribute(name: str) -> bool:
-    """Whether an attribute of this name is a path, whatever it stands in.
+    """Whether an attribute of this name is a path, in any element.
 
     >>> is_file_attribute("edgesFile"), is_file_attribute("href")
     (True, True)
@@ -130,10 +130,10 @@ def is_file_attribute(name: str) -> bool:
 
 
 def unpacked(path: Path, content: bytes) -> bytes:
-    """A file's content without its gzip, if it has one.
+    """A file's content, unzipped if it is gzipped.
 
     Raises:
-        ScenarioError: ``bad_xml``: it is no whole gzip; ``too_large``.
+        ScenarioError: ``bad_xml``: the gzip file is incomplete; ``too_large``.
     """
     if not content.startswith(_GZIP_MAGIC):
         return content
@@ -149,7 +149,7 @@ def unpacked(path: Path, content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class _Change:
-    """A value that is replaced: the place of its text in the file, without the quotes."""
+    """A value to replace: the position of its text in the file, without the quotes."""
 
     begin: int
     end: int
@@ -157,7 +157,7 @@ class _Change:
 
 
 class _Scan:
-    """One pass over a file: what it writes, and what it reads."""
+    """One pass over a file, to find what it writes and what it reads."""
 
     def __init__(self, path: Path, content: bytes) -> None:
         self._path = path
@@ -173,7 +173,7 @@ class _Scan:
             raise ScenarioError(f"{path} is not usable XML: {exc}", "bad_xml") from exc
 
     def rewritten(self) -> bytes:
-        """The content with every output going nowhere."""
+        """The content with every output discarded."""
         parts, end = [], 0
         for change in self.changes:
             parts += [self._content[end : change.begin], NOWHERE.encode()]

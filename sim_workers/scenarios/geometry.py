@@ -1,7 +1,7 @@
-"""What a network looks like from above, read from its file.
+"""A network seen from above, read from its file.
 
-Owns the reading and the cutting out. SUMO is not asked: the gateway, which holds no simulation,
-can draw a network before any worker has opened it.
+This module reads networks and cuts out parts of them. It does not use SUMO, so that the gateway,
+which holds no simulation, can draw a network before any worker has opened it.
 """
 
 import math
@@ -27,18 +27,18 @@ from sim_workers.scenarios.files import unpacked
 __all__ = ["MAX_LANES", "SURROUNDINGS_M", "Network", "box_around", "is_within", "read_network"]
 
 SURROUNDINGS_M = 250.0
-"""How far from a traffic light's stop lines its surroundings reach, metres."""
+"""How far the surroundings of a traffic light extend from its stop lines, in metres."""
 MAX_LANES = 30_000
-"""So many are told at once; a city has more."""
+"""Maximum number of lanes in a response; a city has more."""
 _MAX_BYTES = 256 << 20
 _WIDTH_M = 3.2
-"""SUMO's default."""
+"""SUMO's default lane width."""
 _RAIL = frozenset({"rail", "rail_urban", "rail_electric", "rail_fast", "tram", "subway"})
 _WALKED = frozenset({"crossing", "walkingarea"})
 
 
 def box_around(points: Iterable[tuple[float, float]], margin_m: float) -> Box:
-    """The box that holds some points, and so many metres more on each side.
+    """The box around some points, with a margin in metres on each side.
 
     >>> box_around([(0, 10), (20, 0)], 5)
     (-5, -5, 25, 15)
@@ -64,18 +64,18 @@ def is_within(box: Box, x: float, y: float) -> bool:
 
 @dataclass
 class Network:
-    """All of a network that can be drawn."""
+    """Everything in a network that can be drawn."""
 
     lanes: dict[str, LaneShape] = field(default_factory=dict)
     junctions: list[JunctionShape] = field(default_factory=list)
     links: dict[str, list[SignalLink]] = field(default_factory=dict)
-    """By traffic light."""
+    """Links by traffic light."""
 
     def whole(self, scenario_id: str) -> Geometry:
-        """Everything.
+        """The whole network.
 
         Raises:
-            InvalidRequest: ``too_large``: it has too many lanes to be told at once.
+            InvalidRequest: ``too_large``: it has too many lanes for one response.
         """
         if len(self.lanes) > MAX_LANES:
             raise InvalidRequest(
@@ -91,9 +91,9 @@ class Network:
         """The surroundings of a traffic light.
 
         Args:
-            scenario_id: Whose network it is.
+            scenario_id: The scenario of the network.
             tls_id: The traffic light.
-            margin_m: How far from its stop lines they reach, metres.
+            margin_m: How far they extend from its stop lines, in metres.
 
         Raises:
             UnknownSignal: The network has no such traffic light.
@@ -128,7 +128,7 @@ def read_network(folder: Path, config_name: str) -> Network:
     """The network of a scenario.
 
     Args:
-        folder: Where its files lie.
+        folder: The folder of its files.
         config_name: The configuration among them.
 
     Raises:
@@ -155,10 +155,10 @@ class _Reader:
         self._function = ""
 
     def read(self, content: bytes) -> Network:
-        """What there is to draw.
+        """Everything that can be drawn.
 
         Raises:
-            DatasetError: It is no network.
+            DatasetError: The file is not a network.
         """
         parser = expat.ParserCreate()
         parser.StartElementHandler = self._start
@@ -166,7 +166,7 @@ class _Reader:
         try:
             parser.Parse(content, True)
         except (expat.ExpatError, ValueError, LookupError) as exc:
-            raise DatasetError(f"{self._name} is no network: {exc}", "bad_network") from exc
+            raise DatasetError(f"{self._name} is not a network: {exc}", "bad_network") from exc
         return self._network
 
     def _start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -204,7 +204,7 @@ class _Reader:
 
 
 def _kind(function: str, attributes: Mapping[str, str]) -> LaneKind:
-    """Who drives or walks on a lane."""
+    """The kind of traffic on a lane."""
     allowed = frozenset(attributes.get("allow", "").split())
     if function in _WALKED or allowed == {"pedestrian"}:
         return "foot"
@@ -216,14 +216,14 @@ def _kind(function: str, attributes: Mapping[str, str]) -> LaneKind:
 
 
 def _points(shape: str) -> tuple[float, ...]:
-    """``"1.00,2.00 3.00,4.00,0.50"`` flat and without heights.
+    """The points of ``"1.00,2.00 3.00,4.00,0.50"`` as a flat tuple, without heights.
 
     Raises:
-        ValueError: Something in it is no finite number.
+        ValueError: Something in it is not a finite number.
     """
     numbers = [round(float(c), 2) for point in shape.split() for c in point.split(",")[:2]]
     if not all(map(math.isfinite, numbers)) or len(numbers) % 2:
-        raise ValueError(f"a shape has other points than numbers: {shape[:80]!r}")
+        raise ValueError(f"a shape contains something other than numbers: {shape[:80]!r}")
     return tuple(numbers)
 
 
@@ -232,7 +232,7 @@ def _pairs(points: Sequence[float]) -> Iterator[tuple[float, float]]:
 
 
 def _meets(box: Box, shape: LaneShape | JunctionShape) -> bool:
-    """Whether some piece of it may lie in a box: long lanes have no point for a kilometre."""
+    """Whether part of a shape may lie in a box: long lanes may have no point for a kilometre."""
     points = list(_pairs(shape.points))
     return any(
         min(x, other_x) <= box[2]
@@ -244,7 +244,7 @@ def _meets(box: Box, shape: LaneShape | JunctionShape) -> bool:
 
 
 def _stop_lines(signal: SignalShape, lanes: Mapping[str, LaneShape]) -> Iterator[StopLine]:
-    """One for each lane from which some link of the signal starts."""
+    """A stop line for each lane from which a link of the signal starts."""
     indices: dict[str, list[int]] = {}
     for link in signal.links:
         indices.setdefault(link.from_lane, []).append(link.index)
@@ -256,7 +256,7 @@ def _stop_lines(signal: SignalShape, lanes: Mapping[str, LaneShape]) -> Iterator
 
 
 def _across(lane: LaneShape) -> tuple[float, float, float, float]:
-    """The line across the end of a lane, from its left edge to its right one."""
+    """The line across the end of a lane, from its left edge to its right edge."""
     end_x, end_y = lane.points[-2:]
     before = next(
         (point for point in reversed(list(_pairs(lane.points))) if point != (end_x, end_y)),

@@ -1,20 +1,21 @@
-"""What a stranger's SUMO file may hold: :func:`filter_input` lets through what does no harm.
+"""What a stranger's SUMO file may contain: :func:`filter_input` accepts only what is harmless.
 
 The caller's bytes are kept as they are, because SUMO draws random numbers while it reads and every
-digit counts. Only the names of output files are written over, with ``/dev/null``; each is told.
-Whatever cannot be made harmless so is refused, by its name.
+digit counts. Only the names of output files are overwritten, with ``/dev/null``, and each is
+reported. Whatever cannot be made harmless in this way is refused by name.
 
-Names are read as SUMO reads them: qualified, without namespaces. ``<flow xmlns="…">`` is a flow for
-SUMO, and ``<ns0:flow>`` is nothing; what stands in it counts as if it stood outside.
+Names are read as SUMO reads them: qualified, without namespaces. To SUMO,
+``<flow xmlns="…">`` is a flow and ``<ns0:flow>`` is nothing; the content of the latter counts as if
+it were outside it.
 
-What is let through is listed, by element: :mod:`sim_workers.scenarios.sumo_names` has the
-attributes, this module the keys of ``<param>``. Keys that SUMO does not read are the caller's own
-business; where SUMO opens files by a key (traffic lights, devices of vehicles) only listed ones
-pass, and a key that is called like a file passes nowhere.
+What is accepted is listed by element: :mod:`sim_workers.scenarios.sumo_names` has the attributes,
+and this module the keys of ``<param>``. Keys that SUMO does not read are the caller's own business.
+Where SUMO opens files named by a key (traffic lights, devices of vehicles), only listed keys are
+accepted, and a key that looks like a file is accepted nowhere.
 
-Unpacking, links, and whether a file that is referred to exists, are the caller's.
+The caller has to deal with unpacking, links, and whether referenced files exist.
 
-Codes of refusals: ``bad_xml`` (no XML, DTDs and entities, other encodings than UTF-8, ASCII and
+Codes of refusals: ``bad_xml`` (not XML, DTDs and entities, encodings other than UTF-8, ASCII and
 Latin-1), ``unknown_element``, ``unknown_attribute``, ``unknown_parameter``, ``writes_files``,
 ``outside_bundle``.
 """
@@ -53,7 +54,7 @@ OUTPUTS = {
     "timedEvent": "dest",
     "vTypeProbe": "file",
 }
-"""The attribute that names a file to write, by element."""
+"""The attribute that names an output file, by element."""
 REFERENCES = {
     "calibrator": "file",
     "edgeData": "edgesFile",
@@ -64,12 +65,12 @@ REFERENCES = {
 }
 """What makes SUMO read another file."""
 _PASSED_OVER = re.compile(r"begin(Lane|Pos|Speed)|reroute|departSp\d+d")
-"""Attributes that no version here reads: of old versions, and slips of well-known examples."""
+"""Attributes that SUMO does not read: from old versions, and mistakes in well-known examples."""
 _SCHEMA = re.compile(
     r"https?://(sumo\.dlr\.de|sumo\.sf\.net|sumo-sim\.org|eclipse\.dev/sumo)/xsd/\w+\.xsd"
 )
 _ELSEWHERE = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|[$%\x00-\x1f]|://")
-"""Absolute paths, ways upwards, and what SUMO replaces in names."""
+"""Absolute paths, paths upwards, and what SUMO replaces in names."""
 
 _VEHICLE_LIKE = frozenset(
     {"container", "containerFlow", "flow", "person", "personFlow", "trip", "vType", "vehicle"}
@@ -82,7 +83,7 @@ _DEVICE_KEY = re.compile(rf"has\.({_DEVICES})\.device|device\.({_DEVICES})(\.[\w
 _ABOUT_DEVICES = re.compile(r"(has|device|person-device)\.", re.IGNORECASE)
 _ABSENT_DEVICE = re.compile(r"has\.[\w-]+\.device")
 _DEVICE_OUTPUTS = ("device.ssm.file", "device.toc.file")
-"""What SSM devices write where they name no file, an option of every scenario sends nowhere."""
+"""For SSM devices that name no file, an option in every scenario discards the output."""
 _OFF = ("0", "f", "false", "no", "off")
 _LIKE_A_FILE = re.compile(
     r".*(file|files|filename|output|log)|(.*[._-])?(path|dir|host|server|port)", re.IGNORECASE
@@ -93,7 +94,7 @@ _PROGRAMS = frozenset(
     sotl_phase sotl_platoon sotl_marching sotl_wave sotl_request
     """.split()  # noqa: SIM905  a list to be read
 )
-"""Kinds of traffic lights. The swarm keeps a log under a name of its own."""
+"""Types of traffic lights. The swarm type is missing because it writes a log."""
 _PROGRAM_KEYS = frozenset(
     """
     GSP TSP barrier2Phases barrierPhases build-all-detectors cabinetType controllerType
@@ -108,32 +109,32 @@ _PROGRAM_KEY_PATTERN = re.compile(
     r"(max-gap|detector-gap|passing-time|jam-threshold|detector-length|inactive-threshold|"
     r"linkMaxDur|linkMinDur):.+|B\d+\.(begin|end|factor)|hotkey[A-Z]\w*|.+_\d+|[A-Z][A-Z0-9_]*"
 )
-"""Keys for a single lane or link, lanes' ids (which name detectors), and those of SOTL programs."""
+"""Keys for a single lane or link, lane ids (which name detectors), and keys of SOTL programs."""
 
 
 @dataclass(frozen=True)
 class Filtered:
-    """A file that does no harm."""
+    """A harmless file."""
 
     content: bytes
-    """As it was given, but for what was replaced."""
+    """The content as given, except for what was replaced."""
     replaced: tuple[str, ...] = ()
-    """The names of output files that were written over."""
+    """The names of output files that were overwritten."""
     references: tuple[str, ...] = ()
     """Other files that SUMO will read, named relative to this one, and not above it."""
 
 
 def filter_input(content: bytes, name: str = "the file") -> Filtered:
-    """Looks through one input or state file, unpacked, and silences its outputs.
+    """Checks one unpacked input or state file, and discards its outputs.
 
-    Takes memory for the content twice at most, and time that grows with its length.
+    Takes memory for at most twice the content, and time linear in its length.
 
     Args:
         content: The file.
         name: What messages call it.
 
     Raises:
-        ScenarioError: It is refused; see above for the codes.
+        ScenarioError: The file is refused; see above for the codes.
     """
     return _Filter(content, name).run()
 
@@ -145,11 +146,11 @@ class _Filter:
     _content: bytes
     _name: str
     _open: list[str] = field(default_factory=list)
-    """Elements that SUMO knows, from the root to here; the others are empty names."""
+    """Elements that SUMO knows, from the root to here; empty names stand for others."""
     _replaced: list[str] = field(default_factory=list)
     _references: list[str] = field(default_factory=list)
     _ranges: list[tuple[int, int]] = field(default_factory=list)
-    """Of bytes that are written over, in order."""
+    """Ranges of bytes to overwrite, in order."""
 
     def run(self) -> Filtered:
         if b"\0" in self._content:
@@ -208,14 +209,14 @@ class _Filter:
         self._open.pop()
 
     def _pass_over(self, element: str, attribute: str, value: str) -> None:
-        """An attribute that SUMO does not read; its parser may read a schema."""
+        """Accepts an attribute that SUMO does not read; its parser may still read a schema."""
         if attribute.lower().endswith("schemalocation") and not _SCHEMA.fullmatch(value.strip()):
             self._refuse("outside_bundle", f"<{element} {attribute}> names {value!r}")
 
     def _means_nothing(self, element: str, attributes: dict[str, str]) -> bool:
-        """Whether SUMO passes over an element, though not over what stands in it.
+        """Whether SUMO ignores an element, though not its content.
 
-        So it does with prefixes, with roots of any name, and with the options that a tool notes.
+        This holds for prefixed names, for roots of any name, and for options recorded by tools.
         """
         if element in known_attributes():
             return False
@@ -280,7 +281,7 @@ class _Filter:
         self._references.append(value)
 
     def _silence(self, element: str, attribute: str, value: str) -> None:
-        """Writes over the value of an attribute of the element that begins here."""
+        """Overwrites the value of an attribute of the element that begins here."""
         if value in _SILENT:
             return
         wanted, at = attribute.encode(), self._parser.CurrentByteIndex
@@ -301,7 +302,7 @@ class _Filter:
 
 
 def _is_harmless_anywhere(attribute: str) -> bool:
-    """Whether an attribute of another element is no file there either, so that it is none here."""
+    """Whether an attribute of other elements is not a file there, so that it is not one here."""
     is_known = any(attribute in known for known in known_attributes().values())
     is_file = attribute in {*OUTPUTS.values(), *REFERENCES.values()}
     is_file = is_file or _LIKE_A_FILE.fullmatch(attribute) is not None

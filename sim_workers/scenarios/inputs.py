@@ -1,7 +1,7 @@
-"""The input files of a scenario: the user's own, under names of ours, and where each came from.
+"""The input files of a scenario: the user's own under new names, and where each came from.
 
-A file that names others is kept in a folder of its own with all that it names, each where it was
-relative to the others, for what it says of them is not changed.
+A file that names others is kept in a folder of its own together with them. Their relative positions
+stay the same, because the names in the file are not changed.
 """
 
 import os
@@ -22,9 +22,9 @@ _NAMES = {
     "weight-files": "weights{}.xml",
 }
 _MAX_DEPTH = 8
-"""How deep files may name each other; a file that includes itself ends here."""
+"""Maximum depth of files naming each other, which also stops a file that includes itself."""
 _MAX_READS = 1000
-"""How often files may be named by others in all, each time counted: SUMO reads each again."""
+"""Maximum number of times that files are named by others: SUMO reads them each time."""
 
 
 @dataclass
@@ -32,11 +32,11 @@ class ScenarioInputs:
     """Input files under their new names."""
 
     options: dict[str, str] = field(default_factory=dict)
-    """By option, the new names as a configuration lists them."""
+    """New names by option, as a configuration lists them."""
     files: dict[str, bytes] = field(default_factory=dict)
-    """By new name, what SUMO is to read."""
+    """What SUMO will read, by new name."""
     originals: dict[Path, bytes] = field(default_factory=dict)
-    """The user's own bytes, by their own absolute path."""
+    """The user's own bytes, by original absolute path."""
     replaced: list[str] = field(default_factory=list)
     """Names of outputs that were changed, and where."""
 
@@ -47,9 +47,9 @@ def read_inputs(
     """Reads every input file.
 
     Args:
-        folder: What relative paths are relative to.
+        folder: The folder to which relative paths refer.
         given: For each of the file options, the paths as the configuration lists them.
-        within: No file may lie outside this folder; None: anywhere.
+        within: No file may lie outside this folder; None allows any place.
 
     Raises:
         ScenarioError: ``missing_file``, ``bad_xml``, ``too_large``, ``outside_bundle`` or
@@ -80,7 +80,7 @@ def _paths(folder: Path, value: str) -> Iterator[Path]:
 
 
 def _tree(path: Path, within: Path | None) -> dict[Path, InputFile]:
-    """A file and all that it makes SUMO read."""
+    """A file and all files that it makes SUMO read."""
     found: dict[Path, InputFile] = {}
     budget = iter(range(_MAX_READS))
 
@@ -104,7 +104,7 @@ def _plain(path: Path) -> InputFile:
 
 
 def _add(inputs: ScenarioInputs, name: str, path: Path, tree: Mapping[Path, InputFile]) -> str:
-    """Takes a file in, with its tree; the name under which a configuration names it."""
+    """Adds a file with its tree; returns its name for the configuration."""
     names = {path: name} if len(tree) == 1 else _in_a_folder(name.split(".")[0], list(tree))
     for each, found in tree.items():
         inputs.files[names[each]] = found.content

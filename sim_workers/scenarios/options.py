@@ -1,10 +1,10 @@
 """Which options of a user's configuration are kept, which are left out, and which are refused.
 
-Every option of SUMO 1.28 has been judged. What is kept is what may move a vehicle or draw a random
-number. What is left out writes, logs, listens or draws pictures, and does neither; outputs do not
-decide whether a device draws, its own ``probability`` does, and that is kept. What would make the
-simulation another one without it, and cannot be kept, is refused by name, and so is what nobody
-knows.
+Every option of SUMO 1.28 has been classified. Options that may move a vehicle or draw a random
+number are kept. Options that only write, log, listen or draw pictures are left out. (Outputs do not
+determine whether a device draws random numbers; its own ``probability`` does, and that is kept.)
+Options that cannot be kept, but without which the simulation would be a different one, are refused
+by name, and so are unknown options.
 """
 
 import re
@@ -58,8 +58,8 @@ SYNONYMS = {
 }
 
 DEFAULT_OPTIONS = {"time-to-teleport": "-1"}
-"""What is given where the configuration is silent. Teleporting makes queues vanish that a decision
-caused, so a rollout that teleports rewards gridlock."""
+"""Options given if the configuration does not set them. Teleporting makes queues disappear
+that a decision caused, so a rollout with teleports would reward gridlock."""
 
 _KEPT = frozenset(
     """
@@ -87,7 +87,7 @@ _KEPT_PREFIXES = tuple(
     tls.delay_based. tls.yellow.
     """.split()  # noqa: SIM905  a list to be read
 )
-"""Every device among them, those that only write, too: all of them draw from one generator."""
+"""These include all devices, even those that only write: all draw from the same generator."""
 
 OUTPUT_OPTIONS = frozenset(
     """
@@ -115,12 +115,12 @@ _LEFT_OUT = OUTPUT_OPTIONS.union(
     xml-validation.routes
     """.split()  # noqa: SIM905  a list to be read
 )
-"""What neither moves anything nor draws: ``seed`` and ``random`` because every run is given a seed,
-``threads`` because each lane has a generator of its own whoever computes it."""
+"""Options that affect neither movements nor random numbers: ``seed`` and ``random`` because every
+run is given a seed, ``threads`` because each lane has a generator of its own."""
 _LEFT_OUT_PARTS = re.compile(
     r"(.*-output|netstate-dump|duration-log|meso|output|save-state)[.-].*|device\.ssm\.filter-.*"
 )
-"""What only says how one of those is done."""
+"""Prefixes of options that only configure one of those."""
 
 _REFUSED = {
     "astar.all-distances": "it reads a table of distances",
@@ -131,9 +131,9 @@ _REFUSED = {
     "load-state.remove-vehicles": "it continues a saved state; begin with the demand that led "
     "there",
     "mesosim": "a mesoscopic simulation has no lanes to queue on; set it to false for the "
-    "microscopic model, which is another simulation",
+    "microscopic model, which is a different simulation",
 }
-"""What would be another simulation without it, and cannot be kept. Never left out in silence."""
+"""Options without which the simulation would be different, and which cannot be kept."""
 _REFUSED_PREFIX = "device.fcd-replay."
 
 _OFF = {"", "-", "0", "f", "false", "no", "off"}
@@ -150,7 +150,7 @@ def is_kept(option: str) -> bool:
 
 
 def is_left_out(option: str) -> bool:
-    """Whether an option neither moves anything nor draws, so that it need not be kept.
+    """Whether an option neither moves anything nor draws random numbers, and need not be kept.
 
     >>> is_left_out("tripinfo-output"), is_left_out("tripinfo-output.write-unfinished")
     (True, True)
@@ -161,7 +161,7 @@ def is_left_out(option: str) -> bool:
 
 
 def is_off(value: str) -> bool:
-    """Whether a value says *no* or nothing, so that leaving the option out changes nothing.
+    """Whether a value means *no* or nothing, so that leaving the option out changes nothing.
 
     >>> is_off("false"), is_off("out.xml")
     (True, False)
@@ -170,7 +170,7 @@ def is_off(value: str) -> bool:
 
 
 def why_refused(option: str, value: str) -> str | None:
-    """Why a scenario cannot be used with this option, nor without it; None if it can."""
+    """Why a scenario can be used neither with this option nor without it; None if it can."""
     if is_off(value):
         return None
     if (option, value.strip()) == ("pedestrian.model", "remote"):

@@ -1,6 +1,7 @@
 """The RESCO networks of an installed ``sumo-rl`` package, as ``resco:cologne1``.
 
-Their licences forbid copying them into this repository, so they are read where pip put them.
+Their licences forbid copying them into this repository, so they are read from where pip installed
+them.
 """
 
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ def locate_scenario(reference: str) -> Path:
     """The configuration that a reference names: a path, or ``resco:<network>``.
 
     Raises:
-        ScenarioError: No such network, or the package is not installed.
+        ScenarioError: There is no such network, or the package is not installed.
     """
     if not reference.startswith(_PREFIX):
         return Path(reference)

@@ -1,11 +1,11 @@
 """Scenarios: a user's own configuration and files, content-addressed, and how they are run.
 
-The truth is what plain ``sumo -c`` shows of the user's own ``.sumocfg``. So the files are kept as
-they are, byte for byte, but for the names of outputs, which lead nowhere; and they run under a
-configuration that has every option which may move a vehicle or draw a random number
-(:mod:`sim_workers.scenarios.options`). What was left out is named; what cannot be kept is refused.
+The reference is what plain ``sumo -c`` does with the user's own ``.sumocfg``. So the files are kept
+as they are, byte for byte, except for the names of outputs, which are discarded. They run under a
+configuration that has every option that may move a vehicle or draw a random number
+(:mod:`sim_workers.scenarios.options`). Options left out are named; what cannot be kept is refused.
 
-Beside it the originals are kept untouched, so that whoever wants to know can compare the two:
+The originals are kept as well, untouched, so that the two can be compared:
 :mod:`sim_workers.verification.fidelity` does, whenever a dataset is built.
 """
 
@@ -56,20 +56,20 @@ __all__ = [
 
 CONFIG_NAME = "scenario.sumocfg"
 DATASET_CONFIG = f"scenario/{CONFIG_NAME}"
-"""Where that is in a dataset."""
+"""Path of the configuration in a dataset."""
 _DEFAULT_SEED = 23423
-"""SUMO's own."""
+"""SUMO's default."""
 _DEFAULT_LENGTH_S = 3600.0
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _MS = 1000
 """SUMO counts time in whole milliseconds."""
 _MAX_NAME = 80
-"""Names stand in ids, and ids in file names and in URLs."""
+"""Names are part of ids, and ids are part of file names and URLs."""
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _SILENT = {"device.ssm.file": NOWHERE}
-"""What would be written without being asked for: a device that only its vehicle's type asks for."""
+"""Outputs that are written without an option: those of devices that a vehicle type requests."""
 _NEEDS_OUTPUT = "device.vehroute."
-"""A device of which SUMO demands that its output be there."""
+"""A device whose output option SUMO requires."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,17 @@ class Original:
     config: str
     """The configuration among the files."""
     files: dict[str, bytes]
-    """By path, as they lie to each other."""
+    """Files by path, with their relative positions unchanged."""
     given: tuple[str, ...]
-    """Arguments beside the configuration that determine the run: what it is silent on, and what
-    the builder asked for by name."""
+    """Arguments besides the configuration that determine the run: defaults for what it does not
+    set, and what the builder asked for explicitly."""
     outputs: tuple[str, ...]
-    """Options of it that name files to write."""
+    """Options in it that name output files."""
     variables: dict[str, str]
-    """Variables of the environment that it names, and their values."""
+    """Environment variables that it names, and their values."""
 
     def arguments(self, folder: str) -> tuple[str, ...]:
-        """The arguments of a run that writes nothing, from beside the folder of the files.
+        """The arguments of a run that writes nothing, started next to the folder of the files.
 
         Args:
             folder: The folder's name.
@@ -104,25 +104,25 @@ class Original:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a simulation needs of a user's configuration."""
+    """What a simulation needs from a user's configuration."""
 
     name: str
-    """Readable, safe in a path: the configuration's name."""
+    """The configuration's name, readable and safe in a path."""
     files: dict[str, bytes]
     """Its files by name, :data:`CONFIG_NAME` among them."""
     original: Original | None
-    """None where only these files are known."""
+    """The originals; None if only these files are known."""
     begin_s: float
     end_s: float | None
-    """None where the configuration names no end."""
+    """End of the simulation; None if the configuration sets none."""
     seed: int | None
     """The configuration's own seed."""
     time_to_teleport_s: float
-    """Below 0: vehicles never teleport."""
+    """Seconds until vehicles teleport; below 0, they never do."""
     dropped_options: tuple[str, ...]
-    """Options that were left out, for they neither move anything nor draw."""
+    """Options left out because they neither move anything nor draw random numbers."""
     replaced_outputs: tuple[str, ...] = ()
-    """Names of outputs in the files that lead nowhere now."""
+    """Names of outputs in the files that are now discarded."""
 
     @property
     def scenario_id(self) -> str:
@@ -131,16 +131,16 @@ class Scenario:
 
     @property
     def run_seed(self) -> int:
-        """Of a run for which nobody names one: the configuration's, or else SUMO's default."""
+        """Seed of a run if none is given: the configuration's, or else SUMO's default."""
         return _DEFAULT_SEED if self.seed is None else self.seed
 
     @property
     def run_end_s(self) -> float:
-        """Of such a run: the configuration's, or else an hour after its begin, seconds."""
+        """End of a run if none is given: the configuration's, or else an hour after its begin."""
         return self.begin_s + _DEFAULT_LENGTH_S if self.end_s is None else self.end_s
 
     def reference(self) -> ScenarioRef:
-        """What a manifest says of it, its original left out."""
+        """The reference to it in a manifest, without the original."""
         return ScenarioRef(
             scenario_id=self.scenario_id,
             name=self.name,
@@ -167,10 +167,10 @@ def load_scenario(
 
     Args:
         config: The configuration.
-        begin_s: Begin here instead of where the configuration says, seconds.
-        within: No file may lie outside this folder, and no variable of the environment is
-            replaced; None: anywhere.
-        environment: Where variables are looked up; None: this process's.
+        begin_s: Begin at this time instead of the configuration's, in seconds.
+        within: No file may lie outside this folder, and no environment variable is replaced;
+            None allows any place.
+        environment: The environment variables; None takes those of this process.
 
     Raises:
         ScenarioError: ``scenario_not_found``, ``missing_file`` (with its name), ``bad_xml``,
@@ -194,7 +194,7 @@ def load_scenario(
         files=files,
         original=_original(given, paths, inputs, added),
         begin_s=seconds_of(config, "begin", run.get("begin", "0")),
-        end_s=None if end_s is None or end_s < 0 else end_s,  # SUMO's -1 is no end, too
+        end_s=None if end_s is None or end_s < 0 else end_s,  # in SUMO, -1 also means no end
         seed=_seed(given.options),
         time_to_teleport_s=seconds_of(config, "time-to-teleport", run["time-to-teleport"]),
         dropped_options=_dropped(given.options),
@@ -203,16 +203,16 @@ def load_scenario(
 
 
 def load_bundle(folder: Path, name: str) -> Scenario:
-    """A scenario whose files were written by :meth:`Scenario.write`, to the same byte.
+    """Loads a scenario whose files were written by :meth:`Scenario.write`, byte for byte.
 
-    Nothing is believed: whatever :func:`load_scenario` would not have written so is refused.
+    Nothing is trusted: files that :func:`load_scenario` would have written differently are refused.
 
     Args:
-        folder: Holds its files and nothing else.
-        name: The scenario's name, which no file of it says.
+        folder: Contains its files and nothing else.
+        name: The scenario's name, which is in none of its files.
 
     Raises:
-        ScenarioError: ``bad_bundle``, or as :func:`load_scenario`.
+        ScenarioError: ``bad_bundle``, or like :func:`load_scenario`.
     """
     if _UNSAFE_NAME.search(name) or name != _name(Path(name)):
         raise ScenarioError(f"{name!r} is not a valid scenario name", "bad_bundle")
@@ -239,10 +239,10 @@ def load_bundle(folder: Path, name: str) -> Scenario:
 
 
 def check_served(files: Mapping[str, bytes]) -> None:
-    """Passes where the files of a scenario, whoever made them, make SUMO write or read no others.
+    """Checks that a scenario's files, whoever made them, make SUMO write or read no other files.
 
     Raises:
-        ScenarioError: They do, or name a variable of the environment.
+        ScenarioError: They do, or they name an environment variable.
     """
     with TemporaryDirectory(prefix="greenfork-looking-") as folder:
         write_files(Path(folder), files)
@@ -255,7 +255,7 @@ def check_served(files: Mapping[str, bytes]) -> None:
 
 
 def _is_markup(content: bytes) -> bool:
-    """Anything else is a list of edges, or nothing that SUMO can read."""
+    """Whether it is XML; anything else is a list of edges, or unreadable to SUMO."""
     return content.startswith((b"\x1f\x8b", b"\xef\xbb\xbf")) or content.lstrip()[:1] == b"<"
 
 
@@ -273,7 +273,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
     """All files below a folder, by their paths in it.
 
     Raises:
-        OSError: They cannot be read.
+        OSError: A file cannot be read.
     """
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
@@ -282,7 +282,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes files by their paths in a folder."""
+    """Writes files to their paths in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = folder / name
@@ -300,7 +300,7 @@ def make_scenario_id(name: str, files: Mapping[str, bytes]) -> str:
 
 
 def sumo_arguments(config: str, seed: int, scale: float = 1.0) -> tuple[str, ...]:
-    """The arguments that determine a run; whatever else a simulation is given moves no vehicle.
+    """The arguments that determine a run; all others have no effect on vehicles.
 
     Args:
         config: Path of the configuration.
@@ -317,12 +317,12 @@ def _name(config: Path) -> str:
 
 
 def _added(given: Mapping[str, str], begin_s: float | None) -> dict[str, str]:
-    """What is given beside the configuration."""
+    """The options given besides the configuration."""
     added = {name: value for name, value in DEFAULT_OPTIONS.items() if name not in given}
     if begin_s is not None:
         added["begin"] = f"{begin_s:.2f}"
     if not is_off(given.get("random", "")):
-        added["random"] = "false"  # a run has the seed that it is given
+        added["random"] = "false"  # a run uses the seed that it is given
     return added
 
 
@@ -332,7 +332,7 @@ def _original(
     inputs: ScenarioInputs,
     added: Mapping[str, str],
 ) -> Original:
-    """The user's files as they lie to each other, and the arguments that make the run."""
+    """The user's files in their relative positions, and the arguments of the run."""
     config = _absolute(given.path)
     files = {_absolute(path): content for path, content in inputs.originals.items()}
     root = Path(os.path.commonpath([path.parent for path in [config, *files]]))
@@ -357,12 +357,12 @@ def _original(
 
 
 def _absolute(path: Path) -> Path:
-    """Links are not followed: files lie to each other as the user has them."""
+    """An absolute path without following links, so that relative positions stay the user's."""
     return Path(os.path.normpath(Path.cwd() / path))
 
 
 def _dropped(given: Mapping[str, str]) -> tuple[str, ...]:
-    """What was left out and would have had an effect on something else than the traffic."""
+    """Options left out that would have affected something other than the traffic."""
     return tuple(
         sorted(
             name

@@ -1,10 +1,10 @@
-"""What elements SUMO 1.28 knows in its input and state files, and what attributes each can have.
+"""The elements that SUMO 1.28 knows in its input and state files, and their attributes.
 
-Taken from the schemas that come with it (``net_file.xsd``, ``routes_file.xsd``,
+Taken from the schemas that come with SUMO (``net_file.xsd``, ``routes_file.xsd``,
 ``additional_file.xsd``, ``state_file.xsd``, ``meandata_file.xsd``), and from its manual where they
-say less. SUMO looks at the name of an element, not at where it stands. Elements that can have the
-same attributes are listed together, and those of car-following models, which a ``<vType>`` can have
-as well, with the models only.
+say less. SUMO looks at an element's name, not at its position. Elements that can have the
+same attributes are listed together; attributes of car-following models, which a ``<vType>`` can
+have as well, are listed with the models only.
 """
 
 from functools import cache
@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["known_attributes"]
 
 _TABLE = Path(__file__).with_suffix(".txt")
-"""Elements and, behind a colon, their attributes; indented lines go on."""
+"""Elements and, after a colon, their attributes; indented lines continue an entry."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Builds a folder of examples: a pool of solved points, and scored sequences of them by query."""
+"""Builds a folder of examples: a pool of solved points, and scored sequences for each query."""
 
 import json
 import random
@@ -25,7 +25,7 @@ Solved = tuple[DecisionPoint, Worth]
 
 @dataclass(frozen=True)
 class ExamplesPlan:
-    """What is built."""
+    """What to build."""
 
     datasets: tuple[Path, ...]
     model: str
@@ -35,9 +35,9 @@ class ExamplesPlan:
     length: int = 2
     beam: int = 5
     seconds: int = 16
-    """Items that follow the first one: those that are best alone."""
+    """Number of items tried after the first one: those that are best on their own."""
     min_gap_veh: float = 0.1
-    """Points at which decisions differ by less are neither examples nor queries."""
+    """Points at which the decisions differ by less are neither examples nor queries."""
     prompt_form: PromptForm = "json"
     seed: int = 0
 
@@ -55,10 +55,10 @@ class BuiltExamples:
 
 
 def load_reader(path: str) -> "DecisionReader":
-    """The model in a folder, to be asked.
+    """A reader for the model in a folder.
 
     Raises:
-        ModelError: It is missing or cannot be loaded.
+        ModelError: The model is missing or cannot be loaded.
     """
     from trainer.examples.certainty import DecisionReader
     from trainer.models.loading import load_model, pick_hardware
@@ -76,13 +76,13 @@ def build_examples(
     """Builds the folder ``out``.
 
     Args:
-        plan: What is built.
+        plan: What to build.
         reader: The model of the plan.
-        progress: Called with the queries that are done, and how many there are.
+        progress: Called with the number of queries done and the total.
 
     Raises:
-        DatasetError: The points are too few, have no outcomes, or ask for something else than
-            *extend*; or the folder is not empty.
+        DatasetError: There are too few points, or they have no outcomes or are not about *extend*;
+            or the folder is not empty.
     """
     if plan.out.exists() and any(plan.out.iterdir()):
         raise DatasetError(f"{plan.out} already exists; choose another folder", "dataset_exists")
@@ -125,7 +125,7 @@ def _clear(plan: ExamplesPlan) -> list[Solved]:
 
 
 def _parted(points: Sequence[Solved], plan: ExamplesPlan) -> tuple[list[Solved], list[Solved]]:
-    """The points of the pool, half of each answer where there are enough; and the queries."""
+    """The points of the pool, half with each answer if there are enough, and the queries."""
     order = random.Random(plan.seed)  # noqa: S311 - not for secrets
     mixed = order.sample(list(points), len(points))
     yes = [one for one in mixed if _is_yes(one[1])]
@@ -170,7 +170,7 @@ class _Search:
     """Beam search over sequences of solved points.
 
     Args:
-        plan: What is built.
+        plan: What to build.
         reader: The model.
         pool: The solved points.
     """
@@ -185,9 +185,9 @@ class _Search:
         """The log-probability of the latest query's best decision without examples."""
 
     def of(self, point: DecisionPoint, worth: Worth) -> dict[str, Any]:
-        """The best sequences for a query, by how certain they make the model of what is best.
+        """The best sequences for a query, by how certain they make the model of the best decision.
 
-        ``task_list`` is what the decision that the model then takes is worth: its regret, negative.
+        ``task_list`` is the negative regret of the decision that the model then makes.
         """
         beam: list[tuple[int, ...]] = [()]
         plan, firsts = self._plan, list(range(len(self._pool)))
@@ -220,7 +220,7 @@ def _column(worth: Worth) -> int:
 
 
 def _regret(worth: Worth, is_yes: bool) -> float:
-    """Of a *yes* or *no*; that of the worst decision where it was not among the legal ones."""
+    """Regret of a *yes* or *no*; that of the worst decision if it was not legal."""
     regrets = [
         worth.regret(one)
         for one in worth.decisions

@@ -1,4 +1,4 @@
-"""How certain a model is of each *extend* decision, and its embeddings of what it is asked."""
+"""How certain a model is of each *extend* decision, and its embeddings of the questions."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -25,9 +25,9 @@ Messages = Sequence[dict[str, str]]
 
 
 class DecisionReader:
-    """A model that is asked without generating: one pass over many prompts.
+    """Queries a model without generation, in one pass over many prompts.
 
-    What prompts of a batch have in common at their begin is computed once.
+    The common beginning of the prompts in a batch is computed only once.
 
     Args:
         loaded: The model and its tokenizer.
@@ -42,9 +42,9 @@ class DecisionReader:
         self._before, self._yes, self._no = self._deciding()
 
     def yes_shares(self, prompts: Sequence[Messages]) -> torch.Tensor:
-        """The logarithm of the probability of a *yes* among *yes* and *no*, and of a *no*.
+        """Log-probabilities of *yes* and of *no*, normalised over the two.
 
-        Read at the token in which the two answers differ first.
+        They are read at the first token in which the two answers differ.
 
         Returns:
             (prompts, 2), on the CPU.
@@ -76,7 +76,7 @@ class DecisionReader:
         return vectors
 
     def _batches(self, rows: list[list[int]]) -> "list[tuple[Any, Any, Any]]":
-        """Tokens padded on the right, their mask, and the position of each row's last."""
+        """Tokens padded on the right, their mask, and the position of each row's last token."""
         place, found = self._model.device, []
         for start in range(0, len(rows), self._batch_size):
             some = [torch.tensor(row) for row in rows[start : start + self._batch_size]]
@@ -87,7 +87,7 @@ class DecisionReader:
         return found
 
     def _deciding(self) -> tuple[list[int], int, int]:
-        """The tokens that both answers begin with, and the two in which they differ first."""
+        """The tokens with which both answers begin, and the first two in which they differ."""
         frame = answer_frame(self._tokenizer)
         yes, no = (
             self._ids(frame.text(render_completion(Extend(extend=extend))))
@@ -96,7 +96,7 @@ class DecisionReader:
         pairs = zip(yes, no, strict=False)
         common = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
         if len(common) == min(len(yes), len(no)):
-            raise ModelError("the tokenizer does not tell a yes from a no", "unusable_tokenizer")
+            raise ModelError("the tokenizer does not tell yes from no", "unusable_tokenizer")
         return common, yes[len(common)], no[len(common)]
 
     def _ids(self, text: str) -> list[int]:

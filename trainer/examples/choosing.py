@@ -21,10 +21,10 @@ _SIMPLE = ("none", "random", "nearest")
 
 
 def check_way(way: str) -> str:
-    """A way to choose, as it was given.
+    """Returns a way to choose, after checking it.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: There is no such way.
     """
     if way in _SIMPLE or (way.startswith(_POINTER) and way != _POINTER):
         return way
@@ -38,7 +38,7 @@ class ExampleChooser:
     Args:
         way: ``random``, ``nearest`` or ``pointer:FOLDER``.
         folder: Made by ``greenfork dataset examples``.
-        seed: Of ``random``.
+        seed: The seed for ``random``.
     """
 
     way: str
@@ -46,12 +46,12 @@ class ExampleChooser:
     seed: int = 0
 
     def prompts(self, points: Sequence[DecisionPoint]) -> list[list[dict[str, str]]]:
-        """The points' prompts, each with the examples that are chosen for it.
+        """The points' prompts, each with the examples chosen for it.
 
         Raises:
-            DatasetError: The folder is not one of examples.
+            DatasetError: The folder is not a folder of examples.
             ModelError: The selector, or the model whose embeddings it reads, is missing.
-            ConfigError: The selector is over another pool.
+            ConfigError: The selector was trained on another pool.
         """
         pool = ExamplePool(self.folder)
         record, solved = pool.record, pool.points()
@@ -64,7 +64,7 @@ class ExampleChooser:
     def _apart(
         self, point: DecisionPoint, places: Sequence[int], solved: Sequence[SolvedPoint]
     ) -> list[SolvedPoint]:
-        """The chosen ones; never the point itself, whose answer would be told."""
+        """The chosen points; never the point itself, which would reveal the answer."""
         return [solved[n] for n in places if solved[n].state_id != point.place.state_id]
 
     def _chosen(
@@ -87,12 +87,12 @@ class ExampleChooser:
             return _nearest(asked, items, length)
         selector = load_pointer(self.way.removeprefix(_POINTER))
         if not torch.equal(selector.pool, items):  # type: ignore[arg-type]
-            raise ConfigError(f"--examples {self.way}: it was trained over another pool")
+            raise ConfigError(f"--examples {self.way}: the selector was trained on another pool")
         return [found[0].places for found in select(selector, asked, 5, length)]
 
 
 def _nearest(asked: "torch.Tensor", items: "torch.Tensor", length: int) -> list[tuple[int, ...]]:
-    """By the cosine of embeddings from which the pool's mean is taken."""
+    """The nearest items by cosine similarity, after subtracting the pool's mean."""
     from torch.nn.functional import normalize
 
     mean, scale = items.mean(0), items.std(0).clamp(min=1e-6)

@@ -24,7 +24,7 @@ class SolvedPoint(WireModel):
     """One line of ``pool.jsonl``: a decision point and its best decision."""
 
     text: str
-    """The question and the answer, for people."""
+    """The question and the answer, for people to read."""
     prompt: tuple[Message, ...]
     extend: bool
     """The best decision."""
@@ -33,20 +33,20 @@ class SolvedPoint(WireModel):
 
     @property
     def answer(self) -> str:
-        """What a perfect model answers."""
+        """The answer of a perfect model."""
         return render_completion(Extend(extend=self.extend))
 
 
 class ExamplesRecord(Record):
-    """How the files of a folder came about."""
+    """How the files of a folder were made."""
 
     file_name: ClassVar[str] = "examples.json"
 
     model: str
-    """Whose certainty scored the sequences, and whose embeddings these are."""
+    """The model whose certainty scored the sequences, and which computed the embeddings."""
     prompt_form: PromptForm
     length: int
-    """Examples in a prompt."""
+    """Number of examples in a prompt."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class ExamplePool:
 
     @property
     def record(self) -> ExamplesRecord:
-        """How it was made.
+        """How the folder was made.
 
         Raises:
-            DatasetError: The folder is not one.
+            DatasetError: It is not a folder of examples.
         """
         found = ExamplesRecord.read(self.root)
         if found is None:
@@ -76,24 +76,24 @@ class ExamplePool:
 
     @property
     def beams(self) -> Path:
-        """Scored sequences of them, by query."""
+        """Scored sequences of solved points, by query."""
         return self.root / "beams.json"
 
     @property
     def pool_embeddings(self) -> Path:
-        """Of the solved points."""
+        """Embeddings of the solved points."""
         return self.root / "pool.npz"
 
     @property
     def query_embeddings(self) -> Path:
-        """Of the queries."""
+        """Embeddings of the queries."""
         return self.root / "queries.npz"
 
     def points(self) -> tuple[SolvedPoint, ...]:
-        """The solved points, by place.
+        """The solved points, by position.
 
         Raises:
-            DatasetError: A line is not one.
+            DatasetError: A line is not a solved point.
         """
         try:
             return tuple(SolvedPoint.model_validate(row) for row in read_records(self.pool))
@@ -101,7 +101,7 @@ class ExamplePool:
             raise DatasetError(f"{self.pool} is not a pool of solved points: {exc}") from exc
 
     def write_points(self, points: Sequence[SolvedPoint]) -> None:
-        """Writes the solved points, by place."""
+        """Writes the solved points, by position."""
         lines = [json.dumps(one.model_dump(mode="json")) + "\n" for one in points]
         self.pool.write_text("".join(lines), encoding="utf-8")
 
@@ -113,7 +113,7 @@ def shown(
 
     Args:
         prompt: A system and a user message.
-        examples: In the order in which they are shown.
+        examples: The solved points in the order in which to show them.
         form: How states are described.
     """
     asked = in_words(prompt) if form == "words" else prompt

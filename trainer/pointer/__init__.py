@@ -1,8 +1,8 @@
-"""A selector over a pool: which of its items to pick, in which order, for a query.
+"""A selector over a pool: which of its items to pick for a query, and in which order.
 
-Trained on the same scored candidates and by the same losses as a language model
-(:mod:`trainer.offline`); a candidate is a sequence of places in the pool. Importing this package is
-cheap; what needs torch is imported when it is first used.
+It is trained on scored candidates with the same losses as a language model
+(:mod:`trainer.offline`); a candidate is a sequence of positions in the pool. Importing this package
+is cheap; modules that need torch are imported when they are first used.
 """
 
 from typing import TYPE_CHECKING

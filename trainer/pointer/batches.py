@@ -1,4 +1,4 @@
-"""Selections as tensors, in the form that the losses of :mod:`trainer.offline` take."""
+"""Selections as tensors, in the form expected by the losses of :mod:`trainer.offline`."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ __all__ = ["collate", "encode", "lengths_of"]
 def lengths_of(groups: Sequence[BeamGroup]) -> tuple[int, bool]:
     """The longest selection, and whether there are shorter ones.
 
-    With shorter ones, the end of a selection is a choice too, and counts as one.
+    If there are, the end of a selection is a choice, too, and counts towards the length.
     """
     lengths = {len(one.tokens or ()) for group in groups for one in group.candidates}
     has_end = len(lengths) > 1
@@ -35,10 +35,10 @@ def encode(
 
     Args:
         groups: The queries.
-        rows: Of their embeddings.
-        advantages: Of the candidates of each.
-        top_k: Candidates that early epochs of stage 2 use.
-        end: What ends a selection; None where all have the same length.
+        rows: The rows of their embeddings.
+        advantages: Advantages of the candidates of each query.
+        top_k: Number of candidates used in early epochs of stage 2.
+        end: The choice that ends a selection; None if all have the same length.
     """
     return [
         EncodedGroup(
@@ -57,15 +57,15 @@ def _ended(places: tuple[int, ...], end: int | None) -> tuple[int, ...]:
 
 
 def collate(groups: Sequence[EncodedGroup], embeddings: Tensor) -> dict[str, Tensor]:
-    """A batch: the candidates of all groups below each other, C in all.
+    """A batch: the candidates of all groups one after the other, C in total.
 
     Args:
         groups: At least one.
-        embeddings: (rows, query_size), of all queries.
+        embeddings: Embeddings of all queries, (rows, query_size).
 
     Returns:
         ``queries`` (C, query_size), ``targets`` (C, T) with ``PAD``, and what
-        :func:`trainer.offline.batches.collate` gives beside.
+        :func:`trainer.offline.batches.collate` adds.
     """
     rows = [group.prompt[0] for group in groups for _ in group.candidates]
     candidates = [torch.tensor(one) for group in groups for one in group.candidates]

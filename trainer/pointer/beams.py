@@ -1,6 +1,6 @@
-"""Scored selections from a pool: what a file may hold, and what is said about one that does not.
+"""Scored selections from a pool: the format of their files, and the errors for wrong ones.
 
-A query's candidates are sequences of places in the pool, in the forms that such files have:
+A query's candidates are sequences of positions in the pool. A file may have these forms:
 ``{query id: {"id_list": [[…], …], "score_list": […]}}``, a list of these, or a list of rows with
 ``query_id``, ``id_list`` and ``score_list``.
 """
@@ -24,15 +24,15 @@ __all__ = ["BeamGroup", "beams_of", "load_beams"]
 
 @dataclass(frozen=True)
 class BeamGroup(CandidateGroup):
-    """The scored selections for one query; ``tokens`` of a candidate are places in the pool."""
+    """The scored selections for a query; a candidate's ``tokens`` are positions in the pool."""
 
     query_id: str = ""
     number: int = 0
-    """In the order of the file, from 0 on."""
+    """Number of the query in the order of the file, from 0."""
 
 
 def load_beams(path: str | Path, pool_size: int) -> list[BeamGroup]:
-    """The scored selections of a file, or of a folder of files.
+    """The scored selections in a file, or in a folder of files.
 
     Args:
         path: JSON, JSONL or Parquet.
@@ -51,11 +51,11 @@ def load_beams(path: str | Path, pool_size: int) -> list[BeamGroup]:
 
 
 def beams_of(data: object, pool_size: int | None = None) -> list[BeamGroup]:
-    """The scored selections in what ``json.load`` gave.
+    """The scored selections in parsed JSON.
 
     Args:
-        data: In one of the forms.
-        pool_size: Number of items in the pool; None where it is not known.
+        data: The result of ``json.load``, in one of the forms.
+        pool_size: Number of items in the pool; None if unknown.
 
     Raises:
         DatasetError: A query is wrong.
@@ -107,16 +107,16 @@ def _check_places(candidate: Candidate, where: str, pool_size: int | None) -> No
     places = candidate.tokens
     if places is None:
         raise DatasetError(
-            f"{where}: a pointer chooses places in the pool, not texts; without --policy pointer, "
-            "a language model is trained on texts"
+            f"{where}: a pointer chooses positions in the pool, not texts; leave out --policy "
+            "pointer to train a language model on texts"
         )
     if len(set(places)) < len(places):
         twice = next(one for one in places if places.count(one) > 1)
         raise DatasetError(
-            f"{where}: {twice} stands in it more than once, but an item is picked once",
+            f"{where}: {twice} occurs more than once, but an item can be picked only once",
             "repeated_candidate",
         )
     beyond = [one for one in places if one < 0 or (pool_size is not None and one >= pool_size)]
     if beyond:
-        has = "places begin at 0" if pool_size is None else f"the pool has 0 to {pool_size - 1}"
+        has = "positions begin at 0" if pool_size is None else f"the pool has 0 to {pool_size - 1}"
         raise DatasetError(f"{where}: there is no item {beyond[0]}; {has}", "unknown_candidate")

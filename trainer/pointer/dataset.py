@@ -1,4 +1,4 @@
-"""Scored selections as a data set of torch, for a training loop of one's own."""
+"""Scored selections as a torch dataset, for training loops of your own."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ __all__ = ["BeamDataset", "BeamItem"]
 
 
 class BeamItem(dict[str, Tensor | str]):
-    """One query: ``query_id``, ``beam_labels``, ``beam_rewards``, and, once they are known,
-    ``old_logps``; as keys and as attributes.
+    """One query: ``query_id``, ``beam_labels``, ``beam_rewards`` and, once it is known,
+    ``old_logps``; available both as keys and as attributes.
     """
 
     def __getattr__(self, name: str) -> Tensor | str:
@@ -29,10 +29,9 @@ class BeamDataset(Dataset[BeamItem]):
     """The ``beam_size`` best candidates of each query.
 
     Args:
-        data: What ``json.load`` gives of a file of scored selections (:func:`beams_of`).
-        beam_size: Candidates of each query.
-        pool_size: Number of items in the pool, against which places are checked; None checks only
-            what can be checked without.
+        data: The result of ``json.load`` for a file of scored selections (:func:`beams_of`).
+        beam_size: Number of candidates per query.
+        pool_size: Number of items in the pool, to check positions against; None skips this check.
 
     Raises:
         DatasetError: A query is wrong, or has fewer candidates.
@@ -42,7 +41,7 @@ class BeamDataset(Dataset[BeamItem]):
         groups = beams_of(data, pool_size)
         if short := [one for one in groups if len(one.candidates) < beam_size]:
             raise DatasetError(
-                f"{short[0].where}: {len(short[0].candidates)} candidates, beam_size is "
+                f"{short[0].where}: {len(short[0].candidates)} candidates, but beam_size is "
                 f"{beam_size}; pass a smaller beam_size, or leave the query out",
                 "beam_size",
             )
@@ -52,15 +51,15 @@ class BeamDataset(Dataset[BeamItem]):
         return len(self._items)
 
     def __getitem__(self, number: int) -> BeamItem:
-        """One query: labels (beam_size, T), ``PAD`` after a shorter one; rewards (beam_size,)."""
+        """One query: labels (beam_size, T), padded with ``PAD``; rewards (beam_size,)."""
         return self._items[number]
 
     def freeze(self, model: PointerModel, queries: Tensor) -> None:
-        """Adds ``old_logps``: (beam_size, T), of the labels under a frozen model.
+        """Adds ``old_logps``, the log-probabilities of the labels under a model, (beam_size, T).
 
         Args:
-            model: The one that a stage of GRPO starts from. Its weights are not kept.
-            queries: (queries, query_size), embeddings in the order of the data set.
+            model: The model from which a stage of GRPO starts. Its weights are not kept.
+            queries: Embeddings in the order of the dataset, (queries, query_size).
         """
         was_training = model.training
         model.eval()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """Embeddings of queries and of a pool's items, read from three kinds of files.
 
-A file holds one vector a row, and may name the rows. Pickles are never read.
+A file has one vector per row, and may name the rows. Pickles are never read.
 """
 
 import json
@@ -25,7 +25,7 @@ _IDS = ("ids", "id", "query_id")
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Vectors, and the names of their rows where the file gives some."""
+    """Vectors, with the names of their rows if the file gives them."""
 
     vectors: "NDArray[np.float32]"
     """(rows, size)."""
@@ -35,18 +35,18 @@ class Embeddings:
 
     @property
     def bad_rows(self) -> tuple[int, ...]:
-        """Rows with a number that is not finite."""
+        """Rows that contain a number that is not finite."""
         return tuple(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1)).tolist())
 
     def checked(self) -> "Embeddings":
-        """These, if every number is finite.
+        """These embeddings, after checking that every number is finite.
 
         Raises:
-            DatasetError: One is not; the row is named.
+            DatasetError: One is not; the message gives the row.
         """
         if self.bad_rows:
             raise DatasetError(
-                f"{self.where}, row {self.bad_rows[0]}: holds NaN or infinity; compute this "
+                f"{self.where}, row {self.bad_rows[0]}: contains NaN or infinity; compute this "
                 "embedding again, or leave the row out",
                 "not_finite",
             )
@@ -54,15 +54,15 @@ class Embeddings:
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Reads vectors; whether their numbers are finite is for :meth:`Embeddings.checked`.
+    """Reads vectors; :meth:`Embeddings.checked` checks that their numbers are finite.
 
     Args:
-        path: ``.npz`` with an array ``embeddings`` and, where rows have names, ``ids``;
+        path: ``.npz`` with an array ``embeddings`` and, if rows have names, ``ids``;
             ``.safetensors`` with a tensor ``embeddings`` and, in its metadata, ``ids`` as a JSON
             list; or Parquet with a column ``embedding`` and a column ``id``.
 
     Raises:
-        DatasetError: It cannot be read or is no table of numbers.
+        DatasetError: The file cannot be read or is not a table of numbers.
     """
     file = Path(path)
     if not str(path) or not file.is_file():
@@ -76,7 +76,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
     except DatasetError:
         raise
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as exc:
-        raise DatasetError(f"{file} does not hold embeddings: {exc}") from exc
+        raise DatasetError(f"{file} does not contain embeddings: {exc}") from exc
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise DatasetError(f"{file}: expected a table of vectors, got the shape {vectors.shape}")
     return Embeddings(vectors, _names(ids, len(vectors), file), str(file))
@@ -95,13 +95,13 @@ def write_embeddings(path: Path, vectors: "NDArray[np.float32]", ids: Sequence[s
 
 
 def rows_of_queries(embeddings: Embeddings, queries: Sequence[str]) -> list[int]:
-    """The row of each query: by name; or, without names, its place or its order.
+    """The row of each query, by name or, without names, by order or number.
 
-    Rows without names belong to queries in order if there are as many; else each query's id must be
-    the number of its row.
+    Rows without names belong to the queries in order if there are equally many; otherwise each
+    query's id must be the number of its row.
 
     Raises:
-        DatasetError: There is no row for a query, or not as many rows as queries.
+        DatasetError: A query has no row, or there are not as many rows as queries.
     """
     size = len(embeddings.vectors)
     if embeddings.ids is not None:
@@ -118,7 +118,7 @@ def rows_of_queries(embeddings: Embeddings, queries: Sequence[str]) -> list[int]
         return numbers
     if size != len(queries):
         raise DatasetError(
-            f"{embeddings.where} has {size} embeddings for {len(queries)} queries; provide one a "
+            f"{embeddings.where} has {size} embeddings for {len(queries)} queries; provide one per "
             "query in the same order, or name them with ids",
             "embeddings_length",
         )
@@ -138,7 +138,7 @@ def _safetensors(file: Path) -> tuple[Any, Any]:
             named = {name: tensors.get_tensor(name).float().numpy() for name in tensors.keys()}  # noqa: SIM118
             said = (tensors.metadata() or {}).get("ids")
     except SafetensorError as exc:
-        raise DatasetError(f"{file} does not hold embeddings: {exc}") from exc
+        raise DatasetError(f"{file} does not contain embeddings: {exc}") from exc
     values, _ = _picked(named, file)
     return values, None if said is None else json.loads(said)
 
@@ -150,12 +150,12 @@ def _parquet(file: Path) -> tuple[Any, Any]:
     try:
         table = pyarrow.parquet.read_table(file).to_pydict()
     except pyarrow.ArrowException as exc:
-        raise DatasetError(f"{file} does not hold embeddings: {exc}") from exc
+        raise DatasetError(f"{file} does not contain embeddings: {exc}") from exc
     return _picked(table, file)
 
 
 def _picked(named: Mapping[str, Any], file: Path) -> tuple[Any, Any]:
-    """The vectors and the ids among arrays or columns; one array alone needs no name."""
+    """The vectors and ids among arrays or columns; a single array needs no name."""
     found = [name for name in _VECTORS if name in named]
     rest = [name for name in named if name not in _IDS]
     if not found and len(rest) != 1:
@@ -172,5 +172,5 @@ def _names(ids: Any, count: int, file: Path) -> tuple[str, ...] | None:  # noqa:
         said = f"{file} has {len(names)} ids for {count} embeddings"
         raise DatasetError(said, "embeddings_length")
     if len(set(names)) != count:
-        raise DatasetError(f"{file} gives an id to several embeddings")
+        raise DatasetError(f"{file} gives the same id to several embeddings")
     return names

@@ -1,8 +1,8 @@
-"""The selector: attends from the query and what is chosen already to the pool.
+"""The selector: attends from the query and the items chosen so far to the pool.
 
 A pointer network (Vinyals et al. 2015, "Pointer Networks") whose decoder is a causal transformer:
-it reads the query, then each item as it is chosen, and the item to choose next is a softmax over
-the pool's items that are not chosen yet. The pool's embeddings are saved with the weights.
+it reads the query, then each item as it is chosen, and the next choice is a softmax over the items
+of the pool that have not been chosen yet. The pool's embeddings are saved with the weights.
 """
 
 import math
@@ -17,7 +17,7 @@ from trainer.offline.losses import token_logps
 __all__ = ["PAD", "PointerModel", "PointerShape"]
 
 PAD = -1
-"""In sequences of places: nothing is chosen here."""
+"""In sequences of positions: no choice here."""
 
 _LEAST_SCALE = 1e-6
 _SIMILARITY = 5.0
@@ -27,15 +27,15 @@ class PointerShape(PretrainedConfig):  # type: ignore[no-untyped-call]
     """The sizes of a selector.
 
     Args:
-        pool_size: Items in the pool.
-        candidate_size: Numbers in an item's embedding.
-        query_size: Numbers in a query's embedding.
-        length: Longest selection.
-        has_end: Whether it learns where a selection ends; else all have the same length.
-        hidden_size: Width.
-        layers: Of the decoder.
-        attention_heads: Of each.
-        **more: As the Transformers library stores it.
+        pool_size: Number of items in the pool.
+        candidate_size: Size of an item's embedding.
+        query_size: Size of a query's embedding.
+        length: Length of the longest selection.
+        has_end: Whether it learns where a selection ends; otherwise all have the same length.
+        hidden_size: Width of the decoder.
+        layers: Number of layers of the decoder.
+        attention_heads: Attention heads of each layer.
+        ***more: Further settings that the Transformers library stores.
     """
 
     model_type = "greenfork_pointer"
@@ -66,7 +66,7 @@ class PointerShape(PretrainedConfig):  # type: ignore[no-untyped-call]
 class PointerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     """A selector over one pool.
 
-    ``forward`` gives log-probabilities; :mod:`trainer.pointer.selection` chooses by them.
+    ``forward`` returns log-probabilities; :mod:`trainer.pointer.selection` uses them to choose.
     """
 
     config_class = PointerShape
@@ -92,20 +92,20 @@ class PointerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Keeps what PyTorch begins with: a language model's small weights would hardly choose."""
+        """Keeps PyTorch's initial weights: a language model's would be too small to choose."""
 
     @classmethod
     def new(cls, config: PointerShape, pool: Tensor, queries: Tensor) -> "PointerModel":
-        """A selector that has learned nothing.
+        """An untrained selector.
 
-        Where queries and items have embeddings of the same size, it begins by preferring items
-        that are like the query.
+        If queries and items have embeddings of the same size, it prefers items that are similar to
+        the query.
 
         Args:
             config: The sizes.
-            pool: (pool_size, candidate_size).
-            queries: (…, query_size), of training queries: their mean and deviation are taken off
-                and divided by.
+            pool: Embeddings of the pool, (pool_size, candidate_size).
+            queries: Embeddings of the training queries, (…, query_size), whose mean and standard
+                deviation standardise all queries.
         """
         model = cls(config)
         model.pool.copy_(pool)  # type: ignore[operator]
@@ -118,18 +118,18 @@ class PointerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
         Args:
             queries: (C, query_size), embeddings.
-            targets: (C, T), places in the pool; the number of items for the end, ``PAD`` after it.
+            targets: (C, T), positions in the pool; the pool's size for the end, ``PAD`` after it.
 
         Returns:
-            (C, T), at most 0; 0 where there is ``PAD``.
+            (C, T), at most 0; 0 at ``PAD``.
         """
         logits = self.logits(queries, targets)
         return token_logps(logits, targets.clamp(min=0)).masked_fill(targets == PAD, 0.0)
 
     def logits(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """What each place is preferred by, before the softmax, (C, T, items and the end).
+        """The logits of each choice before the softmax, (C, T, items and the end).
 
-        At each position only the choices before it are read, and they are excluded.
+        Each step reads only the choices before it, and excludes them.
         """
         items = self._items()
         read = self.read_candidate(items)
@@ -151,7 +151,7 @@ class PointerModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         return (pool - pool.mean(0)) / _scale(pool)
 
     def _likeness(self, asked: Tensor, items: Tensor, keys: int) -> Tensor:
-        """The weighted cosine of each query to each item, 0 for the end, (C, keys)."""
+        """The weighted cosine similarity of each query and item, 0 for the end, (C, keys)."""
         if asked.shape[-1] != items.shape[-1]:
             return asked.new_zeros(len(asked), keys)
         alike = nn.functional.normalize(asked, dim=-1) @ nn.functional.normalize(items, dim=-1).T
@@ -163,13 +163,13 @@ def _reader(size: int, width: int) -> nn.Module:
 
 
 def _scale(values: Tensor) -> Tensor:
-    """The population deviation of each column; 1 for one that does not differ."""
+    """The population standard deviation of each column; 1 for a constant one."""
     found = values.std(0, correction=0)
     return torch.where(found > _LEAST_SCALE, found, torch.ones_like(found))
 
 
 def _taken(targets: Tensor, keys: int, items: int) -> Tensor:
-    """Which items are chosen already at each position, (C, T, keys); the end never is."""
+    """Which items have already been chosen at each step, (C, T, keys); the end never has."""
     picks = nn.functional.one_hot(targets.clamp(min=0), keys).bool()
     picks &= ((targets != PAD) & (targets < items))[..., None]
     before = picks.long().cumsum(1) - picks.long()

@@ -16,16 +16,16 @@ _TEXT = "text"
 
 @dataclass(frozen=True)
 class Pool:
-    """Items, by their places from 0 on."""
+    """Items by their positions, from 0."""
 
     rows: tuple[dict[str, Any], ...]
-    """A table's columns; a line of a text file is ``{"text": …}``."""
+    """The columns of each row; a line of a text file is ``{"text": …}``."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def item(self, place: int) -> Any:  # noqa: ANN401 - what the file holds
-        """The text of an item, or its row where it has no ``text``."""
+        """The text of an item, or its row if it has no ``text``."""
         row = self.rows[place]
         return row.get(_TEXT, row)
 
@@ -34,15 +34,15 @@ def read_pool(path: str | Path) -> Pool:
     """Reads a pool.
 
     Args:
-        path: ``.txt`` with one item a line; ``.csv`` or ``.tsv`` with a header; or JSON, JSONL or
+        path: ``.txt`` with one item per line; ``.csv`` or ``.tsv`` with a header; or JSON, JSONL or
             Parquet, of texts or of objects.
 
     Raises:
-        DatasetError: It cannot be read, is empty, or numbers its items otherwise than from 0 on.
+        DatasetError: The file cannot be read, is empty, or does not number its items from 0.
     """
     file = Path(path)
     if not str(path) or not file.is_file():
-        raise DatasetError(f"no pool at {str(path)!r}: give a file of its items (--pool)")
+        raise DatasetError(f"no pool at {str(path)!r}: give a file with its items (--pool)")
     rows = tuple(_row(one, f"{file}, row {n}") for n, one in enumerate(_records(file)))
     if not rows:
         raise DatasetError(f"{file} has no items")
@@ -50,7 +50,7 @@ def read_pool(path: str | Path) -> Pool:
         number = row.get("id")
         if isinstance(number, int) and number != place:
             raise DatasetError(
-                f"{file}, row {place}: its id is {number}, but ids are places from 0 on; sort the "
+                f"{file}, row {place}: its id is {number}, but ids are positions from 0; sort the "
                 "pool by id and number it without gaps, or give the column another name"
             )
     return Pool(rows)

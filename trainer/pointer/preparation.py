@@ -1,4 +1,4 @@
-"""Everything that can be found wrong before a selector is trained, and the queries of its run."""
+"""Checks everything that can be wrong before a selector is trained, and reads its queries."""
 
 import hashlib
 from collections.abc import Sequence
@@ -33,20 +33,19 @@ __all__ = ["PreparedPointer", "prepare_pointer"]
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedPointer(PreparedOffline):
-    """What the run of a selector needs, checked."""
+    """What the training of a selector needs, after all checks."""
 
     start: PointerConfig
-    """The settings with the folder of the selector that is trained: a new one's is
-    ``untrained/``."""
+    """The settings with the folder of the selector to train: ``untrained/`` for a new one."""
     pool: Pool
     pool_vectors: Any
-    """(items, candidate_size), 32-bit numbers of NumPy."""
+    """Embeddings of the pool, (items, candidate_size), float32 in NumPy."""
     query_vectors: Any
-    """(rows, query_size), of training and validation queries together."""
+    """Embeddings of training and validation queries together, (rows, query_size)."""
     train_rows: list[int]
     validation_rows: list[int]
     length: int
-    """Of the longest selection, its end included where that is a choice."""
+    """Length of the longest selection, including its end if that is a choice."""
     has_end: bool
 
 
@@ -54,9 +53,9 @@ def prepare_pointer(config: PointerConfig) -> PreparedPointer:
     """Checks paths and hardware, reads pool, embeddings and selections, and splits the queries.
 
     Raises:
-        DatasetError: A file is missing, wrong, or does not fit the others.
+        DatasetError: A file is missing, invalid, or does not match the others.
         ModelError: The selector to start from is missing.
-        ConfigError: Settings do not fit the machine, or the output folder is of another run.
+        ConfigError: Settings do not fit the machine, or the output folder belongs to another run.
     """
     check_report_to(config.report_to)
     stage, checkpoint = resumed_from(config)
@@ -99,7 +98,7 @@ def prepare_pointer(config: PointerConfig) -> PreparedPointer:
 
 
 def _start(config: PointerConfig, checkpoint: Path | None) -> PointerConfig:
-    """The run from a selector in a folder: a new one is saved there before it is trained."""
+    """The settings of a run from a selector in a folder, where a new one is saved first."""
     if not config.is_new:
         return config
     root = checkpoint.parents[1] if checkpoint else Path(config.output_dir)
@@ -125,7 +124,7 @@ def _items(path: str, pool: Pool) -> Embeddings:
     if len(items.vectors) != len(pool):
         raise DatasetError(
             f"{items.where} has {len(items.vectors)} embeddings, the pool has {len(pool)} items; "
-            "embed the pool again, one row an item in the same order",
+            "embed the pool again, with one row per item in the same order",
             "embeddings_length",
         )
     return items
@@ -157,7 +156,7 @@ def _rows(
 
 
 def _in_file_order(groups: Sequence[BeamGroup]) -> list[str]:
-    """The ids of queries as they stood before they were split."""
+    """The ids of the queries in their order before the split."""
     return [one.query_id for one in sorted(groups, key=lambda one: one.number)]
 
 

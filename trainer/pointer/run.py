@@ -27,8 +27,8 @@ def train_pointer(config: PointerConfig, show_progress: bool = True) -> "Offline
     """Trains a selector on scored selections from a pool, in three stages.
 
     Writes into ``output_dir`` what :func:`trainer.offline.run.train_offline` writes, ``sft/`` with
-    the checkpoints of the imitation, and, for a new selector, ``untrained/``. The pool lies in
-    ``model/`` beside the weights.
+    the checkpoints of the imitation, and, for a new selector, ``untrained/``. The pool is in
+    ``model/`` with the weights.
 
     Args:
         config: The settings.
@@ -43,11 +43,11 @@ def train_pointer(config: PointerConfig, show_progress: bool = True) -> "Offline
 
 
 class _PointerRun(StagedRun[PointerConfig]):
-    """Three stages of a selector."""
+    """The three stages of training a selector."""
 
     @property
     def start(self) -> PointerConfig:
-        """The settings with the selector that is loaded: a new one lies in a folder by then."""
+        """The settings with the selector to load; a new one has been saved to a folder by then."""
         return self._pointer.start
 
     @property
@@ -55,7 +55,7 @@ class _PointerRun(StagedRun[PointerConfig]):
         return cast("PreparedPointer", self._ready)
 
     def load(self) -> None:
-        """A new selector, which is saved first, or one of an earlier run over the same pool."""
+        """Loads a new selector, which is saved first, or one of an earlier run on the same pool."""
         from trainer.pointer.selection import load_pointer
         from trainer.ranks import from_ranks
 
@@ -87,7 +87,7 @@ class _PointerRun(StagedRun[PointerConfig]):
         return PointerModel.new(shape, torch.from_numpy(ready.pool_vectors), asked)
 
     def _check_fit(self, model: "PointerModel") -> None:
-        """Refuses a selector over another pool, or for other queries or lengths."""
+        """Refuses a selector for a different pool, or for other queries or lengths."""
         import torch
 
         from shared.errors import ModelError
@@ -96,13 +96,13 @@ class _PointerRun(StagedRun[PointerConfig]):
         items: Tensor = model.pool  # type: ignore[assignment]
         if not torch.equal(items.cpu(), torch.from_numpy(ready.pool_vectors)):
             raise ModelError(
-                f"the selector {self.start.model_path} was trained over another pool: train a new "
+                f"the selector {self.start.model_path} was trained on another pool: train a new "
                 "one (model_path: new), or give the embeddings of its pool"
             )
         if shape.query_size != ready.query_vectors.shape[1]:
             raise ModelError(
                 f"the selector {self.start.model_path} reads queries of {shape.query_size} "
-                f"numbers, the embeddings have {ready.query_vectors.shape[1]}"
+                f"numbers, but the embeddings have {ready.query_vectors.shape[1]}"
             )
         if (shape.length, shape.has_end) != (ready.length, ready.has_end):
             raise ModelError(
@@ -112,7 +112,7 @@ class _PointerRun(StagedRun[PointerConfig]):
 
     @property
     def collator(self) -> "Collator":
-        """Looks the queries' embeddings up."""
+        """The collator, which looks up the queries' embeddings."""
         import torch
 
         from trainer.pointer.batches import collate
@@ -120,7 +120,7 @@ class _PointerRun(StagedRun[PointerConfig]):
         return partial(collate, embeddings=torch.from_numpy(self._pointer.query_vectors))
 
     def encoded(self) -> "tuple[list[EncodedGroup], list[EncodedGroup]]":
-        """As rows of embeddings and places in the pool."""
+        """The queries as rows of embeddings, and the candidates as positions in the pool."""
         from trainer.pointer.batches import encode
 
         ready, top_k = self._pointer, self._config.top_k
@@ -133,7 +133,7 @@ class _PointerRun(StagedRun[PointerConfig]):
         )
 
     def _imitate(self, train: "list[EncodedGroup]", held_out: "list[EncodedGroup]") -> None:
-        """The imitation of the best candidates, and then stage 1."""
+        """Imitates the best candidates, and then runs stage 1."""
         from trainer.offline.stages import ImitationStage
         from trainer.runs.arguments import stage_arguments
 
@@ -147,7 +147,7 @@ class _PointerRun(StagedRun[PointerConfig]):
         super()._imitate(train, held_out)
 
     def _save(self, model: "PointerModel", tokenizer: object) -> None:
-        """The selector, with the pool that it chooses from."""
+        """Saves the selector with the pool from which it chooses."""
         folder = self._files.trained
         model.save_pretrained(folder)
         lines = [json.dumps(row, default=str) for row in self._pointer.pool.rows]

@@ -1,4 +1,4 @@
-"""What a selector chooses for new queries: the likeliest selections, by beam search."""
+"""Choosing for new queries: a selector's most likely selections, found by beam search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ class Selection:
     """One sequence of items for a query."""
 
     places: tuple[int, ...]
-    """In the pool, in the order of the choices."""
+    """Positions in the pool, in the order of the choices."""
     score: float
-    """Its log-probability; at most 0."""
+    """Log-probability of the selection; at most 0."""
 
 
 def load_pointer(folder: str | Path) -> PointerModel:
     """The selector of a run.
 
     Raises:
-        ModelError: The folder does not hold one.
+        ModelError: The folder does not contain one.
     """
     path = Path(folder)
     inner = path / "model"
     found = inner if (inner / "config.json").is_file() else path
     if not (found / "config.json").is_file():
-        raise ModelError(f"{folder} holds no selector: train one with --policy pointer")
+        raise ModelError(f"{folder} contains no selector: train one with --policy pointer")
     try:
         model: PointerModel = PointerModel.from_pretrained(found, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as exc:
@@ -47,16 +47,16 @@ def load_pointer(folder: str | Path) -> PointerModel:
 def select(
     model: PointerModel, queries: Tensor, count: int = 5, length: int | None = None
 ) -> list[list[Selection]]:
-    """The likeliest selections for each query, the likeliest first.
+    """The most likely selections for each query, best first.
 
-    A beam search of width ``count``: with at least as many as there are items, and selections of
-    one, it is exhaustive.
+    This is a beam search of width ``count``. It is exhaustive for selections of one item if the
+    width is at least the number of items.
 
     Args:
         model: The selector.
-        queries: (queries, query_size), embeddings.
-        count: Selections a query, at most.
-        length: Items a selection; None for as many as in training, or as the selector decides.
+        queries: Embeddings, (queries, query_size).
+        count: Maximum number of selections per query.
+        length: Items per selection; None for as many as in training, or as the selector decides.
     """
     with torch.no_grad():
         return [_searched(model, query, count, length) for query in queries]
@@ -85,7 +85,7 @@ def _searched(
 
 
 def _next(model: PointerModel, query: Tensor, beam: Sequence[Selection], end: int | None) -> Tensor:
-    """The log-probabilities of the next choice of each, (beam, items and end)."""
+    """The log-probabilities of each selection's next choice, (beam, items and end)."""
     chosen = torch.tensor([[*one.places, 0] for one in beam], device=query.device)
     logits = model.logits(query.expand(len(beam), -1), chosen)[:, -1]
     open_to = logits if end is not None else logits[:, : model.config.pool_size]
@@ -93,7 +93,7 @@ def _next(model: PointerModel, query: Tensor, beam: Sequence[Selection], end: in
 
 
 def _likeliest(logps: Tensor, count: int) -> list[tuple[int, float]]:
-    """The likeliest choices, one more than are kept: the end takes no place among these."""
+    """The most likely choices, one more than are kept, because the end does not count."""
     best = logps.topk(min(count + 1, len(logps)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [(place, logp) for place, logp in pairs if logp > -torch.inf]

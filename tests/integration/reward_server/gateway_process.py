@@ -84,7 +84,7 @@ class GatewayProcess:
     def _workers(self) -> list[psutil.Process]:
         assert self._process is not None
         below = psutil.Process(self._process.pid).children(recursive=True)
-        return [one for one in below if "StateWorker" in _title(one)]
+        return [one for one in below if "DomainWorker" in _title(one)]
 
     def _end(self, signum: signal.Signals) -> int:
         assert self._process is not None

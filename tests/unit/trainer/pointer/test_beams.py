@@ -46,7 +46,7 @@ def test_rows_without_a_name_are_named_by_their_order() -> None:
         ({"score_list": [1, 2, float("nan"), 4, 5]}, "not_finite", "candidate 3: nan"),
         ({"id_list": [[4, 1], [9, 4], [0, 2], [3, 4], [2, 3]]}, "unknown_candidate", "no item 9"),
         ({"id_list": [[4, 1], [-1, 4], [0, 2], [3, 4], [2, 3]]}, "unknown_candidate", "no item -1"),
-        ({"id_list": [[4, 4], [1, 4], [0, 2], [3, 4], [2, 3]]}, "repeated_candidate", "4 stands"),
+        ({"id_list": [[4, 4], [1, 4], [0, 2], [3, 4], [2, 3]]}, "repeated_candidate", "4 occurs"),
         ({"id_list": [[4, 1], [4, 1], [0, 2], [3, 4], [2, 3]]}, "repeated_candidate", "[4, 1]"),
         ({"id_list": ["a", "b", "c", "d", "e"]}, "not_a_dataset", "not texts"),
         ({"id_list": [[4, 1]], "score_list": [1]}, "not_a_dataset", "one candidate"),

@@ -50,7 +50,7 @@ def test_one_array_alone_needs_no_name(tmp_path: Path) -> None:
 def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     """Loading one would run what a stranger wrote."""
     np.savez(tmp_path / "bad.npz", embeddings=np.asarray([{"a": 1}], dtype=object))
-    with pytest.raises(DatasetError, match=r"does not hold embeddings: .*allow_pickle"):
+    with pytest.raises(DatasetError, match=r"does not contain embeddings: .*allow_pickle"):
         read_embeddings(tmp_path / "bad.npz")
 
 
@@ -72,7 +72,7 @@ def test_a_number_that_is_none_is_found(tmp_path: Path) -> None:
     vectors = _VECTORS.copy()
     vectors[1, 1] = np.nan
     np.savez(tmp_path / "nan.npz", vectors)
-    with pytest.raises(DatasetError, match="row 1: holds NaN") as caught:
+    with pytest.raises(DatasetError, match="row 1: contains NaN") as caught:
         read_embeddings(tmp_path / "nan.npz").checked()
     assert caught.value.code == "not_finite"
 

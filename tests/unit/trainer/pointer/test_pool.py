@@ -35,7 +35,7 @@ def test_items_without_a_text_are_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"id": 1}, {"id": 2}]', "row 0: its id is 1, but ids are places"),
+        ('[{"id": 1}, {"id": 2}]', "row 0: its id is 1, but ids are positions"),
         ("[]", "no items"),
         ("[3]", "row 0: an item is"),
     ],
