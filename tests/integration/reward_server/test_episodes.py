@@ -323,8 +323,8 @@ def test_a_service_drives_as_this_machine_does(
             assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes(), path.name
 
 
-def _figures(controller: dict[str, object]) -> tuple[object, object, object]:
-    (episode,) = controller["episodes"]  # type: ignore[misc]  # one seed
+def _figures(controller: dict[str, Any]) -> tuple[Any, ...]:
+    (episode,) = controller["episodes"]  # one seed
     return controller["name"], episode["figures"], controller["rollouts"]
 
 
