@@ -14,8 +14,6 @@ from greenfork.control.choosing import Choice
 from greenfork.control.endpoint import KEY_VARIABLE, Endpoint, EndpointReport
 from greenfork.control.files import TripsFormat, check_format, write_files
 from greenfork.control.plots import check_plots, draw_plots
-from greenfork.control.remote import check_controllers
-from greenfork.control.sites import Asked, LocalSite, Site, remote_site
 from greenfork.control.summaries import episode_as_json, summary_as_json, summary_of
 from greenfork.control.tables import print_comparison, print_endpoint
 from greenfork.progress import progress_bar
@@ -24,6 +22,7 @@ from shared.errors import ConfigError
 from shared.files import os_errors
 
 if TYPE_CHECKING:
+    from greenfork.control.sites import Site
     from sim_workers.controllers.control_run import ControlRun
     from trainer.evaluation import Generation
 
@@ -183,9 +182,8 @@ def control(
     if plot is not None:
         check_plots()
     lanes = workers or len(os.sched_getaffinity(0))
-    asked = Asked(scenario, protocol, tuple(range(1, seeds + 1)), lanes, end)
     choice = _choice(context, endpoint_model, at_once=max(1, lanes // min(lanes, seeds)))
-    with _site(asked, choice, url, api_key) as site:
+    with _site(context, choice, lanes) as site:
         runs, report = _run(site, choice, is_hidden=as_json)
     _save(runs, trips, trips_format)
     if plot is not None:
@@ -196,13 +194,19 @@ def control(
 
 
 @contextmanager
-def _site(asked: Asked, choice: Choice, url: str | None, key: str | None) -> Iterator[Site]:
+def _site(context: typer.Context, choice: Choice, lanes: int) -> "Iterator[Site]":
     """Where the scenario runs; says what a service does otherwise."""
-    if url is None:
+    from greenfork.control.remote import check_controllers
+    from greenfork.control.sites import Asked, LocalSite, remote_site
+
+    given = context.params
+    seeds = tuple(range(1, given["seeds"] + 1))
+    asked = Asked(given["scenario"], given["protocol"], seeds, lanes, given["end"])
+    if given["url"] is None:
         yield LocalSite(asked)
         return
     check_controllers(choice.names)
-    with remote_site(asked, url, secret(key)) as site:
+    with remote_site(asked, given["url"], secret(given["api_key"])) as site:
         if site.protocol.arguments:
             left_out = " ".join(site.protocol.arguments)
             say(f"protocol {asked.protocol}: with --url, SUMO's {left_out} are not set", err=True)
@@ -210,7 +214,7 @@ def _site(asked: Asked, choice: Choice, url: str | None, key: str | None) -> Ite
 
 
 def _run(
-    site: Site, choice: Choice, is_hidden: bool
+    site: "Site", choice: Choice, is_hidden: bool
 ) -> "tuple[list[ControlRun], EndpointReport | None]":
     """Runs every episode, and says how an endpoint did."""
     with choice.opened(site.protocol.control) as chosen:
@@ -258,7 +262,7 @@ def _generation(given: Mapping[str, Any]) -> "Generation":
     return fields_of(Generation, given)
 
 
-def _print_json(site: Site, runs: "Sequence[ControlRun]", report: EndpointReport | None) -> None:
+def _print_json(site: "Site", runs: "Sequence[ControlRun]", report: EndpointReport | None) -> None:
     from greenfork.output import print_json
     from sim_workers.controllers.control_run import by_controller
 
@@ -282,7 +286,9 @@ def _print_json(site: Site, runs: "Sequence[ControlRun]", report: EndpointReport
     )
 
 
-def _print_tables(site: Site, runs: "Sequence[ControlRun]", report: EndpointReport | None) -> None:
+def _print_tables(
+    site: "Site", runs: "Sequence[ControlRun]", report: EndpointReport | None
+) -> None:
     seeds = len(site.asked.seeds)
     print_comparison(
         f"{site.name}, protocol {site.asked.protocol}, {seeds} seed{'s' * (seeds > 1)}", runs

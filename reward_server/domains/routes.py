@@ -79,7 +79,9 @@ async def put_problem(
 
     The same texts are the same problem, so repeating an upload is harmless.
     """
-    planning = next(one for one in services.domains if isinstance(one, PlanningDomain))
+    planning = next((one for one in services.domains if isinstance(one, PlanningDomain)), None)
+    if planning is None:
+        raise NotReady("this service scores no plans: it has no planning domain")
     draft = await asyncio.to_thread(planning.draft, body)
     problem_id = draft.record.problem_id
     is_new = not planning.knows(problem_id)

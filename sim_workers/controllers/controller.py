@@ -75,6 +75,10 @@ class Controller(ABC):
     def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
         """What is decided now, by signal. A signal that is left out goes on as it is."""
 
+    def request(self, episode: DrivenEpisode) -> StepRequest:
+        """The step that is asked for now: with what is decided, unless it is known otherwise."""
+        return StepRequest(step=episode.steps, decisions=dict(self.decide(episode)))
+
 
 @dataclass(frozen=True)
 class Question:

@@ -4,31 +4,31 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.errors import InputError
-from shared.wire.episodes import EpisodeDecision
+from shared.wire.episodes import EpisodeDecision, StepRequest
 from sim_workers.controllers.controller import Controller, DrivenEpisode
-from sim_workers.episodes.reading import read_decision
 from sim_workers.episodes.record import EpisodeRecord
 
 __all__ = ["ReplayController", "read_record"]
 
 
 class ReplayController(Controller):
-    """Decides step by step what a record says; after its last step nothing."""
+    """Asks step by step for what a record says; after its last step nothing is decided.
+
+    Texts are given as they were, so that one that could not be read is invalid once more.
+    """
 
     def __init__(self, record: EpisodeRecord) -> None:
         self._steps = record.steps
 
     def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
-        """The recorded decisions of this step; completions are read once more.
+        """The decisions of this step, without its texts."""
+        return self.request(episode).decisions
 
-        Raises:
-            InvalidDecision: A completion cannot be read.
-        """
+    def request(self, episode: DrivenEpisode) -> StepRequest:
+        """This step of the record."""
         if episode.steps >= len(self._steps):
-            return {}
-        request, control = self._steps[episode.steps], episode.spec.control
-        texts = request.completions.items()
-        return dict(request.decisions) | {tls: read_decision(text, control) for tls, text in texts}
+            return StepRequest(step=episode.steps)
+        return self._steps[episode.steps]
 
 
 def read_record(path: Path) -> EpisodeRecord:

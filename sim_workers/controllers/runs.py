@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from shared.errors import GreenforkError
-from shared.wire.episodes import StepRequest
 from shared.wire.error_info import ErrorInfo
 from sim_workers.controllers.control_run import ControlRun
 from sim_workers.controllers.controller import AnswererSpec
@@ -153,10 +152,10 @@ class _Runner:
         with self._starter.start(start) as episode:
             while not (episode.is_over or self.is_stopped):
                 asked_s, before_s = time.monotonic(), episode.seen.time_s
-                decided = dict(controller.decide(episode))
+                request = controller.request(episode)
                 deciding_s += time.monotonic() - asked_s
-                answer = episode.step(StepRequest(step=episode.steps, decisions=decided))
-                decisions += len(decided)
+                answer = episode.step(request)
+                decisions += len(request.decisions) + len(request.completions)
                 invalid += len(answer.invalid)
                 self._on_step(answer.time_s - before_s)
             finished = episode.finish()

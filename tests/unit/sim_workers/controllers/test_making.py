@@ -37,7 +37,7 @@ def test_unknown_names_are_refused_with_those_that_there_are() -> None:
 
 
 def test_a_record_is_decided_again(tmp_path: Path) -> None:
-    """Step by step, texts included; after its last step nothing is decided."""
+    """Step by step, texts as they were; after its last step nothing is decided."""
     spec = EpisodeSpec(
         seed=1,
         scale=1,
@@ -49,17 +49,17 @@ def test_a_record_is_decided_again(tmp_path: Path) -> None:
     )
     steps = (
         StepRequest(step=0, decisions={"a": show(2)}),
-        StepRequest(step=1, completions={"a": '{"next_phase_id": 4}'}),
+        StepRequest(step=1, completions={"a": "neither JSON nor a phase"}),
     )
     path = tmp_path / "record.jsonl"
     path.write_text(EpisodeRecord(spec=spec, steps=steps).to_lines())
     controller = find_controller(f"replay:{path}").make(9)
     episode = StandingEpisode({"a": seen({0: 1, 2: 1, 4: 1})})
-    decided = []
+    asked = []
     for step in range(3):
         episode.steps = step
-        decided.append(controller.decide(episode.as_episode))
-    assert decided == [{"a": show(2)}, {"a": show(4)}, {}]
+        asked.append(controller.request(episode.as_episode))
+    assert asked == [*steps, StepRequest(step=2)]
     path.write_text("{}\n")
     with pytest.raises(InvalidRequest):
         find_controller(f"replay:{path}")
