@@ -96,9 +96,9 @@ class Demand:
             state: The state file.
 
         Returns:
-            The state, with a ``loaderTime`` that loses no vehicle; and the number of bytes read from
-            each route file that was not read to its end, or None if that cannot be determined and
-            the state cannot be continued from its file.
+            The state, with a ``loaderTime`` that loses no vehicle; and the number of bytes read
+            from each route file that was not read to its end, or None if that cannot be
+            determined and the state cannot be continued from its file.
         """
         state = self._with_ends(state)
         found = _LOADER_TIME.search(state)
