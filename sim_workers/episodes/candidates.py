@@ -1,4 +1,4 @@
-"""Candidates at the present moment of an episode, from request to results."""
+"""Candidates at the current moment of an episode, from request to results."""
 
 from shared.errors import InvalidDecision, InvalidRequest
 from shared.wire.episode_views import (
@@ -20,15 +20,15 @@ __all__ = ["try_request"]
 _RULES = frozenset(
     ("above_max_green", "below_min_green", "not_green", "unknown_phase", "wrong_kind")
 )
-"""Codes of decisions that break one, which is no failure."""
+"""Codes of decisions that break a rule, which is not a failure."""
 
 
 def try_request(episode: Episode, request: CandidatesRequest) -> CandidatesResponse:
     """Tries candidates; the episode does not move.
 
-    A candidate with a completion that no decision can be read from, or a decision that breaks a
-    rule, is invalid and gets the request's ``invalid_reward``; one that could not be rolled out has
-    failed and gets none.
+    A candidate is invalid, and gets the request's ``invalid_reward``, if no decision can be read
+    from its completion or its decision breaks a rule. One that could not be rolled out has failed,
+    and gets no reward.
 
     Raises:
         InvalidRequest: ``unknown_signal``: a candidate names a signal that is not steered.

@@ -1,6 +1,7 @@
-"""What a finished episode adds up to, from SUMO's own tripinfo, summary and statistic outputs.
+"""The figures of a finished episode, from SUMO's own tripinfo, summary and statistic outputs.
 
-Pure. The formulas are in ``docs/closed-loop.md``. ``delay_s`` is RESCO's (``utils/readXML.py`` of
+All functions are pure. The formulas are in ``docs/closed-loop.md``. ``delay_s`` is RESCO's
+(``utils/readXML.py`` of
 https://github.com/Pi-Star-Lab/RESCO, with what its issue 24 says of vehicles that never departed).
 """
 
@@ -50,12 +51,12 @@ class Counted:
     """What was counted while an episode ran."""
 
     queue_sum_veh: int
-    """Vehicles that stood on incoming lanes, over signals and seconds."""
+    """Sum of standing vehicles on incoming lanes, over signals and seconds."""
     seconds: int
     signals: int
     switches: int
     decisions: Mapping[tuple[str, bool], int]
-    """How many were given, by kind and whether they were valid."""
+    """Number of decisions, by kind and whether they were valid."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +65,23 @@ class Trip:
 
     vehicle_id: str
     depart_s: float | None
-    """When it was inserted; None: never."""
+    """When it was inserted; None if never."""
     depart_delay_s: float
     """From the planned departure to the insertion, or to the end."""
     arrival_s: float | None
-    """None: it had not arrived at the end."""
+    """When it arrived; None if it had not arrived by the end."""
     duration_s: float
     """From the insertion to the arrival, or to the end."""
     time_loss_s: float
-    """Lost by driving slower than possible; SUMO's ``timeLoss``."""
+    """Time lost by driving slower than possible; SUMO's ``timeLoss``."""
     waiting_s: float
-    """Time that it stood; SUMO's ``waitingTime``."""
+    """Time spent standing; SUMO's ``waitingTime``."""
     route_m: float
 
 
 @dataclass(frozen=True)
 class TripFigures:
-    """What trips add up to."""
+    """Figures computed from trips."""
 
     vehicles: int
     delay_s: float | None
@@ -92,10 +93,10 @@ class TripFigures:
 
     @classmethod
     def of(cls, trips: Sequence[Trip]) -> "TripFigures":
-        """Adds trips up.
+        """Computes the figures of trips.
 
-        A vehicle that never departed has lost the time since its planned departure; one whose
-        planned departure is the very end has not been due yet, and :func:`trips_of` leaves it out.
+        A vehicle that never departed has lost the time since its planned departure. One that was to
+        depart exactly at the end was not due yet, and :func:`trips_of` leaves it out.
         """
         departed = [trip for trip in trips if trip.depart_s is not None]
         arrived = [trip for trip in trips if trip.arrival_s is not None]
@@ -117,14 +118,14 @@ class Summary:
     running: int
     halting: int
     arrived: int
-    """Since the begin."""
+    """Vehicles that arrived since the begin."""
 
 
 def figures_of(outputs: Outputs, counted: Counted) -> EpisodeFigures:
     """The figures of a finished episode.
 
     Raises:
-        RolloutError: ``bad_output``: SUMO's outputs are not whole.
+        RolloutError: ``bad_output``: SUMO's outputs are incomplete.
     """
     trips = TripFigures.of(trips_of(outputs.tripinfo))
     teleports, collisions, stops = incidents(outputs.statistic)
@@ -156,14 +157,14 @@ def trips_of(tripinfo: bytes) -> list[Trip]:
     """The trips of all vehicles that departed, or should have before the end.
 
     Raises:
-        RolloutError: ``bad_output``: SUMO's output is not whole.
+        RolloutError: ``bad_output``: SUMO's output is incomplete.
     """
     found = []
     for element in _parsed(tripinfo).iter("tripinfo"):
         known: Mapping[str, str] = element.attrib
         depart_s, arrival_s = float(known["depart"]), float(known["arrival"])
         delay_s = float(known["departDelay"])
-        if depart_s < 0 and delay_s <= 0:  # planned for the very end
+        if depart_s < 0 and delay_s <= 0:  # planned for exactly the end
             continue
         found.append(
             Trip(
@@ -192,7 +193,7 @@ def seconds_of(summary: bytes) -> Iterator[Summary]:
 
 
 def is_gridlocked(steps: Iterable[Summary], per_s: int = 1) -> bool:
-    """Whether for 600 s in a row nobody arrived while more than 10 % of those there stood.
+    """Whether for 600 s in a row no vehicle arrived while more than 10 % were standing.
 
     Args:
         steps: The network after each step of the simulation.

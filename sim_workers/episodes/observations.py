@@ -34,7 +34,7 @@ class Feature(NamedTuple):
 
 _OF_SIGNAL = (
     Feature("elapsed_s", "how long the phase has been shown", "s", 0, float("inf")),
-    Feature("is_open", "whether another decision than to go on is legal", "0 or 1", 0, 1),
+    Feature("is_open", "whether any decision other than to continue is legal", "0 or 1", 0, 1),
 )
 _OF_PHASE = (
     Feature("shown", "whether the phase is shown", "0 or 1", 0, 1),
@@ -44,9 +44,13 @@ _OF_PHASE = (
     ),
     Feature("approaching", "moving vehicles on its lanes", "vehicles", 0, float("inf")),
     Feature(
-        "passed", "vehicles that left its lanes in its latest green", "vehicles", 0, float("inf")
+        "passed",
+        "vehicles that left its lanes during its latest green",
+        "vehicles",
+        0,
+        float("inf"),
     ),
-    Feature("wait_s", "summed waiting time on its lanes", "s", 0, float("inf")),
+    Feature("wait_s", "total waiting time on its lanes", "s", 0, float("inf")),
     Feature("exit_veh", "vehicles on the lanes it leads to", "vehicles", 0, float("inf")),
 )
 

@@ -1,7 +1,7 @@
-"""Where an episode is, told by a digest: equal for equal specifications and equal decisions.
+"""The position of an episode, with a digest that is equal for equal specifications and decisions.
 
-Whoever has a process of an episode compares its position with that of the record before anything is
-done, so that a process that is ahead, behind, or of something else is never gone on with.
+Before a process of an episode is used, its position is compared with that of the record, so that a
+process that is ahead, behind or of something else never continues.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ __all__ = ["Position", "canonical_step"]
 
 
 def canonical_step(request: StepRequest) -> StepRequest:
-    """The same request with its signals in order, so that equal ones are written equally."""
+    """The same request with its signals sorted, so that equal requests have equal texts."""
     return request.model_copy(
         update={
             "decisions": dict(sorted(request.decisions.items())),
@@ -26,7 +26,7 @@ def canonical_step(request: StepRequest) -> StepRequest:
 
 
 class Position(WireModel):
-    """How far an episode is, and a digest of all that led there."""
+    """How far an episode has come, with a digest of everything that led there."""
 
     steps: int
     digest: str
@@ -34,22 +34,22 @@ class Position(WireModel):
 
     @classmethod
     def at_begin(cls, spec: EpisodeSpec, begins_at: str) -> Self:
-        """Before the first step.
+        """The position before the first step.
 
         Args:
             spec: The specification.
-            begins_at: Id of the scenario, or of the state that it begins from.
+            begins_at: Id of the scenario or the state from which it begins.
         """
         text = f"{begins_at}\n{spec.model_dump_json()}"
         return cls(steps=0, digest=hashlib.sha256(text.encode()).hexdigest())
 
     def after(self, request: bytes) -> "Position":
-        """After a step, given as the JSON of its request in canonical form."""
+        """The position after a step, given as the JSON of its request in canonical form."""
         digest = hashlib.sha256(self.digest.encode() + request).hexdigest()
         return Position(steps=self.steps + 1, digest=digest)
 
     def after_all(self, requests: Iterable[bytes]) -> "Position":
-        """After several steps."""
+        """The position after several steps."""
         position = self
         for request in requests:
             position = position.after(request)

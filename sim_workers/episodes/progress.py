@@ -1,4 +1,4 @@
-"""What an episode has done so far, and what is left of it in the end."""
+"""What an episode has done so far, and what remains of it at the end."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ __all__ = ["FinishedEpisode", "Progress"]
 
 @dataclass(frozen=True)
 class FinishedEpisode:
-    """What is left of an episode."""
+    """What remains of a finished episode."""
 
     figures: EpisodeFigures
     outputs: Outputs
     actions: tuple[ControlAction, ...]
-    """What was told to the signals, to be repeated in plain SUMO."""
+    """The commands given to the signals, to be repeated in plain SUMO."""
     record: EpisodeRecord
     greens: tuple[GreenShown, ...] = ()
-    """What all signals that have something to decide have shown, in order."""
+    """The greens shown by all signals that have anything to decide, in order."""
 
 
 @dataclass
@@ -34,6 +34,6 @@ class Progress:
     greens: list[GreenShown] = field(default_factory=list)
 
     def copy(self) -> "Progress":
-        """For another episode that goes on from here."""
+        """A copy for another episode that continues from here."""
         decisions = Counter(self.decisions)
         return Progress(list(self.steps), list(self.actions), decisions, list(self.greens))

@@ -1,4 +1,4 @@
-"""Reading the decision of an episode's step out of a model's text. Never guesses."""
+"""Reading the decision for an episode's step from a model's text, without ever guessing."""
 
 from shared.decisions import Extend
 from shared.language.completions import parse_completion, parse_shown_phase
@@ -14,10 +14,10 @@ __all__ = ["read_decision"]
 
 
 def read_decision(text: str, control: EpisodeControl) -> EpisodeDecision:
-    """The decision that a model's text holds.
+    """The decision in a model's text.
 
     Raises:
-        InvalidDecision: None can be read; codes as
+        InvalidDecision: No decision can be read; codes as for
             :func:`shared.language.completions.parse_completion`.
     """
     if not isinstance(control, ExtendControl):

@@ -1,6 +1,6 @@
-"""What an episode is: a specification and the decisions so far. Nothing else determines it.
+"""An episode as data: a specification and the decisions so far, which determine it completely.
 
-So it can be written down, parked, played again and continued anywhere, to the byte.
+So it can be recorded, parked, replayed and continued anywhere, byte for byte.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,19 +26,19 @@ _DEFAULT_LENGTH_S = 3600.0
 
 
 class EpisodeSpec(WireModel):
-    """What determines an episode beside its decisions and its scenario."""
+    """What determines an episode besides its decisions and its scenario."""
 
     seed: int
     scale: float
     begin_s: FiniteFloat
     end_s: FiniteFloat
     signals: tuple[str, ...] | None
-    """Those that are steered; None: all that have something to decide."""
+    """The controlled signals; None means all that have anything to decide."""
     control: EpisodeControl
     reward: EpisodeReward
     observe: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
-    """Of SUMO, that a protocol gives beside the scenario: ``--default.departspeed=0``."""
+    """Arguments of SUMO that a protocol adds, such as ``--default.departspeed=0``."""
 
     @classmethod
     def of(
@@ -50,13 +50,13 @@ class EpisodeSpec(WireModel):
         scale: float = 1.0,
         arguments: tuple[str, ...] = (),
     ) -> Self:
-        """What a request asks for.
+        """The specification of the episode that a request describes.
 
         Args:
             request: The request.
             seed: The scenario's own, or the state's.
             begin_s: Where the scenario begins, or the state's time, seconds.
-            end_s: Where the scenario ends: after that there is no truth. None: nowhere.
+            end_s: Where the scenario ends, after which nothing is defined; None if it has no end.
             scale: The state's.
             arguments: Of SUMO, by protocol.
 
@@ -110,10 +110,10 @@ class EpisodeRecord(WireModel):
 
     spec: EpisodeSpec
     steps: tuple[StepRequest, ...] = ()
-    """What was asked at each step, in order."""
+    """The request of each step, in order."""
 
     def to_lines(self) -> str:
-        """As JSON lines: the specification, then a step a line."""
+        """The record as JSON lines: the specification, then one step per line."""
         lines = [self.spec.model_dump_json(), *(one.model_dump_json() for one in self.steps)]
         return "".join(f"{line}\n" for line in lines)
 
@@ -122,7 +122,7 @@ class EpisodeRecord(WireModel):
         """Reads what :meth:`to_lines` wrote.
 
         Raises:
-            InvalidRequest: ``bad_record``: it is not that.
+            InvalidRequest: ``bad_record``: the lines are not a record.
         """
         first, *rest = list(lines) or [""]
         try:
@@ -132,7 +132,7 @@ class EpisodeRecord(WireModel):
             )
         except ValidationError as exc:
             raise InvalidRequest(
-                "this is no record of an episode, as greenfork control --trips writes it",
+                "this is not a record of an episode as written by greenfork control --trips",
                 "bad_record",
             ) from exc
 
@@ -142,12 +142,12 @@ def choose_signals(
     signals: Mapping[str, Signal],
     states: Mapping[str, SignalState],
 ) -> tuple[str, ...]:
-    """The signals that are steered, sorted.
+    """The controlled signals, sorted.
 
     Args:
-        wanted: Those that were asked for; None: all that have something to decide.
-        signals: All of the network.
-        states: What they are doing at the begin.
+        wanted: The requested signals; None for all that have anything to decide.
+        signals: All signals of the network.
+        states: Their states at the begin.
 
     Raises:
         InvalidRequest: ``unknown_signal`` or ``nothing_to_decide``.

@@ -1,8 +1,8 @@
-"""Trying candidates at the moments of an episode, in the way that costs less.
+"""Trying candidates at the moments of an episode, in the cheaper of two ways.
 
-Each candidate is a fork of the episode's process, or all of a moment are done by one process that
-is put back after each (:mod:`sim_workers.engine.restoring`). The results are the same to the bit;
-some of the latter are done by forks as well, to make sure.
+Either each candidate is a fork of the episode's process, or one process does all candidates of a
+moment and is put back after each (:mod:`sim_workers.engine.restoring`). The results are the same to
+the bit; some of the latter are repeated by forks to make sure.
 """
 
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from sim_workers.engine.restoring.probe import why_not
 __all__ = ["EpisodeTrials"]
 
 _FEW = 15
-"""Up to so many at one moment, making a process that can be put back, and checking it, takes more
-processor time than it saves: on cologne1 both ways are even at thirteen."""
+"""Up to this many candidates at a moment, making and checking a process that can be put back takes
+more processor time than it saves: on cologne1, the two ways are even at thirteen."""
 _LIMIT_S = 600.0
 _log = structlog.get_logger(__name__)
 
@@ -27,27 +27,27 @@ class EpisodeTrials:
     """Tries candidates of one episode."""
 
     handle: SimulationHandle
-    """Its process."""
+    """The episode's process."""
     fork_server: ForkServer
-    """Where that comes from."""
+    """The fork server that started it."""
     check_every: int | None = 200
     """Of so many that are restored, and of each moment, one is done by a fork as well. None:
     nothing is restored."""
     restored: int = 0
-    """How many were done in a process that was put back, so far."""
+    """Number of candidates done so far in a process that was put back."""
     checks: int = 0
-    """Requests among whose candidates some were done by a fork as well, and were equal."""
+    """Number of requests in which some candidates were repeated by a fork, with equal results."""
     _is_kept: bool = False
     _moment_s: float = float("-inf")
     _tried: int = 0
     _tried_before: int = 0
 
     def run(self, request: Try, moment_s: float) -> tuple[Trial, ...]:
-        """What becomes of candidates of the present moment, in order.
+        """The results of candidates at the current moment, in order.
 
         Args:
-            request: How they are tried.
-            moment_s: The present moment, seconds of simulated time.
+            request: How to try them.
+            moment_s: The current moment, in seconds of simulated time.
 
         Raises:
             HolderLost: The process died.
@@ -63,7 +63,7 @@ class EpisodeTrials:
         return tried.trials
 
     def of_fork(self, handle: SimulationHandle) -> "EpisodeTrials":
-        """Those of an episode that was forked from this one."""
+        """The trials of an episode that was forked from this one."""
         return replace(self, handle=handle, restored=0, checks=0, _is_kept=False)
 
     def _count(self, candidates: int, moment_s: float) -> None:

@@ -1,1 +1,1 @@
-"""Saved states: their files, their ids, and what brings a moment back exactly."""
+"""Saved states: their files, their ids, and how to restore a moment exactly."""

@@ -1,8 +1,8 @@
-"""State files that came from elsewhere: looked through before SUMO, or anything else, reads them.
+"""State files from elsewhere, which are checked before SUMO or anything else reads them.
 
-SUMO trusts its state files. What is in one may include other files, and have vehicles that write
-files wherever they are told. Here such a file is refused, and so is what other readers of it, which
-look for patterns, might stumble over. What can be known of one that is harmless is read.
+SUMO trusts its state files. One may include other files, and may contain vehicles that write files
+anywhere. Such files are refused here, and so is content that could confuse other readers, which
+search for patterns. From a harmless file, everything that it says is read.
 """
 
 import math
@@ -28,7 +28,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _DECLARATION = re.compile(rb"<\?xml [^<>]*\?>")
 _UTF8 = re.compile(rb"encoding=[\"'](utf-8|us-ascii)[\"']", re.IGNORECASE)
 _ALONE = (b"<!--", b"<![CDATA[", b"<!DOCTYPE", b"<!ENTITY", b"<?")
-"""What SUMO writes none of, but for what stands before the ``<snapshot>``."""
+"""Markup that SUMO never writes, except before the ``<snapshot>``."""
 _MS = 1000
 _SUSPICIOUS = re.compile(
     rb"<param|<include|<!|[Ff]ile\s*=|href\s*=|output\s*=|dest\s*=|SWARMLOG|<\w*[dD]etector"
@@ -37,25 +37,25 @@ _SUSPICIOUS = re.compile(
 
 @dataclass(frozen=True)
 class ForeignState:
-    """A state file that does no harm, and what it says."""
+    """A harmless state file, and what it says."""
 
     content: bytes
-    """Normalised, as :func:`sim_workers.states.state_file.normalise_state` does."""
+    """The content, normalised by :func:`sim_workers.states.state_file.normalise_state`."""
     time_s: float
-    """What it says its time is, seconds; SUMO says what it really is."""
+    """The time that it states, in seconds; the true time is known only to SUMO."""
     shown_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """For how long the current phase has been shown, by signal and program, seconds. A simulation
-    that was restored does not know; the file does, to the millisecond."""
+    """For how long the current phase has been shown, by signal and program, seconds. A restored
+    simulation does not know this; the file does, to the millisecond."""
 
     def signal_states(self, seen: Mapping[str, SignalState]) -> dict[str, SignalState]:
-        """What the signals were doing, with how long they had been doing it.
+        """The states of the signals, with the time for which each phase had been shown.
 
         Args:
-            seen: What a simulation says that was restored from the file.
+            seen: The states in a simulation restored from the file.
 
         Returns:
-            Those whose time is known; one that the file says nothing of is left out, and cannot be
-            decided.
+            The states whose time is known. A signal without a time in the file is left out, and
+            cannot be decided.
         """
         return {
             tls_id: state.model_copy(update={"elapsed_s": self.shown_s[tls_id, state.program_id]})
@@ -65,15 +65,15 @@ class ForeignState:
 
 
 def read_foreign_state(given: bytes, max_bytes: int) -> ForeignState:
-    """Looks through a state file, plain or gzipped.
+    """Checks a state file, plain or gzipped.
 
     Args:
         given: The file.
-        max_bytes: What it may unpack to.
+        max_bytes: Maximum size when unpacked.
 
     Raises:
-        StateFileError: It is none, is damaged, would make SUMO read or write files, is of another
-            version (``state_of_other_version``), or is too large (``too_large``).
+        StateFileError: It is not a state file, is damaged, would make SUMO read or write files, is
+            from another version (``state_of_other_version``), or is too large (``too_large``).
     """
     content = _checked_head(gunzip(given, max_bytes))
     refuse_harm(content)
@@ -84,12 +84,12 @@ def read_foreign_state(given: bytes, max_bytes: int) -> ForeignState:
 
 
 def refuse_harm(content: bytes) -> None:
-    """Passes where a state makes SUMO neither read nor write another file.
+    """Checks that a state does not make SUMO read or write another file.
 
-    SUMO itself writes states without anything that could; what might is looked at closely.
+    The states that SUMO writes contain nothing that could; anything that might is inspected.
 
     Raises:
-        StateFileError: It would.
+        StateFileError: It would read or write one.
     """
     if _SUSPICIOUS.search(content) is None:
         return
@@ -102,10 +102,10 @@ def refuse_harm(content: bytes) -> None:
 
 
 def _checked_head(content: bytes) -> bytes:
-    """Without what stands before the root, where alone SUMO writes comments and the like.
+    """The content without what precedes the root, the only place where SUMO writes comments.
 
-    Done before any pattern is searched for: a pattern that is searched for in text which was made
-    for that takes for ever.
+    This is done before any pattern matching, because text made for the purpose can make that take
+    for ever.
     """
     begin = content.find(b"<snapshot")
     if begin < 0:
@@ -123,7 +123,7 @@ def _checked_head(content: bytes) -> bytes:
 
 
 class _Reader:
-    """Goes through the elements of a state once, keeping none of them."""
+    """Goes through the elements of a state once, without keeping them."""
 
     def __init__(self) -> None:
         self.time_s = 0.0
@@ -131,7 +131,7 @@ class _Reader:
         self._rng_states = 0
 
     def read(self, content: bytes) -> None:
-        """Takes a file in.
+        """Reads a file.
 
         Raises:
             StateFileError: It is damaged, or would make SUMO read or write files.
@@ -170,7 +170,7 @@ class _Reader:
 
 
 def _refuse_harmful(element: Element) -> None:
-    """Refuses what makes SUMO read or write another file."""
+    """Refuses an element that makes SUMO read or write another file."""
     for attribute in element.attrib:
         if is_file_attribute(attribute) or attribute in ("output", "dest"):
             raise StateFileError(f"the state file names another file: <{element.tag} {attribute}>")
@@ -182,7 +182,7 @@ def _refuse_harmful(element: Element) -> None:
 
 
 def gunzip(content: bytes, max_bytes: int) -> bytes:
-    """Unpacks a state file, if it is a gzip, which has to be whole.
+    """Unpacks a state file if it is a gzip file, which has to be complete.
 
     Raises:
         StateFileError: It is damaged; ``too_large``.

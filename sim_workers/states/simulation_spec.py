@@ -1,4 +1,4 @@
-"""The simulations of one run: with what they are opened, and how they are saved."""
+"""The simulations of one run: how to open them, and how to save them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,26 +19,26 @@ _LIMIT_S = 600.0
 
 @dataclass(frozen=True)
 class SavedState:
-    """A state as it goes into a dataset."""
+    """A state in the form in which it is stored in a dataset."""
 
     state_id: str
     content: bytes
     read: Mapping[str, int] | None
     """How far its run had read its demand; see :class:`shared.wire.states.StateRecord`."""
     digest: str
-    """Of where everything was."""
+    """Digest of the positions of everything."""
 
 
 @dataclass(frozen=True)
 class SimulationSpec:
-    """What every simulation of a run has in common."""
+    """What all simulations of a run have in common."""
 
     scenario_name: str
-    """Stands in the ids of the states."""
+    """Part of the states' ids."""
     scenario: Path
     """The folder of the scenario's files."""
     demand: Demand
-    """What is in them."""
+    """The demand in these files."""
     seed: int
     scale: float
 
@@ -58,10 +58,10 @@ class SimulationSpec:
 
         Args:
             path: The state's file.
-            read: How far the run had read its demand; None: what the configuration names is read
-                from the top, as plain SUMO does.
-            draft: Beside this path the files that are needed are written; they go with the context.
-            replay: From there on.
+            read: How far the run had read its demand; None reads the files from the beginning, as
+                plain SUMO does.
+            draft: Necessary files are written next to this path, and removed with the context.
+            replay: What to replay from there.
         """
         with TemporaryDirectory(prefix=f"{draft.name}-", dir=draft.parent) as folder:
             config = self.scenario / CONFIG_NAME
@@ -80,8 +80,8 @@ class SimulationSpec:
         """Saves a simulation as it is now.
 
         Args:
-            simulation: One of the run's.
-            draft: A path that nobody else writes to; nothing is left there.
+            simulation: A simulation of the run.
+            draft: A path to which nobody else writes; nothing remains there.
         """
         time_s = simulation.call(Save(path=str(draft)), Ready, _LIMIT_S).time_s
         content, read = self.demand.settle(normalise_state(draft.read_bytes()))

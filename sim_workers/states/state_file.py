@@ -1,6 +1,6 @@
-"""Making a state file that SUMO wrote continue exactly, and giving it its id.
+"""Making state files written by SUMO continue exactly, and giving them their ids.
 
-What else an exact continuation needs (options at saving, process start) is in
+The rest of what an exact continuation needs (options for saving, process start) is in
 :mod:`sim_workers.engine.simulation`.
 """
 
@@ -20,17 +20,18 @@ _HEAD_BYTES = 65_536
 
 
 def normalise_state(content: bytes) -> bytes:
-    """Makes a saved state continue exactly and depend on its content alone.
+    """Makes a saved state continue exactly, and depend on nothing but its content.
 
-    - The comment at its top, with the date and this machine's paths, is removed.
-    - Numbers written with thirty decimals are written as shortly as the same double can be: a file
-      of a network with rerouting is a quarter as large then, and loads a third faster.
-    - That there are no persons is not said: SUMO says so once somebody has asked for them.
+    - The comment at the top, with the date and this machine's paths, is removed.
+    - Numbers with thirty decimals are replaced by the shortest text for the same double: with
+      rerouting, the file is then a quarter as large and loads a third faster.
+    - The statement that there are no persons is removed: SUMO only writes it if somebody has asked
+      for persons.
 
-    What it needs beside the file, :mod:`sim_workers.states.unread_demand` knows.
+    :mod:`sim_workers.states.unread_demand` provides what is needed besides the file.
 
     Raises:
-        StateFileError: This is no SUMO state.
+        StateFileError: This is not a SUMO state.
     """
     content = _NOBODY.sub(b"", _HEADER_COMMENT.sub(b"", content, count=1), count=1)
     content = _shortened(content)
@@ -42,7 +43,7 @@ def check_version(content: bytes, sumo_version: str) -> None:
     """Refuses a state of another SUMO version, which would continue differently or not at all.
 
     Raises:
-        StateFileError: ``state_of_other_version``, or this is no SUMO state.
+        StateFileError: ``state_of_other_version``, or this is not a SUMO state.
     """
     found, _ = version_and_time(content)
     if found != sumo_version:
@@ -69,7 +70,7 @@ def without_rng(content: bytes) -> bytes:
 
 
 class _Shortest(dict[bytes, bytes]):
-    """The shortest text of the double that a text stands for; most texts occur many times."""
+    """The shortest text for the same double as a given text; most texts occur many times."""
 
     def __missing__(self, text: bytes) -> bytes:
         short = repr(float(text)).removesuffix(".0").encode()
@@ -78,7 +79,7 @@ class _Shortest(dict[bytes, bytes]):
 
 
 def _shortened(content: bytes) -> bytes:
-    parts = _DECIMALS.split(content)  # text, number, text, …: a third faster than to substitute
+    parts = _DECIMALS.split(content)  # text, number, text, …: a third faster than substituting
     parts[1::2] = map(_Shortest().__getitem__, parts[1::2])
     return b"".join(parts)
 
@@ -87,7 +88,7 @@ def version_and_time(content: bytes) -> tuple[str, str]:
     """The version and the time that a state file names.
 
     Raises:
-        StateFileError: This is no SUMO state.
+        StateFileError: This is not a SUMO state.
     """
     match = _SNAPSHOT.search(content[:_HEAD_BYTES])
     if match is None:

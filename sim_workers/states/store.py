@@ -1,6 +1,6 @@
-"""The states a service knows: found in dataset folders, checked against their digests.
+"""The states that a service knows: found in dataset folders, checked against their digests.
 
-Reads only. Who writes a dataset is :mod:`sim_workers.datasets.builder`.
+This module only reads; :mod:`sim_workers.datasets.builder` writes datasets.
 """
 
 import hashlib
@@ -44,18 +44,18 @@ __all__ = [
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _LOOKED_THROUGH: set[str] = set()
-"""Scenarios that do no harm, by id, which is a digest of their files."""
+"""Ids of scenarios known to be harmless; an id is a digest of the files."""
 
 
 @dataclass(frozen=True)
 class StoredState:
-    """A state and where its files lie."""
+    """A state and the location of its files."""
 
     record: StateRecord
     manifest: Manifest
     layout: DatasetLayout
     siblings: Mapping[str, StateRecord] = field(default_factory=dict, compare=False, repr=False)
-    """Every state of its dataset, by id."""
+    """All states of its dataset, by id."""
 
     def signal(self, tls_id: str) -> Signal:
         """The definition of one of its traffic lights.
@@ -72,15 +72,15 @@ class StoredState:
             ) from None
 
     def meaning(self) -> tuple[object, ...]:
-        """Equal where decisions mean the same."""
+        """A value that is equal for states in which decisions mean the same."""
         run = (self.record.scenario_id, self.record.seed, self.record.scale)
         return (*run, self.record.signals, self.manifest.signals)
 
     def anchor(self) -> "StoredState | None":
-        """The state from whose file a replay starts; None where it starts at the run's begin.
+        """The state from whose file a replay starts; None if it starts at the run's begin.
 
         Raises:
-            DatasetError: The dataset does not hold it.
+            DatasetError: It is not in the dataset.
         """
         state_id = self.record.anchor
         if state_id is None:
@@ -94,11 +94,11 @@ class StoredState:
         return StoredState(self.siblings[state_id], self.manifest, self.layout, self.siblings)
 
     def actions(self, from_s: float | None = None, to_s: float | None = None) -> tuple[Action, ...]:
-        """What its run's policy did, in order.
+        """The actions of its run's policy, in order.
 
         Args:
-            from_s: From here on, seconds; None: from the run's begin.
-            to_s: Before here; None: before the state.
+            from_s: First time in seconds; None for the run's begin.
+            to_s: Time before which to end, in seconds; None for the state's time.
 
         Raises:
             DatasetError: The run or the file of its actions is not in the dataset.
@@ -113,12 +113,12 @@ class StoredState:
         return actions[0 if from_s is None else bisect_left(times_s, from_s) : end]
 
     def run_key(self) -> str:
-        """Equal for states that were saved from equal runs, in whichever dataset they are."""
+        """A key that is equal for states saved from equal runs, in any dataset."""
         record, actions = self.record, self.simulation().actions_sha256
         return f"{record.scenario_id} {record.seed} {record.scale!r} {actions}"
 
     def simulation(self) -> SimulationRef:
-        """The run that it was saved from.
+        """The run from which it was saved.
 
         Raises:
             DatasetError: It is not in the dataset.
@@ -143,19 +143,19 @@ class StoredState:
         """The state file.
 
         Raises:
-            StateFileError: It is gone, its content is not what its id says, another version of SUMO
-                wrote it, or it would make SUMO open other files.
+            StateFileError: It is missing, its content does not match its id, another version of
+                SUMO wrote it, or it would make SUMO open other files.
         """
         content = self.check()
         refuse_harm(content)
         return content
 
     def check(self) -> bytes:
-        """The state file as it is, for those who do not load it.
+        """The state file as it is, for callers that do not load it.
 
         Raises:
-            StateFileError: It is gone, its content is not what its id says, or another version of
-                SUMO wrote it.
+            StateFileError: It is missing, its content does not match its id, or another version
+                of SUMO wrote it.
         """
         path = self.layout.state_file(self.record.state_id)
         try:
@@ -172,21 +172,21 @@ class StoredState:
         """The files of its scenario, by name.
 
         Raises:
-            DatasetError: They cannot be read, are not those that the scenario's id stands for, or
-                would make SUMO do what it must not (``harmful_dataset``).
+            DatasetError: They cannot be read, do not match the scenario's id, or would make SUMO
+                read or write other files (``harmful_dataset``).
         """
         return read_scenario(self.layout, self.manifest.scenario.name, self.record.scenario_id)
 
 
 class StateStore:
-    """States by id, out of any number of datasets. May be used by several threads.
+    """States by id, from any number of datasets. May be used by several threads.
 
-    Two datasets may hold the same state, but not with other green limits or in another scenario:
-    a request names a state by its id alone.
+    Two datasets may contain the same state, but not with different green limits or in a different
+    scenario, because requests name a state by nothing but its id.
 
     Args:
-        states: What is known from the begin.
-        more: Asked for states that have come since, by :meth:`look_again`.
+        states: The states known from the beginning.
+        more: Called for states added since then, by :meth:`look_again`.
 
     Raises:
         DatasetError: ``conflicting_state``.
@@ -218,10 +218,10 @@ class StateStore:
 
         Args:
             folders: Datasets, or folders of datasets.
-            more: See the class; asked once right away.
+            more: See the class; called once immediately.
 
         Raises:
-            DatasetError: A folder holds no dataset, or a damaged one.
+            DatasetError: A folder contains no dataset, or a damaged one.
         """
         roots = [root for folder in folders for root in find_datasets(folder)]
         store = cls((state for root in roots for state in read_states(root)), more)
@@ -235,10 +235,10 @@ class StateStore:
         return iter(self._states.values())
 
     def get(self, state_id: str) -> StoredState:
-        """The state of that id.
+        """The state with that id.
 
         Raises:
-            UnknownState: None is known.
+            UnknownState: There is none, as far as is known.
         """
         found = self.find(state_id)
         if found is None:
@@ -246,22 +246,22 @@ class StateStore:
         return found
 
     def find(self, state_id: str) -> StoredState | None:
-        """The state of that id, if it is known; new ones are after :meth:`look_again`."""
+        """The state with that id, if it is known; :meth:`look_again` finds new ones."""
         return self._states.get(state_id)
 
     def knows(self, state_id: str) -> bool:
-        """Whether there is a state of that id, as far as is known."""
+        """Whether a state with that id is known."""
         return state_id in self._states
 
     def look_again(self) -> None:
-        """Takes in what has come since; may take a while."""
+        """Adds the states that have appeared since; may take a while."""
         self.add(self._more())
 
     def add(self, states: Iterable[StoredState]) -> bool:
-        """Takes states in that have come since, and tells whether any was new.
+        """Adds states that have appeared since; tells whether any was new.
 
-        One whose id is known is passed over, whatever it is: a state does not change while it is
-        served.
+        A state whose id is already known is ignored in any case, because a state does not change
+        while it is served.
         """
         with self._adding:
             new = {
@@ -270,12 +270,12 @@ class StateStore:
                 if state.record.state_id not in self._states
             }
             if new:
-                self._states = self._states | new  # in one stroke: others may be going through it
+                self._states = self._states | new  # at once: others may be iterating
             return bool(new)
 
 
 def _with_bounds(signal: Signal, control: EpisodeControl | None) -> Signal:
-    """A signal with the green limits of the control that decisions are carried out under."""
+    """A signal with the green limits of the control under which decisions are carried out."""
     if control is None:
         return signal
     longest_s = MAX_GREEN_S if control.max_green_s is None else control.max_green_s
@@ -287,8 +287,8 @@ def read_scenario(layout: DatasetLayout, name: str, scenario_id: str) -> dict[st
     """The files of a dataset's scenario, by name.
 
     Raises:
-        DatasetError: They cannot be read, are not those that the scenario's id stands for, or
-            would make SUMO do what it must not (``harmful_dataset``).
+        DatasetError: They cannot be read, do not match the scenario's id, or would make SUMO read
+            or write other files (``harmful_dataset``).
     """
     folder = layout.scenario
     try:
@@ -315,7 +315,7 @@ def find_datasets(folder: Path) -> list[Path]:
     """The dataset at ``folder``, or those directly below it.
 
     Raises:
-        DatasetError: There is none.
+        DatasetError: There is no dataset.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder")
@@ -358,7 +358,7 @@ def read_rows(
     """The lines of one of a dataset's files.
 
     Raises:
-        DatasetError: It cannot be read, or a line of it, which is named.
+        DatasetError: The file cannot be read, or one of its lines, which the message gives.
     """
     found: list[_Model] = []
     try:
@@ -373,7 +373,7 @@ def read_rows(
 
 @lru_cache(maxsize=64)
 def _read_actions(path: Path, sha256: str | None) -> tuple[Action, ...]:
-    """The actions of a run, in order; kept in memory, for every state of a run asks for them."""
+    """The actions of a run, in order; cached, because every state of the run needs them."""
     try:
         content = path.read_bytes()
     except OSError as exc:

@@ -1,13 +1,13 @@
-"""The demand that a run had not read yet when a state of it was saved.
+"""The demand that a run had not read yet when one of its states was saved.
 
 SUMO reads route files bit by bit, some 200 seconds ahead, and draws random numbers while it reads.
-A state holds what was read so far, and for what time: ``loaderTime``. A restored simulation that
-reads the files from their top again reads flows that have ended, and draws again what was drawn.
-Given the rest of each file instead, it reads on at the same moment and draws the same numbers
-(docs/adr/0016).
+A state contains what was read so far, and up to which time: ``loaderTime``. If a restored
+simulation read the files from the beginning, it would read flows that have ended and repeat draws.
+Given the rest of each file instead, it continues to read at the same moment and draws the same
+numbers (docs/adr/0016).
 
-What stands in additional files is all read before the run begins. It is in the state, so it is
-taken out of these files when the state is restored.
+Demand in additional files is read completely before the run begins. It is in the state, so it is
+removed from these files when the state is restored.
 """
 
 import html
@@ -28,7 +28,7 @@ from sim_workers.states.state_file import version_and_time
 __all__ = ["RESTORE_CONFIG_NAME", "Demand"]
 
 RESTORE_CONFIG_NAME = "restore.sumocfg"
-"""Continues a state; datasets of version 0.1 and before have one for all their states."""
+"""Configuration that continues a state; datasets up to version 0.1 have one for all states."""
 _DEMAND = {
     "container": "container",
     "containerFlow": "container",
@@ -38,16 +38,16 @@ _DEMAND = {
     "trip": "vehicle",
     "vehicle": "vehicle",
 }
-"""Elements of demand, and under which element a state has them."""
+"""Elements of demand, and the element under which a state has them."""
 _DEFINITIONS = {"route", "routeDistribution", "vType", "vTypeDistribution"}
-"""What demand refers to. A state defines it, too, and draws otherwise if it is defined twice."""
+"""Elements to which demand refers. A state has them, too; defined twice, draws would differ."""
 _NEED_DEFINITIONS = {"calibrator", "routeProbReroute"}
-"""Infrastructure that cannot be read before the routes and types it names."""
+"""Infrastructure that cannot be read before the routes and types that it names."""
 _READ_ANY_TIME = _DEFINITIONS | {"routes", "stop", "param", "trip", "vehicle"}
-"""What draws nothing that anything else draws, if it is read from one file: it may be read ahead,
-when a state is opened, so that no rollout has to read it."""
+"""Elements that, read from a single file, share no draws with anything else: they may be read ahead
+when a state is opened, so that no rollout has to read them."""
 _OPAQUE = {"include", "interval"}
-"""A file that has these is not a plain list of demand."""
+"""A file with these elements is not a plain list of demand."""
 _KNOWN = re.compile(rb'<(vehicle|flowState|person|container)\s+id="([^"]*)"')
 _ENDLESS = re.compile(
     rb"<flowState(?![^>]*\s(?:end|period|vehsPerHour|perHour|probability)=)"
@@ -59,19 +59,19 @@ _MS = 1000
 
 @dataclass(frozen=True)
 class _Element:
-    """An element right below the root of a file."""
+    """An element directly below the root of a file."""
 
     tag: str
     id: str
     depart_ms: float | None
-    """When it departs first; None where it says no time, and for what is no demand."""
+    """Its first departure; None if it gives no time or is not demand."""
     begin: int
     end: int
-    """Where it stands in the file, bytes."""
+    """Its position in the file, in bytes."""
 
 
 class Demand:
-    """The demand of one scenario, as it lies in its files.
+    """The demand in the files of a scenario.
 
     Args:
         folder: The files of the scenario.
@@ -90,15 +90,15 @@ class Demand:
         return split_names(self._options.get("route-files", ""))
 
     def settle(self, state: bytes) -> tuple[bytes, dict[str, int] | None]:
-        """How far each route file had been read when a state was saved.
+        """Finds how far each route file had been read when a state was saved.
 
         Args:
             state: The state file.
 
         Returns:
-            The state, with a ``loaderTime`` that loses no vehicle; and by route file, the bytes
-            that had been read, of those that were not read to their end. None where that cannot
-            be told, so that the state cannot be continued from its file.
+            The state, with a ``loaderTime`` that loses no vehicle; and the number of bytes read
+            from each route file that was not read to its end, or None if that cannot be
+            determined and the state cannot be continued from its file.
         """
         state = self._with_ends(state)
         found = _LOADER_TIME.search(state)
@@ -119,15 +119,15 @@ class Demand:
                 loader_ms = round(float(version_and_time(state)[1]) * _MS)
                 state = _LOADER_TIME.sub(rb"\g<1>%d\g<3>" % loader_ms, state, count=1)
             elif elements.is_due(position, loader_ms):
-                # SUMO passes over vehicles that depart at that very millisecond.
+                # SUMO skips vehicles that depart at that very millisecond.
                 state = _LOADER_TIME.sub(rb"\g<1>%d\g<3>" % (loader_ms - 1), state, count=1)
         return state, read
 
     def _with_ends(self, state: bytes) -> bytes:
-        """A state whose flows end where they did in the run.
+        """A state whose flows end when they did in the run.
 
-        A flow with a number but no end is spread until the configuration's end. SUMO forgets that
-        when it saves, and would spread what is left over a day.
+        A flow with a number but no end is spread until the configuration's end. SUMO does not save
+        that, and would spread the rest over a day.
         """
         end = self._options.get("end", "-1")
         if (_milliseconds(end) or -1) < 0:
@@ -135,11 +135,11 @@ class Demand:
         return _ENDLESS.sub(rb'\g<0> end="%s"' % html.escape(end).encode(), state)
 
     def write_restoring(self, folder: Path, read: Mapping[str, int]) -> Path:
-        """Writes what continues a state, beside links to what it has in common with the run.
+        """Writes the files that continue a state, with links to those that the run has, too.
 
         Args:
-            folder: A folder, which is made.
-            read: By route file, the bytes that had been read; the others were read to the end.
+            folder: The folder, which is created.
+            read: The bytes read, by route file; the other files were read to their end.
 
         Returns:
             The configuration.
@@ -165,7 +165,7 @@ class Demand:
         return config
 
     def _without_demand(self, folder: Path) -> dict[str, str]:
-        """Additional files without what is in the state; says which they are."""
+        """Writes additional files without what is in the state; returns their names."""
         names = split_names(self._options.get("additional-files", ""))
         if not names:
             return {}
@@ -193,7 +193,7 @@ class Demand:
 
 
 class _List:
-    """A file as the list of what stands right below its root."""
+    """A file as the list of the elements directly below its root."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -208,17 +208,17 @@ class _List:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it can be cut anywhere between two elements."""
+        """Whether it can be cut between any two elements."""
         return not self.tags & _OPAQUE and not self._content.startswith((b"\xff\xfe", b"\xfe\xff"))
 
     def position(self, known: set[tuple[str, str]], loader_ms: int) -> int | None:
-        """Behind which byte reading goes on; None where the file was read to its end.
+        """The byte after which reading continues; None if the file was read to its end.
 
-        The last element that was read departs no earlier than ``loader_ms``, for that is why
-        reading stopped there; so it is still to depart, and the state has it.
+        The last element read departs no earlier than ``loader_ms``, because that is why reading
+        stopped there; so it has yet to depart, and is in the state.
 
         Args:
-            known: Element and id of what is in the state.
+            known: Element and id of everything in the state.
             loader_ms: How far ahead demand had been read, milliseconds.
         """
         late = [
@@ -229,16 +229,16 @@ class _List:
         if not late:
             return None
         read = (index for index in reversed(late) if _is_known(self._elements[index], known))
-        last = next(read, late[0])  # one that the state has not: scaled away, perhaps
+        last = next(read, late[0])  # one not in the state, perhaps scaled away
         latest_ms = self._elements[last].depart_ms
-        for each in self._elements[last + 1 :]:  # SUMO ignores what departs before the one before
+        for each in self._elements[last + 1 :]:  # SUMO ignores what departs before its predecessor
             if latest_ms is None or each.depart_ms is None or each.depart_ms >= latest_ms:
                 break
             last += 1
         return self._elements[last].end
 
     def is_due(self, position: int, loader_ms: int) -> bool:
-        """Whether what is next after a position, and no flow, departs no later than that."""
+        """Whether the next element after a position is no flow and departs no later than that."""
         ends = [each.end for each in self._elements]
         for each in self._elements[bisect_right(ends, position) :]:
             if each.depart_ms is not None:
@@ -249,7 +249,7 @@ class _List:
         return False
 
     def without(self, tags: Iterable[str]) -> bytes:
-        """The file without the elements of these tags."""
+        """The file without the elements that have these tags."""
         parts, at = [], 0
         for each in self._elements:
             if each.tag in tags:
@@ -282,7 +282,7 @@ def _end_of_tag(content: bytes, begin: int) -> int:
 
 
 def _rest(content: bytes, position: int) -> bytes:
-    """A file from a position on, below its own root."""
+    """The rest of a file after a position, below its own root."""
     parser = expat.ParserCreate()
     found: list[int] = []
 
@@ -303,7 +303,7 @@ def _is_known(element: _Element, known: set[tuple[str, str]]) -> bool:
 
 
 def _milliseconds(text: str) -> float | None:
-    """SUMO's times; None for ``triggered`` and the like."""
+    """A time in SUMO's notation; None for ``triggered`` and the like."""
     try:
         seconds = parse_seconds(text)
     except ValueError:

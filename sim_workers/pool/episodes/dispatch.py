@@ -1,7 +1,7 @@
-"""The gateway's side of episodes on workers: their turns, and what a worker is sent.
+"""The gateway's side of episodes on workers: their turns, and what is sent to workers.
 
-A worker is sent the position only, while it is believed to have a process of the episode; one that
-has none says so, and is sent the record. So whatever dies costs a replay and nothing else.
+A worker believed to have a process of the episode is sent only the position; if it has none, it
+says so, and is sent the record. So the death of any process costs a replay and nothing else.
 """
 
 import asyncio
@@ -25,23 +25,23 @@ _MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class EpisodeStats:
-    """Counts, now and since the start."""
+    """Current counts, and totals since the start."""
 
     live: int
-    """Episodes that have a process."""
+    """Number of episodes that have a process."""
     replayed: int
-    """Steps that were replayed because there was no process."""
+    """Number of steps replayed because there was no process."""
     opened: int
-    """Simulations that were opened."""
+    """Number of simulations opened."""
 
 
 class EpisodeDispatch:
-    """Has calls about episodes done by the pool's workers. Everything happens on one event loop.
+    """Has the pool's workers handle calls about episodes, all on one event loop.
 
     Args:
-        queue: The pool's, in which calls wait for their turn beside rollouts.
-        workers: The pool's, as they are at any time.
-        dispatch_soon: Tells the pool that something waits.
+        queue: The pool's queue, in which calls wait for their turn along with rollouts.
+        workers: The pool's current workers, kept up to date.
+        dispatch_soon: Tells the pool that a call is waiting.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class EpisodeDispatch:
     async def run(
         self, call: EpisodeCall, source: OriginSource, flow: Flow, simulated_s: float
     ) -> EpisodeReply:
-        """What becomes of a call. It is done to its end even if nobody waits any more.
+        """The result of a call, which is completed even if nobody waits any more.
 
         Args:
-            call: What is to be done.
-            source: Fetches what the episode is replayed from, if that is needed.
-            flow: Whose share of the workers it takes.
-            simulated_s: How much it simulates, seconds.
+            call: What to do.
+            source: Fetches the data for a replay, if one is needed.
+            flow: The flow whose share of the workers is used.
+            simulated_s: Simulated time that it takes, in seconds.
 
         Raises:
-            EpisodeInterrupted: Workers died over it again and again.
+            EpisodeInterrupted: Workers died repeatedly during the call.
             GreenforkError: It cannot be done; the class says why.
         """
         done: asyncio.Future[EpisodeReply] = asyncio.get_running_loop().create_future()
@@ -78,7 +78,7 @@ class EpisodeDispatch:
         return await done
 
     def park(self, episode_ids: Sequence[str]) -> None:
-        """Lets the processes of episodes go, wherever they are."""
+        """Ends the processes of episodes, wherever they are."""
         workers = {worker.number: worker for worker in self._workers}
         for number, ids in self._homes.group(episode_ids).items():
             if number in workers:
@@ -93,21 +93,21 @@ class EpisodeDispatch:
         return episode_id in self._held
 
     def stats(self) -> EpisodeStats:
-        """Counts."""
+        """Current counts, and totals since the start."""
         return EpisodeStats(sum(self._homes.live.values()), self._replayed, self._opened)
 
     def fits(self, numbers: Collection[int], key: str) -> bool:
-        """Whether a group can be worked on while these workers are idle."""
+        """Whether one of these idle workers can take a group's calls."""
         number = EpisodeHomes.worker_of(key)
         return number is None or number in numbers
 
     def worker_for(self, key: str, idle: Sequence[PoolWorker]) -> PoolWorker | None:
-        """The worker that a group waits for; None: any will do."""
+        """The worker for which a group waits; None if any will do."""
         number = EpisodeHomes.worker_of(key)
         return next((worker for worker in idle if worker.number == number), None)
 
     async def send(self, worker: PoolWorker, turns: Sequence[EpisodeTurn]) -> None:
-        """Has a worker do calls, and answers them.
+        """Has a worker do calls, and settles them.
 
         Raises:
             RayError: The worker has died.
@@ -128,10 +128,10 @@ class EpisodeDispatch:
             prepared = await self._prepared(worker, lacking, ())
 
     def retry(self, turn: EpisodeTurn) -> bool:
-        """Has a call whose worker has died done by another one; False if it is given up."""
+        """Gives a call whose worker died to another one; False if it is given up."""
         turn.attempts += 1
         if turn.attempts >= _MAX_ATTEMPTS:
-            words = f"{_MAX_ATTEMPTS} workers died during this step; its record is whole"
+            words = f"{_MAX_ATTEMPTS} workers died during this step; the episode's record is intact"
             turn.fail(EpisodeInterrupted(words))
             return False
         if turn.done.done():
@@ -140,7 +140,7 @@ class EpisodeDispatch:
         return True
 
     def lose(self, worker: PoolWorker) -> None:
-        """A worker has died: its episodes have no processes, and those that wait go elsewhere."""
+        """Handles a worker's death: its episodes lose their processes, and calls go elsewhere."""
         self._held.difference_update(self._homes.lose(worker.number))
         for turn in list(self._queue):
             if isinstance(turn, EpisodeTurn) and turn.worker is None:
@@ -157,8 +157,8 @@ class EpisodeDispatch:
     async def _prepared(
         self, worker: PoolWorker, turns: Sequence[EpisodeTurn], held: Collection[str]
     ) -> list[tuple[EpisodeTurn, EpisodeCall]]:
-        """What is sent for each turn: the call alone for episodes that are held there, or with all
-        that is replayed; each scenario's files once.
+        """The messages for the turns: the call alone for episodes with a process there, otherwise
+        with the data for a replay; each scenario's files only once.
         """
         prepared, sent = [], set(worker.scenarios)
         for turn in turns:
@@ -174,7 +174,7 @@ class EpisodeDispatch:
         return prepared
 
     def _note(self, worker: PoolWorker, batch: EpisodeBatch) -> None:
-        """Keeps in mind what a worker says that it has, and has not any more."""
+        """Records which episodes a worker says that it has, and no longer has."""
         self._homes.live[worker.number] = batch.live
         self._held.difference_update(batch.parked)
         self._homes.forget(batch.parked)

@@ -1,7 +1,7 @@
-"""The episodes of one worker: processes of some, each a cache of what its record says.
+"""The episodes of one worker: processes for some of them, each a cache of its record.
 
-A process is used where it is exactly at the position that the record has. Otherwise it is let go,
-and the record is replayed. The least recently used are let go when there is no room.
+A process is used if it is exactly at the record's position. Otherwise it is ended, and the record
+is replayed. The least recently used processes are ended when there is no room.
 """
 
 import time
@@ -33,7 +33,7 @@ from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
 __all__ = ["EpisodeHost", "EpisodeLimits"]
 
 _MEASURED_EVERY = 20
-"""Steps between two looks at a process's memory."""
+"""Number of steps between two measurements of a process's memory."""
 _log = structlog.get_logger(__name__)
 
 
@@ -42,12 +42,12 @@ class EpisodeLimits:
     """How much the episodes of a worker may use."""
 
     max_live: int = 64
-    """Episodes that have a process."""
+    """Maximum number of episodes with a process."""
     max_memory_mb: float = 4096
-    """Bound on the sum of these processes' own memory, MB."""
+    """Limit on the total private memory of these processes, in MB."""
     restore_check_every: int | None = 200
-    """Of so many candidates in a process that was put back, one is done by a fork as well. None:
-    each candidate is a fork."""
+    """One out of this many candidates done in a restored process is repeated by a fork. None makes
+    every candidate a fork."""
 
 
 @dataclass
@@ -58,24 +58,24 @@ class _Live:
     at: Position
     memory_mb: float
     before: Position | None = None
-    """Where it was before its last step."""
+    """Its position before its last step."""
     reply: EpisodeReply | None = None
-    """What the last step was answered, for whoever asks again."""
+    """The answer to the last step, for repeated requests."""
 
     def did(self, call: EpisodeCall) -> bool:
-        """Whether a step is the last one that was done, whose answer was lost on its way."""
+        """Whether a call repeats the last step, whose answer was then lost on its way."""
         if call.verb != "step" or self.before != call.at or self.reply is None:
             return False
         return self.episode.record.steps[-1] == call.step
 
 
 class EpisodeHost:
-    """Does what calls say, one after the other. For one thread at a time.
+    """Executes calls, one after the other. For use by one thread at a time.
 
     Args:
         fork_server: Starts the simulations.
-        limits: How many, and how large.
-        folder: Where scenarios are; those of rollouts are in the same place.
+        limits: How many episodes there may be, and how large.
+        folder: The folder of scenarios, which rollouts use as well.
     """
 
     def __init__(self, fork_server: ForkServer, limits: EpisodeLimits, folder: Path) -> None:
@@ -86,18 +86,18 @@ class EpisodeHost:
         self._parked: list[str] = []
 
     def run(self, calls: Sequence[EpisodeCall]) -> EpisodeBatch:
-        """What becomes of each call."""
+        """The result of each call."""
         self._parked = []
         replies = tuple(self._reply(call) for call in calls)
         return EpisodeBatch(replies, tuple(self._parked), len(self._live))
 
     def park(self, episode_ids: Collection[str]) -> None:
-        """Lets the processes of episodes go."""
+        """Ends the processes of episodes."""
         for episode_id in episode_ids:
             self._drop(episode_id)
 
     def close(self) -> None:
-        """Lets all go."""
+        """Ends all processes."""
         self.park(list(self._live))
 
     def _reply(self, call: EpisodeCall) -> EpisodeReply:
@@ -107,7 +107,7 @@ class EpisodeHost:
         except GreenforkError as exc:
             words = {"episode_id": call.episode_id, "code": exc.code, "reason": exc.message}
             _log.warning("episode_call_failed", verb=call.verb, **words)
-            if not isinstance(exc, RequestError):  # nobody knows where the process is now
+            if not isinstance(exc, RequestError):  # the process's position is now unknown
                 self._drop(call.episode_id)
             reply = EpisodeReply(call.at, error=exc)
         except Exception as exc:  # noqa: BLE001  the actor's boundary
@@ -118,7 +118,7 @@ class EpisodeHost:
         return replace(reply, ran_s=time.monotonic() - began_s)
 
     def _try_twice(self, call: EpisodeCall) -> EpisodeReply:
-        """A process that has died is replaced once, if there is a record to replay."""
+        """Executes a call; replaces a process that died once, if there is a record to replay."""
         try:
             return self._do(call)
         except HolderLost:
@@ -183,7 +183,7 @@ class EpisodeHost:
         self._make_room()
 
     def _opened(self, call: EpisodeCall, origin: EpisodeOrigin) -> _Live:
-        """A process at the position of the call; the record is replayed."""
+        """A process at the position of the call, made by replaying the record."""
         record = EpisodeRecord(spec=origin.spec, steps=origin.steps)
         episode = Episode.replay(
             self._fork_server,
@@ -216,7 +216,7 @@ class EpisodeHost:
         return opening.model_copy(update=given)
 
     def _make_room(self) -> None:
-        """Lets the least recently used go until the limits are kept; the last one stays."""
+        """Ends the least recently used processes until the limits hold; the last one stays."""
         while len(self._live) > 1 and self._is_full():
             oldest = next(iter(self._live))
             self._drop(oldest)

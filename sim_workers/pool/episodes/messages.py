@@ -1,6 +1,6 @@
-"""What the gateway says to a worker about episodes, and what that answers.
+"""The messages between gateway and worker about episodes.
 
-They travel by Ray, which pickles them.
+They travel over Ray, which pickles them.
 """
 
 from collections.abc import Mapping
@@ -30,112 +30,112 @@ EpisodeVerb = Literal["begin", "step", "score", "fork", "state"]
 
 @dataclass(frozen=True)
 class EpisodeOrigin:
-    """All that an episode is replayed from, for a worker that has no process of it."""
+    """Everything needed to replay an episode, for a worker that has no process of it."""
 
     spec: EpisodeSpec
     steps: tuple[StepRequest, ...]
-    """Up to the position of the call."""
+    """The steps up to the position of the call."""
     scenario_id: str
     scenario: Mapping[str, bytes] | None
-    """Its files by name; None where the worker has them already."""
+    """The scenario's files by name; None if the worker already has them."""
     replay: Replay | None = None
-    """What leads from the begin of the run, or from the state's file, to the episode's begin."""
+    """The replay from the run's begin, or from the state's file, to the episode's begin."""
     digest: str | None = None
-    """Of where everything is at the episode's begin, 16 hex digits; None: nobody knows."""
+    """Digest of all positions at the episode's begin, 16 hex digits; None if unknown."""
     state_id: str | None = None
-    """Of the state whose file it begins from."""
+    """Id of the state from whose file it begins."""
     state: bytes | None = None
-    """That file; None where it begins without one."""
+    """Content of that file; None if it begins without one."""
     read: Mapping[str, int] | None = None
     """How far the run had read its demand then; see :class:`shared.wire.states.StateRecord`."""
     elapsed_s: Mapping[str, float] = field(default_factory=dict)
-    """How long each signal's phase had been shown then, where a file was loaded."""
+    """How long each signal's phase had been shown then, if a file is loaded."""
 
 
 @dataclass(frozen=True)
 class EpisodeCall:
-    """Something to be done about one episode."""
+    """A request about one episode."""
 
     episode_id: str
     scenario_id: str
     verb: EpisodeVerb
     at: Position
-    """Where its record is; a process that is elsewhere is not used."""
+    """The position of its record; a process at any other position is not used."""
     step: StepRequest | None = None
-    """For ``step``, in canonical form."""
+    """The request of a ``step``, in canonical form."""
     candidates: CandidatesRequest | None = None
-    """For ``score``."""
+    """The request of a ``score``."""
     fork_id: str = ""
-    """For ``fork``: the name of the other episode."""
+    """For ``fork``, the id of the new episode."""
     origin: EpisodeOrigin | None = None
-    """None where the worker is expected to have a process of it."""
+    """The data for a replay; None if the worker is expected to have a process of the episode."""
 
 
 @dataclass(frozen=True)
 class EpisodeEnd:
-    """What is left of an episode that has reached its end."""
+    """The results of an episode that has reached its end."""
 
     figures: bytes
     """JSON of :class:`shared.wire.episodes.EpisodeFigures`."""
     tripinfo: bytes
-    """SUMO's own output."""
+    """SUMO's own ``tripinfo`` output."""
 
 
 @dataclass(frozen=True)
 class SavedMoment:
-    """A moment of an episode, which can be brought back by a replay of its run."""
+    """A moment of an episode that can be restored by a replay of its run."""
 
     state_id: str
     time_s: float
     content: bytes
     """The state file."""
     read: Mapping[str, int] | None
-    """As :class:`shared.wire.states.StateRecord` has it."""
+    """How far the run had read its demand; see :class:`shared.wire.states.StateRecord`."""
     digest: str
-    """Of where everything is."""
+    """Digest of all positions."""
     signals: Mapping[str, SignalState]
     """Every traffic light, in its own program."""
     actions: bytes
-    """All that the signals were told since the begin of the run: lines of
+    """All commands given to the signals since the begin of the run, as lines of
     :class:`shared.dataset.Action`."""
     verified_s: int
-    """For so many seconds afterwards the replay was compared with the episode."""
+    """Seconds after the moment for which the replay was compared with the episode."""
 
 
 @dataclass(frozen=True)
 class EpisodeReply:
-    """What became of a call."""
+    """The result of a call."""
 
     at: Position
-    """Where the episode is now."""
+    """The episode's position now."""
     needs_origin: bool = False
-    """Nothing was done: there is no process of it here."""
+    """True if nothing was done because there is no process of it here."""
     error: GreenforkError | None = None
     answer: bytes = b""
-    """JSON of a :class:`shared.wire.episodes.StepAnswer`; of ``score``, the JSON of its answer."""
+    """JSON of a :class:`shared.wire.episodes.StepAnswer`, or of the answer to ``score``."""
     time_s: float = 0.0
     signals: tuple[str, ...] = ()
-    """Those that are steered."""
+    """Ids of the controlled signals."""
     actions: bytes = b""
-    """What this step told the signals: JSON lines."""
+    """The commands that this step gave to the signals, as JSON lines."""
     end: EpisodeEnd | None = None
-    """Where the end is reached."""
+    """The results, if the end is reached."""
     saved: SavedMoment | None = None
-    """Of ``state``."""
+    """The result of ``state``."""
     replayed: int = 0
-    """Steps that were replayed for it."""
+    """Number of steps replayed for the call."""
     is_opened: bool = False
-    """Whether a simulation was opened for it."""
+    """Whether a simulation was opened for the call."""
     ran_s: float = 0.0
-    """Wall-clock seconds of the worker."""
+    """Wall-clock seconds that the worker took."""
 
 
 @dataclass(frozen=True)
 class EpisodeBatch:
-    """What became of calls, in their order."""
+    """The results of calls, in their order."""
 
     replies: tuple[EpisodeReply, ...]
     parked: tuple[str, ...] = ()
-    """Episodes whose processes were let go, for there was no room."""
+    """Episodes whose processes were ended because there was no room."""
     live: int = 0
-    """Episodes that have a process here now."""
+    """Number of episodes that have a process here now."""

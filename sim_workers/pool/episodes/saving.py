@@ -1,8 +1,8 @@
-"""Saving the present moment of an episode as a state, and proving that it can be brought back.
+"""Saving the current moment of an episode as a state, and proving that it can be restored.
 
-What brings it back is a replay of the whole run in plain simulation, without any driver: that is
-done here once, in another process, and compared with the episode itself, at the moment and for a
-minute afterwards.
+The moment is restored by replaying the whole run in a plain simulation that nobody controls. That
+is done here once, in another process, and compared with the episode itself, at the moment and for
+a minute afterwards.
 """
 
 from collections.abc import Sequence
@@ -34,28 +34,28 @@ __all__ = ["save_moment"]
 _LIMIT_S = 600.0
 _COMPARED_S = 60
 _DIGEST_CHARS = 13
-"""Of a scenario's id, with the hyphen before."""
+"""Length of the digest in a scenario's id, with the hyphen before it."""
 
 
 def save_moment(
     fork_server: ForkServer, opening: Open, episode: Episode, origin: EpisodeOrigin, draft: Path
 ) -> SavedMoment:
-    """Saves where an episode is.
+    """Saves the current moment of an episode.
 
     Args:
-        fork_server: Makes the process that the episode is compared with.
-        opening: How the run is begun, with what leads to the episode's begin.
-        episode: It is not moved.
-        origin: What it began from.
-        draft: A path that nobody else writes to.
+        fork_server: Starts the process with which the episode is compared.
+        opening: How the run begins, with the replay to the episode's begin.
+        episode: The episode, which is not moved.
+        origin: The origin of the episode.
+        draft: A path to which nobody else writes.
 
     Raises:
-        InvalidRequest: ``unverified_origin``: nobody can replay what came before it.
-        RolloutRejected: ``not_reproducible``: the replay is another simulation.
+        InvalidRequest: ``unverified_origin``: what came before it cannot be replayed.
+        RolloutRejected: ``not_reproducible``: the replay differs from the episode.
     """
     if origin.state is not None:
         raise InvalidRequest(
-            "the episode began from an uploaded state, whose run nobody can replay; a state of it "
+            "the episode began from an uploaded state, whose run cannot be replayed; a state of it "
             "could not be verified",
             "unverified_origin",
         )
@@ -89,7 +89,7 @@ def save_moment(
 
 
 def _signal_states(episode: Episode) -> dict[str, SignalState]:
-    """What every traffic light is doing; those that are steered, in their own programs."""
+    """The state of every traffic light; controlled ones in their own programs."""
     shown = dict(episode.handle.call(Observe(tls_ids=()), Observed, _LIMIT_S).signals)
     for tls_id, seen in episode.seen.signals.items():
         shown[tls_id] = SignalState(
@@ -99,7 +99,7 @@ def _signal_states(episode: Episode) -> dict[str, SignalState]:
 
 
 def _way(handle: SimulationHandle, seconds: int) -> str | None:
-    """A digest of every vehicle's way over some seconds, if nothing more is decided."""
+    """A digest of every vehicle's path over some seconds without further decisions."""
     rollout = Rollout(
         signal_decisions=(),
         observe=(),
@@ -127,7 +127,7 @@ def _lines(actions: Sequence[Action]) -> bytes:
 
 def _other_simulation(episode: Episode) -> RolloutRejected:
     return RolloutRejected(
-        f"a replay of the episode up to {episode.seen.time_s:g} s is another simulation; no state "
+        f"a replay of the episode up to {episode.seen.time_s:g} s differs from it; no state "
         "was saved",
         "not_reproducible",
     )

@@ -1,7 +1,7 @@
-"""Calls about episodes that wait for a worker, and which worker has which episode.
+"""Calls about episodes that are waiting for a worker, and which worker has which episode.
 
 An episode stays with a worker while it has a process there: its calls wait for that worker. All
-calls for one worker are a group, so that several episodes are stepped by one call to it.
+calls for one worker form a group, so that one call to it can step several episodes.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from sim_workers.pool.workers import PoolWorker
 __all__ = ["EpisodeHomes", "EpisodeTurn", "OriginSource"]
 
 OriginSource = Callable[[bool], Awaitable[EpisodeOrigin]]
-"""Fetches what an episode is replayed from, with the scenario's files or without."""
+"""Fetches the data for replaying an episode, with or without the scenario's files."""
 
 _HOMED = "episodes@"
 _HOMELESS = "episode:"
@@ -25,33 +25,33 @@ _HOMELESS = "episode:"
 
 @dataclass(eq=False)
 class EpisodeTurn:
-    """A call that waits, or is under way."""
+    """A call that is waiting or under way."""
 
     call: EpisodeCall
     source: OriginSource
     flow: Flow
     cost: float
-    """How much work it is, in rollouts of a minute."""
+    """Amount of work, in rollouts of a minute."""
     done: asyncio.Future[EpisodeReply]
     key: str = ""
-    """Of its group in the queue."""
+    """Key of its group in the queue."""
     worker: PoolWorker | None = None
-    """Who has it; None while it waits."""
+    """The worker that has it; None while it waits."""
     attempts: int = 0
     since_s: float = field(default_factory=time.monotonic)
 
     def settle(self, reply: EpisodeReply) -> None:
-        """Answers whoever waits for it."""
+        """Answers whoever is waiting for it."""
         if not self.done.done():
             self.done.set_result(reply)
 
     def fail(self, error: Exception) -> None:
-        """Tells whoever waits why there is no answer."""
+        """Raises an error for whoever is waiting for it."""
         if not self.done.done():
             self.done.set_exception(error)
 
     async def with_origin(self, with_scenario: bool) -> EpisodeCall:
-        """The call with all that the episode is replayed from.
+        """The call with the data for replaying the episode.
 
         Raises:
             GreenforkError: The record or the files cannot be read.
@@ -66,14 +66,14 @@ class EpisodeHomes:
         self._homes: dict[str, int] = {}
         self._sizes: Counter[int] = Counter()
         self.live: dict[int, int] = {}
-        """How many processes each worker has said that it has."""
+        """Number of processes that each worker last reported."""
 
     def key_of(self, episode_id: str, workers: Iterable[int]) -> str:
         """The group in which a call waits.
 
         Args:
             episode_id: The episode.
-            workers: Those that are alive; one without a home gets the one that has fewest.
+            workers: The living workers; an episode without a worker gets the one with the fewest.
         """
         home = self._homes.get(episode_id)
         if home is None:
@@ -85,11 +85,11 @@ class EpisodeHomes:
 
     @staticmethod
     def worker_of(key: str) -> int | None:
-        """The worker that a group waits for; None: it takes any."""
+        """The worker for which a group waits; None if any will do."""
         return int(key.removeprefix(_HOMED)) if key.startswith(_HOMED) else None
 
     def settle(self, episode_id: str, number: int) -> None:
-        """An episode has a process at a worker from now on."""
+        """Records that an episode has a process at a worker from now on."""
         if self._homes.get(episode_id) == number:
             return
         self.forget([episode_id])
@@ -97,14 +97,14 @@ class EpisodeHomes:
         self._sizes[number] += 1
 
     def forget(self, episode_ids: Iterable[str]) -> None:
-        """Episodes have no process any more."""
+        """Records that episodes no longer have a process."""
         for episode_id in episode_ids:
             number = self._homes.pop(episode_id, None)
             if number is not None:
                 self._sizes[number] -= 1
 
     def group(self, episode_ids: Sequence[str]) -> dict[int, list[str]]:
-        """Episodes by the worker that has them, those without left out."""
+        """Episodes by the worker that has them; those without one are left out."""
         found: dict[int, list[str]] = {}
         for episode_id in episode_ids:
             if episode_id in self._homes:
@@ -112,7 +112,7 @@ class EpisodeHomes:
         return found
 
     def lose(self, number: int) -> list[str]:
-        """A worker has died, and its processes with it; the episodes that it had."""
+        """Records that a worker died with its processes; returns the episodes that it had."""
         lost = [one for one, home in self._homes.items() if home == number]
         self.forget(lost)
         self._sizes.pop(number, None)
