@@ -26,6 +26,8 @@ _START_S = 60.0
 """Longer than it takes to import unified-planning, even on a busy machine."""
 _CHECK_S = 20.0
 _MODULE = "planning.process"
+_NEEDED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+"""Environment variables that it has, too; the service's secrets are among the others."""
 
 
 class Judge:
@@ -154,13 +156,18 @@ class Judge:
         own, other = socket.socketpair()
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(other.fileno())],
+                [sys.executable, "-P", "-m", _MODULE, str(other.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(other.fileno(),),
                 start_new_session=True,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=_environment(),
             )
         self._line = Connection(own.detach())
         self.starts += 1
+
+
+def _environment() -> dict[str, str]:
+    needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
+    return needed | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

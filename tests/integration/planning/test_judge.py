@@ -1,7 +1,9 @@
 """Plans judged by unified-planning, in a process that can be killed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from planning.generators import domain_text, generators
@@ -140,3 +142,14 @@ def test_a_walk_is_legal_and_follows_from_its_seed(judge: Judge) -> None:
     walks = [judge.walk(ferry, problem, seed, 20) for seed in (1, 1, 2)]
     assert walks[0] == walks[1] != walks[2]
     assert judge.judge(ferry, problem, walks[0]).executable_share == 1
+
+
+def test_secrets_of_the_service_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where strangers' texts are parsed there is nothing to be had."""
+    monkeypatch.setenv("GREENFORK_SERVER_DATABASE_URL", "postgresql://user:secret@host/base")
+    with Judge() as judge:
+        judge.check(_BLOCKS, _PROBLEM)
+        found = [p for p in psutil.Process().children() if "planning.process" in p.cmdline()]
+        told = [Path(f"/proc/{process.pid}/environ").read_text() for process in found]
+    assert told
+    assert not any("secret" in text for text in told)
