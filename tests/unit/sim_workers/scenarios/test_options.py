@@ -136,7 +136,7 @@ def test_mesoscopic_run_is_refused_with_the_way_out(tmp_path: Path) -> None:
     error = refusal(write_config(tmp_path, '<mesosim value="true"/>'))
     assert error.code == "unsupported_input"
     assert "set it to false" in error.message
-    assert "another simulation" in error.message
+    assert "a different simulation" in error.message
 
 
 @pytest.mark.parametrize("value", ["", "false", "0", "off"])
