@@ -107,7 +107,9 @@ def _lines(
         for row in rows:
             name = queries.ids[row] if queries.ids else str(row)
             if row in bad:
-                said = f"row {row} of {queries.where} holds NaN or infinity; embed the query again"
+                said = (
+                    f"row {row} of {queries.where} contains NaN or infinity; embed the query again"
+                )
                 yield {"query_id": name, "error": {"code": "not_finite", "message": said}}
                 continue
             chosen = next(found)

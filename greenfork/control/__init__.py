@@ -1,1 +1,1 @@
-"""Whole episodes under controllers: who answers, and what is shown and kept of them."""
+"""Whole episodes under controllers: what answers, and which results are shown and kept."""

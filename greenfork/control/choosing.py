@@ -1,4 +1,4 @@
-"""Which controllers a comparison has: rules, look-ahead, records, models and an endpoint."""
+"""The controllers of a comparison: rules, look-ahead, records, models and an endpoint."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,34 +23,34 @@ _MODEL, _ENDPOINT = "model", "endpoint"
 
 @dataclass(frozen=True)
 class Chosen:
-    """Controllers that are ready."""
+    """Controllers that are ready to run."""
 
     controllers: "tuple[ControllerSpec | AnswererSpec, ...]"
     endpoint: EndpointAnswerer | None
-    """The one among them that can say how it did."""
+    """The controller that asks an endpoint, for its report."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was asked for."""
+    """The controllers requested."""
 
     names: tuple[str, ...]
-    """Controllers by name; ``model`` and ``endpoint`` stand for what follows."""
+    """Controllers by name; ``model`` and ``endpoint`` stand for those of the fields below."""
     models: tuple[str, ...]
-    """Folders."""
+    """Folders of models."""
     endpoint: Endpoint | None
     generation: "Generation | None"
     """How the models answer; None without models."""
     look_ahead: "LookAheadSettings"
 
     def check(self) -> None:
-        """Makes sure that there is something to compare, before anything is loaded.
+        """Checks that there is something to compare, before anything is loaded.
 
         Raises:
-            ConfigError: Nothing was asked for, or a name lacks its option.
+            ConfigError: No controller was requested, or a name lacks its option.
         """
         if not (self.names or self.models or self.endpoint):
-            raise ConfigError("nothing decides; give --controller, --model or --endpoint")
+            raise ConfigError("no controller was given; use --controller, --model or --endpoint")
         if _MODEL in self.names and not self.models:
             raise ConfigError("--controller model needs --model with its folder")
         if _ENDPOINT in self.names and self.endpoint is None:
@@ -58,13 +58,13 @@ class Choice:
 
     @contextmanager
     def opened(self, control: "EpisodeControl") -> Iterator[Chosen]:
-        """The controllers in the order of their names; those without a name come last.
+        """The controllers in the order of the names; those without a name come last.
 
         Args:
-            control: How signals are steered; models must understand its prompts.
+            control: How signals are controlled; models must understand its prompts.
 
         Raises:
-            ConfigError: As :meth:`check`, or an endpoint or a model cannot be used so.
+            ConfigError: As for :meth:`check`, or an endpoint or a model cannot be used in this way.
             InputError: ``unknown_controller``, or a record cannot be read.
             ModelError: A model cannot be loaded.
         """

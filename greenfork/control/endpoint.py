@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible chat API as an answerer of episodes."""
+"""Any OpenAI-compatible chat API, as an answerer of episodes."""
 
 import asyncio
 import json
@@ -24,52 +24,53 @@ if TYPE_CHECKING:
 __all__ = ["KEY_VARIABLE", "Endpoint", "EndpointAnswerer", "EndpointReport"]
 
 KEY_VARIABLE = "GREENFORK_ENDPOINT_KEY"
-"""The environment variable with the key; a command line could be read by anybody on the machine."""
+"""The environment variable with the key: everybody on the machine can read a command line."""
 
 _NO_KEY = "none"
-"""Sent where no key is given: what the client finds in ``OPENAI_API_KEY`` is for OpenAI's URL."""
+"""Sent if no key is given: the key that the client finds in ``OPENAI_API_KEY`` is for OpenAI's
+URL."""
 _MAX_SAID_CHARS = 300
 _SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a model answers, and how it is asked."""
+    """Where a model is served, and how to ask it."""
 
     url: str
-    """Up to and with ``/v1``."""
+    """The URL up to and including ``/v1``."""
     model: str
     key: "SecretStr | None" = None
     concurrency: int = 16
     """Requests at a time."""
     timeout_s: float = 60
-    """Of one request."""
+    """Time limit of one request, in seconds."""
     retries: int = 2
-    """After a request that was refused for now, failed or timed out."""
+    """Further attempts after a request was temporarily refused, failed or timed out."""
     max_new_tokens: int = 50
     temperature: float = 0
 
 
 @dataclass(frozen=True)
 class EndpointReport:
-    """How an endpoint did. Latencies are those of requests that were answered, seconds."""
+    """How an endpoint performed. Latencies are those of answered requests, in seconds."""
 
     url: str
     model: str
     requests: int
     failed: int
-    """Without an answer, after all retries."""
+    """Requests without an answer after all retries."""
     most_at_once: int
     latency_median_s: float | None
     latency_95_s: float | None
-    """95 % were faster."""
+    """The latency below which 95 % of the requests were."""
     requests_per_s: float | None
-    """While it was being asked."""
+    """Answers per second while it was being asked."""
 
 
 @dataclass
 class _Record:
-    """What was seen of the endpoint."""
+    """Measurements of the endpoint."""
 
     latencies_s: list[float] = field(default_factory=list)
     failed: int = 0
@@ -79,17 +80,17 @@ class _Record:
 
 
 class EndpointAnswerer:
-    """Asks an endpoint all questions of a moment, so many at a time. Close it afterwards.
+    """Asks an endpoint all questions of a moment, a limited number at a time. Close it afterwards.
 
-    Whatever it answers with status 200 is taken for its answer: where that holds no text, the
-    answer is empty, and counts as invalid. Where it cannot be asked, an error stands in its place.
+    Any response with status 200 counts as an answer: if it holds no text, the answer is empty, and
+    counts as invalid. If the endpoint cannot be asked, the error takes the answer's place.
 
     Args:
-        endpoint: Where and how.
-        http_client: In the place of the client's own; for tests.
+        endpoint: The endpoint and how to ask it.
+        http_client: Replaces the client's own, for tests.
 
     Raises:
-        ConfigError: The URL is none, or the openai package is not installed.
+        ConfigError: The URL is not valid, or the openai package is not installed.
     """
 
     def __init__(self, endpoint: Endpoint, http_client: Any = None) -> None:  # noqa: ANN401
@@ -99,7 +100,7 @@ class EndpointAnswerer:
                 "http://127.0.0.1:8000/v1"
             )
         try:
-            import openai  # noqa: F401  missing is better said now
+            import openai  # noqa: F401  better to report now that it is missing
         except ImportError as exc:
             raise ConfigError(
                 "--endpoint needs the openai package; install greenfork[endpoint]",
@@ -112,14 +113,14 @@ class EndpointAnswerer:
         self._client: AsyncOpenAI | None = None
 
     def answer(self, questions: "Sequence[Question]") -> "Sequence[str | GreenforkError]":
-        """The texts, or why there are none."""
+        """The texts, or the errors in their place."""
         began_s = time.monotonic()
         answers = self._runner.run(self._answer_all(questions))
         self._record.asking_s += time.monotonic() - began_s
         return answers
 
     def report(self) -> EndpointReport:
-        """How it did so far."""
+        """How it has performed so far."""
         record = self._record
         latencies_s = sorted(record.latencies_s)
         count = len(latencies_s)
@@ -135,7 +136,7 @@ class EndpointAnswerer:
         )
 
     def close(self) -> None:
-        """Lets the connections go."""
+        """Closes the connections."""
         if self._client is not None:
             self._runner.run(self._client.close())
         self._runner.close()
@@ -177,7 +178,7 @@ class EndpointAnswerer:
             return text
 
     async def _asked(self, client: "AsyncOpenAI", question: "Question") -> str:
-        """One request.
+        """Sends one request.
 
         Raises:
             ServiceError: It cannot be asked.
@@ -198,12 +199,12 @@ class EndpointAnswerer:
         except openai.APITimeoutError as exc:
             raise ServiceUnreachable(
                 f"{endpoint.url} did not answer within {endpoint.timeout_s:g} s; give it more time "
-                "with --endpoint-timeout, or ask less at once with --endpoint-concurrency",
+                "with --endpoint-timeout, or lower --endpoint-concurrency",
                 "endpoint_timeout",
             ) from exc
         except openai.OpenAIError as exc:
             raise ServiceUnreachable(
-                f"{endpoint.url} cannot be asked: {self._plain(exc)}; is it running?",
+                f"{endpoint.url} cannot be reached: {self._plain(exc)}; is it running?",
                 "endpoint_unreachable",
             ) from exc
         return content_of(raw.content)
@@ -220,14 +221,14 @@ class EndpointAnswerer:
         return ServiceRefused(said + hints.get(status, ""), "endpoint_refused")
 
     def _plain(self, exc: Exception) -> str:
-        """What an exception says, without the key: servers like to repeat it."""
+        """An exception's message without the key, which servers like to repeat."""
         said = " ".join(str(exc).split())[:_MAX_SAID_CHARS]
         key = self.endpoint.key
         return said.replace(key.get_secret_value(), "***") if key else said
 
 
 def content_of(body: bytes) -> str:
-    """The text of the first choice of an answer; empty where there is none.
+    """The text of the first choice in a response; empty if there is none.
 
     >>> content_of(b'{"choices": [{"message": {"role": "assistant", "content": "yes"}}]}')
     'yes'

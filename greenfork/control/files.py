@@ -1,4 +1,4 @@
-"""The files that each episode leaves: its trips, what was told to the signals, and its record."""
+"""The files of each episode: its trips, the commands to the signals, and its record."""
 
 import re
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def check_format(trips_format: TripsFormat) -> None:
-    """Makes sure that trips can be written.
+    """Checks that trips can be written.
 
     Raises:
         ConfigError: Parquet needs a package that is not installed.
     """
     if trips_format == "parquet":
         try:
-            import pyarrow  # noqa: F401  missing is better said before the episodes run
+            import pyarrow  # noqa: F401  better to report before the episodes run
         except ImportError as exc:
             raise ConfigError(
                 "--trips-format parquet needs pyarrow; install greenfork[server], or write csv",
@@ -36,7 +36,7 @@ def check_format(trips_format: TripsFormat) -> None:
 
 
 def write_files(folder: Path, run: "ControlRun", trips_format: TripsFormat) -> None:
-    """Writes a trip per row, the signals' actions, and the record that repeats the episode.
+    """Writes one trip per row, the signals' commands, and the record that repeats the episode.
 
     An episode that failed leaves nothing.
     """
@@ -55,7 +55,7 @@ def write_files(folder: Path, run: "ControlRun", trips_format: TripsFormat) -> N
 
 
 def stem_of(controller: str, seed: int) -> str:
-    """How the files of an episode begin.
+    """The beginning of the names of an episode's files.
 
     >>> stem_of("replay:runs/a.jsonl", 3)
     'replay-runs-a.jsonl-seed3'
@@ -64,7 +64,7 @@ def stem_of(controller: str, seed: int) -> str:
 
 
 def safe_name(controller: str) -> str:
-    """A controller's name as part of a file's.
+    """A controller's name as part of a file's name.
 
     >>> safe_name("model:runs/a")
     'model-runs-a'

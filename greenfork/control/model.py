@@ -1,4 +1,4 @@
-"""A model or adapter of the trainer as an answerer of episodes."""
+"""A model or adapter of the trainer, as an answerer of episodes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -33,10 +33,10 @@ class ModelAnswerer:
 def model_controllers(
     paths: Sequence[str], generation: "Generation", control: "EpisodeControl"
 ) -> "list[AnswererSpec]":
-    """Loads models, and names each ``model``, or where there are several ``model:<folder>``.
+    """Loads models, and names each ``model``, or ``model:<folder>`` if there are several.
 
     Raises:
-        ConfigError: The prompts of this control cannot be put as the generation says.
+        ConfigError: The generation's form of prompt is not available for this control.
         ModelError: A model is missing or cannot be loaded.
     """
     from sim_workers.controllers.controller import AnswererSpec
@@ -56,7 +56,7 @@ def model_controllers(
 
 
 def _names(paths: Sequence[str]) -> list[str]:
-    """Short ones where they tell the models apart, else the paths.
+    """Short names if they tell the models apart, else the paths.
 
     >>> _names(["runs/a/model"])
     ['model']

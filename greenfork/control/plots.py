@@ -27,11 +27,11 @@ _MOST_SIGNALS = 30
 _MINUTE_S, _HOUR_S = 60, 3600
 
 Bar = tuple[float, float, int]
-"""From and to, seconds of simulated time, and the green phase."""
+"""Start and end in seconds of simulated time, and the green phase."""
 
 
 def check_plots() -> None:
-    """Makes sure that plots can be drawn, before the episodes run.
+    """Checks that plots can be drawn, before the episodes run.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -46,10 +46,10 @@ def check_plots() -> None:
 
 
 def draw_plots(folder: Path, title: str, runs: "Sequence[ControlRun]") -> list[Path]:
-    """Draws everything that the finished episodes show.
+    """Draws all the plots that the finished episodes allow.
 
     Args:
-        folder: Where the PNGs go; made if it is missing.
+        folder: The folder for the PNGs; created if missing.
         title: The scenario and the protocol.
         runs: The episodes; failed ones are left out.
 
@@ -81,7 +81,7 @@ def draw_plots(folder: Path, title: str, runs: "Sequence[ControlRun]") -> list[P
 
 
 def _queues(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Figure | None":
-    """The median over the seeds as a line, the range as a band."""
+    """Draws the median over the seeds as a line, and the range as a band."""
     import numpy as np
 
     episodes = [one for of_one in found.values() for one in of_one]
@@ -122,7 +122,7 @@ def _halting(episode: "FinishedEpisode") -> "ndarray[Any, Any]":
 
 
 def _delays(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Figure":
-    """Which share of the vehicles lost more than so many seconds; all seeds together."""
+    """Draws the share of vehicles that lost more than a given time; all seeds together."""
     import numpy as np
 
     from sim_workers.episodes.figures import trips_of
@@ -156,7 +156,7 @@ def _delays(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Fi
 
 
 def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "Figure | None":
-    """Changes of green per signal and hour: a dot per seed, a line at the median."""
+    """Draws changes of green per signal and hour: a dot per seed, a line at the median."""
     import numpy as np
 
     known = {
@@ -181,7 +181,7 @@ def _switches(title: str, found: "Mapping[str, Sequence[FinishedEpisode]]") -> "
 
 
 def _switches_per_hour(episode: "FinishedEpisode") -> float | None:
-    """None where the number of signals is not known: a service tells only of those steered."""
+    """None if the number of signals is not known: a service reports only the controlled ones."""
     spec = episode.record.spec
     signals = {one.tls_id for one in episode.greens} or set(spec.signals or ())
     if not signals:
@@ -191,7 +191,7 @@ def _switches_per_hour(episode: "FinishedEpisode") -> float | None:
 
 
 def _greens(title: str, episode: "FinishedEpisode") -> "Figure | None":
-    """A row per signal, a colour per phase: the whole episode, and ten minutes from its middle."""
+    """Draws a row per signal, a colour per phase: the whole episode, and its middle ten minutes."""
     from matplotlib.patches import Patch
 
     spec = episode.record.spec
@@ -263,7 +263,7 @@ def _figure(width_in: float, height_in: float) -> "Figure":
 
 
 def _colours(count: int) -> "list[Any]":
-    """Ones that can be told apart, also by colour-blind readers as long as they are few."""
+    """Colours that can be told apart, even by colour-blind readers as long as they are few."""
     from matplotlib import colormaps
 
     few = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
@@ -277,7 +277,7 @@ _MOST_TICKS = 12
 
 
 def _as_clock(axes: "Axes") -> None:
-    """The time of day; SUMO's seconds are those since midnight in most scenarios."""
+    """Labels the axis with the time of day; SUMO counts from midnight in most scenarios."""
     from matplotlib.ticker import MultipleLocator
 
     from_s, to_s = axes.get_xlim()

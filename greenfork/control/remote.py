@@ -1,4 +1,4 @@
-"""Episodes at a reward service, driven over HTTP as those on this machine are."""
+"""Episodes at a reward service, driven over HTTP just like those on this machine."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 __all__ = ["EpisodeClient", "RemoteEpisode", "RemoteStarter", "check_controllers"]
 
 _MOST_CANDIDATES = 2048
-"""Of one request."""
+"""The most candidates in one request."""
 _MOST_TIMEOUT_S = 600
 _ONLY_HERE = {
     "actuated": "puts another signal program into the network",
     "delay-based": "puts another signal program into the network",
     "sotl": "needs the lanes of each green",
 }
-"""Controllers that need more than a service tells, and what."""
+"""Controllers that need more than a service offers, and the reason."""
 
 
 class EpisodeClient(Protocol):
-    """What is asked of a service; :class:`reward_client.SyncRewardClient` is one."""
+    """The calls needed from a service; :class:`reward_client.SyncRewardClient` provides them."""
 
     def create_episode(self, request: EpisodeRequest) -> StepAnswer: ...  # noqa: D102
     def step_episode(self, episode_id: str, request: StepRequest) -> StepAnswer: ...  # noqa: D102
@@ -63,10 +63,10 @@ class EpisodeClient(Protocol):
 
 
 def check_controllers(names: Sequence[str]) -> None:
-    """Makes sure that controllers can drive over HTTP, before any episode is begun.
+    """Checks that controllers can work over HTTP, before any episode is started.
 
     Raises:
-        ConfigError: One cannot.
+        ConfigError: One of them cannot.
     """
     for name in names:
         if name in _ONLY_HERE:
@@ -77,14 +77,14 @@ def check_controllers(names: Sequence[str]) -> None:
 
 
 class RemoteStarter:
-    """Begins episodes of one scenario at a service, from any thread.
+    """Starts episodes of one scenario at a service, from any thread.
 
-    SUMO's arguments of a protocol are not set: a service runs the scenario as it was uploaded.
+    A protocol's arguments for SUMO are not used: a service runs the scenario as it was uploaded.
 
     Args:
         client: The service.
         scenario_id: The scenario.
-        protocol: How its signals are steered.
+        protocol: How its signals are controlled.
         end_s: When the episodes end; None: after an hour.
     """
 
@@ -101,10 +101,10 @@ class RemoteStarter:
         self._end_s = end_s
 
     def start(self, start: "Start") -> "RemoteEpisode":
-        """Begins an episode.
+        """Starts an episode.
 
         Raises:
-            ConfigError: It is to have another program than the network's.
+            ConfigError: It needs a program other than the network's.
             ServiceError: It is refused, or the service does not answer.
         """
         if start.program is not None:
@@ -130,8 +130,8 @@ class RemoteEpisode:
 
     Args:
         client: The service.
-        view: What the service says that it is.
-        answer: Its last answer.
+        view: The service's description of it.
+        answer: The service's last answer.
     """
 
     def __init__(self, client: EpisodeClient, view: EpisodeView, answer: StepAnswer) -> None:
@@ -139,7 +139,7 @@ class RemoteEpisode:
         self._id = view.episode_id
         self.spec = _spec_of(view)
         self.answer = answer
-        """The last one."""
+        """The service's last answer."""
         self._steps: list[StepRequest] = []
         self._is_finished = False
 
@@ -151,7 +151,7 @@ class RemoteEpisode:
 
     @property
     def seen(self) -> "Stepped":
-        """What was said last, as the engine says it; only what an answer holds is there."""
+        """The last answer in the engine's form; contains only what the answer does."""
         from sim_workers.engine.episodes.messages import Stepped
 
         signals = {tls_id: seen_of(one) for tls_id, one in self.answer.signals.items()}
@@ -159,25 +159,25 @@ class RemoteEpisode:
 
     @property
     def steps(self) -> int:
-        """Steps that are done."""
+        """Number of completed steps."""
         return self.answer.step
 
     @property
     def is_over(self) -> bool:
-        """Whether its end is reached."""
+        """Whether it has reached its end."""
         return self.answer.truncated
 
     @property
     def steered(self) -> "Mapping[str, Signal]":
-        """Raises ConfigError: a service does not tell the programs of an episode's signals."""
-        raise ConfigError("a service does not tell the programs of an episode's signals")
+        """Raises ConfigError: a service does not report the programs of an episode's signals."""
+        raise ConfigError("a service does not report the programs of an episode's signals")
 
     def program_id(self, tls_id: str) -> str:
         """Raises ConfigError, as :attr:`steered`."""
-        raise ConfigError(f"a service does not tell the program of signal {tls_id[:80]}")
+        raise ConfigError(f"a service does not report the program of signal {tls_id[:80]}")
 
     def step(self, request: StepRequest) -> StepAnswer:
-        """Carries decisions out and steps one interval; raises ServiceError."""
+        """Carries out decisions and steps one interval; raises ServiceError."""
         self.answer = self._client.step_episode(self._id, request)
         self._steps.append(request)
         return self.answer
@@ -190,14 +190,14 @@ class RemoteEpisode:
         at_once: int = 1,
         limit_s: float = _MOST_TIMEOUT_S,
     ) -> "tuple[Trial, ...]":
-        """What decisions at the present moment would lead to; the episode does not move.
+        """The results of candidate decisions at the present moment; the episode does not move.
 
         Args:
-            candidates: Each by signal.
-            horizon_s: Simulated seconds; cut at the episode's end.
-            base: Who decides at the steps that follow.
-            at_once: How many run side by side is the service's business.
-            limit_s: Wall-clock seconds for all of a request, at most ten minutes.
+            candidates: Decisions by signal, for each candidate.
+            horizon_s: Simulated seconds; cut short at the episode's end.
+            base: The rule that decides at the steps that follow.
+            at_once: Ignored: the service decides how many run side by side.
+            limit_s: Wall-clock limit for the whole request in seconds, at most ten minutes.
 
         Raises:
             ServiceError: The service refuses, or does not answer.
@@ -213,14 +213,14 @@ class RemoteEpisode:
             )
             results += self._client.score_candidates(self._id, request).results
         if [one.id for one in results] != list(range(len(items))):
-            raise RolloutError("the service's results are not those of the candidates")
+            raise RolloutError("the service's results do not match the candidates")
         return tuple(map(_trial_of, results))
 
     def finish(self) -> "FinishedEpisode":
-        """Fetches what it was. SUMO's summary, and when greens were shown, are not told.
+        """Fetches the result. SUMO's summary and the times of greens are not available.
 
         Raises:
-            ServiceError: It is not over, or the service does not answer.
+            ServiceError: The episode is not over, or the service does not answer.
         """
         from sim_workers.episodes.episode import FinishedEpisode
         from sim_workers.episodes.figures import Outputs
@@ -245,21 +245,21 @@ class RemoteEpisode:
             _delete(self._client, self._id)
 
     def kill(self) -> None:
-        """The same."""
+        """The same as :meth:`close`."""
         self.close()
 
 
 def _delete(client: EpisodeClient, episode_id: str) -> None:
-    """Deletes an episode that nobody goes on with.
+    """Deletes an abandoned episode.
 
-    Where that fails the service has it parked, and what has gone wrong before is what is told.
+    If that fails, the service parks the episode, and an earlier error is the one reported.
     """
     with suppress(GreenforkError):
         client.delete_episode(episode_id)
 
 
 def seen_of(observed: SignalObservation) -> "SignalSeen":
-    """A signal as the engine sees it, from its features; without them nothing is counted."""
+    """A signal as the engine sees it, from its features; without them all counts are missing."""
     from sim_workers.engine.episodes.messages import PhaseCounts, SignalSeen
 
     counts: dict[int, dict[str, float]] = {}

@@ -27,23 +27,23 @@ OnStep = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be run, but for the controllers."""
+    """What to run, except for the controllers."""
 
     scenario: str
-    """A path or ``resco:<network>``; at a service a scenario's id, or its name."""
+    """A path or ``resco:<network>``; at a service, a scenario's id or name."""
     protocol: str
     seeds: tuple[int, ...]
     lanes: int
-    """Episodes side by side."""
+    """Episodes at a time."""
     end_s: float | None
-    """None: after an hour, or where the scenario ends."""
+    """When the episodes end; None: after an hour, or when the scenario ends."""
 
 
 class Site(ABC):
-    """A scenario where it can be run.
+    """A scenario in the place where it is run.
 
     Args:
-        asked: What is to be run.
+        asked: What to run.
         name: The scenario's name.
         scenario_id: Its id.
     """
@@ -58,7 +58,7 @@ class Site(ABC):
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """SUMO's, of the protocol, as far as they are set here."""
+        """The protocol's arguments for SUMO, as far as they are used here."""
         return self.protocol.arguments
 
     @property
@@ -71,8 +71,8 @@ class Site(ABC):
         """Runs every controller under every seed.
 
         Args:
-            controllers: They.
-            on_step: Told the simulated seconds of each step, from any thread.
+            controllers: The controllers.
+            on_step: Called with the simulated seconds of each step, from any thread.
         """
 
 
@@ -106,16 +106,16 @@ class LocalSite(Site):
 
 
 class RemoteSite(Site):
-    """A scenario that a service serves. Whether it can be run so is tried at once.
+    """A scenario at a service. Checks at once that it can be run as requested.
 
     Args:
-        asked: What is to be run.
+        asked: What to run.
         client: The service.
 
     Raises:
         ConfigError: Several scenarios have the name.
-        ServiceError: The service does not answer, or refuses: ``unknown_scenario`` and what else an
-            episode may be refused for.
+        ServiceError: The service does not answer, or refuses: ``unknown_scenario``, or another
+            error with which episodes are refused.
     """
 
     def __init__(self, asked: Asked, client: "SyncRewardClient") -> None:
@@ -155,12 +155,12 @@ def remote_site(asked: Asked, url: str, key: "SecretStr | None") -> Iterator[Rem
 
 
 def served_id(given: str, client: "SyncRewardClient") -> str:
-    """The id of a scenario that is given by id or name; one without states goes by its id only.
+    """The id of a scenario given by id or name; without states it can be given only by id.
 
     Raises:
         ConfigError: Several scenarios have the name.
     """
     found = sorted({record.scenario_id for record in client.states(given)})
     if len(found) > 1:
-        raise ConfigError(f"several scenarios are named {given}; give one's id: {', '.join(found)}")
+        raise ConfigError(f"several scenarios are named {given}; give an id: {', '.join(found)}")
     return found[0] if found else given

@@ -1,4 +1,4 @@
-"""What a controller's episodes add up to over the seeds."""
+"""The figures of a controller's episodes over the seeds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,14 +13,14 @@ __all__ = ["ControlSummary", "episode_as_json", "summary_as_json", "summary_of"]
 
 @dataclass(frozen=True)
 class ControlSummary:
-    """One controller; every figure is over the seeds whose episode finished."""
+    """One controller; every figure is over the seeds whose episodes finished."""
 
     delay: "Spread | None"
-    """Seconds."""
+    """In seconds."""
     travel_time: "Spread | None"
-    """Seconds."""
+    """In seconds."""
     queue: "Spread | None"
-    """Vehicles."""
+    """In vehicles."""
     finished: int
     gridlocked: int
     failed: int
@@ -31,7 +31,7 @@ class ControlSummary:
 
     @property
     def invalid_share(self) -> float | None:
-        """Of the decisions; None without decisions."""
+        """Share of the decisions; None without decisions."""
         return self.invalid / self.decisions if self.decisions else None
 
     @property
@@ -46,7 +46,7 @@ class ControlSummary:
 
 
 def summary_of(runs: "Sequence[ControlRun]") -> ControlSummary:
-    """Adds the episodes of one controller up."""
+    """Sums up the episodes of one controller."""
     from sim_workers.controllers.statistics import spread_of
 
     figures = [run.finished.figures for run in runs if run.finished]
@@ -85,7 +85,7 @@ def summary_as_json(summary: ControlSummary) -> dict[str, Any]:
 
 
 def episode_as_json(run: "ControlRun") -> dict[str, Any]:
-    """One episode."""
+    """The figures of one episode."""
     return {
         "seed": run.seed,
         "figures": run.finished.figures.model_dump(mode="json") if run.finished else None,

@@ -1,4 +1,4 @@
-"""The comparison of controllers as people read it, at 80 columns."""
+"""The comparison of controllers as a table for people, 80 columns wide."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ _COLUMNS = ("delay", "mean", "95 %", "trip", "queue", "stuck", "invalid", "s/dec
 
 
 def print_comparison(title: str, runs: "Sequence[ControlRun]") -> None:
-    """Prints a row per controller, what looking ahead cost, and the failures."""
+    """Prints a row per controller, the cost of looking ahead, and the failures."""
     from rich.box import SIMPLE
     from rich.table import Table
 

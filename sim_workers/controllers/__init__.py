@@ -1,1 +1,1 @@
-"""Who decides in an episode when nobody outside does: rules, look-ahead, recorded decisions."""
+"""What decides in an episode when nobody outside does: rules, look-ahead, recorded decisions."""

@@ -1,4 +1,4 @@
-"""What became of one controller's episode under one seed."""
+"""The result of one controller's episode under one seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ __all__ = ["ControlRun", "by_controller"]
 
 @dataclass(frozen=True)
 class ControlRun:
-    """An episode that is over, or has failed."""
+    """An episode that is over or has failed."""
 
     controller: str
     seed: int
     finished: FinishedEpisode | None
     error: ErrorInfo | None
     decisions: int = 0
-    """That were given."""
+    """Number of decisions given."""
     invalid: int = 0
     deciding_s: float = 0
-    """Wall-clock seconds in which the controller made up its mind; of a batch over several
-    episodes, the share of this one's questions."""
+    """Wall-clock seconds that the controller took to decide; for a batch over several episodes,
+    this one's share by number of questions."""
     wall_s: float = 0
     rollouts: int = 0
-    """That a controller looked ahead by."""
+    """Number of rollouts by which a controller looked ahead."""
 
 
 def by_controller(runs: Sequence[ControlRun]) -> dict[str, list[ControlRun]]:

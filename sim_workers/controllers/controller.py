@@ -1,8 +1,8 @@
-"""What a controller is: asked at every step of an episode what is decided at its signals.
+"""The interface of controllers: asked at every step of an episode what to decide at its signals.
 
-Or an answerer: it gets the questions of a moment at once, over signals and seeds, so that a model
-can take them as one batch. Which model that is, and how it is reached, is not this package's
-business: whoever starts the episodes hands it in.
+The alternative is an answerer: it gets all questions of a moment at once, over signals and seeds,
+so that a model can answer them as one batch. Which model that is, and how it is reached, is not
+this package's business: whoever starts the episodes provides it.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ ProgramKind = str
 class DrivenEpisode(Protocol):
     """An episode under a controller, on this machine or behind a service.
 
-    It is what :class:`sim_workers.episodes.episode.Episode` is; that explains the members.
+    It has the interface of :class:`sim_workers.episodes.episode.Episode`, where it is documented.
     """
 
     @property
@@ -61,31 +61,31 @@ class DrivenEpisode(Protocol):
 
 
 class Controller(ABC):
-    """Decides in one episode; another episode needs another one."""
+    """Decides in one episode; each episode needs a controller of its own."""
 
     is_steering = True
-    """Whether it decides at all; where not, the signals' programs run."""
+    """Whether it decides at all; if not, the signals' programs run."""
     program: ProgramKind | None = None
-    """The type of program that takes the place of the signals' own."""
+    """The type of program that replaces the signals' own."""
 
     rollouts = 0
-    """How many there were so far, where it looks ahead."""
+    """The number of rollouts so far, if it looks ahead."""
 
     @abstractmethod
     def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
-        """What is decided now, by signal. A signal that is left out goes on as it is."""
+        """The present decisions, by signal. A signal that is left out continues as it is."""
 
     def request(self, episode: DrivenEpisode) -> StepRequest:
-        """The step that is asked for now: with what is decided, unless it is known otherwise."""
+        """The step to request now; by default, one with the present decisions."""
         return StepRequest(step=episode.steps, decisions=dict(self.decide(episode)))
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about one signal of one episode."""
+    """A question about one signal of one episode."""
 
     seed: int
-    """The episode's."""
+    """The seed of the episode."""
     tls_id: str
     prompt: tuple[Message, ...]
 
@@ -96,9 +96,9 @@ class Answerer(Protocol):
     def answer(self, questions: Sequence[Question]) -> Sequence[str | GreenforkError]:
         """The texts, in the order of the questions.
 
-        A text is read as it is: where no decision can be read from it, it counts as invalid and the
-        signal goes on as it is. Where there is no text at all, because nobody could be asked, the
-        error stands in its place, and that episode fails.
+        A text is taken as it is: if no decision can be read from it, it counts as invalid and the
+        signal continues as it is. If there is no text at all, because nobody could be asked, the
+        error takes its place, and that episode fails.
         """
 
 

@@ -1,4 +1,4 @@
-"""Episodes of one answerer, step by step together: what they all ask at a step is one batch."""
+"""Episodes of one answerer, stepping together: all their questions at a step are one batch."""
 
 import time
 from collections import Counter
@@ -21,7 +21,7 @@ __all__ = ["Lockstep"]
 
 @dataclass
 class _Drive:
-    """An episode that is under way, or could not be begun."""
+    """An episode that is running, or could not be started."""
 
     seed: int
     episode: DrivenEpisode | None = None
@@ -30,7 +30,7 @@ class _Drive:
     invalid: int = 0
     deciding_s: float = 0
     texts: dict[str, str] = field(default_factory=dict)
-    """For the step that comes, by signal."""
+    """Texts for the coming step, by signal."""
 
     @property
     def is_going(self) -> bool:
@@ -46,10 +46,10 @@ class Lockstep:
     """Drives episodes together.
 
     Args:
-        spec: Who answers.
-        starter: Begins them.
-        executor: Where they step, side by side.
-        on_step: Told the simulated seconds of each step, from any thread.
+        spec: The answerer.
+        starter: Starts the episodes.
+        executor: Steps them side by side.
+        on_step: Called with the simulated seconds of each step, from any thread.
         is_stopped: Whether to give up at the next step.
     """
 
@@ -68,7 +68,7 @@ class Lockstep:
         self._is_stopped = is_stopped
 
     def run(self, seeds: Sequence[int]) -> list[ControlRun]:
-        """An episode a seed, in order; one that fails is a run with an error."""
+        """One episode per seed, in order; one that fails is a run with an error."""
         began_s = time.monotonic()
         with ExitStack() as stack:
             drives = [_Drive(seed) for seed in seeds]
@@ -89,7 +89,7 @@ class Lockstep:
             drive.fail(exc)
 
     def _ask(self, drives: Sequence[_Drive]) -> None:
-        """Puts the questions of all episodes as one, and hands each its answers."""
+        """Asks the questions of all episodes as one batch, and gives each its answers."""
         asked = [(drive, question) for drive in drives for question in _questions(drive)]
         if not asked:
             return
@@ -139,10 +139,10 @@ class Lockstep:
 
 
 def readable(text: str) -> str:
-    r"""A text as a step takes it; no decision can be read from one that was changed here.
+    r"""A text in the form that a step accepts; no decision can be read from one changed here.
 
-    A longer one than is taken is cut: what is left of it is still too long for an answer, or an
-    unfinished reasoning.
+    A text that is too long is cut: what is left is still too long for an answer, or an unfinished
+    reasoning.
 
     >>> readable('{"next_phase_id": 2}'), len(readable("x" * 1_000_000))
     ('{"next_phase_id": 2}', 262144)
@@ -151,7 +151,7 @@ def readable(text: str) -> str:
 
 
 def _questions(drive: _Drive) -> list[Question]:
-    """What is asked about an episode now: where there is a choice."""
+    """The present questions about an episode, where there is a choice."""
     assert drive.episode is not None  # noqa: S101
     return [
         Question(drive.seed, tls_id, seen.prompt)

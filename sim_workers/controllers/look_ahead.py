@@ -1,4 +1,4 @@
-"""Look-ahead: what each decision would lead to is rolled out, and the best is taken."""
+"""Look-ahead: rolls out what each decision would lead to, and takes the best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +14,21 @@ __all__ = ["LookAheadController", "LookAheadSettings"]
 
 @dataclass(frozen=True)
 class LookAheadSettings:
-    """How far is looked, and how long."""
+    """How far to look ahead, and how long to take."""
 
     horizon_s: int = 60
     """Simulated seconds of each rollout."""
     base: PhaseRule = "greedy"
-    """Who decides at all signals after the first step of a rollout; its choices are also what is
-    improved."""
+    """The rule that decides at all signals after the first step of a rollout; its choices are also
+    the ones to improve."""
     passes: int = 1
-    """Rounds over the signals; another one sees what those behind have decided."""
+    """Rounds over the signals; in a second one, each signal sees what the later ones have
+    decided."""
     budget: int | None = None
-    """The most rollouts of one step. Signals come in the order of the vehicles on their lanes then;
-    one whose candidates are more than what is left is passed over. None: no bound."""
+    """The most rollouts per step. Signals are then taken in the order of the vehicles on their
+    lanes; one with more candidates than there are rollouts left is skipped. None: no limit."""
     at_once: int = 1
-    """Rollouts side by side, a process each."""
+    """Rollouts side by side, each in a process of its own."""
     limit_s: float = 600
     """Wall-clock seconds for the rollouts of one signal."""
 
@@ -35,10 +36,11 @@ class LookAheadSettings:
 class LookAheadController(Controller):
     """Improves the base policy's decisions, signal after signal.
 
-    At each step it begins with what the base policy would decide at all signals. Then, signal by
-    signal in the order of their ids, every other legal decision is rolled out for ``horizon_s``
-    with the others as they are so far, the base policy deciding at the following steps. What costs
-    least is kept; on a tie, what was there before. The cost of a rollout is the network's delay:
+    At each step it starts from what the base policy would decide at all signals. Then, signal by
+    signal in the order of their ids, every other legal decision is rolled out for ``horizon_s``,
+    with the other signals as decided so far and the base policy deciding at the following steps.
+    The decision that costs least is kept; on a tie, the earlier one. The cost of a rollout is the
+    network's delay:
     the sum over seconds of ``sum (1 - speed / allowed speed)`` over all vehicles, plus those that
     wait to be inserted. This is one step of policy improvement by rollout, one agent at a time:
     Bertsekas, *Multiagent Rollout Algorithms and Reinforcement Learning*, 2019
@@ -55,7 +57,7 @@ class LookAheadController(Controller):
         """The decisions that cost least.
 
         Raises:
-            GreenforkError: A rollout failed. Nothing is decided in its place.
+            GreenforkError: A rollout failed. Nothing is decided instead.
         """
         best = by_rule(self._settings.base, episode)
         cost: float | None = None
@@ -82,7 +84,7 @@ class LookAheadController(Controller):
         return best
 
     def _order(self, signals: Mapping[str, SignalSeen]) -> list[tuple[str, SignalSeen]]:
-        """By id; where not all can be improved, the busiest first."""
+        """By id; if not all can be improved, the busiest first."""
         by_id = sorted(signals.items())
         if self._settings.budget is None:
             return by_id

@@ -1,4 +1,4 @@
-"""Controllers by the names that a command line or a request gives them."""
+"""Controllers, by the names that a command line or a request gives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,22 +24,22 @@ _REPLAY = "replay:"
 
 @dataclass(frozen=True)
 class ControllerSpec:
-    """A controller, ready to be made for any number of episodes."""
+    """A controller that can be created for any number of episodes."""
 
     name: str
     make: Callable[[int], Controller]
-    """Takes the episode's seed."""
+    """Creates it, given the episode's seed."""
 
 
 def find_controller(
     name: str,
     settings: LookAheadSettings = LookAheadSettings(),  # noqa: B008  frozen
 ) -> ControllerSpec:
-    """The controller of a name.
+    """The controller with a name.
 
     Args:
         name: One of :data:`CONTROLLER_NAMES`, or ``replay:FILE``.
-        settings: Of ``look-ahead``.
+        settings: Settings of ``look-ahead``.
 
     Raises:
         InputError: ``unknown_controller``; or as
@@ -52,7 +52,7 @@ def find_controller(
         return ControllerSpec(name, lambda seed: LookAheadController(settings))
     if name not in _MAKERS:
         raise InputError(
-            f"unknown controller {name[:80]!r}; there are {', '.join(CONTROLLER_NAMES)} and "
+            f"unknown controller {name[:80]!r}; choose from {', '.join(CONTROLLER_NAMES)} and "
             f"{_REPLAY}FILE",
             "unknown_controller",
         )
@@ -70,4 +70,4 @@ _MAKERS: dict[str, Callable[[int], Controller]] = {
     "sotl": lambda seed: SotlController(),
 }
 CONTROLLER_NAMES = (*_MAKERS, "look-ahead")
-"""Those that need nothing beside their name."""
+"""Controllers that need nothing but their name."""

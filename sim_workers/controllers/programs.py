@@ -1,4 +1,4 @@
-"""Programs of SUMO's own controllers, in the place of a network's fixed ones."""
+"""Programs for SUMO's own controllers, replacing a network's fixed ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,14 +16,14 @@ __all__ = ["add_programs", "controlled_links", "has_detector", "render_programs"
 
 _FILE = "greenfork.programs.add.xml"
 _MIN_GREEN_S, _MAX_GREEN_S = 5, 50
-"""netconvert's defaults of ``--tls.min-dur`` and ``--tls.max-dur``."""
+"""netconvert's defaults for ``--tls.min-dur`` and ``--tls.max-dur``."""
 
 
 def controlled_links(net: bytes) -> dict[str, dict[str, list[int]]]:
-    """By traffic light and incoming lane, the indices of the links that it controls.
+    """The indices of links by the traffic light that controls them and their incoming lane.
 
     Args:
-        net: A network file, not packed.
+        net: A network file, not gzipped.
     """
     found: dict[str, dict[str, list[int]]] = {}
     for link in SafeXml.fromstring(net).iter("connection"):
@@ -35,9 +35,9 @@ def controlled_links(net: bytes) -> dict[str, dict[str, list[int]]]:
 
 
 def has_detector(state: str, lanes: Mapping[str, list[int]]) -> bool:
-    """Whether a green phase has a lane that SUMO can tell its traffic by: all its links are green.
+    """Whether SUMO can measure a green phase's traffic by some lane: one whose links are all green.
 
-    A lane that is shared with a link at red is no measure: who stands on it may want the other.
+    A lane shared with a red link is no measure: vehicles standing on it may want to take that link.
 
     >>> lanes = {"n_0": [0, 1], "e_0": [2]}
     >>> has_detector("GGr", lanes), has_detector("rGr", lanes)
@@ -52,13 +52,13 @@ def add_programs(
     signals: Mapping[str, Signal],
     states: Mapping[str, SignalState],
 ) -> None:
-    """Gives every signal that has something to decide a program of another type.
+    """Gives every signal with something to decide a program of another type.
 
     Args:
-        config: The configuration of a scenario's copy; a file is added beside it.
-        kind: The type.
-        signals: All of the network.
-        states: What they are doing at the begin.
+        config: The configuration of a scenario's copy; a file is added next to it.
+        kind: The type of program.
+        signals: All signals of the network.
+        states: Their states at the start.
     """
     programs = {
         tls_id: signal.programs[states[tls_id].program_id]
@@ -79,9 +79,9 @@ def render_programs(
     programs: Mapping[str, Program],
     links: Mapping[str, Mapping[str, list[int]]],
 ) -> str:
-    """The additional file: the same phases, greens from 5 to 50 s, the others as long as before.
+    """The additional file: the same phases, greens of 5 to 50 s, the others as long as before.
 
-    So are greens without a detector, which SUMO would show for their maximum.
+    Greens without a detector also keep their length: SUMO would show them for their maximum.
     """
     lines = ["<additional>"]
     for tls_id, program in programs.items():

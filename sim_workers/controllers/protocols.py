@@ -1,4 +1,4 @@
-"""The rules of benchmarks: how signals are steered, and which defaults SUMO had."""
+"""The rules of benchmarks: how signals are controlled, and which defaults SUMO had."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,15 @@ class Protocol:
 
     control: EpisodeControl
     arguments: tuple[str, ...] = ()
-    """Of SUMO: what the benchmark's version of it did by default."""
+    """Arguments for SUMO: the defaults of the version that the benchmark used."""
 
 
 def protocol_of(name: str, scenario: str) -> Protocol:
-    """The protocol of a name: ``resco``, ``sumo-rl`` or ``program``.
+    """The protocol with a name: ``resco``, ``sumo-rl`` or ``program``.
 
     Args:
         name: The name.
-        scenario: The scenario's name: RESCO steers ``arterial4x4`` more often than the others.
+        scenario: The scenario's name: RESCO decides more often in ``arterial4x4`` than in others.
     """
     if name != "resco":
         return Protocol(PRESETS[name])

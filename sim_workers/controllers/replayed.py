@@ -1,4 +1,4 @@
-"""What was decided in an earlier episode, decided once more."""
+"""The decisions of an earlier episode, repeated."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ __all__ = ["ReplayController", "read_record"]
 
 
 class ReplayController(Controller):
-    """Asks step by step for what a record says; after its last step nothing is decided.
+    """Requests what a record says, step by step; after its last step nothing is decided.
 
-    Texts are given as they were, so that one that could not be read is invalid once more.
+    Texts are given as they were, so that one that could not be read is invalid again.
     """
 
     def __init__(self, record: EpisodeRecord) -> None:
@@ -25,7 +25,7 @@ class ReplayController(Controller):
         return self.request(episode).decisions
 
     def request(self, episode: DrivenEpisode) -> StepRequest:
-        """This step of the record."""
+        """The present step of the record."""
         if episode.steps >= len(self._steps):
             return StepRequest(step=episode.steps)
         return self._steps[episode.steps]

@@ -1,4 +1,4 @@
-"""Controllers that need nothing but what stands on the lanes now, or nothing at all."""
+"""Controllers that need to know only the traffic on the lanes now, or nothing at all."""
 
 import random
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ __all__ = [
 
 
 class FixedController(Controller):
-    """The programs of the network, left alone: fixed time, where they are static."""
+    """The programs of the network, unchanged: fixed time if they are static."""
 
     is_steering = False
 
     def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
-        """Nothing."""
+        """No decisions."""
         return {}
 
 
@@ -52,20 +52,20 @@ class RandomController(Controller):
     """One of the legal decisions, all equally likely.
 
     Args:
-        seed: Of the coins.
+        seed: Seed of the random decisions.
     """
 
     def __init__(self, seed: int) -> None:
-        self._coins = random.Random(seed)  # noqa: S311  no secret
+        self._coins = random.Random(seed)  # noqa: S311  not for security
 
     def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
-        """A throw for each signal, in the order of their ids."""
+        """A random choice for each signal, in the order of their ids."""
         signals = sorted(episode.seen.signals.items())
         return {tls: self._coins.choice(seen.legal) for tls, seen in signals if seen.legal}
 
 
 class RuleController(Controller):
-    """One of the rules of :mod:`sim_workers.engine.episodes.rules`, at each signal by itself."""
+    """A rule of :mod:`sim_workers.engine.episodes.rules`, applied to each signal by itself."""
 
     def __init__(self, rule: PhaseRule) -> None:
         self._rule = rule
@@ -76,17 +76,17 @@ class RuleController(Controller):
 
 
 class SotlController(Controller):
-    """Self-organising lights: a red whose vehicles have waited enough in sum asks for its green.
+    """Self-organising lights: a red whose vehicles have waited long enough in total gets its green.
 
     Cools, Gershenson and D'Hooghe, *Self-organizing traffic lights: a realistic simulation*, 2008
-    (https://arxiv.org/abs/nlin/0610040). Each red phase adds the vehicles on its lanes, times the
-    seconds between steps; a phase is not red if all its lanes have some green now. Where that has
-    reached the threshold the phase with the largest sum gets its green, unless a short platoon is
-    about to pass the current one: a few vehicles move towards it, but fewer than would be worth
-    waiting for.
+    (https://arxiv.org/abs/nlin/0610040). At each step, a red phase adds the vehicles on its lanes
+    times the seconds between steps; a phase is not red if all its lanes have some green now. Once a
+    sum has reached the threshold, the phase with the largest sum gets its green, unless a short
+    platoon is about to pass the current one: some vehicles are moving towards it, but fewer than
+    ``platoon_veh``.
 
     Args:
-        threshold_veh_s: Vehicle-seconds that a red must have gathered.
+        threshold_veh_s: Vehicle-seconds that a red must have accumulated.
         platoon_veh: A platoon of fewer moving vehicles is not cut.
     """
 
@@ -96,7 +96,7 @@ class SotlController(Controller):
         self._gathered_veh_s: dict[tuple[str, int], float] = {}
 
     def decide(self, episode: DrivenEpisode) -> Mapping[str, EpisodeDecision]:
-        """Gathers, and changes where a red has gathered enough."""
+        """Accumulates, and changes to a red that has accumulated enough."""
         interval_s = episode.spec.control.interval_s
         found = {}
         for tls_id, seen in episode.seen.signals.items():
@@ -127,7 +127,7 @@ class SotlController(Controller):
 
 
 def by_rule(rule: PhaseRule, episode: DrivenEpisode) -> dict[str, EpisodeDecision]:
-    """What a rule decides at each signal of an episode now."""
+    """A rule's decisions at the signals of an episode now."""
     found = {}
     for tls_id, seen in episode.seen.signals.items():
         decision = decide_by_rule(rule, seen.phase, seen.counts, seen.legal)

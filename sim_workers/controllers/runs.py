@@ -26,28 +26,28 @@ OnDone = Callable[[ControlRun], None]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Who drives, and how often."""
+    """Which controllers decide, and how often."""
 
     controllers: tuple[ControllerSpec | AnswererSpec, ...]
     seeds: tuple[int, ...]
     lanes: int
-    """Episodes side by side."""
+    """Episodes at a time."""
     together: int = 32
-    """Episodes of one answerer that step together; each is a process."""
+    """Episodes of one answerer that step together, each in a process of its own."""
 
 
 @dataclass(frozen=True)
 class ControlPlan:
-    """What is compared on this machine."""
+    """What to compare on this machine."""
 
     scenario: Scenario
     protocol: Protocol
     controllers: tuple[ControllerSpec | AnswererSpec, ...]
     seeds: tuple[int, ...]
     lanes: int
-    """Episodes side by side."""
+    """Episodes at a time."""
     end_s: float | None = None
-    """None: after an hour, or where the scenario ends."""
+    """When the episodes end; None: after an hour, or when the scenario ends."""
 
 
 def run_episodes(
@@ -56,7 +56,7 @@ def run_episodes(
     """Runs every controller under every seed on this machine; see :func:`drive`.
 
     Raises:
-        InvalidRequest: The scenario cannot be run so.
+        InvalidRequest: The scenario cannot be run in this way.
         RolloutRejected: SUMO refuses the scenario.
     """
     compared = Comparison(plan.controllers, plan.seeds, plan.lanes)
@@ -76,14 +76,14 @@ def drive(
 ) -> list[ControlRun]:
     """Runs every controller under every seed.
 
-    Answerers come last, one after another: each has the machine for itself. An episode that fails
-    is a run with an error; the others go on.
+    Answerers come last, one after another: each has the machine to itself. An episode that fails
+    is a run with an error; the others continue.
 
     Args:
         compared: What to run.
-        starter: Begins the episodes.
-        on_step: Told the simulated seconds of each step, from any thread.
-        on_done: Told each run when it is done, in this thread.
+        starter: Starts the episodes.
+        on_step: Called with the simulated seconds of each step, from any thread.
+        on_done: Called with each run when it is done, in this thread.
     """
     with ThreadPoolExecutor(max(1, compared.lanes)) as lanes:
         runner = _Runner(compared, starter, lanes, on_step)
@@ -118,14 +118,14 @@ class _Runner:
         """Ends episodes at their next step."""
 
     def run_alone(self) -> Iterator[ControlRun]:
-        """The episodes whose controllers decide by themselves, as they get done."""
+        """The episodes whose controllers decide by themselves, as they finish."""
         specs = [one for one in self._compared.controllers if isinstance(one, ControllerSpec)]
         jobs = [(spec, seed) for seed in self._compared.seeds for spec in specs]
         for future in as_completed([self._lanes.submit(self._run, *job) for job in jobs]):
             yield future.result()
 
     def run_together(self) -> Iterator[ControlRun]:
-        """The episodes of answerers, so many at a time."""
+        """The episodes of answerers, a limited number at a time."""
         compared = self._compared
         for spec in compared.controllers:
             if not isinstance(spec, AnswererSpec):

@@ -1,4 +1,4 @@
-"""Begins the episodes of a comparison, with the network's programs or with SUMO's own."""
+"""Starts the episodes of a comparison, with the network's programs or with SUMO's own."""
 
 import threading
 import typing
@@ -20,29 +20,29 @@ __all__ = ["EpisodeStarter", "LocalStarter", "Start", "spec_of"]
 
 _LIMIT_S = 600.0
 _NAMED = "local"
-"""Stands for a scenario that no service knows."""
+"""Placeholder id for a scenario that no service knows."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """How an episode begins."""
+    """How an episode starts."""
 
     seed: int
     program: ProgramKind | None = None
-    """The type of program in the place of the network's; None: the network's own."""
+    """The type of program that replaces the network's own; None: the network's own."""
     is_steering: bool = True
-    """Whether anything is decided."""
+    """Whether any decisions are made."""
     observe: tuple[Literal["prompt", "features"], ...] = ()
-    """What its answers say."""
+    """What its answers include."""
 
 
 def spec_of(
     scenario: Scenario, protocol: Protocol, start: Start, end_s: float | None
 ) -> EpisodeSpec:
-    """What an episode is.
+    """The specification of an episode.
 
     Raises:
-        InvalidRequest: As :meth:`EpisodeSpec.of`.
+        InvalidRequest: As for :meth:`EpisodeSpec.of`.
     """
     request = EpisodeRequest(
         scenario_id=_NAMED,
@@ -57,25 +57,25 @@ def spec_of(
 
 
 class EpisodeStarter(typing.Protocol):
-    """Begins the episodes of a comparison, from any thread."""
+    """Starts the episodes of a comparison, from any thread."""
 
     def start(self, start: Start) -> DrivenEpisode:
-        """Begins an episode.
+        """Starts an episode.
 
         Raises:
-            GreenforkError: It cannot be begun.
+            GreenforkError: It cannot be started.
         """
 
 
 class LocalStarter:
-    """Begins episodes of one scenario on this machine, from any thread.
+    """Starts episodes of one scenario on this machine, from any thread.
 
     Args:
         scenario: The scenario.
-        protocol: How its signals are steered.
-        end_s: When they end; None: after an hour.
-        fork_server: Makes the processes.
-        folder: For the scenario's files.
+        protocol: How its signals are controlled.
+        end_s: When the episodes end; None: after an hour.
+        fork_server: Creates the processes.
+        folder: Folder for the scenario's files.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class LocalStarter:
         self._lock = threading.Lock()
 
     def start(self, start: Start) -> Episode:
-        """Begins an episode; raises as :meth:`Episode.start`."""
+        """Starts an episode; raises the same errors as :meth:`Episode.start`."""
         spec = spec_of(self._scenario, self._protocol, start, self._end_s)
         return Episode.start(self._fork_server, self._opening(start), spec)
 
     def _opening(self, start: Start) -> Open:
-        """How the scenario is opened, with its own programs or with SUMO's of a type."""
+        """How to open the scenario, with its own programs or with SUMO's of some type."""
         program = start.program
         with self._lock:
             if program not in self._openings:

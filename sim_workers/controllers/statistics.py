@@ -1,4 +1,4 @@
-"""What the same controller's episodes under several seeds add up to. Pure."""
+"""Figures of the same controller's episodes over several seeds. Pure."""
 
 import math
 import statistics
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["Spread", "spread_of"]
 
-# Quantiles of Student's t for a 95 % interval, from one degree of freedom on; beyond, the normal's.
+# Quantiles of Student's t for a 95 % interval, from one degree of freedom up; beyond, the normal's.
 _T = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
@@ -18,7 +18,7 @@ _NORMAL = 1.960
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over seeds."""
+    """A figure over several seeds."""
 
     median: float
     mean: float
@@ -27,9 +27,9 @@ class Spread:
 
 
 def spread_of(values: Sequence[float]) -> Spread | None:
-    """The spread of a figure; None where there is none.
+    """The spread of a figure; None if there are no values.
 
-    A gridlocked run is far from normal: then the median says more than the mean and its interval.
+    A gridlocked run is far from normal: the median then says more than the mean and its interval.
 
     >>> spread_of([1.0, 3.0])
     Spread(median=2.0, mean=2.0, half_width=12.706)

@@ -1,1 +1,1 @@
-"""One simulation: opened, read, decided at, stepped, and forked. The only room with libsumo."""
+"""One simulation: opened, read, controlled, stepped, forked. The only package that uses libsumo."""

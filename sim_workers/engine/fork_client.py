@@ -42,7 +42,7 @@ __all__ = ["ForkServer", "SimulationHandle"]
 _FORK_SERVER = ("-m", "sim_workers.sandbox.confinement", "sim_workers.engine.fork_server")
 _START_LIMIT_S = 60.0
 _LONGEST_MS = 2**31 - 1
-"""That a poll can wait."""
+"""The longest that a poll can wait."""
 _LOG_TAIL_BYTES = 2_000
 _FAULT = re.compile(r"Fatal Python error: (.*)")
 _SIGNALS = {
@@ -56,13 +56,13 @@ _Reply = TypeVar("_Reply", bound=Reply)
 
 
 class ForkServer:
-    """Makes holders by forking a process that has everything imported. Use as a context.
+    """Makes holders by forking a process that has imported everything. Use it as a context manager.
 
-    Any thread may ask for one; what it asks of the holder is its own affair.
+    Any thread may ask for a holder; using the holder is that thread's own business.
 
     Args:
-        max_memory_bytes: Memory of each simulation process of its own; one that needs more ends
-            with ``out_of_memory``. None: only rollouts are bounded, by what they begin from.
+        max_memory_bytes: Private memory of each simulation process; one that needs more ends
+            with ``out_of_memory``. None: only rollouts are limited, relative to their start.
     """
 
     def __init__(self, max_memory_bytes: int | None = None) -> None:
@@ -78,7 +78,7 @@ class ForkServer:
         self.close()
 
     def start(self) -> None:
-        """Starts it before it is needed: in a process that is about to give up programs."""
+        """Starts it ahead of use, in a process that is about to give up executing programs."""
         with self._lock:
             self._running()
 
@@ -102,7 +102,7 @@ class ForkServer:
         return holder
 
     def close(self) -> None:
-        """Ends the fork server and every holder that is left."""
+        """Ends the fork server and all remaining holders."""
         with self._lock:
             if self._control is not None:
                 self._control.close()
@@ -112,7 +112,7 @@ class ForkServer:
             self._process = self._control = None
 
     def keep(self, holder: "SimulationHandle") -> None:
-        """Has a holder's rollouts done by a process that is put back after each.
+        """Has a holder's rollouts done by a process that is put back after each one.
 
         Raises:
             HolderLost: A process died.
@@ -134,7 +134,7 @@ class ForkServer:
         return SimulationHandle(pid, Connection(ours.detach()), log)
 
     def _fork(self, what: bytes, connection: socket.socket, log: IO[bytes]) -> int:
-        """Forks a process that has a connection, which is closed here, and a log; its id."""
+        """Forks a process with a connection, which is closed here, and a log; returns its id."""
         with self._lock, connection:
             control = self._running()
             try:
@@ -148,7 +148,7 @@ class ForkServer:
         return pid
 
     def _running(self) -> socket.socket:
-        """The control socket of a living fork server, which is started if there is none."""
+        """The control socket of a live fork server, which is started if there is none."""
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._control is None:
@@ -166,9 +166,9 @@ class ForkServer:
 
 
 class SimulationHandle:
-    """One simulation process. Use as a context, or close it.
+    """One simulation process. Use it as a context manager, or close it.
 
-    One thread asks and waits; another one may :meth:`cancel` meanwhile.
+    One thread asks and waits; another thread may call :meth:`cancel` meanwhile.
     """
 
     def __init__(self, pid: int, connection: Connection, log: IO[bytes]) -> None:
@@ -184,30 +184,30 @@ class SimulationHandle:
         self.close()
 
     def call(self, request: Request, reply: type[_Reply], limit_s: float) -> _Reply:
-        """Asks and waits for the answer, which is of the given type.
+        """Sends a request and waits for the answer, which is of the given type.
 
         Raises:
             HolderLost: The process died, or did not answer in ``limit_s`` seconds.
-            GreenforkError: It answered that it cannot; the class is that of the error's code.
+            GreenforkError: It reported an error; the class is that of the error's code.
         """
         self.send(request)
         return self.receive(reply, limit_s)
 
     def send(self, request: Request) -> None:
-        """Asks; :meth:`receive` fetches the answer.
+        """Sends a request; :meth:`receive` fetches the answer.
 
-        A file that is to be saved is made here and handed over: the process can make none.
+        A file to be saved is created here and handed over: the process cannot create any.
 
         Raises:
             HolderLost: The process has died.
-            OSError: The file cannot be made.
+            OSError: The file cannot be created.
         """
         path = Path(request.path) if isinstance(request, Save) else None
         with contextlib.nullcontext() if path is None else path.open("wb") as target:
             self.send_with(request, *([] if target is None else [target]))
 
     def send_with(self, request: Request, *files: IO[bytes] | socket.socket) -> None:
-        """Asks, and hands descriptors over.
+        """Sends a request and hands over descriptors.
 
         Raises:
             HolderLost: The process has died.
@@ -221,12 +221,12 @@ class SimulationHandle:
             raise HolderLost(f"the simulation process died{self.last_words()}") from exc
 
     def cancel(self, ticket: int) -> None:
-        """Ends the rollout of that ticket, if it is under way. Whoever waits for it is told."""
+        """Ends the rollout with that ticket if it is running. Whoever waits for it is told."""
         with contextlib.suppress(HolderLost):
             self.send(Cancel(ticket=ticket))
 
     def receive(self, reply: type[_Reply], limit_s: float) -> _Reply:
-        """Waits for the answer to what was sent; raises as :meth:`call` does."""
+        """Waits for the answer to what was sent; raises the same errors as :meth:`call`."""
         try:
             poll = select.poll()  # a tenth of the time that the connection's own takes
             poll.register(self._connection, select.POLLIN)
@@ -243,7 +243,7 @@ class SimulationHandle:
         return answer
 
     def spawn(self, limit_s: float) -> "SimulationHandle":
-        """Another holder of the same simulation, at the moment where this one is.
+        """Another holder of the same simulation, at its present time.
 
         Raises:
             HolderLost: The process died or did not answer in ``limit_s`` seconds.
@@ -261,11 +261,11 @@ class SimulationHandle:
         return SimulationHandle(pid, Connection(ours.detach()), log)
 
     def time_s(self, limit_s: float) -> float:
-        """Where it is, if that is not before 0: a replay to a moment in the past does nothing."""
+        """Its time, unless that is before 0: a replay to a time in the past does nothing."""
         return self.call(Replay(to_s=0), Ready, limit_s).time_s
 
     def own_memory_mb(self) -> float:
-        """Memory that is this process's alone (private pages), MB; 0 if it has died."""
+        """Private memory of the process in MB; 0 if it has died."""
         try:
             lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
         except OSError:
@@ -273,12 +273,12 @@ class SimulationHandle:
         return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
     def close(self) -> None:
-        """Lets the process go: it exits when its connection closes. Harmless when repeated."""
+        """Releases the process: it exits when its connection closes. Harmless when repeated."""
         self._connection.close()
         self.log.close()
 
     def kill(self) -> None:
-        """Ends the process at once, a rollout under way included."""
+        """Ends the process immediately, even during a rollout."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self.close()
@@ -294,7 +294,7 @@ class SimulationHandle:
         return f": SUMO was killed by {_SIGNALS.get(fault[1], fault[1])}{last}"
 
     def said(self, max_bytes: int) -> str:
-        """The end of what SUMO printed, so many bytes at most."""
+        """The end of what SUMO printed, at most so many bytes."""
         size = self.log.seek(0, os.SEEK_END)
         self.log.seek(max(0, size - max_bytes))
         return self.log.read().decode(errors="replace").strip()

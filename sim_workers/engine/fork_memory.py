@@ -1,13 +1,13 @@
-"""What a forked process shares with its parent and must not: file positions, and memory in time.
+"""What a forked process must not share with its parent: file positions, and, in time, memory.
 
-After a fork parent and child share the position of every open file. SUMO reads demand bit by bit, a
+After a fork, parent and child share the position of every open file. SUMO reads demand gradually, a
 megabyte ahead; a child that reads on would make its parent, and every later child, skip what it has
 read.
 
 They also share every page of memory until one of them writes to it; each first write is a fault
-that copies one page. A simulation writes to most of its memory in its first steps, which on a
-large network makes the first second six times as slow as the others. Linux 5.14 can copy a whole
-stretch at once, at half the price, and a child that is kept ready does so before it is asked.
+that copies one page. A simulation writes to most of its memory in its first steps, so that on a
+large network the first second takes six times as long as the others. Linux 5.14 can copy a whole
+range at once, at half the cost, and a child that is kept ready does so before it is asked.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ _DESCRIPTORS = Path("/proc/self/fd")
 _PR_SET_PDEATHSIG = 1
 _MADV_POPULATE_WRITE = 23
 _MIN_BYTES = 8 * 1024 * 1024
-"""Less is not worth it: a small simulation writes to a third of its memory only."""
+"""Less is not worth it: a small simulation writes to only a third of its memory."""
 _MAX_BYTES = 256 * 1024 * 1024
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.sbrk.restype = ctypes.c_void_p
@@ -34,7 +34,7 @@ _LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def detach(descriptors: Iterable[int]) -> None:
-    """Opens files that this process reads once more, each at the position where it is.
+    """Reopens the files that this process reads, each at its present position.
 
     Called in a child before it reads anything. The parent must not read meanwhile.
     """
@@ -54,7 +54,7 @@ def files_being_read() -> list[int]:
         try:
             is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
             mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
-        except OSError:  # the listing's own descriptor, which is closed again
+        except OSError:  # the listing's own descriptor, closed by now
             continue
         if is_regular and mode == os.O_RDONLY:
             found.append(descriptor)
@@ -62,32 +62,32 @@ def files_being_read() -> list[int]:
 
 
 def die_with_parent() -> None:
-    """Lets the kernel kill this process when its parent ends."""
+    """Makes the kernel kill this process when its parent ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def own_bytes() -> int:
-    """Memory of this process that ``RLIMIT_DATA`` counts."""
+    """This process's memory that ``RLIMIT_DATA`` counts."""
     pages = Path("/proc/self/statm").read_text().split()[5]
     return int(pages) * mmap.PAGESIZE
 
 
 class SimulationMemory:
-    """The part of the heap that a simulation's objects were put into."""
+    """The part of the heap that holds a simulation's objects."""
 
     def __init__(self) -> None:
         self._begin = self._end = 0
 
     def begin(self) -> None:
-        """Notes where the heap ends before there is a simulation."""
+        """Records where the heap ends before there is a simulation."""
         self._begin = _heap_end()
 
     def end(self) -> None:
-        """Notes where it ends now that the simulation is there, or has moved on."""
+        """Records where it ends now that the simulation is loaded, or has advanced."""
         self._end = _heap_end()
 
     def make_own(self) -> None:
-        """Copies it into this process. Does nothing where the kernel cannot."""
+        """Copies it into this process. Does nothing if the kernel cannot."""
         begin = self._begin - self._begin % mmap.PAGESIZE
         size = self._end - begin
         if _MIN_BYTES <= size <= _MAX_BYTES:

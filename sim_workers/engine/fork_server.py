@@ -4,14 +4,14 @@
 
     actor, or builder                   owns sim_workers.engine.fork_client
       └─ fork server                    this module's main: libsumo imported, nothing started
-           └─ holder, one a simulation  SUMO started, at its begin or from a state
+           └─ holder, one per simulation  SUMO started, at its start or from a state
                 └─ rollout, one per candidate   waits, decides, steps, reports, exits
 
-A holder may be asked to spawn another one, at the moment where its simulation is.
+A holder may be asked to spawn another one, at the present time of its simulation.
 
-Every process here is single threaded and talks length-prefixed messages over its own socket, so
-each can be forked at any moment. The fork server exists because importing costs ten times what
-opening a small simulation does. A holder whose peer goes away exits, and takes its rollout with it.
+Every process here is single-threaded and exchanges length-prefixed messages over its own socket, so
+each can be forked at any moment. The fork server exists because importing takes ten times as long
+as opening a small simulation. A holder whose peer goes away exits, and takes its rollout with it.
 """
 
 import contextlib
@@ -68,17 +68,17 @@ from sim_workers.sandbox.isolation import limit_memory
 __all__ = ["main"]
 
 _LIMITED = 2
-"""Argument that bounds memory."""
+"""The argument that limits memory."""
 
 
 def main() -> None:
-    """The fork server: forks a holder for each socket and log it is sent, until its own is closed.
+    """The fork server: forks a holder for each socket and log sent to it, until its own is closed.
 
-    Arguments are the descriptor of that socket and how much memory each process may take, bytes.
+    The arguments are the descriptor of that socket and the memory limit of each process in bytes.
     """
     if len(sys.argv) > _LIMITED:
         limit_memory(int(sys.argv[_LIMITED]))
-    faulthandler.enable()  # a fault in SUMO leaves its name in the log
+    faulthandler.enable()  # a crash in SUMO leaves the signal's name in the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended holders and rollouts
     libraries()  # for every holder
@@ -114,14 +114,14 @@ def _become_keeper(connection: int, log: int) -> NoReturn:
 
 
 def _end_after(work: Callable[[], None], log: int) -> NoReturn:
-    """Does all that a forked process is for, and ends it."""
+    """Does everything that a forked process is for, and ends it."""
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     try:
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
             work()
-    except BaseException:  # noqa: BLE001  nothing may climb back into another process's loop
+    except BaseException:  # noqa: BLE001  nothing may propagate into another process's loop
         traceback.print_exc()
     finally:
         os._exit(0)
@@ -195,7 +195,7 @@ class _SimulationServer:
             case Begin():
                 with self._moving():
                     begun = self._episode.begin(request)
-                gc.freeze()  # what stays for the whole episode is not gone through again and again
+                gc.freeze()  # spares the collector what lasts for the whole episode
                 return begun
             case Step():
                 with self._moving(steps=True):
@@ -239,13 +239,13 @@ class _SimulationServer:
         return Ready(time_s=simulation.time_s, digests=digests)
 
     def _before_stepping(self) -> None:
-        """Once, before anything moves in this process."""
+        """Called once, before anything moves in this process."""
         if not self._has_stepped:
             before_stepping()
             self._has_stepped = True
 
     def _before_rollout(self) -> None:
-        """In the process that is spent on it."""
+        """Called in the process that is used up by a rollout."""
         self._episode.before_rollout()
         self._before_stepping()
         limit_memory(self._moment.rollout_bytes)
@@ -255,13 +255,13 @@ class _SimulationServer:
         return self._episode.try_candidates(request, self._peer, self._before_trial)
 
     def _before_trial(self) -> None:
-        """In the process of a candidate."""
+        """Called in the process of a candidate."""
         die_with_parent()
         detach(self._moment.reading)
         self._before_rollout()
 
     def _save(self) -> None:
-        """Lets SUMO write into memory, and copies that to the file that was handed over."""
+        """Makes SUMO write into memory, and copies that to the file that was handed over."""
         target, draft = recv_handle(self._peer), os.memfd_create("state")
         try:
             self._simulation.save(Path(f"/proc/self/fd/{draft}"))
@@ -274,7 +274,7 @@ class _SimulationServer:
 
     @contextlib.contextmanager
     def _moving(self, steps: bool = False) -> Iterator[None]:
-        """Around whatever changes the simulation itself, by stepping it or otherwise."""
+        """Wraps whatever changes the simulation itself, by stepping or otherwise."""
         self._rollouts.drop()
         if steps:
             self._before_stepping()
@@ -288,7 +288,7 @@ class _SimulationServer:
         return Keeper(connection, int(connection.recv(16)))
 
     def _spawn(self) -> None:
-        """Becomes two: the other one has the same simulation and a peer of its own."""
+        """Forks into two: the other has the same simulation and a peer of its own."""
         connection, log = recv_handle(self._peer), recv_handle(self._peer)
         self._moment.before_fork()
         pid = os.fork()

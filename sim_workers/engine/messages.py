@@ -1,7 +1,7 @@
-"""What an actor or the builder says to a simulation process, and what that answers.
+"""Messages between an actor or the builder and a simulation process.
 
-Messages travel as JSON over a :class:`multiprocessing.connection.Connection`, which prefixes each
-with its length. JSON keeps floats to the last bit.
+They travel as JSON over a :class:`multiprocessing.connection.Connection`, which prefixes each with
+its length. JSON keeps floats exact to the last bit.
 """
 
 from typing import Annotated, Literal
@@ -55,52 +55,52 @@ __all__ = [
 
 
 HOLDER, KEEPER = b"h", b"k"
-"""What a fork server is asked for, with two descriptors: of a connection and of a log."""
+"""A request to a fork server, with two descriptors: those of a connection and of a log."""
 
 
 class Replay(WireModel):
-    """Step a simulation itself to a moment, repeating what was decided in the run it belongs to."""
+    """Step a simulation itself to a time, repeating the decisions of the run it belongs to."""
 
     verb: Literal["replay"] = "replay"
     to_s: float
     actions: tuple[Action, ...] = ()
-    """In order; those before the simulation's start are passed over."""
+    """Actions in order; those before the simulation's start are skipped."""
     is_watched: bool = False
-    """Tell a digest of every second on the way."""
+    """Report a digest of every second on the way."""
 
 
 class Open(WireModel):
-    """Start SUMO: at its scenario's begin, or from a state file; and perhaps replay from there."""
+    """Start SUMO at its scenario's start or from a state file; optionally replay from there."""
 
     verb: Literal["open"] = "open"
     config: str
     """Path of the scenario's configuration."""
     seed: int
     scale: float = 1.0
-    """SUMO's ``--scale``: all demand, times this."""
+    """SUMO's ``--scale``, the factor for all demand."""
     state_file: str | None = None
     replay: Replay | None = None
     arguments: tuple[str, ...] = ()
-    """Further arguments of SUMO."""
+    """Further arguments for SUMO."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables that the configuration names."""
+    """Environment variables that the configuration names."""
     reads: tuple[str, ...] = ()
-    """Folders that it may read beside its configuration's."""
+    """Folders that it may read besides the configuration's own."""
     folder: str | None = None
-    """Where it runs; None: where the fork server was started."""
+    """The working directory; None: that of the fork server."""
     is_scattered: bool = False
-    """Load the network with its memory in another order than usual; see
+    """Load the network with its memory in a different order than usual; see
     :mod:`sim_workers.verification.fidelity`."""
     with_outputs: bool = False
-    """Let SUMO write what trips, the network and its statistic were, into memory; see
+    """Make SUMO write its trips, summary and statistic output into memory; see
     :mod:`sim_workers.engine.episodes.outputs`."""
     with_warnings: bool = False
-    """Let SUMO print its warnings; see
+    """Make SUMO print its warnings; see
     :meth:`sim_workers.engine.fork_client.SimulationHandle.last_words`."""
 
 
 class Describe(WireModel):
-    """Tell what the network's traffic lights are."""
+    """Describe the network's traffic lights."""
 
     verb: Literal["describe"] = "describe"
     min_green_s: float
@@ -113,11 +113,12 @@ class Advance(WireModel):
     verb: Literal["advance"] = "advance"
     to_s: float
     policy: PolicySpec = PolicySpec()
-    """Who runs the signals meanwhile; what it does at ``to_s`` it does in the next advance."""
+    """The policy of the signals meanwhile; what it decides at ``to_s`` is left to the next
+    advance."""
 
 
 class Observe(WireModel):
-    """Tell what every traffic light is doing, and the vehicles at some of them."""
+    """Report the state of every traffic light, and the vehicles at some of them."""
 
     verb: Literal["observe"] = "observe"
     tls_ids: tuple[str, ...]
@@ -128,28 +129,28 @@ class Look(WireModel):
 
     verb: Literal["look"] = "look"
     in_full: bool = False
-    """Tell of each thing, not only the digest."""
+    """Report each object, not only the digest."""
 
 
 class Seen(WireModel):
-    """Positions at full precision."""
+    """Positions in full precision."""
 
     verb: Literal["seen"] = "seen"
     things: dict[str, str] = Field(default_factory=dict)
-    """Where that was asked for, by name: where ``vehicle a`` or ``person b`` is, or what
-    ``signal c`` shows."""
+    """If requested, the details by name: the position of ``vehicle a`` or ``person b``, or the
+    state of ``signal c``."""
     digest: str
 
 
 class Save(WireModel):
-    """Write the state to a file, whose descriptor follows: the holder itself can open none."""
+    """Write the state to a file, whose descriptor follows: the holder itself cannot open any."""
 
     verb: Literal["save"] = "save"
     path: str
 
 
 class Keep(WireModel):
-    """Have rollouts put back by a keeper from now on; its socket follows, as a descriptor.
+    """Have rollouts put back by a keeper from now on; its socket follows as a descriptor.
 
     See :mod:`sim_workers.engine.restoring`.
     """
@@ -158,9 +159,9 @@ class Keep(WireModel):
 
 
 class Cancel(WireModel):
-    """End a rollout, if it is the one that runs. There is no reply to this; the rollout's says so.
+    """End a rollout, if it is the one running. There is no reply to this, only the rollout's own.
 
-    The only thing that may be said to a holder while it works.
+    The only message that may be sent to a holder while it works.
     """
 
     verb: Literal["cancel"] = "cancel"
@@ -170,28 +171,28 @@ class Cancel(WireModel):
 class Spawn(WireModel):
     """Become two holders of the same simulation.
 
-    The other one's socket and log follow, as descriptors.
+    The socket and log of the other one follow as descriptors.
     """
 
     verb: Literal["spawn"] = "spawn"
 
 
 class Spawned(WireModel):
-    """The other holder runs."""
+    """The other holder is running."""
 
     verb: Literal["spawned"] = "spawned"
     pid: int
 
 
 class Ready(WireModel):
-    """Done; the simulation is at ``time_s``."""
+    """Done; the simulation is now at ``time_s``."""
 
     verb: Literal["ready"] = "ready"
     time_s: float
     actions: tuple[Action, ...] = ()
-    """What the behaviour policy did during an advance."""
+    """The decisions of the behaviour policy during an advance."""
     digests: tuple[str, ...] = ()
-    """Of each second of a replay that was watched; see
+    """For each second of a replay with digests; see
     :func:`sim_workers.engine.readings.moment_digest`."""
 
 
@@ -203,13 +204,13 @@ class Described(WireModel):
 
 
 class Observed(WireModel):
-    """What the traffic lights are doing now."""
+    """The present state of the traffic lights."""
 
     verb: Literal["observed"] = "observed"
     time_s: float
     signals: dict[str, SignalState]
     counts: dict[str, dict[int, LaneCounts]]
-    """By signal and green phase, for the signals asked for."""
+    """By signal and green phase, for the signals requested."""
 
 
 class Failed(WireModel):

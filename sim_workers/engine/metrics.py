@@ -1,4 +1,4 @@
-"""Adding up what is seen second by second: metrics of a rollout, vehicles that passed a signal.
+"""Adding up observations second by second: metrics of a rollout, vehicles that passed a signal.
 
 Pure bookkeeping: knows nothing of SUMO.
 """
@@ -31,10 +31,10 @@ class Sample(NamedTuple):
 
 
 class MetricsRecorder:
-    """Adds up samples, one per second, to the metrics of a rollout.
+    """Adds up samples, one per second, into the metrics of a rollout.
 
-    Keeps a second's vehicles only until the next one: memory that is new to a forked process costs
-    it a page fault for every few vehicles.
+    Keeps a second's vehicles only until the next one: new memory costs a forked process a page
+    fault for every few vehicles.
 
     Args:
         before: Ids of the vehicles on incoming lanes before the first step.
@@ -49,7 +49,7 @@ class MetricsRecorder:
         self._incoming_veh = self._outgoing_veh = self._network_queue_veh = self._left_veh = 0
 
     def add(self, sample: Sample) -> None:
-        """Takes the next second."""
+        """Adds the next second."""
         self._queues_veh.append(sample.queue_veh)
         self._waits_s.append(sample.wait_s)
         self._speed_sums_mps.append(sample.speed_sum_mps)
@@ -91,7 +91,7 @@ class PassedVehicles:
         self._passed: dict[int, int] = {}
 
     def update(self, index: int, phase: Phase, vehicles: Mapping[str, frozenset[str]]) -> None:
-        """Takes the next second.
+        """Adds the next second.
 
         Args:
             index: The current phase's index.
@@ -108,5 +108,5 @@ class PassedVehicles:
         self._phase, self._before = index, vehicles
 
     def of_phase(self, index: int) -> int:
-        """Vehicles that the phase let pass in its latest green; 0 before its first."""
+        """Vehicles that passed during the phase's latest green; 0 before its first."""
         return self._passed.get(index, 0)

@@ -1,8 +1,8 @@
-"""Behaviour policies: who runs the signals while states are collected.
+"""Behaviour policies: what controls the signals while states are collected.
 
-A policy is asked every few seconds, at each signal where a green runs that has lasted its minimum
-and not yet its maximum, and answers as an *extend* decision. It is a pure function of what it sees
-and of the run's seed, so that a run can be repeated and resumed.
+A policy is asked every few seconds, at each signal with a green that has lasted its minimum but not
+yet its maximum, and answers with an *extend* decision. It is a pure function of its inputs and the
+run's seed, so that a run can be repeated and resumed.
 """
 
 import hashlib
@@ -20,18 +20,18 @@ class PolicySpec(WireModel):
     """A behaviour policy."""
 
     name: Literal["program", "random", "max_pressure", "stored"] = "program"
-    """``program`` leaves the signals alone, ``random`` decides by coin, ``max_pressure`` by
-    :func:`keeps_green`, ``stored`` by what is in :attr:`stored`."""
+    """``program`` leaves the signals alone, ``random`` tosses a coin, ``max_pressure`` uses
+    :func:`keeps_green`, ``stored`` repeats :attr:`stored`."""
     epsilon: float = Field(default=0.0, ge=0, le=1)
-    """Share of the decisions that are made by coin instead."""
+    """Share of the decisions that are random instead."""
     extend_s: int = Field(default=5, ge=1)
-    """Seconds between decisions, counted from the simulation's begin, and added by a *yes*."""
+    """Seconds between decisions, counted from the simulation's start, and the length of a *yes*."""
     stored: dict[str, dict[float, bool]] | None = None
-    """For ``stored``: by signal and time, whether the green is extended. Nothing elsewhere."""
+    """For ``stored``: by signal and time, whether the green is extended. Empty otherwise."""
 
     @property
     def label(self) -> str:
-        """A name for files: ``max_pressure-random0.2``.
+        """A name for use in files: ``max_pressure-random0.2``.
 
         >>> PolicySpec(name="max_pressure", epsilon=0.2).label
         'max_pressure-random0.2'
@@ -40,7 +40,7 @@ class PolicySpec(WireModel):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it never decides anything."""
+        """Whether it never makes a decision."""
         return self.name == "program" and self.epsilon == 0
 
 
@@ -56,11 +56,11 @@ def choose(
 
     Args:
         spec: The policy.
-        seed: The run's seed, which also seeds the coins.
+        seed: The run's seed, which also determines the random decisions.
         tls_id: The signal.
         time_s: Simulation time, seconds.
         phase: The current phase, a green.
-        pressures: By green phase, vehicles on its lanes minus vehicles on the lanes it leads to.
+        pressures: By green phase, vehicles on its lanes minus those on the lanes to which it leads.
     """
     if _uniform(seed, tls_id, time_s, "explore") < spec.epsilon or spec.name == "random":
         return _uniform(seed, tls_id, time_s, "coin") < 0.5
@@ -72,9 +72,9 @@ def choose(
 
 
 def keeps_green(phase: int, pressures: Mapping[int, int]) -> bool:
-    """Max-pressure: the current green goes on while no other green has more pressure.
+    """Max-pressure: the current green continues while no other green has more pressure.
 
-    The rule of Varaiya (2013), "Max pressure control of a network of signalized intersections", on
+    The rule of Varaiya (2013), "Max pressure control of a network of signalized intersections", for
     decisions that may only keep or end the current green; a tie keeps it.
 
     >>> keeps_green(0, {0: 3, 2: 4}), keeps_green(0, {0: 4, 2: 4})
@@ -84,12 +84,12 @@ def keeps_green(phase: int, pressures: Mapping[int, int]) -> bool:
 
 
 def greedy_phase(current: int, vehicles_by_green: Mapping[int, int]) -> int:
-    """Greedy: the green phase with most vehicles on its lanes.
+    """Greedy: the green phase with the most vehicles on its lanes.
 
     The current phase wins a tie, otherwise the lowest index does.
 
     Args:
-        current: The phase that is shown; it need not be a green.
+        current: The current phase; it need not be a green.
         vehicles_by_green: By green phase, vehicles on its lanes; at least one green.
 
     >>> greedy_phase(2, {0: 4, 2: 4, 4: 1}), greedy_phase(4, {0: 4, 2: 4, 4: 1})

@@ -1,4 +1,4 @@
-"""What is read of the simulation in this process: signals, lanes, vehicles.
+"""What is read from the simulation in this process: signals, lanes, vehicles.
 
 Nothing here moves a vehicle or changes a light; :mod:`sim_workers.engine.simulation` and
 :mod:`sim_workers.engine.episodes.run` do.
@@ -39,13 +39,13 @@ __all__ = [
 
 _PROGRAM_KINDS = {0: "static", 3: "actuated", 4: "nema", 5: "delay_based"}
 _RAIL = (1, 2)
-"""SUMO's types of rail signals and rail crossings, which it lists among traffic lights."""
+"""SUMO's types of rail signals and rail crossings, which it lists as traffic lights."""
 _OFF_THE_ROAD = ("",)
-"""The lane of a vehicle that is on none."""
+"""The lane that SUMO reports for a vehicle that is on none."""
 _TRACE_EVERY_S = 5
 
-# Asked for some dozen times in every second of a rollout or an episode. The functions of libsumo's
-# own module do nothing but call these, which takes as long again as the answer.
+# Called a dozen times or so in every second of a rollout or an episode. The functions of libsumo's
+# own module only call these, which takes as long again as getting the answer.
 lane_halting = _libsumo.lane_getLastStepHaltingNumber
 lane_vehicle_count = _libsumo.lane_getLastStepVehicleNumber
 lane_vehicle_ids = _libsumo.lane_getLastStepVehicleIDs
@@ -98,7 +98,7 @@ def running_program(tls_id: str) -> Program:
 
 
 def traffic_lights() -> list[str]:
-    """The ids of the traffic lights, sorted; rail signals and level crossings are none."""
+    """The ids of the traffic lights, sorted, without rail signals and level crossings."""
     light = libsumo.trafficlight
     return [
         tls_id
@@ -108,7 +108,7 @@ def traffic_lights() -> list[str]:
 
 
 def signal_state(tls_id: str) -> SignalState:
-    """What a traffic light is doing; its elapsed time is wrong in a restored simulation."""
+    """The present state of a traffic light; its elapsed time is wrong in a restored simulation."""
     return SignalState(
         program_id=libsumo.trafficlight.getProgram(tls_id),
         phase=libsumo.trafficlight.getPhase(tls_id),
@@ -122,7 +122,7 @@ def incoming_lanes(tls_id: str) -> tuple[str, ...]:
 
 
 def pressures(program: Program) -> dict[int, int]:
-    """By green phase, vehicles on its lanes minus vehicles on the lanes that it leads to."""
+    """By green phase, vehicles on its lanes minus vehicles on the lanes to which it leads."""
     count = libsumo.lane.getLastStepVehicleNumber
     return {
         index: sum(map(count, program.phases[index].green_lanes))
@@ -138,10 +138,10 @@ def vehicles_by_green(program: Program) -> dict[int, int]:
 
 
 class ObservedLanes:
-    """The lanes of some traffic lights, each lane once, in the order of the signals and links.
+    """The lanes of some traffic lights, each once, in the order of the signals and links.
 
     Sums of floats are rounded once, from the exact sum, so that they are equal to the last bit in
-    any order and under any version of Python (``sum`` compensates from 3.12 on).
+    any order and with any version of Python (``sum`` compensates from 3.12 on).
     """
 
     def __init__(self, tls_ids: tuple[str, ...]) -> None:
@@ -172,12 +172,12 @@ class ObservedLanes:
     def _halting_elsewhere(self, vehicles: frozenset[str], standing: list[str]) -> int:
         """The sum of ``lane.getLastStepHaltingNumber`` over all lanes but the incoming ones.
 
-        Only lanes on which some vehicle stands are asked: most are empty. Whether such a vehicle
-        counts, one that parks does not, is for SUMO to say.
+        Only lanes with a standing vehicle are asked: most are empty. SUMO decides whether such a
+        vehicle counts; a parked one does not.
 
         Args:
-            vehicles: Those on the incoming lanes.
-            standing: All that are slower than 0.1 m/s.
+            vehicles: The vehicles on the incoming lanes.
+            standing: All vehicles slower than 0.1 m/s.
         """
         elsewhere = (v for v in standing if v not in vehicles)
         lanes = set(map(_vehicle_lane, elsewhere)).difference(self._incoming, _OFF_THE_ROAD)
@@ -185,13 +185,13 @@ class ObservedLanes:
 
 
 def network_delay_veh(speeds_mps: Mapping[str, float] | None = None) -> float:
-    """Vehicles' worth of delay in this second; see :attr:`shared.rewards.Metrics.delay_veh`.
+    """Delay in this second, in vehicles; see :attr:`shared.rewards.Metrics.delay_veh`.
 
-    Nothing of vehicles that no speed is allowed to: on a closed lane (0), and off the road, parked
-    or being teleported, of which SUMO says a number below 0.
+    Leaves out vehicles without an allowed speed: those on a closed lane (0), and those off the
+    road, parked or being teleported, for which SUMO reports a number below 0.
 
     Args:
-        speeds_mps: By vehicle, those of the whole network, where they have been read already.
+        speeds_mps: Speeds of all vehicles in the network by id, if they have been read already.
     """
     vehicles = _vehicle_ids() if speeds_mps is None else speeds_mps
     speeds = map(vehicle_speed_mps, vehicles) if speeds_mps is None else speeds_mps.values()
@@ -205,7 +205,7 @@ def network_delay_veh(speeds_mps: Mapping[str, float] | None = None) -> float:
 
 
 def moment() -> dict[str, str]:
-    """Where everything is just now, in all digits, and what every signal shows, by name."""
+    """The exact present position of everything, and the state of every signal, by name."""
     vehicle, person, light = libsumo.vehicle, libsumo.person, libsumo.trafficlight
     rows = {
         f"vehicle {v}": repr(
@@ -223,8 +223,8 @@ def moment() -> dict[str, str]:
 
 
 def moment_digest() -> str:
-    """The same as :func:`moment`, in 16 hex digits: id, lane, position and speed of each vehicle,
-    edge and position of each person, and the state of each signal.
+    """A digest of :func:`moment`, 16 hex digits: id, lane, position and speed of each vehicle, edge
+    and position of each person, and the state of each signal.
     """
     vehicle, person, light = libsumo.vehicle, libsumo.person, libsumo.trafficlight
     vehicles, persons = sorted(vehicle.getIDList()), sorted(person.getIDList())
@@ -242,10 +242,11 @@ def moment_digest() -> str:
 class WayTrace:
     """A digest of every vehicle's path, for comparing two simulations.
 
-    Takes in who departed and arrived in every second, and every fifth second of each vehicle its
-    lane, position, speed and the time it has waited. Positions and speeds are compared to the last
-    bit, so that a vehicle which moved otherwise for a second in between differs ever after. Sums
-    over its whole way are no help: SUMO restores distance and time loss off by a rounding.
+    Covers the vehicles that departed and arrived in every second and, every fifth second, each
+    vehicle's lane, position, speed and waiting time. Positions and speeds are compared to the last
+    bit, so that a vehicle which moved differently for one second in between differs ever after.
+    Totals over its whole trip are of no use: SUMO restores distance and time loss with rounding
+    errors.
     """
 
     def __init__(self) -> None:
@@ -253,7 +254,7 @@ class WayTrace:
         self._seconds = 0
 
     def add(self) -> None:
-        """Takes the next second."""
+        """Adds the next second."""
         self._seconds += 1
         simulation = libsumo.simulation
         self._take(simulation.getDepartedIDList(), simulation.getArrivedIDList())
@@ -261,7 +262,7 @@ class WayTrace:
             self._take(*_ways())
 
     def hexdigest(self) -> str:
-        """64 hex digits over all seconds so far, and over the present moment."""
+        """64 hex digits over all seconds so far and the present moment."""
         self._take(*_ways())
         return self._digest.hexdigest()
 
@@ -289,12 +290,12 @@ def _ways() -> list[tuple[object, ...]]:
 
 
 def outgoing_lanes(tls_id: str) -> tuple[str, ...]:
-    """The distinct lanes that its links lead to, in link order."""
+    """The distinct lanes to which its links lead, in link order."""
     links = libsumo.trafficlight.getControlledLinks(tls_id)
     return tuple(dict.fromkeys(link[1] for group in links for link in group))
 
 
 def _green_lanes(state: str, links: list[list[tuple[str, str, str]]], end: int) -> tuple[str, ...]:
-    """The lanes at one end (0 from, 1 to) of the links that a phase gives green."""
+    """The lanes at one end (0 from, 1 to) of the links to which a phase gives green."""
     green = (group for letter, group in zip(state, links, strict=False) if letter in "Gg")
     return tuple(dict.fromkeys(link[end] for group in green for link in group))

@@ -13,7 +13,7 @@ __all__ = ["encode", "reply_of"]
 
 
 def reply_of(work: Callable[[], Reply]) -> bytes:
-    """What work returns, or the failure that it raises, as it is sent."""
+    """The result of some work, or the failure that it raises, encoded for sending."""
     error: GreenforkError
     try:
         return encode(work())
@@ -23,7 +23,7 @@ def reply_of(work: Callable[[], Reply]) -> bytes:
 
 
 def encode(reply: Reply) -> bytes:
-    """A reply as it is sent."""
+    """A reply, encoded for sending."""
     return reply.model_dump_json().encode()
 
 

@@ -1,9 +1,10 @@
-"""How decisions are carried out: what is told to a signal before each step of a rollout.
+"""How decisions are carried out: the commands to a signal before each step of a rollout.
 
-Pure: a decision is a generator over what its signal shows. It yields commands, which are obeyed at
-once, and None to be asked again before the next step; when it returns, nothing more is to be told.
-That the commands reach SUMO, before the step they belong to, is the engine's part. ``extend`` is
-one command before the first step; the other kinds also act when a phase is about to end.
+Pure: a decision is a generator that reads what its signal shows. It yields commands, which are
+obeyed at once, and None to be asked again before the next step; when it returns, no more commands
+follow. The engine sees to it that the commands reach SUMO before the step to which they belong.
+``extend`` is one command before the first step; the other kinds also act when a phase is about to
+end.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -25,14 +26,14 @@ __all__ = [
 ]
 
 _TOLERANCE_S = 1e-6
-"""SUMO's times are whole milliseconds; as floats they may be off by a rounding."""
+"""SUMO's times are whole milliseconds; as floats they may be off by a rounding error."""
 _MAX_PRESSURE_EVERY_S = 5
 _GREEDY_EVERY_S = 10
 
 
 @dataclass(frozen=True)
 class Command:
-    """What is told to a signal: the current phase, or the one it jumps to, lasts so long."""
+    """A command to a signal: how long the current phase, or the one to which it jumps, lasts."""
 
     remaining_s: float
     """Argument of ``trafficlight.setPhaseDuration``, seconds."""
@@ -41,53 +42,53 @@ class Command:
 
 
 Control = Generator[Command | None, None, float]
-"""Returns when the last green that it told is over, seconds of simulated time."""
+"""Returns when the last green that it commanded ends, in seconds of simulated time."""
 
 
 @dataclass
 class SignalView:
-    """What a signal shows before a step; whoever lets a decision run keeps it up to date."""
+    """What a signal shows before a step; kept up to date by whatever runs the decision."""
 
     program: Program
     min_green_s: float
     max_green_s: float
     pressures: Callable[[], Mapping[int, int]]
-    """By green phase, vehicles on its lanes minus vehicles on the lanes it leads to."""
+    """By green phase, vehicles on its lanes minus vehicles on the lanes to which it leads."""
     vehicles: Callable[[], Mapping[int, int]]
     """By green phase, vehicles on its lanes."""
     phase: int
     time_s: float = 0
     elapsed_s: float = 0
-    """How long the phase has been shown, seconds."""
+    """How long the phase has been shown, in seconds."""
     switch_s: float = 0
-    """When it ends by itself, seconds of simulated time."""
+    """When it ends by itself, in seconds of simulated time."""
 
     def has_come(self, moment_s: float) -> bool:
-        """Whether it is so late."""
+        """Whether this time has been reached."""
         return self.time_s >= moment_s - _TOLERANCE_S
 
     @property
     def ends_now(self) -> bool:
-        """Whether the next step shows another phase already."""
+        """Whether the next step already shows another phase."""
         return self.has_come(self.switch_s)
 
     @property
     def is_green(self) -> bool:
-        """Whether a green runs."""
+        """Whether the current phase is a green."""
         return self.program.phases[self.phase].is_green
 
     @property
     def is_decision_point(self) -> bool:
-        """Whether a green runs, between its minimum and maximum."""
+        """Whether the current phase is a green between its minimum and maximum."""
         return self.is_green and self.min_green_s <= self.elapsed_s < self.max_green_s
 
     def remaining_s(self, decision: Extend) -> float:
-        """How much longer the green lasts under a decision made now, seconds."""
+        """How much longer the green lasts under a decision made now, in seconds."""
         return decision.remaining_s(self.elapsed_s, self.min_green_s, self.max_green_s)
 
 
 def commands_of(view: SignalView, decision: Decision, follow_up: FollowUp) -> Control:
-    """Carries a decision out; then runs the signal for ever, unless the program does."""
+    """Carries out a decision, then controls the signal for good, unless the program does."""
     over_s = yield from carry_out(view, decision)
     if follow_up == "program":
         return over_s
@@ -99,7 +100,7 @@ def commands_of(view: SignalView, decision: Decision, follow_up: FollowUp) -> Co
 
 
 def carry_out(view: SignalView, decision: Decision) -> Control:
-    """Carries a decision out."""
+    """Carries out a decision."""
     match decision:
         case Extend():
             return _plan(view, (decision,), decision.extend_s)
@@ -113,7 +114,7 @@ def carry_out(view: SignalView, decision: Decision) -> Control:
 
 
 def _plan(view: SignalView, steps: Sequence[Extend], every_s: int) -> Control:
-    """Takes a step now, and the others at the next decision points of the grid of moments."""
+    """Takes one step of a plan now, and the others at the following decision points."""
     over_s, due_s = view.time_s, view.time_s + every_s
     for number, step in enumerate(steps):
         if number:
@@ -125,9 +126,9 @@ def _plan(view: SignalView, steps: Sequence[Extend], every_s: int) -> Control:
 
 
 def max_pressure(view: SignalView) -> Control:
-    """Runs a signal by :func:`~sim_workers.engine.policies.keeps_green` every five seconds.
+    """Controls a signal by :func:`~sim_workers.engine.policies.keeps_green` every five seconds.
 
-    The same grid of decision points as a plan's, counted from when it begins.
+    Decides at the same times as a plan, counted from when it begins.
     """
     due_s = view.time_s
     while True:
@@ -140,9 +141,9 @@ def max_pressure(view: SignalView) -> Control:
 def greedy(view: SignalView) -> Control:
     """Shows the phase of :func:`~sim_workers.engine.policies.greedy_phase` every ten seconds.
 
-    Decides at the moments of a grid, counted from when it begins, at which a green runs that has
-    lasted its minimum; another green is reached by the program's clearance. In between, and at
-    other moments of the grid, a green goes on: it has no maximum.
+    Decides at fixed intervals, counted from when it begins, if the current green has lasted its
+    minimum; another green is reached through the program's clearance. Otherwise the green
+    continues: it has no maximum.
     """
     due_s = view.time_s
     while True:
@@ -168,7 +169,7 @@ def greedy(view: SignalView) -> Control:
 
 
 def _decision_point(view: SignalView, due_s: float, every_s: int) -> Generator[None, None, float]:
-    """Waits for a moment of the grid that is a decision point; returns when the next one is due."""
+    """Waits for a regular time that is a decision point; returns when the next one is due."""
     while True:
         if view.has_come(due_s):
             due_s += every_s
@@ -178,7 +179,7 @@ def _decision_point(view: SignalView, due_s: float, every_s: int) -> Generator[N
 
 
 def _next_phase(view: SignalView, decision: NextPhase) -> Control:
-    """Waits for the green to end and for its clearance, then jumps to the phase."""
+    """Waits for the end of the green and its clearance, then jumps to the phase."""
     phase = None
     if decision.next_phase != view.phase:
         phase, begun = decision.next_phase, view.phase
@@ -193,7 +194,7 @@ def _next_phase(view: SignalView, decision: NextPhase) -> Control:
 def _clearance(
     view: SignalView, begun: int, leave_s: float
 ) -> Generator[Command | None, None, None]:
-    """From a green that ends at ``leave_s`` through its clearance; returns when that is over."""
+    """Goes from a green that ends at ``leave_s`` through its clearance; returns when that ends."""
     while True:
         if view.has_come(leave_s) if view.phase == begun else view.ends_now:
             following = view.program.successor(view.phase)
@@ -204,7 +205,7 @@ def _clearance(
 
 
 def _cycle(view: SignalView, decision: Cycle) -> Control:
-    """Gives each green its seconds when it starts, once."""
+    """Gives each green its duration when it starts, once."""
     greens, over_s = {green.phase: green.green_s for green in decision.greens}, view.time_s
     while True:
         following = view.program.successor(view.phase)

@@ -1,7 +1,7 @@
 """SUMO itself, in this process: starting, stepping, deciding, saving.
 
-libsumo holds one simulation per process; :class:`Simulation` is that one. Everything here is single
-threaded, so that a simulation can be forked at any moment. What is read of the simulation is in
+libsumo holds one simulation per process; :class:`Simulation` represents it. Everything here is
+single-threaded, so that a simulation can be forked at any moment. Reading from the simulation is in
 :mod:`sim_workers.engine.readings`.
 """
 
@@ -49,8 +49,8 @@ _QUIET = (
     "--duration-log.disable=true",
 )
 # What a state file needs to continue exactly: the position of every random generator, persons,
-# and all digits. The precision counts decimals, so small numbers need more of them than doubles
-# have significant digits.
+# and all digits. The precision is the number of decimals, so small numbers need more of them than
+# a double has significant digits.
 _EXACT_STATES = (
     "--save-state.rng=true",
     "--save-state.transportables=true",
@@ -60,13 +60,14 @@ _EXACT_STATES = (
 
 _M_TOP_PAD, _M_MMAP_THRESHOLD = -2, -3
 _SCATTERED = {_M_TOP_PAD: 0, _M_MMAP_THRESHOLD: 1}
-"""Each allocation that finds no room in the heap is a mapping of its own, at falling addresses."""
+"""Each allocation that does not fit into the heap is a mapping of its own, at falling addresses."""
 _USUAL = {_M_TOP_PAD: 128 * 1024, _M_MMAP_THRESHOLD: 128 * 1024}
-"""So again once the network is loaded: stepping with a mapping for each vehicle takes for ever."""
+"""The heap is used again once the network is loaded: a mapping per vehicle makes steps far too
+slow."""
 
 
 class Simulation:
-    """The simulation of this process."""
+    """The simulation in this process."""
 
     def __init__(self) -> None:
         self._passed: dict[str, PassedVehicles] = {}
@@ -77,7 +78,7 @@ class Simulation:
         self._begin_s = 0.0
 
     def open(self, request: Open) -> float:
-        """Starts SUMO, at its begin or from a state, and returns its time in seconds.
+        """Starts SUMO, from the beginning or from a state, and returns its time in seconds.
 
         Raises:
             RolloutRejected: SUMO refuses the scenario or the state; its words are in the message.
@@ -112,14 +113,14 @@ class Simulation:
         }
 
     def watch(self, signals: Iterable[Signal]) -> None:
-        """From now on counts the vehicles that pass these signals."""
+        """Counts the vehicles that pass these signals from now on."""
         self._signals = {signal.tls_id: signal for signal in signals}
         self._passed = {tls_id: PassedVehicles() for tls_id in self._signals}
 
     def advance(self, to_s: float, policy: PolicySpec) -> list[Action]:
-        """Steps until ``to_s`` under a behaviour policy and returns what it did.
+        """Steps until ``to_s`` under a behaviour policy and returns its decisions.
 
-        The policy decides for the signals that are watched.
+        The policy decides for the watched signals.
         """
         actions: list[Action] = []
         while self.time_s < to_s:
@@ -150,7 +151,7 @@ class Simulation:
         self._step_to(to_s)
 
     def signal_states(self) -> dict[str, SignalState]:
-        """What every traffic light is doing."""
+        """The present state of every traffic light."""
         return {tls: signal_state(tls) for tls in traffic_lights()}
 
     def counts(self, tls_id: str) -> dict[int, LaneCounts]:
@@ -158,7 +159,7 @@ class Simulation:
         signal, state = self._signals[tls_id], signal_state(tls_id)
         program = signal.programs.get(state.program_id)
         counts: dict[int, LaneCounts] = {}
-        if program is None:  # switched off, which SUMO makes a program of when it happens
+        if program is None:  # switched off: SUMO creates a program for that on demand
             return counts
         for index in program.greens():
             lanes = program.phases[index].green_lanes
@@ -178,7 +179,7 @@ class Simulation:
     def prepare(self, rollout: Rollout) -> None:
         """Reads and builds what a rollout needs before its first step; moves nothing.
 
-        What is read is kept as long as it holds, also for the rollouts that are forked from here.
+        The results are kept while they are valid, also for the rollouts that are forked from here.
 
         Raises:
             TraCIException: The network has no such traffic light.
@@ -194,7 +195,7 @@ class Simulation:
         return recorder.metrics()
 
     def roll_out(self, rollout: Rollout) -> RolloutOutcome:
-        """Carries the decisions out, steps the horizon and samples after each second.
+        """Carries out the decisions, steps to the horizon and samples after each second.
 
         Raises:
             TraCIException: The network has no such traffic light.
@@ -227,19 +228,19 @@ class Simulation:
         return _SignalControl(decided, self._program_of(decided.tls_id), self.time_s, follow_up)
 
     def _lanes_of(self, tls_ids: tuple[str, ...]) -> ObservedLanes:
-        """The lanes of some traffic lights; those of the last ones asked for are kept."""
+        """The lanes of some traffic lights; those requested last are kept."""
         if self._lanes is None or self._lanes.tls_ids != tls_ids:
             self._lanes = ObservedLanes(tls_ids)
         return self._lanes
 
     def _program_of(self, tls_id: str) -> Program:
-        """The program that a traffic light runs just now; steps may change it."""
+        """The program that a traffic light is running now; steps may change it."""
         if tls_id not in self._programs:
             self._programs[tls_id] = running_program(tls_id)
         return self._programs[tls_id]
 
     def _step_to(self, to_s: float) -> None:
-        """Steps, second by second where somebody watches."""
+        """Steps, second by second if vehicles are counted."""
         self._programs.clear()
         if not self._passed:
             if self.time_s < to_s:
@@ -260,7 +261,7 @@ class Simulation:
                 passed.update(state.phase, phase, vehicles)
 
     def _decide(self, policy: PolicySpec) -> list[Action]:
-        """Lets the policy decide at every watched signal that can be decided."""
+        """Lets the policy decide at every watched signal where a decision is possible."""
         actions = []
         for tls_id, signal in self._signals.items():
             state, time_s = signal_state(tls_id), self.time_s
@@ -279,7 +280,7 @@ class Simulation:
 
 
 def _repeat(action: Action) -> None:
-    """Makes a call again."""
+    """Repeats a call."""
     if action.call == "setPhaseDuration":
         libsumo.trafficlight.setPhaseDuration(action.tls_id, action.remaining_s)
     else:
@@ -287,7 +288,7 @@ def _repeat(action: Action) -> None:
 
 
 def _allocate(options: Mapping[int, int]) -> None:
-    """Tells glibc how to hand out memory. Elsewhere there is nothing to tell."""
+    """Tells glibc how to allocate memory. Does nothing with other C libraries."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for option, value in options.items():
@@ -300,8 +301,8 @@ class _SignalControl:
     Args:
         decided: The decision.
         program: The program that the signal runs.
-        time_s: The moment of the state, seconds.
-        follow_up: Who takes over after the decision.
+        time_s: The time of the state, in seconds.
+        follow_up: What takes over after the decision.
     """
 
     def __init__(
@@ -320,10 +321,10 @@ class _SignalControl:
         self._shown_since_s = time_s - decided.elapsed_s
         self._commands = commands_of(self._view, decided.decision, follow_up)
         self.is_silent = False
-        """Whether no further command can come."""
+        """Whether no further command can follow."""
 
     def before_step(self, time_s: float) -> None:
-        """Tells the signal what is due now."""
+        """Sends the signal the commands due now."""
         view = self._view
         view.time_s, view.elapsed_s = time_s, time_s - self._shown_since_s
         view.switch_s = libsumo.trafficlight.getNextSwitch(self._tls_id)
@@ -334,10 +335,10 @@ class _SignalControl:
         self.is_silent = True
 
     def after_step(self, before_s: float) -> None:
-        """Notes whether the step that began at ``before_s`` began with another phase.
+        """Records whether the step that began at ``before_s`` began with another phase.
 
         Raises:
-            RolloutRejected: ``program_switched``: phases have other meanings now.
+            RolloutRejected: ``program_switched``: its phases have a different meaning now.
         """
         if libsumo.trafficlight.getProgram(self._tls_id) != self._program_id:
             raise RolloutRejected(
@@ -360,7 +361,7 @@ _Controls = _SignalControl | YellowSignal
 
 
 def _step_controlled(to_s: float, controls: list[_Controls]) -> list[_Controls]:
-    """Steps until ``to_s`` and returns the controls that may still have something to say."""
+    """Steps until ``to_s`` and returns the controls that may still send commands."""
     while controls:
         before_s = float(libsumo.simulation.getTime())
         if before_s >= to_s:

@@ -1,4 +1,4 @@
-"""Which SUMO computes the rewards here."""
+"""The version of SUMO that computes the rewards here."""
 
 from functools import cache
 from importlib.metadata import version
@@ -10,7 +10,7 @@ __all__ = ["program_version", "simulator", "sumo_version"]
 
 @cache
 def sumo_version() -> str:
-    """The installed libsumo's version, ``1.28.0``, without loading it; asked for at every state."""
+    """The installed libsumo's version, ``1.28.0``, without loading it; read for every state."""
     return version("libsumo")
 
 
@@ -21,5 +21,5 @@ def program_version() -> str:
 
 
 def simulator() -> Simulator:
-    """The installed simulator, as results name it."""
+    """The installed simulator, as named in results."""
     return Simulator(version=sumo_version())

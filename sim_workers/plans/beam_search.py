@@ -1,7 +1,7 @@
 """Beam search for plans: sequences of *yes* and *no* at successive decision points.
 
-Owns the search and what it makes of a row; what a plan is worth is asked of a scorer, be it the
-pool or a reward service. Every prefix of a plan is a plan, so that beams are compared by rewards of
+This module does the search and builds the rows; a scorer, be it the pool or a reward service, says
+what a plan is worth. Every prefix of a plan is a plan, so that beams are compared by rewards of
 whole rollouts, never by estimates.
 """
 
@@ -19,24 +19,24 @@ from shared.wire.error_info import ErrorInfo
 __all__ = ["FailedRow", "PlanScorer", "SearchOptions", "search_plans", "search_row"]
 
 PlanScorer = Callable[[Row, Sequence[Plan]], Awaitable[Sequence[float]]]
-"""Gives the reward of each plan at a decision point, in order, or raises where one has none."""
+"""Returns the reward of each plan at a decision point, in order, or raises if one has none."""
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How wide and how far is searched.
+    """How wide and how deep to search.
 
     Raises:
-        ConfigError: A plan of that depth would outlast the rollout that judges it.
+        ConfigError: A plan of that depth would outlast the rollout that scores it.
     """
 
     reward: RewardSpec
     beam: int = 5
-    """Plans that are kept at each depth, and candidates a row."""
+    """Plans kept at each depth, and candidates per row."""
     depth: int = 3
-    """Decisions of a plan."""
+    """Decisions per plan."""
     extend_s: int = 5
-    """Seconds between decision points, and of a *yes*."""
+    """Seconds between decision points, and the length of a *yes*."""
 
     def __post_init__(self) -> None:
         if self.beam < 2 or not 1 <= self.depth <= MAX_PLAN_STEPS:
@@ -53,7 +53,7 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class FailedRow:
-    """A row without candidates, and why."""
+    """A row without candidates, and the reason."""
 
     state_id: str
     tls_id: str
@@ -61,14 +61,14 @@ class FailedRow:
 
 
 async def search_row(row: Row, options: SearchOptions, score: PlanScorer) -> PlanRow | FailedRow:
-    """The best plans of one decision point. Where one plan fails, the row does.
+    """The best plans of one decision point. If one plan fails, so does the row.
 
-    What is wrong with the scorer itself, such as a service that does not answer, is raised.
+    An error of the scorer itself, such as a service that does not answer, is raised.
 
     Args:
         row: The decision point.
-        options: How wide and how far.
-        score: What plans are worth.
+        options: How wide and how deep to search.
+        score: Returns the rewards of plans.
     """
     try:
         prompt = plan_prompt(row.prompt, options.extend_s, options.depth)
@@ -90,14 +90,14 @@ async def search_row(row: Row, options: SearchOptions, score: PlanScorer) -> Pla
 async def search_plans(
     score: Callable[[Sequence[Plan]], Awaitable[Sequence[float]]], options: SearchOptions
 ) -> list[tuple[Plan, float]]:
-    """The best plans that a beam finds, with their rewards.
+    """The best plans that a beam search finds, with their rewards.
 
     Args:
-        score: The reward of each of some plans, in order.
-        options: How wide and how far.
+        score: Returns the reward of each of some plans, in order.
+        options: How wide and how deep to search.
 
     Returns:
-        At most ``beam`` plans of ``depth`` steps, the best first; of equals, *yes* before *no*.
+        At most ``beam`` plans of ``depth`` steps, the best first; among equals, *yes* before *no*.
     """
     beam: list[tuple[bool, ...]] = [()]
     ranked: list[tuple[Plan, float]] = []

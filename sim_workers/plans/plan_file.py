@@ -1,4 +1,4 @@
-"""The file of candidate plans: written row by row, resumed, and put in its place when complete."""
+"""The file of candidate plans: written row by row, resumable, put in place when complete."""
 
 import contextlib
 import json
@@ -18,12 +18,12 @@ __all__ = ["PlanFile"]
 class PlanFile:
     """A JSONL file of :class:`shared.candidates.PlanRow`.
 
-    While it is made, rows stand in ``.NAME.part`` beside it, below a line that says what was asked
-    for; the same command goes on from there.
+    Until it is complete, rows are in ``.NAME.part`` beside it, below a line that describes the
+    request; the same command continues from there.
 
     Args:
         path: The file.
-        asked: What the rows depend on: dataset, reward, beam, depth.
+        asked: The inputs of the rows: dataset, reward, beam, depth.
     """
 
     def __init__(self, path: Path, asked: Mapping[str, object]) -> None:
@@ -32,7 +32,7 @@ class PlanFile:
         self._head = json.dumps(asked, sort_keys=True)
 
     def begin(self) -> dict[tuple[str, str], PlanRow]:
-        """The rows that an interrupted command has left, by state and signal.
+        """The rows left by an interrupted command, by state and signal.
 
         Raises:
             ConfigError: The file cannot be written.
@@ -50,7 +50,7 @@ class PlanFile:
             file.write(f"{_line(row)}\n")
 
     def finish(self, order: Sequence[Row]) -> int:
-        """Puts the rows in their place, in the order of the dataset; gives their number.
+        """Puts the rows in place, in the order of the dataset; returns their number.
 
         Args:
             order: The decision points that were searched.
@@ -62,7 +62,7 @@ class PlanFile:
         return len(rows)
 
     def _left(self) -> list[PlanRow]:
-        """The whole rows of an unfinished file, if it is of the same command."""
+        """The complete rows of an unfinished file, if it belongs to the same command."""
         lines: list[str] = []
         with contextlib.suppress(OSError):
             lines = self._part.read_text(encoding="utf-8").splitlines()
@@ -73,7 +73,7 @@ class PlanFile:
             try:
                 rows.append(PlanRow.model_validate_json(line))
             except ValidationError:
-                break  # half a line
+                break  # an incomplete line
         return rows
 
 

@@ -1,4 +1,4 @@
-"""What plans are worth, by rollouts on the pool of this machine, without a service."""
+"""The rewards of plans, by rollouts on the pool of this machine, without a service."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ __all__ = ["PoolPlanScorer"]
 
 @dataclass(eq=False)
 class PoolPlanScorer:
-    """Scores plans on a pool; the program left alone is rolled out once a decision point."""
+    """Scores plans on a pool; rolls out the unchanged program once per decision point."""
 
     pool: RolloutPool
-    """Started."""
+    """A pool that has been started."""
     store: StateStore
     """The states of the rows."""
     reward: RewardSpec
-    """What is asked for."""
+    """The reward to compute."""
     timeout_s: float
-    """Seconds that one rollout may wait and run."""
+    """Time limit for one rollout in seconds, including waiting."""
     _references: dict[tuple[str, str], asyncio.Task[Metrics]] = field(default_factory=dict)
 
     async def score(self, row: Row, plans: Sequence[Plan]) -> list[float]:

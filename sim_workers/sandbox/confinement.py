@@ -2,22 +2,22 @@
 
 ``python -m sim_workers.sandbox.confinement MODULE ARGUMENT…`` confines itself and becomes that
 module, which may then load libsumo; ``… --program RULES COMMAND…`` becomes another program, the
-``sumo`` of a verification; without arguments it says what could be had, which is how :func:`probe`
-knows.
+``sumo`` of a verification; without arguments it reports what it could give up, which is how
+:func:`probe` finds out.
 
 =====================  ==================================================  =======================
 when                   what is given up                                    why then
 =====================  ==================================================  =======================
-a fork server starts   what :mod:`~sim_workers.sandbox.isolation` takes;   before libsumo is loaded
+a fork server starts   what :mod:`~sim_workers.sandbox.isolation` drops;   before libsumo is loaded
                        writing, programs, sockets:
                        :func:`confine_simulation`
-a holder is opened     reading: :func:`read_only`                          which scenario is known
+a holder is opened     reading: :func:`read_only`                          the scenario is known
 before anything moves  other processes' memory: :func:`before_stepping`    whoever watches over
                                                                            simulations may need it
 =====================  ==================================================  =======================
 
-Each holds for whatever is forked, so that a rollout costs one filter more at most. Where the kernel
-lacks something, it goes on with what is there; ``docs/security.md`` says what that means.
+Each is inherited by forked processes, so that a rollout costs at most one more filter. If the
+kernel lacks something, the rest still applies; ``docs/security.md`` says what that means.
 """
 
 import json
@@ -67,7 +67,7 @@ _SYSTEM = tuple(
     /usr/share/locale /usr/share/proj /usr/share/zoneinfo
     """.split()  # noqa: SIM905  a list to be read
 )
-"""Libraries, and what C libraries look up. ``/etc`` and home folders are not among it."""
+"""Libraries, and files that C libraries look up. ``/etc`` and home folders are not included."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ class Confinement(Isolation):
     """What a simulation process of this machine and this user has given up."""
 
     landlock: int
-    """Version of Landlock, which keeps it to its files; 0: it may open what its user may."""
+    """Version of Landlock, which confines it to its files; 0: it may open what its user may."""
     seccomp: bool
-    """It cannot execute programs or make sockets."""
+    """Whether it is unable to execute programs and make sockets."""
 
 
 def environment() -> dict[str, str]:
-    """The variables of a process that runs SUMO or reads a stranger's files: these and no others.
+    """The only variables passed to a process that runs SUMO or reads a stranger's files.
 
-    Nothing secret is among them, and nothing that moves the heap (``MALLOC_…``,
-    ``GLIBC_TUNABLES``, ``LD_PRELOAD``): SUMO's results can depend on the order of addresses.
+    It contains nothing secret, and nothing that moves the heap (``MALLOC_…``, ``GLIBC_TUNABLES``,
+    ``LD_PRELOAD``): SUMO's results can depend on the order of addresses.
     """
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     roots = os.pathsep.join(dict.fromkeys(_import_roots()))
@@ -92,14 +92,14 @@ def environment() -> dict[str, str]:
 
 
 def python_command(*arguments: str) -> list[str]:
-    """Python with arguments, which does not import from the folder where it is started."""
+    """Python with arguments, without importing from the folder in which it is started."""
     return [sys.executable, "-P", *arguments]
 
 
 def confine_simulation() -> bool:
     """Gives up writing, programs, sockets and processes outside; what is open stays open.
 
-    States are saved through ``memfd`` files. Returns whether seccomp is there.
+    States are saved through ``memfd`` files. Returns whether seccomp is available.
     """
     seccomp.prepare(seccomp.DENIED_TO_STRANGERS)
     landlock.restrict(Rules(write=(_NOWHERE,), execute=(), own_domain=True))
@@ -107,24 +107,23 @@ def confine_simulation() -> bool:
 
 
 def read_only(paths: Iterable[Path]) -> None:
-    """Gives up reading, apart from these, libraries, SUMO's and PROJ's data, and ``/proc``.
+    """Gives up reading, except for these, libraries, the data of SUMO and PROJ, and ``/proc``.
 
-    In ``/proc``, Landlock shows the inside of processes that are confined so as well, and of no
-    others.
+    In ``/proc``, Landlock shows the inside only of processes that are confined in the same way.
     """
     landlock.restrict(Rules(read=(*libraries(), *paths)))
 
 
 def before_stepping() -> None:
-    """Gives up looking into other processes, and into their memory."""
+    """Gives up looking into other processes and their memory."""
     seccomp.deny(seccomp.DENIED_TO_STRANGERS)
 
 
 def write_only(paths: Iterable[Path]) -> None:
-    """Gives up writing, apart from these, and processes outside.
+    """Gives up writing, except for these, and processes outside.
 
-    For a process that takes foreign files apart, before it starts a fork server, which it would not
-    be allowed to end later: one that is confined is out of reach of those that are confined apart.
+    For a process that takes foreign files apart. Call it before starting a fork server, which it
+    could not end otherwise: a confined process is out of reach of those confined separately.
     """
     landlock.restrict(Rules(write=(_NOWHERE, *paths), own_domain=True))
 
@@ -132,17 +131,17 @@ def write_only(paths: Iterable[Path]) -> None:
 def confine_reader(read: Iterable[Path]) -> bool:
     """Gives up the rest before such a process reads anything: files, programs, sockets.
 
-    Returns whether seccomp is there.
+    Returns whether seccomp is available.
     """
     landlock.restrict(Rules(read=(*libraries(), *read), execute=()))
     return seccomp.deny(seccomp.ALWAYS_DENIED | seccomp.DENIED_TO_STRANGERS)
 
 
 def own_loopback() -> bool:
-    """Cuts this process, and all that it starts, off from all networks but a 127.0.0.1 of its own.
+    """Cuts this process and its children off from all networks but a 127.0.0.1 of its own.
 
-    Must be called before there is a second thread. Returns whether that could be had; capabilities
-    are given up in any case, and limits taken on.
+    Must be called while there is only one thread. Returns whether it succeeded; capabilities are
+    given up and limits set in any case.
     """
     is_alone = leave_network(keep_loopback=True)
     isolate(without_network=False)
@@ -152,10 +151,10 @@ def own_loopback() -> bool:
 def confined_program(
     command: Sequence[str], read: Iterable[Path], write: Iterable[Path]
 ) -> list[str]:
-    """A command that runs another one kept to these files, libraries and SUMO's data.
+    """A command that runs another one, confined to these files, libraries and SUMO's data.
 
-    For a ``sumo`` that listens on a port: it uses the network that its parent has, and that one
-    calls :func:`own_loopback` before. Give it :func:`environment`, and paths that are absolute.
+    For a ``sumo`` that listens on a port: it uses its parent's network, so the parent must call
+    :func:`own_loopback` first. Run it with :func:`environment`, and give it absolute paths.
     """
     rules = {"read": [str(p) for p in read], "write": [str(p) for p in write]}
     launcher = python_command("-m", __name__, "--program", json.dumps(rules))
@@ -164,7 +163,7 @@ def confined_program(
 
 @cache
 def probe() -> Confinement:
-    """What simulation processes of this machine and this user give up; tried once, in one."""
+    """What simulation processes of this machine and user give up; tried once, in one of them."""
     command = python_command("-m", __name__)
     try:
         said = subprocess.run(
@@ -177,9 +176,9 @@ def probe() -> Confinement:
 
 @cache
 def libraries() -> tuple[Path, ...]:
-    """What any process here reads: code of Python, of SUMO and of the system, and their data.
+    """What any process here reads: code of Python, SUMO and the system, and their data.
 
-    As it is when this is first called, so that a process may call it for those that it forks.
+    Determined when this is first called, so that a process may call it for those that it forks.
     """
     folders = [*map(Path, _SYSTEM), *_python_folders()]
     code = [path for path in _imported() if not any(path.is_relative_to(f) for f in folders)]
@@ -199,7 +198,7 @@ def _site_folders() -> list[Path]:
 
 
 def _imported() -> Iterator[Path]:
-    """Packages and modules that were imported from anywhere else: a working tree, for example."""
+    """Packages and modules imported from anywhere else, such as a working tree."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if "." not in name and file:
@@ -214,7 +213,7 @@ def _data_folders() -> Iterator[Path]:
 
 
 def _import_roots() -> Iterator[str]:
-    """Where packages that are needed lie, apart from where Python looks anyway."""
+    """The folders of required packages, apart from those that Python searches anyway."""
     known = {folder.resolve() for folder in _site_folders()}
     for name in _NEEDED_PACKAGES:
         spec = find_spec(name)
@@ -242,7 +241,7 @@ def _main() -> None:
     given_up = isolate()
     has_seccomp = confine_simulation()
     if arguments:
-        # SUMO's modules take numpy where there is one and need none: a fifth of the time to start.
+        # SUMO's modules import numpy if present but do not need it: a fifth of the time to start.
         sys.modules["numpy"] = None  # type: ignore[assignment]
         del sys.argv[0]
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)

@@ -1,15 +1,16 @@
 """Drops what a process never needs: network access, capabilities, unlimited file sizes.
 
 SUMO reads files that strangers may have written. Whatever such a file might make it do, it cannot
-talk to anybody, fill the disk with one file, leave memory dumps, or gain rights.
+communicate with anybody, fill the disk with one file, leave memory dumps, or gain privileges.
 :mod:`sim_workers.sandbox.confinement` takes away more, and starts simulation processes.
 
-``python -m sim_workers.sandbox.isolation MODULE ARGUMENT…`` runs a module so. It has to happen
-before libsumo is imported: that starts a thread, and a process with threads cannot become a user of
-its own.
+``python -m sim_workers.sandbox.isolation MODULE ARGUMENT…`` runs a module in this way. It has to
+happen before libsumo is imported: that starts a thread, and a process with threads cannot enter a
+user namespace of its own.
 
-Not every platform lets a process give these things up (containers often forbid it). Then it goes
-on without: :func:`isolate` says what was achieved, and ``docs/security.md`` where that matters.
+Not every platform lets a process give these things up (containers often forbid it). The process
+then continues without: :func:`isolate` returns what was achieved, and ``docs/security.md`` says
+where that matters.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ _SET_INTERFACE_FLAGS = 0x8914
 _INTERFACE_UP = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _MAX_FILE_BYTES = 4 << 30
-"""No log comes near this, nor a state: one of a million vehicles has a tenth."""
+"""No log or state comes near this: a state with a million vehicles takes a tenth of it."""
 _MAX_DESCRIPTORS = 1024
 _MEMORY_RESERVE_BYTES = 64 << 20
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -46,34 +47,34 @@ class Isolation:
     """What a process has given up."""
 
     network: bool
-    """It is in a network namespace of its own, without any interface."""
+    """Whether it is in a network namespace of its own, without any interface."""
     limits: bool
-    """It cannot write files without end, dump its memory, or gain rights."""
+    """Whether it cannot write files without limit, dump its memory, or gain privileges."""
     capabilities: bool
-    """It has none, and can get none."""
+    """Whether it has none, and cannot get any."""
 
 
 def isolate(without_network: bool = True) -> Isolation:
-    """Gives up network and capabilities and takes limits on, for this process and all it forks.
+    """Gives up network and capabilities and sets limits, for this process and all that it forks.
 
-    Sockets that are open stay open. Must be called before there is a second thread. The network
-    comes first, because leaving it may need a capability.
+    Open sockets stay open. Must be called while there is only one thread. The network comes first,
+    because leaving it may need a capability.
 
     Args:
-        without_network: False keeps the one that there is.
+        without_network: False keeps the present network.
     """
     is_alone = without_network and leave_network()
     return Isolation(network=is_alone, capabilities=_drop_capabilities(), limits=limit())
 
 
 def leave_network(keep_loopback: bool = False) -> bool:
-    """Moves into an empty network namespace: with the right to, or else as a user of its own.
+    """Moves into an empty network namespace: directly if permitted, or else in a user namespace.
 
-    Must be called before there is a second thread.
+    Must be called while there is only one thread.
 
     Args:
-        keep_loopback: Let processes that are in it as well be reached at 127.0.0.1. Capabilities
-            over the namespace are kept then, until :func:`isolate` is called.
+        keep_loopback: Let processes in the same namespace be reached at 127.0.0.1. Capabilities
+            over the namespace are then kept until :func:`isolate` is called.
     """
     if _LIBC.unshare(_CLONE_NEWNET) != 0:
         uid, gid = os.geteuid(), os.getegid()
@@ -88,10 +89,10 @@ def leave_network(keep_loopback: bool = False) -> bool:
 
 
 def limit(max_file_bytes: int = _MAX_FILE_BYTES) -> bool:
-    """Takes limits on that hold for ever; says whether all of them could be had.
+    """Sets permanent limits; returns whether all of them could be set.
 
     Args:
-        max_file_bytes: No file can be written beyond it; the attempt is an error.
+        max_file_bytes: No file can be written beyond it; attempts fail.
     """
     wanted = [
         (resource.RLIMIT_CORE, 0),
@@ -104,10 +105,10 @@ def limit(max_file_bytes: int = _MAX_FILE_BYTES) -> bool:
 
 
 def limit_memory(max_bytes: int) -> bool:
-    """Bounds the memory of this process that is its own; says whether that could be had.
+    """Limits the private memory of this process; returns whether that succeeded.
 
-    Beyond it there is none: a MemoryError in Python, ``std::bad_alloc`` in SUMO. What the process
-    needs to say so is kept back for :func:`use_memory_reserve`.
+    Beyond the limit allocation fails: a MemoryError in Python, ``std::bad_alloc`` in SUMO. What the
+    process needs to report that is kept back for :func:`use_memory_reserve`.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = max_bytes + _MEMORY_RESERVE_BYTES
@@ -117,13 +118,13 @@ def limit_memory(max_bytes: int) -> bool:
 
 
 def use_memory_reserve() -> None:
-    """Lets a process that has run out of memory have the little that it needs to end well."""
+    """Gives a process that has run out of memory the little that it needs to end properly."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     _set_limit(resource.RLIMIT_DATA, hard, hard)
 
 
 def _keep_ids(uid: int, gid: int) -> None:
-    """Lets the process be who it was; files are opened as that user in any case."""
+    """Lets the process keep its user and group ids; files are opened as that user in any case."""
     for name, content in (
         ("setgroups", "deny"),
         ("uid_map", f"{uid} {uid} 1"),
@@ -132,19 +133,19 @@ def _keep_ids(uid: int, gid: int) -> None:
         try:
             Path("/proc/self", name).write_text(content)
         except OSError:
-            return  # ids then read as "nobody", which nothing here looks at
+            return  # ids then read as "nobody", but nothing here looks at them
 
 
 def _drop_capabilities() -> bool:
-    """Gives up what root may do beyond its own files, or the maker of a user namespace there."""
+    """Gives up root's privileges beyond its own files, or those of a user namespace's creator."""
     for capability in range(_MAX_CAPABILITIES):
-        _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # what is unknown or refused stays
+        _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # unknown or refused ones stay
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     return bool(_LIBC.capset(header, (ctypes.c_uint32 * 6)()) == 0)
 
 
 def _lower(what: int, at_most: int) -> bool:
-    """Lowers a limit; one that is lower already stays."""
+    """Lowers a limit; one that is already lower stays."""
     _, hard = resource.getrlimit(what)
     value = at_most if hard == resource.RLIM_INFINITY else min(hard, at_most)
     return _set_limit(what, value, value)

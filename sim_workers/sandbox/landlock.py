@@ -1,11 +1,11 @@
-"""Landlock: a process says which files it will open from now on, and the kernel keeps it to that.
+"""Landlock: a process declares which files it will open from now on, and the kernel enforces it.
 
-Rules are about where a file really lies, whatever name leads there, and hold for everything that
-the process forks or executes. They can be laid over each other; each layer can only take away.
-What is open already stays open. See https://docs.kernel.org/userspace-api/landlock.html. Linux has
-had it since 5.13, and more of it with each version; what the kernel lacks is left out.
+Rules apply to a file's real location, whatever name leads there, and are inherited by everything
+that the process forks or executes. They can be stacked; each layer can only take more away. What is
+already open stays open. See https://docs.kernel.org/userspace-api/landlock.html. Linux has had it
+since 5.13, with more in each version; what the kernel lacks is left out.
 
-Pipes, sockets and ``memfd`` files lie in no folder: Landlock leaves them alone.
+Pipes, sockets and ``memfd`` files are in no folder, and Landlock does not restrict them.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ _WRITE_FILE = 1 << 1
 _READ_FILE = 1 << 2
 _READ_DIR = 1 << 3
 _CHANGE_FOLDERS = sum(1 << bit for bit in range(4, 13))
-"""Removing from them and making anything in them: bits of the first version."""
+"""Removing from folders and making anything in them: bits of the first version."""
 _REFER = 1 << 13
 _TRUNCATE = 1 << 14
 _DEVICE_IOCTL = 1 << 15
@@ -38,20 +38,21 @@ _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _DEVICE_IOCTL
 _TCP = 0b11
 """Binding and connecting."""
 _SCOPES = 0b11
-"""Abstract sockets of others, and signals to others."""
+"""Abstract sockets of other processes, and signals to them."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What may still be opened. None: that is left as it is."""
+    """What may still be opened. None: left unrestricted."""
 
     read: tuple[Path, ...] | None = None
-    """Files, and folders with all that is beneath them."""
+    """Files to read, and folders with everything beneath them."""
     write: tuple[Path, ...] | None = None
-    """The same: to write, make, remove and rename."""
+    """The same for writing, making, removing and renaming."""
     execute: tuple[Path, ...] | None = None
     own_domain: bool = False
-    """No TCP, and no signal or abstract socket to a process that is not so restricted as well."""
+    """No TCP; no signals or abstract sockets to processes that are not restricted in the same
+    way."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -69,18 +70,18 @@ class _PathBeneath(ctypes.Structure):
 
 @cache
 def version() -> int:
-    """Which Landlock the kernel has: 1 and up; 0 if none."""
+    """The kernel's version of Landlock: 1 and up; 0 if it has none."""
     found: int = _LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)
     return max(0, found)
 
 
 def restrict(rules: Rules) -> bool:
-    """Keeps this thread, and all that it starts, to the rules; says whether the kernel does so.
+    """Restricts this thread, and all that it starts; returns whether the kernel enforces that.
 
-    Paths that do not exist are passed over. ``no_new_privs`` must be set.
+    Paths that do not exist are skipped. ``no_new_privs`` must be set.
 
     Raises:
-        OSError: The kernel has Landlock, and refused this.
+        OSError: The kernel has Landlock, but refused this.
     """
     if version() == 0:
         return False

@@ -1,11 +1,11 @@
-"""seccomp: a process gives system calls up, for itself and for all that it starts.
+"""seccomp: a process gives up system calls, for itself and for all that it starts.
 
-A filter is a little program that the kernel runs before each call; it is written here by hand, so
-that no library is needed. What is given up fails with EPERM. Filters can be laid over each other,
-and each can only take away. See https://docs.kernel.org/userspace-api/seccomp_filter.html.
+A filter is a small program that the kernel runs before each call; it is written by hand here, so
+that no library is needed. Calls that are given up fail with EPERM. Filters can be stacked, and each
+can only take more away. See https://docs.kernel.org/userspace-api/seccomp_filter.html.
 
-This is a list of what is denied, not of what is allowed: Python and SUMO, of any version and on any
-C library, should get all the ordinary calls. Files are not its business; see
+This is a list of what is denied, not of what is allowed: Python and SUMO, in any version and with
+any C library, should have all the ordinary calls. Access to files is left to
 :mod:`sim_workers.sandbox.landlock`.
 """
 
@@ -19,8 +19,8 @@ __all__ = ["ALWAYS_DENIED", "DENIED_TO_STRANGERS", "RESTORABLE", "allow_only", "
 
 _SET_MODE_FILTER = 1
 _SPEC_ALLOW = 4
-"""Without it, kernels before 5.16 slow the process down against Spectre, about which a filter says
-nothing."""
+"""Without it, kernels before 5.16 slow the process down to mitigate Spectre, against which a filter
+does nothing."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 _LOAD = 0x20
@@ -32,12 +32,12 @@ _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _KILL_PROCESS = 0x80000000
 _ASK_TRACER = 0x7FF00000
-"""Fails with ENOSYS where there is none."""
+"""Fails with ENOSYS if the kernel has none."""
 _EPERM = 1
 _ENOSYS = 38
 _NUMBER_AT, _MACHINE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 _X32 = 0x40000000
-"""Numbers from here on are those of x86_64's other ABI; elsewhere there are none."""
+"""Numbers from here on belong to x86_64's other ABI; other machines have none."""
 _NEW_NAMESPACES = 0x7E020080
 """Flags of clone: time, mount, cgroup, UTS, IPC, user, PID and network namespaces."""
 
@@ -45,9 +45,9 @@ _NEW_NAMESPACES = 0x7E020080
 @dataclass(frozen=True)
 class _Machine:
     audit: int
-    """How the kernel names it."""
+    """The kernel's name for it."""
     column: int
-    """Where its numbers are in the table."""
+    """The column of its numbers in the table."""
 
 
 _MACHINES = {
@@ -67,7 +67,7 @@ _NUMBERS = _INTO_PROCESSES | {
     # programs
     "execve": (59, 221),
     "execveat": (322, 281),
-    # sockets; a pair of them connects to nobody and stays allowed
+    # sockets; a socketpair connects to nobody else and stays allowed
     "socket": (41, 198),
     "connect": (42, 203),
     "bind": (49, 200),
@@ -151,29 +151,29 @@ _PRLIMIT = (302, 261)
 _USERFAULTFD, _USER_MODE_ONLY = "userfaultfd", 1
 
 DENIED_TO_STRANGERS = frozenset(_INTO_PROCESSES)
-"""Looking into other processes, and into their memory: what a process may need that watches over
-simulations, and one that runs a stranger's never. The exception is for a tracer to make: that of
+"""Looking into other processes and their memory: a process that watches over simulations may need
+it, one that runs a stranger's simulation never does. A tracer can make an exception: that of
 :mod:`sim_workers.engine.restoring` lets a process have one ``userfaultfd``, for faults in its own
 code alone (``UFFD_USER_MODE_ONLY``), before it rolls out."""
 ALWAYS_DENIED = frozenset(_NUMBERS) - DENIED_TO_STRANGERS
-"""What no simulation process needs."""
+"""Calls that no simulation process needs."""
 
 
 RESTORABLE = frozenset(
     {
         *(0, 1, 5, 8, 17, 19, 20, 295),  # read, write, fstat, lseek, pread64, readv, writev, preadv
         *(35, 96, 201, 202, 204, 228, 229, 230, 318),  # clocks, futex, getrandom
-        *(14, 15, 39, 62, 99, 102, 110, 186, 234),  # signals of its own, who it is
+        *(14, 15, 39, 62, 99, 102, 110, 186, 234),  # its own signals, its identity
         *(24, 60, 219, 231),  # sched_yield, exit, restart_syscall, exit_group
     }
 )
-"""Numbers of x86_64: what leaves nothing behind in the kernel but positions in files."""
+"""Numbers of x86_64: calls that leave nothing behind in the kernel but positions in files."""
 
 
 def allow_only(numbers: frozenset[int]) -> bool:
-    """Ends this process at any other system call, and says whether the kernel does so. x86_64 only.
+    """Ends this process at any other system call; returns whether the kernel does so. x86_64 only.
 
-    Forking stays possible for a tracer that has it done, as a sibling.
+    A tracer can still have it fork a sibling.
     """
     return _install(_program_of_allowed(numbers), _MACHINES["x86_64"])
 
@@ -194,10 +194,10 @@ def _program_of_allowed(numbers: frozenset[int]) -> bytes:
 
 
 def deny(calls: frozenset[str]) -> bool:
-    """Gives up system calls, by name; says whether the kernel does so.
+    """Gives up system calls, by name; returns whether the kernel enforces that.
 
-    Namespaces cannot be made any more either, nor limits of other processes set. ``no_new_privs``
-    must be set. False also on machines whose numbers are not known here.
+    It then also cannot create namespaces or set other processes' limits. ``no_new_privs`` must be
+    set. False also on machines whose numbers are not known here.
     """
     machine = _MACHINES.get(platform.machine())
     if machine is None:
@@ -213,7 +213,7 @@ def _install(program: bytes, machine: _Machine) -> bool:
 
 
 def prepare(calls: frozenset[str]) -> None:
-    """Writes the filter that :func:`deny` needs, so that forked processes find it written."""
+    """Builds the filter that :func:`deny` needs in advance, for forked processes to use."""
     machine = _MACHINES.get(platform.machine())
     if machine is not None:
         _program(machine, calls)
@@ -225,7 +225,7 @@ class _Filter(ctypes.Structure):
 
 @cache
 def _program(machine: _Machine, calls: frozenset[str]) -> bytes:
-    """The filter: instructions of 8 bytes; jumps say how many to skip if so, and if not."""
+    """The filter: instructions of 8 bytes; jumps say how many to skip if true, and if false."""
     numbers = [_NUMBERS[name][machine.column] for name in sorted(calls - {_USERFAULTFD})]
     refuse = _statement(_RETURN, _ERRNO | _EPERM)
     code = [
@@ -235,7 +235,7 @@ def _program(machine: _Machine, calls: frozenset[str]) -> bytes:
         _statement(_LOAD, _NUMBER_AT),
         _jump(_AT_LEAST, _X32, 0, 1),
         refuse,
-        _jump(_EQUAL, _CLONE3, 0, 1),  # its flags cannot be seen; C libraries then use clone
+        _jump(_EQUAL, _CLONE3, 0, 1),  # its flags cannot be read; C libraries then use clone
         _statement(_RETURN, _ERRNO | _ENOSYS),
     ]
     for number in numbers:

@@ -1,1 +1,1 @@
-"""What strangers send: unpacked, looked through, and stored."""
+"""What strangers send: unpacked, inspected and stored."""

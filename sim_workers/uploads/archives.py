@@ -1,8 +1,8 @@
-"""Unpacking an archive that a stranger has made.
+"""Unpacking an archive made by a stranger.
 
-Everything is counted while it is unpacked; what an archive says of itself is not believed. Only
-plain files come out, under names that lie in the folder, and the names are looked at before
-anything is written.
+Everything is counted while it is unpacked; what an archive says about itself is not trusted. Only
+plain files are extracted, under names inside the folder, and all names are checked before anything
+is written.
 """
 
 import gzip
@@ -28,39 +28,39 @@ _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 _INCLUDING = ("include", "calibrator", "rerouter", "variableSpeedSign")
-"""What makes SUMO read another file in the place of an element."""
+"""The attributes that make SUMO read another file in place of an element."""
 _INCLUDING_NAME = re.compile(rb"include|calibrator|rerouter|variableSpeedSign")
 _LONGEST_NAME = 32
 _MAX_INCLUDES = 10_000
 _MAX_NAME_CHARS = 240
 _MAX_DEPTH = 16
 _OUT_OF_MEMORY = "Error -4 "
-"""Of zlib."""
+"""Window bits for zlib."""
 _FREE_BYTES = 16 << 20
-"""So much may come out of an archive however small it is."""
+"""How much any archive may unpack to, however small it is."""
 
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What may come out of an archive."""
+    """Limits on what an archive may unpack to."""
 
     entries: int = 1000
-    """Files and folders."""
+    """Number of files and folders."""
     file_bytes: int = 512 << 20
-    """Bytes of one file."""
+    """Size of one file in bytes."""
     total_bytes: int = 1 << 30
-    """Bytes of all files."""
+    """Size of all files in bytes."""
     ratio: int = 200
-    """Bytes that come out for each byte of the archive; XML of networks has 10 to 40."""
+    """Unpacked bytes for each byte of the archive; XML of networks has 10 to 40."""
 
 
 def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> None:
-    """Unpacks a zip into a folder that is empty.
+    """Unpacks a zip into an empty folder.
 
     Raises:
-        ScenarioError: ``bad_archive``: it is none, or holds something else than plain files within
-            it; ``too_large``: more comes out than the limits allow. The folder then has to be
-            thrown away.
+        ScenarioError: ``bad_archive``: it is not a zip, or contains something other than plain
+            files; ``too_large``: it unpacks to more than the limits allow. The folder must then be
+            discarded.
     """
     _refuse_other_formats(archive)
     gate = _Unpacking(folder, limits or ArchiveLimits(), archive.stat().st_size)
@@ -69,26 +69,26 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> 
 
 
 def check_unpacked(folder: Path, archive_bytes: int, limits: ArchiveLimits | None = None) -> None:
-    """Counts what the files of an archive come to when they are read: gzips, and what they include.
+    """Counts what the files of an archive amount to when they are read, with gzips and includes.
 
-    The budget is that of the archive itself, and it is one for all: the files, what comes out of
-    those that are gzips, and every file once more each time that another one includes it.
+    The budget is that of the archive itself, and it is shared by everything: the files, the
+    unpacked contents of gzips, and every file once more each time that another one includes it.
 
     Args:
-        folder: What came out of the archive.
-        archive_bytes: What was sent.
-        limits: What may come out of it.
+        folder: The unpacked archive.
+        archive_bytes: The size of the archive as sent.
+        limits: What it may unpack to.
 
     Raises:
         ScenarioError: ``too_large``; ``bad_archive``: a gzip is damaged; ``unsupported_input``:
-            files include each other without end, or too deep.
+            files include each other in a loop, or too deeply.
     """
     budget = _Budget(limits or ArchiveLimits(), archive_bytes)
     _Weighing(folder, budget).weigh_all()
 
 
 def most_bytes(archive_bytes: int, limits: ArchiveLimits | None = None) -> int:
-    """How many bytes may come out of so many that were sent.
+    """How many bytes an archive of this size may unpack to.
 
     >>> most_bytes(1000), most_bytes(1_000_000)
     (16777216, 200000000)
@@ -104,7 +104,7 @@ def check_name(name: str) -> tuple[str, ...]:
     ('city', 'net.xml')
 
     Raises:
-        ScenarioError: ``bad_archive``: it leads out of the archive, or is no plain path.
+        ScenarioError: ``bad_archive``: it leads out of the archive, or is not a plain path.
     """
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     is_plain = parts and not name.startswith("/") and ".." not in parts
@@ -120,19 +120,19 @@ def check_name(name: str) -> tuple[str, ...]:
 
 
 class _Budget:
-    """How many bytes may come out of an archive."""
+    """How many bytes an archive may unpack to."""
 
     def __init__(self, limits: ArchiveLimits, archive_bytes: int) -> None:
         self.most = most_bytes(archive_bytes, limits)
         self._bytes = 0
 
     def count(self, size: int) -> None:
-        """So many bytes more came out."""
+        """Adds bytes that were unpacked."""
         self._bytes += size
         if self._bytes > self.most:
             raise ScenarioError(
-                f"the archive unpacks to more than {self.most} bytes, counting gzips in it "
-                "unpacked and each file once per include",
+                f"the archive unpacks to more than {self.most} bytes, counting gzipped files "
+                "as unpacked and each file once per include",
                 "too_large",
             )
 
@@ -161,7 +161,7 @@ class _Weighing:
         for chunk in _unpacked_chunks(path):
             size += len(chunk)
             self._budget.count(len(chunk))
-            text = tail + chunk.replace(b"\0", b"")  # also where a character has two bytes
+            text = tail + chunk.replace(b"\0", b"")  # also for two-byte characters
             includes = includes or _INCLUDING_NAME.search(text) is not None
             tail = text[-_LONGEST_NAME:]
         self._sizes[path] = size
@@ -170,8 +170,8 @@ class _Weighing:
         self._includes[path] = [other for other in found if other.is_relative_to(self._folder)]
 
     def _as_read(self, path: Path, depth: int) -> int:
-        """The bytes of a file with all that it includes."""
-        if path not in self._sizes:  # it is missing, which is said where it is read
+        """The bytes of a file with everything that it includes."""
+        if path not in self._sizes:  # it is missing, which is reported when it is read
             return 0
         if depth > _MAX_DEPTH:
             raise ScenarioError(
@@ -186,7 +186,7 @@ class _Weighing:
 
 
 def _included_names(path: Path) -> list[str]:
-    """The files that a file has read in the place of elements; as far as it can be read itself."""
+    """The files that a file includes in place of elements, as far as it can be parsed."""
     names: list[str] = []
 
     def start(tag: str, attributes: dict[str, str]) -> None:
@@ -206,13 +206,13 @@ def _included_names(path: Path) -> list[str]:
     try:
         for chunk in _unpacked_chunks(path):
             parser.Parse(chunk, False)
-    except (expat.ExpatError, LookupError, ValueError):  # which is said where it is read
+    except (expat.ExpatError, LookupError, ValueError):  # which is reported when it is read
         return names
     return names
 
 
 def _unpacked_chunks(path: Path) -> Iterator[bytes]:
-    """The content of a file, without its gzip if it has one."""
+    """The content of a file, unzipped if it is gzipped."""
     with path.open("rb") as file:
         is_packed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
@@ -222,7 +222,7 @@ def _unpacked_chunks(path: Path) -> Iterator[bytes]:
 
 
 class _Unpacking:
-    """Writes entries into a folder, and counts."""
+    """Writes entries into a folder and counts them."""
 
     def __init__(self, folder: Path, limits: ArchiveLimits, archive_bytes: int) -> None:
         self._folder = folder
@@ -231,7 +231,7 @@ class _Unpacking:
         self._entries = 0
 
     def count_entry(self) -> None:
-        """One more file or folder."""
+        """Counts one more file or folder."""
         self._entries += 1
         if self._entries > self._limits.entries:
             raise ScenarioError(
@@ -239,7 +239,7 @@ class _Unpacking:
             )
 
     def write(self, name: str, content: IO[bytes]) -> None:
-        """Writes a file, which must not be there already."""
+        """Writes a file, which must not exist already."""
         path = self._folder.joinpath(*check_name(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         left = self._limits.file_bytes
@@ -255,7 +255,7 @@ class _Unpacking:
 
 
 def _refuse_other_formats(archive: Path) -> None:
-    """Tells whoever sent something else than a zip how to make one."""
+    """Tells whoever sent something other than a zip how to make one."""
     with archive.open("rb") as file:
         head = file.read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
     if head.startswith(_ZIP_MAGIC):
@@ -287,7 +287,7 @@ def _unpack_zip(archive: Path, gate: _Unpacking) -> None:
 
 @contextmanager
 def _errors_named() -> Iterator[None]:
-    """What goes wrong in a damaged archive is the archive's fault."""
+    """Reports whatever goes wrong in a damaged archive as the archive's fault."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as exc:

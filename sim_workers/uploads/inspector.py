@@ -1,10 +1,10 @@
 """Inspects uploads in a process of its own: ``python -m sim_workers.uploads.inspector``.
 
-An archive, or a state file, may be made to take all memory, or to keep a parser busy for ever. So
+An archive or a state file may be made to use up all memory, or to keep a parser busy for ever. So
 none is opened in a process that anybody needs: this one has little memory, no network and a time
-limit that its owner keeps, and leaves a finished folder or nothing.
+limit enforced by its owner, and leaves a finished folder or nothing.
 
-It reads one request as JSON from its standard input, and writes one answer to its standard output.
+It reads one request as JSON from standard input, and writes one answer to standard output.
 """
 
 import os
@@ -49,38 +49,38 @@ __all__ = ["IntakeAnswer", "IntakeRequest", "main"]
 
 _LIMIT_S = 60.0
 _NICENESS = 10
-"""Rollouts, which somebody waits for, come first."""
+"""Rollouts, which somebody is waiting for, come first."""
 _MAX_MANIFEST_CHARS = 8 << 20
-"""The gateway reads it in one stretch; a city of two thousand signals has half of that."""
+"""The gateway reads it in one go; a city of two thousand signals has half as many."""
 _EQUAL_S = 0.0005
-"""SUMO counts milliseconds, and a file may be saved with two decimals only."""
+"""SUMO counts milliseconds, but a file may be saved with only two decimals."""
 
 
 class IntakeRequest(WireModel):
-    """What to look at."""
+    """What to inspect."""
 
     upload: Path
-    """What was sent, as it was sent."""
+    """The uploaded file, as it was sent."""
     folder: Path
-    """Empty; what comes out is left there."""
+    """An empty folder, in which the result is left."""
     name: str | None = None
-    """For a scenario that is a bundle already: its name."""
+    """For a scenario that is already a bundle: its name."""
     dataset: Path | None = None
-    """For a state: its scenario's folder of uploads. None: this is a scenario."""
+    """For a state: the upload folder of its scenario. None: this is a scenario."""
     seed: int = 0
     scale: float = 1.0
     max_memory_bytes: int = Field(default=4 << 30, gt=0)
-    """Memory of each process that takes part, apart from what they share."""
+    """Memory of each process that takes part, not counting what they share."""
     max_state_bytes: int = Field(default=1 << 30, gt=0)
 
 
 class IntakeAnswer(WireModel):
-    """What came of it: one of these."""
+    """The result: one of these."""
 
     manifest: Manifest | None = None
-    """Of the scenario, which is in the folder now."""
+    """The manifest of the scenario, which is now in the folder."""
     record: StateRecord | None = None
-    """Of the state, whose file is in the folder now: ``<state id>.xml``."""
+    """The record of the state, whose file is now in the folder: ``<state id>.xml``."""
     error: ErrorInfo | None = None
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     limit()
     limit_memory(request.max_memory_bytes)
     os.nice(_NICENESS)
-    program_version(), sumo_version()  # whose files it cannot read any more later
+    program_version(), sumo_version()  # their files cannot be read any more later
     take = _take_scenario if request.dataset is None else _take_state
     with _confined(request) as fork_server:
         answer = _answer(request, partial(take, request, fork_server))
@@ -99,7 +99,7 @@ def main() -> None:
 
 @contextmanager
 def _confined(request: IntakeRequest) -> Iterator[ForkServer]:
-    """Keeps this process to the upload and its folders, and to its fork server."""
+    """Confines this process to the upload and its folders, and to its fork server."""
     tempfile.tempdir = str(request.folder)
     given = [request.upload] if request.dataset is None else [request.upload, request.dataset]
     write_only([request.folder])

@@ -3,12 +3,12 @@
 ::
 
     <data directory>/uploads/
-      .incoming/…                   what is being looked at; anything in it may be removed
-      <scenario id>/manifest.json   complete from the moment at which the folder is there
+      .incoming/…                   uploads being inspected; anything in it may be removed
+      <scenario id>/manifest.json   complete as soon as the folder exists
                     scenario/ states/index.jsonl states/<state id>.xml
 
 Nothing is ever changed in place: a folder or a file appears under its name when it is complete, so
-that whoever reads, and whatever is killed, sees all of it or nothing. Several processes may write.
+that a reader, or a process that is killed, sees all of it or nothing. Several processes may write.
 """
 
 from pathlib import Path
@@ -47,7 +47,7 @@ def uploaded_manifest(scenario: Scenario, signals: dict[str, Signal]) -> Manifes
 
 
 def place_scenario(draft: Path, target: Path) -> bool:
-    """Moves a finished folder to its place; False where another one was there already."""
+    """Moves a finished folder to its place; False if another one was there already."""
     sync_tree(draft)
     try:
         draft.rename(target)
@@ -62,16 +62,16 @@ def place_scenario(draft: Path, target: Path) -> bool:
 def place_state(
     draft: Path, record: StateRecord, root: Path, run: SimulationRef | None = None
 ) -> StateRecord:
-    """Moves a state's file to its place and enters it into the index.
+    """Moves a state's file to its place and adds it to the index.
 
     Args:
         draft: The file, on the same disk.
-        record: What is entered.
+        record: The record to add.
         root: The scenario's folder.
-        run: That it was saved from; None: one of which only seed and scale are known.
+        run: The run that it was saved from; None: only its seed and scale are known.
 
     Returns:
-        What the index has now: where the state was there already, what it had.
+        The record in the index: if the state was there already, the existing one.
     """
     layout = DatasetLayout(root)
     with locked(layout.states):

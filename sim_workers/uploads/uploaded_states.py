@@ -1,4 +1,4 @@
-"""The uploaded states of a folder, for a store that wants to know of new ones."""
+"""The uploaded states of a folder, for a store that wants to learn of new ones."""
 
 import threading
 import time
@@ -17,15 +17,15 @@ _LOG = structlog.get_logger(__name__)
 
 
 class UploadedStates:
-    """Reads what has been uploaded since it was last asked, here or by another gateway.
+    """Reads what has been uploaded since the last call, here or by another gateway.
 
-    A folder that cannot be read is passed over, with a line in the log: what somebody uploaded must
-    not keep a service from starting.
+    A folder that cannot be read is skipped, with a line in the log: an upload must not keep a
+    service from starting.
 
     Args:
-        folder: Holds a dataset for each scenario; need not be there yet.
+        folder: Contains a dataset for each scenario; need not exist yet.
         every_s: It looks at the disk no more often than this.
-        clock: Seconds, never going back.
+        clock: Seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class UploadedStates:
         self._lock = threading.Lock()
 
     def fresh(self) -> list[StoredState]:
-        """States of folders that have changed; those that were known already may be among them."""
+        """States of folders that have changed; some of them may be known already."""
         with self._lock:
             if self._clock() - self._looked_s < self._every_s:
                 return []

@@ -44,7 +44,7 @@ class EncodedGroup:
     prompt: tuple[int, ...]
     """Token ids; for a pointer, the row of the query's embedding."""
     candidates: tuple[tuple[int, ...], ...]
-    """Token ids of each, the end of the text included; for a pointer, places in the pool."""
+    """Token ids of each, the end of the text included; for a pointer, positions in the pool."""
     advantages: tuple[float, ...]
     is_top: tuple[bool, ...]
     """Whether an early epoch of stage 2 uses it."""

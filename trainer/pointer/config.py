@@ -22,8 +22,8 @@ class PointerConfig(OfflineConfig):
     model_path: str = Field(default=NEW, min_length=1)
     """``new``, or a folder with a selector of an earlier run."""
     beam_data: str = ""
-    """Scored selections: a JSON, JSONL or Parquet file with ``id_list``, places in the pool from 0
-    on, and ``score_list``. Required."""
+    """Scored selections: a JSON, JSONL or Parquet file with ``id_list``, positions in the pool from
+    0 on, and ``score_list``. Required."""
     output_dir: str = Field(default="runs/pointer", min_length=1)
     """Output folder for checkpoints, the selector, metrics and the plot."""
     pool: str = ""

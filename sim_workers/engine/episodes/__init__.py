@@ -1,1 +1,1 @@
-"""Driving the simulation of a holder through an episode."""
+"""Driving a holder's simulation through an episode."""

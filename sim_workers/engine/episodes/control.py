@@ -1,23 +1,22 @@
-"""How a signal is driven through an episode: what it is told, and when.
+"""How a signal is driven through an episode: which commands it gets, and when.
 
-Pure. A driver is asked for its calls when decisions are due, and before every step; that they reach
-SUMO is the engine's part. What a single decision does before a rollout is
+Pure. A driver is asked for its commands when decisions are due and before every step; the engine
+sees to it that they reach SUMO. A single decision at the start of a rollout is the business of
 :mod:`sim_workers.engine.signal_control`.
 
 ============ =============== ====================================================================
 control      transition      between two greens
 ============ =============== ====================================================================
-``extend``                   the program goes on as always; decisions only set how long a green
-                             lasts
+``extend``                   the program runs as usual; decisions only set how long a green lasts
 ``phase``    ``program``     the phases that follow the green in the program, up to the next
                              green, each in full; then the chosen green
-``phase``    ``yellow``      the links that lose their green show yellow, the others what they
-                             showed; then the chosen green
+``phase``    ``yellow``      the links that lose their green show yellow, the others keep their
+                             state; then the chosen green
 ============ =============== ====================================================================
 
-The rule for yellow is RESCO's (https://github.com/Pi-Star-Lab/RESCO) and sumo-rl's
-(https://github.com/LucasAlegre/sumo-rl, ``traffic_signal.py``): it lasts the same time whether or
-not a link loses its green. A green phase that is chosen is held until another one is.
+The rule for yellow is that of RESCO (https://github.com/Pi-Star-Lab/RESCO) and sumo-rl
+(https://github.com/LucasAlegre/sumo-rl, ``traffic_signal.py``): yellow lasts equally long whether
+or not a link loses its green. A chosen green phase is held until another one is chosen.
 """
 
 from abc import ABC, abstractmethod
@@ -40,21 +39,21 @@ from shared.wire.episodes import (
 __all__ = ["Call", "SignalDriver", "check_transition", "clearance", "driver_of", "yellow_state"]
 
 _TOLERANCE_S = 1e-6
-"""SUMO's times are whole milliseconds; as floats they may be off by a rounding."""
+"""SUMO's times are whole milliseconds; as floats they may be off by a rounding error."""
 _HELD_S = 1_000_000
-"""A green that is held lasts so long, seconds: longer than any episode."""
+"""How long a held green lasts, in seconds: longer than any episode."""
 _NEVER_S = float("inf")
 
 
 class Call(NamedTuple):
-    """Something that is told to a signal: a function of TraCI and its argument."""
+    """A command to a signal: a TraCI function and its argument."""
 
     name: Literal["setPhase", "setPhaseDuration", "setRedYellowGreenState"]
     argument: int | float | str
 
 
 def yellow_state(green: str, following: str) -> str:
-    """What is shown between two greens: yellow for each link that loses its green.
+    """The state between two greens: yellow for each link that loses its green.
 
     >>> yellow_state("GGgrr", "rGrGG")
     'yGyrr'
@@ -66,9 +65,9 @@ def yellow_state(green: str, following: str) -> str:
 
 
 def clearance(program: Program, green: int) -> tuple[int, ...]:
-    """The phases that follow a green up to the next one.
+    """The phases between a green and the next one.
 
-    Empty where the next phase is a green already, or where no other green ever follows.
+    Empty if the next phase is already a green, or if no other green ever follows.
     """
     found: list[int] = []
     phase = program.successor(green)
@@ -81,7 +80,7 @@ def clearance(program: Program, green: int) -> tuple[int, ...]:
 
 
 def check_transition(tls_id: str, program: Program, control: EpisodeControl) -> None:
-    """Passes where a signal's program has what a control's transitions need.
+    """Checks that a signal's program has what a control's transitions need.
 
     Raises:
         InvalidRequest: ``missing_transition``: a green has no clearance after it, and another one
@@ -107,13 +106,13 @@ def _state(program: Program, phase: int) -> str:
 
 
 class SignalDriver(ABC):
-    """A signal that is steered. Whoever steps the simulation tells it what was shown.
+    """A signal under control. Whoever steps the simulation reports what the signal showed.
 
     Args:
         tls_id: The signal.
         program: The program that it runs.
-        phase: The phase that is shown.
-        since_s: Since when, seconds of simulated time.
+        phase: The current phase.
+        since_s: When it began, in seconds of simulated time.
     """
 
     def __init__(self, tls_id: str, program: Program, phase: int, since_s: float) -> None:
@@ -122,34 +121,34 @@ class SignalDriver(ABC):
         self.phase = phase
         self.since_s = since_s
         self.due_s = _NEVER_S
-        """When it has to be asked again at the latest, seconds of simulated time."""
+        """When it must be asked again at the latest, in seconds of simulated time."""
 
     @property
     def is_green(self) -> bool:
-        """Whether a green is shown."""
+        """Whether the signal is showing a green."""
         return self.program.phases[self.phase].is_green
 
     @property
     def is_own(self) -> bool:
-        """Whether SUMO shows phases of the signal's own program."""
+        """Whether SUMO is showing phases of the signal's own program."""
         return True
 
     def elapsed_s(self, time_s: float) -> float:
-        """How long the phase has been shown, seconds."""
+        """How long the phase has been shown, in seconds."""
         return time_s - self.since_s
 
     def see(self, shown: int, before_s: float) -> None:
-        """Notes the phase of the step that began at ``before_s``."""
+        """Records the phase of the step that began at ``before_s``."""
         if shown != self.phase:
             self.phase, self.since_s = shown, before_s
 
     @abstractmethod
     def legal(self, time_s: float) -> tuple[EpisodeDecision, ...]:
-        """What may be decided now."""
+        """The decisions that are legal now."""
 
     @abstractmethod
     def decide(self, decision: EpisodeDecision, time_s: float) -> list[Call]:
-        """Begins to carry a decision out.
+        """Starts to carry out a decision.
 
         Raises:
             InvalidDecision: It breaks a rule: ``wrong_kind``, ``not_green``, ``unknown_phase``,
@@ -158,10 +157,10 @@ class SignalDriver(ABC):
 
     @abstractmethod
     def keep(self, time_s: float) -> list[Call]:
-        """Goes on without a decision."""
+        """Continues without a decision."""
 
     def before_step(self, time_s: float) -> list[Call]:
-        """What is due before the step that begins now."""
+        """The commands due before the step that begins now."""
         return []
 
     def _wrong_kind(self, wanted: str, decision: EpisodeDecision) -> InvalidDecision:
@@ -178,7 +177,7 @@ class SignalDriver(ABC):
 
 
 class ExtendDriver(SignalDriver):
-    """Greens in the program's order; a decision says how much longer the current one lasts."""
+    """Greens in the program's order; a decision sets how much longer the current one lasts."""
 
     def __init__(
         self, tls_id: str, program: Program, phase: int, since_s: float, control: ExtendControl
@@ -187,7 +186,7 @@ class ExtendDriver(SignalDriver):
         self._control = control
 
     def legal(self, time_s: float) -> tuple[EpisodeDecision, ...]:
-        """Both answers while a green runs that has not had its maximum."""
+        """Both answers, during a green that has not reached its maximum."""
         is_open = self.elapsed_s(time_s) < self._control.max_green_s - _TOLERANCE_S
         if not (self.is_green and is_open):
             return ()
@@ -195,7 +194,7 @@ class ExtendDriver(SignalDriver):
         return (yes, ExtendGreen(extend=False))
 
     def decide(self, decision: EpisodeDecision, time_s: float) -> list[Call]:
-        """Sets how long the current green still lasts."""
+        """Sets how much longer the current green lasts."""
         if not isinstance(decision, ExtendGreen):
             raise self._wrong_kind("extend", decision)
         if not self.is_green:
@@ -213,14 +212,14 @@ class ExtendDriver(SignalDriver):
         return [Call("setPhaseDuration", left_s)]
 
     def keep(self, time_s: float) -> list[Call]:
-        """Leaves it to the program."""
+        """Leaves the signal to its program."""
         return []
 
 
 class PhaseDriver(SignalDriver):
     """Greens in any order.
 
-    The program runs until it shows its first green; from then on that one is held.
+    The program runs until it shows its first green; from then on the driver holds the greens.
     """
 
     def __init__(
@@ -232,21 +231,21 @@ class PhaseDriver(SignalDriver):
         self._showing = {green: ShowPhase(next_phase=green) for green in self._greens}
         self._is_held = False
         self._target: int | None = None
-        """Which green a transition leads to."""
+        """The green to which the current transition leads."""
 
     def legal(self, time_s: float) -> tuple[EpisodeDecision, ...]:
         """The greens that may be shown next, in the program's order."""
         return tuple(self._showing[phase] for phase in self._choices(time_s))
 
     def decide(self, decision: EpisodeDecision, time_s: float) -> list[Call]:
-        """Keeps the green, or begins the transition to another one."""
+        """Keeps the green, or starts the transition to another one."""
         if not isinstance(decision, ShowPhase):
             raise self._wrong_kind("phase", decision)
         self._check(decision.next_phase, time_s)
         return self._show(decision.next_phase, time_s)
 
     def keep(self, time_s: float) -> list[Call]:
-        """Holds the green, unless it would exceed its maximum: then the next in order follows."""
+        """Holds the green unless it would exceed its maximum: then the next in order follows."""
         choices = self._choices(time_s)
         if not choices or self.phase in choices:
             return []
@@ -254,7 +253,7 @@ class PhaseDriver(SignalDriver):
         return self._show(self._greens[(order + 1) % len(self._greens)], time_s)
 
     def before_step(self, time_s: float) -> list[Call]:
-        """Takes over at the first green, and goes on with a transition."""
+        """Takes over at the first green, and continues a transition."""
         if self._target is not None:
             return self._go_on(time_s) if time_s >= self.due_s - _TOLERANCE_S else []
         if self._is_held or not self.is_green:
@@ -307,7 +306,7 @@ class PhaseDriver(SignalDriver):
         return self._leave(time_s)
 
     def _arrive(self, time_s: float) -> list[Call]:
-        """Shows the green that the transition led to."""
+        """Shows the green to which the transition led."""
         assert self._target is not None, "there is a transition"  # noqa: S101
         self.phase, self.since_s, self.due_s = self._target, time_s, _NEVER_S
         self._target = None
@@ -315,19 +314,19 @@ class PhaseDriver(SignalDriver):
 
     @abstractmethod
     def _leave(self, time_s: float) -> list[Call]:
-        """Begins the transition."""
+        """Starts the transition."""
 
     @abstractmethod
     def _go_on(self, time_s: float) -> list[Call]:
-        """Goes on with it, at ``due_s``."""
+        """Continues the transition, at ``due_s``."""
 
     @abstractmethod
     def _hold(self, green: int, is_new: bool) -> list[Call]:
-        """Shows a green until further notice."""
+        """Shows a green until something else is decided."""
 
 
 class ProgramPhaseDriver(PhaseDriver):
-    """Between two greens the program's own clearance."""
+    """Uses the program's own clearance between two greens."""
 
     _pending: Sequence[int] = ()
 
@@ -351,11 +350,11 @@ class ProgramPhaseDriver(PhaseDriver):
 
 
 class YellowPhaseDriver(PhaseDriver):
-    """Between two greens some seconds of yellow. Driven by the states of links."""
+    """Shows some seconds of yellow between two greens. Works by setting the states of links."""
 
     @property
     def is_own(self) -> bool:
-        """Until it is taken over."""
+        """Whether the driver has yet to take over."""
         return not self._is_held
 
     def _leave(self, time_s: float) -> list[Call]:

@@ -1,6 +1,6 @@
-"""What the owner of an episode says to its simulation process, and what that answers.
+"""Messages between the owner of an episode and its simulation process.
 
-Part of :mod:`sim_workers.engine.messages`, whose unions hold these, too.
+Part of :mod:`sim_workers.engine.messages`, whose unions include these.
 """
 
 from typing import Literal
@@ -38,24 +38,25 @@ PhaseRule = Literal["keep", "greedy", "longest_queue", "max_pressure"]
 
 
 class Begin(WireModel):
-    """From now on drive these signals. The simulation has been described."""
+    """Drive these signals from now on. The simulation has been described already."""
 
     verb: Literal["begin"] = "begin"
     signals: tuple[str, ...]
-    """That are steered, sorted."""
+    """Signals to control, sorted."""
     counted: tuple[str, ...]
-    """Whose queues and switches are counted, sorted."""
+    """Signals whose queues and switches are counted, sorted."""
     control: EpisodeControl
     elapsed_s: dict[str, float] = Field(default_factory=dict)
-    """How long each signal's phase has been shown, where SUMO does not know: it was restored."""
+    """How long each signal's phase has been shown, if SUMO does not know because it was
+    restored."""
     terms: tuple[EpisodeTerm, ...] = ()
     """What is sampled for the reward."""
     with_passed: bool = False
-    """Count the vehicles that each green lets pass."""
+    """Whether to count the vehicles that pass in each green."""
 
 
 class Step(WireModel):
-    """Carry decisions out and step; one that is invalid is told, and its signal goes on."""
+    """Carry out decisions and step; invalid decisions are reported, and their signals go on."""
 
     verb: Literal["step"] = "step"
     decisions: dict[str, EpisodeDecision] = Field(default_factory=dict)
@@ -63,22 +64,22 @@ class Step(WireModel):
 
 
 class PhaseCounts(WireModel):
-    """The vehicles that one green phase serves, now."""
+    """The vehicles that one green phase serves at present."""
 
     queued: int
-    """Slower than 0.1 m/s, on its lanes."""
+    """Vehicles on its lanes slower than 0.1 m/s."""
     approaching: int
-    """Moving, on its lanes."""
+    """Moving vehicles on its lanes."""
     passed: int
-    """Left its lanes during its latest green; 0 where nobody counts."""
+    """Vehicles that left its lanes during its latest green; 0 if they are not counted."""
     wait_s: float
-    """Summed waiting time on its lanes, seconds."""
+    """Total waiting time of the vehicles on its lanes, in seconds."""
     exit_veh: int
     """Vehicles on the lanes that it leads to."""
 
     @property
     def vehicles(self) -> int:
-        """All on its lanes."""
+        """All vehicles on its lanes."""
         return self.queued + self.approaching
 
     @property
@@ -88,17 +89,17 @@ class PhaseCounts(WireModel):
 
 
 class SignalSeen(WireModel):
-    """A steered signal between two steps."""
+    """A controlled signal between two steps."""
 
     phase: int
     elapsed_s: float
     legal: tuple[EpisodeDecision, ...]
     counts: dict[int, PhaseCounts]
-    """By green phase of its own program."""
+    """Counts by green phase of its own program."""
 
 
 class SignalSample(WireModel):
-    """Means over the seconds of a step, of one signal; what was not asked for is 0."""
+    """Means over the seconds of a step, for one signal; 0 for what was not requested."""
 
     queue_veh: float = 0
     wait_s: float = 0
@@ -112,89 +113,89 @@ class GreenShown(WireModel):
     time_s: float
     tls_id: str
     phase: int | None
-    """Of its own program; None: no green, until the next of these."""
+    """Index in its own program; None: no green until the next such event."""
 
 
 class Stepped(WireModel):
-    """Where the episode is now."""
+    """The present state of the episode."""
 
     verb: Literal["stepped"] = "stepped"
     time_s: float
     signals: dict[str, SignalSeen]
     actions: tuple[ControlAction, ...] = ()
-    """What was told to the signals since the last of these."""
+    """The commands sent to the signals since the last such message."""
     invalid: dict[str, InvalidInfo] = Field(default_factory=dict)
     kept: tuple[str, ...] = ()
     samples: dict[str, SignalSample] = Field(default_factory=dict)
-    """Of the steered signals, over the step."""
+    """Means over the step, by controlled signal."""
     delay_veh: float | None = None
-    """Where it was sampled: mean over the step of the network's delay; see
+    """The mean of the network's delay over the step, if it was sampled; see
     :func:`sim_workers.engine.episodes.readings.network_delay_veh`."""
     queue_sum_veh: int = 0
-    """Since the begin: vehicles that stand on incoming lanes, over counted signals and seconds."""
+    """Since the start: vehicles standing on incoming lanes, over counted signals and seconds."""
     seconds: int = 0
-    """Since the begin."""
+    """Since the start."""
     switches: int = 0
-    """Since the begin, over the counted signals."""
+    """Since the start, over the counted signals."""
     greens: tuple[GreenShown, ...] = ()
-    """Of the counted signals, since the last of these."""
+    """Events at the counted signals since the last such message."""
 
 
 class Try(WireModel):
-    """Roll candidates out from here, each in a process of its own; nothing moves here."""
+    """Roll out candidates from here, each in its own process; the episode does not move."""
 
     verb: Literal["try"] = "try"
     candidates: tuple[dict[str, EpisodeDecision], ...]
-    """Each by signal; the others go on."""
+    """Decisions by signal; the other signals continue without one."""
     horizon_s: int
     """Simulated seconds."""
     base: PhaseRule = "keep"
-    """Who decides at the following steps."""
+    """Which rule decides at the steps that follow."""
     at_once: int = 1
-    """Processes side by side."""
+    """Number of processes at a time."""
     limit_s: float = 60
-    """Wall-clock seconds for all of them."""
+    """Wall-clock limit for all of them, in seconds."""
     check_every: int | None = None
-    """Restore: roll out one after the other in a process that is put back, if there is one. The
-    first of a moment, and of so many one, is done by a fork as well, and compared. None: each
+    """Restore: roll out one after another in a process that is put back, if there is one. The first
+    at each moment, and one in every so many, is also done by a fork and compared. None: each
     candidate is a fork."""
     ticket: int = 0
-    """By which a candidate that is being restored may be cancelled."""
+    """The ticket by which a restored candidate can be cancelled."""
     request_id: str = ""
-    """The request that asked, for the log."""
+    """The id of the request, for the log."""
 
 
 class Trial(WireModel):
-    """What became of a candidate."""
+    """The result of a candidate."""
 
     delay_veh: float | None = None
     """Mean of the network's delay over the horizon."""
     queue_veh: float | None = None
-    """Mean over seconds of the vehicles that stand on incoming lanes of the counted signals."""
+    """Mean over seconds of the vehicles standing on incoming lanes of the counted signals."""
     error: ErrorInfo | None = None
 
 
 class Tried(WireModel):
-    """In the order of the candidates."""
+    """Results, in the order of the candidates."""
 
     verb: Literal["tried"] = "tried"
     trials: tuple[Trial, ...]
     wall_s: float = 0
-    """Seconds that they took."""
+    """How long they took, in seconds."""
     restored: int = 0
-    """How many of them a process did that was put back."""
+    """How many of them were done by a process that was put back."""
     not_restored: tuple[str, ...] = ()
-    """Why processes that were to be put back have ended."""
+    """Why processes that could be put back have ended."""
     check: Literal["equal", "different"] | None = None
-    """How restored ones compared with forks, where both were done. If they differed, all are the
-    forks', and nothing is restored from then on."""
+    """How restored rollouts compared with forks, if both were done. If they differed, all results
+    are those of forks, and nothing is restored from then on."""
     doubtful: int = 0
-    """Where they differed: how many were restored since the last check that was passed, and
-    answered."""
+    """If they differed: how many results had been restored since the last check that passed, and
+    were sent."""
 
 
 class End(WireModel):
-    """Close the simulation and write what it has put out to three files, whose descriptors follow:
+    """Close the simulation and write its outputs to three files, whose descriptors follow:
     trips, summary, statistic.
     """
 
@@ -202,7 +203,7 @@ class End(WireModel):
 
 
 class Ended(WireModel):
-    """The simulation is over; the process answers nothing more."""
+    """The simulation is over; the process answers no further requests."""
 
     verb: Literal["ended"] = "ended"
     time_s: float

@@ -1,8 +1,8 @@
-"""SUMO's own outputs of an episode, from a process that can open no file to write.
+"""SUMO's own outputs of an episode, from a process that cannot open files for writing.
 
-They are written into memory, ``memfd`` files, which SUMO opens through ``/proc/self/fd``. A forked
-process shares these with its parent: a rollout sends its own nowhere, and a second episode copies
-what there is so far. What SUMO has buffered is in both processes, and at the same place in each.
+They are written into memory, to ``memfd`` files, which SUMO opens through ``/proc/self/fd``. A
+forked process shares these with its parent: a rollout discards its own output, and a second episode
+copies what there is so far. Whatever SUMO has buffered is in both processes, at the same position.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["OUTPUTS", "EpisodeOutputs"]
 
 OUTPUTS = ("tripinfo", "summary", "statistic")
-"""In the order in which they are handed over."""
+"""The outputs, in the order in which they are handed over."""
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _NOWHERE = "/dev/null"
@@ -26,7 +26,7 @@ class EpisodeOutputs:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Arguments of SUMO: unfinished and undeparted vehicles are told, too."""
+        """SUMO's arguments; they include unfinished and undeparted vehicles."""
         names = [
             f"--{name}-output={_DESCRIPTORS / str(file)}" for name, file in self._files.items()
         ]
@@ -37,7 +37,7 @@ class EpisodeOutputs:
         )
 
     def silence(self) -> None:
-        """In a forked process: whatever is put out from here on goes nowhere."""
+        """In a forked process: discards all output from here on."""
         nowhere = os.open(_NOWHERE, os.O_WRONLY | os.O_CLOEXEC)
         for file in self._files.values():
             for opened in self._opened(file):
@@ -45,7 +45,7 @@ class EpisodeOutputs:
         os.close(nowhere)
 
     def make_own(self) -> None:
-        """In a forked process: has files of its own, with what was put out so far."""
+        """In a forked process: gets files of its own, with the output so far."""
         for name, shared in list(self._files.items()):
             own = os.memfd_create(name, os.MFD_CLOEXEC)
             _copy(shared, own)
@@ -60,18 +60,18 @@ class EpisodeOutputs:
             self._files[name] = own
 
     def hand_over(self, name: str, target: int) -> None:
-        """Writes what was put out to a file."""
+        """Writes the output so far to a file."""
         _copy(self._files[name], target)
 
     def _opened(self, file: int) -> list[int]:
-        """The descriptors by which SUMO writes to it."""
+        """The descriptors through which SUMO writes to it."""
         wanted, found = os.fstat(file), []
         for entry in list(_DESCRIPTORS.iterdir()):
             descriptor = int(entry.name)
             try:
                 is_same = os.path.samestat(wanted, os.fstat(descriptor))
                 mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
-            except OSError:  # the listing's own descriptor, which is closed again
+            except OSError:  # the listing's own descriptor, closed by now
                 continue
             if is_same and descriptor != file and mode != os.O_RDONLY:
                 found.append(descriptor)

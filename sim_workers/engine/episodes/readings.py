@@ -1,4 +1,4 @@
-"""What an episode reads of the simulation in this process, second by second."""
+"""What an episode reads from the simulation in this process, second by second."""
 
 from collections.abc import Mapping
 from math import fsum
@@ -23,7 +23,7 @@ __all__ = ["GreenCounter", "GreenLanes", "SignalSampler", "greens_of", "lane_veh
 
 
 class GreenLanes:
-    """What is on the lanes of a green phase, read at the moment when it is asked for."""
+    """The traffic on the lanes of a green phase, read when it is asked for."""
 
     def __init__(self, phase: Phase) -> None:
         self._lanes, self._exits = phase.green_lanes, phase.exit_lanes
@@ -35,7 +35,7 @@ class GreenLanes:
 
     @property
     def vehicles(self) -> int:
-        """All on its lanes."""
+        """All vehicles on its lanes."""
         return sum(map(lane_vehicle_count, self._lanes))
 
     @property
@@ -49,7 +49,7 @@ class GreenLanes:
         return self.vehicles - self.exit_veh
 
     def counts(self, passed: int) -> PhaseCounts:
-        """All of it.
+        """All of these counts.
 
         Args:
             passed: Vehicles that left its lanes during its latest green.
@@ -70,7 +70,7 @@ def greens_of(program: Program) -> dict[int, GreenLanes]:
 
 
 class SignalSampler:
-    """Means over the seconds of a step on one signal's lanes."""
+    """Means over the seconds of a step, on one signal's lanes."""
 
     def __init__(self, tls_id: str, terms: tuple[str, ...]) -> None:
         self.incoming = incoming_lanes(tls_id)
@@ -84,7 +84,7 @@ class SignalSampler:
         self._speeds_mps: list[float] = []
 
     def add(self) -> None:
-        """Takes the second that has just been simulated."""
+        """Adds the second that has just been simulated."""
         self._seconds += 1
         terms = self._terms
         if "queue" in terms:
@@ -100,7 +100,7 @@ class SignalSampler:
             self._speeds_mps.append(fsum(map(vehicle_speed_mps, vehicles)))
 
     def take(self) -> SignalSample:
-        """The means; begins again."""
+        """The means; then starts afresh."""
         seconds = max(1, self._seconds)
         sample = SignalSample(
             queue_veh=self._queue_veh / seconds,
@@ -113,7 +113,7 @@ class SignalSampler:
 
 
 class GreenCounter:
-    """Queues, switches and greens of some signals since the begin, however they are run."""
+    """Queues, switches and greens of some signals since the start, however they are controlled."""
 
     def __init__(self, tls_ids: tuple[str, ...]) -> None:
         self._lanes = tuple(lane for tls in tls_ids for lane in incoming_lanes(tls))
@@ -128,7 +128,7 @@ class GreenCounter:
         self.queue_sum_veh = self.seconds = self.switches = 0
 
     def add(self) -> None:
-        """Takes the second that has just been simulated."""
+        """Adds the second that has just been simulated."""
         self.seconds += 1
         self.queue_sum_veh += sum(map(lane_halting, self._lanes))
         states = list(map(link_states, self._tls_ids))
@@ -158,7 +158,7 @@ class GreenCounter:
 
 
 def _greens_by_state(program: Program) -> dict[str, int]:
-    """The green phases of a program by what they show; of equal ones the first."""
+    """A program's green phases by the state they show; among equals, the first."""
     return {program.phases[index].state: index for index in reversed(program.greens())}
 
 

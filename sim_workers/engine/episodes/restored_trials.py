@@ -1,8 +1,8 @@
-"""Candidates of an episode's moment, one after the other in a process that is put back.
+"""Candidates at one moment of an episode, one after another in a process that is put back.
 
-It costs less than a fork each where there are many of them; see
+With many of them, it costs less than a fork each; see
 :mod:`sim_workers.engine.rollouts.processes`. Some are done by forks as well. If one differs, all
-that were asked for with it are done again by forks, and so is everything after it.
+that were requested with it are repeated by forks, and everything after it is done by forks, too.
 """
 
 import time
@@ -19,18 +19,18 @@ __all__ = ["RestoredTrials"]
 
 
 _STOPPED = ("rollout_timeout", "cancelled", "rollout_crashed")
-"""Codes of what is no fault of the candidate."""
+"""Codes of failures that are not the candidate's fault."""
 
 
 class _Differs(Exception):
-    """A restored candidate is not what a fork makes of it."""
+    """A restored candidate's result differs from that of a fork."""
 
 
 class RestoredTrials:
     """Tries candidates in the processes of a holder.
 
     Args:
-        processes: Them.
+        processes: The holder's processes.
         fork: Tries all candidates of a request by forks.
     """
 
@@ -38,10 +38,10 @@ class RestoredTrials:
         self._processes = processes
         self._fork = fork
         self._unchecked = 0
-        """Restored since the last check that was passed."""
+        """Results restored since the last check that passed."""
 
     def run(self, request: Try) -> Tried:
-        """Tries the candidates of a request, restored if it wants that and this holder can.
+        """Tries a request's candidates; restores if the request asks for it and this holder can.
 
         Raises:
             EOFError: The peer has gone away.
@@ -88,7 +88,7 @@ class RestoredTrials:
         return trial
 
     def _check(self, trial: Trial, data: bytes, one: Try) -> None:
-        """Does a candidate by a fork as well; one that was stopped is nothing to compare with."""
+        """Repeats a candidate by a fork, unless it was stopped and there is nothing to compare."""
         forked = _told(self._processes.forked(data, one))
         if _is_stopped(trial) or _is_stopped(forked):
             return

@@ -1,14 +1,14 @@
-"""Rules that choose a green phase from what is on its lanes. Pure.
+"""Rules that choose a green phase from the traffic on its lanes. Pure.
 
-They are asked at the decision points of an episode and answer with one of the legal phases, so
-minimum greens and transitions are kept. In all of them the current green wins ties, then the lowest
-index.
+They are asked at the decision points of an episode and answer with one of the legal phases, so that
+minimum greens and transitions are kept. With every rule, ties go to the current green, then to the
+lowest index.
 
 ==================  ================================================================================
 ``greedy``          most vehicles on the phase's lanes: the baseline of RESCO (Ault and Sharon,
                     *Reinforcement Learning Benchmarks for Traffic Signal Control*, NeurIPS 2021)
-``longest_queue``   most standing vehicles on them
-``max_pressure``    most vehicles on them minus vehicles on the lanes that the phase leads to
+``longest_queue``   most standing vehicles on its lanes
+``max_pressure``    most vehicles on its lanes minus vehicles on the lanes to which the phase leads
                     (Varaiya, *Max pressure control of a network of signalized intersections*,
                     Transportation Research Part C 36, 2013)
 ``keep``            the current green
@@ -26,7 +26,8 @@ __all__ = ["GreenDemand", "choose_phase", "decide_by_rule", "decision_for"]
 
 
 class GreenDemand(Protocol):
-    """What wants to use a green; :class:`sim_workers.engine.episodes.messages.PhaseCounts` is one.
+    """The traffic that a green serves, such as
+    :class:`sim_workers.engine.episodes.messages.PhaseCounts`.
 
     A rule reads only what it needs.
     """
@@ -37,23 +38,23 @@ class GreenDemand(Protocol):
 
     @property
     def vehicles(self) -> int:
-        """All on its lanes."""
+        """All vehicles on its lanes."""
 
     @property
     def pressure(self) -> int:
-        """Vehicles on its lanes minus vehicles on the lanes that it leads to."""
+        """Vehicles on its lanes minus vehicles on the lanes to which it leads."""
 
 
 def choose_phase(
     rule: PhaseRule, current: int, counts: Mapping[int, GreenDemand], legal: Collection[int]
 ) -> int | None:
-    """The phase that a rule chooses; None where nothing is legal.
+    """The phase that a rule chooses; None if nothing is legal.
 
     Args:
         rule: The rule.
-        current: The phase that is shown.
+        current: The current phase.
         counts: The vehicles of each green.
-        legal: The greens among which it may choose.
+        legal: The greens from which it may choose.
     """
     if not legal:
         return None
@@ -68,13 +69,13 @@ def decide_by_rule(
     counts: Mapping[int, GreenDemand],
     legal: Collection[EpisodeDecision],
 ) -> EpisodeDecision | None:
-    """What a rule decides at a signal, whichever kind of decision steers it.
+    """A rule's decision at a signal, for either kind of decision.
 
     Under ``extend`` a green is kept if the rule would choose it among all greens; the rule ``keep``
-    leaves it to the program.
+    leaves the signal to its program.
 
     Returns:
-        One of the legal decisions; None: nothing is decided.
+        One of the legal decisions; None if nothing is decided.
     """
     phases = [one.next_phase for one in legal if isinstance(one, ShowPhase)]
     if phases:

@@ -1,7 +1,7 @@
-"""One episode in this process: decisions are carried out, every second is counted.
+"""One episode in this process: carries out decisions and counts every second.
 
-What is told to a signal goes through one place, which writes it down: the list of these calls, and
-nothing else, makes the same trips in plain SUMO.
+All commands to signals go through one place, which writes them down: the list of these commands,
+and nothing else, produces the same trips in plain SUMO.
 """
 
 import math
@@ -44,11 +44,11 @@ _phase = _libsumo.trafficlight_getPhase
 _step = _libsumo.simulation_step
 
 _ONLINE = "online"
-"""SUMO's name of a program that is made of single states of links."""
+"""SUMO's name for a program that consists of single states of links."""
 
 
 class EpisodeRun:
-    """Drives signals of the simulation of this process.
+    """Drives signals of the simulation in this process.
 
     Raises:
         InvalidRequest: ``missing_transition``: a program lacks what the control needs.
@@ -75,7 +75,7 @@ class EpisodeRun:
         self._is_fine = libsumo.simulation.getDeltaT() < 1
 
     def step(self, decisions: Mapping[str, EpisodeDecision], to_s: float) -> Stepped:
-        """Carries decisions out and steps until ``to_s``."""
+        """Carries out decisions and steps until ``to_s``."""
         invalid, kept = self._decide(decisions)
         delays_veh: list[float] = []
         while _now_s() < to_s:
@@ -91,13 +91,13 @@ class EpisodeRun:
         return self._answer(delay_veh, samples, invalid, kept)
 
     def look(self) -> Stepped:
-        """Where the episode is, before its first step."""
+        """The state of the episode before its first step."""
         return self._answer(None, {}, {}, ())
 
     def roll(
         self, candidate: Mapping[str, EpisodeDecision], horizon_s: int, base: PhaseRule
     ) -> Trial:
-        """Carries a candidate out and steps on, the base policy deciding at each interval.
+        """Carries out a candidate and steps on, with the base policy deciding at each interval.
 
         Raises:
             InvalidDecision: One of its decisions breaks a rule.
@@ -118,7 +118,7 @@ class EpisodeRun:
         )
 
     def rehearse(self, base: PhaseRule) -> Trial:
-        """Reads what a candidate's rollout reads, and moves nothing."""
+        """Reads what a candidate's rollout reads, without moving anything."""
         self._by_rule(base)
         return Trial(delay_veh=network_delay_veh(), queue_veh=0)
 
@@ -154,14 +154,14 @@ class EpisodeRun:
         return invalid, tuple(kept)
 
     def _obey(self, driver: SignalDriver, calls: list[Call], time_s: float) -> None:
-        """Tells a signal, and writes it down."""
+        """Sends a command to a signal, and writes it down."""
         light, tls_id = libsumo.trafficlight, driver.tls_id
         for call in calls:
             getattr(light, call.name)(tls_id, call.argument)
             self._told.append((time_s, tls_id, call))
 
     def _step_second(self, to_s: float) -> None:
-        """Steps until a moment at most a second away, and counts."""
+        """Steps until a time at most one second away, and counts."""
         drivers = self._all_drivers
         while (time_s := _now_s()) < to_s:
             next_s = to_s
@@ -170,7 +170,7 @@ class EpisodeRun:
                     self._obey(driver, calls, time_s)
             for driver in drivers:
                 next_s = min(next_s, driver.due_s)
-            # Step by step where a phase may change within the second: when is worth knowing.
+            # Step by step if a phase may change within the second, to know when it does.
             _step(0 if self._is_fine else next_s)
             for driver in drivers:
                 if driver.is_own:
@@ -182,10 +182,10 @@ class EpisodeRun:
             passed.update(driver.phase, phase, lane_vehicles(self._samplers[tls_id].incoming))
 
     def _check_program(self, driver: SignalDriver) -> None:
-        """Passes where a signal still runs the program that it began with.
+        """Checks that a signal still runs the program with which it began.
 
         Raises:
-            RolloutRejected: ``program_switched``: phases have other meanings now.
+            RolloutRejected: ``program_switched``: its phases have a different meaning now.
         """
         running = libsumo.trafficlight.getProgram(driver.tls_id)
         wanted = driver.program.program_id if driver.is_own else _ONLINE

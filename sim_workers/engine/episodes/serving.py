@@ -1,4 +1,4 @@
-"""The episode of a simulation process: answers what is asked about it."""
+"""The episode of a simulation process: answers the requests about it."""
 
 import gc
 import os
@@ -23,34 +23,34 @@ _SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
 
 
 class EpisodeServer:
-    """What a simulation process knows of its episode; shared by nothing but a fork."""
+    """What a simulation process knows about its episode; shared only with forks."""
 
     def __init__(self) -> None:
         self.outputs: EpisodeOutputs | None = None
-        """SUMO's own, where the simulation was opened with them."""
+        """SUMO's own outputs, if the simulation was opened with them."""
         self._run: EpisodeRun | None = None
 
     def open_outputs(self) -> tuple[str, ...]:
-        """Makes the files of SUMO's outputs; returns its arguments."""
+        """Makes the files for SUMO's outputs; returns SUMO's arguments."""
         self.outputs = EpisodeOutputs()
         return self.outputs.arguments
 
     def begin(self, request: Begin) -> Stepped:
-        """Begins to drive."""
+        """Starts to drive the signals."""
         self._run = EpisodeRun(request)
         return self._run.look()
 
     def step(self, request: Step) -> Stepped:
-        """Moves on."""
+        """Advances the episode."""
         return self._running().step(request.decisions, request.to_s)
 
     def try_candidates(self, request: Try, peer: Connection, prepare: Callable[[], None]) -> Tried:
-        """Rolls candidates out.
+        """Rolls out candidates.
 
         Args:
             request: The candidates.
-            peer: Who waits.
-            prepare: Called in each forked process first.
+            peer: The connection of the process that waits.
+            prepare: Called first in each forked process.
         """
         run, began_s = self._running(), time.monotonic()
 
@@ -64,16 +64,16 @@ class EpisodeServer:
         return Tried(trials=trials, wall_s=time.monotonic() - began_s)
 
     def try_here(self, request: Try) -> Trial:
-        """Rolls its one candidate out in this process, which is spent on it."""
+        """Rolls out its one candidate in this process, which is used up by it."""
         (candidate,) = request.candidates
         return self._trial(self._running(), request, candidate)
 
     def rehearse(self, request: Try) -> Trial:
-        """Does what :meth:`try_here` does except moving anything."""
+        """Does what :meth:`try_here` does, without moving anything."""
         return self._running().rehearse(request.base)
 
     def end(self, targets: list[int]) -> Ended:
-        """Closes the simulation and hands its outputs over.
+        """Closes the simulation and hands over its outputs.
 
         Args:
             targets: Descriptors of the files for :data:`OUTPUTS`.
@@ -91,12 +91,12 @@ class EpisodeServer:
         return Ended(time_s=time_s)
 
     def before_rollout(self) -> None:
-        """In a process that is spent on a rollout."""
+        """In a process that is used up by a rollout."""
         if self.outputs is not None:
             self.outputs.silence()
 
     def become_other(self) -> None:
-        """In a process that goes on as another episode."""
+        """In a process that continues as another episode."""
         if self.outputs is not None:
             self.outputs.make_own()
 

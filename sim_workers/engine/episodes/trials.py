@@ -1,6 +1,6 @@
 """Candidates at the present moment of an episode, each rolled out in a forked process.
 
-The episode itself does not move. A process that dies, or is too slow, leaves an error in its place.
+The episode itself does not move. A process that dies or is too slow leaves an error in its place.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ __all__ = ["try_all"]
 
 @dataclass
 class _Trying:
-    """The processes that are under way, by the end of the pipe that they answer at."""
+    """The running processes, by the end of the pipe on which they answer."""
 
     peer: Connection
     until_s: float
@@ -29,7 +29,7 @@ class _Trying:
     """The candidate's number and the process."""
 
     def fork(self, number: int, work: Callable[[], bytes]) -> None:
-        """Has a candidate done."""
+        """Has a process try one candidate."""
         ours, theirs = Pipe(duplex=False)
         pid = os.fork()
         if pid == 0:
@@ -39,7 +39,7 @@ class _Trying:
                     other.close()
                 ours.close()
                 theirs.send_bytes(work())
-            except BaseException:  # noqa: BLE001  nothing may climb back into the holder's loop
+            except BaseException:  # noqa: BLE001  nothing may propagate into the holder's loop
                 traceback.print_exc()
             finally:
                 os._exit(0)
@@ -47,7 +47,7 @@ class _Trying:
         self.running[ours] = (number, pid)
 
     def end(self) -> None:
-        """Kills what is left."""
+        """Kills the processes that are left."""
         for connection, (_, pid) in self.running.items():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -55,14 +55,14 @@ class _Trying:
         self.running.clear()
 
     def collect(self) -> list[tuple[int, Trial]]:
-        """Waits for some to end.
+        """Waits for at least one to end.
 
         Raises:
             EOFError: The peer has gone away.
-            RolloutTimeout: It took too long.
+            RolloutTimeout: They took too long.
         """
         ready = wait([*self.running, self.peer], max(0.0, self.until_s - time.monotonic()))
-        if self.peer in ready:  # nothing is said meanwhile
+        if self.peer in ready:  # the peer sends nothing meanwhile
             raise EOFError
         if not ready:
             raise RolloutTimeout("the candidates took too long and were stopped")
@@ -77,13 +77,13 @@ class _Trying:
 def try_all(
     works: Sequence[Callable[[], bytes]], at_once: int, limit_s: float, peer: Connection
 ) -> tuple[Trial, ...]:
-    """Does each piece of work in a process of its own; it returns the JSON of a :class:`Trial`.
+    """Does each piece of work in a process of its own; each returns the JSON of a :class:`Trial`.
 
     Args:
-        works: What is done.
-        at_once: Processes side by side.
+        works: The pieces of work.
+        at_once: Number of processes at a time.
         limit_s: Wall-clock seconds for all of them.
-        peer: Who waits; if it goes away, everything ends.
+        peer: The connection of the process that waits; if it is closed, everything ends.
 
     Raises:
         EOFError: The peer has gone away.

@@ -1,6 +1,6 @@
-"""A decision at a signal that an episode has driven by the states of its links.
+"""A decision at a signal that an episode has controlled through the states of its links.
 
-In a rollout from such a moment no program goes on: a green is held, and another one is come to by
+In a rollout from such a moment no program runs: a green is held, and another one is reached through
 the yellow of the episode's control.
 """
 
@@ -26,13 +26,13 @@ class YellowSignal:
     """A signal under a decision and a control with yellow.
 
     Args:
-        decided: The decision, a phase, and where the signal is in its own program.
-        control: The episode's.
-        time_s: The moment of the state, seconds.
-        follow_up: Who takes over after the decision.
+        decided: The decision, a phase, and the signal's position in its own program.
+        control: The episode's control.
+        time_s: The time of the state, in seconds.
+        follow_up: What takes over after the decision.
 
     Raises:
-        RolloutRejected: ``wrong_kind`` or ``no_program``: nothing of the kind is done here.
+        RolloutRejected: ``wrong_kind`` or ``no_program``: not supported here.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class YellowSignal:
         self._is_greedy = follow_up == "greedy"
         self._is_decided = False
         self._due_s = float("inf")
-        """When the greedy rule decides next, seconds of simulated time."""
+        """When the greedy rule decides next, in seconds of simulated time."""
 
     @property
     def is_silent(self) -> bool:
-        """Whether no further command can come."""
+        """Whether no further command can follow."""
         is_there = self._driver.phase == self._decision.next_phase
         return self._is_decided and is_there and not self._is_greedy
 
     def before_step(self, time_s: float) -> None:
-        """Tells the signal what is due now."""
+        """Sends the signal the commands due now."""
         driver, wanted = self._driver, self._decision.next_phase
         if not self._is_decided and self._may_leave(time_s, wanted):
             self._is_decided = True
@@ -78,7 +78,7 @@ class YellowSignal:
                 self._obey(time_s)
 
     def after_step(self, before_s: float) -> None:
-        """Nothing is to be noted: what is shown is what was told."""
+        """Records nothing: the signal shows what it was sent."""
 
     def _may_leave(self, time_s: float, phase: int) -> bool:
         driver = self._driver

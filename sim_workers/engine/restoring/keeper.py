@@ -2,14 +2,14 @@
 
 ::
 
-    holder                    asks; forks a restorable child when there is none
+    holder                    sends requests; forks a restorable child if there is none
       ├─ restorable child     rolls out, replies, stops itself; see restorable
-      └─ twin                 what the child was when it first stopped; never runs
+      └─ twin                 a copy of the child when it first stopped; never runs
     keeper                    traces both: this module; forked by the fork server
 
-It is a process of its own because a holder that has stepped a scenario may not look into others
-(:mod:`sim_workers.sandbox.confinement`). Whom it keeps it knows from the kernel: the sender's
-process id comes with each message.
+It is a separate process because a holder that has stepped a scenario may not look into others
+(:mod:`sim_workers.sandbox.confinement`). The kernel tells it which process to keep: each message
+carries the sender's process id.
 """
 
 import errno
@@ -28,12 +28,12 @@ from sim_workers.engine.restoring.written_pages import SHARES_MEMORY, WrittenPag
 __all__ = ["ACCEPTED", "Order", "keep"]
 
 ACCEPTED = b"kept"
-"""The answer to an order; anything else says why not."""
+"""The reply to an order; any other says why it failed."""
 _PREADV, _LSEEK = 295, 8
 _CREDENTIALS, _DESCRIPTOR = struct.Struct("3i"), struct.Struct("i")
 _MAX_ORDER_BYTES = 8 * 64
 _REARM_EVERY = 64
-"""Pages that were written once are put back ever after; so often they are counted anew."""
+"""Pages written once are always put back afterwards; this is how often they are counted afresh."""
 _LINES = ("VmData", "VmExe", "VmLib", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
 _TOLD = re.compile(b".*?".join(rb"%b:\s*(\S+)" % name.encode() for name in _LINES), re.DOTALL)
 _SHAPE = (*_LINES, "descriptors")
@@ -42,31 +42,31 @@ _MAX_STATUS_BYTES = 8192
 
 @dataclass(frozen=True)
 class Order:
-    """What a child says of itself before it is kept. Descriptors and addresses are its own."""
+    """A child's report before it is kept. Descriptors and addresses are those of the child."""
 
     vectors: int
-    """Where it maps the list of a :class:`PristinePages`."""
+    """Where the child maps the list of a :class:`PristinePages`."""
     store: int
-    """The file of those, which is sent along."""
+    """The descriptor of their file, which is sent along."""
     files: tuple[int, ...]
-    """Files that it reads; their positions are put back as well."""
+    """Files that the child reads; their positions are put back as well."""
 
     def encode(self) -> bytes:
-        """As it is sent."""
+        """The encoded form."""
         numbers = (self.vectors, self.store, *self.files)
         return struct.pack(f"<{len(numbers)}Q", *numbers)
 
     @classmethod
     def decode(cls, data: bytes) -> "Order":
-        """As it is received."""
+        """Decodes a received message."""
         vectors, store, *files = struct.unpack(f"<{len(data) // 8}Q", data)
         return cls(vectors, store, tuple(files))
 
 
 def keep(peer: socket.socket) -> None:
-    """Keeps one child after the other, until the peer closes its end.
+    """Keeps one child after another, until the peer closes its end.
 
-    Says its process id first; of each child then why it ended.
+    Sends its process id first, and then, for each child, why it ended.
     """
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     peer.send(str(os.getpid()).encode())
@@ -84,7 +84,7 @@ def keep(peer: socket.socket) -> None:
 
 
 def _keep_child(peer: socket.socket, pid: int, order: Order, store: int) -> str:
-    """Keeps a child as long as it lives and can be put back; says why no longer."""
+    """Keeps a child while it lives and can be put back; returns why that ended."""
     try:
         child = Tracee.seize(pid)
     except OSError as exc:
@@ -116,11 +116,11 @@ def _keep_child(peer: socket.socket, pid: int, order: Order, store: int) -> str:
 
 
 class _Changed(Exception):
-    """Something is not as it was, and cannot be put back."""
+    """Something has changed that cannot be put back."""
 
 
 class _Snapshot:
-    """What a stopped child is like, to the bit. Lets it go on, and whenever it was put back."""
+    """The exact condition of a stopped child. Lets it continue, also each time it is put back."""
 
     def __init__(self, child: Tracee, order: Order, store: int) -> None:
         self._child = child
@@ -141,7 +141,7 @@ class _Snapshot:
         """Puts everything back.
 
         Raises:
-            _Changed: The child did what cannot be undone.
+            _Changed: The child did something that cannot be undone.
         """
         shape = self._status.shape()
         if shape != self._shape:
@@ -184,7 +184,7 @@ class _Snapshot:
 
 
 class _Status:
-    """What ``/proc`` tells of a process and of the files that it reads, asked again and again."""
+    """What ``/proc`` reports about a process and the files that it reads, for repeated use."""
 
     def __init__(self, pid: int, files: Sequence[int]) -> None:
         self._status = _open(f"/proc/{pid}/status")
@@ -192,17 +192,17 @@ class _Status:
         self._files = [_open(f"/proc/{pid}/fdinfo/{descriptor}") for descriptor in files]
 
     def shape(self) -> tuple[bytes | int, ...]:
-        """What a rollout must leave as it is, in the order of :data:`_SHAPE`."""
+        """What a rollout must leave unchanged, in the order of :data:`_SHAPE`."""
         told = _TOLD.search(os.pread(self._status, _MAX_STATUS_BYTES, 0))
         assert told is not None, "the kernel writes all of these lines"  # noqa: S101
         return *told.groups(), os.fstat(self._descriptors).st_size
 
     def positions(self) -> list[int]:
-        """Where each file is read next."""
+        """The position in each file."""
         return [int(os.pread(file, _MAX_STATUS_BYTES, 0).split(None, 2)[1]) for file in self._files]
 
     def close(self) -> None:
-        """Asks nothing any more."""
+        """Closes the files."""
         for descriptor in (self._status, self._descriptors, *self._files):
             os.close(descriptor)
 

@@ -1,8 +1,8 @@
-"""Former contents of a process's pages, where that process can fetch them from.
+"""The former contents of a process's pages, stored where that process can fetch them.
 
-They are read from a twin that never ran on, page by page when they are first needed, and are kept
-in a file in memory. Its beginning, which both processes map, lists where each piece belongs, so
-that a single ``preadv`` of the process itself puts a thousand ranges back.
+They are read from a twin that never continued, page by page when they are first needed, and kept in
+a file in memory. Its beginning, which both processes map, lists the destination of each piece, so
+that a single ``preadv`` in the process itself puts back a thousand ranges.
 """
 
 import ctypes
@@ -37,15 +37,15 @@ class _Vector(ctypes.Structure):
 
 @dataclass
 class Piece:
-    """Arguments of one ``preadv``."""
+    """The arguments of one ``preadv``."""
 
     first_vector: int
-    """Offset in the mapped list, bytes."""
+    """Offset in the mapped list, in bytes."""
     offset: int
-    """In the file, bytes."""
+    """Offset in the file, in bytes."""
     vectors: int = 0
     length: int = 0
-    """What it must return, bytes."""
+    """The number of bytes that it must return."""
 
 
 def make_store() -> int:
@@ -56,16 +56,16 @@ def make_store() -> int:
 
 
 def map_vectors(store: int) -> "ctypes.Array[ctypes.c_char]":
-    """The list of where each piece belongs, mapped into this process for as long as it lives."""
+    """The list of destinations, mapped into this process for as long as it lives."""
     return (ctypes.c_char * _VECTORS_BYTES).from_buffer(mmap.mmap(store, _VECTORS_BYTES))
 
 
 class PristinePages:
-    """The pages of a twin that were needed so far.
+    """The pages of a twin that have been needed so far.
 
     Args:
         twin: The twin's process id.
-        store: Made by :func:`make_store`.
+        store: A file from :func:`make_store`.
     """
 
     def __init__(self, twin: int, store: int) -> None:
@@ -76,17 +76,17 @@ class PristinePages:
 
     @property
     def length(self) -> int:
-        """How much is kept, bytes."""
+        """Number of bytes kept."""
         return len(self._pages) * _PAGE_BYTES
 
     def forget(self) -> None:
-        """Begins anew."""
+        """Starts afresh."""
         self._pages: set[int] = set()
         self._count = 0
         self.pieces: list[Piece] = []
 
     def add(self, ranges: Iterable[Range]) -> None:
-        """Sees to it that the pages of these ranges are there.
+        """Makes sure that the pages of these ranges are in the file.
 
         Raises:
             OSError: The twin has no such pages, or there are too many ranges.

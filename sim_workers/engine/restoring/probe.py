@@ -1,4 +1,4 @@
-"""Whether processes can be put back here: by kernel, container and user. Tried once, in miniature.
+"""Whether processes can be put back here, given kernel, container and user. Tried in miniature.
 
 ``python -m sim_workers.sandbox.confinement sim_workers.engine.restoring.probe`` prints why not,
 or nothing.
@@ -50,7 +50,7 @@ def _try() -> str:
     if os.fork() == 0:
         ours.close()
         die_with_parent()
-        with contextlib.suppress(OSError):  # nobody listens any more
+        with contextlib.suppress(OSError):  # nobody is listening any more
             keep(theirs)
         os._exit(0)
     theirs.close()
@@ -80,7 +80,7 @@ def _try() -> str:
 
 def _count_once(keeper: Keeper, requests: Connection, replies: Connection) -> None:
     """Counts requests, but is put back after the first."""
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115,PTH123  failures are told by the keeper
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115,PTH123  the keeper reports failures
     before_stepping()
     count = 0
     kept = keeper.take(())

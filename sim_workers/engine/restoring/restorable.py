@@ -1,9 +1,9 @@
-"""What a process does so that a keeper can put it back; and its parent's end of the keeper.
+"""What a process does so that a keeper can put it back, and its parent's connection to the keeper.
 
 A restorable process may compute, read what it has open and write replies. Any other system call
-ends it (:func:`sim_workers.sandbox.seccomp.allow_only`), for what that changes could not be put
-back; so it must find memory enough where it is. Its parent then does the work in a process of its
-own.
+ends it (:func:`sim_workers.sandbox.seccomp.allow_only`), because its effects could not be put back;
+so it must have enough memory from the start. If it ends, its parent does the work in an ordinary
+process.
 """
 
 import ctypes
@@ -24,14 +24,14 @@ from sim_workers.sandbox import seccomp
 __all__ = ["KEEPER_LOST", "Keeper", "stop_here"]
 
 KEEPER_LOST = "keeper_lost"
-"""The reason where the keeper itself has ended."""
+"""The reason given if the keeper itself has ended."""
 
 _PR_SET_PTRACER = 0x59616D61
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _SPARE_HEAP_BYTES = 16 << 20
 _ARENA_BYTES, _ARENAS = 1 << 20, 3
 _SMALL_BYTES = 400
-"""Larger objects come from glibc."""
+"""Larger objects are allocated by glibc."""
 _MAX_REASON_BYTES = 4096
 _REASON_LIMIT_S = 5.0
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -42,27 +42,27 @@ _LIBC.free.argtypes = (ctypes.c_void_p,)
 
 @dataclass(frozen=True)
 class Keeper:
-    """A keeper, as the process that forks restorable children and these children themselves see it.
+    """A keeper, as seen by the process that forks restorable children and by these children.
 
     Args:
         connection: The peer's end of what :func:`sim_workers.engine.restoring.keeper.keep` serves.
-        pid: Its process id.
+        pid: The keeper's process id.
     """
 
     connection: socket.socket
     pid: int
 
     def take(self, files: Sequence[int]) -> tuple[object, ...]:
-        """Puts this process into the keeper's care; the next :func:`stop_here` is where it returns.
+        """Puts this process into the keeper's care, to be put back to the next :func:`stop_here`.
 
-        To be called in the child, whose memory is to be as it was then. What is returned must live.
+        Must be called in the child, whose memory is put back later. The result must stay alive.
 
         Args:
-            files: Descriptors that it reads.
+            files: Descriptors of the files that it reads.
 
         Raises:
-            OSError: The keeper cannot. Where the kernel cannot, this process ends with the error's
-                number, for the keeper to tell.
+            OSError: The keeper cannot. If the kernel cannot, this process ends with the error's
+                number as its status, for the keeper to report.
         """
         reserved = _reserve_memory()
         store = make_store()
@@ -85,19 +85,19 @@ class Keeper:
         return reserved, vectors, registered
 
     def reason(self) -> str:
-        """Why the last child ended; waits for it, which takes a moment."""
+        """Why the last child ended; waits for that, which takes a moment."""
         if not select.select([self.connection], [], [], _REASON_LIMIT_S)[0]:
             return "unknown"
         return self.connection.recv(_MAX_REASON_BYTES).decode(errors="replace") or KEEPER_LOST
 
 
 def stop_here() -> None:
-    """Returns as often as the keeper puts this process back to where it was in the first call."""
+    """Returns each time the keeper puts this process back to where it was in the first call."""
     os.kill(os.getpid(), SNAPSHOT_SIGNAL)
 
 
 def _reserve_memory() -> object:
-    """Lets glibc and Python have memory that they need not ask the kernel for."""
+    """Gives glibc and Python memory in advance, so that they need not ask the kernel for any."""
     for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 1 << 30), (_M_TOP_PAD, 1 << 20)):
         _LIBC.mallopt(option, value)
     _LIBC.free(_LIBC.malloc(_SPARE_HEAP_BYTES))

@@ -1,7 +1,7 @@
-"""ptrace: a process that another one stops, looks at and lets go on. x86_64 Linux.
+"""ptrace: stopping a process, looking into it and letting it continue. x86_64 Linux.
 
-The tracer can also have the stopped process make a system call: it sets the registers so, lets one
-instruction pass, and sets them back. See ptrace(2).
+The tracer can also have the stopped process make a system call: it sets the registers accordingly,
+executes one instruction, and sets them back. See ptrace(2).
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from typing import Self
 __all__ = ["SNAPSHOT_SIGNAL", "Registers", "Tracee"]
 
 SNAPSHOT_SIGNAL = signal.SIGTRAP
-"""With which a traced process stops itself."""
+"""The signal by which a traced process stops itself."""
 
 _GET_REGISTERS, _SET_REGISTERS = 12, 13
 _CONTINUE, _SINGLE_STEP = 7, 9
@@ -20,12 +20,12 @@ _GET_EVENT_MESSAGE = 0x4201
 _GET_REGISTER_SET, _SET_REGISTER_SET = 0x4204, 0x4205
 _SEIZE = 0x4206
 _OPTIONS = (1 << 1) | (1 << 3) | (1 << 7) | (1 << 20)
-"""Trace what it forks, or clones; stop where a filter of system calls asks the tracer; kill it when
-the tracer ends."""
+"""Trace what it forks or clones; stop when a system call filter asks the tracer; kill it when the
+tracer ends."""
 _CLONE_EVENTS = (1, 3)
 _EVENT_STOP = 128
 _EXTENDED_STATE = ctypes.c_void_p(0x202)
-"""Floating point and vector registers: NT_X86_XSTATE."""
+"""Floating-point and vector registers: NT_X86_XSTATE."""
 _MAX_STATE_BYTES = 16384
 _SYSCALL = b"\x0f\x05"
 _CLONE, _CLONE_PARENT = 56, 0x8000
@@ -66,13 +66,13 @@ class Registers:
         _ptrace(_GET_REGISTER_SET, pid, _EXTENDED_STATE, ctypes.byref(self._vector))
 
     def put_back(self) -> None:
-        """Sets all of them to what they were."""
+        """Sets all of them to their former values."""
         _ptrace(_SET_REGISTERS, self._pid, None, ctypes.byref(self.general))
         _ptrace(_SET_REGISTER_SET, self._pid, _EXTENDED_STATE, ctypes.byref(self._vector))
 
 
 class Tracee:
-    """A process under this one's eyes, which ends when this one does.
+    """A process traced by this one, which ends when this one does.
 
     Raises:
         OSError: The process is gone, or this one may not trace it.
@@ -81,19 +81,19 @@ class Tracee:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.ended_by: int | None = None
-        """The signal that ended it, once :meth:`wait` has said so."""
+        """The signal that ended it, once :meth:`wait` has reported its end."""
         self.exit_status = 0
 
     @classmethod
     def seize(cls, pid: int) -> Self:
-        """Takes a process, which goes on running."""
+        """Starts tracing a process, which keeps running."""
         _ptrace(_SEIZE, pid, None, ctypes.c_void_p(_OPTIONS))
         return cls(pid)
 
     def wait(self) -> int | None:
-        """Waits until it stops by a signal and returns that; None once it has ended.
+        """Waits until a signal stops it and returns that signal; None once it has ended.
 
-        Other stops are passed over: what its filter of system calls asks about is allowed.
+        Other stops are passed over: whatever its system call filter asks about is allowed.
         """
         while True:
             status = self._wait()
@@ -106,11 +106,11 @@ class Tracee:
             self.resume()
 
     def resume(self, signal_number: int = 0) -> None:
-        """Lets it go on, with a signal or without the one that it stopped by."""
+        """Lets it continue, with a signal or without the one that stopped it."""
         _ptrace(_CONTINUE, self.pid, None, ctypes.c_void_p(signal_number))
 
     def call(self, number: int, *arguments: int) -> int:
-        """Has it make a system call and returns the result, a negative errno if that failed.
+        """Has it make a system call and returns the result, a negative errno on failure.
 
         It must have stopped itself by a signal, in a system call. Its registers are changed.
         """
@@ -122,9 +122,9 @@ class Tracee:
         return ctypes.c_longlong(registers.rax).value
 
     def fork(self) -> "Tracee":
-        """Has it fork a twin, which stays stopped, and is this process's to kill.
+        """Has it fork a twin, which stays stopped, and which this process must kill.
 
-        The twin is a child of its parent. Registers are changed.
+        The twin has the same parent. Registers are changed.
         """
         self._set_up(_CLONE, (_CLONE_PARENT,))
         _ptrace(_SINGLE_STEP, self.pid, None, None)

@@ -1,8 +1,8 @@
-"""Which pages of memory a process has written, as the kernel keeps count. Linux 6.7 or later.
+"""The pages of memory that a process has written, as tracked by the kernel. Linux 6.7 or later.
 
 The process registers its memory with a userfaultfd whose write faults the kernel resolves by
-itself (``UFFD_FEATURE_WP_ASYNC``); whoever may look into it arms the pages and later asks which
-are written (``PAGEMAP_SCAN``). See https://docs.kernel.org/admin-guide/mm/pagemap.html.
+itself (``UFFD_FEATURE_WP_ASYNC``); a process that may look into it arms the pages and later asks
+which were written (``PAGEMAP_SCAN``). See https://docs.kernel.org/admin-guide/mm/pagemap.html.
 """
 
 import ctypes
@@ -14,13 +14,13 @@ from pathlib import Path
 __all__ = ["SHARES_MEMORY", "STORE_NAME", "Range", "WrittenPages", "register_memory"]
 
 SHARES_MEMORY = errno.ENOTUNIQ
-"""The error's number where a process shares memory, of which nobody keeps count."""
+"""The error number for a process that shares memory, which cannot be tracked."""
 
 STORE_NAME = "memfd:pristine"
-"""The only memory that a process may share and write to: of :mod:`.pristine_pages`."""
+"""The only memory that a process may share and write to: that of :mod:`.pristine_pages`."""
 
 Range = tuple[int, int]
-"""Addresses: that of the first byte, and of the one after the last."""
+"""Addresses: of the first byte, and of the one after the last."""
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
@@ -30,7 +30,7 @@ _USERFAULTFD = 323
 _USER_MODE_ONLY = 1
 _UFFD_API = 0xAA
 _FEATURES = (1 << 15) | (1 << 13)
-"""Asynchronous write protection, also of pages that are not there yet."""
+"""Asynchronous write protection, also of pages that do not exist yet."""
 _MODE_WRITE_PROTECT = 2
 _SCAN_ARMS = 1
 _WRITE_PROTECTABLE, _WRITTEN, _PRESENT = 1 << 0, 1 << 1, 1 << 3
@@ -60,7 +60,7 @@ class _Scan(ctypes.Structure):
 
 
 def _ioctl_number(group: int, number: int, argument: type[ctypes.Structure]) -> int:
-    """Of one that reads and writes its argument."""
+    """The request number of an ioctl that reads and writes its argument."""
     return 3 << 30 | ctypes.sizeof(argument) << 16 | group << 8 | number
 
 
@@ -70,14 +70,14 @@ _PAGEMAP_SCAN = _ioctl_number(ord("f"), 16, _Scan)
 
 
 def register_memory() -> int:
-    """Has the kernel keep count of what this process writes; returns a descriptor to keep open.
+    """Makes the kernel track this process's writes; returns a descriptor to keep open.
 
-    Large mappings that nothing was ever put into would cost more to watch than all the others:
-    they are locked, and writing to one ends the process.
+    Large mappings that are still empty would cost more to watch than all the others: they are
+    locked, and writing to one ends the process.
 
     Raises:
-        OSError: The kernel cannot, or refuses; or the process shares memory that it may write to,
-            of which nobody keeps count.
+        OSError: The kernel cannot, or refuses; or the process shares memory that it may write
+            to, which cannot be tracked.
     """
     flags = os.O_CLOEXEC | os.O_NONBLOCK | _USER_MODE_ONLY
     descriptor: int = _LIBC.syscall(_USERFAULTFD, flags)
@@ -98,7 +98,7 @@ class WrittenPages:
     """The pages that another process has written since they were armed.
 
     Raises:
-        OSError: The process may not be looked into, or is gone.
+        OSError: This process may not look into the other one, or the other one is gone.
     """
 
     def __init__(self, pid: int) -> None:
@@ -108,21 +108,21 @@ class WrittenPages:
         self._found = (ctypes.c_uint64 * (3 * _MAX_RANGES))()
 
     def arm(self) -> None:
-        """Forgets what was written so far."""
+        """Forgets what has been written so far."""
         _scan(self._pagemap, self._all, _WRITTEN, self._found, _SCAN_ARMS)
 
     def scan(self) -> bytes:
-        """The written ranges in ascending order, as :meth:`ranges` reads them; forgets nothing."""
+        """The written ranges in ascending order, as read by :meth:`ranges`; forgets nothing."""
         return _scan(self._pagemap, self._all, _WRITTEN, self._found)
 
     @staticmethod
     def ranges(scanned: bytes) -> Iterator[Range]:
-        """What :meth:`scan` returned, range by range."""
+        """The result of :meth:`scan`, range by range."""
         numbers = memoryview(scanned).cast("Q")
         return zip(numbers[::3], numbers[1::3], strict=True)
 
     def close(self) -> None:
-        """Lets the process go."""
+        """Closes the other process's file."""
         os.close(self._pagemap)
 
 
@@ -133,7 +133,7 @@ def _scan(
     found: "ctypes.Array[ctypes.c_uint64]",
     flags: int = 0,
 ) -> bytes:
-    """The ranges of pages of a category, three numbers of eight bytes each."""
+    """The ranges of pages of a category, as three numbers of eight bytes each."""
     scan = _Scan(
         size=ctypes.sizeof(_Scan),
         flags=flags,
@@ -145,13 +145,13 @@ def _scan(
         return_mask=category,
     )
     count = _ioctl(pagemap, _PAGEMAP_SCAN, scan)
-    if count == _MAX_RANGES:  # `walk_end` says nothing: it stays where a buffer was full once
+    if count == _MAX_RANGES:  # `walk_end` does not help: it stays where a buffer was once full
         raise OSError(errno.E2BIG, "the written pages lie in too many places")
     return ctypes.string_at(found, 24 * count)
 
 
 def _is_unused(mapping: Range) -> bool:
-    """Whether nothing of a mapping of this process is in memory."""
+    """Whether no page of a mapping of this process is in memory."""
     pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return not _scan(pagemap, mapping, _PRESENT, (ctypes.c_uint64 * 3)())

@@ -1,6 +1,6 @@
-"""What is rolled out, and what became of it.
+"""What to roll out, and the result.
 
-Part of :mod:`sim_workers.engine.messages`, whose unions hold these, too.
+Part of :mod:`sim_workers.engine.messages`, whose unions include these.
 """
 
 from typing import Literal, Self
@@ -18,7 +18,7 @@ __all__ = ["MadeBy", "Rollout", "RolloutOutcome", "SignalDecision", "Source"]
 
 
 class SignalDecision(WireModel):
-    """A decision at one signal, and what the signal was doing at the moment of the state.
+    """A decision at one signal, and the signal's condition at the time of the state.
 
     A restored simulation does not know how long the current phase has been shown, so that comes
     from the state's record.
@@ -30,11 +30,12 @@ class SignalDecision(WireModel):
     min_green_s: float
     max_green_s: float
     control: PhaseControl | None = None
-    """With yellow, under which the decision is carried out; None: in the signal's own program."""
+    """The control with yellow under which the decision is carried out; None: the signal's own
+    program."""
     program_id: str = ""
-    """With a control: the signal's own program."""
+    """With a control: the id of the signal's own program."""
     phase: int = 0
-    """With a control: which of its phases is shown."""
+    """With a control: which phase of that program is shown."""
 
     @classmethod
     def of(
@@ -45,7 +46,7 @@ class SignalDecision(WireModel):
         state: SignalState,
         control: EpisodeControl | None = None,
     ) -> Self:
-        """A decision at a signal that is in this state; the control is that of the state."""
+        """A decision at a signal in this condition; the control is that of the state."""
         decided = cls(
             tls_id=tls_id,
             decision=decision,
@@ -60,47 +61,48 @@ class SignalDecision(WireModel):
 
 
 Source = Literal["file", "anchor", "begin"]
-"""What a simulation is opened from: a state's own file, that of an earlier state and a replay from
-there, or the begin of its run and a replay."""
+"""What a simulation is opened from: a state's own file, an earlier state's file and a replay from
+there, or the start of its run and a replay."""
 
 
 class Rollout(WireModel):
-    """What is rolled out, the same from the gateway's plan to the process that does it.
+    """What to roll out, in one form all the way from the gateway's plan to the process doing it.
 
-    The plan says what and from where; what is needed on the way only, limits and names, is added by
-    whoever sends it on. A holder forks; the child carries the decisions out, steps and reports.
+    The plan says what to roll out and from where; whoever sends it on adds limits and names that
+    are needed only on the way. A holder forks; the child carries out the decisions, steps and
+    reports.
     """
 
     verb: Literal["rollout"] = "rollout"
     state_id: str = ""
-    """The stored state that it starts from; empty where a live simulation is rolled out."""
+    """The stored state from which it starts; empty for a rollout of a live simulation."""
     source: Source = "file"
     reseed: int | None = None
-    """Re-seeds the randomness at the moment of the decision; None continues it."""
+    """Reseeds the randomness at the time of the decision; None continues it."""
     signal_decisions: tuple[SignalDecision, ...]
-    """In the order of the signals' ids. Empty: every signal is left alone."""
+    """Decisions in the order of the signals' ids. Empty: every signal is left alone."""
     observe: tuple[str, ...]
     """The signals whose lanes are sampled, in the order of their ids."""
     horizon_s: int
-    """Simulated seconds."""
+    """The horizon, in simulated seconds."""
     follow_up: FollowUp = "program"
-    """Who runs the decided signals afterwards."""
+    """What controls the decided signals afterwards."""
     limit_s: float = 0
-    """Wall-clock seconds until nobody waits for it any more; the child is killed then."""
+    """Wall-clock limit in seconds, after which nobody waits any more; the child is then killed."""
     in_place: bool = False
-    """Without a fork, in the holder itself, which is spent afterwards."""
+    """Whether to do it without a fork, in the holder itself, which is used up afterwards."""
     is_last: bool = False
-    """Tells that no further rollout will follow, so that no child need be kept ready for it."""
+    """Whether this is the last rollout, so that no child need be kept ready for another."""
     is_forked: bool = False
-    """In a process of its own, even where one could be put back."""
+    """Whether to use a new process even if one could be put back."""
     trace_s: int | None = None
-    """Also digest the vehicles' ways over so many seconds, at least the horizon."""
+    """Also compute a digest of the vehicles' paths over so many seconds, at least the horizon."""
     is_shown: bool = False
-    """Also tell where everything was after each second of the horizon."""
+    """Also report the position of everything after each second of the horizon."""
     ticket: int = 0
-    """By which :class:`sim_workers.engine.messages.Cancel` names it."""
+    """The ticket by which :class:`sim_workers.engine.messages.Cancel` names it."""
     request_id: str = ""
-    """The request that asked first, for the logs of every process that takes part."""
+    """The first request that asked for it, for the logs of every process that takes part."""
 
     @property
     def simulation(self) -> str:
@@ -111,54 +113,54 @@ class Rollout(WireModel):
 
 
 MadeBy = Literal["fork", "restore"]
-"""How a rollout got a process of its moment: a new one, or one that was put back to it."""
+"""How a rollout got its process: a new one, or one that was put back to the same moment."""
 
 
 class RolloutOutcome(WireModel):
-    """What became of a rollout, the same from the process that did it back to the gateway.
+    """The result of a rollout, in one form from the process that did it back to the gateway.
 
-    Metrics, or why there are none. Whoever passes it on adds what it knows.
+    Metrics, or why there are none. Each process that passes it on adds what it knows.
     """
 
     verb: Literal["rolled_out"] = "rolled_out"
     metrics: Metrics | None = None
-    """With the series."""
+    """Including the series."""
     numbers: DomainMetrics | None = None
-    """In place of metrics, what a task of another domain has found."""
+    """The result of a task of another domain, in place of metrics."""
     trace: str | None = None
-    """That of a :class:`sim_workers.engine.readings.WayTrace`, where it was asked for."""
+    """The digest of a :class:`sim_workers.engine.readings.WayTrace`, if requested."""
     error: ErrorInfo | None = None
     shown: Trace | None = None
-    """What was to be seen meanwhile, where that was asked for."""
+    """The positions during the rollout, if requested."""
     made_by: MadeBy = "fork"
     not_restored: tuple[str, ...] = ()
-    """Why processes that were to be put back have ended since the last outcome."""
+    """Why processes that could be put back have ended since the last outcome."""
     check: Literal["equal", "different"] | None = None
-    """How it compares with the same rollout by a fork, where both were done; it is the fork's if
-    they differ."""
+    """How it compares with the same rollout by a fork, if both were done; if they differ, this is
+    the fork's."""
     doubtful: tuple[Rollout, ...] = ()
-    """Where they differ: what was restored since the last check that was passed, and answered."""
+    """If they differ: the results restored since the last check that passed, and sent."""
     opened: int = 0
-    """Simulations that its worker opened for it."""
+    """Number of simulations that its worker opened for it."""
     waited_s: float = 0
-    """Wall-clock seconds until a worker began with it."""
+    """Wall-clock seconds until a worker started it."""
     ran_s: float = 0
-    """Wall-clock seconds of the worker, the opening of a simulation included."""
+    """Wall-clock seconds of the worker, including the opening of a simulation."""
     is_recorded: bool = False
-    """Whether the ledger knew it before."""
+    """Whether it came from the ledger."""
     is_started: bool = False
-    """Whether it was started for the request that gets it."""
+    """Whether it was started for the request that receives it."""
     is_joined: bool = False
-    """Whether another request had begun it."""
+    """Whether another request had started it."""
 
     @classmethod
     def failed(cls, error: GreenforkError) -> Self:
-        """That of a rollout without metrics."""
+        """The outcome of a rollout without metrics."""
         return cls(error=ErrorInfo.of(error))
 
     @property
     def seen(self) -> tuple[Metrics | None, str | None, ErrorInfo | None]:
-        """What the rollout showed, and must show again however and wherever it is made."""
+        """What the rollout showed, and must show again however and wherever it is repeated."""
         return self.metrics, self.trace, self.error
 
     def unwrap(self) -> Metrics:

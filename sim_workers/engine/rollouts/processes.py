@@ -1,10 +1,10 @@
-"""The processes in which a holder has rollouts done: a new one each, or one that is put back.
+"""The processes that do a holder's rollouts: a new one for each, or one that is put back.
 
-Candidates that are tried in an episode are rollouts, too.
+Candidates tried in an episode are rollouts, too.
 
-Forking costs a process's page tables and a fault for each page that it writes; putting one back
-costs the copying of those pages (:mod:`sim_workers.engine.restoring`). Whatever cannot be put back,
-and whatever ends in such a process without a reply, is done by a new one.
+Forking costs the copying of a process's page tables and a fault for each page that it writes;
+putting one back costs the copying of those pages (:mod:`sim_workers.engine.restoring`). Whatever
+cannot be put back, or ends in such a process without a reply, is done by a new one.
 """
 
 import contextlib
@@ -49,46 +49,47 @@ from sim_workers.engine.simulation import SUMO_ERRORS, Simulation
 __all__ = ["Moment", "RolloutProcesses", "Work"]
 
 Work = Rollout | Try
-"""What such a process is asked for; of candidates, one."""
+"""What such a process is asked to do; of candidates, just one."""
 
 _ROLLOUT_FACTOR = 2
 _ROLLOUT_EXTRA_BYTES = 1 << 30
-"""A rollout may take so many times the memory of the simulation that it begins from, and this."""
+"""A rollout may use this many times the memory of the simulation from which it starts, plus
+this."""
 _ENOUGH = 10
-"""A process that was put back so often was worth making."""
+"""A process that was put back this often was worth creating."""
 _LONGEST_MS = 2**31 - 1
-"""That a poll can wait."""
+"""The longest that a poll can wait."""
 _MAX_FAILURES = 3
-"""So many in a row that were not, and no more are made."""
+"""After this many in a row that were not, no more are created."""
 
 
 @dataclass
 class Moment:
-    """The simulation of a holder, as processes forked from it find it."""
+    """A holder's simulation, as the processes forked from it find it."""
 
     simulation: Simulation
     episode: EpisodeServer
     memory: SimulationMemory
     before_rollout: Callable[[], None]
-    """Called in the process that is spent on it."""
+    """Called in the process that is used up by a rollout."""
     reading: list[int] = field(default_factory=list)
-    """Descriptors of the files that it reads."""
+    """Descriptors of the files that the simulation reads."""
     rollout_bytes: int = _ROLLOUT_EXTRA_BYTES
-    """Memory that a rollout may take."""
+    """The memory that a rollout may use."""
     _is_known: bool = False
 
     def pass_on(self) -> None:
-        """Notes that the simulation has changed."""
+        """Records that the simulation has changed."""
         self._is_known = False
 
     def before_fork(self) -> None:
-        """Finds out, once a moment, what forked processes must know; most moments have none."""
+        """Finds out, once per moment, what forked processes must know; most moments have none."""
         if self._is_known:
             return
         self.reading = files_being_read()
         self.memory.end()
         self.rollout_bytes = _ROLLOUT_FACTOR * own_bytes() + _ROLLOUT_EXTRA_BYTES
-        gc.freeze()  # rollouts need not touch, and so copy, the pages of what is here now
+        gc.freeze()  # rollouts need not touch, and so copy, the pages of existing objects
         self._is_known = True
 
 
@@ -96,7 +97,7 @@ class RolloutProcesses:
     """Does rollouts of one simulation, one at a time.
 
     Args:
-        peer: Who is answered, and who may cancel.
+        peer: The connection on which to answer, and over which rollouts are cancelled.
         moment: What is forked.
     """
 
@@ -110,11 +111,11 @@ class RolloutProcesses:
         self._not_restored: list[str] = []
 
     def keep(self, keeper: Keeper) -> None:
-        """From now on has processes put back."""
+        """Uses processes that are put back from now on."""
         self._keeper = keeper
 
     def roll_out(self, data: bytes, rollout: Rollout) -> None:
-        """Has a rollout done, and passes the reply on.
+        """Has a rollout done, and passes on the reply.
 
         Raises:
             EOFError: The peer has gone away.
@@ -137,18 +138,18 @@ class RolloutProcesses:
         return 0 if self._kept is None else self._kept.uses
 
     def stop_restoring(self) -> None:
-        """Has nothing put back from now on."""
+        """Stops putting processes back."""
         if self._kept is not None:
             self._let_go(self._kept)
         self._give_up()
 
     def reasons(self) -> tuple[str, ...]:
-        """Why processes that were to be put back have ended since this was asked last."""
+        """Why processes that could be put back have ended since the last call."""
         reasons, self._not_restored = tuple(self._not_restored), []
         return reasons
 
     def leave(self) -> None:
-        """In a process that goes on as another holder: lets go of what is its parent's."""
+        """In a process that continues as another holder: releases what belongs to its parent."""
         for child in (self._spare, self._kept):
             if child is not None:
                 child.requests.close()
@@ -157,7 +158,7 @@ class RolloutProcesses:
         self._give_up()
 
     def drop(self) -> None:
-        """Ends the processes of a moment which is about to pass."""
+        """Ends the processes of a moment that is about to pass."""
         if self._spare is not None:
             self._spare.end()
             self._spare = None
@@ -165,10 +166,10 @@ class RolloutProcesses:
             self._let_go(self._kept)
 
     def forked(self, data: bytes, rollout: Work) -> bytes:
-        """Hands a rollout to a child that was forked before, and returns the reply.
+        """Hands a rollout to a child that was forked in advance, and returns the reply.
 
-        The next child is forked while this one runs. The kernel reaps them: tearing down their
-        thousand memory maps takes as long as forking did, and nobody need wait for that.
+        The next child is forked while this one runs. The kernel reaps children: tearing down their
+        thousand memory maps takes as long as forking did, and there is no need to wait for it.
 
         Raises:
             EOFError: The peer has gone away.
@@ -190,7 +191,7 @@ class RolloutProcesses:
     def restored(self, data: bytes, rollout: Work) -> bytes | None:
         """Hands a rollout to the child that is put back, and returns the reply.
 
-        None where there is no such child, or it has ended without one.
+        None if there is no such child, or if it has ended without a reply.
 
         Raises:
             EOFError: The peer has gone away.
@@ -211,7 +212,7 @@ class RolloutProcesses:
         return reply
 
     def _let_go(self, child: "_Child") -> None:
-        """Ends the child that is put back, and notes why it has ended if it did by itself."""
+        """Ends the child that is put back, and records why if it ended by itself."""
         assert self._keeper is not None, "it has a keeper"  # noqa: S101
         has_ended = child.is_killed or not child.is_alive()
         child.end()
@@ -251,7 +252,7 @@ class RolloutProcesses:
                 our_replies.close()
                 self._prepare(rehearsal)
                 roll_out(requests, replies)
-            except BaseException:  # noqa: BLE001  nothing may climb back into the holder's loop
+            except BaseException:  # noqa: BLE001  nothing may propagate into the holder's loop
                 traceback.print_exc()
             finally:
                 os._exit(0)
@@ -276,7 +277,7 @@ class RolloutProcesses:
     def _roll_out_again(
         self, keeper: Keeper, requests: Connection, replies: Connection
     ) -> NoReturn:
-        """Does one rollout after the other; each time everything is as it was at the first."""
+        """Does one rollout after another; each time everything is as it was for the first."""
         kept = keeper.take(self._moment.reading)
         stop_here()
         roll_out = partial(_rolled_out, self._moment, requests, "restore")
@@ -285,7 +286,7 @@ class RolloutProcesses:
         raise AssertionError("a process that was put back is not here", kept)
 
     def _await(self, child: "_Child", rollout: Work) -> bytes | None:
-        """The child's reply, or a failure in its place; None if it has ended without.
+        """The child's reply, or a failure in its place; None if it has ended without one.
 
         Raises:
             EOFError: The peer has gone away.
@@ -310,12 +311,12 @@ class RolloutProcesses:
             return self._failed(error, rollout)
 
     def _is_cancelled(self, rollout: Work) -> bool:
-        """Hears what the peer says during a rollout, which ends when the peer has gone away."""
+        """Reads what the peer sends during a rollout, which ends when the peer has gone away."""
         heard = REQUEST.validate_json(self._peer.recv_bytes())
         return isinstance(heard, Cancel) and heard.ticket == rollout.ticket
 
     def _failed(self, error: RolloutError, rollout: Work) -> bytes:
-        """The reply that says so; and a line in the log, whose end is told if the holder dies."""
+        """A reply with the error; also writes a log line, reported if the holder dies."""
         line = f"rollout {rollout.ticket} of request {rollout.request_id!r}: {error.message}\n"
         os.write(2, line.encode())
         return encode(Failed(error=ErrorInfo.of(error)))
@@ -332,26 +333,26 @@ class _Child:
     is_killed: bool = False
 
     def kill(self) -> None:
-        """Ends it in the middle of a rollout."""
+        """Ends it during a rollout."""
         self.is_killed = True
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Ends it, and what connects it to this process."""
+        """Ends it, and closes its connection to this process."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self.requests.close()
         self.replies.close()
 
     def is_alive(self) -> bool:
-        """Whether it has not ended: then nothing can be read of it."""
+        """Whether it is still running, in which case there is nothing to read from it."""
         return not self.replies.poll()
 
 
 def _readable(connections: Sequence[Connection], limit_s: float) -> list[Connection]:
-    """Those that there is something to read from, within a limit: what
-    :func:`multiprocessing.connection.wait` does, in a tenth of its time.
+    """The connections that can be read from, within a time limit: like
+    :func:`multiprocessing.connection.wait`, in a tenth of its time.
     """
     poll = select.poll()
     for connection in connections:
@@ -361,9 +362,9 @@ def _readable(connections: Sequence[Connection], limit_s: float) -> list[Connect
 
 
 def _rehearse(moment: Moment, data: bytes) -> None:
-    """Does what a rollout does except moving anything, so that its code and data are at hand."""
+    """Does what a rollout does without moving anything, so that its code and data are in memory."""
     rollout = REQUEST.validate_json(data)
-    with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will say so
+    with contextlib.suppress(*SUMO_ERRORS):  # the rollout itself will report it
         if isinstance(rollout, Rollout):
             moment.simulation.prepare(rollout)
             encode(RolloutOutcome(metrics=moment.simulation.look(rollout.observe)))

@@ -1,7 +1,7 @@
-"""Noting where everything is, second by second, during one rollout.
+"""Recording where everything is, second by second, during one rollout.
 
-Only reads: a rollout that is watched goes the way that it goes unwatched, and the gateway compares
-the two.
+Only reads: a rollout that is watched proceeds exactly as it does unwatched, and the gateway
+compares the two.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from sim_workers.scenarios.geometry import SURROUNDINGS_M, box_around, is_within
 __all__ = ["MAX_SHOWN", "TraceRecorder"]
 
 MAX_SHOWN = 1000
-"""Vehicles in one frame."""
+"""The most vehicles in one frame."""
 
 
 class TraceRecorder:
-    """Takes frames of the surroundings of some traffic lights.
+    """Records frames of the surroundings of some traffic lights.
 
     Args:
         tls_ids: The traffic lights, at least one.
@@ -40,7 +40,7 @@ class TraceRecorder:
         self.add()
 
     def add(self) -> None:
-        """Takes the present second."""
+        """Records the present second."""
         frame: list[int] = []
         omitted_veh = 0
         for vehicle in libsumo.vehicle.getIDList():
@@ -59,7 +59,7 @@ class TraceRecorder:
             states.append(libsumo.trafficlight.getRedYellowGreenState(tls_id))
 
     def trace(self, queue_veh: tuple[int, ...]) -> Trace:
-        """All that was taken.
+        """All recorded frames.
 
         Args:
             queue_veh: The queue after each second.
@@ -83,6 +83,6 @@ class TraceRecorder:
 
 
 def _stop_points(tls_id: str) -> Iterator[tuple[float, float]]:
-    """Where the lanes end that a traffic light controls."""
+    """The ends of the lanes that a traffic light controls."""
     for lane in dict.fromkeys(libsumo.trafficlight.getControlledLanes(tls_id)):
         yield libsumo.lane.getShape(lane)[-1]
