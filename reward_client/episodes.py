@@ -5,6 +5,7 @@ again, and what begins an episode is sent with a key of its own.
 """
 
 import uuid
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import httpx
@@ -33,7 +34,7 @@ _PAGE = 500
 _PATH = "/v1/episodes"
 
 
-class EpisodeCalls:
+class EpisodeCalls(ABC):
     """The methods of a client that are about episodes.
 
     Raises (everywhere):
@@ -42,6 +43,7 @@ class EpisodeCalls:
             where there is none of that id.
     """
 
+    @abstractmethod
     async def _send(
         self,
         method: str,
@@ -49,11 +51,10 @@ class EpisodeCalls:
         **given: Any,  # noqa: ANN401 - as httpx takes it
     ) -> httpx.Response:
         """One exchange, with retries."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _patience(self) -> httpx.Timeout:
         """The client timeout for requests that may take a simulation."""
-        raise NotImplementedError
 
     async def create_episode(self, request: EpisodeRequest, key: str | None = None) -> StepAnswer:
         """Begins an episode.

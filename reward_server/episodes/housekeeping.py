@@ -1,20 +1,14 @@
 """Periodic work on all episodes: parking idle ones, counting, and deleting old ones."""
 
-import asyncio
-
 import structlog
 
 from reward_server.episodes.service import EpisodeService
 from reward_server.episodes.store import EpisodeStore
 from reward_server.episodes.telemetry import EpisodeTelemetry
-from shared.errors import LedgerError
+from reward_server.housekeeping import DAY_S, keep_house
 
 __all__ = ["EpisodeHousekeeping"]
 
-_LOOK_S = 5.0
-_SWEEP_EVERY = 12
-"""Number of looks between two sweeps."""
-_DAY_S = 86400.0
 _LOG = structlog.get_logger("reward_server")
 
 
@@ -38,18 +32,11 @@ class EpisodeHousekeeping:
         self._service = service
         self._store = store
         self._telemetry = telemetry
-        self._retention_s = retention_days * _DAY_S
+        self._retention_s = retention_days * DAY_S
 
     async def run(self) -> None:
         """Does the work until it is cancelled."""
-        turn = 0
-        while True:
-            try:
-                await self.look(is_sweeping=turn % _SWEEP_EVERY == 0)
-                turn += 1
-            except LedgerError as exc:
-                _LOG.warning("episodes_not_counted", code=exc.code, reason=exc.message)
-            await asyncio.sleep(_LOOK_S)
+        await keep_house(self.look, "episodes_not_counted")
 
     async def look(self, is_sweeping: bool) -> None:
         """Does the work once.

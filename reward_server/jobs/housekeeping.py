@@ -1,22 +1,17 @@
 """Periodic work for all jobs: counting them, and deleting old ones."""
 
-import asyncio
 from collections.abc import Iterable
 
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from reward_server.housekeeping import DAY_S, keep_house
 from reward_server.jobs.records import VISIBLE
 from reward_server.jobs.store import JobStore, JobTotals
-from shared.errors import LedgerError
 
 __all__ = ["Housekeeping"]
 
-_COUNT_S = 5.0
-_SWEEP_EVERY = 12
-"""Counts between two sweeps."""
-_DAY_S = 86400.0
 _LOG = structlog.get_logger("reward_server")
 
 
@@ -30,20 +25,13 @@ class Housekeeping(Collector):
 
     def __init__(self, store: JobStore, retention_days: float) -> None:
         self._store = store
-        self._retention_s = retention_days * _DAY_S
+        self._retention_s = retention_days * DAY_S
         self._totals = JobTotals({}, 0)
         self._stored_bytes = 0
 
     async def run(self) -> None:
         """Repeats :meth:`look` until cancelled."""
-        turn = 0
-        while True:
-            try:
-                await self.look(is_sweeping=turn % _SWEEP_EVERY == 0)
-                turn += 1
-            except LedgerError as exc:
-                _LOG.warning("jobs_not_counted", code=exc.code, reason=exc.message)
-            await asyncio.sleep(_COUNT_S)
+        await keep_house(self.look, "jobs_not_counted")
 
     async def look(self, is_sweeping: bool) -> None:
         """Counts and deletes once.
