@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response, StreamingResponse
@@ -26,7 +26,7 @@ StateIdPath = Annotated[str, Path(max_length=200, examples=[STATE_ID])]
     "/v1/states",
     summary="List states",
     response_model=StatePage,
-    response_description="One page of the states, in the order of their ids.",
+    response_description="One page of the states, in the order asked for.",
     responses=documented(401, 403, 422),
 )
 async def list_states(
@@ -37,9 +37,14 @@ async def list_states(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="States per page.")] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31, description="States to skip.")] = 0,
+    order: Annotated[
+        Literal["id", "time"], Query(description="By id; or by scenario, seed and simulated time.")
+    ] = "id",
 ) -> StreamingResponse:
     """Lists the states that can be scored, all or those of one scenario."""
     records = await asyncio.to_thread(_records, services.store, scenario)
+    if order == "time":
+        records.sort(key=lambda one: (one.scenario_id, one.seed, one.run, one.time_s))
     page = records[offset : offset + limit]
     return StreamingResponse(_told(page, len(records), limit, offset), media_type=_JSON)
 

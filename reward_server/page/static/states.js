@@ -16,7 +16,8 @@ export function stateHash(stateId, query = {}) {
 export async function showStates({ api, main, query, signal, go }) {
   const offset = Number(query.get("offset")) || 0;
   const scenario = query.get("scenario") ?? "";
-  const page = await api.get(["v1", "states"], { limit: PER_PAGE, offset, scenario }, signal);
+  const asked = { limit: PER_PAGE, offset, scenario, order: "time" };
+  const page = await api.get(["v1", "states"], asked, signal);
   const scenarios = [...new Set(page.states.map((state) => state.scenario_id))].sort();
   const names = scenario && !scenarios.includes(scenario) ? [scenario, ...scenarios] : scenarios;
   const move = (to, label) =>

@@ -15,6 +15,7 @@ from tests.unit.reward_server.world import (
     GREEN,
     OTHER_GREEN,
     YELLOW,
+    make_state,
     says_no,
 )
 
@@ -47,6 +48,25 @@ async def test_states_are_paged_in_order(gateway: Gateway) -> None:
     ids = [state["state_id"] for page in pages for state in page["states"]]
     assert ids == sorted([GREEN, OTHER_GREEN, YELLOW])
     assert {page["total"] for page in pages} == {3}
+
+
+async def test_states_are_told_in_the_order_of_their_times(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that is asked for: 300 s come before 1,020 s, which ids do not say."""
+    record = make_state(GREEN).record
+    records = [
+        record.model_copy(
+            update={"state_id": f"{one}@{time_s}", "scenario_id": one, "time_s": time_s}
+        )
+        for one, time_s in (("a", 1020), ("a", 300), ("b", 60))
+    ]
+    monkeypatch.setattr("reward_server.http.routes.states._records", lambda *_: list(records))
+    told = {}
+    for order in ("id", "time"):
+        page = (await gateway.http.get("/v1/states", params={"order": order})).json()
+        told[order] = [state["state_id"] for state in page["states"]]
+    assert told == {"id": ["a@1020", "a@300", "b@60"], "time": ["a@300", "a@1020", "b@60"]}
 
 
 @pytest.mark.parametrize(
