@@ -5,8 +5,7 @@ pairs of ``greenfork evaluate``, with the ceiling and a policy that cannot count
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.learning.boosting import GradientBoosting
-from benchmarks.learning.phases import ByPhase
+from benchmarks.learning.references import ByPhase, GradientBoosting
 from shared.errors import DatasetError
 from trainer.evaluation.answers import Generation, ModelPolicy
 from trainer.evaluation.baselines import Baseline, BaselineName

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.learning.boosting import GradientBoosting, features
 from benchmarks.learning.judging import CEILING, judged_points, judgement
+from benchmarks.learning.references import GradientBoosting, features
 from shared.decisions import Extend
 from shared.errors import DatasetError
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset

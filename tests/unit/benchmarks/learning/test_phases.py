@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.learning.judging import BY_PHASE, judged_points, judgement
-from benchmarks.learning.phases import ByPhase
+from benchmarks.learning.references import ByPhase
 from shared.decisions import Extend
 from tests.unit.trainer.evaluation.small_dataset import Moment, save_dataset
 

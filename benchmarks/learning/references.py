@@ -1,9 +1,12 @@
-"""The ceiling: gradient-boosted trees that read the numbers of the prompt, and nothing else.
+"""What learns from the outcomes directly: how much can be known from a prompt, and how little.
 
-What they reach says how much of the best decisions can be known from a prompt at all.
+Gradient-boosted trees, which read the numbers of the prompt and nothing else, say how many of the
+best decisions a prompt allows. A policy that only sees which green is shown cannot count: what a
+model gains over it, it gains by reading how many vehicles there are.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +17,7 @@ from trainer.evaluation.choices import Judged, PolicyAnswer, Progress
 from trainer.evaluation.points import DecisionPoint
 from trainer.evaluation.worth import Worth
 
-__all__ = ["GradientBoosting", "advantage_of_yes", "features"]
+__all__ = ["ByPhase", "GradientBoosting", "advantage_of_yes", "features"]
 
 _PHASES = 4
 """Phases that a row of features has room for; junctions with fewer leave the rest empty."""
@@ -104,3 +107,36 @@ def advantage_of_yes(worth: Worth) -> float:
         if isinstance(one.decision, Extend)
     }
     return by_answer.get(True, math.nan) - by_answer.get(False, math.nan)
+
+
+@dataclass(frozen=True)
+class ByPhase:
+    """*Yes* where *yes* was better in sum, over all training points with this green shown.
+
+    Args:
+        trained_on: Decision points whose outcomes are known; they ask for *extend*.
+    """
+
+    trained_on: tuple[Judged, ...]
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return "by-phase"
+
+    def choose(self, judged: Sequence[Judged], progress: Progress) -> list[list[PolicyAnswer]]:
+        """The same answer wherever the same green is shown; *no* for a green never seen."""
+        gains: defaultdict[tuple[str, int], float] = defaultdict(float)
+        for one in self.trained_on:
+            gain = advantage_of_yes(one.worth)
+            if not math.isnan(gain):
+                gains[_green(one)] += gain
+        progress(self.name, len(judged), len(judged))
+        return [
+            [PolicyAnswer(Extend(extend=gains[_green(one)] > 0, extend_s=one.point.extend_s))]
+            for one in judged
+        ]
+
+
+def _green(one: Judged) -> tuple[str, int]:
+    return one.point.domain, read_prompt(one.point.prompt).current_phase
