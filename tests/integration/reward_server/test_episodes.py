@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,11 +93,19 @@ class Fleet:
     """What is done when so many steps of all are done."""
     done: int = 0
     whole: asyncio.Event = field(default_factory=asyncio.Event)
+    clients: AsyncExitStack = field(init=False)
+    client: RewardClient = field(init=False)
 
     async def run(self, requests: list[EpisodeRequest]) -> list[tuple[Any, ...]]:
         """Figures, trips and actions of each."""
         self.whole.set()
-        return list(await asyncio.gather(*(self._one(n, r) for n, r in enumerate(requests))))
+        async with AsyncExitStack() as self.clients:
+            await self._connect()
+            return list(await asyncio.gather(*(self._one(n, r) for n, r in enumerate(requests))))
+
+    async def _connect(self) -> None:
+        client = RewardClient(self.gateway.url, retry=RetryPolicy(retries=0))
+        self.client = await self.clients.enter_async_context(client)
 
     async def _one(self, number: int, request: EpisodeRequest) -> tuple[Any, ...]:
         rng = random.Random(number)
@@ -123,20 +132,19 @@ class Fleet:
     async def _asked(self, ask: Callable[[RewardClient], Any]) -> Any:  # noqa: ANN401
         while True:
             await self.whole.wait()
-            url = self.gateway.url
             try:
-                async with RewardClient(url, retry=RetryPolicy(retries=0)) as client:
-                    return await ask(client)
+                return await ask(self.client)
             except ServiceError as exc:
                 if not exc.retryable:
                     raise
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.05)
 
     async def _count(self) -> None:
         self.done += 1
         if self.done in self.kill_at:
             self.whole.clear()
             await asyncio.to_thread(self.kill_at[self.done])
+            await self._connect()
             self.whole.set()
 
 

@@ -163,7 +163,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
     tmp_path: Path,
 ) -> None:
     """And nothing that was recorded is rolled out again."""
-    gateway = GatewayProcess(dataset, tmp_path)
+    gateway = GatewayProcess(dataset, tmp_path, shared_ray())
     gateway.start()
     before = _recorded(tmp_path)
     try:

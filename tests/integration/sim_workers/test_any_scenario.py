@@ -21,7 +21,7 @@ from tests.integration.sim_workers.variants import VARIANTS
 
 ALL = VARIANTS | ODD_VARIANTS
 _HORIZON_S = 60
-_OPTIONS = BuildOptions(warmup_s=60, states=2, with_outcomes=True)
+_OPTIONS = BuildOptions(warmup_s=180, states=1, with_outcomes=True)
 pytestmark = pytest.mark.usefixtures("one_fork_server")
 
 

@@ -84,7 +84,8 @@ def test_what_the_policy_did_is_repeated(openings: Openings, tmp_path: Path) -> 
     """A run whose signals were decided at random on the way."""
     dataset = tmp_path / "grid"
     policy = PolicySpec(name="random")
-    build_dataset(OWN["grid2x2"], dataset, BuildOptions(seeds=(3,), states=6, policy=policy))
+    options = BuildOptions(seeds=(3,), states=3, end_s=1200, policy=policy)
+    build_dataset(OWN["grid2x2"], dataset, options)
     states = _proven(dataset)
     assert any(state.actions() for state in states)
     for state in states:

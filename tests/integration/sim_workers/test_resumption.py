@@ -23,17 +23,17 @@ from tests.integration.sim_workers.process_tree import (
 )
 
 _GRID = OWN["grid2x2"]
-_STATES = 10
+_STATES = 6
 _OPTIONS = BuildOptions(
     seeds=(7, 8),
     policy=PolicySpec(name="random"),
     states=_STATES,
     tls_ids=("A0",),
-    end_s=800,
+    end_s=650,
     with_outcomes=True,
 )
 _ARGUMENTS = (
-    *("--seed", "7", "--seed", "8", "--policy", "random", "--end", "800", "--outcomes"),
+    *("--seed", "7", "--seed", "8", "--policy", "random", "--end", "650", "--outcomes"),
     *("--states", str(_STATES), "--tls", "A0"),
 )
 _LIMIT_S = 120
@@ -100,10 +100,10 @@ def test_killed_build_goes_on_to_the_same_bytes(
 ) -> None:
     """Twice killed with SIGKILL in the middle, with one and with two runs at a time."""
     out = tmp_path / "out"
-    for states in (2, 6):
+    for states in (1, 3):
         _interrupt(out, signal.SIGKILL, states, "--workers", workers)
     left = _kept(out)
-    assert 6 <= left < _STATES
+    assert 3 <= left < _STATES
     said = _finish(out, "--workers", workers)
     assert f"Resuming: {left} of {_STATES} states are done" in said
     assert _files(out) == undisturbed
@@ -115,7 +115,7 @@ def test_interrupted_build_says_that_it_can_go_on(
 ) -> None:
     """Ctrl-C ends it tidily: no process, no traceback."""
     out = tmp_path / "out"
-    said = _interrupt(out, signal.SIGINT, 3)
+    said = _interrupt(out, signal.SIGINT, 2)
     assert "states are kept; run the same command again to resume" in said
     assert "Traceback" not in said
     _finish(out)
@@ -127,7 +127,7 @@ def test_half_a_line_and_a_lost_file_do_no_harm(
 ) -> None:
     """As after a power cut: a journal ends anywhere, a state file is empty."""
     out = tmp_path / "out"
-    _interrupt(out, signal.SIGKILL, 4, "--workers", "2")
+    _interrupt(out, signal.SIGKILL, 3, "--workers", "2")
     journals = sorted((build_directory_of(out) / "journals").glob("*.jsonl"))
     with journals[0].open("ab") as journal:
         journal.write(b'{"slot":3,"rec')
@@ -155,10 +155,10 @@ def test_build_that_stops_leaves_no_process_and_what_it_has(
 ) -> None:
     """Whatever stopped it; going on reports what is there before anything else."""
     out = tmp_path / "out"
-    _stop_after(4, out)
+    _stop_after(3, out)
     seen: list[Progress] = []
     build_dataset(_GRID, out, _OPTIONS, seen.append)
-    assert seen[0].states == seen[0].resumed >= 4
+    assert seen[0].states == seen[0].resumed >= 3
     assert seen[-1].slots_done == seen[-1].slots == _STATES
     assert _files(out) == undisturbed
 
