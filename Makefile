@@ -5,11 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
 PACKAGES := shared sim_workers planning reward_server reward_client trainer greenfork
-SIDE_BY_SIDE := --dist loadfile --durations 10
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --durations 10
+UNIT := tests/unit $(PACKAGES) --ignore=reward_server/storage/migrations
+INTEGRATION := --no-loadscope-reorder tests/integration
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck typecheck-and-unit unit integration clients page e2e fuzz bench resco settings audit clean
+.PHONY: help setup demo learn test lint format typecheck typecheck-and-tests tests unit integration clients page e2e fuzz bench resco settings audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +33,7 @@ demo: setup ## The main job from end to end: dataset, service, offline scores, G
 learn: setup ## Train the small model, judge it on held-out simulations beside rules and a ceiling; long
 	$(BIN)/python -m benchmarks.learning
 
-test: lint typecheck-and-unit integration ## Everything that must pass before a change lands
+test: lint typecheck-and-tests ## Everything that must pass before a change lands
 
 lint: setup ## Style and formatting
 	$(BIN)/ruff check .
@@ -44,14 +46,17 @@ format: setup ## Auto-fix lint and formatting
 typecheck: setup ## mypy, strict
 	$(BIN)/mypy
 
-typecheck-and-unit: setup # side by side: mypy keeps one core busy only
-	@$(MAKE) --jobs 2 $(filter --output-sync,$(.FEATURES:%=--%)) --no-print-directory typecheck unit
+typecheck-and-tests: setup # side by side: mypy keeps one core busy only
+	@$(MAKE) --jobs 2 $(filter --output-sync,$(.FEATURES:%=--%)) --no-print-directory typecheck tests
+
+tests: setup # one run, for each of its processes imports for a quarter of a minute
+	$(PYTEST) $(INTEGRATION) $(UNIT)
 
 unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's examples
-	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) tests/unit $(PACKAGES) --ignore=reward_server/storage/migrations
+	$(PYTEST) $(UNIT)
 
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
-	$(BIN)/pytest --numprocesses 2 $(SIDE_BY_SIDE) --no-loadscope-reorder tests/integration
+	$(PYTEST) $(INTEGRATION)
 
 clients: setup ## Other projects' own code against a served dataset, each in an environment of its own, kept in .venv
 	$(BIN)/pytest --durations 5 tests/clients

@@ -93,8 +93,9 @@ def _tree(module: str) -> ast.Module:
     return ast.parse((ROOT / module).read_text(), module)
 
 
-def _imports(module: str) -> list[_Import]:
-    return list(_imports_below(_tree(module), is_lazy=False))
+@cache
+def _imports(module: str) -> tuple[_Import, ...]:
+    return tuple(_imports_below(_tree(module), is_lazy=False))
 
 
 def _imports_below(node: ast.AST, is_lazy: bool) -> Iterator[_Import]:
