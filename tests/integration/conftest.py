@@ -22,8 +22,8 @@ SCENARIOS = Path(__file__).parents[2] / "scenarios"
 OWN = {name: SCENARIOS / name / f"{name}.sumocfg" for name in ("crossing", "grid2x2")}
 CITIES = ("resco:cologne1", "resco:ingolstadt1")
 STATES = 8
-_ENDS_S = {"grid2x2": 1200.0}
-"""Where a dataset ends before its configuration does: four signals have rows enough by then."""
+_ENDS_S = {"grid2x2": 1200.0, "resco:cologne1": 27_000.0, "resco:ingolstadt1": 59_400.0}
+"""Where a dataset ends before its configuration does: the earlier, the sooner is it replayed."""
 _SECONDS = {
     60: "any_scenario demo exactness families generated_scenarios grpo jobs rewards uploads "
     "verification",
