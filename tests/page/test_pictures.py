@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.page.conftest import Looker, Service
-from tests.page.test_episodes import play
+from tests.page.playing import play
 
 Look = Callable[..., Looker]
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
