@@ -11,6 +11,7 @@ import typer
 
 from greenfork.commands.options import ApiKey, fields_of, secret
 from greenfork.control.choosing import Choice
+from greenfork.control.curves import curves_as_json
 from greenfork.control.endpoint import KEY_VARIABLE, Endpoint, EndpointReport
 from greenfork.control.files import TripsFormat, check_format, write_files
 from greenfork.control.plots import check_plots, draw_plots
@@ -277,6 +278,7 @@ def _print_json(site: "Site", runs: "Sequence[ControlRun]", report: EndpointRepo
                 {
                     "name": name,
                     **summary_as_json(summary_of(of_one)),
+                    "curves": curves_as_json(of_one),
                     "episodes": [episode_as_json(run) for run in of_one],
                 }
                 for name, of_one in by_controller(runs).items()

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 
-__all__ = ["Chart", "Curve", "Sample", "Section", "Table", "page_of"]
+__all__ = [
+    "Chart",
+    "Curve",
+    "Interval",
+    "Intervals",
+    "Sample",
+    "Section",
+    "Table",
+    "page_of",
+]
 
 _MODULES = ("dom.js", "words.js", "chart.js", "report.js")
 _IMPORT = re.compile(r"^import [^;]*;$", re.MULTILINE)
@@ -27,11 +36,15 @@ class Curve:
 
     name: str
     values: Sequence[float | None]
+    low: Sequence[float] = ()
+    """Where there are as many, the lower edge of a band around them."""
+    high: Sequence[float] = ()
+    """Its upper edge."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One or two curves over the same steps."""
+    """Curves over the same steps."""
 
     title: str
     series: Sequence[Curve]
@@ -39,6 +52,26 @@ class Chart:
     """Where the first value stands."""
     step: float = 1
     """From one value to the next."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value, and the interval that it is in."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Values beside each other, each a dot in its interval."""
+
+    title: str
+    rows: Sequence[Interval]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +109,7 @@ class Section:
     charts: Sequence[Chart] = ()
     tables: Sequence[Table] = ()
     samples: Sequence[Sample] = field(default=())
+    intervals: Sequence[Intervals] = ()
 
 
 def page_of(title: str, made: str, sections: Sequence[Section]) -> str:

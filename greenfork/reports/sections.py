@@ -1,4 +1,4 @@
-"""What a report tells: of a training run's folder, of an evaluation's and of control's JSON."""
+"""What a report tells of a training run's folder; results are :mod:`greenfork.reports.results`."""
 
 import json
 import math
@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from greenfork.reports.numbers import is_number
 from greenfork.reports.page import Chart, Curve, Sample, Section, Table
+from greenfork.reports.results import section_of_control, section_of_evaluation
 from shared.errors import InputError
 
 __all__ = ["section_of"]
@@ -52,9 +54,9 @@ def section_of(path: Path) -> Section:
     except (OSError, ValueError) as exc:
         raise InputError(f"cannot read {path}: {exc}") from exc
     if isinstance(found, dict) and "controllers" in found:
-        return _of_control(path, found)
+        return section_of_control(path.stem, found)
     if isinstance(found, dict) and "policies" in found:
-        return _of_evaluation(path, found)
+        return section_of_evaluation(path.stem, found)
     raise InputError(
         f"{path} is no result: give a training run's folder, or what `greenfork evaluate --json` "
         "or `greenfork control --json` printed"
@@ -81,7 +83,7 @@ def _of_run(folder: Path) -> Section:
             ("outcomes/invalid", "Invalid at the end"),
             ("num_tokens", "Tokens"),
         )
-        if _is_number(last.get(name))
+        if is_number(last.get(name))
     ]
     tables = []
     if kinds:
@@ -102,14 +104,14 @@ def _chart(
     title: str, curves: Sequence[tuple[str, str]], steps: Sequence[Mapping[str, Any]]
 ) -> Chart | None:
     """The curves of which there is anything, at most two; None where there is nothing."""
-    known = [pair for pair in curves if any(_is_number(line.get(pair[0])) for line in steps)]
+    known = [pair for pair in curves if any(is_number(line.get(pair[0])) for line in steps)]
     if not known:
         return None
     thin = max(1, math.ceil(len(steps) / _MOST_POINTS))
     kept = steps[::thin]
     every = (kept[-1]["step"] - kept[0]["step"]) / max(1, len(kept) - 1)
     series = [
-        Curve(name, [line[key] if _is_number(line.get(key)) else None for line in kept])
+        Curve(name, [line[key] if is_number(line.get(key)) else None for line in kept])
         for key, name in known[:2]
     ]
     joined = [Curve(one.name, _without_gaps(one.values)) for one in series]
@@ -127,7 +129,7 @@ def _without_gaps(values: Sequence[float | None]) -> list[float | None]:
 
 
 def _first_and_last(steps: Sequence[Mapping[str, Any]], name: str) -> tuple[str, str]:
-    values = [line[name] for line in steps if _is_number(line.get(name))]
+    values = [line[name] for line in steps if is_number(line.get(name))]
     return f"{values[0]:.1%}", f"{values[-1]:.1%}"
 
 
@@ -140,7 +142,7 @@ def _samples(path: Path) -> list[Sample]:
             prompt=[{"role": m["role"], "content": m["content"]} for m in line["prompt"]],
             answer=str(line["answer"]),
             status=str(line["status"]),
-            reward=line["reward"] if _is_number(line["reward"]) else None,
+            reward=line["reward"] if is_number(line["reward"]) else None,
         )
         for line in lines[::thin]
     ]
@@ -159,78 +161,6 @@ def _settings(path: Path) -> list[list[str]]:
         return []
     names = [name for name in dict.fromkeys((*_SETTINGS, *found)) if name in found]
     return [[name, json.dumps(found[name], default=str)] for name in names]
-
-
-def _of_evaluation(path: Path, found: Mapping[str, Any]) -> Section:
-    rows = []
-    for policy in found["policies"]:
-        figures = policy["overall"]
-        rows.append(
-            [
-                str(policy["policy"]),
-                _estimate(figures.get("regret_veh_invalid_worst")),
-                _estimate(figures.get("agreement_clear")),
-                _estimate(figures.get("yes")),
-            ]
-        )
-    columns = ["Policy", "Regret, vehicles", "Agreement with the best", "Share of yes"]
-    figures = [("Points", f"{found['points']}"), ("Runs", f"{found['runs']}")]
-    note = (
-        f"Reward {found['reward']} over {found['horizon_s']} s; intervals of {found['level']:.0%}."
-    )
-    table = Table("Policies on the same decision points", columns, rows)
-    return Section(f"Evaluation: {path.stem}", note, figures, tables=[table])
-
-
-def _estimate(estimate: object) -> str:
-    if not isinstance(estimate, dict) or not _is_number(estimate.get("value")):
-        return "–"
-    value, low, high = (estimate.get(name) for name in ("value", "low", "high"))
-    if not _is_number(low) or not _is_number(high):
-        return f"{value:.3f}"
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _of_control(path: Path, found: Mapping[str, Any]) -> Section:
-    rows = [
-        [
-            str(one["name"]),
-            *(
-                _rounded(one.get(name))
-                for name in (
-                    *("delay_median_s", "delay_mean_s", "delay_half_width_s"),
-                    *("travel_time_median_s", "queue_median_veh", "gridlocked", "failed"),
-                )
-            ),
-        ]
-        for one in found["controllers"]
-    ]
-    columns = ["Controller", "Delay, median s", "Mean s", "± 95 %", "Trip s", "Queue, vehicles"]
-    columns += ["Stuck", "Failed"]
-    seeds = [
-        [
-            str(one["name"]),
-            f"{episode['seed']}",
-            _rounded((episode["figures"] or {}).get("delay_s")),
-        ]
-        for one in found["controllers"]
-        for episode in one["episodes"]
-    ]
-    tables = [
-        Table(f"{found['scenario']}, protocol {found['protocol']}", columns, rows),
-        Table("Delay of each episode", ["Controller", "Seed", "Delay s"], seeds),
-    ]
-    note = "Delay: time loss and departure delay of all vehicles, unfinished ones included."
-    return Section(f"Control: {path.stem}", note, tables=tables)
-
-
-def _rounded(value: object) -> str:
-    return f"{value:.2f}".removesuffix(".00") if _is_number(value) else "–"
-
-
-def _is_number(value: object) -> bool:
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and math.isfinite(float(value))  # type: ignore[arg-type]
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from reward_server.episodes.housekeeping import EpisodeHousekeeping
 from reward_server.episodes.origins import EpisodeOrigins
+from reward_server.episodes.playback import EpisodePlayback
 from reward_server.episodes.runner import EpisodeRunner
 from reward_server.episodes.service import EpisodeLimits, EpisodeService
 from reward_server.episodes.states import EpisodeStates
@@ -26,14 +27,20 @@ class EpisodeDesk:
 
     Args:
         service: The service that the routes use.
+        playback: Their way to earlier moments.
         store: The records.
         housekeeping: The background work.
     """
 
     def __init__(
-        self, service: EpisodeService, store: EpisodeStore, housekeeping: EpisodeHousekeeping
+        self,
+        service: EpisodeService,
+        playback: EpisodePlayback,
+        store: EpisodeStore,
+        housekeeping: EpisodeHousekeeping,
     ) -> None:
         self.service = service
+        self.playback = playback
         self._store = store
         self.housekeeping = housekeeping
         self._chores: asyncio.Task[None] | None = None
@@ -58,7 +65,8 @@ class EpisodeDesk:
             store, origins, states, runner, admission, limits, telemetry, simulator
         )
         keeping = EpisodeHousekeeping(service, store, telemetry, settings.episode_retention_days)
-        return cls(service, store, keeping)
+        playback = EpisodePlayback(service, store, origins, runner, admission)
+        return cls(service, playback, store, keeping)
 
     def start(self) -> None:
         """Starts the housekeeping."""

@@ -31,7 +31,7 @@ from reward_server.http.routes import (
 )
 from reward_server.http.routes.examples import RESPONSES
 from reward_server.observability.tracing import trace_requests
-from reward_server.page import assets, episode_steps, geometry, prompts, service
+from reward_server.page import assets, episode_steps, episode_trace, geometry, prompts, service
 from reward_server.scoring.admission import Shares
 from reward_server.services import Services
 from reward_server.settings import ServerSettings
@@ -134,6 +134,6 @@ def create_app(services: Services) -> FastAPI:
         docs,
     ):
         app.include_router(module.router)
-    for page in (geometry, prompts, service, episode_steps, assets):
+    for page in (geometry, prompts, service, episode_steps, episode_trace, assets):
         app.include_router(page.router)
     return app

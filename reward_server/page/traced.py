@@ -50,7 +50,7 @@ async def traced_score(
 async def traced_outcomes(
     request: Request, choice: Choice, query: OutcomesQuery, response: OutcomesResponse
 ) -> OutcomesResponse:
-    """Every decision's outcome with its trace, and the same for the program left alone.
+    """The program left alone with its trace and, if ``trace`` is set, every decision's outcome.
 
     Raises:
         RolloutError: A trace does not match what was recorded, so the ranking cannot be trusted, or
@@ -58,6 +58,7 @@ async def traced_outcomes(
     """
     services = services_of(request)
     decisions = [one.decision if one.status == "scored" else None for one in response.outcomes]
+    decisions = decisions if query.trace else []
     plans = [
         plan_rollouts(
             choice.state, {choice.tls_id: decision}, query.spec(), response.simulator.version
@@ -72,11 +73,13 @@ async def traced_outcomes(
             services.telemetry.count_refusal(trace.code)
             raise trace
         shown.append(trace)
-    pairs = zip(response.outcomes, shown[:-1], strict=True)
-    outcomes = tuple(
-        one.model_copy(update={"trace": trace}) if one.status == "scored" else one
-        for one, trace in pairs
-    )
+    outcomes = response.outcomes
+    if query.trace:
+        pairs = zip(outcomes, shown[:-1], strict=True)
+        outcomes = tuple(
+            one.model_copy(update={"trace": trace}) if one.status == "scored" else one
+            for one, trace in pairs
+        )
     reference = response.reference.model_copy(update={"trace": shown[-1]})
     counts = Counts.of(outcomes, response.counts.rollouts + len(traces))
     told = {"outcomes": outcomes, "reference": reference, "counts": counts}

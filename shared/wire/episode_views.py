@@ -156,6 +156,9 @@ class CandidatesRequest(WireModel):
     """Who decides at the steps that follow within the horizon."""
     timeout_s: FiniteFloat = Field(default=30.0, gt=0, le=600)
     """Seconds of computing after which candidates that are not done fail."""
+    step: StrictInt | None = Field(default=None, ge=0)
+    """Try them where the episode was before this step, to which it is repeated first; it may be
+    over. Null: at the present moment."""
 
 
 class CandidateMetrics(WireModel):

@@ -195,6 +195,9 @@ class StepAnswer(WireModel):
     """The decisions that were not carried out, and why."""
     kept: tuple[str, ...] = ()
     """The signals that went on as they were: nothing legal, nothing given, or invalid."""
+    queue_veh: float | None = None
+    """Vehicles that stood on the incoming lanes of all signals that have something to decide, mean
+    over the step's seconds; null before the first step, and in answers of earlier releases."""
     terminated: bool = False
     """Never true: traffic has no end of its own."""
     truncated: bool = False

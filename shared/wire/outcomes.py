@@ -36,6 +36,8 @@ class OutcomesQuery(WireModel):
     trace: bool = False
     """Whether the outcomes tell where everything was in each second; see
     :attr:`shared.wire.scoring.ScoreRequest.trace`."""
+    reference_trace: bool = False
+    """Whether the program left alone does, and nothing else; with ``trace`` it does anyway."""
 
     def spec(self) -> RewardSpec:
         """The reward as scoring knows it."""

@@ -22,6 +22,7 @@ from sim_workers.engine.episodes.messages import (
     Stepped,
     Trial,
     Try,
+    Watch,
 )
 from sim_workers.engine.episodes.outputs import OUTPUTS
 from sim_workers.engine.fork_client import ForkServer, SimulationHandle
@@ -160,10 +161,15 @@ class Episode:
         """Whether its end is reached."""
         return self.seen.time_s >= self.spec.end_s
 
-    def step(self, request: StepRequest) -> StepAnswer:
+    def step(self, request: StepRequest, watch: Watch | None = None) -> StepAnswer:
         """Carries decisions out and steps one interval.
 
         The last step that was done may be asked for again.
+
+        Args:
+            request: The decisions.
+            watch: What to record meanwhile, the same with each step of its span;
+                :attr:`seen` has it when the span has ended.
 
         Raises:
             EpisodeConflict: ``step_conflict`` where it was done otherwise or longer ago,
@@ -189,9 +195,11 @@ class Episode:
             )
         decisions, unread = self._read(request)
         to_s = min(self.seen.time_s + self.spec.control.interval_s, self.spec.end_s)
-        stepped = self._handle.call(Step(decisions=decisions, to_s=to_s), Stepped, _LIMIT_S)
+        step = Step(decisions=decisions, to_s=to_s, watch=watch)
+        stepped = self._handle.call(step, Stepped, _LIMIT_S)
+        queue_veh = _mean_queue(self.seen, stepped)
         self._note(request, decisions, unread, stepped)
-        self.answer = self._answered(stepped, unread)
+        self.answer = self._answered(stepped, unread, queue_veh)
         return self.answer
 
     def try_candidates(
@@ -312,7 +320,12 @@ class Episode:
             progress.decisions[decision.kind, tls_id not in stepped.invalid] += 1
         progress.decisions["text", False] += len(unread)
 
-    def _answered(self, stepped: Stepped, unread: Mapping[str, InvalidInfo]) -> StepAnswer:
+    def _answered(
+        self,
+        stepped: Stepped,
+        unread: Mapping[str, InvalidInfo],
+        queue_veh: float | None = None,
+    ) -> StepAnswer:
         spec, invalid = self.spec, {**stepped.invalid, **unread}
         rewards = {
             tls_id: reward_of_step(spec.reward, sample, stepped.delay_veh, tls_id in invalid)
@@ -337,5 +350,12 @@ class Episode:
             rewards=rewards,
             invalid=invalid,
             kept=stepped.kept,
+            queue_veh=queue_veh,
             truncated=self.is_over,
         )
+
+
+def _mean_queue(before: Stepped, after: Stepped) -> float:
+    """Vehicles that stood on counted lanes, mean over the seconds between two answers."""
+    seconds = max(1, after.seconds - before.seconds)
+    return (after.queue_sum_veh - before.queue_sum_veh) / seconds

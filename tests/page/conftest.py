@@ -154,3 +154,11 @@ def _hear(looker: Looker, said: Any) -> None:  # noqa: ANN401
     is_refusal = "the server responded with a status of" in said.text
     if said.type == "error" and not is_refusal:
         looker.troubles.append(said.text)
+
+
+@pytest.fixture(scope="session")
+def episodes(service: Service) -> dict[str, list[str]]:
+    """Two of each scenario."""
+    from tests.page.playing import END_S, play
+
+    return {name: [play(service, name, place) for place in (1, 2)] for name in END_S}

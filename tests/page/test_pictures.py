@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.page.conftest import Looker, Service
-from tests.page.test_episodes import play
+from tests.page.playing import play
 
 Look = Callable[..., Looker]
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -44,11 +44,28 @@ def test_dark_state(look: Look) -> None:
 def test_episode(look: Look, service: Service) -> None:
     """Two ways to steer the crossing."""
     first, second = (play(service, "crossing", place) for place in (1, 2))
-    looker = look(size={"width": 1280, "height": 1080})
+    looker = look(size={"width": 1280, "height": 1330})
     looker.open(f"#/episode/{first}?beside={second}")
-    looker.page.wait_for_selector("tbody tr")
-    looker.seek(30)
+    _wait_for_vehicles(looker, 317)
     _save(looker, "page-episode.png")
+
+
+def test_network(look: Look, service: Service) -> None:
+    """A city coloured by queue, in the dark."""
+    looker = look(size={"width": 1280, "height": 900}, scheme="dark")
+    looker.open(f"#/episode/{play(service, 'cologne8', 1)}")
+    _wait_for_vehicles(looker, 245)
+    _save(looker, "page-network.png")
+
+
+def _wait_for_vehicles(looker: Looker, second: int) -> None:
+    looker.page.wait_for_selector("tbody tr")
+    looker.seek(second)
+    looker.page.wait_for_function(
+        "() => [...document.querySelectorAll('.count')]"
+        ".every(one => one.innerText.includes('vehicles'))"
+    )
+    looker.seek(second)
 
 
 def test_service(look: Look) -> None:

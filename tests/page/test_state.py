@@ -161,6 +161,19 @@ def test_another_pair(look: Look) -> None:
     assert looker.texts(".future strong") == [words[2], words[3]]
 
 
+@pytest.mark.parametrize("scope", ["score", "read"])
+def test_left_alone(look: Look, scope: str) -> None:
+    """What the program does without a decision is a future like others."""
+    looker = look(scope=scope)
+    state = looker.state("crossing", 4)
+    looker.page.get_by_role("button", name="Show as B: left alone").click()
+    looker.page.wait_for_selector(".future.b strong:has-text('left alone')")
+    told = _outcomes(looker, state, "c", reference_trace="true")["reference"]
+    looker.seek(40)
+    assert looker.texts(".count")[1] == f"{told['trace']['queue_veh'][39]} queueing"
+    assert _number(told["metrics"]["queue_veh"], 2) in looker.texts(".future.b .note")[0]
+
+
 def test_keyboard_steps_and_plays(look: Look) -> None:
     """Arrows step by a second; play runs to the end by itself."""
     looker = look()

@@ -105,5 +105,5 @@ def read_answer(text: str, point: DecisionPoint, opened: str = "") -> PolicyAnsw
     try:
         decision = parse_completion(opened + text, kind, point.extend_s)
     except InvalidDecision as exc:
-        return PolicyAnswer(None, exc.code, is_strict)
-    return PolicyAnswer(decision, None, is_strict)
+        return PolicyAnswer(None, exc.code, is_strict, text)
+    return PolicyAnswer(decision, None, is_strict, text)

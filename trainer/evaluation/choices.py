@@ -1,7 +1,7 @@
 """What a policy answered at a decision point, before that is judged."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.decisions import Decision
@@ -32,6 +32,8 @@ class PolicyAnswer:
     """Why it is invalid."""
     is_strict: bool | None = None
     """Whether it is exactly the JSON that was asked for; None if the answer is not text."""
+    text: str | None = field(default=None, compare=False)
+    """What was written, if the answer is text."""
 
 
 class Policy(Protocol):

@@ -52,6 +52,8 @@ class EncodedGroup:
     """As read from the file."""
     stored: tuple[Tensor, ...] | None = None
     """Log-probabilities of each candidate's tokens under the model that stage 2 starts from."""
+    where: str = ""
+    """The file and the row of a query of text."""
 
 
 Collator = Callable[[Sequence[EncodedGroup]], dict[str, Tensor]]
@@ -105,6 +107,7 @@ class Encoder:
             advantages=advantages,
             is_top=tuple(top_candidates(advantages, self._top_k)),
             scores=tuple(one.score for one in group.scored),
+            where=group.where,
         )
 
     def _candidate(self, candidate: Candidate, where: str) -> tuple[int, ...]:

@@ -44,8 +44,8 @@ def train_offline(config: OfflineConfig, show_progress: bool = True) -> OfflineR
 
     Writes into ``output_dir``: ``config.yaml``, ``metrics.jsonl`` as the run goes, the checkpoints
     of the stages in ``rce/`` and ``grpo/``, at the end ``model/``, or ``adapter/`` and ``merged/``,
-    with the weights of the best checkpoint of stage 2, ``last/`` with those of the last step, and
-    ``offline.png``.
+    with the weights of the best checkpoint of stage 2, ``last/`` with those of the last step,
+    ``offline.png``, and ``samples.jsonl`` with the likeliest candidates of held-out queries.
 
     Args:
         config: The settings.
@@ -101,8 +101,18 @@ class StagedRun(
         best = self._optimize(train, held_out)
         after = self._assessed(held_out)
         if is_first_rank():
+            self._sample(held_out)
             self._save(self._model, self._tokenizer)
         return self._report(train, before, after, best)
+
+    def _sample(self, held_out: "list[EncodedGroup]") -> None:
+        """Writes what the model prefers, where there are texts to show."""
+        from trainer.offline.samples import write_samples
+
+        if self._tokenizer is not None and held_out:
+            path, step = self._files.metrics.with_name("samples.jsonl"), sum(self._steps.values())
+            queries = self._ready.validation
+            write_samples(path, self._model, queries, held_out, self.collator, step)
 
     def plot(self) -> None:
         """Plots losses, drift, choices, and the spread of the advantages."""

@@ -108,8 +108,9 @@ def train_sft(config: SFTTrainingConfig, show_progress: bool = True) -> SFTRepor
     """Trains a model on lessons drawn from a dataset.
 
     Writes into ``output_dir``: ``config.yaml``; ``metrics.jsonl`` and checkpoints during the run;
-    and at the end ``loss.png`` with ``model/``, or with ``adapter/`` and ``merged/``. A new model
-    is created in ``untrained/``.
+    and at the end ``loss.png`` with ``model/``, or with ``adapter/`` and ``merged/``, and
+    ``samples.jsonl`` with answers to rows that were not trained on. A new model is created in
+    ``untrained/``.
 
     Args:
         config: The settings.
@@ -159,7 +160,13 @@ class _SFTRun(TrainingRun[SFTTrainingConfig, PreparedSFT, RunFiles, SFTReport]):
             seconds_per_step=course.seconds_per_step,
             loss_first=losses[0] if losses else None,
             loss_last=losses[-1] if losses else None,
-            check=check_format(self._files.trained, unseen, asking),
+            check=check_format(
+                self._files.trained,
+                unseen,
+                asking,
+                self._files.metrics.with_name("samples.jsonl"),
+                course.steps,
+            ),
             files=self._files,
         )
 

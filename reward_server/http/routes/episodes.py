@@ -186,9 +186,15 @@ async def show(request: Request, services: ServicesDep, episode_id: EpisodeId) -
     openapi_extra=_body(CandidatesRequest, _CANDIDATES),
 )
 async def score(request: Request, services: ServicesDep, episode_id: EpisodeId) -> Response:
-    """Rolls out each candidate in an exact fork. The episode does not move."""
-    asked = await _read(request, CandidatesRequest)
-    found = await services.episodes.score(caller_of(request), episode_id, asked)
+    """Rolls out each candidate in an exact fork. The episode does not move.
+
+    With `step` they are tried where the episode was before that step.
+    """
+    asked, caller = await _read(request, CandidatesRequest), caller_of(request)
+    if asked.step is None:
+        found = await services.episodes.score(caller, episode_id, asked)
+    else:
+        found = await services.episode_desk.playback.score(caller, episode_id, asked.step, asked)
     notes_of(request).fields.update(episode_id=episode_id, items=len(asked.items))
     return Response(found.model_dump_json(), media_type=_JSON)
 

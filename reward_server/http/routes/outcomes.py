@@ -52,8 +52,8 @@ async def outcomes(
             f"{limit} items per request",
             "too_many_items",
         )
-    if query.trace:
-        refuse_long_traces(load + 1, query.spec())
+    if query.trace or query.reference_trace:
+        refuse_long_traces(load + 1 if query.trace else 1, query.spec())
     caller, notes = caller_of(request), notes_of(request)
     notes.fields.update(items=load, reward=query.reward, horizon_s=query.horizon_s)
     begin_s = perf_counter()
@@ -62,7 +62,7 @@ async def outcomes(
         explored = await while_connected(request, work)
     services.telemetry.count_explored(explored)
     notes.add_counts(explored.response.counts, explored.outcomes, perf_counter() - begin_s)
-    if query.trace:
+    if query.trace or query.reference_trace:
         traced = await traced_outcomes(request, choice, query, explored.response)
         text = await asyncio.to_thread(traced.model_dump_json)
         return await asyncio.to_thread(compressed, request, text.encode())

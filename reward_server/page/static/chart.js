@@ -11,7 +11,9 @@ export function stepOf(most, steps) {
 export function layoutOf(series, width, height, begin = 0, isTight = false, end = 0) {
   const last =
     end || Math.max(1, ...series.map((one) => (one.values.length - 1) * (one.step ?? 1)));
-  const values = series.flatMap((one) => one.values.filter((value) => value !== null));
+  const values = series
+    .flatMap((one) => [...one.values, ...(one.low ?? []), ...(one.high ?? [])])
+    .filter((value) => value !== null);
   const highest = Math.max(...values);
   const least = isTight && values.length ? Math.min(...values) : Math.min(0, ...values);
   const most = isTight
@@ -49,6 +51,24 @@ export function valueAt({ values, step = 1 }, t) {
     : value + (next - value) * (t / step - place);
 }
 
+/** What lies between two curves, piece by piece: its corners, and which of the two is better. */
+export function differenceOf([a, b], { x, y }, isMoreBetter) {
+  const found = [];
+  const step = a.step ?? 1;
+  for (let i = 0; i + 1 < Math.min(a.values.length, b.values.length); i += 1) {
+    const [a0, a1, b0, b1] = [a.values[i], a.values[i + 1], b.values[i], b.values[i + 1]];
+    if ([a0, a1, b0, b1].includes(null)) continue;
+    const above = a0 + a1 - b0 - b1;
+    if (above === 0) continue;
+    const [from, to] = [x(i * step), x((i + 1) * step)];
+    found.push({
+      points: [from, y(a0), to, y(a1), to, y(b1), from, y(b0)],
+      side: above > 0 === isMoreBetter ? "a" : "b",
+    });
+  }
+  return found;
+}
+
 /** A chart on a canvas. */
 export class Chart {
   constructor(canvas) {
@@ -69,8 +89,9 @@ export class Chart {
   }
 
   /** Shows curves: `{values, colour: "a" | "b" | CSS, step}`; of exactly two the difference too. */
-  setSeries(series, begin = 0, isShaded = series.length === 2) {
+  setSeries(series, begin = 0, isShaded = series.length === 2, isMoreBetter = false) {
     this.series = series;
+    this.isMoreBetter = isMoreBetter;
     this.begin = begin;
     this.isShaded = isShaded;
     this.isStale = true;
@@ -131,6 +152,7 @@ export class Chart {
     pen.clearRect(0, 0, this.width, this.height);
     this.drawAxes(pen);
     if (this.isShaded) this.drawDifference(pen);
+    for (const one of this.series) if (one.low?.length) this.drawBand(pen, one);
     pen.lineWidth = 2;
     pen.lineJoin = "round";
     for (const one of this.series) {
@@ -173,19 +195,24 @@ export class Chart {
     for (const at of xs) pen.fillText(String(at + begin).replace("-", "−"), x(at), plot.bottom + 7);
   }
 
-  drawDifference(pen) {
-    const [a, b] = this.series.map((one) => one.values);
+  drawBand(pen, one) {
     const { x, y } = this.layout;
+    const step = one.step ?? 1;
+    pen.fillStyle = this.colourOf(one);
+    pen.globalAlpha = 0.15;
+    pen.beginPath();
+    one.low.forEach((value, i) => pen.lineTo(x(i * step), y(value)));
+    for (let i = one.high.length - 1; i >= 0; i -= 1) pen.lineTo(x(i * step), y(one.high[i]));
+    pen.fill();
+    pen.globalAlpha = 1;
+  }
+
+  drawDifference(pen) {
     pen.globalAlpha = 0.16;
-    for (let i = 0; i + 1 < Math.min(a.length, b.length); i += 1) {
-      const above = a[i] + a[i + 1] - b[i] - b[i + 1];
-      if (above === 0) continue;
-      pen.fillStyle = above > 0 ? this.colours.b : this.colours.a; // of the one with fewer
+    for (const { points, side } of differenceOf(this.series, this.layout, this.isMoreBetter)) {
+      pen.fillStyle = this.colours[side];
       pen.beginPath();
-      pen.moveTo(x(i), y(a[i]));
-      pen.lineTo(x(i + 1), y(a[i + 1]));
-      pen.lineTo(x(i + 1), y(b[i + 1]));
-      pen.lineTo(x(i), y(b[i]));
+      for (let i = 0; i < points.length; i += 2) pen.lineTo(points[i], points[i + 1]);
       pen.fill();
     }
     pen.globalAlpha = 1;

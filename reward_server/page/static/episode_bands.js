@@ -25,12 +25,28 @@ export function paintBands(canvas, episode, steps) {
       pen.fillStyle = style.getPropertyValue(`--phase-${(phase >> 1) % 6}`);
       pen.fillRect(LEFT_PX + step * one, row * ROW_PX + 2, one + 0.4, ROW_PX - 5);
     });
+    pen.fillStyle = style.getPropertyValue("--text");
+    for (const step of otherwiseAt(episode, id)) {
+      const middle = LEFT_PX + (step + 0.5) * one;
+      pen.beginPath();
+      pen.moveTo(middle - 4, row * ROW_PX);
+      pen.lineTo(middle + 4, row * ROW_PX);
+      pen.lineTo(middle, row * ROW_PX + 7);
+      pen.fill();
+    }
     pen.fillStyle = style.getPropertyValue("--soft");
     pen.font = "11px system-ui, sans-serif";
     pen.fillText(id.slice(0, 6), 0, row * ROW_PX + 12, 40);
   });
   canvas.painted = h("canvas", { width: canvas.width, height: canvas.height });
   canvas.painted.getContext("2d").drawImage(canvas, 0, 0);
+}
+
+/** The steps at which looking ahead found a better decision of a signal than the one made. */
+export function otherwiseAt(episode, id) {
+  return Object.entries(episode.ahead)
+    .filter(([, { signals }]) => (signals[id]?.regret ?? 0) > 0)
+    .map(([step]) => Number(step));
 }
 
 /** A line at a share of the time. */

@@ -3,14 +3,19 @@
 import { Chart } from "./chart.js";
 import { choice, fill, h, oncePerFrame, save } from "./dom.js";
 import { markBand, paintBands, shareAt } from "./episode_bands.js";
-import { SIDES, controlWords, episodeHash, flowsOf, lightsOf } from "./episode_data.js";
+import { curvesOf } from "./episode_curves.js";
+import { SIDES } from "./episode_data.js";
 import { showDecisions } from "./episode_decisions.js";
+import { figuresOf, headOf, letterOf } from "./episode_head.js";
+import { EpisodeMap } from "./episode_map.js";
 import { bundle, drawingOfEpisode } from "./export.js";
-import { lookAhead } from "./look_ahead.js";
-import { Scene, firstView, readTrace } from "./scene.js";
-import { clock, number } from "./words.js";
+import { LookAhead } from "./look_ahead.js";
+import { clock } from "./words.js";
 
-/** What an episode looks like, and another one beside it. */
+const PLAYED = [1, 2, 5, 10, 30, 60];
+const OWN = ["ahead", "bands", "curves", "data", "decisions", "film", "head", "map", "board"];
+
+/** What an episode looks like, and another one beside it. Moments are seconds after its begin. */
 export class Board {
   constructor(view, episodes, geometry, definitions, mine) {
     Object.assign(this, { view, episodes, geometry, definitions, mine });
@@ -18,295 +23,245 @@ export class Board {
     this.begin = first.begin_s;
     this.interval = first.control.interval_s;
     this.last = Math.max(...episodes.map((one) => one.moments.length - 1));
-    this.step = 0;
+    this.length = Math.max(...episodes.map((one) => one.view.time_s)) - this.begin;
+    this.viewport = { x: 0, y: 0, scale: 1 };
+    this.shown = "";
+    this.t = 0;
+    this.speed = 10;
     this.isPlaying = false;
     this.redraw = oncePerFrame(() => this.draw());
   }
 
+  /** The step that is under way at the moment; at the very end, the number of steps. */
+  get step() {
+    if (this.t >= this.length) return this.last;
+    return Math.min(this.last, Math.floor(this.t / this.interval + 1e-9));
+  }
+
   build() {
     this.locate();
-    const { view: first } = this.episodes[0];
-    const file = (ending) => `episode-${first.episode_id.slice(0, 12)}.${ending}`;
-    const exports = h(
-      "div",
-      { class: "controls exports" },
-      h("span", { class: "note" }, "Save as"),
-      h("button", { click: async () => save(file("png"), await this.picture()) }, "PNG"),
-      h(
-        "button",
-        {
-          click: () =>
-            save(file("svg"), new Blob([drawingOfEpisode(this)], { type: "image/svg+xml" })),
-        },
-        "SVG",
-      ),
-      h("button", { click: async () => save(file("html"), await this.page()) }, "HTML"),
-    );
-    const others = this.mine
-      .filter((one) => one.episode_id !== first.episode_id)
-      .map((one) => [
-        one.episode_id,
-        `${one.episode_id.slice(0, 8)} · ${controlWords(one)} · seed ${one.seed}`,
-      ]);
-    const beside = choice(
-      "Compare with",
-      [["", "nothing"], ...others],
-      this.episodes[1]?.id ?? "",
-      (id) => this.view.go(episodeHash(first.episode_id, { beside: id })),
-    );
-    this.slider = h("input", {
-      type: "range",
-      min: 0,
-      max: this.last,
-      step: 1,
-      value: 0,
-      "aria-label": "Step",
-      input: () => this.seek(Number(this.slider.value)),
-    });
-    this.now = h("output", { class: "now" });
-    this.playButton = h("button", { class: "primary", click: () => this.toggle() }, "Play");
-    this.maps = this.episodes.map((episode, i) => this.map(episode, i));
+    this.maps = this.episodes.map((episode, i) => new EpisodeMap(this, episode, i));
     this.bands = this.episodes.map((episode) =>
       h("canvas", {
         class: "bands",
         role: "img",
         "aria-label": `Greens of ${episode.view.signals.length} signals over time`,
-        pointerdown: (event) => this.scrub(event),
-        pointermove: (event) => event.buttons && this.scrub(event),
+        pointerdown: (event) => this.seek(shareAt(event) * this.last * this.interval),
+        pointermove: (event) =>
+          event.buttons && this.seek(shareAt(event) * this.last * this.interval),
       }),
     );
-    this.charts = this.curves().map((one) => {
+    this.charts = curvesOf(this.episodes).map((one) => {
       const canvas = h("canvas", { class: "chart small", role: "img", "aria-label": one.title });
       return { ...one, canvas, chart: new Chart(canvas) };
     });
     this.decisions = h("section", { class: "card", "aria-label": "Decisions of the step" });
-    const stage = h(
-      "div",
-      { class: "stage" },
-      this.maps.map((one) => one.figure),
+    this.ahead = this.view.api ? new LookAhead(this) : null;
+    const player = h(
+      "section",
+      { class: "player apart", "aria-label": "Episode", keydown: (event) => this.key(event) },
+      h(
+        "div",
+        { class: "stage" },
+        this.maps.map((one) => one.figure),
+      ),
+      this.controls(),
+      this.bands.map((canvas, i) => [
+        h(
+          "p",
+          { class: "legend" },
+          letterOf(this.episodes, i),
+          "green of each signal, by phase",
+        ),
+        canvas,
+      ]),
+      this.charts.map((one) => [h("p", { class: "legend" }, one.title), one.canvas]),
     );
     fill(
       this.view.main,
-      h(
-        "div",
-        { class: "head" },
-        h(
-          "div",
-          {},
-          h(
-            "h1",
-            {},
-            first.scenario_id.replace(/-[0-9a-f]{12}$/, ""),
-            h("span", { class: "light" }, ` from ${clock(this.begin)} to ${clock(first.end_s)}`),
-          ),
-          h("p", { class: "note" }, `${first.episode_id} · seed ${first.seed} · ${first.status}`),
-        ),
-        h("div", { class: "controls" }, this.view.api ? beside : null),
-      ),
-      this.figures(),
-      h(
-        "section",
-        { class: "player apart", "aria-label": "Episode" },
-        stage,
-        h("div", { class: "controls" }, this.playButton, this.slider, this.now),
-        this.bands.map((canvas, i) => [
-          h("p", { class: "legend" }, this.name(i), "green of each signal, by phase"),
-          canvas,
-        ]),
-        this.charts.map((one) => [h("p", { class: "legend" }, one.title), one.canvas]),
-      ),
-      this.view.api ? exports : null,
+      headOf(this),
+      figuresOf(this.episodes),
+      player,
+      this.view.api ? this.exports() : null,
       h("div", { class: "apart" }, this.decisions),
-      this.view.api && first.status === "running" ? lookAhead(this.view, this.episodes[0]) : null,
+      this.ahead?.element,
     );
-    for (const one of this.maps) if (one.canvas) this.makeScene(one);
     this.observer = new ResizeObserver(() => this.fit());
-    this.observer.observe(stage.parentElement);
+    this.observer.observe(player);
+    this.theme = matchMedia("(prefers-color-scheme: dark)");
+    this.recolour = () => this.fit();
+    this.theme.addEventListener("change", this.recolour);
     this.fit();
   }
 
-  name(i) {
-    return this.episodes.length > 1
-      ? h("span", { class: `letter ${SIDES[i]}` }, `${SIDES[i].toUpperCase()} `)
-      : null;
-  }
-
-  map(episode, i) {
-    const canvas = this.geometry
-      ? h("canvas", { class: "scene", role: "img", "aria-label": "Signals of the network" })
-      : null;
-    const reward = h("output", { class: "count" });
-    const figure = h(
-      "figure",
-      { class: `future ${SIDES[i]}` },
-      h(
-        "figcaption",
-        {},
-        h("span", { class: "letter" }, SIDES[i].toUpperCase()),
-        h(
-          "span",
-          { class: "what" },
-          h("strong", {}, controlWords(episode.view)),
-          h("span", { class: "note" }, ` seed ${episode.view.seed}`),
-        ),
-        reward,
-      ),
-      canvas ?? h("p", { class: "note" }, "The network of this scenario is not served here."),
+  controls() {
+    this.slider = h("input", {
+      type: "range",
+      min: 0,
+      max: this.length,
+      step: 1,
+      value: 0,
+      "aria-label": "Seconds after the begin",
+      input: () => this.seek(Number(this.slider.value)),
+    });
+    this.now = h("output", { class: "now" });
+    this.note = h("p", { class: "legend", role: "status" });
+    this.playButton = h("button", { class: "primary", click: () => this.toggle() }, "Play");
+    const speeds = h(
+      "select",
+      { "aria-label": "Speed", change: () => (this.speed = Number(speeds.value)) },
+      PLAYED.map((one) => h("option", { value: one, selected: one === this.speed }, `${one}×`)),
     );
-    return { figure, canvas, reward, episode };
-  }
-
-  makeScene(one) {
-    one.view = { x: 0, y: 0, scale: 1 };
-    one.scene = new Scene(one.canvas, this.geometry, one.view);
-    one.scene.recolour();
-    one.scene.trace = readTrace(lightsOf(one.episode, this.definitions));
-  }
-
-  figures() {
-    const rows = [
-      ["Delay", "delay_s", 1, "s"],
-      ["Trip", "travel_time_s", 1, "s"],
-      ["Queue", "queue_veh", 2, ""],
-      ["Arrived", "throughput_veh", 0, ""],
-      ["Not departed", "backlog_veh", 0, ""],
-      ["Switches", "switches", 0, ""],
-      ["Teleports", "teleports", 0, ""],
+    const places = [["", "the network"], ...this.places.map(([id]) => [id, id])];
+    const where = this.geometry?.tls_id
+      ? null
+      : choice("Show", places, "", (id) => {
+          this.shown = id;
+          this.look();
+        });
+    const zooms = [
+      ["Zoom in", "+", 1.3],
+      ["Zoom out", "−", 1 / 1.3],
+    ].map(([label, text, factor]) =>
+      h("button", { "aria-label": label, title: label, click: () => this.zoom(factor) }, text),
+    );
+    return [
+      h("div", { class: "controls" }, this.playButton, this.slider, this.now, speeds, ...zooms),
+      h("div", { class: "controls where" }, this.geometry ? where : null, this.note),
     ];
-    if (!this.episodes.some((one) => one.result))
-      return h("p", { class: "note" }, "It is not finished; its figures come with its end.");
+  }
+
+  exports() {
+    const file = (ending) => `episode-${this.episodes[0].id.slice(0, 12)}.${ending}`;
+    const drawing = () => new Blob([drawingOfEpisode(this)], { type: "image/svg+xml" });
     return h(
-      "dl",
-      { class: "tiles" },
-      rows.map(([name, key, decimals, unit]) =>
-        h(
-          "div",
-          { "data-figure": key },
-          h("dt", {}, name),
-          this.episodes.map((one, i) =>
-            h(
-              "dd",
-              {},
-              this.name(i),
-              one.result ? `${number(one.result[key], decimals)} ${unit}`.trim() : "–",
-            ),
-          ),
-        ),
-      ),
+      "div",
+      { class: "controls exports" },
+      h("span", { class: "note" }, "Save as"),
+      h("button", { click: async () => save(file("png"), await this.picture()) }, "PNG"),
+      h("button", { click: () => save(file("svg"), drawing()) }, "SVG"),
+      h("button", { click: async () => save(file("html"), await this.page()) }, "HTML"),
     );
   }
 
-  curves() {
-    const found = [
-      {
-        title: `Reward of each step: ${this.episodes[0].view.reward.name}`,
-        step: this.interval,
-        series: this.episodes.map((one) => [null, ...one.steps.map((step) => step.answer.reward)]),
-      },
-    ];
-    if (this.episodes.every((one) => one.trips)) {
-      const flows = this.episodes.map((one) =>
-        flowsOf(one.trips, one.view.begin_s, one.view.end_s),
-      );
-      found.push({
-        title: "Vehicles on the way, at each minute",
-        step: 60,
-        series: flows.map((flow) => flow.running),
-      });
-      found.push({
-        title: "Arrivals in each minute",
-        step: 60,
-        series: flows.map((flow) => flow.arrived),
-      });
-    }
-    return found;
-  }
-
+  /** Takes the room there is. */
   fit() {
-    for (const { scene, canvas, view } of this.maps) {
-      if (!scene) continue;
-      const box = canvas.getBoundingClientRect();
-      if (!box.width) return;
-      if (scene.width !== box.width) scene.fit(box.width, box.height);
-      Object.assign(
-        view,
-        firstView(this.geometry, this.episodes[0].view.signals, box.width, box.height, 80),
-      );
-    }
+    for (const map of this.maps) if (!map.fit()) return;
+    if (!this.isViewed && this.geometry) this.look();
     for (const one of this.charts) {
       const box = one.canvas.getBoundingClientRect();
       if (!box.width) return;
       one.chart.recolour();
-      one.chart.isTight = one.step === this.interval;
+      one.chart.isTight = Boolean(one.isTight);
       one.chart.end = this.episodes[0].view.end_s - this.begin;
       one.chart.fit(box.width, box.height);
       one.chart.setSeries(
         one.series.map((values, i) => ({ values, step: one.step, colour: SIDES[i] })),
         0,
-        false,
+        one.series.length === 2,
+        one.isMoreBetter,
       );
     }
-    this.bands.forEach((canvas, i) => paintBands(canvas, this.episodes[i], this.last));
+    this.paintBands();
+    this.told = null;
     this.draw();
   }
 
-  scrub(event) {
-    this.seek(Math.round(shareAt(event) * this.last));
+  paintBands() {
+    this.bands.forEach((canvas, i) => paintBands(canvas, this.episodes[i], this.last));
   }
 
-  seek(step) {
-    this.step = Math.min(this.last, Math.max(0, step));
+  /** Shows the chosen signal, or all of them. */
+  look() {
+    this.isViewed = true;
+    const ids = this.shown ? [this.shown] : this.episodes[0].view.signals;
+    Object.assign(this.viewport, this.maps[0].view(ids));
     this.redraw();
   }
 
+  zoom(factor) {
+    this.viewport.scale = Math.min(40, Math.max(0.02, this.viewport.scale * factor));
+    this.redraw();
+  }
+
+  key(event) {
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement)
+      return;
+    const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -1e9, End: 1e9 };
+    if (event.key === " " && !(event.target instanceof HTMLButtonElement)) this.toggle();
+    else if (event.key in moves) this.seek(this.t + moves[event.key]);
+    else return;
+    event.preventDefault();
+  }
+
+  /** Goes to a moment. */
+  seek(t) {
+    this.t = Math.min(this.length, Math.max(0, Math.round(t)));
+    this.redraw();
+  }
+
+  /** Plays, from the begin if it is at the end; or pauses. */
   toggle() {
-    if (!this.isPlaying && this.step >= this.last) this.step = 0;
+    if (!this.isPlaying && this.t >= this.length) this.t = 0;
     this.isPlaying = !this.isPlaying;
     fill(this.playButton, this.isPlaying ? "Pause" : "Play");
-    clearInterval(this.timer);
-    if (this.isPlaying)
-      this.timer = setInterval(
-        () => (this.step >= this.last ? this.toggle() : this.seek(this.step + 1)),
-        100,
-      );
+    let before = performance.now();
+    const frame = (now) => {
+      if (!this.isPlaying || !this.playButton.isConnected) return;
+      const passed = Math.max(0, now - before) / 1000;
+      before = now;
+      if (!this.isWaiting()) this.t = Math.min(this.length, this.t + passed * this.speed);
+      this.draw();
+      if (this.t >= this.length) this.toggle();
+      else requestAnimationFrame(frame);
+    };
+    if (this.isPlaying) requestAnimationFrame(frame);
+    else this.draw();
+  }
+
+  /** Whether the vehicles of the moment are on their way. */
+  isWaiting() {
+    return this.maps.some(({ film }) => film?.isComing(this.t));
   }
 
   draw() {
-    const at = this.step * this.interval;
-    for (const { scene, reward, episode } of this.maps) {
-      const step = episode.steps[this.step - 1];
-      fill(reward, step ? `reward ${number(step.answer.reward, 2)}` : "");
-      scene?.draw(Math.min(this.step, episode.moments.length - 1));
-      if (scene && this.worst) this.drawLoads(scene, step);
-    }
-    for (const { chart } of this.charts) chart.draw(at);
-    for (const canvas of this.bands) markBand(canvas, this.step / Math.max(1, this.last));
-    this.slider.value = this.step;
-    fill(this.now, `step ${this.step} · ${clock(this.begin + at)}`);
+    this.fetchSoon();
+    const { step } = this;
+    for (const map of this.maps) map.draw(this.t, step);
+    for (const { chart } of this.charts) chart.draw(this.t);
+    const share = this.t / Math.max(1, this.last * this.interval);
+    for (const canvas of this.bands) markBand(canvas, Math.min(1, share));
+    this.slider.value = this.t;
+    fill(this.now, `step ${step} · ${clock(this.begin + this.t)}`);
+    this.sayLoading();
+    if (this.told === step) return;
+    this.told = step;
     showDecisions(this);
+    this.ahead?.show();
   }
 
-  /** A disc on each signal: the larger, the worse its own reward of the step. */
-  drawLoads(scene, step) {
-    const pen = scene.canvas.getContext("2d");
-    const zoom = scene.view.scale * scene.ratio;
-    pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.fillStyle = scene.colours.halted;
-    pen.globalAlpha = 0.45;
-    for (const [id, [x, y]] of this.places) {
-      const reward = step?.answer.rewards[id];
-      if (reward === null || reward === undefined) continue;
-      pen.beginPath();
-      pen.arc(
-        scene.canvas.width / 2 + (x - scene.view.x) * zoom,
-        scene.canvas.height / 2 - (y - scene.view.y) * zoom,
-        26 * scene.ratio * Math.sqrt(Math.abs(reward) / this.worst),
-        0,
-        7,
-      );
-      pen.fill();
+  sayLoading() {
+    const troubles = this.maps.map(({ film }) => film?.trouble).filter(Boolean);
+    const said = troubles.length
+      ? `No vehicles can be shown: ${troubles[0]}`
+      : this.isWaiting()
+        ? "Repeating the episode to see its vehicles…"
+        : "";
+    if (this.note.textContent !== said) fill(this.note, said);
+  }
+
+  /** Fetches the vehicles of the moment once it has not changed for a little while. */
+  fetchSoon() {
+    clearTimeout(this.timer);
+    if (this.isPlaying) return this.fetch();
+    if (this.isWaiting()) this.timer = setTimeout(() => this.fetch(), 200);
+  }
+
+  fetch() {
+    for (const { film } of this.maps) {
+      film?.want(this.t);
+      if (this.isPlaying) film?.want(Math.min(this.length, this.t + 20 * this.speed));
     }
-    pen.globalAlpha = 1;
   }
 
   /** Where signals stand, and the worst reward of one of its own, where rewards are that. */
@@ -351,18 +306,23 @@ export class Board {
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   }
 
-  /** All of it in one file that opens without a server. */
+  /** All of it in one file that opens without a server, with the vehicles that were looked at. */
   page() {
-    const { episodes, geometry, definitions } = this;
+    const { geometry, definitions } = this;
+    const episodes = this.episodes.map((one, i) => ({
+      ...one,
+      film: this.maps[i].film?.kept() ?? [],
+    }));
     const start =
       'const shown = JSON.parse(document.getElementById("data").textContent);\nconst alone = { main: document.querySelector("main"), closing: [], go() {} };\nnew Board(alone, shown.episodes, shown.geometry, shown.definitions, []).build();\n';
-    const modules = ["bands", "data", "decisions", "board"].map((name) => `episode_${name}.js`);
-    return bundle(["export.js", ...modules], start, { episodes, geometry, definitions });
+    const modules = OWN.map((name) => `episode_${name}.js`);
+    return bundle(modules, start, { episodes, geometry, definitions });
   }
 
   close() {
     this.isPlaying = false;
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
     this.observer.disconnect();
+    this.theme.removeEventListener("change", this.recolour);
   }
 }

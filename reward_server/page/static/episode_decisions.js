@@ -1,7 +1,10 @@
 // What is decided at a step of an episode, signal by signal.
 
 import { fill, h } from "./dom.js";
+import { letterOf } from "./episode_head.js";
 import { decisionWords, number, span } from "./words.js";
+
+const NUMBERS = ["Phase", "Reward"];
 
 /** Fills the board's table: what was asked at its step, and what became of it. */
 export function showDecisions(board) {
@@ -15,6 +18,7 @@ export function showDecisions(board) {
     "Asked",
     "What became of it",
     "Reward",
+    ...(board.episodes.some((one) => one.ahead[board.step]) ? ["Looking ahead"] : []),
     "Prompt and answer",
   ];
   const isOpen = board.decisions.querySelector("details[open]") !== null;
@@ -34,7 +38,11 @@ export function showDecisions(board) {
             "tr",
             {},
             names.map((name) =>
-              h("th", { scope: "col" }, name || h("span", { class: "unseen" }, "Episode")),
+              h(
+                "th",
+                { scope: "col", class: NUMBERS.includes(name) ? "number" : null },
+                name || h("span", { class: "unseen" }, "Episode"),
+              ),
             ),
           ),
         ),
@@ -75,7 +83,7 @@ function decisionRow(board, episode, i, id) {
   return h(
     "tr",
     {},
-    board.episodes.length > 1 ? h("td", {}, board.name(i)) : null,
+    board.episodes.length > 1 ? h("td", {}, letterOf(board.episodes, i)) : null,
     h("td", {}, id),
     h(
       "td",
@@ -85,6 +93,23 @@ function decisionRow(board, episode, i, id) {
     h("td", {}, decision ? decisionWords(decision) : text ? "a text" : "nothing"),
     h("td", {}, became),
     h("td", { class: "number" }, number(step?.answer.rewards[id] ?? null, 2)),
+    board.episodes.some((one) => one.ahead[board.step])
+      ? h("td", {}, foundAhead(episode.ahead[board.step], id))
+      : null,
     h("td", {}, told),
   );
+}
+
+/** What looking ahead says of a signal's decision. */
+function foundAhead(ahead, id) {
+  const found = ahead?.signals[id];
+  const best = found?.candidates[0];
+  if (!best || best.reward === null) return "–";
+  if (found.regret === null) return decisionWords(best.decision);
+  if (found.regret <= 0) return "nothing better";
+  const unit = `${ahead.reward.name} over ${ahead.reward.horizon_s} s`;
+  return [
+    h("strong", { class: "otherwise" }, decisionWords(best.decision)),
+    h("span", { class: "note" }, ` regret ${number(found.regret, 3)}, ${unit}`),
+  ];
 }

@@ -137,7 +137,7 @@ async function readEpisode({ api, signal }, id) {
         ).text(),
       )
     : null;
-  return { id, view, steps, moments, result, trips };
+  return { id, view, steps, moments, result, trips, ahead: {} };
 }
 
 async function networkOf({ api, signal }, scenario, episode) {

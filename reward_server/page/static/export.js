@@ -1,10 +1,11 @@
 // What is shown, as a picture or as a page that opens without a server.
 
 import { h, save } from "./dom.js";
-import { layoutOf } from "./chart.js";
-import { headColour, partOf, queuesOf, vehiclesAt } from "./scene.js";
+import { differenceOf, layoutOf } from "./chart.js";
+import { NEAR, loadShare, loadsAt, partOf, queuesOf } from "./queues.js";
+import { headColour, vehiclesAt } from "./scene.js";
 
-const MODULES = ["dom.js", "words.js", "scene.js", "chart.js", "player.js"];
+const MODULES = ["dom.js", "words.js", "queues.js", "scene.js", "chart.js", "player.js"];
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Buttons that save what a player shows. */
@@ -111,12 +112,21 @@ function drawnScene(scene, t, left, top) {
   for (const lane of geometry.lanes)
     if (widths[lane.kind])
       path(lane.points, { stroke: colours[lane.kind], "stroke-width": widths[lane.kind](lane) });
-  for (const { lane, begin, reach, vehicles } of queuesOf(scene.incoming, trace, second))
-    if (vehicles)
-      path(partOf(lane.points, begin, reach), {
-        stroke: colours.queue,
-        "stroke-width": lane.width_m,
-      });
+  if (trace.queues && view.scale < NEAR) {
+    for (const [id, vehicles] of loadsAt(trace, second)) {
+      const lane = scene.lanes.get(id);
+      if (!lane) continue;
+      const width = number2(Math.max(lane.width_m, 4 / view.scale));
+      const opacity = number2(loadShare(vehicles, lane.points));
+      path(lane.points, { stroke: colours.halted, "stroke-width": width, opacity, class: "load" });
+    }
+  } else
+    for (const { lane, begin, reach, vehicles } of queuesOf(scene.queueing(second), trace, second))
+      if (vehicles)
+        path(partOf(lane.points, begin, reach), {
+          stroke: colours.queue,
+          "stroke-width": lane.width_m,
+        });
   for (const head of scene.heads) {
     const [x0, y0, x1, y1] = head.ends;
     head.links.forEach((link, i) => {
@@ -145,7 +155,7 @@ function drawnScene(scene, t, left, top) {
 }
 
 function drawnChart(chart, t, left, top, width) {
-  const { plot, x, y, xs, ys } = layoutOf(
+  const layout = layoutOf(
     chart.series,
     width,
     chart.height,
@@ -153,6 +163,7 @@ function drawnChart(chart, t, left, top, width) {
     chart.isTight,
     chart.end,
   );
+  const { plot, x, y, xs, ys } = layout;
   const group = s("g", { transform: `translate(${left} ${top})`, fill: chart.colours.text });
   for (const value of ys)
     group.append(
@@ -170,6 +181,9 @@ function drawnChart(chart, t, left, top, width) {
     group.append(
       s("text", { x: number2(x(at)), y: plot.bottom + 18, "text-anchor": "middle" }, String(at)),
     );
+  const pieces = chart.isShaded ? differenceOf(chart.series, layout, chart.isMoreBetter) : [];
+  for (const { points, side } of pieces)
+    group.append(s("path", { d: `${pathOf(points)}Z`, fill: chart.colours[side], opacity: 0.16 }));
   for (const one of chart.series) {
     const points = one.values.flatMap((value, i) =>
       value === null ? [] : [x(i * (one.step ?? 1)), y(value)],
@@ -203,15 +217,15 @@ function pathOf(points) {
 
 /** An episode's map, bands and curves below each other. */
 export function drawingOfEpisode(board) {
-  const { charts, maps, bands, episodes, step } = board;
+  const { charts, maps, bands, episodes } = board;
   const [gap, ground] = [12, charts[0].chart.colours];
   const width = charts[0].chart.width + 2 * gap;
   const root = s("svg", { xmlns: SVG, "font-family": "system-ui, sans-serif", "font-size": 12 });
   const back = s("rect", { width, fill: ground.ground });
   root.append(back);
   let top = gap;
-  for (const { scene } of maps.filter((one) => one.scene)) {
-    root.append(drawnScene(scene, Math.min(step, scene.trace.last), gap, top));
+  for (const { scene, at } of maps.filter((one) => one.scene)) {
+    root.append(drawnScene(scene, at, gap, top));
     top += scene.height + gap;
   }
   bands.forEach((canvas, i) => {
@@ -220,7 +234,7 @@ export function drawingOfEpisode(board) {
   });
   for (const { title, chart } of charts) {
     root.append(s("text", { x: gap, y: top + 12, fill: ground.text }, title));
-    root.append(drawnChart(chart, step * board.interval, gap, top + 18, chart.width));
+    root.append(drawnChart(chart, board.t, gap, top + 18, chart.width));
     top += chart.height + 18 + gap;
   }
   back.setAttribute("height", top);

@@ -4,7 +4,8 @@ import { Chart } from "./chart.js";
 import { append, h } from "./dom.js";
 import { number } from "./words.js";
 
-const COLOURS = ["a", "b"];
+const SIDES_OF_TWO = ["a", "b"];
+const MORE = 6;
 
 /** Puts the sections of a report into an element. */
 export function showReport(main, report) {
@@ -28,7 +29,7 @@ export function showReport(main, report) {
         report.sections[canvas.dataset.section].charts[canvas.dataset.chart];
       chart.isTight = true;
       chart.setSeries(
-        series.map((one, i) => ({ values: one.values, step, colour: COLOURS[i] })),
+        series.map((one, i) => ({ ...one, step, colour: colourOf(i, canvas) })),
         begin,
         false,
       );
@@ -61,6 +62,7 @@ function sectionOf(section) {
           { class: "card" },
           h("h2", {}, chart.title),
           legend(chart),
+          chart.note ? h("p", { class: "note" }, chart.note) : null,
           h("canvas", {
             class: "chart small",
             role: "img",
@@ -68,6 +70,19 @@ function sectionOf(section) {
             "data-section": section.number,
             "data-chart": i,
           }),
+        ),
+      ),
+    ),
+    h(
+      "div",
+      { class: "columns even" },
+      (section.intervals ?? []).map((one) =>
+        h(
+          "section",
+          { class: "card" },
+          h("h2", {}, one.title),
+          one.note ? h("p", { class: "note" }, one.note) : null,
+          intervalsOf(one.rows),
         ),
       ),
     ),
@@ -131,9 +146,65 @@ function legend(chart) {
         { class: "note" },
         chart.series.map((one, i) => [
           i ? " · " : null,
-          h("span", { class: `letter ${COLOURS[i]}` }, one.name),
+          h("span", { class: `swatch ${nameOfColour(i)}` }),
+          ` ${one.name}`,
         ]),
       );
+}
+
+/** The first two have the colours of futures, the others those of phases. */
+function nameOfColour(i) {
+  return SIDES_OF_TWO[i] ?? `series-${(i - SIDES_OF_TWO.length) % MORE}`;
+}
+
+function colourOf(i, element) {
+  const name = nameOfColour(i);
+  if (SIDES_OF_TWO.includes(name)) return name;
+  return getComputedStyle(element).getPropertyValue(`--${name.replace("series", "phase")}`).trim();
+}
+
+/** A row for each value: its name, a dot in its interval, and the numbers. */
+function intervalsOf(rows) {
+  const least = Math.min(0, ...rows.map((one) => one.low));
+  const most = Math.max(...rows.map((one) => one.high), least + 1e-9);
+  const place = (value) => 100 * ((value - least) / (most - least));
+  return h(
+    "table",
+    { class: "intervals" },
+    h(
+      "tbody",
+      {},
+      rows.map((one) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, one.name),
+          h("td", { class: "wide" }, intervalLine(one, place)),
+          h(
+            "td",
+            { class: "number" },
+            `${number(one.value, 3)} [${number(one.low, 3)}, ${number(one.high, 3)}]`,
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function intervalLine({ value, low, high }, place) {
+  const part = (name, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, text] of Object.entries(attributes)) element.setAttribute(key, text);
+    return element;
+  };
+  const [from, to] = [`${place(low)}%`, `${place(high)}%`];
+  const drawn = part("svg", { class: "interval", "aria-hidden": "true" });
+  drawn.append(
+    part("line", { x1: "0%", x2: "100%", y1: 9, y2: 9, class: "scale" }),
+    part("line", { x1: from, x2: to, y1: 9, y2: 9, class: "span" }),
+    part("circle", { cx: `${place(value)}%`, cy: 9, r: 4 }),
+  );
+  return drawn;
 }
 
 function said(chart) {

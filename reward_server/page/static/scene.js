@@ -1,5 +1,7 @@
 // A junction and its traffic on a canvas: lanes, stop lines in their signals' colours, vehicles.
 
+import { NEAR, loadShare, loadsAt, partOf, queuesOf } from "./queues.js";
+
 const HEADS = { G: "go", g: "go", y: "soon", Y: "soon", u: "soon", r: "stop", R: "stop", s: "go" };
 const NAMES = [
   "ground",
@@ -17,7 +19,6 @@ const NAMES = [
   "queue",
   "text",
 ];
-const STOPPED_DM = 1;
 const JUMP_M = 60;
 
 /** The colours of the theme, by what they are for. */
@@ -93,72 +94,6 @@ export function vehiclesAt(trace, t) {
     found.push([place, x / 10, y / 10, angle, speed / 10]);
   }
   return found;
-}
-
-/** From where to where before its stop line each lane's queue stands, metres, and how many do. */
-export function queuesOf(lanes, trace, second) {
-  const frame = trace.frames[Math.min(second, trace.last)];
-  return lanes.map((lane) => {
-    let reach = 0;
-    let begin = Infinity;
-    let vehicles = 0;
-    for (let offset = 0; offset < frame.length; offset += 5) {
-      if (frame[offset + 4] >= STOPPED_DM) continue;
-      const back = distanceBack(lane, frame[offset + 1] / 10, frame[offset + 2] / 10);
-      if (back === null) continue;
-      vehicles += 1;
-      begin = Math.min(begin, back);
-      reach = Math.max(reach, back + trace.lengths_dm[frame[offset]] / 10);
-    }
-    return { lane, begin, reach, vehicles };
-  });
-}
-
-/** How far before a lane's end a point on it lies; null for one beside it. */
-function distanceBack(lane, x, y) {
-  const { points, width_m: width } = lane;
-  let beyond = 0;
-  for (let i = points.length - 4; i >= 0; i -= 2) {
-    const dx = points[i + 2] - points[i];
-    const dy = points[i + 3] - points[i + 1];
-    const length = Math.hypot(dx, dy) || 1e-9;
-    const along = ((x - points[i]) * dx + (y - points[i + 1]) * dy) / length;
-    const aside = Math.abs((x - points[i]) * dy - (y - points[i + 1]) * dx) / length;
-    if (along >= -0.5 && along <= length + 0.5 && aside <= width / 2)
-      return beyond + Math.max(0, length - along);
-    beyond += length;
-  }
-  return null;
-}
-
-/** The part of a lane between two distances from its end, as points. */
-export function partOf(points, begin, reach) {
-  const rest = tailOf(points, reach);
-  let left = begin;
-  while (left > 0 && rest.length > 2) {
-    const [x0, y0, x1, y1] = rest.slice(-4);
-    const length = Math.hypot(x1 - x0, y1 - y0) || 1e-9;
-    rest.length -= 2;
-    if (left < length)
-      rest.push(x1 + ((x0 - x1) * left) / length, y1 + ((y0 - y1) * left) / length);
-    left -= length;
-  }
-  return rest;
-}
-
-/** The last so many metres of a lane, as points. */
-function tailOf(points, metres) {
-  const tail = points.slice(-2);
-  let left = metres;
-  for (let i = points.length - 4; i >= 0 && left > 0; i -= 2) {
-    const dx = points[i] - points[i + 2];
-    const dy = points[i + 1] - points[i + 3];
-    const length = Math.hypot(dx, dy) || 1e-9;
-    const share = Math.min(1, left / length);
-    tail.unshift(points[i + 2] + dx * share, points[i + 3] + dy * share);
-    left -= length;
-  }
-  return tail;
 }
 
 /** A junction on a canvas. Its view may be another scene's, so that both show the same. */
@@ -253,14 +188,35 @@ export class Scene {
   }
 
   drawQueues(pen, second) {
+    if (this.trace.queues && this.view.scale < NEAR) return this.drawLoads(pen, second);
     if (!this.queues.has(second))
-      this.queues.set(second, queuesOf(this.incoming, this.trace, second));
+      this.queues.set(second, queuesOf(this.queueing(second), this.trace, second));
     pen.strokeStyle = this.colours.queue;
     for (const { lane, begin, reach, vehicles } of this.queues.get(second)) {
       if (!vehicles) continue;
       pen.lineWidth = lane.width_m;
       line(pen, partOf(lane.points, begin, reach));
     }
+  }
+
+  /** The lanes on which a queue may stand; an episode's trace names them. */
+  queueing(second) {
+    if (!this.trace.queues) return this.incoming;
+    const names = new Set(loadsAt(this.trace, second).map(([lane]) => lane));
+    return this.incoming.filter((lane) => names.has(lane.id));
+  }
+
+  /** From afar, lanes are coloured: the more, the larger the part that standing vehicles take. */
+  drawLoads(pen, second) {
+    pen.strokeStyle = this.colours.halted;
+    for (const [lane, vehicles] of loadsAt(this.trace, second)) {
+      const { points, width_m: width } = this.lanes.get(lane) ?? { points: [] };
+      if (!points.length) continue;
+      pen.globalAlpha = loadShare(vehicles, points);
+      pen.lineWidth = Math.max(width, 4 / this.view.scale);
+      line(pen, points);
+    }
+    pen.globalAlpha = 1;
   }
 
   drawWays(pen, second) {

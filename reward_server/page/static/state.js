@@ -13,6 +13,8 @@ const REWARDS = ["queue_gain", "queue", "wait", "pressure", "speed", "delay"].ma
   name,
   name.replace("_", " "),
 ]);
+/** The place of the program left alone, which is no decision. */
+const ALONE = -1;
 const HORIZONS = ["30", "60", "120", "300"].map((seconds) => [seconds, `${seconds} s`]);
 
 /** Shows a state. */
@@ -109,18 +111,8 @@ class StateView {
   }
 
   async rank() {
-    const query = {
-      tls_id: this.tls,
-      kind: this.kind,
-      reward: this.reward,
-      horizon_s: this.horizon,
-    };
     try {
-      this.outcomes = await this.api.get(
-        ["v1", "states", this.state.state_id, "outcomes"],
-        query,
-        this.view.signal,
-      );
+      this.outcomes = await this.explore({});
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       fill(this.stageBox);
@@ -134,7 +126,7 @@ class StateView {
     }
     const count = this.outcomes.outcomes.filter((one) => one.status === "scored").length;
     this.picked = [0, Math.max(1, count - 1)];
-    if (count < 2) this.picked = [0, null];
+    if (count < 2) this.picked = [0, this.outcomes.reference.metrics ? ALONE : null];
     this.showRows();
   }
 
@@ -177,7 +169,7 @@ class StateView {
         h(
           "td",
           { class: "picks" },
-          one.status === "failed" || i < 0 ? null : [pick(i, 0), pick(i, 1)],
+          one.status === "failed" || !one.metrics ? null : [pick(i, 0), pick(i, 1)],
         ),
       );
     fill(
@@ -208,7 +200,7 @@ class StateView {
             "tbody",
             {},
             outcomes.map(row),
-            row({ ...reference, decision: null, regret: null }, -1),
+            row({ ...reference, decision: null, regret: null }, ALONE),
           ),
         ),
       ),
@@ -230,7 +222,7 @@ class StateView {
   async play() {
     const chosen = this.picked
       .filter((i) => i !== null)
-      .map((i) => this.outcomes.outcomes[i])
+      .map((i) => (i === ALONE ? this.outcomes.reference : this.outcomes.outcomes[i]))
       .filter(Boolean);
     if (!chosen.length) {
       fill(this.stageBox, h("p", { class: "card" }, "No future could be computed."));
@@ -267,31 +259,16 @@ class StateView {
     performance.mark("greenfork-first-view");
   }
 
-  /** The traces of decisions; a key that may only look gets them out of all outcomes. */
+  /** The traces of what is chosen; a key that may only look gets them out of all outcomes. */
   async trace(chosen) {
-    const item = { state_id: this.state.state_id, tls_id: this.tls };
-    const reward = { name: this.reward, horizon_s: Number(this.horizon) };
     let found;
     try {
-      const items = chosen.map((one) => ({ ...item, decision: one.decision }));
-      found = (
-        await this.api.post(["v1", "score"], { items, reward, trace: true }, this.view.signal)
-      ).results;
+      found = await Promise.all([this.traceDecisions(chosen), this.traceAlone(chosen)]);
+      found = chosen.map((one) => (one.decision ? found[0].shift() : found[1]));
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 403) throw error;
-      const query = {
-        tls_id: this.tls,
-        kind: this.kind,
-        reward: this.reward,
-        horizon_s: this.horizon,
-        trace: true,
-      };
-      const all = (
-        await this.api.get(["v1", "states", item.state_id, "outcomes"], query, this.view.signal)
-      ).outcomes;
-      found = chosen.map((one) =>
-        all.find((other) => JSON.stringify(other.decision) === JSON.stringify(one.decision)),
-      );
+      const all = await this.explore({ trace: true });
+      found = chosen.map((one) => (one.decision ? outcomeOf(all, one.decision) : all.reference));
     }
     const failed = found.find((one) => !one?.trace);
     if (failed)
@@ -304,6 +281,36 @@ class StateView {
       note: ` reward ${number(one.reward, 3)} · queue ${number(one.metrics.queue_veh, 2)}`,
       trace: one.trace,
     }));
+  }
+
+  /** The decisions among what is chosen, scored with traces. */
+  async traceDecisions(chosen) {
+    const item = { state_id: this.state.state_id, tls_id: this.tls };
+    const reward = { name: this.reward, horizon_s: Number(this.horizon) };
+    const items = chosen
+      .filter((one) => one.decision)
+      .map((one) => ({ ...item, decision: one.decision }));
+    if (!items.length) return [];
+    const message = { items, reward, trace: true };
+    return (await this.api.post(["v1", "score"], message, this.view.signal)).results;
+  }
+
+  /** The program left alone with its trace, if it is among what is chosen. */
+  async traceAlone(chosen) {
+    if (chosen.every((one) => one.decision)) return null;
+    return (await this.explore({ reference_trace: true })).reference;
+  }
+
+  /** All outcomes once more, with something else about them. */
+  explore(more) {
+    const query = {
+      tls_id: this.tls,
+      kind: this.kind,
+      reward: this.reward,
+      horizon_s: this.horizon,
+      ...more,
+    };
+    return this.api.get(["v1", "states", this.state.state_id, "outcomes"], query, this.view.signal);
   }
 
   completion() {
@@ -337,6 +344,11 @@ class StateView {
       fill(box, h("p", { class: "note" }, error.message));
     }
   }
+}
+
+function outcomeOf({ outcomes }, decision) {
+  const wanted = JSON.stringify(decision);
+  return outcomes.find((one) => JSON.stringify(one.decision) === wanted);
 }
 
 function decidable(state) {

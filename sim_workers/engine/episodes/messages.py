@@ -16,6 +16,7 @@ from shared.wire.episodes import (
     InvalidInfo,
 )
 from shared.wire.error_info import ErrorInfo
+from shared.wire.viewing.episode_traces import EpisodeFrames
 
 __all__ = [
     "Begin",
@@ -31,6 +32,7 @@ __all__ = [
     "Trial",
     "Tried",
     "Try",
+    "Watch",
 ]
 
 PhaseRule = Literal["keep", "greedy", "longest_queue", "max_pressure"]
@@ -55,12 +57,23 @@ class Begin(WireModel):
     """Whether to count the vehicles that pass in each green."""
 
 
+class Watch(WireModel):
+    """Record what there is to see from one moment to another, both included."""
+
+    from_s: float
+    to_s: float
+    tls_id: str | None = None
+    """The traffic light whose surroundings to record; None: everything."""
+
+
 class Step(WireModel):
     """Carry out decisions and step; invalid decisions are reported, and their signals go on."""
 
     verb: Literal["step"] = "step"
     decisions: dict[str, EpisodeDecision] = Field(default_factory=dict)
     to_s: float
+    watch: Watch | None = None
+    """What to record meanwhile; the same with each step of its span."""
 
 
 class PhaseCounts(WireModel):
@@ -139,6 +152,8 @@ class Stepped(WireModel):
     """Since the start, over the counted signals."""
     greens: tuple[GreenShown, ...] = ()
     """Events at the counted signals since the last such message."""
+    shown: EpisodeFrames | None = None
+    """What was recorded, with the step in which its span ends."""
 
 
 class Try(WireModel):

@@ -5,7 +5,7 @@ and nothing else, produces the same trips in plain SUMO.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import libsumo
 from libsumo import _libsumo
@@ -73,6 +73,8 @@ class EpisodeRun:
         self._told: list[tuple[float, str, Call]] = []
         self._all_drivers = tuple(self._drivers.values())
         self._is_fine = libsumo.simulation.getDeltaT() < 1
+        self.each_second: Callable[[], None] | None = None
+        """Called after each second of a step, to look."""
 
     def step(self, decisions: Mapping[str, EpisodeDecision], to_s: float) -> Stepped:
         """Carries out decisions and steps until ``to_s``."""
@@ -80,6 +82,8 @@ class EpisodeRun:
         delays_veh: list[float] = []
         while _now_s() < to_s:
             self._step_second(min(math.floor(_now_s()) + 1.0, to_s))
+            if self.each_second is not None:
+                self.each_second()
             if "delay" in self._begin.terms:
                 delays_veh.append(network_delay_veh())
             if self._samples_lanes:

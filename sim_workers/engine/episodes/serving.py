@@ -16,6 +16,7 @@ from sim_workers.engine.episodes.messages import Begin, Ended, Step, Stepped, Tr
 from sim_workers.engine.episodes.outputs import OUTPUTS, EpisodeOutputs
 from sim_workers.engine.episodes.run import EpisodeRun
 from sim_workers.engine.episodes.trials import try_all
+from sim_workers.engine.showing.episode_recorder import EpisodeRecorder
 
 __all__ = ["EpisodeServer"]
 
@@ -29,6 +30,7 @@ class EpisodeServer:
         self.outputs: EpisodeOutputs | None = None
         """SUMO's own outputs, if the simulation was opened with them."""
         self._run: EpisodeRun | None = None
+        self._recorder: EpisodeRecorder | None = None
 
     def open_outputs(self) -> tuple[str, ...]:
         """Makes the files for SUMO's outputs; returns SUMO's arguments."""
@@ -42,7 +44,15 @@ class EpisodeServer:
 
     def step(self, request: Step) -> Stepped:
         """Advances the episode."""
-        return self._running().step(request.decisions, request.to_s)
+        run = self._running()
+        if request.watch is not None and self._recorder is None:
+            self._recorder = EpisodeRecorder(request.watch)
+            run.each_second = self._recorder.add
+        stepped = run.step(request.decisions, request.to_s)
+        if self._recorder is None or not self._recorder.is_done:
+            return stepped
+        shown, self._recorder, run.each_second = self._recorder.frames(), None, None
+        return stepped.model_copy(update={"shown": shown})
 
     def try_candidates(self, request: Try, peer: Connection, prepare: Callable[[], None]) -> Tried:
         """Rolls out candidates.

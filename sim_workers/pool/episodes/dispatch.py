@@ -163,7 +163,7 @@ class EpisodeDispatch:
         prepared, sent = [], set(worker.scenarios)
         for turn in turns:
             call = turn.call
-            if call.episode_id not in held or call.verb == "state":
+            if call.episode_id not in held or call.verb in ("state", "show"):
                 try:
                     call = await turn.with_origin(call.scenario_id not in sent)
                 except GreenforkError as exc:
@@ -191,7 +191,7 @@ class EpisodeDispatch:
         self._opened += reply.is_opened
         if call.origin is not None:
             worker.scenarios.add(call.scenario_id)
-        if reply.end is not None:
+        if reply.end is not None or reply.shown is not None:
             self._forget(call.episode_id)
         else:
             self._held.add(call.episode_id)

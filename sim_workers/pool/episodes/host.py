@@ -27,6 +27,7 @@ from sim_workers.pool.episodes.messages import (
     EpisodeReply,
 )
 from sim_workers.pool.episodes.saving import save_moment
+from sim_workers.pool.episodes.showing import show_span
 from sim_workers.pool.openings import restoring_config
 from sim_workers.scenarios.scenario import CONFIG_NAME, write_files
 
@@ -126,6 +127,11 @@ class EpisodeHost:
             return self._do(call)
 
     def _do(self, call: EpisodeCall) -> EpisodeReply:
+        if call.verb == "show":
+            assert call.origin is not None and call.watch is not None  # noqa: S101, PT018
+            opening = self._opening(call.origin)
+            shown = show_span(self._fork_server, opening, call.origin, call.watch)
+            return EpisodeReply(call.at, shown=shown, replayed=call.at.steps, is_opened=True)
         live, replayed, is_opened = self._live.get(call.episode_id), 0, False
         if live is not None and live.did(call):
             assert live.reply is not None, "there is one of what was done"  # noqa: S101

@@ -11,6 +11,7 @@ from shared.errors import GreenforkError
 from shared.signals import SignalState
 from shared.wire.episode_views import CandidatesRequest
 from shared.wire.episodes import StepRequest
+from sim_workers.engine.episodes.messages import Watch
 from sim_workers.engine.messages import Replay
 from sim_workers.episodes.position import Position
 from sim_workers.episodes.record import EpisodeSpec
@@ -23,9 +24,10 @@ __all__ = [
     "EpisodeReply",
     "EpisodeVerb",
     "SavedMoment",
+    "ShownSpan",
 ]
 
-EpisodeVerb = Literal["begin", "step", "score", "fork", "state"]
+EpisodeVerb = Literal["begin", "step", "score", "fork", "state", "show"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class EpisodeCall:
     """The request of a ``score``."""
     fork_id: str = ""
     """For ``fork``, the id of the new episode."""
+    watch: Watch | None = None
+    """For ``show``, what to record while the steps of the record are repeated."""
     origin: EpisodeOrigin | None = None
     """The data for a replay; None if the worker is expected to have a process of the episode."""
 
@@ -103,6 +107,19 @@ class SavedMoment:
 
 
 @dataclass(frozen=True)
+class ShownSpan:
+    """A part of an episode that was repeated and watched."""
+
+    first_step: int
+    """The number of the step in which it begins."""
+    answers: tuple[bytes, ...]
+    """The answers before that step and after each step of the span, as JSON of
+    :class:`shared.wire.episodes.StepAnswer`; the episode's id in them means nothing."""
+    frames: bytes
+    """JSON of :class:`shared.wire.viewing.episode_traces.EpisodeFrames`."""
+
+
+@dataclass(frozen=True)
 class EpisodeReply:
     """The result of a call."""
 
@@ -122,6 +139,8 @@ class EpisodeReply:
     """The results, if the end is reached."""
     saved: SavedMoment | None = None
     """The result of ``state``."""
+    shown: ShownSpan | None = None
+    """The result of ``show``."""
     replayed: int = 0
     """Number of steps replayed for the call."""
     is_opened: bool = False

@@ -207,6 +207,65 @@ def test_steps_are_told_as_they_were_answered(http: httpx.Client) -> None:
     assert refusal(http.get(f"/v1/episodes/{'0' * 32}/steps")) == (404, "unknown_episode")
 
 
+def test_a_part_of_an_episode_is_shown(http: httpx.Client) -> None:
+    """Second by second, with the very queues that its steps were rewarded for."""
+    end = drive(http, create(http, reward={"name": "queue"}), seed=4)
+    path = f"/v1/episodes/{end['episode_id']}"
+    steps = http.get(f"{path}/steps").json()["steps"]
+    shown = http.get(f"{path}/trace", params={"from_s": 20, "to_s": 95}).json()
+    assert shown["times_s"] == [float(second) for second in range(20, 96)]
+    assert (shown["first_step"], shown["steps"]) == (2, 8)
+    geometry = http.get(f"/v1/scenarios/{scenario_id(http, 'crossing')}/geometry").json()
+    incoming = {line["lane"] for line in geometry["stop_lines"]}
+    for number in range(2, 9):
+        queues_veh = [
+            standing_on(incoming, shown, second)
+            for second in range(10 * number - 19, 10 * number - 9)
+        ]
+        answer = steps[number]["answer"]
+        assert sum(queues_veh) / 10 == -answer["rewards"]["c"] == answer["queue_veh"]
+    assert max(shown["signals"]["c"]) > min(shown["signals"]["c"]), "it showed several things"
+    again = http.get(f"{path}/trace", params={"from_s": 60, "to_s": 61, "tls_id": "c"}).json()
+    assert places_of(again, 0) == places_of(shown, 40)
+    assert len(places_of(again, 0)) > 3
+
+
+def standing_on(lanes: set[str], shown: dict[str, Any], second: int) -> int:
+    """Vehicles that stand on some lanes in a second of a trace."""
+    pairs = shown["queues"][second]
+    queues = zip(pairs[::2], pairs[1::2], strict=True)
+    return sum(vehicles for place, vehicles in queues if shown["lanes"][place] in lanes)
+
+
+def places_of(shown: dict[str, Any], second: int) -> dict[str, tuple[int, ...]]:
+    """Where each vehicle is within 250 m of the crossing's stop lines."""
+    frame = shown["frames"][second]
+    vehicles = [tuple(frame[first : first + 5]) for first in range(0, len(frame), 5)]
+    return {
+        shown["vehicles"][place]: (x, y, *more)
+        for place, x, y, *more in vehicles
+        if 396 <= x <= 5604 and 396 <= y <= 5604
+    }
+
+
+def test_candidates_at_an_earlier_step_show_what_was_done(http: httpx.Client) -> None:
+    """The decision that was made leads to the reward on record, long after the end."""
+    end = drive(http, create(http), seed=5)
+    path = f"/v1/episodes/{end['episode_id']}"
+    steps = http.get(f"{path}/steps").json()["steps"]
+    before = steps[4]["answer"]
+    items = [{"decisions": steps[5]["request"]["decisions"]}]
+    items += [{"tls_id": "c", "decision": one} for one in before["signals"]["c"]["legal"]]
+    body = {"items": items, "reward": {"name": "delay", "horizon_s": 10}, "step": 5}
+    tried = http.post(f"{path}/score", json=body).json()
+    assert (tried["episode_id"], tried["step"]) == (end["episode_id"], 5)
+    assert tried["time_s"] == before["time_s"]
+    assert tried["results"][0]["reward"] == steps[5]["answer"]["reward"]
+    assert len({one["reward"] for one in tried["results"]}) > 1
+    body["step"] = STEPS
+    assert refusal(http.post(f"{path}/score", json=body)) == (409, "episode_over")
+
+
 def test_candidates_show_what_a_step_would(http: httpx.Client) -> None:
     """Each is an exact fork, the episode does not move, and bad ones are told from good ones."""
     answer = halfway(http)

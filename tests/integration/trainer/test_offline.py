@@ -86,6 +86,10 @@ def test_a_run_learns_which_candidate_is_better(config: Callable[..., OfflineCon
     assert report.files.best_checkpoint in set((root / "grpo").iterdir())
     assert report.files.plot.read_bytes().startswith(b"\x89PNG")
     assert OfflineConfig.from_yaml(report.files.config) == run
+    samples = [json.loads(line) for line in (root / "samples.jsonl").read_text().splitlines()]
+    assert {one["answer"].strip() for one in samples} <= {better for better, _ in _BETTER.values()}
+    assert [(one["step"], one["reward"]) for one in samples] == [(12, 1.0)] * 4
+    assert {one["status"] for one in samples} == {"the best candidate"}
 
 
 def test_what_is_logged_says_what_the_stages_did(config: Callable[..., OfflineConfig]) -> None:

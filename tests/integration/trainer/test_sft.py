@@ -74,6 +74,9 @@ def test_a_new_model_learns_the_form_of_the_answer(settings: Settings) -> None:
     assert report.check.invalid_share < 0.01
     assert report.check.strict_share > 0.99
     assert report.check.agreement is not None
+    samples = report.files.metrics.with_name("samples.jsonl").read_text().splitlines()
+    assert len(samples) == 20
+    assert all(json.loads(one)["answer"] for one in samples)
     assert 0.8e6 < report.parameters == report.trained_parameters < 1e6
     assert report.steps == 40
     assert report.files.model is not None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from shared.errors import GreenforkError
+from shared.wire.episode_views import CandidateResult, CandidatesResponse
 from shared.wire.episodes import (
     ControlAction,
     EpisodeFigures,
@@ -10,10 +11,16 @@ from shared.wire.episodes import (
     SignalObservation,
     StepAnswer,
 )
+from shared.wire.viewing.episode_traces import EpisodeFrames
 from sim_workers.episodes.position import Position
 from sim_workers.episodes.record import EpisodeSpec
 from sim_workers.pool.episodes.dispatch import EpisodeStats
-from sim_workers.pool.episodes.messages import EpisodeCall, EpisodeEnd, EpisodeReply
+from sim_workers.pool.episodes.messages import (
+    EpisodeCall,
+    EpisodeEnd,
+    EpisodeReply,
+    ShownSpan,
+)
 from sim_workers.pool.episodes.turns import OriginSource
 from sim_workers.pool.fair_queue import Flow
 
@@ -54,12 +61,16 @@ class FakeEpisodes:
     flows: list[Flow] = field(default_factory=list)
     fails: GreenforkError | None = None
     """Raised instead of an answer, once."""
+    calls: list[EpisodeCall] = field(default_factory=list)
+    repeats_otherwise: bool = False
+    """Whether a repeated step is answered with another reward."""
 
     async def run(
         self, call: EpisodeCall, source: OriginSource, flow: Flow, simulated_s: float
     ) -> EpisodeReply:
         """What becomes of a call."""
         self.flows.append(flow)
+        self.calls.append(call)
         if self.fails is not None:
             error, self.fails = self.fails, None
             raise error
@@ -73,7 +84,11 @@ class FakeEpisodes:
         if call.verb == "step":
             assert call.step is not None
             at = at.after(call.step.model_dump_json().encode())
+        if call.verb == "show":
+            return EpisodeReply(at, shown=self._shown(call, spec))
         self.processes[call.episode_id] = (at, spec)
+        if call.verb == "score":
+            return EpisodeReply(at, answer=_scored(call, spec))
         return self._reply(call, at, spec)
 
     def park(self, episode_ids: list[str]) -> None:
@@ -89,6 +104,30 @@ class FakeEpisodes:
         """Counts."""
         steps = sum(steps for _, steps in self.replayed)
         return EpisodeStats(len(self.processes), steps, len(self.replayed))
+
+    def _shown(self, call: EpisodeCall, spec: EpisodeSpec) -> ShownSpan:
+        """The seconds of a span, with nothing to see in them."""
+        assert call.watch is not None
+        first = int((call.watch.from_s - spec.begin_s) // spec.control.interval_s)
+        replies = [
+            self._reply(call, Position(steps=number, digest=""), spec).answer
+            for number in range(first, call.at.steps + 1)
+        ]
+        if self.repeats_otherwise:
+            replies[-1] = replies[-1].replace(b'"reward":-', b'"reward":-1')
+        seconds = range(int(call.watch.to_s - call.watch.from_s) + 1)
+        frames = EpisodeFrames(
+            times_s=tuple(call.watch.from_s + second for second in seconds),
+            box=(0, 0, 1, 1),
+            vehicles=("a",),
+            lengths_dm=(50,),
+            frames=tuple((0, 5, 5, 90, 100) for _ in seconds),
+            omitted_veh=0,
+            signals={"C": tuple("G" for _ in seconds)},
+            lanes=(),
+            queues=tuple(() for _ in seconds),
+        )
+        return ShownSpan(first, tuple(replies), frames.model_dump_json().encode())
 
     def _reply(self, call: EpisodeCall, at: Position, spec: EpisodeSpec) -> EpisodeReply:
         time_s = min(spec.begin_s + at.steps * spec.control.interval_s, spec.end_s)
@@ -118,3 +157,19 @@ class FakeEpisodes:
             actions=f"{action.model_dump_json()}\n".encode(),
             end=end,
         )
+
+
+def _scored(call: EpisodeCall, spec: EpisodeSpec) -> bytes:
+    """Every candidate scored, with the number of the step."""
+    assert call.candidates is not None
+    results = tuple(
+        CandidateResult(id=item.id, status="scored", reward=float(call.at.steps))
+        for item in call.candidates.items
+    )
+    response = CandidatesResponse(
+        episode_id=call.episode_id,
+        step=call.at.steps,
+        time_s=spec.begin_s + call.at.steps * spec.control.interval_s,
+        results=results,
+    )
+    return response.model_dump_json().encode()

@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from greenfork.main import commands
-from greenfork.reports.page import Sample, Section, Table, page_of
+from greenfork.reports.page import Curve, Interval, Sample, Section, Table, page_of
 from greenfork.reports.sections import section_of
 from shared.errors import InputError
 
 HOSTILE = '</script><script>alert(1)</script><!-- "'
-EVALUATION = {
+EVALUATION: dict[str, Any] = {
     "reward": "queue",
     "horizon_s": 60,
     "points": 12,
@@ -27,13 +27,22 @@ EVALUATION = {
         }
     ],
 }
-CONTROL = {
+CONTROL: dict[str, Any] = {
     "scenario": "crossing",
     "protocol": "resco",
     "controllers": [
         {
             "name": "fixed",
             "delay_median_s": 31.25,
+            "delay_mean_s": 30.5,
+            "delay_half_width_s": 2.25,
+            "curves": {
+                "begin_s": 0,
+                "step_s": 60,
+                "seeds": 2,
+                "queue_veh": {"median": [1.5, 3.0], "low": [1.0, 2.0], "high": [2.0, 4.0]},
+                "delay_s": [float(n) for n in range(21)],
+            },
             "gridlocked": 0,
             "episodes": [
                 {"seed": 1, "figures": {"delay_s": 31.25}},
@@ -87,7 +96,7 @@ def test_samples_of_a_run(tmp_path: Path) -> None:
     ("result", "row"),
     [
         (EVALUATION, ["oracle", "0.500 [0.250, 0.750]", "–", "–"]),
-        (CONTROL, ["fixed", "31.25", "–", "–", "–", "–", "0", "–"]),
+        (CONTROL, ["fixed", "31.25", "30.50", "2.25", "–", "–", "0", "–"]),
     ],
     ids=["evaluation", "control"],
 )
@@ -96,6 +105,37 @@ def test_results(tmp_path: Path, result: dict[str, Any], row: list[str]) -> None
     path = tmp_path / "result.json"
     path.write_text(json.dumps(result))
     assert section_of(path).tables[0].rows[0] == row
+
+
+def test_control_is_drawn(tmp_path: Path) -> None:
+    """Queues with the range over the seeds, delays by share of the vehicles, and intervals."""
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(CONTROL))
+    section = section_of(path)
+    queue, delay = section.charts
+    assert queue.series == [Curve("fixed", [1.5, 3.0], [1.0, 2.0], [2.0, 4.0])]
+    assert (len(delay.series[0].values), delay.step) == (21, 5)
+    (mean,) = section.intervals
+    assert mean.rows == [Interval("fixed", 30.5, 28.25, 32.75)]
+
+
+def test_evaluation_is_drawn(tmp_path: Path) -> None:
+    """Each figure that has an interval; a policy without one is in the table only."""
+    more = {"policy": "unknown", "overall": {"regret_veh_invalid_worst": {"value": 1.0}}}
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(EVALUATION | {"policies": [*EVALUATION["policies"], more]}))
+    (regret,) = section_of(path).intervals
+    assert regret.title == "Regret, vehicles"
+    assert regret.rows == [Interval("oracle", 0.5, 0.25, 0.75)]
+
+
+def test_results_of_earlier_releases_have_no_curves(tmp_path: Path) -> None:
+    """They are told as far as they go."""
+    controller = {"name": "fixed", "episodes": []}
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(CONTROL | {"controllers": [controller]}))
+    section = section_of(path)
+    assert (section.charts, section.intervals) == ([], [])
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "{", ""])

@@ -110,3 +110,13 @@ async def test_traces_are_packed(gateway: Gateway) -> None:
     plain = await gateway.score(*[YES] * 16, trace=True)
     assert "content-encoding" not in plain.headers
     assert plain.json()["results"][0]["trace"] == packed.json()["results"][0]["trace"]
+
+
+async def test_the_program_left_alone_is_shown(gateway: Gateway) -> None:
+    """By itself, where every decision's trace would be too much."""
+    query = {"reference_trace": True, "horizon_s": 700}
+    body = (await gateway.http.get(OUTCOMES, params=query)).json()
+    assert body["reference"]["trace"]["vehicles"] == ["a"]
+    assert all("trace" not in one for one in body["outcomes"])
+    shown = [rollout for rollout in gateway.runner.runs if rollout.is_shown]
+    assert [one.signal_decisions for one in shown] == [()]

@@ -10,7 +10,7 @@ from tests.unit.trainer.sft.lesson_points import points_of
 from trainer.evaluation.answers import Generation
 from trainer.evaluation.choices import Judged, PolicyAnswer
 from trainer.evaluation.worth import Worth, stored_worth
-from trainer.sft.format_check import check_format, summed_up
+from trainer.sft.format_check import check_format, sample_lines, summed_up
 
 
 def test_shares_are_of_all_answers(tmp_path: Path) -> None:
@@ -48,6 +48,25 @@ def test_without_outcomes_there_is_no_agreement(tmp_path: Path) -> None:
 
     assert check.agreement is None
     assert check.yes_share is None
+
+
+def test_samples_begin_with_what_is_invalid(tmp_path: Path) -> None:
+    """A prompt, what was written, what became of it, and minus the queue where that is known."""
+    judged = []
+    for point in points_of(tmp_path, [Moment(yes_veh=2), Moment(yes_veh=2)]):
+        assert point.outcomes is not None
+        worth = stored_worth(point.outcomes, "queue")
+        assert worth is not None
+        judged.append(Judged(point, worth))
+    written = PolicyAnswer(Extend(extend=True), None, True, '{"extend": "yes"}')
+    mute = PolicyAnswer(None, "no_json", False, "hm")
+
+    first, second = sample_lines(judged, [written, mute], 7)
+
+    assert (first["answer"], first["status"], first["code"]) == ("hm", "invalid", "no_json")
+    assert (first["reward"], first["step"]) == (None, 7)
+    assert (second["answer"], second["status"], second["reward"]) == (written.text, "scored", -2)
+    assert second["prompt"] == [message.model_dump() for message in judged[0].point.prompt]
 
 
 def test_without_rows_there_is_no_check(tmp_path: Path) -> None:
