@@ -40,7 +40,9 @@ def domain_kinds() -> dict[str, type[ProblemDomain]]:
         if not (isinstance(kind, type) and issubclass(kind, ProblemDomain)):
             raise ConfigError(f"{entry.value} is no reward_server.domains.ProblemDomain")
         if kind.name in kinds or kind.name in _RESERVED:
-            raise ConfigError(f"{entry.value} is a second domain called {kind.name}")
+            raise ConfigError(
+                f"{entry.value} is a second domain called {kind.name}; uninstall its package"
+            )
         _log.info("domain_added", domain=kind.name, by=entry.value)
         kinds[kind.name] = kind
     return kinds

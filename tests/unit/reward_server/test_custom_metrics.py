@@ -85,6 +85,13 @@ async def test_unknown_one_is_refused(open_gateway: OpenGateway) -> None:
         ),
         await gateway.http.post(
             "/v1/jobs",
+            json={
+                "items": [{"state_id": GREEN, "tls_id": "C"} | _YES],
+                "metrics": ["custom.luck"],
+            },
+        ),
+        await gateway.http.post(
+            "/v1/jobs",
             json={"items": [{"state_id": GREEN, "tls_id": "C"} | _YES], "reward": reward},
         ),
     ]
