@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.errors import ServiceError
-from shared.rewards import MetricName, RewardSpec
+from shared.rewards import AnyMetricName, RewardSpec
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, Item, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
@@ -19,7 +19,7 @@ class Terms:
     reward: RewardSpec
     timeout_s: float
     series: bool
-    metrics: tuple[MetricName, ...] | None = None
+    metrics: tuple[AnyMetricName, ...] | None = None
 
 
 @dataclass

@@ -21,7 +21,7 @@ from shared.errors import (
     ServiceUnreachable,
     first_of,
 )
-from shared.rewards import MetricName, RewardSpec
+from shared.rewards import AnyMetricName, RewardSpec
 from shared.validation import invalid_as_request_errors
 from shared.wire.info import ServiceInfo
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse
@@ -112,7 +112,7 @@ class RewardClient(EpisodeCalls):
         reward: RewardSpec,
         timeout_s: float = 30.0,
         series: bool = False,
-        metrics: Sequence[MetricName] | None = None,
+        metrics: Sequence[AnyMetricName] | None = None,
     ) -> ScoreResponse:
         """Scores a batch of any size.
 
@@ -268,7 +268,7 @@ class RewardClient(EpisodeCalls):
     async def _post(
         self, items: Sequence[Item], terms: Terms, attempt: int, deadline: float
     ) -> tuple[ScoreResponse, int]:
-        content = _request(items, terms).model_dump_json(exclude_none=True).encode()
+        content = _content(_request(items, terms))
         http = self._connected()
         request = http.build_request(
             "POST",
@@ -348,3 +348,10 @@ def _request(items: Sequence[Item], terms: Terms) -> ScoreRequest:
             series=terms.series,
             metrics=terms.metrics,
         )
+
+
+def _content(request: ScoreRequest) -> bytes:
+    """The request as JSON; a reward that nobody named is left to each domain's default."""
+    is_named = request.reward.model_fields_set & {"name", "terms"}
+    left_out = {} if is_named else {"reward": {"name"}}
+    return request.model_dump_json(exclude_none=True, exclude=left_out).encode()

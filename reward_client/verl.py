@@ -20,9 +20,9 @@ from pydantic import SecretStr, ValidationError
 from reward_client.blocking import SyncRewardClient
 from reward_client.client import RewardClient
 from shared.errors import ConfigError, WorkerLost
-from shared.language.completion_items import Situation
+from shared.language.completion_items import situation_of
 from shared.validation import request_error
-from shared.wire.scoring import ScoreItem, ScoreResult
+from shared.wire.scoring import Item, ScoreResult
 from shared.wire.trainer_terms import TrainerTerms
 
 __all__ = ["VerlScore", "VerlTerms", "compute_score", "compute_score_batched"]
@@ -59,7 +59,7 @@ async def compute_score(
         data_source: The dataset's name; ignored.
         solution_str: The completion.
         ground_truth: The decision point of the prompt: an object or JSON text with ``state_id``,
-            ``tls_id`` and ``decision_kind``.
+            ``tls_id`` and ``decision_kind``; or its problem: with ``problem_id``.
         extra_info: Ignored.
         reward_router_address: Ignored.
         reward_model_tokenizer: Ignored.
@@ -72,7 +72,7 @@ async def compute_score(
         RolloutError: The reward could not be computed, retries included.
     """
     wanted = _terms(terms)
-    item = Situation.read(ground_truth, "ground_truth").item(solution_str, wanted.extend_s)
+    item = situation_of(ground_truth, "ground_truth").item(solution_str, wanted.extend_s)
     client, slots = _shared(asyncio.get_running_loop(), wanted.url)
     async with slots:
         response = await client.score([item], wanted.spec(), wanted.timeout_s)
@@ -100,8 +100,8 @@ def compute_score_batched(
             completion fails: a single one cannot be omitted.
     """
     wanted = _terms(terms)
-    items: list[ScoreItem] = [
-        Situation.read(truth, f"ground_truths[{row}]").item(text, wanted.extend_s)
+    items: list[Item] = [
+        situation_of(truth, f"ground_truths[{row}]").item(text, wanted.extend_s)
         for row, (text, truth) in enumerate(zip(solution_strs, ground_truths, strict=True))
     ]
     response = _waiting(wanted.url, os.getpid()).score(items, wanted.spec(), wanted.timeout_s)

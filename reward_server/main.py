@@ -33,6 +33,8 @@ from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
 from shared.errors import ConfigError, NotReady
 from shared.files import os_errors
+from sim_workers.engine.custom.installed import InstalledMetric, installed_metrics
+from sim_workers.engine.custom.trial import refuse_unloadable
 from sim_workers.pool.pool import PoolSettings, RolloutPool
 from sim_workers.sandbox.confinement import probe
 from sim_workers.states.store import StateStore
@@ -71,9 +73,23 @@ async def serve(settings: ServerSettings, announce: Callable[[str], None]) -> No
     kinds = domain_kinds()
     folders = parted(settings.datasets, kinds)
     domains = await asyncio.to_thread(open_domains, folders, kinds, settings.data_dir)
+    metrics = await asyncio.to_thread(_metrics)
     store = await asyncio.to_thread(StateStore.open, folders["traffic"], uploaded.fresh)
     with closing(_listen(settings.host, settings.port)) as listener:
-        await _Gateway(settings, store, domains, announce).run(listener)
+        await _Gateway(settings, store, domains, metrics, announce).run(listener)
+
+
+def _metrics() -> tuple[InstalledMetric, ...]:
+    """Users' own metrics, all of which can be loaded.
+
+    Raises:
+        ConfigError: One cannot.
+    """
+    metrics = installed_metrics()
+    refuse_unloadable(metrics)
+    for metric in metrics:
+        _LOG.info("metric_added", metric=metric.name, by=metric.package, digest=metric.digest[:12])
+    return metrics
 
 
 class _Gateway:
@@ -84,11 +100,13 @@ class _Gateway:
         settings: ServerSettings,
         store: StateStore,
         domains: tuple[ProblemDomain, ...],
+        metrics: tuple[InstalledMetric, ...],
         announce: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._store = store
         self._domains = domains
+        self._metrics = metrics
         self._announce = announce
         self._signals = _Signals()
 
@@ -118,6 +136,7 @@ class _Gateway:
                 tracing,
                 pool.episodes,
                 self._domains,
+                self._metrics,
             )
             parts.push_async_callback(services.ledger.close)
             parts.push_async_callback(services.single_flight.close)

@@ -1,6 +1,7 @@
 """What the routes work with, put together in one place, and how a route gets at it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
@@ -26,6 +27,7 @@ from reward_server.observability.metrics import Telemetry
 from reward_server.observability.tracing import Tracing
 from reward_server.page.networks import NetworkCache
 from reward_server.scoring.admission import Admission
+from reward_server.scoring.custom_metrics import CustomMetrics
 from reward_server.scoring.new_states import NewStates
 from reward_server.scoring.outcomes import OutcomeExplorer
 from reward_server.scoring.playback import Playback
@@ -41,6 +43,7 @@ from reward_server.storage.ledger import Ledger
 from reward_server.uploads.quota import UploadLimits, UploadQuota
 from reward_server.uploads.service import UploadService
 from shared.wire.states import Simulator
+from sim_workers.engine.custom.installed import InstalledMetric
 from sim_workers.engine.messages import Rollout
 from sim_workers.engine.restoring.probe import why_not
 from sim_workers.engine.version import simulator
@@ -65,6 +68,7 @@ class Services:
     reader: BodyReader
     domains: tuple[ProblemDomain, ...]
     """Those beside traffic."""
+    metrics: CustomMetrics
     scorer: Scorer
     jobs: BulkJobs
     explorer: OutcomeExplorer
@@ -103,6 +107,7 @@ class Services:
         tracing: Tracing | None = None,
         episodes: EpisodeRunner | None = None,
         domains: tuple[ProblemDomain, ...] = (),
+        metrics: Sequence[InstalledMetric] = (),
     ) -> "Services":
         """Wires the parts together. What must be started and closed is, elsewhere.
 
@@ -114,10 +119,12 @@ class Services:
             tracing: Where spans go; None: nowhere.
             episodes: Runs episodes; None: nobody does here.
             domains: What is served beside traffic.
+            metrics: Users' own metrics of traffic.
         """
         base = _Foundation.of(settings, store, runner, database, tracing)
         flight, telemetry = base.single_flight, base.telemetry
-        scorer = base.scorer(domains)
+        custom = CustomMetrics(metrics)
+        scorer = base.scorer(domains, custom)
         return cls(
             settings=settings,
             store=store,
@@ -132,9 +139,10 @@ class Services:
             withdrawal=base.withdrawal,
             reader=base.reader,
             domains=domains,
+            metrics=custom,
             scorer=scorer,
             jobs=BulkJobs(settings, database, scorer, telemetry, base.reader, base.disk),
-            explorer=OutcomeExplorer(store, flight, base.sumo),
+            explorer=OutcomeExplorer(store, flight, base.sumo, custom),
             playback=Playback(runner, flight, telemetry),
             runner=runner,
             networks=NetworkCache(store),
@@ -204,9 +212,10 @@ class _Foundation:
             new_states=NewStates(store),
         )
 
-    def scorer(self, domains: tuple[ProblemDomain, ...]) -> Scorer:
+    def scorer(self, domains: tuple[ProblemDomain, ...], custom: CustomMetrics) -> Scorer:
         """Scores traffic and the problems of these domains."""
-        traffic = TrafficDomain(self.store, self.new_states, self.single_flight, self.sumo)
+        store, flight = self.store, self.single_flight
+        traffic = TrafficDomain(store, self.new_states, flight, self.sumo, custom)
         others = {one.name: ProblemScoring(one, self.single_flight) for one in domains}
         return Scorer({"traffic": traffic, **others}, self.sumo, self.hot)
 

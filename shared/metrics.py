@@ -5,22 +5,27 @@ How they are observed is :mod:`sim_workers.engine.metrics`; what is made of them
 """
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     Discriminator,
     Field,
+    FiniteFloat,
     GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
     Tag,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
     model_serializer,
 )
 from pydantic.json_schema import JsonSchemaValue
 
+from shared.domains.custom_metrics import CUSTOM, custom_names, is_custom
 from shared.domains.reward_names import DomainMetrics
 from shared.model import WireModel
 
-__all__ = ["AnyMetrics", "MetricName", "Metrics", "NamedMetrics", "ShownMetrics"]
+__all__ = ["AnyMetricName", "AnyMetrics", "MetricName", "Metrics", "NamedMetrics", "ShownMetrics"]
 
 MetricName = Literal[
     "queue_veh",
@@ -32,7 +37,29 @@ MetricName = Literal[
     "network_queue_veh",
     "delay_veh",
 ]
-"""The metrics that a request may name."""
+"""The metrics that every service has."""
+
+
+def _known(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Lets the names of users' own metrics pass; all others must be ours."""
+    return value if isinstance(value, str) and is_custom(value) else check(value)
+
+
+if TYPE_CHECKING:
+    AnyMetricName = str
+else:
+    _SCHEMA = {
+        "anyOf": [
+            {"enum": list(get_args(MetricName))},
+            {"type": "string", "pattern": r"^custom\.[a-z][a-z0-9_]{0,31}$"},
+        ]
+    }
+    AnyMetricName = Annotated[MetricName, WrapValidator(_known), WithJsonSchema(_SCHEMA)]
+"""The metrics that a request may name: these, and ``custom.<name>`` of installed packages."""
+
+_CustomValues = dict[str, FiniteFloat] | None
+_Custom = Annotated[_CustomValues, Field(exclude_if=lambda values: values is None)]
+"""Users' own metrics by name, without ``custom.``; left out where none was observed."""
 
 
 class Metrics(WireModel):
@@ -61,8 +88,10 @@ class Metrics(WireModel):
     was recorded before there was this metric."""
     series: tuple[int, ...] | None = None
     """The queue after each second, where it was asked for."""
+    custom: _Custom = None
+    """Users' own metrics by name, where the reward or the request names some."""
 
-    def shown(self, names: Collection[MetricName] | None, with_series: bool) -> "ShownMetrics":
+    def shown(self, names: Collection[str] | None, with_series: bool) -> "ShownMetrics":
         """What a request gets to see of them.
 
         Args:
@@ -74,10 +103,16 @@ class Metrics(WireModel):
         >>> metrics.shown(["wait_s", "speed_mps"], with_series=False).model_dump_json()
         '{"wait_s":9.0,"speed_mps":null}'
         """
-        if names is None or set(names) == set(get_args(MetricName)):
+        if names is None:
             return self if with_series else self.model_copy(update={"series": None})
+        named = custom_names(names)
+        own = {name: value for name, value in (self.custom or {}).items() if name in named}
+        if set(names) >= set(get_args(MetricName)):
+            left = {"custom": own or None} | ({} if with_series else {"series": None})
+            return self.model_copy(update=left)
         wanted = {*names, "series"} if with_series else {*names}
-        return NamedMetrics.model_validate({n: v for n, v in self if n in wanted})
+        values: dict[str, Any] = {n: v for n, v in self if n in wanted}
+        return NamedMetrics.model_validate(values | ({"custom": own} if own else {}))
 
 
 class NamedMetrics(WireModel):
@@ -95,11 +130,12 @@ class NamedMetrics(WireModel):
     network_queue_veh: float | None = None
     delay_veh: float | None = None
     series: tuple[int, ...] | None = None
+    custom: _Custom = None
 
     @model_serializer(mode="wrap")
     def _without_others(
         self, handler: SerializerFunctionWrapHandler
-    ) -> dict[str, int | float | list[int] | tuple[int, ...] | None]:
+    ) -> dict[str, int | float | list[int] | tuple[int, ...] | dict[str, float] | None]:
         return {name: v for name, v in handler(self).items() if name in self.model_fields_set}
 
     @classmethod
@@ -125,7 +161,7 @@ def _metrics_kind(value: object) -> str:
     return "metrics:domain" if isinstance(value, DomainMetrics) else "metrics:traffic"
 
 
-_NAMES = {*get_args(MetricName), "series"}
+_NAMES = {*get_args(MetricName), "series", CUSTOM}
 AnyMetrics = Annotated[
     Annotated[ShownMetrics, Tag("metrics:traffic")]
     | Annotated[DomainMetrics, Tag("metrics:domain")],

@@ -6,19 +6,28 @@ better.
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import Literal, Self, cast, get_args
+from typing import Literal, Self, TypeVar, get_args
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from shared.domains.custom_metrics import CUSTOM, is_custom
 from shared.domains.reward_names import AnyReward, AnyTerm, DomainMetrics, RewardName, TermName
 from shared.errors import RolloutError
-from shared.metrics import AnyMetrics, MetricName, Metrics, NamedMetrics, ShownMetrics
+from shared.metrics import (
+    AnyMetricName,
+    AnyMetrics,
+    MetricName,
+    Metrics,
+    NamedMetrics,
+    ShownMetrics,
+)
 from shared.model import WireModel
 
 __all__ = [
+    "AnyMetricName",
     "AnyMetrics",
     "DomainMetrics",
     "FollowUp",
@@ -29,6 +38,7 @@ __all__ = [
     "RewardSpec",
     "ShownMetrics",
     "TermName",
+    "custom",
     "delay",
     "is_traffic",
     "mean_metrics",
@@ -48,16 +58,18 @@ FollowUp = Literal["program", "max_pressure", "greedy"]
 """Who runs the decided signals once the decision has been carried out."""
 
 _MAX_SEEDS = 32
+_MAX_TERMS = 16
+_Name = TypeVar("_Name", bound=str)
 
 
 class RewardSpec(WireModel):
     """The reward that a request wants."""
 
     name: AnyReward = "queue_gain"
-    """Of traffic: ``queue``, ``queue_gain``, …; of planning: ``plan_valid``, ``plan_progress``;
-    or a ``sum``."""
+    """Of traffic: ``queue``, ``queue_gain``, …, ``custom.<name>`` for a metric of an installed
+    package; of planning: ``plan_valid``, ``plan_progress``; or a ``sum``."""
     terms: dict[AnyTerm, FiniteFloat] | None = Field(
-        default=None, min_length=1, max_length=len(get_args(TermName))
+        default=None, min_length=1, max_length=_MAX_TERMS
     )
     """The weights of a ``sum``; only there, and needed there."""
     horizon_s: int = Field(default=60, ge=1, le=3600)
@@ -101,7 +113,8 @@ def is_traffic(spec: RewardSpec) -> bool:
     >>> is_traffic(RewardSpec()), is_traffic(RewardSpec(name="plan_valid"))
     (True, False)
     """
-    return set(spec.terms or (spec.name,)) <= set(get_args(TermName))
+    names = set(spec.terms or (spec.name,)) - set(get_args(TermName))
+    return all(map(is_custom, names))
 
 
 def reward_of(spec: RewardSpec, metrics: Metrics, reference: Metrics | None) -> float:
@@ -119,14 +132,17 @@ def reward_of(spec: RewardSpec, metrics: Metrics, reference: Metrics | None) -> 
         ValueError: A reference is needed and missing.
     """
     if spec.name != "sum":
-        return _finite(spec.name, term_of(cast(TermName, spec.name), metrics, reference))
-    terms = cast(dict[TermName, float], spec.terms or {})
+        return _finite(spec.name, term_of(spec.name, metrics, reference))
+    terms = spec.terms or {}
     values = {name: term_of(name, metrics, reference) for name in terms}
     return _finite(spec.name, weighted_sum(terms, values))
 
 
-def term_of(name: TermName, metrics: Metrics, reference: Metrics | None) -> float:
-    """One term of a reward; arguments and errors are those of :func:`reward_of`."""
+def term_of(name: str, metrics: Metrics, reference: Metrics | None) -> float:
+    """One term of a reward, a :data:`TermName` or a user's own metric.
+
+    Arguments and errors are those of :func:`reward_of`.
+    """
     match name:
         case "queue":
             return queue(metrics.queue_veh)
@@ -142,6 +158,8 @@ def term_of(name: TermName, metrics: Metrics, reference: Metrics | None) -> floa
             return speed(metrics.speed_mps)
         case "delay":
             return delay(metrics.delay_veh)
+        case _:
+            return custom(name, metrics.custom)
 
 
 def queue(queue_veh: float) -> float:
@@ -242,7 +260,26 @@ def delay(delay_veh: float | None) -> float:
     return 0.0 - delay_veh
 
 
-def weighted_sum(weights: dict[TermName, float], values: dict[TermName, float]) -> float:
+def custom(name: str, values: dict[str, float] | None) -> float:
+    """A user's own metric as it is: give it a negative weight in a sum if less of it is better.
+
+    Args:
+        name: Its name in rewards, ``custom.co2``.
+        values: What was observed, by name without ``custom.``.
+
+    Raises:
+        RolloutError: ``undefined_metric``: it was not observed.
+
+    >>> custom("custom.co2", {"co2": 12.5})
+    12.5
+    """
+    value = (values or {}).get(name.removeprefix(f"{CUSTOM}."))
+    if value is None:
+        raise RolloutError(f"{name} was not observed in this rollout", "undefined_metric")
+    return value
+
+
+def weighted_sum(weights: Mapping[_Name, float], values: Mapping[_Name, float]) -> float:
     """``sum of weight * value``, in the mixed units of its terms.
 
     Added one by one in the order of the names, so that equal weights give equal bits however they
@@ -306,7 +343,17 @@ def mean_metrics(runs: Sequence[Metrics]) -> Metrics:
         pressure_veh=statistics.mean(run.pressure_veh for run in runs),
         network_queue_veh=statistics.mean(run.network_queue_veh for run in runs),
         delay_veh=statistics.mean(delays) if len(delays) == len(runs) else None,
+        custom=_mean_custom(runs),
     )
+
+
+def _mean_custom(runs: Sequence[Metrics]) -> dict[str, float] | None:
+    """Each of the users' own metrics that all runs have."""
+    values = [run.custom for run in runs if run.custom is not None]
+    if len(values) < len(runs):
+        return None
+    names = sorted(set.intersection(*map(set, values)))
+    return {name: float(statistics.mean(one[name] for one in values)) for name in names}
 
 
 def _finite(name: str, reward: float) -> float:

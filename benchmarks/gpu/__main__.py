@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = Bench(Path(folder), url, options.steps, options.limit, options.cpu)
         bench.run()
     _print(bench)
-    append(options.results, "gpu", {"runs": bench.found, "left_out": bench.left_out})
+    if bench.found:
+        append(options.results, "gpu", {"runs": bench.found, "left_out": bench.left_out})
     return 1 if bench.failed or not bench.found else 0
 
 
@@ -75,19 +76,27 @@ class Bench:
 
     def run(self) -> None:
         """Everything that is installed and that time is left for."""
-        if not self.is_on_cpu and not _has_gpu():
-            self.left_out.append("everything: torch sees no CUDA GPU")
+        presets = list(self._presets())
+        if presets and not self.is_on_cpu and not _has_gpu():
+            self.left_out.append(
+                "everything: torch sees no CUDA GPU; --cpu shows on the CPU that it runs"
+            )
             return
-        models = self._models()
+        models = self._models() if presets else {}
+        for preset in presets:
+            for name, path in models.items():
+                self._measure(preset, name, path)
+        self._resume(models)
+
+    def _presets(self) -> Iterator[str]:
+        """Those whose packages are installed."""
         for preset, needed in _NEEDS.items():
             missing = [name for name in needed if importlib.util.find_spec(name) is None]
             if missing or (self.is_on_cpu and preset == "gpu"):
                 why = f"not installed: {', '.join(missing)}" if missing else "needs a GPU"
                 self.left_out.append(f"preset {preset}: {why}")
-                continue
-            for name, path in models.items():
-                self._measure(preset, name, path)
-        self._resume(models)
+            else:
+                yield preset
 
     def _models(self) -> dict[str, str]:
         """By name: a new small model, and SmolLM2 where its package is."""
@@ -183,7 +192,8 @@ def _print(bench: Bench) -> None:
             _figure(one["tokens_per_second"], ".0f"),
             f"{one['invalid_share']:.0%}",
         )
-    console.print(table)
+    if bench.found:
+        console.print(table)
     for line in bench.left_out:
         console.print(f"left out: {line}", markup=False)
 

@@ -13,6 +13,7 @@ from greenfork.commands import (
     dataset_import,
     dataset_planning,
     dataset_plans,
+    dataset_top_plans,
     dataset_verify,
 )
 from greenfork.commands.options import fields_of
@@ -41,6 +42,7 @@ app.command(epilog=dataset_plans.EXAMPLES)(dataset_plans.plans)
 app.command(epilog=dataset_examples.EXAMPLES)(dataset_examples.examples)
 app.command("import", epilog=dataset_import.EXAMPLE)(dataset_import.dataset_import)
 app.command(epilog=dataset_planning.EXAMPLES)(dataset_planning.planning)
+app.command("top-plans", epilog=dataset_top_plans.EXAMPLES)(dataset_top_plans.top_plans)
 
 
 _EXAMPLES = """Examples:

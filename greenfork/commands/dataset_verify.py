@@ -134,6 +134,12 @@ def _show(dataset: Path, report: "Verification") -> None:
         )
     if not report.without_network:
         say("SUMO could have used the network: it cannot be isolated from it here", err=True)
+    if report.custom:
+        say(
+            f"not checked: {', '.join(report.custom)}: plain SUMO cannot compute metrics that "
+            "packages add",
+            err=True,
+        )
     for unchecked in report.unchecked[:_MAX_LISTED]:
         say(f"not checked: {_said(unchecked.place)}: {unchecked.reason}", err=True)
     _say_rest(len(report.unchecked), "things that were not checked")

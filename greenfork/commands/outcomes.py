@@ -29,7 +29,7 @@ def outcomes(
     ] = None,
     kind: Annotated[str, typer.Option(help="extend, phase, cycle or plan.")] = "extend",
     reward: Annotated[
-        str, typer.Option(help="queue_gain, queue, wait, pressure, speed or delay.")
+        str, typer.Option(help="queue_gain, queue, wait, pressure, speed, delay or custom.NAME.")
     ] = "queue_gain",
     horizon_s: Annotated[int, typer.Option("--horizon", help="Rollout length, seconds.")] = 60,
     follow_up: Annotated[

@@ -86,7 +86,8 @@ _Source = Annotated[
 _Reward = Annotated[
     str,
     typer.Option(
-        "--reward", help="queue_gain, queue, wait, pressure, speed, delay, or sum with --term."
+        "--reward",
+        help="queue_gain, queue, wait, pressure, speed, delay, custom.NAME, or sum with --term.",
     ),
 ]
 _Term = Annotated[
@@ -104,7 +105,7 @@ _Seed = Annotated[
 _Series = Annotated[bool, typer.Option("--series", help="Include the per-second series.")]
 _Metrics = Annotated[
     list[str] | None,
-    typer.Option("--metrics", help="Write only this metric, queue_veh; repeatable. Default: all."),
+    typer.Option("--metrics", help="Write only this metric, queue_veh or custom.NAME; repeatable."),
 ]
 _Job = Annotated[
     bool | None,

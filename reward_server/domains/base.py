@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from reward_server.scoring.response_cache import Answer, AnswerKey
 from shared.domains.problems import ProblemView
 from shared.rewards import RewardSpec
+from shared.wire.jobs import JobSpec
 from shared.wire.scoring import Item, ScoreRequest
 from sim_workers.engine.messages import RolloutOutcome
 from sim_workers.pool.fair_queue import Flow
@@ -43,8 +44,8 @@ class Domain(Protocol):
                 reward.
         """
 
-    def check(self, item: Item, reward: RewardSpec) -> None:
-        """Checks that an item names something served, and that the domain has the reward.
+    def check(self, item: Item, spec: JobSpec) -> None:
+        """Checks that an item names something served, and that the domain has what is asked for.
 
         Raises:
             RequestError: One of these is not so.

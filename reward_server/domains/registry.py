@@ -8,12 +8,16 @@ import structlog
 
 from reward_server.domains.base import DomainContext, ProblemDomain
 from reward_server.domains.planning import PlanningDomain
+from shared.domains.custom_metrics import CUSTOM
 from shared.errors import ConfigError
 
 __all__ = ["GROUP", "domain_kinds", "open_domains", "parted"]
 
 GROUP = "greenfork.domains"
 """The group of entry points by which packages add domains."""
+
+_RESERVED = ("traffic", CUSTOM)
+"""Traffic has its own way; ``custom.…`` are the rewards made of users' own metrics."""
 
 _log = structlog.get_logger(__name__)
 
@@ -35,8 +39,10 @@ def domain_kinds() -> dict[str, type[ProblemDomain]]:
             ) from exc
         if not (isinstance(kind, type) and issubclass(kind, ProblemDomain)):
             raise ConfigError(f"{entry.value} is no reward_server.domains.ProblemDomain")
-        if kind.name in kinds or kind.name == "traffic":
-            raise ConfigError(f"{entry.value} is a second domain called {kind.name}")
+        if kind.name in kinds or kind.name in _RESERVED:
+            raise ConfigError(
+                f"{entry.value} is a second domain called {kind.name}; uninstall its package"
+            )
         _log.info("domain_added", domain=kind.name, by=entry.value)
         kinds[kind.name] = kind
     return kinds

@@ -11,6 +11,7 @@ from reward_server.scoring.single_flight import SingleFlight, Work, check_finite
 from shared.errors import InvalidDecision, InvalidRequest, RolloutError, UnknownProblem
 from shared.rewards import DomainMetrics, RewardSpec
 from shared.wire.error_info import ErrorInfo
+from shared.wire.jobs import JobSpec
 from shared.wire.scoring import DomainItem, Item, ScoreResult, Status
 from sim_workers.engine.messages import RolloutOutcome
 from sim_workers.pool.tasks import Task
@@ -50,14 +51,14 @@ class ProblemScoring:
             await time_slice.taken()
         return answers, outcomes
 
-    def check(self, item: Item, reward: RewardSpec) -> None:
+    def check(self, item: Item, spec: JobSpec) -> None:
         """Checks that an item names a served problem, and that the domain has the reward.
 
         Raises:
             UnknownProblem: No such problem is served.
             InvalidRequest: The domain has no such reward.
         """
-        self._reward(reward)
+        self._reward(spec.reward)
         assert isinstance(item, DomainItem), "an item of a domain"  # noqa: S101
         try:
             self._domain.task(item.problem_id, item.completion)

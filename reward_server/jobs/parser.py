@@ -11,7 +11,6 @@ from reward_server.jobs.bodies import Bodies, disk_errors
 from reward_server.jobs.chunker import Chunker, Cut, read_lines
 from reward_server.settings import ServerSettings
 from shared.errors import BodyTooLarge, InvalidRequest
-from shared.rewards import RewardSpec
 from shared.wire.jobs import JobSpec
 from shared.wire.scoring import Item, ScoreItem
 
@@ -19,7 +18,7 @@ __all__ = ["BodyForm", "CheckItem", "Intake"]
 
 BodyForm = Literal["json", "lines", "parquet"]
 
-CheckItem = Callable[[Item, RewardSpec], None]
+CheckItem = Callable[[Item, JobSpec], None]
 """Raises a ``RequestError`` where an item names what is not served, or its domain has no such
 reward."""
 
@@ -91,7 +90,7 @@ class Intake:
 
     def _cut(self, items: Iterable[tuple[str, Item]], spec: JobSpec, chunks: IO[bytes]) -> Cut:
         chunker = Chunker(
-            chunks, _KnownNames(self._check, spec.reward).check, self._settings.max_job_items
+            chunks, _KnownNames(self._check, spec).check, self._settings.max_job_items
         )
         return chunker.cut(spec, items)
 
@@ -99,17 +98,17 @@ class Intake:
 class _KnownNames:
     """States and signals, each looked up once; items of other domains each for themselves."""
 
-    def __init__(self, check: CheckItem, reward: RewardSpec) -> None:
+    def __init__(self, check: CheckItem, spec: JobSpec) -> None:
         self._check = check
-        self._reward = reward
+        self._spec = spec
         self._known: set[tuple[str, ...]] = set()
 
     def check(self, item: Item) -> None:
         """Returns where an item names what is known."""
         if not isinstance(item, ScoreItem):
-            self._check(item, self._reward)
+            self._check(item, self._spec)
             return
         names = (item.state_id, *item.tls_ids())
         if names not in self._known:
-            self._check(item, self._reward)
+            self._check(item, self._spec)
             self._known.add(names)

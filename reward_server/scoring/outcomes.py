@@ -7,9 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reward_server.event_loop import TimeSlice
+from reward_server.scoring.custom_metrics import CustomMetrics
 from reward_server.scoring.rollout_plan import (
     RolloutPlan,
     check_kind,
+    check_reward,
     check_signal,
     needs_delay,
     plan_rollouts,
@@ -18,7 +20,6 @@ from reward_server.scoring.single_flight import SingleFlight
 from shared.decisions import Decision, Extend
 from shared.errors import DeadlineExceeded, InvalidDecision, InvalidRequest
 from shared.legality import check_legality, legal_decisions
-from shared.rewards import MetricName
 from shared.wire.outcomes import OutcomesQuery, OutcomesResponse, RankedOutcome, ReferenceOutcome
 from shared.wire.scoring import Counts, ScoreResult
 from shared.wire.states import Simulator
@@ -80,14 +81,20 @@ class OutcomeExplorer:
         store: The served states.
         single_flight: The source of outcomes.
         simulator: The program that computes them.
+        metrics: Users' own metrics.
     """
 
     def __init__(
-        self, store: StateStore, single_flight: SingleFlight, simulator: Simulator
+        self,
+        store: StateStore,
+        single_flight: SingleFlight,
+        simulator: Simulator,
+        metrics: CustomMetrics,
     ) -> None:
         self._store = store
         self._single_flight = single_flight
         self._simulator = simulator
+        self._metrics = metrics
 
     def choice(self, state_id: str, query: OutcomesQuery) -> Choice:
         """The legal decisions at the signal of the query.
@@ -95,9 +102,12 @@ class OutcomeExplorer:
         Raises:
             UnknownState: No such state is served.
             UnknownSignal: The state has no such signal.
-            InvalidRequest: ``tls_id_needed``: several signals can be decided.
+            InvalidRequest: ``tls_id_needed``: several signals can be decided; or the reward is not
+                one of traffic, or made of a metric that no installed package adds.
             InvalidDecision: Nothing can be decided there; the code says why.
         """
+        check_reward(query.spec())
+        self._metrics.wanted(query.spec(), query.metrics)
         state = self._store.get(state_id)
         tls_id = query.tls_id if query.tls_id is not None else _only_signal(state, query)
         check_signal(state, tls_id)
@@ -160,8 +170,9 @@ class OutcomeExplorer:
 
     def _plan(self, choice: Choice, decision: Decision | None, query: OutcomesQuery) -> RolloutPlan:
         """The rollouts of a decision, or of the program left alone."""
-        decisions = {choice.tls_id: decision}
-        return plan_rollouts(choice.state, decisions, query.spec(), self._simulator.version)
+        decisions, spec = {choice.tls_id: decision}, query.spec()
+        custom = self._metrics.wanted(spec, query.metrics)
+        return plan_rollouts(choice.state, decisions, spec, self._simulator.version, custom)
 
 
 def _only_signal(state: StoredState, query: OutcomesQuery) -> str:
@@ -213,7 +224,7 @@ def _ranked(
 def _reference(
     plan: RolloutPlan,
     outcomes: Mapping[str, RolloutOutcome],
-    names: Collection[MetricName] | None,
+    names: Collection[str] | None,
 ) -> ReferenceOutcome:
     """The program left alone, with its metrics even if no reward can be computed from them."""
     result = plan.result(outcomes, with_series=False, names=names)

@@ -3,16 +3,17 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.decisions import Decision, NextPhase
-from shared.errors import InvalidDecision, RolloutError, UnknownSignal
+from shared.domains.custom_metrics import CustomMetric
+from shared.errors import InvalidDecision, InvalidRequest, RolloutError, UnknownSignal
 from shared.language.completions import parse_completion
 from shared.legality import check_legality
 from shared.rewards import (
-    MetricName,
     RewardSpec,
+    is_traffic,
     mean_metrics,
     mean_reward,
     needs_reference,
@@ -29,6 +30,7 @@ from sim_workers.states.store import StateStore, StoredState
 __all__ = [
     "RolloutPlan",
     "check_kind",
+    "check_reward",
     "check_signal",
     "needs_delay",
     "outcome_key",
@@ -62,7 +64,7 @@ class RolloutPlan:
         self,
         outcomes: Mapping[str, RolloutOutcome],
         with_series: bool,
-        names: Collection[MetricName] | None,
+        names: Collection[str] | None,
     ) -> ScoreResult:
         """The result of the item, whoever asked for it.
 
@@ -123,9 +125,15 @@ class RolloutPlan:
 
 
 def plan_item(
-    item: ScoreItem, reward: RewardSpec, store: StateStore, sumo_version: str
+    item: ScoreItem,
+    reward: RewardSpec,
+    store: StateStore,
+    sumo_version: str,
+    custom: Sequence[CustomMetric] = (),
 ) -> RolloutPlan:
     """Finds the state and the signals of an item, and reads and checks its decisions.
+
+    Arguments beside the item are those of :func:`plan_rollouts`.
 
     Raises:
         UnknownState: No such state is served.
@@ -146,7 +154,7 @@ def plan_item(
     decision = decisions.get(item.tls_id) if item.tls_id is not None else None
     if error is not None:
         return RolloutPlan(reward, decision=decision, decisions=item.decisions, error=error)
-    plan = plan_rollouts(state, decisions, reward, sumo_version)
+    plan = plan_rollouts(state, decisions, reward, sumo_version, custom)
     return dataclasses.replace(plan, decision=decision, decisions=item.decisions)
 
 
@@ -155,6 +163,7 @@ def plan_rollouts(
     decisions: Mapping[str, Decision | None],
     reward: RewardSpec,
     sumo_version: str,
+    custom: Sequence[CustomMetric] = (),
 ) -> RolloutPlan:
     """The rollouts needed for the reward of decisions.
 
@@ -163,31 +172,50 @@ def plan_rollouts(
         decisions: Decisions by observed signal; None leaves a signal alone.
         reward: The reward, with its seeds.
         sumo_version: Version of the simulator that computes the outcomes.
+        custom: Users' own metrics to sample; not in the reference, which needs none of them.
     """
     rollouts: dict[str, Rollout] = {}
 
-    def add(decided: Mapping[str, Decision | None], seed: int | None) -> str:
-        rollout = make_rollout(state, decided, reward.horizon_s, reward.follow_up, seed)
+    def add(
+        decided: Mapping[str, Decision | None],
+        seed: int | None,
+        sampled: Sequence[CustomMetric] = (),
+    ) -> str:
+        rollout = make_rollout(state, decided, reward.horizon_s, reward.follow_up, seed, sampled)
         key = outcome_key(rollout, state, sumo_version)
         rollouts[key] = rollout
         return key
 
     alone = dict.fromkeys(decisions) if needs_reference(reward) else None
     pairs = tuple(
-        (add(decisions, seed), None if alone is None else add(alone, seed))
+        (add(decisions, seed, custom), None if alone is None else add(alone, seed))
         for seed in reward.seeds or (None,)
     )
     first = rollouts[pairs[0][0]]
     return RolloutPlan(reward, rollouts, pairs, restore_of(state, first), fidelity_of(state, first))
 
 
-def needs_delay(reward: RewardSpec, names: Collection[MetricName] | None) -> bool:
+def needs_delay(reward: RewardSpec, names: Collection[str] | None) -> bool:
     """Whether an outcome recorded without ``delay_veh`` is not enough for a request.
 
     A request that names no metrics, with a reward that does not need ``delay_veh``, gets null for
     it, so that outcomes recorded since version 0.1 remain valid answers.
     """
     return "delay" in (reward.terms or (reward.name,)) or "delay_veh" in (names or ())
+
+
+def check_reward(reward: RewardSpec) -> None:
+    """Checks that a reward is one of traffic.
+
+    Raises:
+        InvalidRequest: ``unknown_reward``: it belongs to another domain.
+    """
+    if not is_traffic(reward):
+        raise InvalidRequest(
+            f"reward.name: {reward.name} is not a reward of traffic, which an item without domain "
+            "is scored in; send items of several domains in requests of their own",
+            "unknown_reward",
+        )
 
 
 def check_signal(state: StoredState, tls_id: str) -> None:

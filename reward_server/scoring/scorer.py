@@ -17,7 +17,7 @@ from reward_server.scoring.response_cache import (
     terms_of,
 )
 from shared.errors import DeadlineExceeded
-from shared.rewards import RewardSpec
+from shared.wire.jobs import JobSpec
 from shared.wire.scoring import Counts, Item, ScoreItem, ScoreRequest, ScoreResponse
 from shared.wire.states import Simulator
 from sim_workers.engine.messages import RolloutOutcome
@@ -128,13 +128,13 @@ class Scorer:
                 self._hot.put(key, answer.known(), is_seldom_asked=terms.flow.is_bulk)
         return answers, outcomes
 
-    def check(self, item: Item, reward: RewardSpec) -> None:
-        """Checks that an item names something served, and that its domain has the reward.
+    def check(self, item: Item, spec: JobSpec) -> None:
+        """Checks that an item names something served, and that its domain has what is asked for.
 
         Raises:
             RequestError: One of these is not so.
         """
-        self._domain(domain_of(item)).check(item, reward)
+        self._domain(domain_of(item)).check(item, spec)
 
     def _domain(self, name: str) -> Domain:
         if name not in self._domains:

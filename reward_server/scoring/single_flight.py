@@ -322,7 +322,11 @@ def check_finite(metrics: Recorded) -> None:
     Raises:
         RolloutError: ``not_finite``.
     """
-    values = metrics.root.items() if isinstance(metrics, DomainMetrics) else metrics
+    values: Iterable[tuple[str, object]]
+    if isinstance(metrics, DomainMetrics):
+        values = metrics.root.items()
+    else:
+        values = (*metrics, *(metrics.custom or {}).items())
     for name, value in values:
         if isinstance(value, float) and not math.isfinite(value):
             raise RolloutError(f"the rollout's {name} is {value}", "not_finite")

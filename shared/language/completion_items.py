@@ -1,6 +1,8 @@
 """A model's completion as an item to score; a *yes* may mean other seconds than the default."""
 
-from typing import Self
+import json
+from collections.abc import Mapping
+from typing import Self, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 
@@ -15,9 +17,19 @@ from shared.language.completions import (
 from shared.language.reasoning import split_reasoning
 from shared.model import WireModel
 from shared.validation import validation_error
-from shared.wire.scoring import GroupId, ScoreItem, StateId, TlsId
+from shared.wire.scoring import (
+    DomainItem,
+    DomainName,
+    GroupId,
+    ProblemId,
+    ScoreItem,
+    StateId,
+    TlsId,
+)
 
-__all__ = ["DEFAULT_EXTEND_S", "Situation", "sendable"]
+__all__ = ["DEFAULT_EXTEND_S", "ProblemSituation", "Situation", "sendable", "situation_of"]
+
+_Kind = TypeVar("_Kind", bound=WireModel)
 
 
 class Situation(WireModel):
@@ -47,17 +59,7 @@ class Situation(WireModel):
         >>> Situation.read(row, "label").tls_id
         'C'
         """
-        try:
-            if isinstance(label, str | bytes):
-                return cls.model_validate_json(label)
-            return cls.model_validate(label)
-        except ValidationError as exc:
-            is_whole = exc.error_count() == 1 and not exc.errors()[0]["loc"]
-            reason = "is not a JSON object" if is_whole else validation_error(exc).message
-            raise InvalidRequest(
-                f"{place}: {reason}; expected state_id, tls_id and decision_kind",
-                "invalid_label",
-            ) from exc
+        return _read(cls, label, place)
 
     def item(
         self, text: str, extend_s: int = DEFAULT_EXTEND_S, group_id: GroupId | None = None
@@ -79,6 +81,70 @@ class Situation(WireModel):
                 return ScoreItem.model_validate(place | {"decision": decision})
         said = {"decision_kind": self.decision_kind, "completion": sendable(text)}
         return ScoreItem.model_validate(place | said)
+
+
+class ProblemSituation(WireModel):
+    """What a prompt of another domain than traffic was about."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    domain: DomainName = "planning"
+    problem_id: ProblemId
+
+    def item(
+        self, text: str, extend_s: int = DEFAULT_EXTEND_S, group_id: GroupId | None = None
+    ) -> DomainItem:
+        """A completion of the prompt as an item.
+
+        Args:
+            text: The completion.
+            extend_s: Of traffic alone; not looked at.
+            group_id: Equal for completions that are compared with each other.
+        """
+        place = {"domain": self.domain, "problem_id": self.problem_id, "group_id": group_id}
+        return DomainItem.model_validate(place | {"completion": sendable(text)})
+
+
+def situation_of(label: object, place: str) -> Situation | ProblemSituation:
+    """What a prompt of any domain was about, as an object or as JSON text.
+
+    A label with a ``problem_id`` and no ``state_id`` is that of a problem, of ``planning`` if it
+    names no ``domain``.
+
+    Args:
+        label: What came in the place of a right answer.
+        place: Where it came, for the message.
+
+    Raises:
+        InvalidRequest: ``invalid_label``.
+
+    >>> situation_of({"problem_id": "p"}, "label").domain
+    'planning'
+    """
+    said = label
+    if isinstance(label, str | bytes):
+        try:
+            said = json.loads(label)
+        except (ValueError, RecursionError):  # what is wrong with it is said below
+            said = None
+    if isinstance(said, Mapping) and "problem_id" in said and "state_id" not in said:
+        return _read(ProblemSituation, said, place)
+    return _read(Situation, label, place)
+
+
+def _read(kind: type[_Kind], label: object, place: str) -> _Kind:
+    try:
+        if isinstance(label, str | bytes):
+            return kind.model_validate_json(label)
+        return kind.model_validate(label)
+    except ValidationError as exc:
+        is_whole = exc.error_count() == 1 and not exc.errors()[0]["loc"]
+        reason = "is not a JSON object" if is_whole else validation_error(exc).message
+        raise InvalidRequest(
+            f"{place}: {reason}; expected state_id, tls_id and decision_kind, or for planning "
+            "problem_id",
+            "invalid_label",
+        ) from exc
 
 
 def sendable(text: str) -> str:

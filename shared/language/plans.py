@@ -17,6 +17,8 @@ Step = tuple[str, ...]
 
 _NUMBER = re.compile(r"(?:step\s+)?[0-9]{1,4}\s*[.:)]\s*", re.IGNORECASE)
 _STEP = re.compile(r"\(([^()]*)\)")
+_ENDS = re.compile(r"(?:\s*(?:<\|\w{1,40}\|>|</s>|<eos>|<end_of_turn>))+\s*\Z")
+"""The tokens with which models end an answer; some trainers send them along."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ def read_plan(text: str) -> Plan:
     r"""The plan in a completion.
 
     A line is read if it holds steps in parentheses and nothing else but a number before them;
-    comments (``;``) and other lines are passed over. What a model has reasoned does not count.
+    comments (``;``) and other lines are passed over, and so are tokens that end an answer. What a
+    model has reasoned does not count.
 
     Args:
         text: The completion.
@@ -44,10 +47,13 @@ def read_plan(text: str) -> Plan:
     (('pick-up', 'a'), ('stack', 'a', 'b'))
     >>> read_plan("Here it is:\n1. (Pick-Up A)").is_bare
     False
+    >>> read_plan("(pick-up a)<|im_end|>").steps
+    (('pick-up', 'a'),)
     """
     answer = split_reasoning(text).answer
     if answer is None:
         raise InvalidDecision("the reasoning was cut off before a plan", "no_plan")
+    answer = _ENDS.sub("", answer)
     steps: list[Step] = []
     is_bare = True
     for line in answer.splitlines():

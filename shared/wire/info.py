@@ -4,7 +4,15 @@ from typing import Literal
 
 from shared.model import WireModel
 
-__all__ = ["Health", "IsolationInfo", "Limits", "RolloutsInfo", "ServiceInfo", "Versions"]
+__all__ = [
+    "Health",
+    "IsolationInfo",
+    "Limits",
+    "MetricView",
+    "RolloutsInfo",
+    "ServiceInfo",
+    "Versions",
+]
 
 
 class Versions(WireModel):
@@ -63,6 +71,17 @@ class RolloutsInfo(WireModel):
     """Of so many that are put back, one is done by a fork as well and compared."""
 
 
+class MetricView(WireModel):
+    """A metric of traffic that an installed package adds."""
+
+    name: str
+    """As in rewards and requests, ``custom.co2``."""
+    package: str
+    """Name and version of the package."""
+    digest: str
+    """Of the package's files, 64 hex digits; outcomes are recorded under it."""
+
+
 class ServiceInfo(WireModel):
     """Versions, limits and size of a reward service."""
 
@@ -74,6 +93,8 @@ class ServiceInfo(WireModel):
     """Of a cluster's other machines nothing is said."""
     rollouts: RolloutsInfo | None = None
     """Of a cluster's other machines nothing is said."""
+    metrics: tuple[MetricView, ...] = ()
+    """Those beside the built-in ones."""
     uptime_s: float
 
 

@@ -6,14 +6,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from shared.model import WireModel
-from shared.rewards import MetricName, RewardSpec
+from shared.rewards import AnyMetricName, RewardSpec
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, ScoreResult
 
 __all__ = ["JobPage", "JobResult", "JobSpec", "JobStatus", "JobView"]
 
 _Metrics = Annotated[
-    tuple[MetricName, ...] | None, Field(min_length=1, exclude_if=lambda names: names is None)
+    tuple[AnyMetricName, ...] | None, Field(min_length=1, exclude_if=lambda names: names is None)
 ]
 JobStatus = Literal["queued", "running", "done", "cancelled", "failed"]
 

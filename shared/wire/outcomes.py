@@ -5,8 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from shared.decisions import MAX_GREEN_S, Decision, DecisionKind
+from shared.domains.reward_names import AnyTerm
 from shared.model import WireModel
-from shared.rewards import FollowUp, MetricName, RewardSpec, ShownMetrics, TermName
+from shared.rewards import AnyMetricName, FollowUp, RewardSpec, ShownMetrics
 from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, TlsId
 from shared.wire.states import Fidelity, Restore, Simulator
@@ -22,7 +23,8 @@ class OutcomesQuery(WireModel):
     """The signal; may be left out where exactly one of the state's can be decided."""
     kind: DecisionKind = "extend"
     """The kind of decision that is enumerated."""
-    reward: TermName = "queue_gain"
+    reward: AnyTerm = "queue_gain"
+    """A reward of traffic, other than a sum."""
     horizon_s: int = Field(default=60, ge=1, le=3600)
     """Length of each rollout, seconds of simulated time."""
     follow_up: FollowUp = "program"
@@ -31,7 +33,7 @@ class OutcomesQuery(WireModel):
     """Seconds that a *yes* adds, and between the decision points of a plan."""
     timeout_s: float = Field(default=30, gt=0, le=3600)
     """Seconds after which what is not done is answered as failed."""
-    metrics: tuple[MetricName, ...] | None = Field(default=None, min_length=1)
+    metrics: tuple[AnyMetricName, ...] | None = Field(default=None, min_length=1)
     """Only these are in the outcomes' ``metrics``, repeatable; None: all."""
     trace: bool = False
     """Whether the outcomes tell where everything was in each second; see

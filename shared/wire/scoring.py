@@ -14,7 +14,7 @@ from shared.language.surrogates import (
     mark_half_pairs_in_json,
 )
 from shared.model import WireModel
-from shared.rewards import AnyMetrics, MetricName, RewardSpec
+from shared.rewards import AnyMetricName, AnyMetrics, RewardSpec
 from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Fidelity, Restore, Simulator
 from shared.wire.viewing.traces import ShownTrace
@@ -22,9 +22,11 @@ from shared.wire.viewing.traces import ShownTrace
 __all__ = [
     "Counts",
     "DomainItem",
+    "DomainName",
     "GroupId",
     "Item",
     "ItemId",
+    "ProblemId",
     "ScoreItem",
     "ScoreRequest",
     "ScoreResponse",
@@ -39,6 +41,8 @@ __all__ = [
 Status = Literal["scored", "invalid", "failed"]
 StateId = Annotated[str, Field(max_length=200)]
 TlsId = Annotated[str, Field(max_length=200)]
+DomainName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+ProblemId = Annotated[str, Field(min_length=1, max_length=200)]
 _Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 ItemId = Annotated[str, Field(max_length=200)] | _Integer
 GroupId = Annotated[str, Field(max_length=200)] | _Integer
@@ -97,9 +101,9 @@ class DomainItem(CompletionsModel):
     """As of a :class:`ScoreItem`."""
     group_id: GroupId | None = None
     """As of a :class:`ScoreItem`."""
-    domain: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
+    domain: DomainName
     """``planning``, or the name of a domain that an installed package adds."""
-    problem_id: str = Field(min_length=1, max_length=200)
+    problem_id: ProblemId
     completion: CompletionText = Field(max_length=MAX_SENT_CHARS)
 
 
@@ -148,9 +152,10 @@ class ScoreRequest(CompletionsModel):
     """Seconds after which what is not done is answered as failed."""
     series: bool = False
     """Whether the metrics hold the queue after each second."""
-    metrics: tuple[MetricName, ...] | None = Field(default=None, min_length=1)
-    """Only these are in the results' ``metrics``; None: all. Rewards do not depend on it. Those of
-    other domains than traffic are always shown."""
+    metrics: tuple[AnyMetricName, ...] | None = Field(default=None, min_length=1)
+    """Only these are in the results' ``metrics``; None: all, and of users' own metrics those that
+    the reward is made of. Rewards do not depend on it. Those of other domains than traffic are
+    always shown."""
     trace: bool = False
     """Whether the results tell where everything was in each second. Each such rollout is made
     again, and must show what is on record; at most 16 items, and 1,200 s together."""

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from pydantic import Field, FiniteFloat
 
 from shared.decisions import MAX_GREEN_S
+from shared.domains.reward_names import AnyTerm
 from shared.language.completion_items import DEFAULT_EXTEND_S
 from shared.model import WireModel
-from shared.rewards import FollowUp, RewardSpec, TermName
+from shared.rewards import FollowUp, RewardSpec
 from shared.validation import invalid_as_request_errors
 from shared.wire.scoring import Item, ScoreRequest
 
@@ -17,7 +18,8 @@ __all__ = ["TrainerTerms"]
 class TrainerTerms(WireModel):
     """What is asked for every completion, ``?reward=queue_gain&horizon_s=30``."""
 
-    reward: TermName = "queue_gain"
+    reward: AnyTerm = "queue_gain"
+    """Without it, items of another domain than traffic get that domain's default."""
     horizon_s: int = Field(default=60, ge=1, le=3600)
     """Length of each rollout, seconds of simulated time."""
     invalid_reward: FiniteFloat = -1.0
@@ -37,13 +39,14 @@ class TrainerTerms(WireModel):
         Raises:
             InvalidRequest: The seeds are none.
         """
+        named = {"name": self.reward} if "reward" in self.model_fields_set else {}
         with invalid_as_request_errors():
             return RewardSpec(
-                name=self.reward,
                 horizon_s=self.horizon_s,
                 invalid_reward=self.invalid_reward,
                 follow_up=self.follow_up,
                 seeds=self.seeds,
+                **named,
             )
 
     def request(self, items: Iterable[Item]) -> ScoreRequest:

@@ -13,12 +13,15 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
 from shared.errors import HolderLost, RolloutRejected
+from sim_workers.engine.custom.installed import InstalledMetric, installed_metrics
+from sim_workers.engine.custom.loading import as_argument
 from sim_workers.engine.messages import (
     HOLDER,
     KEEPER,
@@ -35,11 +38,12 @@ from sim_workers.engine.messages import (
     Spawn,
     Spawned,
 )
-from sim_workers.sandbox.confinement import environment, python_command
+from sim_workers.sandbox.confinement import confined_module, environment
 
 __all__ = ["ForkServer", "SimulationHandle"]
 
-_FORK_SERVER = ("-m", "sim_workers.sandbox.confinement", "sim_workers.engine.fork_server")
+_FORK_SERVER = "sim_workers.engine.fork_server"
+_UNLIMITED_BYTES = 1 << 62
 _START_LIMIT_S = 60.0
 _LONGEST_MS = 2**31 - 1
 """The longest that a poll can wait."""
@@ -63,10 +67,12 @@ class ForkServer:
     Args:
         max_memory_bytes: Private memory of each simulation process; one that needs more ends
             with ``out_of_memory``. None: only rollouts are limited, relative to their start.
+        with_metrics: Whether rollouts may ask for metrics that installed packages add.
     """
 
-    def __init__(self, max_memory_bytes: int | None = None) -> None:
-        self._limits = () if max_memory_bytes is None else (str(max_memory_bytes),)
+    def __init__(self, max_memory_bytes: int | None = None, with_metrics: bool = False) -> None:
+        self._max_memory_bytes = max_memory_bytes
+        self._with_metrics = with_metrics
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lock = threading.RLock()
@@ -153,16 +159,26 @@ class ForkServer:
             self.close()
         if self._control is None:
             self._control, theirs = socket.socketpair()
+            metrics = installed_metrics() if self._with_metrics else ()
             with theirs:
                 self._process = subprocess.Popen(
-                    python_command(*_FORK_SERVER, str(theirs.fileno()), *self._limits),
-                    env=environment(),
+                    confined_module(
+                        [metric.module for metric in metrics],
+                        *(_FORK_SERVER, str(theirs.fileno()), *self._arguments(metrics)),
+                    ),
+                    env=environment(metric.root for metric in metrics),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
                 )
         return self._control
+
+    def _arguments(self, metrics: Sequence[InstalledMetric]) -> list[str]:
+        limit = self._max_memory_bytes
+        if metrics:
+            return [str(_UNLIMITED_BYTES if limit is None else limit), as_argument(metrics)]
+        return [] if limit is None else [str(limit)]
 
 
 class SimulationHandle:

@@ -29,6 +29,7 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import NoReturn
 
+from sim_workers.engine.custom.loading import load
 from sim_workers.engine.episodes.messages import Begin, End, Step, Tried, Try
 from sim_workers.engine.episodes.outputs import OUTPUTS
 from sim_workers.engine.episodes.restored_trials import RestoredTrials
@@ -67,17 +68,19 @@ from sim_workers.sandbox.isolation import limit_memory
 
 __all__ = ["main"]
 
-_LIMITED = 2
-"""The argument that limits memory."""
+_MEMORY, _METRICS = 2, 3
+"""The arguments that limit memory and name users' own metrics; both may be missing."""
 
 
 def main() -> None:
     """The fork server: forks a holder for each socket and log sent to it, until its own is closed.
 
-    The arguments are the descriptor of that socket and the memory limit of each process in bytes.
+    The arguments are the descriptor of that socket; the memory limit of each process in bytes; and
+    the metrics to load, whose modules were imported before this process was confined.
     """
-    if len(sys.argv) > _LIMITED:
-        limit_memory(int(sys.argv[_LIMITED]))
+    if len(sys.argv) > _MEMORY:
+        limit_memory(int(sys.argv[_MEMORY]))
+    custom = load(sys.argv[_METRICS]) if len(sys.argv) > _METRICS else {}
     faulthandler.enable()  # a crash in SUMO leaves the signal's name in the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended holders and rollouts
@@ -92,7 +95,8 @@ def main() -> None:
                 die_with_parent()
                 if what == KEEPER:
                     _become_keeper(connection, log)
-                _become_holder(connection, log, Simulation(), SimulationMemory(), EpisodeServer())
+                simulation = Simulation(custom)
+                _become_holder(connection, log, simulation, SimulationMemory(), EpisodeServer())
             os.close(connection)
             os.close(log)
             control.sendall(pid.to_bytes(4, "big"))

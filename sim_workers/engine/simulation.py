@@ -20,6 +20,8 @@ from shared.language.prompts import LaneCounts
 from shared.legality import is_decision_point
 from shared.rewards import FollowUp, Metrics
 from shared.signals import Program, Signal, SignalState
+from sim_workers.engine.custom.loading import LoadedMetrics
+from sim_workers.engine.custom.recorder import CustomRecorder
 from sim_workers.engine.episodes.yellow_signal import YellowSignal
 from sim_workers.engine.messages import Open, Rollout, RolloutOutcome, SignalDecision
 from sim_workers.engine.metrics import MetricsRecorder, PassedVehicles
@@ -67,9 +69,14 @@ slow."""
 
 
 class Simulation:
-    """The simulation in this process."""
+    """The simulation in this process.
 
-    def __init__(self) -> None:
+    Args:
+        custom: Users' own metrics that rollouts may ask for.
+    """
+
+    def __init__(self, custom: LoadedMetrics | None = None) -> None:
+        self._custom = custom or {}
         self._passed: dict[str, PassedVehicles] = {}
         self._signals: dict[str, Signal] = {}
         self._lanes: ObservedLanes | None = None
@@ -199,9 +206,11 @@ class Simulation:
 
         Raises:
             TraCIException: The network has no such traffic light.
+            RolloutError: A user's own metric is missing, fails, or is no finite number.
         """
         lanes = self._lanes_of(rollout.observe)
         recorder = MetricsRecorder(lanes.vehicles())
+        custom = self._recorder_of_custom(rollout)
         trace = WayTrace() if rollout.trace_s is not None else None
         shown = TraceRecorder(rollout.observe) if rollout.is_shown else None
         start_s, controls = self.time_s, self._controls_of(rollout)
@@ -210,14 +219,23 @@ class Simulation:
             controls = _step_controlled(start_s + second, controls)
             if second <= rollout.horizon_s:
                 recorder.add(lanes.sample())
+                if custom is not None:
+                    custom.add(second)
                 if shown is not None:
                     shown.add()
             if trace is not None:
                 trace.add()
         digest = None if trace is None else trace.hexdigest()
         metrics = recorder.metrics()
+        if custom is not None:
+            metrics = metrics.model_copy(update={"custom": custom.values()})
         seen = None if shown is None else shown.trace(metrics.series or ())
         return RolloutOutcome(metrics=metrics, trace=digest, shown=seen)
+
+    def _recorder_of_custom(self, rollout: Rollout) -> CustomRecorder | None:
+        if not rollout.custom:
+            return None
+        return CustomRecorder(rollout.custom, self._custom, rollout.observe, rollout.horizon_s)
 
     def _controls_of(self, rollout: Rollout) -> "list[_Controls]":
         return [self._control_of(one, rollout.follow_up) for one in rollout.signal_decisions]

@@ -14,9 +14,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from shared.dataset import Action
 from shared.decisions import Decision, canonical
+from shared.domains.custom_metrics import CustomMetric
 from shared.errors import RolloutRejected
 from shared.legality import legal_decisions
 from shared.rewards import FollowUp
@@ -86,6 +88,7 @@ def make_rollout(
     horizon_s: int,
     follow_up: FollowUp = "program",
     reseed: int | None = None,
+    custom: Sequence[CustomMetric] = (),
 ) -> Rollout:
     """The rollout of decisions, from a start that makes it exact.
 
@@ -95,6 +98,7 @@ def make_rollout(
         horizon_s: Simulated seconds.
         follow_up: What controls the decided signals afterwards.
         reseed: Seed for the randomness from the decision on; None continues the run's.
+        custom: Users' own metrics to sample.
 
     Raises:
         UnknownSignal: The state has no such signal.
@@ -121,6 +125,7 @@ def make_rollout(
         observe=tuple(sorted(decisions)),
         horizon_s=horizon_s,
         follow_up=follow_up if decided else "program",
+        custom=tuple(sorted(custom, key=attrgetter("name"))),
     )
 
 
@@ -301,7 +306,7 @@ def rollout_digest(rollout: Rollout, sumo_version: str) -> str:
         rollout: What is rolled out; the way of restoring is not part of the digest.
         sumo_version: Version of the simulator that computes the outcome.
     """
-    identity = [
+    identity: list[object] = [
         rollout.state_id,
         rollout.observe,
         decisions_text(rollout),
@@ -311,4 +316,6 @@ def rollout_digest(rollout: Rollout, sumo_version: str) -> str:
         sumo_version,
         ENGINE_REVISION,
     ]
+    if rollout.custom:  # without them the key is what it always was
+        identity.append([[one.name, one.digest] for one in rollout.custom])
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()

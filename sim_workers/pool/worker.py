@@ -78,7 +78,7 @@ class StateWorker:
     def __init__(self, limits: WorkerLimits) -> None:
         self._limits = limits
         most_mb = max(limits.max_holder_memory_mb, _LEAST_MEMORY_MB)
-        self._fork_server = ForkServer(round(most_mb * 2**20))
+        self._fork_server = ForkServer(round(most_mb * 2**20), with_metrics=True)
         self._checkpoints = CheckpointCache(
             self._fork_server,
             _CHECKPOINTS * limits.max_holders,

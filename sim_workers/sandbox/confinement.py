@@ -1,9 +1,10 @@
 """Everything that a process gives up before a stranger's scenario is read in it.
 
 ``python -m sim_workers.sandbox.confinement MODULE ARGUMENT…`` confines itself and becomes that
-module, which may then load libsumo; ``… --program RULES COMMAND…`` becomes another program, the
-``sumo`` of a verification; without arguments it reports what it could give up, which is how
-:func:`probe` finds out.
+module, which may then load libsumo; ``… --import NAMES MODULE ARGUMENT…`` first imports modules of
+the user's own; ``… --program RULES COMMAND…`` becomes another program, the ``sumo`` of a
+verification; without arguments it reports what it could give up, which is how :func:`probe` finds
+out.
 
 =====================  ==================================================  =======================
 when                   what is given up                                    why then
@@ -20,6 +21,8 @@ Each is inherited by forked processes, so that a rollout costs at most one more 
 kernel lacks something, the rest still applies; ``docs/security.md`` says what that means.
 """
 
+import contextlib
+import importlib
 import json
 import os
 import runpy
@@ -42,6 +45,7 @@ __all__ = [
     "before_stepping",
     "confine_reader",
     "confine_simulation",
+    "confined_module",
     "confined_program",
     "environment",
     "libraries",
@@ -58,6 +62,12 @@ _KEPT_VARIABLES = tuple(
     LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH PROJ_DATA PROJ_LIB PYTHONHOME SUMO_HOME
     """.split()  # noqa: SIM905  a list to be read
 )
+_FOR_OWN_MODULES = {
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
 _NEEDED_PACKAGES = ("sim_workers", "shared", "libsumo", "pydantic")
 _NOWHERE = Path("/dev/null")
 _SYSTEM = tuple(
@@ -80,20 +90,41 @@ class Confinement(Isolation):
     """Whether it is unable to execute programs and make sockets."""
 
 
-def environment() -> dict[str, str]:
+def environment(roots: Iterable[str] = ()) -> dict[str, str]:
     """The only variables passed to a process that runs SUMO or reads a stranger's files.
 
     It contains nothing secret, and nothing that moves the heap (``MALLOC_…``, ``GLIBC_TUNABLES``,
     ``LD_PRELOAD``): SUMO's results can depend on the order of addresses.
+
+    Args:
+        roots: Folders with modules of the user's own. For their sake there is then no more than one
+            thread, which cannot be forked, and sets of texts have the same order everywhere.
     """
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    roots = os.pathsep.join(dict.fromkeys(_import_roots()))
-    return kept | ({"PYTHONPATH": roots} if roots else {}) | {"LIBSUMO_AS_TRACI": "quiet"}
+    own = tuple(roots)
+    searched = {str(folder.resolve()) for folder in _site_folders()}
+    added = [root for root in own if root not in searched]
+    paths = os.pathsep.join(dict.fromkeys([*_import_roots(), *added]))
+    said = kept | ({"PYTHONPATH": paths} if paths else {}) | {"LIBSUMO_AS_TRACI": "quiet"}
+    return said | (_FOR_OWN_MODULES if own else {})
 
 
 def python_command(*arguments: str) -> list[str]:
     """Python with arguments, without importing from the folder in which it is started."""
     return [sys.executable, "-P", *arguments]
+
+
+def confined_module(imports: Sequence[str], module: str, *arguments: str) -> list[str]:
+    """A command that confines itself and becomes a module.
+
+    Args:
+        imports: Modules of the user's own, imported before, when files may still be written and
+            programs run.
+        module: What it becomes.
+        arguments: The module's arguments.
+    """
+    own = ("--import", ",".join(dict.fromkeys(imports))) if imports else ()
+    return python_command("-m", __name__, *own, module, *arguments)
 
 
 def confine_simulation() -> bool:
@@ -234,15 +265,25 @@ def _become(command: Sequence[str], rules: dict[str, list[str]]) -> None:
     os.execv(command[0], list(command))  # noqa: S606  no shell
 
 
+def _import_own(modules: Iterable[str]) -> None:
+    """Imports modules of the user's own. Who needs one that fails will say so."""
+    for module in modules:
+        with contextlib.suppress(Exception, SystemExit):
+            importlib.import_module(module)
+
+
 def _main() -> None:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--program"]:
         _become(arguments[2:], json.loads(arguments[1]))
     given_up = isolate()
+    if arguments[:1] == ["--import"]:
+        _import_own(arguments[1].split(","))
+        del sys.argv[1:3], arguments[:2]
     has_seccomp = confine_simulation()
     if arguments:
         # SUMO's modules import numpy if present but do not need it: a fifth of the time to start.
-        sys.modules["numpy"] = None  # type: ignore[assignment]
+        sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
         del sys.argv[0]
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
         return

@@ -103,6 +103,9 @@ class Verification:
     """States that were unverified, and what they are now."""
     unverified: dict[str, str]
     """States that were and stay unverified, and why."""
+    custom: tuple[str, ...]
+    """Users' own metrics, of installed packages or in the dataset, ``custom.co2``: plain SUMO
+    cannot compute them, so that nothing is said of them."""
     wall_s: float
 
     @property
@@ -130,10 +133,11 @@ def metric_differences(
 ) -> Iterator[Difference]:
     """Every metric that differs; the series only where both have one.
 
-    Outcomes that are older than ``delay_veh`` say nothing of it.
+    Outcomes that are older than ``delay_veh`` say nothing of it, and plain SUMO says nothing of
+    users' own metrics.
     """
     is_older = source == "outcome" and stored.delay_veh is None
-    unclaimed = {"series", "delay_veh"} if is_older else {"series"}
+    unclaimed = {"series", "custom", *(["delay_veh"] if is_older else [])}
     for name in Metrics.model_fields:
         if name not in unclaimed:
             yield from _different(place, source, name, getattr(stored, name), getattr(true, name))

@@ -23,11 +23,13 @@ from pathlib import Path
 
 from shared.dataset import DatasetLayout, Row
 from shared.decisions import Decision, DecisionKind
+from shared.domains.custom_metrics import CUSTOM
 from shared.errors import GreenforkError, RolloutError
 from shared.legality import legal_decisions
 from shared.rewards import Metrics
 from shared.wire.error_info import ErrorInfo
 from shared.wire.states import Restore
+from sim_workers.engine.custom.installed import installed_metrics
 from sim_workers.pool.rollout import make_rollout
 from sim_workers.pool.worker import StateWorker
 from sim_workers.sandbox.confinement import own_loopback, probe
@@ -180,8 +182,21 @@ def verify_dataset(
         compared={run: str(found.difference or SAME) for run, found in compared.items()},
         promoted=promoted,
         unverified=_left_unverified(unverified, ways, promoted),
+        custom=_custom(rows),
         wall_s=time.monotonic() - started_s,
     )
+
+
+def _custom(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Users' own metrics, of which a verification can say nothing."""
+    stored = {
+        name
+        for row in rows
+        for outcome in row.outcomes or ()
+        for name in outcome.metrics.custom or ()
+    }
+    names = stored | {metric.name for metric in installed_metrics()}
+    return tuple(f"{CUSTOM}.{name}" for name in sorted(names))
 
 
 def choose_rows(rows: Sequence[Row], sample: int | None, seed: int) -> list[Row]:

@@ -19,6 +19,7 @@ from reward_client import RetryPolicy, RewardClient, SyncRewardClient
 from reward_client.verl import VerlTerms
 from reward_server.http.compat.nemo_gym import VerifyRequest
 from shared.language.completion_items import Situation
+from shared.wire.scoring import ScoreItem
 from shared.wire.trainer_terms import TrainerTerms
 from tests.unit.reward_client.fake_service import Service, Waits
 from tests.unit.reward_client.test_verl import answering
@@ -80,6 +81,7 @@ def test_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Situation.read(slime["label"], "label") == expected
     assert Situation.read(verl["reward_model"]["ground_truth"], "ground_truth") == expected
     item = VerifyRequest.model_validate(gym | {"response": {"output": []}}).item(5)
+    assert isinstance(item, ScoreItem)
     assert (item.state_id, item.tls_id) == (expected.state_id, expected.tls_id)
     assert openrlhf["input"] == slime["prompt"] == verl["prompt"] == PROMPT
 

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from reward_server.http.compat.strict_rewards import rewards_of
 from shared.errors import HolderLost, OutOfMemory, WorkerLost
-from shared.language.completion_items import Situation
+from shared.language.completion_items import ProblemSituation, Situation, situation_of
 from shared.language.surrogates import CompletionsModel
 from shared.wire.error_info import ErrorInfo
-from shared.wire.scoring import ScoreItem, ScoreResult, Status
+from shared.wire.scoring import Item, ScoreResult, Status
 from shared.wire.trainer_terms import TrainerTerms
 
 __all__ = ["MaskableAnswer", "PolicyResponse", "VerifyAnswer", "VerifyRequest", "VerifyTerms"]
 
-_FIELDS = frozenset({"state_id", "tls_id", "decision_kind"})
+_FIELDS = frozenset({"state_id", "tls_id", "decision_kind", "problem_id"})
 
 _FAILURE_KINDS = {
     OutOfMemory.code: "provider_oom_killed",
@@ -74,9 +74,10 @@ class VerifyRequest(CompletionsModel):
 
     response: PolicyResponse
     verifier_metadata: dict[str, JsonValue] | None = None
-    """What the prompt was about: state_id, tls_id, decision_kind. They may stand beside it too."""
+    """What the prompt was about: state_id, tls_id, decision_kind, or of other domains domain and
+    problem_id. They may stand beside it too."""
 
-    def item(self, extend_s: int) -> ScoreItem:
+    def item(self, extend_s: int) -> Item:
         """The policy's last message as an item; without a message, an empty completion.
 
         Raises:
@@ -91,11 +92,11 @@ class VerifyRequest(CompletionsModel):
             exclude_unset=True, exclude=set(MaskableAnswer.model_fields)
         ).encode()
 
-    def _situation(self) -> Situation:
+    def _situation(self) -> Situation | ProblemSituation:
         metadata = self.verifier_metadata or {}
         if _FIELDS.isdisjoint(metadata) and not _FIELDS.isdisjoint(self.model_extra or {}):
-            return Situation.read(self.model_extra, "the row")
-        return Situation.read(metadata, "verifier_metadata")
+            return situation_of(self.model_extra, "the row")
+        return situation_of(metadata, "verifier_metadata")
 
 
 class VerifyAnswer(BaseModel):
@@ -110,7 +111,7 @@ class VerifyAnswer(BaseModel):
     greenfork_invalid: int = Field(ge=0, le=1)
     greenfork_cached: int = Field(ge=0, le=1)
     greenfork_queue_veh: float | None
-    """The mean queue after the decision; null of an invalid one."""
+    """The mean queue after the decision; null of an invalid one, and of other domains."""
 
     @classmethod
     def of(cls, result: ScoreResult) -> Self:

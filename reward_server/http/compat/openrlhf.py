@@ -11,11 +11,11 @@ from pydantic import ConfigDict, FailFast, Field, JsonValue, model_validator
 
 from reward_server.http.compat.strict_rewards import rewards_of
 from shared.errors import InvalidRequest
-from shared.language.completion_items import Situation
+from shared.language.completion_items import situation_of
 from shared.language.reasoning import opened_by
 from shared.language.surrogates import CompletionsModel
 from shared.model import WireModel
-from shared.wire.scoring import ScoreItem, ScoreResult
+from shared.wire.scoring import Item, ScoreResult
 
 __all__ = ["ExtraLogs", "OpenRLHFAnswer", "OpenRLHFRequest"]
 
@@ -41,7 +41,8 @@ class OpenRLHFRequest(CompletionsModel):
     """Each prompt with its completion behind it, special tokens and all."""
     prompts: Annotated[tuple[str, ...], FailFast()]
     labels: Annotated[tuple[JsonValue, ...], FailFast()]
-    """What each prompt was about: JSON text or an object with state_id, tls_id, decision_kind."""
+    """What each prompt was about: JSON text or an object with state_id, tls_id, decision_kind, or
+    of other domains with domain and problem_id."""
 
     @model_validator(mode="after")
     def _of_equal_length(self) -> Self:
@@ -49,7 +50,7 @@ class OpenRLHFRequest(CompletionsModel):
             raise ValueError("query, prompts and labels must be of equal length")
         return self
 
-    def items(self, extend_s: int) -> list[ScoreItem]:
+    def items(self, extend_s: int) -> list[Item]:
         """The completions as items.
 
         Raises:
@@ -57,7 +58,7 @@ class OpenRLHFRequest(CompletionsModel):
         """
         rows = zip(self.query, self.prompts, self.labels, strict=True)
         return [
-            Situation.read(label, f"labels[{row}]").item(_completion(query, prompt, row), extend_s)
+            situation_of(label, f"labels[{row}]").item(_completion(query, prompt, row), extend_s)
             for row, (query, prompt, label) in enumerate(rows)
         ]
 

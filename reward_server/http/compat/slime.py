@@ -10,12 +10,12 @@ from typing import Self
 from pydantic import ConfigDict, JsonValue
 
 from reward_server.http.compat.strict_rewards import rewards_of
-from shared.language.completion_items import Situation
+from shared.language.completion_items import situation_of
 from shared.language.reasoning import opened_by
 from shared.language.surrogates import CompletionsModel
 from shared.model import WireModel
-from shared.rewards import ShownMetrics
-from shared.wire.scoring import ScoreItem, ScoreResult, Status
+from shared.rewards import AnyMetrics
+from shared.wire.scoring import Item, ScoreResult, Status
 
 __all__ = ["SlimeAnswer", "SlimeRequest"]
 
@@ -44,11 +44,12 @@ class SlimeRequest(CompletionsModel):
     response: str
     """The completion."""
     label: JsonValue = None
-    """What the prompt was about: JSON text or an object with state_id, tls_id, decision_kind."""
+    """What the prompt was about: JSON text or an object with state_id, tls_id, decision_kind, or of
+    other domains with domain and problem_id."""
     metadata: JsonValue = None
     """The same, where a sample has no label. slime itself sends the label only."""
 
-    def item(self, extend_s: int) -> ScoreItem:
+    def item(self, extend_s: int) -> Item:
         """The sample as an item.
 
         Raises:
@@ -57,8 +58,8 @@ class SlimeRequest(CompletionsModel):
         opened = opened_by(self.prompt) if isinstance(self.prompt, str) else ""
         text = opened + self.response
         if self.label is None and self.metadata is not None:
-            return Situation.read(self.metadata, "metadata").item(text, extend_s)
-        return Situation.read(self.label, "label").item(text, extend_s)
+            return situation_of(self.metadata, "metadata").item(text, extend_s)
+        return situation_of(self.label, "label").item(text, extend_s)
 
 
 class SlimeAnswer(WireModel):
@@ -69,7 +70,7 @@ class SlimeAnswer(WireModel):
     error_code: str | None
     """Why the decision is invalid."""
     cached: bool
-    metrics: ShownMetrics | None
+    metrics: AnyMetrics | None
 
     @classmethod
     def of(cls, result: ScoreResult) -> Self:

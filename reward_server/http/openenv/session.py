@@ -118,6 +118,12 @@ class OpenEnvSession:
 
     async def _reset(self, data: dict[str, JsonValue]) -> Json:
         asked = dict(data)
+        if "problem_id" in asked or asked.get("domain", "traffic") != "traffic":
+            raise InvalidRequest(
+                "episodes over OpenEnv's protocol are of traffic; an answer to a problem of "
+                "another domain is scored at once: send it to POST /v1/score",
+                "traffic_only",
+            )
         name = asked.pop("episode_id", None)
         if not (name is None or (isinstance(name, str) and 0 < len(name) <= _MAX_NAME_CHARS)):
             raise InvalidRequest(f"episode_id is a text of 1 to {_MAX_NAME_CHARS} characters")

@@ -41,5 +41,6 @@ async def info(services: ServicesDep) -> ServiceInfo:
             reason=reason,
             check_every=None if reason else settings.restore_check_every,
         ),
+        metrics=services.metrics.views(),
         uptime_s=round(services.uptime_s(), 3),
     )

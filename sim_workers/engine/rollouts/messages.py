@@ -6,6 +6,7 @@ Part of :mod:`sim_workers.engine.messages`, whose unions include these.
 from typing import Literal, Self
 
 from shared.decisions import Decision
+from shared.domains.custom_metrics import CustomMetric
 from shared.errors import GreenforkError
 from shared.model import WireModel
 from shared.rewards import DomainMetrics, FollowUp, Metrics
@@ -87,6 +88,8 @@ class Rollout(WireModel):
     """The horizon, in simulated seconds."""
     follow_up: FollowUp = "program"
     """What controls the decided signals afterwards."""
+    custom: tuple[CustomMetric, ...] = ()
+    """Users' own metrics to sample, in the order of their names."""
     limit_s: float = 0
     """Wall-clock limit in seconds, after which nobody waits any more; the child is then killed."""
     in_place: bool = False

@@ -196,7 +196,7 @@ def main() -> None:
         given = json.loads(Path(sys.argv[1]).with_name("attempts.json").read_bytes())
         sys.stdout.write(json.dumps({"free": _tried(given)}))
         return None
-    processes._FORK_SERVER = ("-m", "sim_workers.sandbox.confinement", __spec__.name)
+    processes._FORK_SERVER = __spec__.name
     with ForkServer() as fork_server, fork_server.open(Open(config=sys.argv[1], seed=1)) as holder:
         sys.stdout.write(json.dumps(_ask(holder)))
     return None

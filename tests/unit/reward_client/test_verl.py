@@ -237,3 +237,18 @@ def test_texts_without_a_truth(serve: Callable[..., Service]) -> None:
         loaded("compute_score_batched")(
             data_sources=[], solution_strs=[YES, YES], ground_truths=[ROW], extra_infos=[]
         )
+
+
+async def test_a_problem_of_another_domain(serve: Callable[..., Service]) -> None:
+    """It is sent as such, and its reward is the domain's default where none is named."""
+    service = serve(answering(), answering())
+    truth = {"domain": "planning", "problem_id": "p-1", "plan_steps": 3}
+    score = await verl.compute_score("greenfork", "(a)", truth, url="http://service")
+    assert score["score"] == 0.5
+    sent = json.loads(service.requests[-1].content)
+    assert sent["items"] == [{"domain": "planning", "problem_id": "p-1", "completion": "(a)"}]
+    assert "name" not in sent["reward"]
+    await verl.compute_score(
+        "greenfork", "(a)", json.dumps(truth), url="http://service", reward="plan_progress"
+    )
+    assert json.loads(service.requests[-1].content)["reward"]["name"] == "plan_progress"

@@ -15,6 +15,7 @@ from reward_server.settings import load_settings
 from reward_server.storage.database import Database
 from reward_server.storage.ledger import Ledger
 from reward_server.storage.urls import sqlite_url
+from sim_workers.engine.custom.installed import InstalledMetric
 from sim_workers.states.store import StateStore
 from tests.unit.reward_server.fake_episodes import FakeEpisodes
 from tests.unit.reward_server.world import GREEN, FakeRunner, make_store
@@ -56,6 +57,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
     async def open_one(
         store: StateStore | None = None,
         domains: tuple[ProblemDomain, ...] = (),
+        metrics: tuple[InstalledMetric, ...] = (),
         **settings: object,
     ) -> Gateway:
         runner, episodes = FakeRunner(), FakeEpisodes()
@@ -68,6 +70,7 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[OpenGateway]:
             database,
             episodes=episodes,
             domains=domains,
+            metrics=metrics,
         )
         transport = httpx.ASGITransport(create_app(services))
         http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")

@@ -10,7 +10,7 @@ from reward_server.http.compat.slime import SlimeRequest
 from shared.decisions import Decision, Extend
 from shared.errors import InvalidDecision
 from shared.language.completions import parse_completion
-from shared.wire.scoring import ScoreItem
+from shared.wire.scoring import Item
 
 ROW = {"state_id": "a@1-00", "tls_id": "C", "decision_kind": "extend"}
 PROMPT = "<|user|>Go?<|assistant|><think>\n"
@@ -18,7 +18,7 @@ CUT = 'Should it be {"extend": "no"}? East'
 DONE = 'East is longer.</think>{"extend": "yes"}'
 
 
-def read(item: ScoreItem) -> Decision | str | None:
+def read(item: Item) -> Decision | str | None:
     """The decision of an item, or the code of what is wrong."""
     try:
         return parse_completion(item.completion or "", "extend")

@@ -3,18 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 
 from planning.records import ProblemText
-from reward_server.domains import DomainContext, ProblemDomain
+from reward_server.domains import DomainContext, ProblemDomain, registry
 from reward_server.domains.planning import PlanningDomain
 from reward_server.domains.registry import parted
 from shared.domains.problems import ProblemView
 from shared.domains.reward_names import DomainMetrics
-from shared.errors import InvalidDecision, UnknownProblem
+from shared.errors import ConfigError, InvalidDecision, UnknownProblem
 from shared.rewards import NamedMetrics, RewardSpec
 from shared.wire.scoring import ScoreResult
 from sim_workers.pool.tasks import Task
@@ -261,3 +262,13 @@ def test_ids_lead_nowhere_else(tmp_path: Path) -> None:
     planning = PlanningDomain(list[ProblemText](), tmp_path / "problems")
     with pytest.raises(UnknownProblem):
         planning.task("../secret", "(a)")
+
+
+@pytest.mark.parametrize("name", ["traffic", "custom", "planning"])
+def test_names_that_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package's domain may not be called as another, or as users' own metrics are."""
+    kind = type("Other", (Lengths,), {"name": name})
+    entry = SimpleNamespace(name=name, value="other:Other", load=lambda: kind)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    with pytest.raises(ConfigError, match=f"a second domain called {name}"):
+        registry.domain_kinds()

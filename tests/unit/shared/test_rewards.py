@@ -238,8 +238,8 @@ _SHOWN: TypeAdapter[ShownMetrics] = TypeAdapter(ShownMetrics)
 
 
 def test_every_metric_can_be_named() -> None:
-    """And the series, which is asked for in another way, has its place beside them."""
-    assert {*_NAMES, "series"} == {*Metrics.model_fields} == {*NamedMetrics.model_fields}
+    """The series and users' own metrics, named in other ways, have their places beside them."""
+    assert {*_NAMES, "series", "custom"} == {*Metrics.model_fields} == {*NamedMetrics.model_fields}
 
 
 @given(

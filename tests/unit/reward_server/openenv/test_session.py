@@ -228,3 +228,13 @@ async def test_signal_that_is_not_steered() -> None:
     told = await client.refused("step", {"completion": {"Z": {"next_phase_id": 2}}})
     assert (told["code"], told["greenfork_code"]) == ("VALIDATION_ERROR", "unknown_signal")
     assert client.asked == []
+
+
+@pytest.mark.parametrize(
+    "data", [{"problem_id": "bw-1"}, {"domain": "planning"}, {"domain": "planning", "seed": 1}]
+)
+async def test_problems_of_other_domains_are_no_episodes(data: dict[str, object]) -> None:
+    """The client is told where their answers are scored."""
+    told = await Client().refused("reset", data)
+    assert told["code"] == "VALIDATION_ERROR"
+    assert told["message"].endswith("send it to POST /v1/score [traffic_only]")

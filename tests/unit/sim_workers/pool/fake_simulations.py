@@ -142,7 +142,8 @@ class ForkServer:
 
     world = World()
 
-    def __init__(self, max_memory_bytes: int) -> None:
+    def __init__(self, max_memory_bytes: int, with_metrics: bool) -> None:
+        assert with_metrics, "rollouts may name users' own metrics"
         assert max_memory_bytes == 4 << 30, "the least, where holders may take less together"
 
     def open(self, request: Open, limit_s: float) -> SimulationServer:

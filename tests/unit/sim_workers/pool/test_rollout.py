@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.dataset import Action
 from shared.decisions import Cycle, CycleGreen, Decision, Extend, NextPhase, Plan, PlanStep
+from shared.domains.custom_metrics import CustomMetric
 from shared.errors import RolloutRejected
 from shared.wire.states import Fidelity, Restore
 from sim_workers.engine.messages import Rollout, SignalDecision, Source
@@ -282,11 +283,37 @@ def test_seconds_of_a_no_do_not_matter() -> None:
         _made({"c": _YES}, follow_up="max_pressure"),
         _made({"c": _YES}, reseed=0),
         _made({"c": _YES}, reseed=1),
+        _made({"c": _YES}, custom=(CustomMetric(name="co2", digest="0" * 64),)),
     ],
 )
 def test_other_work_has_another_digest(other: Rollout) -> None:
     """Every part of a rollout tells it apart."""
     assert rollout_digest(other, "1.28.0") != rollout_digest(_made({"c": _YES}), "1.28.0")
+
+
+def test_a_users_own_metric_is_told_apart_by_its_code() -> None:
+    """Another name or another digest is other work; the order in which they are named is not."""
+    one, other = (CustomMetric(name=name, digest="0" * 64) for name in "ab")
+    changed = one.model_copy(update={"digest": "1" * 64})
+    digests = {
+        rollout_digest(_made({"c": _YES}, custom=custom), "1.28.0")
+        for custom in ((one,), (other,), (changed,), (one, other), ())
+    }
+    assert len(digests) == 5
+
+
+def test_digests_are_those_of_earlier_versions() -> None:
+    """Ledgers outlive versions: what was recorded before there were users' own metrics is found."""
+    rollout = Rollout(
+        state_id="town@1-000000000000",
+        signal_decisions=(
+            SignalDecision(tls_id="c", decision=_YES, elapsed_s=8, min_green_s=5, max_green_s=60),
+        ),
+        observe=("c",),
+        horizon_s=60,
+    )
+    expected = "07ab9525ac3e93bdc38dde1305892f9e5143ca77a8662266b5a728da6ad58075"
+    assert rollout_digest(rollout, "1.28.0") == expected
 
 
 def test_nobody_follows_up_what_nobody_decided(state: StoredState) -> None:

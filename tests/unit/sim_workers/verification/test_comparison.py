@@ -72,6 +72,7 @@ def _verification(
         compared={} if compared is None else {"seed1": compared},
         promoted={},
         unverified={},
+        custom=(),
         wall_s=1,
     )
 
@@ -83,6 +84,12 @@ def test_equal_metrics_do_not_differ() -> None:
         assert list(same) == []
     stored, true = _metrics(), _metrics(series=(1, 2))
     assert list(metric_differences(_PLACE, "outcome", stored, true)) == []
+
+
+def test_users_own_metrics_are_not_compared() -> None:
+    """Plain SUMO does not know them."""
+    stored = _metrics(custom={"co2": 1.0})
+    assert list(metric_differences(_PLACE, "outcome", stored, _metrics())) == []
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,9 @@ def test_a_wrong_query_is_named(change: dict[str, Any], code: str, message: str)
 
 def test_a_query_stands_once() -> None:
     """The embeddings of two could not be told apart."""
-    with pytest.raises(DatasetError, match="'7' is given more than once"):
+    with pytest.raises(DatasetError, match="'7' is given more than once") as caught:
         beams_of([{"7": _ONE}, {"7": _OTHER}])
+    assert caught.value.code == "repeated_query"
 
 
 @pytest.mark.parametrize("data", [{}, [], 7, {"a": 1}])

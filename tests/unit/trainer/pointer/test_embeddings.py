@@ -97,3 +97,11 @@ def test_queries_without_rows_are_refused(
     with pytest.raises(DatasetError, match=message) as caught:
         rows_of_queries(Embeddings(_VECTORS, ids, "here"), queries)
     assert caught.value.code == "embeddings_length"
+
+
+def test_names_of_another_number_than_the_vectors_are_refused(tmp_path: Path) -> None:
+    """Which vector is whose would be a guess."""
+    np.savez(tmp_path / "few.npz", embeddings=_VECTORS, ids=np.asarray(_IDS[:2]))
+    with pytest.raises(DatasetError, match="2 ids for 3 embeddings") as caught:
+        read_embeddings(tmp_path / "few.npz")
+    assert caught.value.code == "embeddings_length"

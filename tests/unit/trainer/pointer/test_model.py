@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 import torch
 
+from shared.errors import DatasetError
 from trainer.pointer.dataset import BeamDataset
 from trainer.pointer.model import PAD, PointerModel, PointerShape
 from trainer.pointer.selection import select
@@ -117,3 +118,11 @@ def test_what_users_of_the_earlier_script_paste_works() -> None:
     dataset.freeze(model, queries)
     assert torch.equal(item.old_logps, model(queries.expand(5, -1), item.beam_labels))  # type: ignore[arg-type]
     assert not item.old_logps.requires_grad  # type: ignore[union-attr]
+
+
+def test_a_beam_larger_than_a_querys_candidates_is_refused() -> None:
+    """The query is named; nothing is padded with candidates that nobody scored."""
+    data = {"17": {"id_list": _all()[:3].tolist(), "score_list": [0.3, 0.2, 0.1]}}
+    with pytest.raises(DatasetError, match="'17': 3 candidates, but beam_size is 5") as caught:
+        BeamDataset(data, beam_size=5)
+    assert caught.value.code == "beam_size"
