@@ -44,7 +44,6 @@ rollouts count for more."""
 _MAX_ATTEMPTS = 3
 _SUPERVISE_EVERY_S = 1.0
 _FAREWELL_S = 5.0
-
 _THREADS = 2
 """Threads of an actor: one runs a batch, the other can cancel."""
 _NOBODY = Flow("")
@@ -353,6 +352,7 @@ class RolloutPool:
                 await asyncio.sleep(_SUPERVISE_EVERY_S)
                 return
             self._workers.append(PoolWorker(actor, next(self._numbers)))
+            self.episodes.welcome()
             _log.info("worker_started", pid=pid, workers=len(self._workers))
             self._dispatch_soon()
         except RayError as exc:

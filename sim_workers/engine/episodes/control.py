@@ -122,16 +122,23 @@ class SignalDriver(ABC):
         self.since_s = since_s
         self.due_s = _NEVER_S
         """When it must be asked again at the latest, in seconds of simulated time."""
+        self.greens = program.greens()
+        """The green phases of its program."""
 
     @property
     def is_green(self) -> bool:
         """Whether the signal is showing a green."""
-        return self.program.phases[self.phase].is_green
+        return self.phase in self.greens
 
     @property
     def is_own(self) -> bool:
         """Whether SUMO is showing phases of the signal's own program."""
         return True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it must be asked before every step, because SUMO may show a green by itself."""
+        return False
 
     def elapsed_s(self, time_s: float) -> float:
         """How long the phase has been shown, in seconds."""
@@ -227,11 +234,15 @@ class PhaseDriver(SignalDriver):
     ) -> None:
         super().__init__(tls_id, program, phase, since_s)
         self._control = control
-        self._greens = program.greens()
-        self._showing = {green: ShowPhase(next_phase=green) for green in self._greens}
+        self._showing = {green: ShowPhase(next_phase=green) for green in self.greens}
         self._is_held = False
         self._target: int | None = None
         """The green to which the current transition leads."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has yet to take over, at the program's first green."""
+        return not self._is_held
 
     def legal(self, time_s: float) -> tuple[EpisodeDecision, ...]:
         """The greens that may be shown next, in the program's order."""
@@ -249,8 +260,8 @@ class PhaseDriver(SignalDriver):
         choices = self._choices(time_s)
         if not choices or self.phase in choices:
             return []
-        order = self._greens.index(self.phase)
-        return self._show(self._greens[(order + 1) % len(self._greens)], time_s)
+        order = self.greens.index(self.phase)
+        return self._show(self.greens[(order + 1) % len(self.greens)], time_s)
 
     def before_step(self, time_s: float) -> list[Call]:
         """Takes over at the first green, and continues a transition."""
@@ -269,15 +280,15 @@ class PhaseDriver(SignalDriver):
             return (self.phase,)
         longest_s = _NEVER_S if control.max_green_s is None else control.max_green_s
         if elapsed_s + control.interval_s <= longest_s + _TOLERANCE_S:
-            return self._greens
-        return tuple(phase for phase in self._greens if phase != self.phase)
+            return self.greens
+        return tuple(phase for phase in self.greens if phase != self.phase)
 
     def _check(self, phase: int, time_s: float) -> None:
         choices = self._choices(time_s)
         if phase in choices:
             return
-        if phase not in self._greens:
-            greens = ", ".join(map(str, self._greens))
+        if phase not in self.greens:
+            greens = ", ".join(map(str, self.greens))
             raise InvalidDecision(
                 f"phase {str(phase)[:20]} of signal {self.tls_id} is not a green phase of its "
                 f"program; those are {greens}",

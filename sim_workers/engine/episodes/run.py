@@ -41,8 +41,11 @@ __all__ = ["EpisodeRun"]
 # As in sim_workers.engine.readings.
 _now_s = _libsumo.simulation_getTime
 _phase = _libsumo.trafficlight_getPhase
+_program = _libsumo.trafficlight_getProgram
 _step = _libsumo.simulation_step
 
+_TOLERANCE_S = 1e-6
+"""SUMO's times are whole milliseconds; as floats they may be off by a rounding error."""
 _ONLINE = "online"
 """SUMO's name for a program that consists of single states of links."""
 
@@ -71,7 +74,7 @@ class EpisodeRun:
         self._samples_lanes = bool(set(begin.terms) - {"delay"})
         self._counter = GreenCounter(begin.counted)
         self._told: list[tuple[float, str, Call]] = []
-        self._all_drivers = tuple(self._drivers.values())
+        self._plan()
         self._is_fine = libsumo.simulation.getDeltaT() < 1
         self.each_second: Callable[[], None] | None = None
         """Called after each second of a step, to look."""
@@ -155,6 +158,7 @@ class EpisodeRun:
                 invalid[tls_id] = InvalidInfo(code=exc.code, message=exc.message)
             kept.append(tls_id)
             self._obey(driver, driver.keep(time_s), time_s)
+        self._plan()
         return invalid, tuple(kept)
 
     def _obey(self, driver: SignalDriver, calls: list[Call], time_s: float) -> None:
@@ -164,21 +168,24 @@ class EpisodeRun:
             getattr(light, call.name)(tls_id, call.argument)
             self._told.append((time_s, tls_id, call))
 
+    def _plan(self) -> None:
+        """Notes which drivers must be asked or told of something before the next decisions."""
+        drivers = self._drivers.values()
+        self._due_s = min((driver.due_s for driver in drivers), default=math.inf)
+        self._is_waiting = any(driver.is_waiting for driver in drivers)
+        self._own = tuple(driver for driver in drivers if driver.is_own)
+
     def _step_second(self, to_s: float) -> None:
         """Steps until a time at most one second away, and counts."""
-        drivers = self._all_drivers
         while (time_s := _now_s()) < to_s:
-            next_s = to_s
-            for driver in drivers:
-                if calls := driver.before_step(time_s):
-                    self._obey(driver, calls, time_s)
-            for driver in drivers:
-                next_s = min(next_s, driver.due_s)
+            if self._is_waiting or time_s >= self._due_s - _TOLERANCE_S:
+                for driver in self._drivers.values():
+                    self._obey(driver, driver.before_step(time_s), time_s)
+                self._plan()
             # Step by step if a phase may change within the second, to know when it does.
-            _step(0 if self._is_fine else next_s)
-            for driver in drivers:
-                if driver.is_own:
-                    driver.see(_phase(driver.tls_id), time_s)
+            _step(0 if self._is_fine else min(to_s, self._due_s))
+            for driver in self._own:
+                driver.see(_phase(driver.tls_id), time_s)
         self._counter.add()
         for tls_id, passed in self._passed.items():
             driver = self._drivers[tls_id]
@@ -191,7 +198,7 @@ class EpisodeRun:
         Raises:
             RolloutRejected: ``program_switched``: its phases have a different meaning now.
         """
-        running = libsumo.trafficlight.getProgram(driver.tls_id)
+        running = _program(driver.tls_id)
         wanted = driver.program.program_id if driver.is_own else _ONLINE
         if running != wanted:
             raise RolloutRejected(

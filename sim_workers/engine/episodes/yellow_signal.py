@@ -1,25 +1,34 @@
 """A decision at a signal that an episode has controlled through the states of its links.
 
 In a rollout from such a moment no program runs: a green is held, and another one is reached through
-the yellow of the episode's control.
+the yellow of the episode's control. Follow-ups choose greens as the episode's own rules do:
+``greedy`` every ten seconds, as in every rollout, ``max_pressure`` at the intervals of the control.
 """
+
+from collections.abc import Callable, Mapping
 
 import libsumo
 
 from shared.decisions import NextPhase
 from shared.errors import RolloutRejected
 from shared.rewards import FollowUp
+from shared.signals import Program
 from shared.wire.episode_control import PhaseControl
 from shared.wire.episodes import ShowPhase
 from sim_workers.engine.episodes.control import Call, SignalDriver, driver_of
 from sim_workers.engine.messages import SignalDecision
 from sim_workers.engine.policies import greedy_phase
-from sim_workers.engine.readings import programs_of, vehicles_by_green
+from sim_workers.engine.readings import pressures, programs_of, vehicles_by_green
 
 __all__ = ["YellowSignal"]
 
 _GREEDY_EVERY_S = 10
 _TOLERANCE_S = 1e-6
+_WORTHS: Mapping[FollowUp, Callable[[Program], Mapping[int, int]]] = {
+    "greedy": vehicles_by_green,
+    "max_pressure": pressures,
+}
+"""What each green is worth to a follow-up that chooses the one with the most."""
 
 
 class YellowSignal:
@@ -32,7 +41,7 @@ class YellowSignal:
         follow_up: What takes over after the decision.
 
     Raises:
-        RolloutRejected: ``wrong_kind`` or ``no_program``: not supported here.
+        RolloutRejected: ``wrong_kind``: not supported here.
     """
 
     def __init__(
@@ -40,26 +49,22 @@ class YellowSignal:
     ) -> None:
         if not isinstance(decided.decision, NextPhase):
             raise RolloutRejected("this state takes decisions of the kind phase", "wrong_kind")
-        if follow_up == "max_pressure":
-            raise RolloutRejected(
-                "max_pressure steers programs, and here none runs; use the follow_up greedy",
-                "no_program",
-            )
         self._decision = decided.decision
         self._program = programs_of(decided.tls_id)[decided.program_id]
         self._driver: SignalDriver = driver_of(
             decided.tls_id, self._program, decided.phase, time_s - decided.elapsed_s, control
         )
-        self._is_greedy = follow_up == "greedy"
+        self._worth = _WORTHS.get(follow_up)
+        self._every_s = _GREEDY_EVERY_S if follow_up == "greedy" else control.interval_s
         self._is_decided = False
         self._due_s = float("inf")
-        """When the greedy rule decides next, in seconds of simulated time."""
+        """When the follow-up decides next, in seconds of simulated time."""
 
     @property
     def is_silent(self) -> bool:
         """Whether no further command can follow."""
         is_there = self._driver.phase == self._decision.next_phase
-        return self._is_decided and is_there and not self._is_greedy
+        return self._is_decided and is_there and self._worth is None
 
     def before_step(self, time_s: float) -> None:
         """Sends the signal the commands due now."""
@@ -70,9 +75,9 @@ class YellowSignal:
         self._obey(time_s)
         if self._is_decided and driver.phase == wanted and self._due_s == float("inf"):
             self._due_s = time_s + self._decision.green_s
-        if self._is_greedy and time_s >= self._due_s - _TOLERANCE_S:
-            self._due_s += _GREEDY_EVERY_S
-            best = greedy_phase(driver.phase, vehicles_by_green(self._program))
+        if self._worth is not None and time_s >= self._due_s - _TOLERANCE_S:
+            self._due_s += self._every_s
+            best = greedy_phase(driver.phase, self._worth(self._program))
             if self._may_leave(time_s, best):
                 self._show(best, time_s)
                 self._obey(time_s)

@@ -147,6 +147,22 @@ class EpisodeDispatch:
                 self._queue.remove(turn.flow, turn.key, turn)
                 self._enqueue(turn)
 
+    def welcome(self) -> None:
+        """Handles a new worker: calls that have to wait for a replay are spread over all again.
+
+        Without this, whatever a worker's death left behind would stay with those that remained.
+        """
+        waiting = [
+            turn
+            for turn in self._queue
+            if isinstance(turn, EpisodeTurn) and turn.call.episode_id not in self._held
+        ]
+        for turn in waiting:
+            self._queue.remove(turn.flow, turn.key, turn)
+            self._forget(turn.call.episode_id)
+        for turn in waiting:
+            self._enqueue(turn)
+
     def _enqueue(self, turn: EpisodeTurn) -> None:
         turn.worker = None
         numbers = [worker.number for worker in self._workers]

@@ -5,16 +5,19 @@ import os
 import random
 import signal
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 
-from shared.wire.episodes import EpisodeDecision, ShowPhase
+from shared.decisions import NextPhase
+from shared.rewards import FollowUp
+from shared.signals import SignalState
+from shared.wire.episodes import EpisodeDecision, PhaseControl, ShowPhase
 from sim_workers.engine.episodes.messages import PhaseRule
-from sim_workers.engine.messages import Look, Seen
+from sim_workers.engine.messages import Look, Rollout, RolloutOutcome, Seen, SignalDecision
 from sim_workers.episodes.episode import Episode
 from sim_workers.episodes.figures import trip_elements
 from tests.integration.conftest import OWN
@@ -184,6 +187,52 @@ def test_a_corrupted_page_is_noticed(episode: Episode, capsys: pytest.CaptureFix
     before = episode.trials.restored
     assert list(episode.try_candidates(candidates, 30)) == expected
     assert episode.trials.restored == before
+
+
+def _decided(
+    episode: Episode, candidate: Mapping[str, EpisodeDecision]
+) -> tuple[SignalDecision, ...]:
+    """A candidate as decisions on a state of this moment, which last until the next interval."""
+    assert isinstance(episode.spec.control, PhaseControl)
+    found = []
+    for tls_id, seen in episode.seen.signals.items():
+        choice = candidate.get(tls_id)
+        phase = choice.next_phase if isinstance(choice, ShowPhase) else seen.phase
+        green_s = 10 if phase == seen.phase else 7
+        decision = NextPhase(next_phase=phase, green_s=green_s)
+        state = SignalState(
+            program_id=episode.program_id(tls_id), phase=seen.phase, elapsed_s=seen.elapsed_s
+        )
+        signal, control = episode.steered[tls_id], episode.spec.control
+        found.append(SignalDecision.of(tls_id, decision, signal, state, control))
+    return tuple(found)
+
+
+def _rolled(
+    episode: Episode, candidate: Mapping[str, EpisodeDecision], rule: FollowUp
+) -> float | None:
+    """The delay after a decision on this moment, and a follow-up."""
+    rollout = Rollout(
+        signal_decisions=_decided(episode, candidate),
+        observe=tuple(episode.steered),
+        horizon_s=120,
+        follow_up=rule,
+        limit_s=_LIMIT_S,
+    )
+    return episode.handle.call(rollout, RolloutOutcome, _LIMIT_S).unwrap().delay_veh
+
+
+def test_follow_ups_with_yellow_are_the_episodes_rules() -> None:
+    """A decision on a moment that was saved goes on as the candidate does in the episode."""
+    rules: tuple[Literal["greedy", "max_pressure"], ...] = ("greedy", "max_pressure")
+    with on_stage(str(OWN["crossing"])) as stage, stage.start(600, control=YELLOW) as episode:
+        drive(episode, decide_by_coin(1), to_step=12)
+        candidates = _candidates(episode, 3)
+        tried = {rule: episode.try_candidates(candidates, 120, base=rule) for rule in rules}
+        assert tried["greedy"] != tried["max_pressure"]
+        for rule, trials in tried.items():
+            rolled = [_rolled(episode, candidate, rule) for candidate in candidates]
+            assert rolled == [trial.delay_veh for trial in trials]
 
 
 @pytest.fixture(scope="module")

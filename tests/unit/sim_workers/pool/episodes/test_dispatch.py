@@ -179,6 +179,21 @@ async def test_calls_for_a_lost_worker_wait_for_another(stage: Stage) -> None:
     assert len(actor(Stage([lost]), 1).batches) == 1
 
 
+async def test_a_new_worker_takes_its_share_of_what_is_to_be_replayed() -> None:
+    """Calls that wait where a dead worker left them; an episode with a process stays."""
+    stage = Stage([PoolWorker(FakeActor(), 1)])
+    await stage.ask("live")
+    names = ["live", *(f"e{number}" for number in range(5))]
+    tasks = [asyncio.create_task(stage._run(name)) for name in names]
+    await asyncio.sleep(0)
+    stage.workers.append(PoolWorker(FakeActor(), 2))
+    stage.episodes.welcome()
+    await stage.ask()
+    assert [reply.answer.decode() for reply in await asyncio.gather(*tasks)] == names
+    assert [len(actor(stage, number).held) for number in (1, 2)] == [3, 3]
+    assert actor(stage, 1).batches[-1][0][:2] == ("live", False)
+
+
 def test_position_tells_decisions_apart() -> None:
     """And the begin, and the order."""
     steps = [StepRequest(step=0), StepRequest(step=1)]
