@@ -58,7 +58,7 @@ def find_planner(wanted: PlannerName = "auto") -> Planner:
     packages = "up-fast-downward or pyperplan" if wanted == "auto" else modules[wanted]
     raise ConfigError(
         f"no planner is installed: pip install {packages.replace('_', '-')}; or pass --planner "
-        "construction for long-winded plans of generated problems, or none for no plans",
+        "construction for longer plans of generated problems, or --planner none for no plans",
         "no_planner",
     )
 

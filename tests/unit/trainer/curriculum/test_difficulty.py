@@ -130,7 +130,7 @@ def test_unreadable_samples_are_warned_of_once_a_domain() -> None:
 def test_a_name_that_says_nothing_is_of_its_folders_domain() -> None:
     """Though its row has the 0 of the dataset's builder: it makes no domain of its own."""
     files = ["mixed/ferry-l2-c1-s1.pddl", "mixed/ferry-l3-c1-s2.pddl", "mixed/notes.pddl"]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"problem_file": file, "difficulty": difficulty}
         for file, difficulty in zip(files, (13.0, 18.0, 0.0), strict=True)
     ]
@@ -141,5 +141,8 @@ def test_a_name_that_says_nothing_is_of_its_folders_domain() -> None:
 
 def test_what_a_scenario_is_called_does_not_depend_on_others() -> None:
     """States whose difficulty cannot be read stay in their scenario."""
-    rows = [{"state_id": "net@1-ab"}, {"state_id": "other@1-cd", "difficulty": 0.5}]
+    rows: list[dict[str, Any]] = [
+        {"state_id": "net@1-ab"},
+        {"state_id": "other@1-cd", "difficulty": 0.5},
+    ]
     assert [sample.domain for sample in samples_of(rows)] == ["net", "other"]
