@@ -9,13 +9,14 @@
 """
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Literal, get_args
+
+from shared.language.plans import renumbered
 
 __all__ = [
     *("DOMAINS", "DomainName", "GeneratedProblem", "Generator", "Size"),
@@ -27,10 +28,6 @@ DOMAINS: tuple[DomainName, ...] = get_args(DomainName)
 
 Size = tuple[int, ...]
 Facts = Sequence[str]
-
-_NUMBERED = re.compile(r"\b([a-z]+)([0-9]+)\b")
-_NUMBERS = 20
-"""Shuffled names have numbers from 1 to this, more than any problem has objects of a kind."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,9 @@ class Generator:
         Args:
             size: A count for each field of the name.
             seed: Of the problem.
-            is_shuffled: Whether objects have random numbers instead of 1, 2, …: what a model
-                learns about some of them then holds for all, however many a problem has.
+            is_shuffled: Whether objects have random numbers instead of 1, 2, …, none of which two
+                objects share: what a model learns about some of them then holds for all, however
+                many a problem has.
         """
         chance = random.Random(f"{self.domain}/{size}/{seed}")  # noqa: S311 - no secret
         objects, init, goals = self.make(size, chance)
@@ -71,7 +69,7 @@ class Generator:
             f"  (:objects {objects})\n"
             f"  (:init {' '.join(init)})\n  (:goal (and {' '.join(goals)})))\n"
         )
-        facts = _renumbered(facts, chance) if is_shuffled else facts
+        facts = renumbered(facts, chance)[0] if is_shuffled else facts
         text = f"(define (problem {name})\n  (:domain {self.domain})\n{facts}"
         return GeneratedProblem(self.domain, name, text)
 
@@ -85,15 +83,6 @@ def domain_text(name: DomainName) -> str:
 def generators() -> Mapping[DomainName, Generator]:
     """The generator of each domain."""
     return {one.domain: one for one in _GENERATORS}
-
-
-def _renumbered(facts: str, chance: random.Random) -> str:
-    """The same facts, with other numbers in the names of objects."""
-    names = dict.fromkeys(match.groups() for match in _NUMBERED.finditer(facts))
-    kinds = dict.fromkeys(kind for kind, _ in names)
-    drawn = {kind: iter(chance.sample(range(1, _NUMBERS + 1), _NUMBERS)) for kind in kinds}
-    new = {kind + number: f"{kind}{next(drawn[kind])}" for kind, number in names}
-    return _NUMBERED.sub(lambda match: new[match.group()], facts)
 
 
 def _blocksworld(size: Size, chance: random.Random) -> tuple[str, Facts, Facts]:

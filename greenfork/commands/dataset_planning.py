@@ -43,7 +43,7 @@ _Planner = Annotated[
 ]
 _Names = Annotated[
     Literal["numbered", "shuffled"],
-    typer.Option(help="Numbers of generated objects: 1, 2, … or random ones from 1 to 20."),
+    typer.Option(help="Generated objects are called 1, 2, … or have random numbers up to 30."),
 ]
 
 

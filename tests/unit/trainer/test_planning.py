@@ -102,6 +102,22 @@ def test_lessons_are_the_reference_plans(dataset: Path, tmp_path: Path) -> None:
         plan_lessons(config)
 
 
+def test_lessons_with_shuffled_names_never_run_out(dataset: Path) -> None:
+    """Objects of the problem have new numbers each time, and the same ones in its plan."""
+    problem = "(:objects a1 A2 - place) (:init (at2 a1))"
+    row = _row("ferry", 1, prompt=[{"role": "user", "content": problem}], plan="(go a1 a2)")
+    (dataset / "train.jsonl").write_text(json.dumps(row))
+    config = SFTTrainingConfig(dataset_path=str(dataset), lessons=20, shuffle_names=True)
+    lessons = plan_lessons(config)
+    assert lessons is not None
+    assert len({lesson.answer for lesson in lessons}) > 10
+    for lesson in lessons:
+        _, first, second = lesson.answer.strip("()").split()
+        content = lesson.prompt[-1].content
+        assert content == f"(:objects {first} {second} - place) (:init (at2 {first}))"
+    assert plan_lessons(config) == lessons
+
+
 def test_the_preset_is_found_beside_a_folder_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
