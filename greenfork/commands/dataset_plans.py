@@ -150,29 +150,47 @@ def plans(
             timeout_s=timeout,
         )
         raise typer.Exit(1 if collect_answers(asked_of, out, as_json) else 0)
+    source = _Source(dataset, url, secret(api_key), workers, timeout)
+    options = _options(dataset, beam, depth, reward, horizon)
+    written, failed = _searched(source, options, split, states, out)
+    _report(out, written, failed, as_json)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _options(
+    dataset: Path, beam: int, depth: int, reward: TermChoice, horizon: int | None
+) -> "SearchOptions":
     from shared.rewards import RewardSpec
     from sim_workers.plans.beam_search import SearchOptions
-    from sim_workers.plans.plan_file import PlanFile
     from sim_workers.states.store import read_manifest
 
     report = read_manifest(dataset).build
     spec = RewardSpec(name=reward, horizon_s=horizon or report.horizon_s)
-    options = SearchOptions(spec, beam, depth, report.extend_s)
-    rows = _rows(dataset, split, states)
-    asked = {"dataset": str(dataset.resolve()), "split": split}
-    asked |= {"beam": str(beam), "depth": str(depth), "reward": spec.model_dump_json()}
-    file = PlanFile(out, asked)
+    return SearchOptions(spec, beam, depth, report.extend_s)
+
+
+def _searched(
+    source: _Source,
+    options: "SearchOptions",
+    split: Literal["train", "eval"],
+    states: int | None,
+    out: Path,
+) -> "tuple[int, list[FailedRow]]":
+    """Searches the rows that are not in the file yet: how many are there then, and what failed."""
+    from sim_workers.plans.plan_file import PlanFile
+
+    rows = _rows(source.dataset, split, states)
+    asked = {"dataset": str(source.dataset.resolve()), "split": split}
+    asked |= {"beam": str(options.beam), "depth": str(options.depth)}
+    file = PlanFile(out, asked | {"reward": options.reward.model_dump_json()})
     known = file.begin()
     open_rows = [row for row in rows if (row.state_id, row.tls_id) not in known]
-    source = _Source(dataset, url, secret(api_key), workers, timeout)
     if done := len(rows) - len(open_rows):
         screen(stderr=True).print(f"Resuming: {done} of {len(rows)} decision points are done")
     with progress_bar("searching plans", total=len(rows), completed=done) as update:
         advance = partial(update, advance=1)
         failed = asyncio.run(_search(source, options, open_rows, file.append, advance))
-    written = file.finish(rows)
-    _report(out, written, failed, as_json)
-    raise typer.Exit(1 if failed else 0)
+    return file.finish(rows), failed
 
 
 def _rows(dataset: Path, split: Literal["train", "eval"], count: int | None) -> "list[Row]":
