@@ -11,10 +11,10 @@ INTEGRATION := --no-loadscope-reorder tests/integration
 SUMO_LIBRARIES := libatomic1 libexpat1 libgl1 libx11-6 libxext6 libxrender1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo learn test lint format typecheck typecheck-and-tests tests unit integration clients page e2e fuzz bench resco settings audit clean
+.PHONY: help setup demo learn learn-planning test lint format typecheck typecheck-and-tests tests unit integration clients page e2e fuzz bench resco settings audit clean
 
 help: ## List the targets
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(SETUP) ## Make .venv with everything for development; quick when nothing changed
 
@@ -32,6 +32,9 @@ demo: setup ## The main job from end to end: dataset, service, offline scores, G
 
 learn: setup ## Train the small model, judge it on held-out simulations beside rules and a ceiling; long
 	$(BIN)/python -m benchmarks.learning
+
+learn-planning: setup ## Train the small model to plan, judge it on larger problems, with and without a curriculum; resumes. LEARN="--quick", "--seeds 1"
+	$(BIN)/python -m benchmarks.learning_planning $(LEARN)
 
 test: lint typecheck-and-tests ## Everything that must pass before a change lands
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from planning.domains.constructions import Construction, least_steps
 from planning.generators import DomainName, Generator, Size, domain_text, generators
 from planning.judge import Judge
 from planning.planners import Planner
@@ -25,7 +26,7 @@ from planning.records import (
     Split,
     problem_id_of,
 )
-from shared.domains.problem_names import read_problem_name
+from shared.domains.problem_names import ProblemName, read_problem_name, read_problem_names
 from shared.errors import ConfigError, DatasetError, ProblemError
 from shared.files import os_errors, sync_tree
 from shared.language.plans import Step, plan_text
@@ -54,6 +55,8 @@ class PlanningBuild:
     seed: int = 0
     source: Path | None = None
     """A folder of the user's own problems: a subfolder per domain, with its ``domain.pddl``."""
+    has_shuffled_names: bool = False
+    """Whether the objects of generated problems have random numbers instead of 1, 2, …"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class _Drafted:
     domain: str
     problem: str
     split: Split
+
+    @property
+    def file(self) -> str:
+        """Where the problem will be in the dataset."""
+        return f"{self.folder}/{self.name}.pddl"
 
 
 def build_planning_dataset(
@@ -116,7 +124,8 @@ def _distinct(
         if len(seen) == wanted:
             return
         seed = build.seed * 1_000_000 + number
-        problem = generator.problem(sizes[number % len(sizes)], seed)
+        size = sizes[number % len(sizes)]
+        problem = generator.problem(size, seed, build.has_shuffled_names)
         content = problem.text.replace(problem.name, "")
         if content not in seen:
             seen.add(content)
@@ -165,18 +174,18 @@ def _planned(
 ) -> Iterator[ProblemText]:
     """Each problem with its validated plan, without held-out problems that are solved at once."""
     workers = max(1, os.cpu_count() or 1)
+    read = read_problem_names([one.file for one in drafts])
     with Judge() as judge, ThreadPoolExecutor(workers) as pool:
         solving = [
             pool.submit(planner.solve, one.domain, one.problem) if planner else None
             for one in drafts
         ]
         try:
-            for draft, solved in zip(drafts, solving, strict=True):
+            for draft, solved, named in zip(drafts, solving, read, strict=True):
                 plan = solved.result() if solved else None
-                found = _checked(draft, plan, judge)
+                found = _checked(draft, named, plan, judge)
                 advance()
-                is_short = plan is not None and len(plan) < MIN_EVAL_STEPS
-                if not (draft.split == "eval" and is_short):
+                if draft.split == "train" or not _is_short(draft, plan, planner):
                     yield found
         finally:
             for one in solving:
@@ -184,22 +193,30 @@ def _planned(
                     one.cancel()
 
 
-def _checked(draft: _Drafted, plan: tuple[Step, ...] | None, judge: Judge) -> ProblemText:
-    file = f"{draft.folder}/{draft.name}.pddl"
+def _is_short(draft: _Drafted, plan: tuple[Step, ...] | None, planner: Planner | None) -> bool:
+    """Whether a problem may be solved in fewer steps than held-out problems should need."""
+    if plan is None:
+        return False
+    needed = least_steps(draft.problem) if isinstance(planner, Construction) else len(plan)
+    return needed < MIN_EVAL_STEPS
+
+
+def _checked(
+    draft: _Drafted, named: ProblemName, plan: tuple[Step, ...] | None, judge: Judge
+) -> ProblemText:
     try:
         if plan is None:
             judge.check(draft.domain, draft.problem)
         elif not judge.judge(draft.domain, draft.problem, plan).is_valid:
-            raise DatasetError(f"{file}: the planner's plan does not reach the goals")
+            raise DatasetError(f"{draft.file}: the planner's plan does not reach the goals")
     except ProblemError as exc:
-        raise DatasetError(f"{file}: {exc.message}", exc.code) from exc
-    read = read_problem_name(file)
+        raise DatasetError(f"{draft.file}: {exc.message}", exc.code) from exc
     record = ProblemRecord(
         problem_id=problem_id_of(draft.name, draft.domain, draft.problem),
         name=draft.name,
-        pddl_domain=read.domain,
-        problem_file=file,
-        difficulty=read.difficulty or 0.0,
+        pddl_domain=named.domain,
+        problem_file=draft.file,
+        difficulty=named.difficulty or 0.0,
         split=draft.split,
         plan=plan,
     )

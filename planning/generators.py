@@ -16,6 +16,8 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Literal, get_args
 
+from shared.language.plans import renumbered
+
 __all__ = [
     *("DOMAINS", "DomainName", "GeneratedProblem", "Generator", "Size"),
     *("domain_text", "generators"),
@@ -50,15 +52,25 @@ class Generator:
     make: Callable[[Size, random.Random], tuple[str, Facts, Facts]]
     """Returns the objects, the initial facts and the goals."""
 
-    def problem(self, size: Size, seed: int) -> GeneratedProblem:
-        """A problem of a size, always the same for the same seed."""
+    def problem(self, size: Size, seed: int, is_shuffled: bool = False) -> GeneratedProblem:
+        """A problem of a size, always the same for the same seed.
+
+        Args:
+            size: A count for each field of the name.
+            seed: Of the problem.
+            is_shuffled: Whether objects have random numbers instead of 1, 2, …, none of which two
+                objects share: what a model learns about some of them then holds for all, however
+                many a problem has.
+        """
         chance = random.Random(f"{self.domain}/{size}/{seed}")  # noqa: S311 - no secret
         objects, init, goals = self.make(size, chance)
         name = self.name.format(*size, seed=seed)
-        text = (
-            f"(define (problem {name})\n  (:domain {self.domain})\n  (:objects {objects})\n"
+        facts = (
+            f"  (:objects {objects})\n"
             f"  (:init {' '.join(init)})\n  (:goal (and {' '.join(goals)})))\n"
         )
+        facts = renumbered(facts, chance)[0] if is_shuffled else facts
+        text = f"(define (problem {name})\n  (:domain {self.domain})\n{facts}"
         return GeneratedProblem(self.domain, name, text)
 
 

@@ -7,6 +7,8 @@ dataset builds and tests; neither the service nor training needs one.
 |---|---|---|
 | Fast Downward | ``pip install up-fast-downward`` | shortest, or good ones if that takes too long |
 | pyperplan | ``pip install pyperplan`` | good ones |
+
+A third, ``construction``, is our own: :mod:`planning.domains.constructions`.
 """
 
 import os
@@ -18,12 +20,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
 
+from planning.domains.constructions import Construction
 from shared.errors import ConfigError, InvalidDecision
 from shared.language.plans import Step, read_plan
 
 __all__ = ["Planner", "PlannerName", "find_planner"]
 
-PlannerName = Literal["auto", "fast-downward", "pyperplan"]
+PlannerName = Literal["auto", "fast-downward", "pyperplan", "construction"]
 _SHORTEST_S, _LIMIT_S = 5.0, 60.0
 _DOMAIN, _PROBLEM = "domain.pddl", "problem.pddl"
 
@@ -45,6 +48,8 @@ def find_planner(wanted: PlannerName = "auto") -> Planner:
     Raises:
         ConfigError: The planner is not installed, or none is.
     """
+    if wanted == "construction":
+        return Construction()
     known: dict[str, Planner] = {"fast-downward": _FastDownward(), "pyperplan": _Pyperplan()}
     modules = {"fast-downward": "up_fast_downward", "pyperplan": "pyperplan"}
     for name, planner in known.items():
@@ -52,8 +57,8 @@ def find_planner(wanted: PlannerName = "auto") -> Planner:
             return planner
     packages = "up-fast-downward or pyperplan" if wanted == "auto" else modules[wanted]
     raise ConfigError(
-        f"no planner is installed: pip install {packages.replace('_', '-')}, or pass "
-        "--planner none for a dataset without reference plans",
+        f"no planner is installed: pip install {packages.replace('_', '-')}; or pass --planner "
+        "construction for longer plans of generated problems, or --planner none for no plans",
         "no_planner",
     )
 

@@ -21,8 +21,9 @@ __all__ = ["main"]
 _MEMORY_BYTES = 2**30
 _STAYING_BYTES = 640 * 2**20
 """unified-planning keeps all that it has parsed, so a process that reaches this size ends."""
-_KEPT = 64
-"""Number of parsed problems that are kept for further questions."""
+_KEPT = 1024
+"""Most parsed problems that are kept for further questions, about 60 KB each: enough for those of a
+training, so that each is parsed once."""
 
 
 def main(line: Connection) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 from benchmarks.learning.ablations import Ablations
@@ -12,6 +11,7 @@ from benchmarks.learning.commands import CommandChanged, CommandFailed
 from benchmarks.learning.curves import plot_curves
 from benchmarks.learning.plan import FULL, QUICK
 from benchmarks.learning.program import Proof
+from benchmarks.learning.stages import timed_say
 from benchmarks.learning.tables import claims_table, policies_table, times_table
 from benchmarks.learning.trainings import CONTROL, grpo_name
 from benchmarks.records import surroundings
@@ -29,12 +29,7 @@ def main(arguments: list[str]) -> int:
         0; 1 where a command failed or was run otherwise before, or where something was not reached.
     """
     given = _parser().parse_args(arguments)
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        seconds = round(time.monotonic() - began)
-        print(f"[{seconds // 60:2}:{seconds % 60:02}] {text}", flush=True)
-
+    say = timed_say()
     out = given.out or (_QUICK_OUT if given.quick else _OUT)
     proof = Proof(QUICK if given.quick else FULL, out, say)
     try:

@@ -1,6 +1,6 @@
 """The picture of the trainings: regret, reward and share of yes over the steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,15 @@ _COLOURS = ("#1b6ca8", "#5a9367", "#d9822b", "#7b4b94")
 _CONTROL_COLOUR = "#9a9a9a"
 
 
-def plot_curves(runs: Mapping[str, Path], target: Path) -> None:
+def plot_curves(
+    runs: Mapping[str, Path], target: Path, drawn: Sequence[tuple[str, str]] = _PANELS
+) -> None:
     """Draws what was measured of each step's sampled answers: faintly, and boldly its smoothing.
 
     Args:
         runs: The output folders of GRPO runs, by name; the control is grey.
         target: The PNG.
+        drawn: Four metrics and the titles of their panels.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -36,7 +39,7 @@ def plot_curves(runs: Mapping[str, Path], target: Path) -> None:
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 2, sharex=True).flat
-    for axes, (metric, title) in zip(panels, _PANELS, strict=True):
+    for axes, (metric, title) in zip(panels, drawn, strict=True):
         for (name, folder), colour in zip(runs.items(), _colours(runs), strict=True):
             _draw(axes, folder, metric, name, colour)
         axes.set_title(title, loc="left", fontsize=10)

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Stages"]
+__all__ = ["Stages", "timed_say"]
+
+
+def timed_say() -> Callable[[str], None]:
+    """Prints lines with the time that has passed since now."""
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        seconds = round(time.monotonic() - began)
+        print(f"[{seconds // 60:2}:{seconds % 60:02}] {text}", flush=True)
+
+    return say
 
 
 class Stages:

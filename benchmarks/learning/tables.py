@@ -1,13 +1,13 @@
 """What the proof found, as Markdown for people and documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.learning.claims import Claim
 from trainer.evaluation.bootstrap import Estimate
 from trainer.evaluation.figures import Figures
 from trainer.evaluation.report import Evaluation, PolicyReport
 
-__all__ = ["claims_table", "policies_table", "times_table"]
+__all__ = ["claims_table", "policies_table", "table", "times_table"]
 
 _HEAD = ("policy", "regret, vehicles", "of the warm start's", "agreement", "where clear", "yes")
 
@@ -20,7 +20,7 @@ def policies_table(evaluation: Evaluation) -> str:
     domains = sorted(evaluation.policies[0].by_domain)
     head = [*_HEAD, "strict JSON", "unscored", *(f"regret, {domain}" for domain in domains)]
     rows = [_policy_row(one, domains) for one in evaluation.policies]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def claims_table(found: Sequence[Claim]) -> str:
@@ -29,12 +29,12 @@ def claims_table(found: Sequence[Claim]) -> str:
         [one.policy, one.text, f"{one.found:.3f}", "yes" if one.is_reached else "**no**"]
         for one in found
     ]
-    return _table(["policy", "claim", "found", "reached"], rows)
+    return table(["policy", "claim", "found", "reached"], rows)
 
 
 def times_table(seconds: Mapping[str, float]) -> str:
     """A row a stage; some ran side by side."""
-    return _table(["stage", "seconds"], [[name, f"{s:.0f}"] for name, s in seconds.items()])
+    return table(["stage", "seconds"], [[name, f"{s:.0f}"] for name, s in seconds.items()])
 
 
 def _policy_row(report: PolicyReport, domains: Sequence[str]) -> list[str]:
@@ -75,6 +75,7 @@ def _share(estimate: Estimate | None) -> str:
     return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -35,8 +35,15 @@ _Source = Annotated[
     typer.Option("--from", help="Folder of your own: a subfolder a domain, with its domain.pddl."),
 ]
 _Planner = Annotated[
-    Literal["auto", "fast-downward", "pyperplan", "none"],
-    typer.Option(help="Program that finds the reference plans; none leaves them out."),
+    Literal["auto", "fast-downward", "pyperplan", "construction", "none"],
+    typer.Option(
+        help="Program that finds the reference plans; construction, for generated problems, needs "
+        "none and makes longer ones; none leaves them out."
+    ),
+]
+_Names = Annotated[
+    Literal["numbered", "shuffled"],
+    typer.Option(help="Generated objects are called 1, 2, … or have random numbers up to 30."),
 ]
 
 
@@ -47,6 +54,7 @@ def planning(
     problems: Annotated[int, typer.Option(min=2, help="Problems per domain.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the generated problems.")] = 0,
     planner: _Planner = "auto",
+    names: _Names = "numbered",
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Build a dataset of planning problems with prompts and reference plans.
@@ -59,7 +67,9 @@ def planning(
 
     if domains and source:
         raise ConfigError("pass --domain to generate problems, or --from to use your own, not both")
-    build = PlanningBuild(out, _chosen(domains or []), problems, seed, source)
+    build = PlanningBuild(
+        out, _chosen(domains or []), problems, seed, source, has_shuffled_names=names == "shuffled"
+    )
     found = None if planner == "none" else find_planner(planner)
     total = problems * len(build.domains) if not source else None
     with progress_bar("building problems", total=total) as update:

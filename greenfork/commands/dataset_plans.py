@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from greenfork.commands.options import ApiKey, TermChoice, secret
+from greenfork.commands.dataset_plan_answers import PlanAnswers, collect_answers
+from greenfork.commands.options import ApiKey, TermChoice, fields_of, secret
 from greenfork.output import print_json
 from greenfork.progress import progress_bar
 from greenfork.screen import say, screen
@@ -35,6 +36,11 @@ EXAMPLES = """Examples:
 greenfork dataset plans datasets/cologne1 --out plans.jsonl --depth 4
 
 greenfork dataset plans datasets/cologne1 --out plans.jsonl --url http://127.0.0.1:8000 --states 100
+
+greenfork dataset plans datasets/ferry --out plans.jsonl --model runs/planning-start/model
+--url http://127.0.0.1:8000
+
+greenfork dataset plans datasets/ferry --out plans.jsonl --answers said.jsonl --scores rewards.jsonl
 """
 _AT_A_TIME = 8
 _MAX_LISTED = 20
@@ -77,6 +83,30 @@ _Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Parallel simulations without --url. Default: one per CPU."),
 ]
+_Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Planning problems: sample candidates from this model."),
+]
+_Samples = Annotated[
+    int, typer.Option(min=1, max=256, help="Planning problems: answers of --model per problem.")
+]
+_Temperature = Annotated[
+    float, typer.Option(min=0.01, max=10, help="Planning problems: sampling temperature.")
+]
+_MaxTokens = Annotated[
+    int, typer.Option(min=1, help="Planning problems: maximum answer length, tokens.")
+]
+_Answers = Annotated[
+    Path | None,
+    typer.Option(help="Planning problems: answers already scored, the --input of greenfork score."),
+]
+_Scores = Annotated[
+    Path | None, typer.Option(help="Planning problems: the --output of that greenfork score.")
+]
+_PlanReward = Annotated[
+    Literal["plan_valid", "plan_progress"],
+    typer.Option(help="Planning problems: reward by which candidates are compared."),
+]
 
 
 def plans(
@@ -92,6 +122,13 @@ def plans(
     api_key: ApiKey = None,
     workers: _Workers = None,
     timeout: Annotated[float, typer.Option(min=1, help="Timeout per batch, seconds.")] = 300,
+    model: _Model = None,
+    samples: _Samples = 8,
+    temperature: _Temperature = 1.0,
+    max_new_tokens: _MaxTokens = 256,
+    answers: _Answers = None,
+    scores: _Scores = None,
+    plan_reward: _PlanReward = "plan_progress",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Search for the best yes/no plans at each decision point; every reward is a rollout.
@@ -99,30 +136,61 @@ def plans(
     Each row contains its candidates as id_list and score_list, and as decisions with rewards. Rows
     with a plan that fails are left out and listed, and the exit status is 1. To resume an
     interrupted command, run it again.
+
+    On planning problems, candidates are the reference plan and what --model answers, scored at
+    --url; or --answers with their --scores.
     """
+    if (dataset / "planning.json").is_file():
+        asked_of = fields_of(
+            PlanAnswers,
+            locals(),
+            problems=states,
+            api_key=secret(api_key),
+            reward=plan_reward,
+            timeout_s=timeout,
+        )
+        raise typer.Exit(1 if collect_answers(asked_of, out, as_json) else 0)
+    source = _Source(dataset, url, secret(api_key), workers, timeout)
+    options = _options(dataset, beam, depth, reward, horizon)
+    written, failed = _searched(source, options, split, states, out)
+    _report(out, written, failed, as_json)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _options(
+    dataset: Path, beam: int, depth: int, reward: TermChoice, horizon: int | None
+) -> "SearchOptions":
     from shared.rewards import RewardSpec
     from sim_workers.plans.beam_search import SearchOptions
-    from sim_workers.plans.plan_file import PlanFile
     from sim_workers.states.store import read_manifest
 
     report = read_manifest(dataset).build
     spec = RewardSpec(name=reward, horizon_s=horizon or report.horizon_s)
-    options = SearchOptions(spec, beam, depth, report.extend_s)
-    rows = _rows(dataset, split, states)
-    asked = {"dataset": str(dataset.resolve()), "split": split}
-    asked |= {"beam": str(beam), "depth": str(depth), "reward": spec.model_dump_json()}
-    file = PlanFile(out, asked)
+    return SearchOptions(spec, beam, depth, report.extend_s)
+
+
+def _searched(
+    source: _Source,
+    options: "SearchOptions",
+    split: Literal["train", "eval"],
+    states: int | None,
+    out: Path,
+) -> "tuple[int, list[FailedRow]]":
+    """Searches the rows that are not in the file yet: how many are there then, and what failed."""
+    from sim_workers.plans.plan_file import PlanFile
+
+    rows = _rows(source.dataset, split, states)
+    asked = {"dataset": str(source.dataset.resolve()), "split": split}
+    asked |= {"beam": str(options.beam), "depth": str(options.depth)}
+    file = PlanFile(out, asked | {"reward": options.reward.model_dump_json()})
     known = file.begin()
     open_rows = [row for row in rows if (row.state_id, row.tls_id) not in known]
-    source = _Source(dataset, url, secret(api_key), workers, timeout)
     if done := len(rows) - len(open_rows):
         screen(stderr=True).print(f"Resuming: {done} of {len(rows)} decision points are done")
     with progress_bar("searching plans", total=len(rows), completed=done) as update:
         advance = partial(update, advance=1)
         failed = asyncio.run(_search(source, options, open_rows, file.append, advance))
-    written = file.finish(rows)
-    _report(out, written, failed, as_json)
-    raise typer.Exit(1 if failed else 0)
+    return file.finish(rows), failed
 
 
 def _rows(dataset: Path, split: Literal["train", "eval"], count: int | None) -> "list[Row]":

@@ -203,6 +203,7 @@ def _evaluate_plans(
         fields_of(Generation, given),
         fields_of(Bootstrap, given),
         given["max_points"],
+        given["against"],
     )
     evaluate_plans.show_plans(plans, given["by"], given["as_json"])
     return bool(plans.failed)

@@ -11,12 +11,19 @@ from shared.errors import ConfigError
 if TYPE_CHECKING:
     from reward_client import RewardClient
     from trainer.evaluation import Bootstrap, Generation
-    from trainer.evaluation.planning import PlanEvaluation, PlanFigures, PlanProblem
-    from trainer.evaluation.planning.plans import Answerer, Interval
+    from trainer.evaluation.planning import (
+        Answerer,
+        Interval,
+        PlanEvaluation,
+        PlanFigures,
+        PlanProblem,
+    )
 
 __all__ = ["evaluated_plans", "is_planning", "show_plans"]
 
 PLANNER, WALK = "planner", "random-walk"
+_NAMES = {"oracle": PLANNER, "random": WALK}
+"""What tables call the baselines."""
 _WALK_LIMIT = 60
 _WALK_TIMES = 2
 """A walk may be as much longer than the reference plan."""
@@ -43,8 +50,20 @@ def evaluated_plans(
     generation: "Generation",
     bootstrap: "Bootstrap",
     max_points: int | None,
+    against: str | None = None,
 ) -> "PlanEvaluation":
     """Judges models and baselines: ``oracle`` is the planner, ``random`` a legal walk.
+
+    Args:
+        dataset: A planning dataset.
+        split: Which of its rows.
+        models: Folders.
+        baselines: ``oracle``, ``random``; others are passed over.
+        connect: Makes a client of the service that judges.
+        generation: How models answer.
+        bootstrap: How intervals are made.
+        max_points: Most problems, evenly spread.
+        against: The policy that the others are compared with: a model's folder, or a baseline.
 
     Raises:
         ConfigError: There is no service to judge plans, or nothing to judge.
@@ -66,7 +85,8 @@ def evaluated_plans(
         policies[path] = _model(path, generation)
     if not policies:
         raise ConfigError("nothing to evaluate: pass --model, or --baseline oracle or random")
-    return evaluate_plans(dataset, split, problems, policies, connect, bootstrap)
+    beside = None if against is None else _NAMES.get(against, against)
+    return evaluate_plans(dataset, split, problems, policies, connect, bootstrap, beside)
 
 
 def show_plans(evaluation: "PlanEvaluation", by: Sequence[str], as_json: bool) -> None:
@@ -78,30 +98,34 @@ def show_plans(evaluation: "PlanEvaluation", by: Sequence[str], as_json: bool) -
 
     title = f"{evaluation.problems} problems of {evaluation.dataset}, {evaluation.split}"
     table = Table(title=title, title_justify="left")
-    for heading in ("policy", "group", "problems", "success", "goals", "invalid", "failed"):
+    is_compared = any(policy.against for policy in evaluation.policies)
+    headings = ["policy", "group", "problems", "success", "goals", "length", "invalid", "failed"]
+    for heading in [*headings, *(["success against"] if is_compared else [])]:
         table.add_column(heading, justify="left" if heading in {"policy", "group"} else "right")
     for policy in evaluation.policies:
-        _add(table.add_row, policy.policy, "all", policy.overall)
+        beside = (_shown(policy.against.success),) if policy.against else ()
+        table.add_row(policy.policy, "all", *_cells(policy.overall), *beside)
         groups: Mapping[str, Mapping[str, PlanFigures]] = {
             "domain": policy.by_domain,
             "difficulty": policy.by_difficulty,
         }
         for name in by:
             for group, figures in groups[name].items():
-                _add(table.add_row, "", group, figures)
+                table.add_row("", group, *_cells(figures))
         table.add_section()
     screen().print(table)
 
 
-def _add(add: Callable[..., None], policy: str, group: str, figures: "PlanFigures") -> None:
-    cells = [
-        "-"
-        if one is None
-        else f"{100 * one.value:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
-        for one in (figures.success, figures.goals)
+def _cells(figures: "PlanFigures") -> list[str]:
+    length = figures.length
+    return [
+        str(figures.problems),
+        _shown(figures.success),
+        _shown(figures.goals),
+        "-" if length is None else f"{length.value:.2f} [{length.low:.2f}, {length.high:.2f}]",
+        str(figures.invalid),
+        str(figures.failed),
     ]
-    counts = str(figures.invalid), str(figures.failed)
-    add(policy, group, str(figures.problems), *cells, *counts)
 
 
 def _shown(one: "Interval | None") -> str:

@@ -6,10 +6,17 @@ Shared, because builders of datasets write difficulties and curricula read them.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-__all__ = ["GENERAL", "PLANNING_DOMAINS", "PlanningDomain", "ProblemName", "read_problem_name"]
+__all__ = [
+    "GENERAL",
+    "PLANNING_DOMAINS",
+    "PlanningDomain",
+    "ProblemName",
+    "read_problem_name",
+    "read_problem_names",
+]
 
 
 @dataclass(frozen=True)
@@ -111,3 +118,32 @@ def read_problem_name(name: str) -> ProblemName:
     is_named = not _COUNT.fullmatch(words[0])
     named = words[0].rstrip("0123456789") if is_named else folder
     return ProblemName(named or GENERAL, difficulty)
+
+
+def read_problem_names(names: Sequence[str]) -> list[ProblemName]:
+    """Several problems, in order; what says neither domain nor difficulty is of its folder's.
+
+    Such a name must not make a domain of its own, of which every batch would need some: it is of
+    the domain that most of the readable names in its folder have.
+
+    Args:
+        names: With their folders.
+
+    >>> read_problem_names(["all/ferry-l3-c1.pddl", "all/notes.pddl"])[1]
+    ProblemName(domain='ferry', difficulty=None)
+    """
+    folders = [PurePath(name).parent for name in names]
+    read = [read_problem_name(name) for name in names]
+    domains: dict[PurePath, Counter[str]] = {}
+    for folder, one in zip(folders, read, strict=True):
+        if one.difficulty is not None:
+            domains.setdefault(folder, Counter())[one.domain] += 1
+    return [
+        replace(one, domain=domains[folder].most_common(1)[0][0])
+        if one.difficulty is None
+        and folder in domains
+        and one.domain not in domains[folder]
+        and one.domain not in PLANNING_DOMAINS
+        else one
+        for folder, one in zip(folders, read, strict=True)
+    ]

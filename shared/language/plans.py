@@ -1,12 +1,13 @@
 """Plans out of the texts that models write: steps, one a line, ``(pick-up a)``."""
 
+import random
 import re
 from dataclasses import dataclass
 
 from shared.errors import InvalidDecision
 from shared.language.reasoning import split_reasoning
 
-__all__ = ["MAX_STEPS", "Plan", "Step", "format_share", "plan_text", "read_plan"]
+__all__ = ["MAX_STEPS", "Plan", "Step", "format_share", "plan_text", "read_plan", "renumbered"]
 
 MAX_STEPS = 1000
 """Steps that one plan can have."""
@@ -14,6 +15,11 @@ _MAX_WORDS = 32
 
 Step = tuple[str, ...]
 """An action and its arguments, in lower case."""
+
+_OBJECTS = re.compile(r"\(:objects([^()]*)\)", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b([a-z]+)([0-9]+)\b", re.IGNORECASE)
+_NUMBERS = 30
+"""Renumbered objects have numbers from 1 to this, where there are no more of them."""
 
 _NUMBER = re.compile(r"(?:step\s+)?[0-9]{1,4}\s*[.:)]\s*", re.IGNORECASE)
 _STEP = re.compile(r"\(([^()]*)\)")
@@ -92,6 +98,33 @@ def plan_text(steps: tuple[Step, ...]) -> str:
     '(pick-up a)\n(stack a b)'
     """
     return "\n".join(f"({' '.join(step)})" for step in steps)
+
+
+def renumbered(problem: str, chance: random.Random, plan: str = "") -> tuple[str, str]:
+    """The same problem and plan, with other numbers in the names of objects.
+
+    No two objects get the same number, so that a number alone tells which is meant; none says
+    anything about its object. Names without a number stay as they are.
+
+    Args:
+        problem: PDDL, with its ``(:objects …)``.
+        chance: Draws the numbers.
+        plan: For the problem.
+
+    >>> renumbered("(:objects a1 a2 b1) (:init (on a1 b1))", random.Random(1), "(move a1 a2)")
+    ('(:objects a5 a19 b28) (:init (on a5 b28))', '(move a5 a19)')
+    """
+    listed = " ".join(_OBJECTS.findall(problem)).lower()
+    names = list(dict.fromkeys(_NUMBERED.findall(listed)))
+    drawn = chance.sample(range(1, max(_NUMBERS, len(names)) + 1), len(names))
+    new = {
+        kind + number: f"{kind}{other}" for (kind, number), other in zip(names, drawn, strict=True)
+    }
+
+    def replaced(text: str) -> str:
+        return _NUMBERED.sub(lambda match: new.get(match[0].lower(), match[0]), text)
+
+    return replaced(problem), replaced(plan)
 
 
 def _steps(line: str) -> list[Step]:

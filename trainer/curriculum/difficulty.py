@@ -11,16 +11,15 @@ the current green and its strongest rival are. Levels are percentiles within a d
 scales of different domains need not agree.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from shared.dataset import Message
-from shared.domains.problem_names import GENERAL, PLANNING_DOMAINS, read_problem_name
+from shared.domains.problem_names import GENERAL, read_problem_name, read_problem_names
 from shared.errors import DatasetError
 from shared.language.prompts import difficulty as junction_difficulty
 from shared.language.prompts import read_prompt
@@ -61,38 +60,35 @@ def row_sample(row: Mapping[str, Any]) -> GradedSample:
 
 def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[GradedSample]:
     """Every row as a sample, in order; logs once per domain how many could not be read."""
-    names = [str(row.get("problem_file") or row.get("state_id")) for row in rows]
-    samples = settled([row_sample(row) for row in rows], names)
-    warn_of_unreadable(samples, names)
+    files = [str(row["problem_file"]) if row.get("problem_file") else None for row in rows]
+    samples = settled([row_sample(row) for row in rows], files)
+    warn_of_unreadable(
+        samples, [str(row.get("problem_file") or row.get("state_id")) for row in rows]
+    )
     return samples
 
 
-def settled(samples: Sequence[GradedSample], names: Sequence[str]) -> list[GradedSample]:
-    """The samples, those of no readable difficulty in the domain that their folder's others have.
-
-    A name that cannot be read must not make a domain of its own: every batch would need it.
+def settled(samples: Sequence[GradedSample], files: Sequence[str | None]) -> list[GradedSample]:
+    """The samples, each problem in the domain that :func:`read_problem_names` has for it.
 
     Args:
-        samples: What was read.
-        names: The file of each; those of one folder belong together.
+        samples: What was read of each alone.
+        files: The problem's file of each; None of a decision point.
 
-    >>> names = ["all/ferry-l3-c1.pddl", "all/notes.pddl"]
-    >>> settled([problem_sample(name) for name in names], names)[1]
+    >>> files = ["all/ferry-l3-c1.pddl", "all/notes.pddl"]
+    >>> settled([problem_sample(file) for file in files], files)[1]
     GradedSample(domain='ferry', difficulty=None)
     """
-    folders = [str(PurePath(name).parent) for name in names]
-    domains: dict[str, Counter[str]] = {}
-    for folder, sample in zip(folders, samples, strict=True):
-        if sample.difficulty is not None:
-            domains.setdefault(folder, Counter())[sample.domain] += 1
+    named = [file for file in files if file is not None]
+    domains = {
+        file: (read_problem_name(file).domain, read.domain)
+        for file, read in zip(named, read_problem_names(named), strict=True)
+    }
     return [
-        GradedSample(domains[folder].most_common(1)[0][0], None)
-        if sample.difficulty is None
-        and folder in domains
-        and sample.domain not in domains[folder]
-        and sample.domain not in PLANNING_DOMAINS
+        replace(sample, domain=domains[file][1])
+        if file is not None and sample.domain == domains[file][0]
         else sample
-        for folder, sample in zip(folders, samples, strict=True)
+        for sample, file in zip(samples, files, strict=True)
     ]
 
 

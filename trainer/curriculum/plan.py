@@ -14,7 +14,7 @@ from trainer.grpo.config import GRPOTrainingConfig
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["batch_shape", "check_curriculum", "check_domains", "plan_curriculum"]
+__all__ = ["batch_shape", "check_curriculum", "check_domains", "plan_curriculum", "with_groups"]
 
 
 def check_curriculum(config: GRPOTrainingConfig, dataset: "Dataset") -> None:
@@ -77,6 +77,15 @@ def plan_curriculum(
     )
     metrics = CurriculumMetrics(curriculum, shape.num_generations, shape.ranks)
     return curriculum, _labelled(dataset, buckets), metrics
+
+
+def with_groups(dataset: "Dataset") -> "Dataset":
+    """Rows of planning problems with their domains and levels as columns, for the metrics of a run
+    without a curriculum; other rows as they are.
+    """
+    if "problem_file" not in dataset.column_names:
+        return dataset
+    return _labelled(dataset, buckets_of(dataset_samples(dataset)))
 
 
 def batch_shape(config: GRPOTrainingConfig) -> BatchShape:

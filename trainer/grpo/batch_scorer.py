@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -18,7 +18,7 @@ from reward_client import RetryPolicy
 from shared.decisions import Decision, Extend
 from shared.errors import ServiceError, ServiceRefused, ServiceUnreachable
 from shared.language.completion_items import DEFAULT_EXTEND_S, Situation, sendable
-from shared.rewards import RewardSpec
+from shared.rewards import DomainMetrics, RewardSpec
 from shared.wire.scoring import DomainItem, Item, ScoreItem, ScoreResponse, ScoreResult, Status
 from trainer.data.rows import AskedKind
 from trainer.grpo.reward_shaping import as_the_worst, shuffled
@@ -131,6 +131,8 @@ class ScoredBatch:
     """Whether the reward exceeded the bound."""
     decision: Decision | None = None
     """The decision; None without a legal one."""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """Of an answer in another domain than traffic, by name; empty without any."""
 
     @property
     def is_yes(self) -> bool | None:
@@ -279,6 +281,7 @@ def _scored(result: ScoreResult) -> ScoredBatch:
         is_cached=result.cached,
         is_clamped=abs(result.reward) > REWARD_BOUND,
         decision=result.decision,
+        metrics=result.metrics.root if isinstance(result.metrics, DomainMetrics) else {},
     )
 
 

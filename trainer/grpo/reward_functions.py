@@ -14,6 +14,7 @@ import structlog
 from trainer.curriculum.telemetry import CurriculumMetrics
 from trainer.grpo.batch_scorer import REWARD_BOUND, BatchScorer, Completions, ScoredBatch
 from trainer.grpo.format_reward import format_reward
+from trainer.grpo.plan_metrics import plan_metrics
 from trainer.grpo.regret import KnownRegrets
 from trainer.runs.run_stats import BatchCounts, zero_variance_share
 
@@ -88,6 +89,7 @@ class TrafficReward:
         stats.add(counts, [one.status == "failed" for one in scored])
         if (log_metric := columns.get("log_metric")) is not None:
             more = {} if self._more is None else self._more.of(totals, columns)
+            more |= plan_metrics(scored, columns)
             for name, value in (stats.metrics() | more).items():
                 log_metric(name, value)
         return [one.reward for one in scored]

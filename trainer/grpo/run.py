@@ -14,7 +14,7 @@ from reward_client.blocking import wind_up
 from shared.errors import ConfigError, DatasetError, ServiceUnreachable
 from shared.language.reasoning import opened_by
 from trainer.callbacks.health import HealthWatch
-from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum
+from trainer.curriculum.plan import batch_shape, check_domains, plan_curriculum, with_groups
 from trainer.environment import is_first_rank, stay_offline, world_size
 from trainer.grpo.batch_scorer import BatchScorer, ScoringTerms, patience
 from trainer.grpo.config import GRPOTrainingConfig
@@ -161,6 +161,8 @@ class _GRPORun(TrainingRun[GRPOTrainingConfig, Preflight, RunFiles, TrainingRepo
             self._curriculum = curriculum
             trainer_class = curriculum_trainer(curriculum, trainer_class)
             config = config.model_copy(update={"max_steps": curriculum.max_steps})
+        else:
+            dataset = with_groups(dataset)
         try:
             trainer = trainer_class(
                 model=loaded.model,

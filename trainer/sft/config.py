@@ -83,6 +83,9 @@ class SFTTrainingConfig(StepSettings):
     """Share of random answers among the lessons of ``noisy_rule``."""
     lessons: int | None = Field(default=None, ge=1)
     """Number of lessons; null draws as many as the dataset has rows."""
+    shuffle_names: bool = False
+    """With planning problems: gives objects other random numbers each time a problem comes up, in
+    the problem and in its plan, so that a few hundred problems make endless lessons."""
     check_rows: int = Field(default=500, ge=0)
     """Maximum number of unseen rows that the model answers at the end, to check its answer format.
     Taken from the dataset's ``eval`` rows; without any, at most a tenth of its rows is held out.

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.dataset import Message
 from shared.errors import DatasetError
+from shared.language.plans import renumbered
 from trainer.data.prompts import load_grpo_dataset
 from trainer.data.rows import SOLVE
 from trainer.sft.config import SFTTrainingConfig
@@ -39,7 +40,13 @@ def plan_lessons(config: SFTTrainingConfig) -> list[Lesson] | None:
     wanted = config.lessons or len(lessons)
     while len(drawn) < wanted:
         drawn += chance.sample(lessons, min(len(lessons), wanted - len(drawn)))
-    return drawn
+    return [_renumbered(one, chance) for one in drawn] if config.shuffle_names else drawn
+
+
+def _renumbered(lesson: Lesson, chance: random.Random) -> Lesson:
+    *before, problem = lesson.prompt
+    text, plan = renumbered(problem.content, chance, lesson.answer)
+    return Lesson((*before, problem.model_copy(update={"content": text})), plan, lesson.source)
 
 
 def _lesson(row: Mapping[str, Any], where: str) -> Lesson:

@@ -1,9 +1,13 @@
 """Generated problems: their names, their texts, that they differ."""
 
+import re
+
 import pytest
 
+from planning.domains.constructions import Construction, least_steps
 from planning.generators import DOMAINS, DomainName, domain_text, generators
 from planning.texts import domain_outline, problem_outline
+from shared.errors import ConfigError
 from trainer.curriculum import problem_sample
 
 
@@ -37,3 +41,42 @@ def test_problems_follow_from_their_seeds(domain: DomainName) -> None:
     assert texts[0] == texts[1]
     assert len(set(texts)) == 3
     assert problem_outline(texts[0]).domain == domain_outline(domain_text(domain)).name == domain
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_shuffled_names_change_nothing_else(domain: DomainName) -> None:
+    """The same problem, all of whose objects have different numbers from 1 to 30."""
+    generator = generators()[domain]
+    size = generator.eval_sizes[-1]
+    plain = generator.problem(size, 5)
+    texts = [generator.problem(size, seed, is_shuffled=True).text for seed in (5, 5)]
+    assert texts[0] == texts[1] != plain.text
+    names = [
+        re.findall(r"\b[a-z]+[0-9]+\b", text.partition("(:objects")[2])
+        for text in (plain.text, texts[0])
+    ]
+    renamed = dict(zip(*names, strict=True))
+    assert [renamed[name] for name in names[0]] == names[1]
+    numbers = {int(re.sub("[a-z]+", "", name)) for name in renamed.values()}
+    assert len(numbers) == len(renamed)
+    assert numbers <= {*range(1, 31)}
+    kinds = [re.sub("[0-9]+", "", name) for name in names[0]]
+    assert [re.sub("[0-9]+", "", name) for name in names[1]] == kinds
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_constructed_plan_is_no_shorter_than_any_must_be(domain: DomainName) -> None:
+    """Held-out problems of three domains always need six steps; plans may have more."""
+    generator = generators()[domain]
+    for seed, size in enumerate(generator.eval_sizes):
+        problem = generator.problem(size, seed)
+        plan = Construction().solve(domain_text(domain), problem.text)
+        assert plan is not None
+        assert len(plan) >= least_steps(problem.text)
+        assert domain == "blocksworld" or least_steps(problem.text) >= 6
+
+
+def test_there_is_no_construction_for_a_domain_of_ones_own() -> None:
+    """The way out is named."""
+    with pytest.raises(ConfigError, match="no plans for the domain lamps: use another planner"):
+        Construction().solve("", "(define (problem p) (:domain lamps))")

@@ -13,13 +13,15 @@ from shared.wire.error_info import ErrorInfo
 from shared.wire.scoring import Counts, DomainItem, ScoreResponse, ScoreResult
 from shared.wire.states import Simulator
 from trainer.curriculum import buckets_of
+from trainer.curriculum.plan import with_groups
 from trainer.curriculum.sources import dataset_samples
 from trainer.data.prompts import load_grpo_dataset
 from trainer.evaluation import Bootstrap
 from trainer.evaluation.planning import evaluate_plans, read_plan_problems, reference_plans
-from trainer.grpo.batch_scorer import ScoringTerms
+from trainer.grpo.batch_scorer import ScoredBatch, ScoringTerms
 from trainer.grpo.config import load_config
 from trainer.grpo.format_reward import format_reward
+from trainer.grpo.plan_metrics import plan_metrics
 from trainer.grpo.reward_functions import batch_of
 from trainer.sft.config import SFTTrainingConfig
 from trainer.sft.plans import plan_lessons
@@ -33,6 +35,7 @@ def _row(domain: str, number: int, **more: object) -> dict[str, object]:
         "problem_file": f"{domain}/p{number}.pddl",
         "difficulty": float(number),
         "plan": f"(go a{number})",
+        "plan_steps": 2,
         **more,
     }
 
@@ -99,6 +102,22 @@ def test_lessons_are_the_reference_plans(dataset: Path, tmp_path: Path) -> None:
         plan_lessons(config)
 
 
+def test_lessons_with_shuffled_names_never_run_out(dataset: Path) -> None:
+    """Objects of the problem have new numbers each time, and the same ones in its plan."""
+    problem = "(:objects a1 A2 - place) (:init (at2 a1))"
+    row = _row("ferry", 1, prompt=[{"role": "user", "content": problem}], plan="(go a1 a2)")
+    (dataset / "train.jsonl").write_text(json.dumps(row))
+    config = SFTTrainingConfig(dataset_path=str(dataset), lessons=20, shuffle_names=True)
+    lessons = plan_lessons(config)
+    assert lessons is not None
+    assert len({lesson.answer for lesson in lessons}) > 10
+    for lesson in lessons:
+        _, first, second = lesson.answer.strip("()").split()
+        content = lesson.prompt[-1].content
+        assert content == f"(:objects {first} {second} - place) (:init (at2 {first}))"
+    assert plan_lessons(config) == lessons
+
+
 def test_the_preset_is_found_beside_a_folder_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +152,8 @@ class _Service:
         if plan == "none":
             return ScoreResult(id=None, status="invalid", reward=0.0)
         is_valid = int(plan.startswith("(go"))
-        metrics = DomainMetrics({"goals_share": 1.0 if is_valid else 0.5})
+        goals, steps = (1.0, 3) if is_valid else (0.5, 1)
+        metrics = DomainMetrics({"is_valid": is_valid, "goals_share": goals, "steps": steps})
         return ScoreResult(id=None, status="scored", reward=float(is_valid), metrics=metrics)
 
 
@@ -149,6 +169,7 @@ def test_figures_by_domain_and_difficulty(dataset: Path) -> None:
         {"planner": reference_plans, "mixed": lambda _: plans, "lost": lambda _: ["lost"] * 10},
         lambda: _Service(),  # type: ignore[arg-type,return-value]
         Bootstrap(resamples=200),
+        against="planner",
     )
     planner, mixed, lost = report.policies
     assert (lost.overall.success, lost.overall.failed) == (None, 10)
@@ -167,6 +188,62 @@ def test_figures_by_domain_and_difficulty(dataset: Path) -> None:
         "hard": 2,
     }
     assert report.failed == 12
+    assert planner.overall.length is not None
+    assert planner.overall.length.value == 3 / 2
+    assert mixed.overall.length == planner.overall.length
+    assert (lost.overall.length, lost.against, planner.against) == (None, None, None)
+    assert mixed.against is not None
+    assert mixed.against.problems == 8
+    assert mixed.against.success.value == -4 / 8
+    assert mixed.against.goals.value == (0.5 + 0 + 1 + 1) / 4 - 1
+
+
+def test_a_policy_that_is_not_there_is_no_comparison(dataset: Path) -> None:
+    """The message names those that are."""
+    problems = read_plan_problems(dataset, "eval")
+    with pytest.raises(ConfigError, match="--against other: it is none of planner"):
+        evaluate_plans(
+            dataset,
+            "eval",
+            problems,
+            {"planner": reference_plans},
+            lambda: _Service(),  # type: ignore[arg-type,return-value]
+            Bootstrap(resamples=200),
+            against="other",
+        )
+
+
+def test_metrics_of_sampled_plans() -> None:
+    """Of those that were judged; an invalid answer counts as 0, and lengths are of valid ones."""
+    judged = [
+        ScoredBatch("scored", 1.0, metrics={"is_valid": 1, "goals_share": 1, "steps": 6}),
+        ScoredBatch("scored", 0.2, metrics={"is_valid": 0, "goals_share": 0.5, "steps": 3}),
+        ScoredBatch("invalid", -1.0, "no_plan"),
+        ScoredBatch("failed", None, "worker_lost"),
+    ]
+    columns = {
+        "plan_steps": [4, 4, 2, 2],
+        "curriculum_domain": ["ferry", "ferry", "spanner", "spanner"],
+        "curriculum_level": ["easy", "hard", "easy", "easy"],
+    }
+    assert plan_metrics(judged, columns) == {
+        "plans/success": 1 / 3,
+        "plans/goals_share": 1.5 / 3,
+        "plans/executable_share": 0,
+        "plans/length": 6 / 4,
+        "plans/success_by_domain/ferry": 1 / 2,
+        "plans/success_by_domain/spanner": 0,
+        "plans/success_by_level/easy": 1 / 2,
+        "plans/success_by_level/hard": 0,
+    }
+    assert plan_metrics(judged[2:], columns) == {}
+
+
+def test_rows_of_problems_have_their_groups_without_a_curriculum(dataset: Path) -> None:
+    """So that the metrics of both kinds of run can be compared."""
+    rows = with_groups(load_grpo_dataset(dataset))
+    assert rows["curriculum_domain"] == ["ferry"] * 5 + ["spanner"] * 5
+    assert rows["curriculum_level"] == ["easy", "easy", "medium", "medium", "hard"] * 2
 
 
 def test_a_dataset_without_reference_plans_has_no_planner(dataset: Path) -> None:

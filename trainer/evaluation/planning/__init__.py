@@ -1,15 +1,12 @@
 """Evaluation on planning problems."""
 
-from trainer.evaluation.planning.plans import (
-    PlanEvaluation,
-    PlanFigures,
-    PlanProblem,
-    evaluate_plans,
-    read_plan_problems,
-    reference_plans,
-)
+from trainer.evaluation.planning.figures import Interval, PlanFigures
+from trainer.evaluation.planning.plans import Answerer, PlanEvaluation, evaluate_plans
+from trainer.evaluation.planning.problems import PlanProblem, read_plan_problems, reference_plans
 
 __all__ = [
+    "Answerer",
+    "Interval",
     "PlanEvaluation",
     "PlanFigures",
     "PlanProblem",

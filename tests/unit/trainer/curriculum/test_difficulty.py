@@ -8,7 +8,13 @@ from structlog.testing import capture_logs
 
 from shared.language.prompts import LaneCounts
 from shared.language.prompts import difficulty as junction_difficulty
-from trainer.curriculum import GradedSample, problem_sample, row_sample, samples_of
+from trainer.curriculum import (
+    GradedSample,
+    buckets_of,
+    problem_sample,
+    row_sample,
+    samples_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +125,24 @@ def test_unreadable_samples_are_warned_of_once_a_domain() -> None:
         ("warning", "net", 2, "net@1-ab"),
         ("warning", "ferry", 1, "ferry-x.pddl"),
     ]
+
+
+def test_a_name_that_says_nothing_is_of_its_folders_domain() -> None:
+    """Though its row has the 0 of the dataset's builder: it makes no domain of its own."""
+    files = ["mixed/ferry-l2-c1-s1.pddl", "mixed/ferry-l3-c1-s2.pddl", "mixed/notes.pddl"]
+    rows: list[dict[str, Any]] = [
+        {"problem_file": file, "difficulty": difficulty}
+        for file, difficulty in zip(files, (13.0, 18.0, 0.0), strict=True)
+    ]
+    assert {sample.domain for sample in samples_of(rows)} == {"ferry"}
+    [bucket] = buckets_of(samples_of(rows))
+    assert 2 in bucket.rows["easy"]
+
+
+def test_what_a_scenario_is_called_does_not_depend_on_others() -> None:
+    """States whose difficulty cannot be read stay in their scenario."""
+    rows: list[dict[str, Any]] = [
+        {"state_id": "net@1-ab"},
+        {"state_id": "other@1-cd", "difficulty": 0.5},
+    ]
+    assert [sample.domain for sample in samples_of(rows)] == ["net", "other"]

@@ -1,0 +1,113 @@
+"""The proof from end to end: the order of things."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.gateways import GatewayServer
+from benchmarks.learning.commands import CORES, Command, check_unchanged, run_all
+from benchmarks.learning.stages import Stages
+from benchmarks.learning_planning.plan import PlanningPlan
+from benchmarks.learning_planning.trainings import KINDS, PlanTrainings
+from greenfork.commands.evaluate_plans import evaluated_plans
+from reward_client import RewardClient
+from trainer.evaluation import Bootstrap, Generation
+from trainer.evaluation.planning import PlanEvaluation
+
+__all__ = ["PlanningProof"]
+
+_PROMPTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class PlanningProof:
+    """One run of the program. What was finished before is not done again.
+
+    Args:
+        plan: What to do.
+        out: The folder for everything.
+        say: Told how far it is.
+    """
+
+    plan: PlanningPlan
+    out: Path
+    say: Callable[[str], None] = print
+
+    @property
+    def stages(self) -> Stages:
+        """What was done."""
+        return Stages(self.out / "stages", self.say)
+
+    @property
+    def trainings(self) -> PlanTrainings:
+        """What is trained, and where."""
+        return PlanTrainings(self.plan, self.out)
+
+    def prepare(self) -> None:
+        """Builds the problems, and the models that GRPO starts from.
+
+        Raises:
+            CommandChanged: The folder holds something that was made otherwise; nothing is run.
+            CommandFailed: A command failed.
+        """
+        trainings = self.trainings
+        everything = [trainings.build(), *trainings.starts(), *trainings.compared(url="none-yet")]
+        check_unchanged(everything, self.stages)
+        self._run([trainings.build()])
+        self._run(trainings.starts())
+
+    def train_and_judge(self) -> tuple[PlanEvaluation, dict[int, PlanEvaluation]]:
+        """Trains by GRPO through a service's URL, and judges everybody there.
+
+        Returns:
+            The baselines, and the models of each seed, compared with their start.
+        """
+        names = [command.name for command in self.trainings.compared(url="none-yet")]
+        judgements = ["judged-baselines", *(f"judged-{seed}" for seed in self.plan.seeds)]
+        if all(map(self.stages.is_done, [*names, *judgements])):
+            return self._judgements("none-needed")
+        with self._serving() as url:
+            self._run(self.trainings.compared(url))
+            return self._judgements(url)
+
+    def _judgements(self, url: str) -> tuple[PlanEvaluation, dict[int, PlanEvaluation]]:
+        baselines = self._judged("baselines", [], ("oracle", "random"), url)
+        found = {}
+        for seed in self.plan.seeds:
+            models = [str(self.trainings.model(kind, seed)) for kind in KINDS]
+            found[seed] = self._judged(str(seed), models, (), url)
+        return baselines, found
+
+    def _judged(
+        self, name: str, models: list[str], baselines: tuple[str, ...], url: str
+    ) -> PlanEvaluation:
+        """Policies on the held-out problems, greedily; models beside the first of them."""
+
+        def judge() -> object:
+            generation = Generation(
+                max_new_tokens=self.plan.answer_tokens, batch_size=_PROMPTS_AT_ONCE
+            )
+            return evaluated_plans(
+                self.trainings.problems,
+                "eval",
+                models,
+                baselines,
+                lambda: RewardClient(url),
+                generation,
+                Bootstrap(),
+                None,
+                models[0] if models else None,
+            ).model_dump(mode="json")
+
+        return PlanEvaluation.model_validate(self.stages.run(f"judged-{name}", judge))
+
+    def _run(self, commands: list[Command]) -> None:
+        run_all(commands, self.stages, self.out / "logs", CORES)
+
+    @contextmanager
+    def _serving(self) -> Iterator[str]:
+        """A reward service of the problems while a block runs; gives its URL."""
+        with GatewayServer(self.trainings.problems, self.out / "service", CORES) as server:
+            self.say(f"rewards come from {server.url}")
+            yield server.url
