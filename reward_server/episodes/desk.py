@@ -4,9 +4,9 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
+import structlog
 from prometheus_client import CollectorRegistry
 
-from reward_server.episodes.housekeeping import EpisodeHousekeeping
 from reward_server.episodes.origins import EpisodeOrigins
 from reward_server.episodes.playback import EpisodePlayback
 from reward_server.episodes.runner import EpisodeRunner
@@ -14,6 +14,7 @@ from reward_server.episodes.service import EpisodeLimits, EpisodeService
 from reward_server.episodes.states import EpisodeStates
 from reward_server.episodes.store import EpisodeStore
 from reward_server.episodes.telemetry import EpisodeTelemetry
+from reward_server.housekeeping import DAY_S, keep_house
 from reward_server.scoring.admission import Admission
 from reward_server.settings import ServerSettings
 from reward_server.storage.database import Database
@@ -22,14 +23,18 @@ from shared.wire.states import Simulator
 __all__ = ["EpisodeDesk"]
 
 
+_LOG = structlog.get_logger("reward_server")
+
+
 class EpisodeDesk:
-    """Starts and closes the service for episodes and its background work.
+    """Starts and closes the service for episodes, and keeps all episodes in order.
 
     Args:
-        service: The service that the routes use.
+        service: The service that the routes use; parks idle episodes.
         playback: Their way to earlier moments.
-        store: The records.
-        housekeeping: The background work.
+        store: The episodes of all gateways.
+        telemetry: Receives the counts.
+        retention_days: How long finished episodes are kept.
     """
 
     def __init__(
@@ -37,12 +42,14 @@ class EpisodeDesk:
         service: EpisodeService,
         playback: EpisodePlayback,
         store: EpisodeStore,
-        housekeeping: EpisodeHousekeeping,
+        telemetry: EpisodeTelemetry,
+        retention_days: float,
     ) -> None:
         self.service = service
         self.playback = playback
         self._store = store
-        self.housekeeping = housekeeping
+        self._telemetry = telemetry
+        self._retention_s = retention_days * DAY_S
         self._chores: asyncio.Task[None] | None = None
 
     @classmethod
@@ -64,13 +71,27 @@ class EpisodeDesk:
         service = EpisodeService(
             store, origins, states, runner, admission, limits, telemetry, simulator
         )
-        keeping = EpisodeHousekeeping(service, store, telemetry, settings.episode_retention_days)
         playback = EpisodePlayback(service, store, origins, runner, admission)
-        return cls(service, playback, store, keeping)
+        return cls(service, playback, store, telemetry, settings.episode_retention_days)
 
     def start(self) -> None:
         """Starts the housekeeping."""
-        self._chores = asyncio.create_task(self.housekeeping.run())
+        self._chores = asyncio.create_task(keep_house(self.look, "episodes_not_counted"))
+
+    async def look(self, is_sweeping: bool) -> None:
+        """Parks idle episodes, deletes old ones if it is time to, and counts them all.
+
+        Raises:
+            LedgerError: The database failed.
+        """
+        parked = self.service.park_idle()
+        if parked:
+            _LOG.info("episodes_parked", episodes=parked)
+        if is_sweeping:
+            deleted = await self._store.sweep(self._retention_s)
+            if deleted:
+                _LOG.info("episodes_deleted", episodes=deleted)
+        self._telemetry.totals = await self._store.totals()
 
     async def close(self) -> None:
         """Ends the housekeeping, and returns when every step is written."""

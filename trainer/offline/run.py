@@ -107,7 +107,7 @@ class StagedRun(
 
     def _sample(self, held_out: "list[EncodedGroup]") -> None:
         """Writes what the model prefers, where there are texts to show."""
-        from trainer.offline.samples import write_samples
+        from trainer.offline.likeliest import write_samples
 
         if self._tokenizer is not None and held_out:
             path, step = self._files.metrics.with_name("samples.jsonl"), sum(self._steps.values())

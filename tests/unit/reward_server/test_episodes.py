@@ -256,7 +256,7 @@ async def test_parked_episodes_wake(open_gateway: OpenGateway) -> None:
     await step(gateway, episode_id, 0)
     await gateway.http.post(f"/v1/episodes/{episode_id}/fork")
     assert len(gateway.episodes.processes) == 2
-    await gateway.services.episode_desk.housekeeping.look(is_sweeping=False)
+    await gateway.services.episode_desk.look(is_sweeping=False)
     assert gateway.episodes.processes == {}
     shown = (await gateway.http.get(f"/v1/episodes/{episode_id}")).json()
     assert (shown["is_live"], shown["step"]) == (False, 1)
@@ -271,7 +271,7 @@ async def test_ten_thousand_parked_episodes_are_rows_only(gateway: Gateway) -> N
     (row,) = await database.rows(EPISODES.select())
     rows = [row._asdict() | {"episode_id": f"{n:032x}"} for n in range(10_000)]
     await database.change(insert(EPISODES), rows)
-    await gateway.services.episode_desk.housekeeping.look(is_sweeping=True)
+    await gateway.services.episode_desk.look(is_sweeping=True)
     page = (await gateway.http.get("/v1/episodes", params={"limit": 1, "offset": 9_000})).json()
     assert (page["total"], len(page["episodes"])) == (10_001, 1)
     metrics = (await gateway.http.get("/metrics")).text
