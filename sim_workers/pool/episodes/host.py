@@ -4,6 +4,7 @@ A process is used if it is exactly at the record's position. Otherwise it is end
 is replayed. The least recently used processes are ended when there is no room.
 """
 
+import os
 import shutil
 import time
 from collections import OrderedDict
@@ -152,7 +153,8 @@ class EpisodeHost:
                 return self._step(call, live)
             case "score":
                 assert call.candidates is not None, "a score has candidates"  # noqa: S101
-                answer = try_request(live.episode, call.candidates)
+                at_once = min(call.at_once, len(os.sched_getaffinity(0)))
+                answer = try_request(live.episode, call.candidates, at_once)
                 return EpisodeReply(live.at, answer=answer.model_dump_json().encode())
             case "fork":
                 self._fork(call, live)
