@@ -184,7 +184,7 @@ def control(
         check_plots()
     lanes = workers or len(os.sched_getaffinity(0))
     choice = _choice(context, endpoint_model, at_once=max(1, lanes // min(lanes, seeds)))
-    with _site(context, choice, lanes) as site:
+    with _site(context, lanes) as site:
         runs, report = _run(site, choice, is_hidden=as_json)
     _save(runs, trips, trips_format)
     if plot is not None:
@@ -195,9 +195,8 @@ def control(
 
 
 @contextmanager
-def _site(context: typer.Context, choice: Choice, lanes: int) -> "Iterator[Site]":
+def _site(context: typer.Context, lanes: int) -> "Iterator[Site]":
     """Where the scenario runs; says what a service does otherwise."""
-    from greenfork.control.remote import check_controllers
     from greenfork.control.sites import Asked, LocalSite, remote_site
 
     given = context.params
@@ -206,7 +205,6 @@ def _site(context: typer.Context, choice: Choice, lanes: int) -> "Iterator[Site]
     if given["url"] is None:
         yield LocalSite(asked)
         return
-    check_controllers(choice.names)
     with remote_site(asked, given["url"], secret(given["api_key"])) as site:
         if site.protocol.arguments:
             left_out = " ".join(site.protocol.arguments)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
-from shared.errors import ConfigError, GreenforkError, RolloutError
+from greenfork.control.remote_signals import RemoteSignals, StateClient
+from shared.errors import GreenforkError, RolloutError
 from shared.wire.episode_views import (
     Candidate,
     CandidateResult,
@@ -34,20 +35,14 @@ if TYPE_CHECKING:
     from sim_workers.episodes.episode import FinishedEpisode
     from sim_workers.episodes.record import EpisodeSpec
 
-__all__ = ["EpisodeClient", "RemoteEpisode", "RemoteStarter", "check_controllers"]
+__all__ = ["EpisodeClient", "RemoteEpisode", "RemoteStarter"]
 
 _MOST_CANDIDATES = 2048
 """The most candidates in one request."""
 _MOST_TIMEOUT_S = 600
-_ONLY_HERE = {
-    "actuated": "puts another signal program into the network",
-    "delay-based": "puts another signal program into the network",
-    "sotl": "needs the lanes of each green",
-}
-"""Controllers that need more than a service offers, and the reason."""
 
 
-class EpisodeClient(Protocol):
+class EpisodeClient(StateClient, Protocol):
     """The calls needed from a service; :class:`reward_client.SyncRewardClient` provides them."""
 
     def create_episode(self, request: EpisodeRequest) -> StepAnswer: ...  # noqa: D102
@@ -60,20 +55,6 @@ class EpisodeClient(Protocol):
     def episode_trips(self, episode_id: str, form: "TripForm") -> bytes: ...  # noqa: D102
     def episode_actions(self, episode_id: str) -> tuple[ControlAction, ...]: ...  # noqa: D102
     def delete_episode(self, episode_id: str) -> None: ...  # noqa: D102
-
-
-def check_controllers(names: Sequence[str]) -> None:
-    """Checks that controllers can work over HTTP, before any episode is started.
-
-    Raises:
-        ConfigError: One of them cannot.
-    """
-    for name in names:
-        if name in _ONLY_HERE:
-            raise ConfigError(
-                f"--controller {name} {_ONLY_HERE[name]}, which a service does not offer; leave "
-                f"{name} out, or leave --url out and give the scenario's file to run it here"
-            )
 
 
 class RemoteStarter:
@@ -99,27 +80,27 @@ class RemoteStarter:
         self._scenario_id = scenario_id
         self._protocol = protocol
         self._end_s = end_s
+        self._signals = RemoteSignals(client, scenario_id)
 
     def start(self, start: "Start") -> "RemoteEpisode":
         """Starts an episode.
 
         Raises:
-            ConfigError: It needs a program other than the network's.
             ServiceError: It is refused, or the service does not answer.
         """
-        if start.program is not None:
-            raise ConfigError(f"a service runs the network's own programs, not {start.program}")
         request = EpisodeRequest(
             scenario_id=self._scenario_id,
             seed=start.seed,
             end_s=self._end_s,
             signals=None if start.is_steering else (),
+            program=start.program,
             control=self._protocol.control,
             observe=start.observe or ("features",),
         )
         answer = self._client.create_episode(request)
         try:
-            return RemoteEpisode(self._client, self._client.episode(answer.episode_id), answer)
+            view = self._client.episode(answer.episode_id)
+            return RemoteEpisode(self._client, view, answer, self._signals)
         except BaseException:
             _delete(self._client, answer.episode_id)
             raise
@@ -132,10 +113,14 @@ class RemoteEpisode:
         client: The service.
         view: The service's description of it.
         answer: The service's last answer.
+        signals: The scenario's signals.
     """
 
-    def __init__(self, client: EpisodeClient, view: EpisodeView, answer: StepAnswer) -> None:
+    def __init__(
+        self, client: EpisodeClient, view: EpisodeView, answer: StepAnswer, signals: RemoteSignals
+    ) -> None:
         self._client = client
+        self._signals = signals
         self._id = view.episode_id
         self.spec = _spec_of(view)
         self.answer = answer
@@ -169,12 +154,13 @@ class RemoteEpisode:
 
     @property
     def steered(self) -> "Mapping[str, Signal]":
-        """Raises ConfigError: a service does not report the programs of an episode's signals."""
-        raise ConfigError("a service does not report the programs of an episode's signals")
+        """The signals that are steered, by id; raises as :attr:`RemoteSignals.definitions`."""
+        known = self._signals.definitions
+        return {tls_id: known[tls_id] for tls_id in self.answer.signals}
 
     def program_id(self, tls_id: str) -> str:
-        """Raises ConfigError, as :attr:`steered`."""
-        raise ConfigError(f"a service does not report the program of signal {tls_id[:80]}")
+        """A signal's own program; raises as :attr:`RemoteSignals.definitions`."""
+        return self._signals.program_id(tls_id)
 
     def step(self, request: StepRequest) -> StepAnswer:
         """Carries out decisions and steps one interval; raises ServiceError."""
@@ -284,6 +270,7 @@ def _spec_of(view: EpisodeView) -> "EpisodeSpec":
         begin_s=view.begin_s,
         end_s=view.end_s,
         signals=view.signals,
+        program=view.program,
         control=view.control,
         reward=view.reward,
         observe=view.observe,

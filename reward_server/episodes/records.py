@@ -61,6 +61,7 @@ class StoredEpisode:
             time_s=self.time_s,
             step=self.at.steps,
             signals=self.signals,
+            program=spec.program,
             control=spec.control,
             reward=spec.reward,
             observe=spec.observe,

@@ -14,6 +14,7 @@ from shared.wire.episodes import (
     EpisodeDecision,
     EpisodeFigures,
     EpisodeReward,
+    ProgramKind,
     StepAnswer,
     TlsId,
 )
@@ -62,6 +63,8 @@ class EpisodeView(WireModel):
     """Steps that are done, and the number of the next one."""
     signals: tuple[str, ...]
     """Those that are steered."""
+    program: ProgramKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The type of program that replaces the signals' own."""
     control: EpisodeControl
     reward: EpisodeReward
     observe: tuple[str, ...]

@@ -35,6 +35,7 @@ __all__ = [
     "ExtendGreen",
     "InvalidInfo",
     "PhaseControl",
+    "ProgramKind",
     "ProgramTransition",
     "ShowPhase",
     "SignalObservation",
@@ -73,6 +74,9 @@ class ShowPhase(WireModel):
 
 EpisodeDecision = Annotated[ExtendGreen | ShowPhase, Field(discriminator="kind")]
 """A decision at one signal at one step."""
+
+ProgramKind = Literal["actuated", "delay_based"]
+"""SUMO's types of programs that set the lengths of their greens themselves."""
 
 EpisodeTerm = Literal["delay", "pressure", "queue", "speed", "wait"]
 """The rewards that a sum may be made of; ``queue_gain`` needs a second run to compare with."""
@@ -117,6 +121,8 @@ class EpisodeRequest(WireModel):
     """When it ends. None: an hour later, or where the scenario ends if that is earlier."""
     signals: tuple[TlsId, ...] | None = Field(default=None, max_length=_MAX_SIGNALS)
     """Those that are steered. None: all that have something to decide."""
+    program: ProgramKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The type of program that replaces the signals' own, with the same phases. None: their own."""
     control: EpisodeControl = PRESETS["resco"]
     reward: EpisodeReward = EpisodeReward()
     observe: tuple[Literal["prompt", "features"], ...] = Field(default=(), max_length=2)
@@ -127,7 +133,8 @@ class EpisodeRequest(WireModel):
         if (self.scenario_id is None) == (self.state_id is None):
             raise ValueError("give either scenario_id or state_id")
         if self.state_id is not None:
-            fixed = [n for n in ("seed", "scale", "begin_s") if getattr(self, n) is not None]
+            own = ("seed", "scale", "begin_s", "program")
+            fixed = [name for name in own if getattr(self, name) is not None]
             if fixed:
                 raise ValueError(f"a state has its own {', '.join(fixed)}; leave it out")
         if self.signals is not None and len(set(self.signals)) < len(self.signals):

@@ -13,15 +13,12 @@ from typing import Protocol, Self
 from shared.dataset import Message
 from shared.errors import GreenforkError
 from shared.signals import Signal
-from shared.wire.episodes import EpisodeDecision, StepAnswer, StepRequest
+from shared.wire.episodes import EpisodeDecision, ProgramKind, StepAnswer, StepRequest
 from sim_workers.engine.episodes.messages import PhaseRule, Stepped, Trial
 from sim_workers.episodes.episode import FinishedEpisode
 from sim_workers.episodes.record import EpisodeSpec
 
-__all__ = ["Answerer", "AnswererSpec", "Controller", "DrivenEpisode", "ProgramKind", "Question"]
-
-ProgramKind = str
-"""SUMO's type of a signal program: ``actuated`` or ``delay_based``."""
+__all__ = ["Answerer", "AnswererSpec", "Controller", "DrivenEpisode", "Question"]
 
 
 class DrivenEpisode(Protocol):

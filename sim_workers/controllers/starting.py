@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from shared.wire.episodes import EpisodeRequest
-from sim_workers.controllers.controller import DrivenEpisode, ProgramKind
-from sim_workers.controllers.programs import add_programs
+from shared.wire.episodes import EpisodeRequest, ProgramKind
+from sim_workers.controllers.controller import DrivenEpisode
 from sim_workers.controllers.protocols import Protocol
 from sim_workers.engine.fork_client import ForkServer
-from sim_workers.engine.messages import Describe, Described, Observe, Observed, Open
+from sim_workers.engine.messages import Open
 from sim_workers.episodes.episode import Episode
+from sim_workers.episodes.programs import replace_programs
 from sim_workers.episodes.record import EpisodeSpec
 from sim_workers.scenarios.scenario import Scenario
 
 __all__ = ["EpisodeStarter", "LocalStarter", "Start", "spec_of"]
 
-_LIMIT_S = 600.0
 _NAMED = "local"
 """Placeholder id for a scenario that no service knows."""
 
@@ -107,13 +106,6 @@ class LocalStarter:
                 config = self._scenario.write(self._folder / (program or "own"))
                 opening = Open(config=str(config), seed=start.seed)
                 if program is not None:
-                    self._add_programs(config, program, opening)
+                    replace_programs(self._fork_server, config, program)
                 self._openings[program] = opening
             return self._openings[program]
-
-    def _add_programs(self, config: Path, program: ProgramKind, opening: Open) -> None:
-        bounds = Describe(min_green_s=self._protocol.control.min_green_s, max_green_s=3600)
-        with self._fork_server.open(opening) as handle:
-            signals = handle.call(bounds, Described, _LIMIT_S).signals
-            states = handle.call(Observe(tls_ids=()), Observed, _LIMIT_S).signals
-        add_programs(config, program, signals, states)

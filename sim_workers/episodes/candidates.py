@@ -23,8 +23,10 @@ _RULES = frozenset(
 """Codes of decisions that break a rule, which is not a failure."""
 
 
-def try_request(episode: Episode, request: CandidatesRequest) -> CandidatesResponse:
-    """Tries candidates; the episode does not move.
+def try_request(
+    episode: Episode, request: CandidatesRequest, at_once: int = 1
+) -> CandidatesResponse:
+    """Tries candidates, so many side by side; the episode does not move.
 
     A candidate is invalid, and gets the request's ``invalid_reward``, if no decision can be read
     from its completion or its decision breaks a rule. One that could not be rolled out has failed,
@@ -43,7 +45,8 @@ def try_request(episode: Episode, request: CandidatesRequest) -> CandidatesRespo
             results.append(None)
         except InvalidDecision as exc:
             results.append(_invalid(item, ErrorInfo.of(exc), request.reward))
-    trials = iter(_trials(episode, request, tried))
+    horizon_s, limit_s = request.reward.horizon_s, request.timeout_s
+    trials = iter(episode.try_candidates(tried, horizon_s, request.base, at_once, limit_s))
     return CandidatesResponse(
         episode_id=episode.episode_id,
         step=episode.steps,
@@ -53,13 +56,6 @@ def try_request(episode: Episode, request: CandidatesRequest) -> CandidatesRespo
             for item, known in zip(request.items, results, strict=True)
         ),
     )
-
-
-def _trials(
-    episode: Episode, request: CandidatesRequest, tried: list[dict[str, EpisodeDecision]]
-) -> tuple[Trial, ...]:
-    horizon_s = request.reward.horizon_s
-    return episode.try_candidates(tried, horizon_s, request.base, limit_s=request.timeout_s)
 
 
 def _decisions_of(episode: Episode, item: Candidate) -> dict[str, EpisodeDecision]:

@@ -6,7 +6,7 @@ So it can be recorded, parked, replayed and continued anywhere, byte for byte.
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from pydantic import FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
 from shared.errors import InvalidRequest
 from shared.legality import undecidable_reason
@@ -17,6 +17,7 @@ from shared.wire.episodes import (
     EpisodeControl,
     EpisodeRequest,
     EpisodeReward,
+    ProgramKind,
     StepRequest,
 )
 
@@ -34,6 +35,8 @@ class EpisodeSpec(WireModel):
     end_s: FiniteFloat
     signals: tuple[str, ...] | None
     """The controlled signals; None means all that have anything to decide."""
+    program: ProgramKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The type of program that replaces the signals' own; None: their own."""
     control: EpisodeControl
     reward: EpisodeReward
     observe: tuple[str, ...] = ()
@@ -71,6 +74,7 @@ class EpisodeSpec(WireModel):
             begin_s=begin_s,
             end_s=wanted_s,
             signals=None if request.signals is None else tuple(sorted(request.signals)),
+            program=request.program,
             control=request.control,
             reward=request.reward,
             observe=request.observe,

@@ -7,7 +7,7 @@ says so, and is sent the record. So the death of any process costs a replay and 
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray.exceptions import RayError
@@ -179,15 +179,22 @@ class EpisodeDispatch:
         prepared, sent = [], set(worker.scenarios)
         for turn in turns:
             call = turn.call
+            if call.verb == "score":
+                call = replace(call, at_once=1 + self._idle())
             if call.episode_id not in held or call.verb in ("state", "show"):
                 try:
-                    call = await turn.with_origin(call.scenario_id not in sent)
+                    origin = await turn.source(call.scenario_id not in sent)
                 except GreenforkError as exc:
                     turn.fail(exc)
                     continue
+                call = replace(call, origin=origin)
                 sent.add(call.scenario_id)
             prepared.append((turn, call))
         return prepared
+
+    def _idle(self) -> int:
+        """Workers with nothing to do, whose CPUs can be used by forks of a busy one's episode."""
+        return sum(not worker.batch for worker in self._workers)
 
     def _note(self, worker: PoolWorker, batch: EpisodeBatch) -> None:
         """Records which episodes a worker says that it has, and no longer has."""

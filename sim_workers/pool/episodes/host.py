@@ -4,6 +4,8 @@ A process is used if it is exactly at the record's position. Otherwise it is end
 is replayed. The least recently used processes are ended when there is no room.
 """
 
+import os
+import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
@@ -13,11 +15,13 @@ from pathlib import Path
 import structlog
 
 from shared.errors import GreenforkError, HolderLost, RequestError, RolloutError
+from shared.wire.episodes import ProgramKind
 from sim_workers.engine.fork_client import ForkServer
 from sim_workers.engine.messages import Open
 from sim_workers.episodes.candidates import try_request
 from sim_workers.episodes.episode import Episode
 from sim_workers.episodes.position import Position
+from sim_workers.episodes.programs import replace_programs
 from sim_workers.episodes.record import EpisodeRecord
 from sim_workers.pool.episodes.messages import (
     EpisodeBatch,
@@ -155,7 +159,8 @@ class EpisodeHost:
                 return self._step(call, live)
             case "score":
                 assert call.candidates is not None, "a score has candidates"  # noqa: S101
-                answer = try_request(live.episode, call.candidates)
+                at_once = min(call.at_once, len(os.sched_getaffinity(0)))
+                answer = try_request(live.episode, call.candidates, at_once)
                 return EpisodeReply(live.at, answer=answer.model_dump_json().encode())
             case "fork":
                 self._fork(call, live)
@@ -210,6 +215,8 @@ class EpisodeHost:
             if origin.scenario is None:
                 raise RolloutError("the worker lacks the scenario's files", "scenario_missing")
             write_files(scenario, origin.scenario)
+        if origin.spec.program is not None:
+            scenario = self._with_programs(scenario, origin.spec.program)
         opening = Open(config=str(scenario / CONFIG_NAME), seed=0, replay=origin.replay)
         if origin.state is None:
             return opening
@@ -220,6 +227,15 @@ class EpisodeHost:
         config = restoring_config(scenario, folder, origin.read)
         given = {"config": str(config), "state_file": str(file), "reads": (str(scenario),)}
         return opening.model_copy(update=given)
+
+    def _with_programs(self, scenario: Path, kind: ProgramKind) -> Path:
+        """A copy of a scenario in which signals run programs of another type."""
+        copy = scenario.with_name(f"{scenario.name}.{kind}")
+        if not copy.exists():
+            draft = Path(shutil.copytree(scenario, f"{copy}.draft", dirs_exist_ok=True))
+            replace_programs(self._fork_server, draft / CONFIG_NAME, kind)
+            draft.rename(copy)
+        return copy
 
     def _make_room(self) -> None:
         """Ends the least recently used processes until the limits hold; the last one stays."""

@@ -67,6 +67,8 @@ class EpisodeCall:
     """The request of a ``step``, in canonical form."""
     candidates: CandidatesRequest | None = None
     """The request of a ``score``."""
+    at_once: int = 1
+    """Number of its candidates that may run side by side, set when it is sent."""
     fork_id: str = ""
     """For ``fork``, the id of the new episode."""
     watch: Watch | None = None

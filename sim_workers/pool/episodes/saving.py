@@ -50,9 +50,16 @@ def save_moment(
         draft: A path to which nobody else writes.
 
     Raises:
-        InvalidRequest: ``unverified_origin``: what came before it cannot be replayed.
+        InvalidRequest: ``unverified_origin``: what came before it cannot be replayed;
+            ``other_programs``: its signals do not run the programs of the scenario.
         RolloutRejected: ``not_reproducible``: the replay differs from the episode.
     """
+    if origin.spec.program is not None:
+        raise InvalidRequest(
+            f"the episode runs {origin.spec.program} programs in place of the network's own, which "
+            "no state of its scenario can continue",
+            "other_programs",
+        )
     if origin.state is not None:
         raise InvalidRequest(
             "the episode began from an uploaded state, whose run cannot be replayed; a state of it "

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sim_workers.pool.episodes.messages import EpisodeCall, EpisodeOrigin, EpisodeReply
 from sim_workers.pool.fair_queue import Flow
@@ -49,14 +49,6 @@ class EpisodeTurn:
         """Raises an error for whoever is waiting for it."""
         if not self.done.done():
             self.done.set_exception(error)
-
-    async def with_origin(self, with_scenario: bool) -> EpisodeCall:
-        """The call with the data for replaying the episode.
-
-        Raises:
-            GreenforkError: The record or the files cannot be read.
-        """
-        return replace(self.call, origin=await self.source(with_scenario))
 
 
 class EpisodeHomes:

@@ -28,7 +28,9 @@ LENGTH_S = 100
 STEPS = LENGTH_S // 10
 EPISODES = 50
 YELLOW = {"preset": "resco"}
-CONTROLLERS = ("fixed", "random", "greedy", "max-pressure", "look-ahead")
+CONTROLLERS = (
+    *("fixed", "actuated", "delay-based", "random", "greedy", "max-pressure", "sotl", "look-ahead"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import RolloutRejected
+from shared.errors import InvalidRequest, RolloutRejected
 from sim_workers.pool.episodes.messages import EpisodeOrigin
 from sim_workers.pool.episodes.saving import save_moment
 from tests.integration.conftest import OWN
@@ -57,3 +57,12 @@ def test_what_a_replay_does_not_come_to_is_not_saved(
             with pytest.raises(RolloutRejected, match="differs") as refused:
                 save_moment(stage.fork_server, opening, episode, origin, tmp_path / "draft")
             assert refused.value.code == "not_reproducible"
+
+
+def test_an_episode_under_other_programs_is_not_saved(stage: Stage, tmp_path: Path) -> None:
+    """The states of its scenario continue under the network's own."""
+    with stage.start(600, control=YELLOW, program="actuated") as episode:
+        origin = EpisodeOrigin(episode.spec, (), stage.scenario.scenario_id, None)
+        with pytest.raises(InvalidRequest) as refused:
+            save_moment(stage.fork_server, stage.opening, episode, origin, tmp_path / "draft")
+    assert refused.value.code == "other_programs"

@@ -8,10 +8,11 @@ from typing import cast
 
 import pytest
 
-from greenfork.control.remote import EpisodeClient, RemoteStarter, check_controllers
+from greenfork.control.remote import EpisodeClient, RemoteStarter
 from greenfork.control.sites import served_id
 from reward_client import SyncRewardClient
 from shared.errors import ConfigError, RolloutCrashed, ServiceUnreachable
+from shared.signals import Phase, Program, SignalState
 from shared.wire.episode_views import (
     CandidateMetrics,
     CandidateResult,
@@ -44,6 +45,14 @@ from tests.unit.greenfork.control.finished_episodes import FIGURES
 STEPS = 3
 WAITING = {0: 1, 2: 3, 4: 2}
 """Vehicles on the lanes of each green; a rule shows 2."""
+PROGRAM = Program(
+    program_id="0",
+    kind="static",
+    phases=tuple(
+        Phase(duration_s=9, state="G", green_lanes=lanes)
+        for lanes in (("n_0", "n_1"), (), ("n_1",), (), ("e_0",))
+    ),
+)
 SIMULATOR = Simulator(version="0")
 ACTION = ControlAction(time_s=0, tls_id="c", call="setPhase", arguments=(2,))
 
@@ -64,6 +73,7 @@ class _Service:
     costs: Mapping[int, float] = field(default_factory=dict)
     """Of showing a phase, where candidates are scored; one that is missing fails."""
     fails_at: int | None = None
+    has_state: bool = False
     asked: list[EpisodeRequest] = field(default_factory=list)
     steps: list[StepRequest] = field(default_factory=list)
     scored: list[CandidatesRequest] = field(default_factory=list)
@@ -119,6 +129,18 @@ class _Service:
             return CandidateResult(id=key, status="failed", reward=None, error=error)
         metrics = CandidateMetrics(delay_veh=cost, queue_veh=0)
         return CandidateResult(id=key, status="scored", reward=-cost, metrics=metrics)
+
+    def states(self, scenario: str) -> list[SimpleNamespace]:
+        """One of the scenario, if it has any."""
+        assert scenario == "crossing-1"
+        return [SimpleNamespace(state_id="crossing-1@5")] if self.has_state else []
+
+    def state(self, state_id: str) -> SimpleNamespace:
+        """Its signal, and what that runs."""
+        assert state_id == "crossing-1@5"
+        running = SignalState(program_id="0", phase=0, elapsed_s=5)
+        definition = SimpleNamespace(programs={"0": PROGRAM})
+        return SimpleNamespace(definitions={"c": definition}, signals={"c": running})
 
     def episode(self, episode_id: str) -> EpisodeDetail:
         """What it is."""
@@ -241,15 +263,31 @@ def test_an_episode_that_fails_is_taken_out() -> None:
     assert service.deleted == ["e1"]
 
 
-@pytest.mark.parametrize("name", ["actuated", "delay-based", "sotl"])
-def test_what_a_service_cannot_give_is_refused(name: str) -> None:
-    """By name, with the way out, and also where somebody tries nevertheless."""
-    check_controllers(["greedy", "look-ahead", "fixed", "model", "replay:x"])
-    with pytest.raises(ConfigError, match=f"--controller {name} .*leave --url out"):
-        check_controllers(["greedy", name])
-    (run,) = _drive(_Service(), name)
+@pytest.mark.parametrize(
+    ("name", "program"), [("actuated", "actuated"), ("delay-based", "delay_based")]
+)
+def test_sumos_own_controllers_are_programs_of_the_service(name: str, program: str) -> None:
+    """Nothing is steered."""
+    service = _Service()
+    (run,) = _drive(service, name)
+    assert (run.error, run.decisions) == (None, 0)
+    assert (service.asked[0].program, service.asked[0].signals) == (program, ())
+
+
+def test_sotl_reads_the_lanes_of_greens_from_a_state() -> None:
+    """Phase 4 waits longer than 2, whose only lane has green now, although fewer wait there."""
+    service = _Service(has_state=True)
+    (run,) = _drive(service, "sotl")
+    assert run.error is None
+    assert _shown(service.steps) == [ShowPhase(next_phase=phase) for phase in (0, 0, 4)]
+
+
+def test_without_a_state_sotl_is_refused() -> None:
+    """With what to do about it."""
+    (run,) = _drive(_Service(), "sotl")
     assert run.error is not None
     assert run.error.code == "bad_config"
+    assert "none of crossing-1; add one with greenfork push, leave sotl out" in run.error.message
 
 
 def test_without_features_nothing_is_counted() -> None:

@@ -75,11 +75,13 @@ def test_bad_requests_are_refused(fields: dict[str, Any], said: str) -> None:
         _request(**fields)
 
 
-@pytest.mark.parametrize("name", ["seed", "scale", "begin_s"])
-def test_a_state_has_its_own_seed_scale_and_begin(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("seed", 1), ("scale", 1), ("begin_s", 1), ("program", "actuated")]
+)
+def test_a_state_has_its_own_run(name: str, value: object) -> None:
     """Others cannot be asked for; the end can."""
     with pytest.raises(ValidationError, match="a state has its own"):
-        EpisodeRequest.model_validate({"state_id": "x", name: 1})
+        EpisodeRequest.model_validate({"state_id": "x", name: value})
     assert EpisodeRequest.model_validate({"state_id": "x", "end_s": 5}).end_s == 5
 
 

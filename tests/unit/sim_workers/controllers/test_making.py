@@ -10,8 +10,8 @@ from shared.signals import Phase, Program, Signal, SignalState
 from shared.wire.episodes import PRESETS, EpisodeReward, StepRequest
 from sim_workers.controllers.look_ahead import LookAheadController
 from sim_workers.controllers.making import CONTROLLER_NAMES, find_controller
-from sim_workers.controllers.programs import add_programs
 from sim_workers.controllers.protocols import protocol_of
+from sim_workers.episodes.programs import add_programs
 from sim_workers.episodes.record import EpisodeRecord, EpisodeSpec
 from sim_workers.scenarios.config import read_configuration
 from tests.unit.sim_workers.controllers.standing import StandingEpisode, seen, show

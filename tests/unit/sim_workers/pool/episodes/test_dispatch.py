@@ -18,6 +18,7 @@ from sim_workers.pool.episodes.messages import (
     EpisodeCall,
     EpisodeOrigin,
     EpisodeReply,
+    EpisodeVerb,
 )
 from sim_workers.pool.episodes.turns import EpisodeTurn
 from sim_workers.pool.fair_queue import Flow, FlowQueue
@@ -35,6 +36,8 @@ class FakeActor:
     held: set[str] = field(default_factory=set)
     batches: list[list[tuple[str, bool, bool]]] = field(default_factory=list)
     """Of each call of a batch: the episode, whether its origin came along, and whether files."""
+    side_by_side: list[int] = field(default_factory=list)
+    """Of each call, how many of its candidates may run at a time."""
     parked: list[str] = field(default_factory=list)
     error: Exception | None = None
 
@@ -53,6 +56,7 @@ class FakeActor:
         await asyncio.sleep(0)
         has_files = [call.origin is not None and call.origin.scenario is not None for call in calls]
         told = zip(calls, has_files, strict=True)
+        self.side_by_side += [call.at_once for call in calls]
         self.batches.append([(c.episode_id, c.origin is not None, files) for c, files in told])
         return EpisodeBatch(tuple(map(self._reply, calls)), live=len(self.held))
 
@@ -84,9 +88,9 @@ class Stage:
     def __post_init__(self) -> None:
         self.episodes = EpisodeDispatch(self.queue, self.workers, lambda: None)
 
-    async def ask(self, *names: str) -> list[EpisodeReply]:
-        """What becomes of a step of each episode."""
-        tasks = [asyncio.create_task(self._run(name)) for name in names]
+    async def ask(self, *names: str, verb: EpisodeVerb = "step") -> list[EpisodeReply]:
+        """What becomes of a step of each episode, or of another call."""
+        tasks = [asyncio.create_task(self._run(name, verb)) for name in names]
         await asyncio.sleep(0)
         while len(self.queue):
             for worker in self.workers:
@@ -98,8 +102,8 @@ class Stage:
     def _fits(self, worker: PoolWorker, key: str) -> bool:
         return self.episodes.fits([worker.number], key)
 
-    async def _run(self, name: str) -> EpisodeReply:
-        call = EpisodeCall(name, "x", "step", AT, StepRequest(step=0))
+    async def _run(self, name: str, verb: EpisodeVerb = "step") -> EpisodeReply:
+        call = EpisodeCall(name, "x", verb, AT, StepRequest(step=0))
 
         async def source(with_scenario: bool) -> EpisodeOrigin:
             return EpisodeOrigin(SPEC, (), "x", {} if with_scenario else None)
@@ -192,6 +196,17 @@ async def test_a_new_worker_takes_its_share_of_what_is_to_be_replayed() -> None:
     assert [reply.answer.decode() for reply in await asyncio.gather(*tasks)] == names
     assert [len(actor(stage, number).held) for number in (1, 2)] == [3, 3]
     assert actor(stage, 1).batches[-1][0][:2] == ("live", False)
+
+
+async def test_candidates_use_the_cpus_of_idle_workers(stage: Stage) -> None:
+    """Beside that of the worker that has the episode; steps need one."""
+    await stage.ask("e")
+    first, second = stage.workers
+    for others, at_once in (((), 2), (("other",), 1)):
+        first.batch, second.batch = ("this",), others
+        await stage.ask("e", verb="score")
+        assert actor(stage, 1).side_by_side[-1] == at_once
+    assert actor(stage, 1).side_by_side[0] == 1
 
 
 def test_position_tells_decisions_apart() -> None:

@@ -8,12 +8,21 @@ import defusedxml.ElementTree as SafeXml
 
 from shared.legality import undecidable_reason
 from shared.signals import Program, Signal, SignalState
-from sim_workers.controllers.controller import ProgramKind
+from shared.wire.episodes import ProgramKind
+from sim_workers.engine.fork_client import ForkServer
+from sim_workers.engine.messages import Describe, Described, Observe, Observed, Open
 from sim_workers.scenarios.config import read_configuration, render_configuration
 from sim_workers.scenarios.files import unpacked
 
-__all__ = ["add_programs", "controlled_links", "has_detector", "render_programs"]
+__all__ = [
+    "add_programs",
+    "controlled_links",
+    "has_detector",
+    "render_programs",
+    "replace_programs",
+]
 
+_LIMIT_S = 600.0
 _FILE = "greenfork.programs.add.xml"
 _MIN_GREEN_S, _MAX_GREEN_S = 5, 50
 """netconvert's defaults for ``--tls.min-dur`` and ``--tls.max-dur``."""
@@ -44,6 +53,24 @@ def has_detector(state: str, lanes: Mapping[str, list[int]]) -> bool:
     (True, False)
     """
     return any(all(state[i : i + 1] == "G" for i in links) for links in lanes.values())
+
+
+def replace_programs(fork_server: ForkServer, config: Path, kind: ProgramKind) -> None:
+    """Gives a scenario's copy programs of another type, at the signals with something to decide.
+
+    Args:
+        fork_server: Starts the process that tells what there is.
+        config: The configuration of the copy, as for :func:`add_programs`.
+        kind: The type of program.
+
+    Raises:
+        RolloutError: SUMO refuses the scenario, or the process died.
+    """
+    with fork_server.open(Open(config=str(config), seed=0)) as handle:
+        bounds = Describe(min_green_s=_MIN_GREEN_S, max_green_s=_MAX_GREEN_S)
+        signals = handle.call(bounds, Described, _LIMIT_S).signals
+        states = handle.call(Observe(tls_ids=()), Observed, _LIMIT_S).signals
+    add_programs(config, kind, signals, states)
 
 
 def add_programs(
