@@ -50,7 +50,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 """The smallest and the largest possible reward."""
 _UNKNOWN = (-inf, inf)
-"""Of a domain that a package has added."""
+"""Of a domain or a metric that a package has added."""
 
 _MAX_LISTED_STATES = 50_000
 

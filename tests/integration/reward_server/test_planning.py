@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -52,6 +53,7 @@ def test_plans_behind_the_url(dataset: Path, tmp_path: Path) -> None:
     with served(dataset, data_dir=tmp_path) as url, httpx.Client(base_url=url, timeout=150) as http:
         answer = http.post("/v1/score", json=body).json()
         again = http.post("/v1/score", json=body | {"reward": {"name": "plan_valid"}}).json()
+        protocols = _other_protocols(http, items[:2])
         new = {"name": "walk-n4", "domain": _DOMAIN, "problem": _PROBLEM.replace("at c", "at b")}
         uploaded = http.put("/v1/problems", json=new)
         broken = http.put("/v1/problems", json=new | {"problem": _PROBLEM.replace("at c", "on c")})
@@ -76,3 +78,31 @@ def test_plans_behind_the_url(dataset: Path, tmp_path: Path) -> None:
     assert (broken.status_code, broken.json()["code"]) == (422, "bad_pddl")
     assert "line: 2" in json.dumps(broken.json())
     assert scored["results"][0]["reward"] == 0.0, "plan_valid is the domain's own reward"
+    assert protocols == {"openrlhf": [1.0, 0.0], "slime": [1.0, 0.0], "nemo-gym/verify": [1.0, 0.0]}
+
+
+def _other_protocols(http: httpx.Client, items: list[dict[str, str]]) -> dict[str, list[float]]:
+    """The rewards of the same plans, asked for as other trainers do."""
+
+    def posted(protocol: str, body: object) -> dict[str, Any]:
+        answer = http.post(f"/compat/{protocol}", params={"timeout_s": 120}, json=body)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    labels = [{name: item[name] for name in ("domain", "problem_id")} for item in items]
+    plans = [item["completion"] for item in items]
+    pairs = list(zip(labels, plans, strict=True))
+    query = [f"Plan:{plan}<|im_end|>" for plan in plans]
+    body = {"query": query, "prompts": ["Plan:"] * len(plans), "labels": labels}
+    said = [[{"type": "output_text", "text": plan}] for plan in plans]
+    messages = [{"type": "message", "role": "assistant", "content": content} for content in said]
+    gym = [
+        {"response": {"output": [message]}, **label}
+        for label, message in zip(labels, messages, strict=True)
+    ]
+    return {
+        "openrlhf": posted("openrlhf", body)["rewards"],
+        "slime": [posted("slime", {"label": la, "response": p})["reward"] for la, p in pairs],
+        "nemo-gym/verify": [posted("nemo-gym/verify", row)["reward"] for row in gym],
+    }

@@ -169,6 +169,17 @@ def test_the_service_is_asked_for_the_whole_reward() -> None:
     )
 
 
+def test_a_users_own_metric_can_be_trained_on() -> None:
+    """Alone or as a term; the service knows whether a package adds it."""
+    alone = load_config(overrides={"reward_name": "custom.co2_mg"}).reward
+    assert alone.name == "custom.co2_mg"
+    terms = {"queue_gain": 1, "custom.co2_mg": -0.01}
+    asked = load_config(overrides={"reward_name": "sum", "reward_terms": terms}).reward
+    assert asked.terms == terms
+    with pytest.raises(ConfigError):
+        load_config(overrides={"reward_name": "co2_mg"})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
