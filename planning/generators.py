@@ -59,11 +59,13 @@ class Generator:
             size: A count for each field of the name.
             seed: Of the problem.
             is_shuffled: Whether objects have random numbers instead of 1, 2, …, none of which two
-                objects share: what a model learns about some of them then holds for all, however
-                many a problem has.
+                objects share, and facts and goals are in random order: a model can then find what
+                it needs by name only, and not by its place, which depends on the problem's size.
         """
         chance = random.Random(f"{self.domain}/{size}/{seed}")  # noqa: S311 - no secret
         objects, init, goals = self.make(size, chance)
+        if is_shuffled:
+            init, goals = chance.sample(init, len(init)), chance.sample(goals, len(goals))
         name = self.name.format(*size, seed=seed)
         facts = (
             f"  (:objects {objects})\n"

@@ -43,7 +43,10 @@ _Planner = Annotated[
 ]
 _Names = Annotated[
     Literal["numbered", "shuffled"],
-    typer.Option(help="Generated objects are called 1, 2, … or have random numbers up to 30."),
+    typer.Option(
+        help="Generated objects are called 1, 2, … in order; or have random numbers up to 30, and "
+        "facts a random order."
+    ),
 ]
 
 
