@@ -316,7 +316,8 @@ class EpisodeService(EpisodeArchive):
     ) -> EpisodeCall:
         stored = entry.stored
         return EpisodeCall(
-            stored.episode_id, stored.scenario_id, verb, entry.at, step, candidates, fork_id
+            *(stored.episode_id, stored.scenario_id, verb, entry.at, step, candidates),
+            fork_id=fork_id,
         )
 
     async def _done_before(
