@@ -61,8 +61,9 @@ unit: setup ## Fast tests: no Ray, no SUMO, no socket; and every docstring's exa
 integration: setup ## Real SUMO, real Ray, a real model; and the demo's steps, small
 	$(PYTEST) $(INTEGRATION)
 
-clients: setup ## Other projects' own code against a served dataset, each in an environment of its own, kept in .venv
+clients: setup ## Other projects' own code against a served dataset, a browser where there is one: environments of their own, kept in .venv
 	$(BIN)/pytest --durations 5 tests/clients
+	$(BIN)/python -m tests.page --if-browser
 
 page: setup ## The page at /ui in a real browser, Debian's chromium, driven from an environment of its own, kept in .venv
 	$(BIN)/python -m tests.page
