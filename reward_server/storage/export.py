@@ -33,8 +33,9 @@ _METRICS = tuple(Metrics.model_fields)
 COLUMNS = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in _PLAIN if name != "horizon_s"),
-        *(pa.field(name, pa.float64()) for name in _METRICS if name != "series"),
+        *(pa.field(name, pa.float64()) for name in _METRICS if name not in ("custom", "series")),
         pa.field("series", pa.list_(pa.int32())),
+        pa.field("custom", pa.map_(pa.string(), pa.float64())),
         pa.field("created_at", pa.timestamp("us", tz="UTC")),
     ]
 ).insert(_PLAIN.index("horizon_s"), pa.field("horizon_s", pa.int32()))

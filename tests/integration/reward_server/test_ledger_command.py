@@ -50,6 +50,8 @@ def entries(number: int) -> list[Recorded]:
             horizon_s=60,
         )
         metrics = make_metrics(i / 7) if i else AWKWARD
+        if i == 1:
+            metrics = metrics.model_copy(update={"custom": {"co2_mg": 0.1, "stops": 3.0}})
         made.append((f"{i:06d}", rollout, metrics, f"sumo 1.{28 + i % 2}.0"))
     return made
 
@@ -95,10 +97,11 @@ async def test_export_is_the_ledger_row_for_row(
     assert ParquetFile(output).num_row_groups == 3
     for row, entry in zip(read_table(output).to_pylist(), recorded, strict=True):
         key, rollout, shown, simulator = entry
-        metrics = shown.model_dump()
+        metrics = {name: getattr(shown, name) for name in Metrics.model_fields}
         assert row.pop("created_at") == datetime.fromtimestamp(1_750_000_000.25, UTC)
         assert {name: row.pop(name) for name in metrics} == metrics | {
-            "series": None if metrics["series"] is None else list(metrics["series"])
+            "series": None if shown.series is None else list(shown.series),
+            "custom": None if shown.custom is None else list(shown.custom.items()),
         }
         assert row == {
             "key": key,

@@ -75,7 +75,6 @@ def watch() -> Iterator[Watch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio.Handle, "_run", watched)
         yield found
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

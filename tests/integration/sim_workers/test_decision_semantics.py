@@ -35,7 +35,7 @@ HORIZON_S = 120
 """Longer than a cycle of either scenario, so that one can see a decision end."""
 KINDS = ("extend", "phase", "cycle", "plan")
 FEW = settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -2,7 +2,7 @@
 
 import gc
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _collecting_little() -> Iterator[None]:
-    """Keeps what was imported out of the collections of garbage that each training asks for."""
+@pytest.fixture(autouse=True, scope="session")
+def _collecting_little() -> None:
+    """Keeps what is imported late out of the collections of garbage that each training asks for."""
     from trl import GRPOTrainer, SFTTrainer
 
     assert GRPOTrainer
     assert SFTTrainer
-    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 
 from shared.errors import ConfigError, TrainingStopped
 from shared.wire.scoring import ScoreItem, ScoreRequest, ScoreResult
+from tests.integration.sim_workers.process_tree import wait_for
 from tests.integration.trainer.small_service import SmallService, running, yes_is_better
 from trainer import GRPOTrainingConfig, train_grpo
 from trainer.grpo.batch_scorer import BatchScorer
@@ -34,11 +36,18 @@ def signalling(number: signal.Signals, at: int) -> SmallService:
 
     def answer(item: ScoreItem, request: ScoreRequest) -> ScoreResult:
         if len(service.requests) == at and item is request.items[0]:
+            # While a module is imported, a signal is kept for later.
+            wait_for(_is_main_thread_waiting, "the training to wait for this answer")
             os.kill(os.getpid(), number)
         return yes_is_better(item, request)
 
     service.answer = answer
     return service
+
+
+def _is_main_thread_waiting() -> bool:
+    frame = sys._current_frames()[threading.main_thread().ident or 0]
+    return frame.f_code.co_filename == threading.__file__
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
