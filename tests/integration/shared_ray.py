@@ -1,45 +1,63 @@
-"""One Ray for many gateways of a test process: to start one takes seconds of computing.
+"""One Ray for the gateways of all test processes: to start one takes seconds of computing.
 
-It ends with the process that asked for it, however that ends. What a gateway that starts a Ray of
+It ends with the test run that asked for it, however that ends. What a gateway that starts a Ray of
 its own leaves behind is tested in :mod:`tests.integration.reward_server.test_serve`.
 """
 
-import atexit
+import json
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from functools import cache
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
 
 __all__ = ["shared_ray"]
 
-_CPUS = 8
+_CPUS = 16
 """Of which each worker of a gateway takes one; they are only counted."""
 
 
 @cache
 def shared_ray() -> dict[str, str]:
     """Environment variables with which a gateway joins it; starts it when first asked for."""
+    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    noted = Path(tempfile.gettempdir(), f"greenfork-test-ray-{os.getuid()}-{run}.json")
+    with FileLock(f"{noted}.lock"):
+        if not noted.exists():
+            noted.touch(mode=0o600)
+            noted.write_text(json.dumps(_start(run, noted)))
+        variables: dict[str, str] = json.loads(noted.read_text())
+    return variables
+
+
+def _start(run: int, noted: Path) -> dict[str, str]:
     # Ray tells gateways that join where it is by this machine's address, so it listens there; the
     # token keeps everybody else out.
     admission = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     holding = subprocess.Popen(
-        [sys.executable, "-m", __name__],
+        [sys.executable, "-m", __name__, str(run), str(noted)],
         env=os.environ | admission,
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,
     )
-    atexit.register(holding.communicate)
     assert holding.stdout is not None
-    address = holding.stdout.readline().strip()
+    with holding.stdout as said:
+        address = said.readline().strip()
     assert address, "Ray has not started"
+    holding.returncode = 0  # Nobody waits for it: it outlives the process that starts it.
     return admission | {"GREENFORK_SERVER_RAY_ADDRESS": address}
 
 
-def main() -> None:
-    """Holds Ray until the input ends."""
+def main(run: int, noted: Path) -> None:
+    """Holds Ray until the test run ends."""
     import ray
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -51,9 +69,12 @@ def main() -> None:
     )
     sys.stdout.write(f"{context.address_info['gcs_address']}\n")
     sys.stdout.flush()
-    sys.stdin.read()
+    if psutil.pid_exists(run):
+        psutil.Process(run).wait()
+    noted.unlink(missing_ok=True)
+    Path(f"{noted}.lock").unlink(missing_ok=True)
     ray.shutdown()
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]), Path(sys.argv[2]))
