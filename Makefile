@@ -84,7 +84,7 @@ bench: setup ## Rollouts six ways side by side, states never seen before, buildi
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.episodes
 
-resco: setup ## RESCO's cities and grids under every controller, beside what was published; resumes; days for all. RESCO="--quick", --help lists more
+resco: setup ## RESCO's cities and grids under every controller, beside what was published; resumes; many hours for all. RESCO="--quick", --help lists more
 	$(BIN)/python -m benchmarks.resco $(RESCO)
 
 settings: setup ## Write docs/settings.md anew from the settings of the trainings

@@ -4,7 +4,8 @@
 told the same and reads the same, and beside sumo-rl. The ways take turns; plain libsumo and the
 engine must count the same queue and the same switches.
 
-*Look-ahead*: what its decisions take, over the bare stepping of their rollouts.
+*Look-ahead*: what its decisions take, over the bare stepping of their rollouts; with one process
+at a time, and with one for each CPU.
 
 *Side by side*: steps a second of many episodes, through a gateway with one worker and with two.
 
@@ -15,6 +16,7 @@ processor time hold on a busy machine, too; those in wall-clock time only on an 
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,16 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stepping.append(measure_stepping(network, options.length, options.rounds))
         print_stepping(stepping[-1])
     for network in options.look_ahead if "look-ahead" in parts else ():
-        ahead.append(measure_look_ahead(network, options.decisions, options.rounds))
-        print_look_ahead(ahead[-1])
+        for at_once in sorted({1, len(os.sched_getaffinity(0))}):
+            found = measure_look_ahead(network, options.decisions, options.rounds, at_once)
+            ahead.append(found)
+            print_look_ahead(found)
     if "side-by-side" in parts:
         served.append(measure_side_by_side(options.side_by_side, options.episodes, options.steps))
         print_side_by_side(served[-1])
     if "http" in parts:
         served.append(measure_http(options.http, 5 * options.steps))
         print_http(served[-1])
-    found = {"stepping": stepping, "look_ahead": ahead, "served": served}
-    append(options.results, "episodes", found)
+    measured = {"stepping": stepping, "look_ahead": ahead, "served": served}
+    append(options.results, "episodes", measured)
 
 
 def _parser() -> argparse.ArgumentParser:

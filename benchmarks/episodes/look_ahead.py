@@ -29,8 +29,9 @@ _HORIZON_S = 60
 class _Timed:
     """Look-ahead after a while under its base policy; what each of its decisions took."""
 
-    def __init__(self, begin_s: float, end_s: float) -> None:
-        self._controller = LookAheadController(LookAheadSettings(horizon_s=_HORIZON_S))
+    def __init__(self, begin_s: float, end_s: float, at_once: int) -> None:
+        settings = LookAheadSettings(horizon_s=_HORIZON_S, at_once=at_once)
+        self._controller = LookAheadController(settings)
         self._from_s, self._to_s = begin_s + _WARMUP_S, end_s - _HORIZON_S
         self.decisions: list[tuple[float, int, float]] = []
         """Of each: when, how many rollouts, and wall seconds."""
@@ -49,18 +50,19 @@ class _Timed:
         return decided
 
 
-def measure_look_ahead(network: str, decisions: int, rounds: int) -> dict[str, Any]:
+def measure_look_ahead(network: str, decisions: int, rounds: int, at_once: int) -> dict[str, Any]:
     """What look-ahead takes, over the bare stepping of its rollouts; medians of the rounds.
 
     Args:
         network: One of RESCO's.
         decisions: Moments at which it decides.
         rounds: How often the same episode is driven.
+        at_once: Rollouts side by side.
     """
     found = []
     with on_stage(network) as stage:
         for _ in track(range(rounds), f"{network}, look-ahead", console=Console(stderr=True)):
-            found.append(_round(stage, decisions))
+            found.append(_round(stage, decisions, at_once))
     assert len({one["rollouts"] for one in found}) == 1, "equal episodes decide alike"  # noqa: S101
     first = found[0]
     medians = {
@@ -68,13 +70,14 @@ def measure_look_ahead(network: str, decisions: int, rounds: int) -> dict[str, A
         for name in ("took_s", "bare_s", "ratio")
     }
     rates = {"decisions_per_s": round(first["decisions"] / medians["took_s"], 2)}
-    return {"network": network, "horizon_s": _HORIZON_S} | first | medians | rates
+    asked = {"network": network, "horizon_s": _HORIZON_S, "at_once": at_once}
+    return asked | first | medians | rates
 
 
-def _round(stage: Stage, decisions: int) -> dict[str, Any]:
+def _round(stage: Stage, decisions: int, at_once: int) -> dict[str, Any]:
     begin_s = stage.scenario.begin_s
     length_s = _WARMUP_S + 10 * decisions + _HORIZON_S
-    timed = _Timed(begin_s, begin_s + length_s)
+    timed = _Timed(begin_s, begin_s + length_s, at_once)
     job = job_of(stage, length_s, timed.decide)
     bare_s = _bare_s(timed, job, _plain(stage, job))
     took_s = sum(one_s for _, _, one_s in timed.decisions)
@@ -104,7 +107,7 @@ def _bare_s(timed: _Timed, job: Job, plain: Loop) -> float:
 
 def print_look_ahead(found: dict[str, Any]) -> None:
     """Prints a table."""
-    title = f"{found['network']}: look-ahead, {found['horizon_s']} s ahead, one process at a time"
+    title = f"{found['network']}: look-ahead, {found['horizon_s']} s, {found['at_once']} at a time"
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_row("decisions", str(found["decisions"]))
     table.add_row("rollouts", f"{found['rollouts']}, of them restored {found['restored']}")
