@@ -181,7 +181,7 @@ class EpisodeDispatch:
             call = turn.call
             if call.verb == "score":
                 call = replace(call, at_once=1 + self._idle())
-            if call.episode_id not in held or call.verb in ("state", "show"):
+            if call.episode_id not in held or call.verb == "state":
                 try:
                     origin = await turn.source(call.scenario_id not in sent)
                 except GreenforkError as exc:
