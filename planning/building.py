@@ -14,7 +14,7 @@ import structlog
 from planning.domains.constructions import Construction, least_steps
 from planning.generators import DomainName, Generator, Size, domain_text, generators
 from planning.judge import Judge
-from planning.planners import Planner
+from planning.planners.reference import Planner
 from planning.prompts import planning_prompt
 from planning.records import (
     DOMAIN_FILE,

@@ -130,10 +130,8 @@ class Services:
             store=store,
             new_states=base.new_states,
             database=database,
-            authenticator=ApiKeyAuthenticator(
-                KeyStore(database), settings.api_key, Closure(settings.data_dir)
-            ),
-            uploads=UploadService(settings.uploads_dir, store, base.quota),
+            authenticator=base.authenticator(),
+            uploads=base.uploads(),
             ledger=base.ledger,
             single_flight=flight,
             withdrawal=base.withdrawal,
@@ -211,6 +209,17 @@ class _Foundation:
             quota=quota,
             new_states=NewStates(store),
         )
+
+    def authenticator(self) -> ApiKeyAuthenticator:
+        """Checks API keys."""
+        settings = self.settings
+        return ApiKeyAuthenticator(
+            KeyStore(self.database), settings.api_key, Closure(settings.data_dir)
+        )
+
+    def uploads(self) -> UploadService:
+        """Accepts scenarios and states."""
+        return UploadService(self.settings.uploads_dir, self.store, self.quota)
 
     def scorer(self, domains: tuple[ProblemDomain, ...], custom: CustomMetrics) -> Scorer:
         """Scores traffic and the problems of these domains."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.learning.ablations import Ablations
 from benchmarks.learning.claims import claims
-from benchmarks.learning.commands import CommandChanged, CommandFailed
+from benchmarks.learning.commands import CommandChanged, CommandFailed, program_parser
 from benchmarks.learning.curves import plot_curves
 from benchmarks.learning.plan import FULL, QUICK
 from benchmarks.learning.program import Proof
@@ -47,16 +47,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.learning",
-        description="Shows whether GRPO through the reward URL makes a small language model decide "
-        "better on simulations that it never saw. What was finished before is not done again.",
-    )
-    parser.add_argument(
-        "--out", type=Path, help=f"folder for everything ({_OUT}; with --quick {_QUICK_OUT})"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="much too small to learn; shows that it runs"
+    parser = program_parser(
+        "benchmarks.learning",
+        "Shows whether GRPO through the reward URL makes a small language model decide "
+        "better on simulations that it never saw.",
+        _OUT,
+        _QUICK_OUT,
     )
     parser.add_argument(
         "--ablations",

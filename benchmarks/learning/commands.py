@@ -1,19 +1,24 @@
 """Runs commands of ``greenfork`` as a user would type them, several at a time, a core each."""
 
+import argparse
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from benchmarks.learning.stages import Stages
 
-__all__ = ["CORES", "Command", "CommandChanged", "CommandFailed", "check_unchanged", "run_all"]
+__all__ = [
+    *("CORES", "Command", "CommandChanged", "CommandFailed", "Program"),
+    *("check_unchanged", "program_parser", "run_all"),
+]
 
 CORES = 2
 """What the proof is made for, and how many commands run side by side."""
@@ -135,3 +140,54 @@ def run_all(commands: Sequence[Command], stages: Stages, logs: Path, at_once: in
             future.cancel()
     for future in done:
         future.result()
+
+
+_Plan = TypeVar("_Plan")
+
+
+@dataclass(frozen=True)
+class Program(Generic[_Plan]):
+    """One run of a program of many commands. What was finished before is not done again.
+
+    Args:
+        plan: What to do.
+        out: The folder for everything.
+        say: Told how far it is.
+    """
+
+    plan: _Plan
+    out: Path
+    say: Callable[[str], None] = print
+
+    @property
+    def stages(self) -> Stages:
+        """What was done."""
+        return Stages(self.out / "stages", self.say)
+
+    def run(self, commands: Sequence[Command], at_once: int = CORES) -> None:
+        """Runs commands, side by side, that were not run before."""
+        run_all(commands, self.stages, self.out / "logs", at_once)
+
+
+def program_parser(
+    module: str, description: str, out: Path, quick_out: Path
+) -> argparse.ArgumentParser:
+    """The options that every such program has.
+
+    Args:
+        module: What follows ``python -m``.
+        description: What it shows.
+        out: Where everything goes by default.
+        quick_out: The same with ``--quick``.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=f"{description} What was finished before is not done again.",
+    )
+    parser.add_argument(
+        "--out", type=Path, help=f"folder for everything ({out}; with --quick {quick_out})"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="much too small to learn; shows that it runs"
+    )
+    return parser

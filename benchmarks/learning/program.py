@@ -1,15 +1,14 @@
 """The proof from end to end: the order of things."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gateways import GatewayServer
-from benchmarks.learning.commands import CORES, Command, check_unchanged, run_all
+from benchmarks.learning.commands import CORES, Command, Program, check_unchanged
 from benchmarks.learning.judging import judged_points, judgement
 from benchmarks.learning.plan import Family, Plan
-from benchmarks.learning.stages import Stages
 from benchmarks.learning.trainings import WARM_START, Trainings
 from trainer.evaluation.report import Evaluation
 
@@ -17,23 +16,8 @@ __all__ = ["Proof"]
 
 
 @dataclass(frozen=True)
-class Proof:
-    """One run of the program. What was finished before is not done again.
-
-    Args:
-        plan: What to do.
-        out: The folder for everything.
-        say: Told how far it is.
-    """
-
-    plan: Plan
-    out: Path
-    say: Callable[[str], None] = print
-
-    @property
-    def stages(self) -> Stages:
-        """What was done."""
-        return Stages(self.out / "stages", self.say)
+class Proof(Program[Plan]):
+    """One run of the proof that a model learns to drive."""
 
     @property
     def trainings(self) -> Trainings:
@@ -63,10 +47,6 @@ class Proof:
             return
         with self.serving() as url:
             self.run(self.trainings.compared(url))
-
-    def run(self, commands: list[Command], at_once: int = CORES) -> None:
-        """Runs commands, side by side, that were not run before."""
-        run_all(commands, self.stages, self.out / "logs", at_once)
 
     @contextmanager
     def serving(self) -> Iterator[str]:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.learning.commands import CommandChanged, CommandFailed
+from benchmarks.learning.commands import CommandChanged, CommandFailed, program_parser
 from benchmarks.learning.curves import plot_curves
 from benchmarks.learning.stages import timed_say
 from benchmarks.learning.tables import claims_table, times_table
@@ -52,17 +52,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.learning_planning",
-        description="Shows whether GRPO through the reward URL makes a small language model solve "
-        "more planning problems of sizes that it never saw. What was finished before is not done "
-        "again.",
-    )
-    parser.add_argument(
-        "--out", type=Path, help=f"folder for everything ({_OUT}; with --quick {_QUICK_OUT})"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="much too small to learn; shows that it runs"
+    parser = program_parser(
+        "benchmarks.learning_planning",
+        "Shows whether GRPO through the reward URL makes a small language model solve "
+        "more planning problems of sizes that it never saw.",
+        _OUT,
+        _QUICK_OUT,
     )
     parser.add_argument("--seeds", type=int, choices=(1, 2, 3), help="how many (3)")
     return parser

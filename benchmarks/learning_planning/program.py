@@ -1,13 +1,11 @@
 """The proof from end to end: the order of things."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.gateways import GatewayServer
-from benchmarks.learning.commands import CORES, Command, check_unchanged, run_all
-from benchmarks.learning.stages import Stages
+from benchmarks.learning.commands import CORES, Program, check_unchanged
 from benchmarks.learning_planning.plan import PlanningPlan
 from benchmarks.learning_planning.trainings import KINDS, PlanTrainings
 from greenfork.commands.evaluate_plans import evaluated_plans
@@ -21,23 +19,8 @@ _PROMPTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class PlanningProof:
-    """One run of the program. What was finished before is not done again.
-
-    Args:
-        plan: What to do.
-        out: The folder for everything.
-        say: Told how far it is.
-    """
-
-    plan: PlanningPlan
-    out: Path
-    say: Callable[[str], None] = print
-
-    @property
-    def stages(self) -> Stages:
-        """What was done."""
-        return Stages(self.out / "stages", self.say)
+class PlanningProof(Program[PlanningPlan]):
+    """One run of the proof that a model learns to plan."""
 
     @property
     def trainings(self) -> PlanTrainings:
@@ -54,8 +37,8 @@ class PlanningProof:
         trainings = self.trainings
         everything = [trainings.build(), *trainings.starts(), *trainings.compared(url="none-yet")]
         check_unchanged(everything, self.stages)
-        self._run([trainings.build()])
-        self._run(trainings.starts())
+        self.run([trainings.build()])
+        self.run(trainings.starts())
 
     def train_and_judge(self) -> tuple[PlanEvaluation, dict[int, PlanEvaluation]]:
         """Trains by GRPO through a service's URL, and judges everybody there.
@@ -68,7 +51,7 @@ class PlanningProof:
         if all(map(self.stages.is_done, [*names, *judgements])):
             return self._judgements("none-needed")
         with self._serving() as url:
-            self._run(self.trainings.compared(url))
+            self.run(self.trainings.compared(url))
             return self._judgements(url)
 
     def _judgements(self, url: str) -> tuple[PlanEvaluation, dict[int, PlanEvaluation]]:
@@ -101,9 +84,6 @@ class PlanningProof:
             ).model_dump(mode="json")
 
         return PlanEvaluation.model_validate(self.stages.run(f"judged-{name}", judge))
-
-    def _run(self, commands: list[Command]) -> None:
-        run_all(commands, self.stages, self.out / "logs", CORES)
 
     @contextmanager
     def _serving(self) -> Iterator[str]:

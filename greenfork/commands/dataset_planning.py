@@ -66,7 +66,7 @@ def planning(
     fifth of them is held out, of larger sizes than the rest.
     """
     from planning.building import PlanningBuild, build_planning_dataset
-    from planning.planners import find_planner
+    from planning.planners.reference import find_planner
 
     if domains and source:
         raise ConfigError("pass --domain to generate problems, or --from to use your own, not both")

@@ -42,8 +42,8 @@ def top_plans(
     are left out and listed.
     """
     from planning.judge import Judge
+    from planning.planners.top_plans import find_top_planner, top_plan_rows
     from planning.records import PlanningLayout
-    from planning.top_plans import find_top_planner, top_plan_rows
 
     if not PlanningLayout(dataset).is_there:
         raise DatasetError(

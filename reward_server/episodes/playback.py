@@ -16,14 +16,11 @@ from reward_server.auth.callers import Caller
 from reward_server.episodes.archive import EpisodeArchive
 from reward_server.episodes.origins import EpisodeOrigins, Planned
 from reward_server.episodes.records import StoredEpisode
-from reward_server.episodes.runner import EpisodeRunner
+from reward_server.episodes.runner import EpisodeRunner, run_call
 from reward_server.episodes.store import EpisodeStore
 from reward_server.scoring.admission import Admission
 from shared.errors import (
-    EpisodeConflict,
-    EpisodeInterrupted,
     InvalidRequest,
-    RolloutError,
     TraceDiffers,
 )
 from shared.wire.episode_views import CandidatesRequest, CandidatesResponse
@@ -171,11 +168,7 @@ class EpisodePlayback:
             return await self._origins.origin(planned, requests, with_scenario)
 
         try:
-            return await self._runner.run(call, source, caller.calls(), simulated_s)
-        except RolloutError as exc:
-            if exc.retryable:
-                raise EpisodeInterrupted(exc.message, exc.code) from exc
-            raise EpisodeConflict(exc.message, exc.code) from exc
+            return await run_call(self._runner, call, source, caller.calls(), simulated_s)
         finally:
             self._runner.park([call.episode_id])
 

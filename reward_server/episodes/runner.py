@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from shared.errors import NotReady
+from shared.errors import EpisodeConflict, EpisodeInterrupted, NotReady, RolloutError
 from sim_workers.pool.episodes.dispatch import EpisodeStats
 from sim_workers.pool.episodes.messages import EpisodeCall, EpisodeReply
 from sim_workers.pool.episodes.turns import OriginSource
 from sim_workers.pool.fair_queue import Flow
 
-__all__ = ["EpisodeRunner", "NoEpisodes"]
+__all__ = ["EpisodeRunner", "NoEpisodes", "run_call"]
 
 
 class EpisodeRunner(Protocol):
@@ -52,3 +52,20 @@ class NoEpisodes:
     def stats(self) -> EpisodeStats:
         """All zero."""
         return EpisodeStats(0, 0, 0)
+
+
+async def run_call(
+    runner: EpisodeRunner, call: EpisodeCall, source: OriginSource, flow: Flow, simulated_s: float
+) -> EpisodeReply:
+    """The result of a call, as routes give it.
+
+    Raises:
+        EpisodeInterrupted: A failure that passes.
+        EpisodeConflict: A failure that does not; the code is the simulation's.
+    """
+    try:
+        return await runner.run(call, source, flow, simulated_s)
+    except RolloutError as exc:
+        if exc.retryable:
+            raise EpisodeInterrupted(exc.message, exc.code) from exc
+        raise EpisodeConflict(exc.message, exc.code) from exc

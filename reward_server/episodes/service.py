@@ -27,7 +27,7 @@ from reward_server.episodes.archive import Answered, EpisodeArchive, gone, visib
 from reward_server.episodes.entries import Entries, Entry
 from reward_server.episodes.origins import EpisodeOrigins, Planned
 from reward_server.episodes.records import StoredEpisode, named
-from reward_server.episodes.runner import EpisodeRunner
+from reward_server.episodes.runner import EpisodeRunner, run_call
 from reward_server.episodes.states import EpisodeStates
 from reward_server.episodes.step_writes import StepWrite
 from reward_server.episodes.store import (
@@ -43,7 +43,6 @@ from shared.errors import (
     EpisodeInterrupted,
     GreenforkError,
     InvalidRequest,
-    RolloutError,
     TooManyEpisodes,
 )
 from shared.wire.episode_views import CandidatesRequest, CandidatesResponse
@@ -299,12 +298,7 @@ class EpisodeService(EpisodeArchive):
             requests = await self._store.requests(call.episode_id, call.at.steps)
             return await self._origins.origin(planned, requests, with_scenario)
 
-        try:
-            return await self._runner.run(call, source, caller.calls(), simulated_s)
-        except RolloutError as exc:
-            if exc.retryable:
-                raise EpisodeInterrupted(exc.message, exc.code) from exc
-            raise EpisodeConflict(exc.message, exc.code) from exc
+        return await run_call(self._runner, call, source, caller.calls(), simulated_s)
 
     def _call(
         self,

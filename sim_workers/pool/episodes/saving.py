@@ -54,18 +54,7 @@ def save_moment(
             ``other_programs``: its signals do not run the programs of the scenario.
         RolloutRejected: ``not_reproducible``: the replay differs from the episode.
     """
-    if origin.spec.program is not None:
-        raise InvalidRequest(
-            f"the episode runs {origin.spec.program} programs in place of the network's own, which "
-            "no state of its scenario can continue",
-            "other_programs",
-        )
-    if origin.state is not None:
-        raise InvalidRequest(
-            "the episode began from an uploaded state, whose run cannot be replayed; a state of it "
-            "could not be verified",
-            "unverified_origin",
-        )
+    _check_origin(origin)
     spec = SimulationSpec(
         scenario_name=origin.scenario_id[:-_DIGEST_CHARS],
         scenario=Path(opening.config).parent,
@@ -93,6 +82,21 @@ def save_moment(
         actions=_lines(actions),
         verified_s=_COMPARED_S,
     )
+
+
+def _check_origin(origin: EpisodeOrigin) -> None:
+    if origin.spec.program is not None:
+        raise InvalidRequest(
+            f"the episode runs {origin.spec.program} programs in place of the network's own, which "
+            "no state of its scenario can continue",
+            "other_programs",
+        )
+    if origin.state is not None:
+        raise InvalidRequest(
+            "the episode began from an uploaded state, whose run cannot be replayed; a state of it "
+            "could not be verified",
+            "unverified_origin",
+        )
 
 
 def _signal_states(episode: Episode) -> dict[str, SignalState]:

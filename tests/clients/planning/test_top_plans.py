@@ -8,7 +8,7 @@ import pytest
 
 from planning.generators import DOMAINS, DomainName, domain_text, generators
 from planning.judge import Judge
-from planning.top_plans import KStar
+from planning.planners.top_plans import KStar
 from tests.clients.environments import python_of
 
 _PINS = Path(__file__).with_name("top_planners.txt")

@@ -9,7 +9,7 @@ import pytest
 
 from planning.generators import DOMAINS, DomainName, domain_text, generators
 from planning.judge import Judge
-from planning.planners import find_planner
+from planning.planners.reference import find_planner
 from shared.errors import InvalidDecision
 from shared.language.plans import Step, plan_text
 from tests.clients.environments import python_of

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from planning.building import PlanningBuild, build_planning_dataset
 from planning.domains.constructions import Construction
 from planning.generators import DOMAINS
-from planning.planners import find_planner
+from planning.planners.reference import find_planner
 from planning.records import PlanningLayout, PlanningRow, read_problems
 from shared.errors import ConfigError, DatasetError
 from shared.language.plans import Step
@@ -136,7 +136,7 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_without_a_planner_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which packages bring one, and how to go without."""
-    monkeypatch.setattr("planning.planners.find_spec", lambda name: None)
+    monkeypatch.setattr("planning.planners.reference.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install up-fast-downward or pyperplan") as found:
         find_planner()
     assert "--planner none" in found.value.message

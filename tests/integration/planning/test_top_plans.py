@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from greenfork.commands.dataset import app
 from planning import building
 from planning import judge as judging
-from planning import top_plans as module
 from planning.building import PlanningBuild, build_planning_dataset
 from planning.judge import Judge
-from planning.top_plans import top_plan_rows
+from planning.planners import top_plans as module
+from planning.planners.top_plans import top_plan_rows
 from shared.errors import ConfigError, DatasetError
 from shared.language.plans import Step
 from trainer.offline.candidates import listed_candidates

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.learning import commands
 from benchmarks.learning.commands import Command, CommandChanged
 from benchmarks.learning.stages import Stages
 from benchmarks.learning_planning import program
@@ -23,7 +24,7 @@ class _World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
         self.served = 0
-        monkeypatch.setattr(program, "run_all", self._run)
+        monkeypatch.setattr(commands, "run_all", self._run)
         monkeypatch.setattr(program, "evaluated_plans", self._evaluated)
         monkeypatch.setattr(program, "GatewayServer", self._serve)
 

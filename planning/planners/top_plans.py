@@ -1,7 +1,7 @@
 """The k cheapest plans of each problem, as scored candidates for offline training.
 
 They are found by K* (``pip install kstar-planner``), which is under the GNU General Public License:
-it is run as a program and never imported, as the planners of :mod:`planning.planners` are.
+it is run as a program and never imported, as those of :mod:`planning.planners.reference` are.
 """
 
 import json

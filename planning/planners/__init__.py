@@ -1,0 +1,3 @@
+"""Planners of others, each run as a program of its own and never imported."""
+
+__all__: list[str] = []
