@@ -114,11 +114,18 @@ def test_a_dry_run_of_the_command_says_what_there_is(
 def test_files_that_do_not_fit_each_other_are_refused(
     trained: tuple[Path, OfflineReport], tmp_path: Path
 ) -> None:
-    """Embeddings of another length than the pool, and a selector over another pool."""
+    """Embeddings of another length than the pool or validation, and a selector over another pool."""
     short = np.zeros((ITEMS - 1, 6), dtype=np.float32)
     write_embeddings(tmp_path / "short.npz", short)
     with pytest.raises(DatasetError, match="11 embeddings, the pool has 12 items") as caught:
         train_pointer(pointer_settings(tmp_path, pool_embeddings=str(tmp_path / "short.npz")))
+    assert caught.value.code == "embeddings_length"
+    long, queries = pointer_files(tmp_path / "more"), np.zeros((60, 7), dtype=np.float32)
+    write_embeddings(tmp_path / "long.npz", queries, [f"q{n}" for n in range(60)])
+    validation = {"validation_data": long["beam_data"]}
+    validation["validation_embeddings"] = str(tmp_path / "long.npz")
+    with pytest.raises(DatasetError, match=r"vectors of 6 numbers, .* of 7; embed both") as caught:
+        train_pointer(pointer_settings(tmp_path, **validation))
     assert caught.value.code == "embeddings_length"
     write_embeddings(tmp_path / "other.npz", np.ones((ITEMS, 6), dtype=np.float32))
     other = {"pool_embeddings": str(tmp_path / "other.npz")}
