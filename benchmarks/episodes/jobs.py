@@ -22,7 +22,7 @@ from sim_workers.episodes.record import EpisodeSpec
 from sim_workers.scenarios.resco import locate_scenario
 from sim_workers.scenarios.scenario import Scenario, load_scenario
 
-__all__ = ["Decide", "Job", "Loop", "Stage", "job_of", "on_stage", "run_module"]
+__all__ = ["Decide", "Job", "Loop", "Stage", "job_of", "on_stage", "resco_scenario", "run_module"]
 
 Decide = Callable[[Episode], Mapping[str, EpisodeDecision]]
 _SEED = 1
@@ -63,7 +63,7 @@ class Stage:
 
     def __init__(self, network: str, folder: Path, fork_server: ForkServer) -> None:
         self.network = network
-        self.scenario: Scenario = load_scenario(locate_scenario(f"resco:{network}"))
+        self.scenario = resco_scenario(network)
         self.folder = folder
         self.config = self.scenario.write(folder / "scenario")
         self._fork_server = fork_server
@@ -78,6 +78,11 @@ class Stage:
         spec = EpisodeSpec.of(request, _SEED, begin_s, self.scenario.end_s)
         opening = Open(config=str(self.config), seed=_SEED)
         return Episode.start(self._fork_server, opening, spec)
+
+
+def resco_scenario(network: str) -> Scenario:
+    """One of RESCO's networks."""
+    return load_scenario(locate_scenario(f"resco:{network}"))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Episodes through a gateway: what HTTP costs a step, and many side by side on one worker and two.
+"""Episodes that are served: what HTTP costs a step, and many side by side on one worker and two.
 
 The steps carry no decisions: the greens that are shown go on.
 """
@@ -6,7 +6,7 @@ The steps carry no decisions: the greens that are shown go on.
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +16,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.datasets import build
-from benchmarks.episodes.jobs import on_stage
+from benchmarks.episodes.jobs import on_stage, resco_scenario
+from benchmarks.episodes.pooled import PooledEpisode, episode_pool
 from benchmarks.gateways import GatewayServer
 from reward_client import RewardClient
 from shared.dataset import DatasetLayout, Manifest
-from shared.wire.episodes import PRESETS, EpisodeRequest, StepRequest
+from shared.wire.episodes import PRESETS, EpisodeRequest, StepAnswer, StepRequest
 from sim_workers.episodes.episode import Episode
 
 __all__ = ["measure_http", "measure_side_by_side", "print_http", "print_side_by_side"]
 
-_WARM_STEPS = 6
+_WARM_STEPS = 60
+_WORKERS = (1, 2)
 _TLS = {"ingolstadt21": ("gneJ143",)}
 """The signal of the state that makes a dataset of a large network: proving all takes hours."""
 
@@ -41,84 +43,138 @@ def _gateway(network: str, workers: int, folder: Path) -> Iterator[tuple[Gateway
         yield gateway, manifest.scenario.scenario_id
 
 
-async def _begin(client: RewardClient, scenario_id: str, seed: int) -> str:
-    request = EpisodeRequest(scenario_id=scenario_id, seed=seed, control=PRESETS["resco"])
-    return (await client.create_episode(request)).episode_id
+class _ServedEpisode:
+    """One episode under RESCO's rules, which is stepped over HTTP."""
+
+    def __init__(self, client: RewardClient, scenario_id: str, seed: int) -> None:
+        self._client = client
+        self._request = EpisodeRequest(scenario_id=scenario_id, seed=seed, control=PRESETS["resco"])
+        self._episode_id = ""
+        self._steps = 0
+
+    async def begin(self) -> None:
+        """Has it created."""
+        self._episode_id = (await self._client.create_episode(self._request)).episode_id
+
+    async def step(self) -> StepAnswer:
+        """One interval in which the greens that are shown go on."""
+        request = StepRequest(step=self._steps)
+        answer = await self._client.step_episode(self._episode_id, request)
+        self._steps += 1
+        return answer
 
 
 def measure_side_by_side(network: str, episodes: int, steps: int) -> dict[str, Any]:
-    """Steps a second of so many episodes, all stepped at once, by one worker and by two."""
-    rates = {}
+    """Steps a second of so many episodes, all stepped at once, by one worker and by two.
+
+    Once by the pool alone, and once through a gateway.
+    """
+    rates: dict[str, dict[int, float]] = {"pool": {}, "gateway": {}}
     with TemporaryDirectory(prefix="greenfork-bench-") as folder:
-        for workers in (1, 2):
+        for workers in _WORKERS:
+            rates["pool"][workers] = asyncio.run(_pool_rate(network, workers, episodes, steps))
             with _gateway(network, workers, Path(folder)) as (gateway, scenario_id):
-                rates[workers] = asyncio.run(_rate(gateway.url, scenario_id, episodes, steps))
-    found = {"network": network, "episodes": episodes, "steps": steps}
-    named = {f"steps_per_s_{workers}": round(rate, 2) for workers, rate in rates.items()}
-    return found | named | {"ratio": round(rates[2] / rates[1], 2)}
+                rate = _gateway_rate(gateway.url, scenario_id, episodes, steps)
+                rates["gateway"][workers] = asyncio.run(rate)
+    found: dict[str, Any] = {"network": network, "episodes": episodes, "steps": steps}
+    for way, by_workers in rates.items():
+        for workers, rate_per_s in by_workers.items():
+            found[f"{way}_steps_per_s_{workers}"] = round(rate_per_s, 2)
+        found[f"{way}_ratio"] = round(by_workers[2] / by_workers[1], 2)
+    return found
 
 
-async def _rate(url: str, scenario_id: str, episodes: int, steps: int) -> float:
+async def _pool_rate(network: str, workers: int, episodes: int, steps: int) -> float:
+    scenario = resco_scenario(network)
+    async with episode_pool(workers) as pool:
+        ours = [PooledEpisode(pool, scenario, seed) for seed in range(1, episodes + 1)]
+        return await _rate(ours, steps)
+
+
+async def _gateway_rate(url: str, scenario_id: str, episodes: int, steps: int) -> float:
     async with RewardClient(url) as client:
-        begun = [_begin(client, scenario_id, seed) for seed in range(1, episodes + 1)]
-        ids = await asyncio.gather(*begun)
-        began_s = 0.0
-        for step in range(_WARM_STEPS + steps):
-            if step == _WARM_STEPS:
-                began_s = time.perf_counter()
-            request = StepRequest(step=step)
-            await asyncio.gather(*(client.step_episode(one, request) for one in ids))
-        return episodes * steps / (time.perf_counter() - began_s)
+        theirs = [_ServedEpisode(client, scenario_id, seed) for seed in range(1, episodes + 1)]
+        return await _rate(theirs, steps)
+
+
+async def _rate(episodes: Sequence[_ServedEpisode | PooledEpisode], steps: int) -> float:
+    """Steps a second, after the first ten minutes, in which few vehicles are there yet."""
+
+    async def go_on(episode: _ServedEpisode | PooledEpisode, count: int) -> None:
+        for _ in range(count):
+            await episode.step()
+
+    await asyncio.gather(*(one.begin() for one in episodes))
+    await asyncio.gather(*(go_on(one, _WARM_STEPS) for one in episodes))
+    began_s = time.perf_counter()
+    await asyncio.gather(*(go_on(one, steps) for one in episodes))
+    return len(episodes) * steps / (time.perf_counter() - began_s)
 
 
 def measure_http(network: str, steps: int) -> dict[str, Any]:
-    """Milliseconds a step over HTTP, and through the engine alone; step by step, in turns."""
+    """Milliseconds a step over HTTP, by the pool alone, and by the engine alone, in turns."""
     with (
         TemporaryDirectory(prefix="greenfork-bench-") as folder,
         _gateway(network, 1, Path(folder)) as (gateway, scenario_id),
         on_stage(network) as stage,
         stage.start(3600) as episode,
     ):
-        times = asyncio.run(_alternate(gateway.url, scenario_id, episode, steps))
-    http_ms, engine_ms, overhead_ms = (round(statistics.median(one), 2) for one in times)
-    names = ("http_ms", "engine_ms", "overhead_ms")
-    medians = zip(names, (http_ms, engine_ms, overhead_ms), strict=True)
-    return {"network": network, "steps": steps} | dict(medians)
+        times = asyncio.run(_alternate(gateway.url, scenario_id, episode, network, steps))
+    medians = {f"{way}_ms": round(statistics.median(one), 2) for way, one in times.items()}
+    over = {
+        f"over_{way}_ms": round(
+            statistics.median(a - b for a, b in zip(times["http"], times[way], strict=True)), 2
+        )
+        for way in ("pool", "engine")
+    }
+    return {"network": network, "steps": steps} | medians | over
 
 
 async def _alternate(
-    url: str, scenario_id: str, episode: Episode, steps: int
-) -> tuple[list[float], list[float], list[float]]:
-    """The same step by both ways, one after the other; and the differences."""
-    over_http, alone = [], []
-    async with RewardClient(url) as client:
-        episode_id = await _begin(client, scenario_id, episode.spec.seed)
+    url: str, scenario_id: str, engine: Episode, network: str, steps: int
+) -> dict[str, list[float]]:
+    """How long each step of the same episode takes in each way, ms."""
+    times: dict[str, list[float]] = {"http": [], "pool": [], "engine": []}
+
+    @contextmanager
+    def timed(way: str) -> Iterator[None]:
+        began_s = time.perf_counter()
+        yield
+        times[way].append(1000 * (time.perf_counter() - began_s))
+
+    seed = engine.spec.seed
+    async with RewardClient(url) as client, episode_pool(1) as pool:
+        served = _ServedEpisode(client, scenario_id, seed)
+        pooled = PooledEpisode(pool, resco_scenario(network), seed)
+        await served.begin()
+        await pooled.begin()
         for step in range(steps):
-            request = StepRequest(step=step)
-            began_s = time.perf_counter()
-            answer = await client.step_episode(episode_id, request)
-            between_s = time.perf_counter()
-            ours = episode.step(request)
-            over_http.append(1000 * (between_s - began_s))
-            alone.append(1000 * (time.perf_counter() - between_s))
-            assert answer.reward == ours.reward, "both are the same episode"  # noqa: S101
-    return over_http, alone, [a - b for a, b in zip(over_http, alone, strict=True)]
+            with timed("http"):
+                by_http = await served.step()
+            with timed("pool"):
+                by_pool = await pooled.step()
+            with timed("engine"):
+                by_engine = engine.step(StepRequest(step=step))
+            rewards = {by_http.reward, by_pool.reward, by_engine.reward}
+            assert len(rewards) == 1, "it is the same episode"  # noqa: S101
+    return times
 
 
 def print_side_by_side(found: dict[str, Any]) -> None:
     """Prints a table."""
-    title = f"{found['network']}: {found['episodes']} episodes side by side, through the gateway"
-    table = Table("workers", "steps a second", title=title, title_justify="left")
-    for workers in (1, 2):
-        table.add_row(str(workers), f"{found[f'steps_per_s_{workers}']:.1f}")
+    title = f"{found['network']}: {found['episodes']} episodes side by side"
+    table = Table("", "one worker", "two workers", "ratio", title=title, title_justify="left")
+    for way, name in (("pool", "the pool alone"), ("gateway", "through the gateway")):
+        rates = [f"{found[f'{way}_steps_per_s_{workers}']:.1f}/s" for workers in _WORKERS]
+        table.add_row(name, *rates, f"{found[f'{way}_ratio']:.2f}")
     Console(width=100).print(table)
-    Console(width=100).print(f"two workers over one: {found['ratio']:.2f}")
 
 
 def print_http(found: dict[str, Any]) -> None:
     """Prints a line."""
     Console(width=100).print(
-        f"{found['network']}: a step of 10 s takes {found['http_ms']:.1f} ms over HTTP and "
-        f"{found['engine_ms']:.1f} ms through the engine alone; median of the differences "
-        f"{found['overhead_ms']:.1f} ms"
+        f"{found['network']}: a step of 10 s takes {found['http_ms']:.1f} ms over HTTP, "
+        f"{found['pool_ms']:.1f} ms by the pool alone, and {found['engine_ms']:.1f} ms by the "
+        f"engine alone; over HTTP it takes {found['over_pool_ms']:.1f} ms longer than by the pool "
+        f"and {found['over_engine_ms']:.1f} ms longer than by the engine, medians of differences"
     )

@@ -114,7 +114,7 @@ def test_a_dry_run_of_the_command_says_what_there_is(
 def test_files_that_do_not_fit_each_other_are_refused(
     trained: tuple[Path, OfflineReport], tmp_path: Path
 ) -> None:
-    """Embeddings of another length than the pool or validation, and a selector over another pool."""
+    """Embeddings of another length or size than the others, and a selector over another pool."""
     short = np.zeros((ITEMS - 1, 6), dtype=np.float32)
     write_embeddings(tmp_path / "short.npz", short)
     with pytest.raises(DatasetError, match="11 embeddings, the pool has 12 items") as caught:
