@@ -99,7 +99,8 @@ def show_plans(evaluation: "PlanEvaluation", by: Sequence[str], as_json: bool) -
     title = f"{evaluation.problems} problems of {evaluation.dataset}, {evaluation.split}"
     table = Table(title=title, title_justify="left")
     is_compared = any(policy.against for policy in evaluation.policies)
-    headings = ["policy", "group", "problems", "success", "goals", "length", "invalid", "failed"]
+    headings = ["policy", "group", "problems", "answers", "success", "goals", "length"]
+    headings += ["invalid", "failed"]
     for heading in [*headings, *(["success against"] if is_compared else [])]:
         table.add_column(heading, justify="left" if heading in {"policy", "group"} else "right")
     for policy in evaluation.policies:
@@ -120,6 +121,7 @@ def _cells(figures: "PlanFigures") -> list[str]:
     length = figures.length
     return [
         str(figures.problems),
+        str(figures.answers),
         _shown(figures.success),
         _shown(figures.goals),
         "-" if length is None else f"{length.value:.2f} [{length.low:.2f}, {length.high:.2f}]",
@@ -134,24 +136,24 @@ def _shown(one: "Interval | None") -> str:
     return f"{100 * one.value:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
 
 
-def _walks(dataset: Path, problems: "Sequence[PlanProblem]", seed: int) -> list[str]:
+def _walks(dataset: Path, problems: "Sequence[PlanProblem]", seed: int) -> list[tuple[str]]:
     from planning.judge import Judge
     from planning.records import read_problems
     from shared.language.plans import plan_text
 
     texts = {one.record.problem_id: one for one in read_problems(dataset)}
-    walks = []
+    walks: list[tuple[str]] = []
     with Judge() as judge:
         for number, problem in enumerate(problems):
             text = texts[problem.problem_id]
             steps = len(text.record.plan or ()) * _WALK_TIMES or _WALK_LIMIT
             walk = judge.walk(text.domain, text.problem, seed * 1_000_003 + number, steps)
-            walks.append(plan_text(walk))
+            walks.append((plan_text(walk),))
     return walks
 
 
 def _model(path: str, generation: "Generation") -> "Answerer":
-    def answer(problems: "Sequence[PlanProblem]") -> list[str]:
+    def answer(problems: "Sequence[PlanProblem]") -> list[list[str]]:
         from shared.dataset import Message
         from trainer.evaluation.generating import TextGenerator
 
@@ -159,6 +161,6 @@ def _model(path: str, generation: "Generation") -> "Answerer":
             [Message.model_validate(dict(message)) for message in problem.prompt]
             for problem in problems
         ]
-        return TextGenerator.load(path, generation).answers(prompts)
+        return TextGenerator.load(path, generation).samples(prompts)
 
     return answer

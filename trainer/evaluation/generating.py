@@ -82,10 +82,17 @@ class TextGenerator:
             DatasetError: A prompt cannot be put into words although ``prompt_form`` asks for it.
         """
         prompts = self.prompts(asked)
-        texts = [""] * len(prompts)
+        return [answers[0] for answers in self._whole(prompts)]
+
+    def samples(self, asked: Sequence[Sequence[Message]]) -> list[list[str]]:
+        """All answers to each prompt, otherwise as :meth:`answers`."""
+        return self._whole(self.prompts(asked))
+
+    def _whole(self, prompts: Sequence[str]) -> list[list[str]]:
+        texts: list[list[str]] = [[]] * len(prompts)
         for batch, found in self.generated(prompts):
             for position, answers in zip(batch, found, strict=True):
-                texts[position] = opened_by(prompts[position]) + answers[0]
+                texts[position] = [opened_by(prompts[position]) + one for one in answers]
         return texts
 
     def prompts(self, asked: Sequence[Sequence[Message]]) -> list[str]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -160,13 +159,12 @@ class _Service:
 def test_figures_by_domain_and_difficulty(dataset: Path) -> None:
     """Success and goals; what is invalid counts as 0, and what failed is in no mean."""
     problems = read_plan_problems(dataset, "eval")
-    answers = {"half": "half", "none": "none", "lost": "lost"}
-    plans: Any = [*answers.values(), "(go)", "(go)"] * 2
+    plans = [("half",), ("none",), ("lost",), ("(go)",), ("(go)",)] * 2
     report = evaluate_plans(
         dataset,
         "eval",
         problems,
-        {"planner": reference_plans, "mixed": lambda _: plans, "lost": lambda _: ["lost"] * 10},
+        {"planner": reference_plans, "mixed": lambda _: plans, "lost": lambda _: [("lost",)] * 10},
         lambda: _Service(),  # type: ignore[arg-type,return-value]
         Bootstrap(resamples=200),
         against="planner",
@@ -196,6 +194,36 @@ def test_figures_by_domain_and_difficulty(dataset: Path) -> None:
     assert mixed.against.problems == 8
     assert mixed.against.success.value == -4 / 8
     assert mixed.against.goals.value == (0.5 + 0 + 1 + 1) / 4 - 1
+
+
+def test_a_problem_counts_once_however_many_answers_it_gets(dataset: Path) -> None:
+    """By their mean; those that failed are in no mean."""
+    problems = read_plan_problems(dataset, "eval")[:2]
+    report = evaluate_plans(
+        dataset,
+        "eval",
+        problems,
+        {
+            "sampled": lambda _: [
+                ("(go)", "half", "lost", "none"),
+                ("(go)", "(go)", "(go)", "(go)"),
+            ],
+            "planner": reference_plans,
+        },
+        lambda: _Service(),  # type: ignore[arg-type,return-value]
+        Bootstrap(resamples=200),
+        against="planner",
+    )
+    sampled, _ = report.policies
+    figures = sampled.overall
+    assert (figures.problems, figures.answers) == (2, 8)
+    assert (figures.invalid, figures.failed) == (1, 1)
+    assert figures.success is not None
+    assert figures.goals is not None
+    assert figures.success.value == (1 / 3 + 1) / 2
+    assert figures.goals.value == (1.5 / 3 + 1) / 2
+    assert sampled.against is not None
+    assert sampled.against.success.value == (1 / 3 + 1) / 2 - 1
 
 
 def test_a_policy_that_is_not_there_is_no_comparison(dataset: Path) -> None:

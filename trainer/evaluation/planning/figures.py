@@ -12,7 +12,7 @@ from trainer.evaluation.planning.problems import PlanProblem
 
 __all__ = [
     "Interval",
-    "JudgedPlan",
+    "JudgedPlans",
     "PlanComparison",
     "PlanFigures",
     "compared_plans",
@@ -34,12 +34,15 @@ class PlanFigures(WireModel):
 
     problems: int
     success: Interval | None
-    """Share of valid plans; None where none could be judged."""
+    """Share of valid plans, of each problem's answers and then over problems; None where none
+    could be judged."""
     goals: Interval | None
     """Mean share of the goals that hold after the executable part; 0 where there is no plan."""
     length: Interval | None = None
     """Steps of a valid plan / steps of the reference plan, mean; None where no plan is valid, or
     none of these problems has a reference."""
+    answers: int
+    """Answers to all problems together: more than problems where several were sampled."""
     invalid: int
     """Answers that hold no plan of the domain's actions."""
     failed: int
@@ -60,40 +63,53 @@ class PlanComparison(WireModel):
 
 
 @dataclass(frozen=True)
-class JudgedPlan:
-    """A plan for a problem, and what the service said of it."""
+class JudgedPlans:
+    """A policy's plans for a problem, and what the service said of each."""
 
     problem: PlanProblem
-    result: ScoreResult
+    results: tuple[ScoreResult, ...]
+    """At least one."""
 
     @property
     def is_known(self) -> bool:
-        """Whether it could be judged."""
-        return self.result.status != "failed"
+        """Whether any of them could be judged."""
+        return bool(self._known())
 
     @property
     def success(self) -> float:
-        """1 if it is valid, else 0."""
-        return self._metric("is_valid")
+        """The share that is valid of those that could be judged."""
+        return fmean(_metric(one, "is_valid") for one in self._known())
 
     @property
     def goals(self) -> float:
-        """The share of the goals that it reaches."""
-        return self._metric("goals_share")
+        """The share of the goals that they reach, mean."""
+        return fmean(_metric(one, "goals_share") for one in self._known())
 
     @property
     def length(self) -> float | None:
-        """Its steps / those of the reference plan; None if it is not valid, or there is none."""
+        """Steps of a valid one / those of the reference plan, mean; None if there is no such."""
         reference = self.problem.plan_steps
-        return self._metric("steps") / reference if reference and self.success else None
+        valid = [one for one in self._known() if _metric(one, "is_valid")]
+        if not reference or not valid:
+            return None
+        return fmean(_metric(one, "steps") / reference for one in valid)
 
-    def _metric(self, name: str) -> float:
-        metrics = self.result.metrics
-        found = metrics.root.get(name) if isinstance(metrics, DomainMetrics) else None
-        return float(found or 0.0)
+    def count(self, status: str) -> int:
+        """How many came out so."""
+        return sum(one.status == status for one in self.results)
+
+    def _known(self) -> list[ScoreResult]:
+        return [one for one in self.results if one.status != "failed"]
 
 
-def plan_figures(judged: Sequence[JudgedPlan], bootstrap: Bootstrap) -> PlanFigures:
+def _metric(result: ScoreResult, name: str) -> float:
+    """A metric of a plan; 0 where the answer is none."""
+    metrics = result.metrics
+    found = metrics.root.get(name) if isinstance(metrics, DomainMetrics) else None
+    return float(found or 0.0)
+
+
+def plan_figures(judged: Sequence[JudgedPlans], bootstrap: Bootstrap) -> PlanFigures:
     """The figures of one policy's plans."""
     known = [one for one in judged if one.is_known]
     lengths = [one.length for one in known if one.length is not None]
@@ -102,23 +118,24 @@ def plan_figures(judged: Sequence[JudgedPlan], bootstrap: Bootstrap) -> PlanFigu
         success=_interval([one.success for one in known], bootstrap),
         goals=_interval([one.goals for one in known], bootstrap),
         length=_interval(lengths, bootstrap),
-        invalid=sum(one.result.status == "invalid" for one in judged),
-        failed=len(judged) - len(known),
+        answers=sum(len(one.results) for one in judged),
+        invalid=sum(one.count("invalid") for one in judged),
+        failed=sum(one.count("failed") for one in judged),
     )
 
 
 def figures_by(
-    judged: Sequence[JudgedPlan], key: Callable[[JudgedPlan], str], bootstrap: Bootstrap
+    judged: Sequence[JudgedPlans], key: Callable[[JudgedPlans], str], bootstrap: Bootstrap
 ) -> dict[str, PlanFigures]:
     """The figures of each group of plans, by its name."""
-    groups: dict[str, list[JudgedPlan]] = {}
+    groups: dict[str, list[JudgedPlans]] = {}
     for one in judged:
         groups.setdefault(key(one), []).append(one)
     return {name: plan_figures(groups[name], bootstrap) for name in sorted(groups)}
 
 
 def compared_plans(
-    judged: Sequence[JudgedPlan], name: str, others: Sequence[JudgedPlan], bootstrap: Bootstrap
+    judged: Sequence[JudgedPlans], name: str, others: Sequence[JudgedPlans], bootstrap: Bootstrap
 ) -> PlanComparison | None:
     """Two policies on the same problems; None if there is none that both were judged on.
 

@@ -5,7 +5,8 @@ legal steps by chance. Intervals are over problems.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from reward_client import RewardClient
@@ -15,7 +16,7 @@ from shared.rewards import RewardSpec
 from shared.wire.scoring import DomainItem, ScoreResult
 from trainer.evaluation.bootstrap import Bootstrap
 from trainer.evaluation.planning.figures import (
-    JudgedPlan,
+    JudgedPlans,
     PlanComparison,
     PlanFigures,
     compared_plans,
@@ -29,8 +30,8 @@ __all__ = ["Answerer", "PlanEvaluation", "PlanPolicyReport", "evaluate_plans"]
 _SPEC = RewardSpec(name="plan_valid", invalid_reward=0.0)
 _TIMEOUT_S = 3600.0
 
-Answerer = Callable[[Sequence[PlanProblem]], Sequence[str]]
-"""Makes a plan for each problem, as a model would write it."""
+Answerer = Callable[[Sequence[PlanProblem]], Sequence[Sequence[str]]]
+"""Makes plans for each problem, at least one, as a model would write them. Their mean counts."""
 
 
 class PlanPolicyReport(WireModel):
@@ -107,28 +108,29 @@ def evaluate_plans(
 
 async def _judged(
     problems: Sequence[PlanProblem],
-    plans: Mapping[str, Sequence[str]],
+    plans: Mapping[str, Sequence[Sequence[str]]],
     connect: Callable[[], RewardClient],
-) -> dict[str, list[JudgedPlan]]:
+) -> dict[str, list[JudgedPlans]]:
     """The plans of every policy; those for one problem go together, for it is read once then."""
     items = [
         DomainItem(domain="planning", problem_id=problem.problem_id, completion=plan)
         for problem, *proposed in zip(problems, *plans.values(), strict=True)
-        for plan in proposed
+        for own in proposed
+        for plan in own
     ]
     async with connect() as client:
-        results: Sequence[ScoreResult] = (await client.score(items, _SPEC, _TIMEOUT_S)).results
-    return {
-        name: [
-            JudgedPlan(problem, result)
-            for problem, result in zip(problems, results[place :: len(plans)], strict=True)
-        ]
-        for place, name in enumerate(plans)
-    }
+        results: Iterator[ScoreResult] = iter(
+            (await client.score(items, _SPEC, _TIMEOUT_S)).results
+        )
+    judged: dict[str, list[JudgedPlans]] = {name: [] for name in plans}
+    for number, problem in enumerate(problems):
+        for name, own in plans.items():
+            judged[name].append(JudgedPlans(problem, tuple(islice(results, len(own[number])))))
+    return judged
 
 
 def _report(
-    name: str, judged: Sequence[JudgedPlan], bootstrap: Bootstrap, beside: PlanComparison | None
+    name: str, judged: Sequence[JudgedPlans], bootstrap: Bootstrap, beside: PlanComparison | None
 ) -> PlanPolicyReport:
     return PlanPolicyReport(
         policy=name,

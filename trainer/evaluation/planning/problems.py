@@ -61,12 +61,12 @@ def read_plan_problems(root: Path, split: str) -> list[PlanProblem]:
     ]
 
 
-def reference_plans(problems: Sequence[PlanProblem]) -> list[str]:
-    """The planner as a policy.
+def reference_plans(problems: Sequence[PlanProblem]) -> list[tuple[str]]:
+    """The planner as a policy: one plan for each problem.
 
     Raises:
         ConfigError: The dataset was built without one.
     """
     if any(problem.plan is None for problem in problems):
         raise ConfigError("the dataset has no reference plans: leave --baseline oracle out")
-    return [problem.plan or "" for problem in problems]
+    return [(problem.plan or "",) for problem in problems]
