@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = program_parser(
         "benchmarks.learning_planning",
-        "Shows whether GRPO through the reward URL makes a small language model solve "
-        "more planning problems of sizes that it never saw.",
+        "Shows whether GRPO through the reward URL makes more of a small language model's "
+        "plans valid, for problems of sizes that it never saw.",
         _OUT,
         _QUICK_OUT,
     )
@@ -82,7 +82,10 @@ def _conclude(proof: PlanningProof, is_quick: bool) -> int:
         "processor_seconds_now": round(used.ru_utime + used.ru_stime),
         "commands": proof.stages.commands(),
         "baselines": baselines.model_dump(mode="json"),
-        "models": {seed: one.model_dump(mode="json") for seed, one in models.items()},
+        "models": {
+            seed: {how: one.model_dump(mode="json") for how, one in vars(judged).items()}
+            for seed, judged in models.items()
+        },
         "claims": [vars(claim) for claim in found],
     }
     (out / "results.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.learning.claims import Claim
+from benchmarks.learning_planning.program import Judged
 from benchmarks.learning_planning.trainings import KINDS
 from planning.building import MIN_EVAL_STEPS
 from planning.domains.constructions import least_steps
@@ -17,7 +18,7 @@ MOST_OF_WALK = 0.05
 
 
 def plan_claims(
-    problems: Path, baselines: PlanEvaluation, models: Mapping[int, PlanEvaluation]
+    problems: Path, baselines: PlanEvaluation, models: Mapping[int, Judged]
 ) -> list[Claim]:
     """Every claim about the problems, and about the runs of GRPO of each seed.
 
@@ -53,13 +54,13 @@ def _about_problems(problems: Path, baselines: PlanEvaluation) -> Iterator[Claim
     yield Claim("random-walk", f"solves under {MOST_OF_WALK:.0%}", share, share < MOST_OF_WALK)
 
 
-def _learned(seed: int, evaluation: PlanEvaluation) -> Iterator[Claim]:
-    for kind, one in zip(KINDS[1:], evaluation.policies[1:], strict=True):
+def _learned(seed: int, judged: Judged) -> Iterator[Claim]:
+    for kind, one in zip(KINDS[1:], judged.sampled.policies[1:], strict=True):
         gained = None if one.against is None else one.against.success
         yield Claim(
             f"{kind}-{seed}",
-            "solves more held-out problems than its start: the interval of the gain is above 0; "
-            "its lower end",
+            "more of its sampled plans for held-out problems are valid than of its start's: the "
+            "interval of the gain is above 0; its lower end",
             float("nan") if gained is None else gained.low,
             gained is not None and gained.low > 0,
         )

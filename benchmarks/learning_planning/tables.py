@@ -4,37 +4,55 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.learning.tables import table
-from trainer.evaluation.planning import Interval, PlanEvaluation, PlanFigures
+from benchmarks.learning_planning.program import Judged
+from trainer.evaluation.planning import (
+    Interval,
+    PlanEvaluation,
+    PlanFigures,
+    PlanPolicyReport,
+)
 
 __all__ = ["plans_table"]
 
+_HEAD = (
+    *("policy", "valid, sampled", "beside its start", "valid, greedy", "beside its start"),
+    *("goals reached, sampled", "steps / reference", "invalid"),
+)
 
-def plans_table(baselines: PlanEvaluation, models: Mapping[int, PlanEvaluation]) -> str:
+
+def plans_table(baselines: PlanEvaluation, models: Mapping[int, Judged]) -> str:
     """A row a policy, 95 % intervals over problems in brackets.
 
     Args:
-        baselines: The planner and the random walk.
+        baselines: The planner and the random walk, which have one plan for each problem.
         models: By seed.
     """
-    domains = sorted(baselines.policies[0].by_domain)
-    head = ["policy", "solved", "beside its start", "goals reached", "steps / reference", "invalid"]
-    return table([*head, *(f"solved, {domain}" for domain in domains)], _rows(baselines, models))
+    return table(_HEAD, [*map(_baseline, baselines.policies), *_models(models)])
 
 
-def _rows(baselines: PlanEvaluation, models: Mapping[int, PlanEvaluation]) -> Iterator[list[str]]:
-    for evaluation in (baselines, *models.values()):
-        for one in evaluation.policies:
-            folder = Path(one.policy)
-            gained = one.against.success if one.against else None
+def _baseline(one: PlanPolicyReport) -> list[str]:
+    figures = one.overall
+    shares = ["–", "–", _share(figures.success), "–", _share(figures.goals)]
+    return [one.policy, *shares, _length(figures), str(figures.invalid)]
+
+
+def _models(models: Mapping[int, Judged]) -> Iterator[list[str]]:
+    for judged in models.values():
+        for sampled, greedy in zip(judged.sampled.policies, judged.greedy.policies, strict=True):
+            figures = sampled.overall
             yield [
-                folder.parent.name or one.policy,
-                _share(one.overall.success),
-                _share(gained, sign="+"),
-                _share(one.overall.goals),
-                _length(one.overall),
-                str(one.overall.invalid),
-                *(_share(figures.success) for _, figures in sorted(one.by_domain.items())),
+                Path(sampled.policy).parent.name,
+                *_solved(sampled),
+                *_solved(greedy),
+                _share(figures.goals),
+                _length(figures),
+                f"{figures.invalid} of {figures.answers}",
             ]
+
+
+def _solved(one: PlanPolicyReport) -> tuple[str, str]:
+    gained = one.against.success if one.against else None
+    return _share(one.overall.success), _share(gained, sign="+")
 
 
 def _share(one: Interval | None, sign: str = "") -> str:

@@ -57,13 +57,13 @@ def test_what_was_finished_is_not_done_again(
     _go(QUICK, tmp_path)
     everything = [
         *("problems", "start-1", "curriculum-1", "plain-1"),
-        *("judge 0 on eval", "judge 3 on eval"),
+        *("judge 0 on eval", "judge 3 on eval", "judge 3 on eval"),
     ]
     assert world.done == everything
     _go(QUICK, tmp_path)
     assert (world.done, world.served) == (everything, 1)
     (tmp_path / "stages" / "plain-1.json").unlink()
-    (tmp_path / "stages" / "judged-1.json").unlink()
+    (tmp_path / "stages" / "judged-greedy-1.json").unlink()
     _go(QUICK, tmp_path)
     assert world.done[len(everything) :] == ["plain-1", "judge 3 on eval"]
 

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.learning_planning.claims import plan_claims
 from benchmarks.learning_planning.plan import FULL
+from benchmarks.learning_planning.program import Judged
 from benchmarks.learning_planning.tables import plans_table
 from benchmarks.learning_planning.trainings import PlanTrainings
 from planning.generators import DOMAINS, domain_text, generators
@@ -24,6 +25,7 @@ def _report(
         problems=9,
         success=Interval(value=success, low=success - 0.02, high=success + 0.02),
         goals=None,
+        answers=9,
         invalid=0,
         failed=0,
     )
@@ -47,10 +49,17 @@ def _evaluation(*reports: PlanPolicyReport) -> PlanEvaluation:
 
 BASELINES = _evaluation(_report("planner", 1.0), _report("random-walk", 0.06))
 MODELS = {
-    1: _evaluation(
-        _report("runs/start-1/model", 0.2),
-        _report("runs/curriculum-1/model", 0.5, (0.3, 0.25, 0.35)),
-        _report("runs/plain-1/model", 0.21, (0.01, -0.02, 0.04)),
+    1: Judged(
+        sampled=_evaluation(
+            _report("runs/start-1/model", 0.2),
+            _report("runs/curriculum-1/model", 0.5, (0.3, 0.25, 0.35)),
+            _report("runs/plain-1/model", 0.21, (0.01, -0.02, 0.04)),
+        ),
+        greedy=_evaluation(
+            _report("runs/start-1/model", 0.4),
+            _report("runs/curriculum-1/model", 0.41, (0.01, -0.01, 0.03)),
+            _report("runs/plain-1/model", 0.4, (0, -0.02, 0.02)),
+        ),
     )
 }
 
@@ -98,12 +107,12 @@ def test_each_claim_is_held_against_its_figure(problems: Path) -> None:
 
 
 def test_the_table_has_a_row_a_policy() -> None:
-    """With the name of its training, its gain, and its share in each domain."""
+    """With the name of its training, and its gain by sampled and by greedy plans."""
     lines = plans_table(BASELINES, MODELS).splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == [
         *("planner", "random-walk", "start-1", "curriculum-1", "plain-1")
     ]
-    assert "| 50% [48%, 52%] | +30% [+25%, +35%] |" in lines[5]
+    assert "| 50% [48%, 52%] | +30% [+25%, +35%] | 41% [39%, 43%] | +1% [-1%, +3%] |" in lines[5]
 
 
 def test_both_runs_of_a_seed_differ_in_the_curriculum_alone(tmp_path: Path) -> None:
