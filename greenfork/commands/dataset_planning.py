@@ -63,7 +63,7 @@ def planning(
     """Build a dataset of planning problems with prompts and reference plans.
 
     Generated problems can be solved by construction, and their file names carry their difficulty. A
-    fifth of them is held out, of larger sizes than the rest.
+    fifth of them is held out, of sizes that the rest does not have.
     """
     from planning.building import PlanningBuild, build_planning_dataset
     from planning.planners.reference import find_planner
