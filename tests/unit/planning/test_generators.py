@@ -14,7 +14,7 @@ from trainer.curriculum import problem_sample
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_names_carry_the_difficulty(domain: DomainName) -> None:
-    """The curriculum reads domain and difficulty out of each name; eval's are of the harder half."""
+    """The curriculum reads domain and difficulty out of each name; eval's are above the median."""
     generator = generators()[domain]
     found = {
         split: [problem_sample(generator.problem(size, 7).name + ".pddl") for size in sizes]
