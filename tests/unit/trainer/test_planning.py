@@ -3,9 +3,11 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from greenfork.commands.evaluate_plans import evaluated_plans
 from shared.errors import ConfigError, DatasetError
 from shared.rewards import DomainMetrics, RewardSpec
 from shared.wire.error_info import ErrorInfo
@@ -15,7 +17,8 @@ from trainer.curriculum import buckets_of
 from trainer.curriculum.plan import with_groups
 from trainer.curriculum.sources import dataset_samples
 from trainer.data.prompts import load_grpo_dataset
-from trainer.evaluation import Bootstrap
+from trainer.evaluation import Bootstrap, Generation
+from trainer.evaluation.generating import TextGenerator
 from trainer.evaluation.planning import evaluate_plans, read_plan_problems, reference_plans
 from trainer.grpo.batch_scorer import ScoredBatch, ScoringTerms
 from trainer.grpo.config import load_config
@@ -224,6 +227,41 @@ def test_a_problem_counts_once_however_many_answers_it_gets(dataset: Path) -> No
     assert figures.goals.value == (1.5 / 3 + 1) / 2
     assert sampled.against is not None
     assert sampled.against.success.value == (1 / 3 + 1) / 2 - 1
+
+
+def test_every_sampled_answer_of_a_model_is_judged(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as --samples asks for, each at its own problem."""
+
+    class Tokenizer:
+        def apply_chat_template(self, messages: list[dict[str, str]], **_: object) -> str:
+            return messages[-1]["content"]
+
+    def texts(_: TextGenerator, prompts: list[str]) -> list[list[str]]:
+        return [["half", "(go)" if "ferry" in prompt else "none"] for prompt in prompts]
+
+    loaded = SimpleNamespace(tokenizer=Tokenizer())
+    monkeypatch.setattr("trainer.models.loading.load_model", lambda *_: loaded)
+    monkeypatch.setattr("trainer.models.loading.pick_hardware", lambda _: None)
+    monkeypatch.setattr(TextGenerator, "_texts", texts)
+    report = evaluated_plans(
+        dataset,
+        "eval",
+        ["somewhere"],
+        [],
+        lambda: _Service(),  # type: ignore[arg-type,return-value]
+        Generation(samples=2, temperature=1.0, batch_size=3),
+        Bootstrap(resamples=200),
+        max_points=None,
+    )
+    (model,) = report.policies
+    assert (model.overall.answers, model.overall.invalid) == (20, 5)
+    shares = {name: one.success for name, one in model.by_domain.items()}
+    assert {name: one and one.value for name, one in shares.items()} == {
+        "ferry": 1 / 2,
+        "spanner": 0,
+    }
 
 
 def test_a_policy_that_is_not_there_is_no_comparison(dataset: Path) -> None:
