@@ -99,8 +99,7 @@ def show_plans(evaluation: "PlanEvaluation", by: Sequence[str], as_json: bool) -
     title = f"{evaluation.problems} problems of {evaluation.dataset}, {evaluation.split}"
     table = Table(title=title, title_justify="left")
     is_compared = any(policy.against for policy in evaluation.policies)
-    headings = ["policy", "group", "problems", "answers", "success", "goals", "length"]
-    headings += ["invalid", "failed"]
+    headings = ["policy", "group", "problems", "success", "goals", "length", "invalid", "failed"]
     for heading in [*headings, *(["success against"] if is_compared else [])]:
         table.add_column(heading, justify="left" if heading in {"policy", "group"} else "right")
     for policy in evaluation.policies:
@@ -121,11 +120,10 @@ def _cells(figures: "PlanFigures") -> list[str]:
     length = figures.length
     return [
         str(figures.problems),
-        str(figures.answers),
         _shown(figures.success),
         _shown(figures.goals),
         "-" if length is None else f"{length.value:.2f} [{length.low:.2f}, {length.high:.2f}]",
-        str(figures.invalid),
+        f"{figures.invalid} of {figures.answers}",
         str(figures.failed),
     ]
 
