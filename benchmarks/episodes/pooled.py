@@ -18,7 +18,7 @@ from sim_workers.pool.pool import PoolSettings, RolloutPool
 from sim_workers.scenarios.scenario import Scenario
 from sim_workers.states.store import StateStore
 
-__all__ = ["PooledEpisode", "episode_pool"]
+__all__ = ["PooledEpisode", "episode_pool", "in_turn"]
 
 _READY_LIMIT_S = 60
 _FLOW = Flow("bench")
@@ -41,18 +41,22 @@ class PooledEpisode:
         self._spec = EpisodeSpec.of(wanted, seed, scenario.begin_s, scenario.end_s)
         self._at = Position.at_begin(self._spec, self._scenario_id)
         self._done: list[StepRequest] = []
+        self._answer: StepAnswer | None = None
 
     async def begin(self) -> None:
         """Opens the simulation."""
-        await self._call("begin", None)
+        reply = await self._call("begin", None)
+        self._answer = StepAnswer.model_validate_json(reply.answer)
 
     async def step(self) -> StepAnswer:
-        """One interval in which the greens that are shown go on."""
-        request = StepRequest(step=len(self._done))
+        """One interval, with greens in turn."""
+        assert self._answer is not None, "it has begun"  # noqa: S101
+        request = in_turn(self._answer)
         reply = await self._call("step", request)
         self._at = reply.at
         self._done.append(request)
-        return StepAnswer.model_validate_json(reply.answer)
+        self._answer = StepAnswer.model_validate_json(reply.answer)
+        return self._answer
 
     async def _call(self, verb: EpisodeVerb, request: StepRequest | None) -> EpisodeReply:
         name = f"episode-{self._spec.seed}"
@@ -63,6 +67,19 @@ class PooledEpisode:
     async def _origin(self, with_scenario: bool) -> EpisodeOrigin:
         files = self._files if with_scenario else None
         return EpisodeOrigin(self._spec, tuple(self._done), self._scenario_id, files)
+
+
+def in_turn(answer: StepAnswer) -> StepRequest:
+    """The next step: each signal shows its legal greens one after the other, two steps each.
+
+    With greens that go on for ever, a network would be jammed within minutes.
+    """
+    decisions = {
+        tls_id: seen.legal[answer.step // 2 % len(seen.legal)]
+        for tls_id, seen in answer.signals.items()
+        if seen.legal
+    }
+    return StepRequest(step=answer.step, decisions=decisions)
 
 
 @asynccontextmanager

@@ -1,7 +1,4 @@
-"""Episodes that are served: what HTTP costs a step, and many side by side on one worker and two.
-
-The steps carry no decisions: the greens that are shown go on.
-"""
+"""Episodes that are served: what HTTP costs a step, and many side by side on one worker and two."""
 
 import asyncio
 import random
@@ -18,16 +15,16 @@ from rich.table import Table
 
 from benchmarks.datasets import build
 from benchmarks.episodes.jobs import on_stage, resco_scenario
-from benchmarks.episodes.pooled import PooledEpisode, episode_pool
+from benchmarks.episodes.pooled import PooledEpisode, episode_pool, in_turn
 from benchmarks.gateways import GatewayServer
 from reward_client import RewardClient
 from shared.dataset import DatasetLayout, Manifest
-from shared.wire.episodes import PRESETS, EpisodeRequest, StepAnswer, StepRequest
+from shared.wire.episodes import PRESETS, EpisodeRequest, StepAnswer
 from sim_workers.episodes.episode import Episode
 
 __all__ = ["measure_http", "measure_side_by_side", "print_http", "print_side_by_side"]
 
-_WARM_STEPS = 60
+_WARM_STEPS = 30
 _WORKERS = (1, 2)
 _TLS = {"ingolstadt21": ("gneJ143",)}
 """The signal of the state that makes a dataset of a large network: proving all takes hours."""
@@ -50,19 +47,18 @@ class _ServedEpisode:
     def __init__(self, client: RewardClient, scenario_id: str, seed: int) -> None:
         self._client = client
         self._request = EpisodeRequest(scenario_id=scenario_id, seed=seed, control=PRESETS["resco"])
-        self._episode_id = ""
-        self._steps = 0
+        self._answer: StepAnswer | None = None
 
     async def begin(self) -> None:
         """Has it created."""
-        self._episode_id = (await self._client.create_episode(self._request)).episode_id
+        self._answer = await self._client.create_episode(self._request)
 
     async def step(self) -> StepAnswer:
-        """One interval in which the greens that are shown go on."""
-        request = StepRequest(step=self._steps)
-        answer = await self._client.step_episode(self._episode_id, request)
-        self._steps += 1
-        return answer
+        """One interval, with greens in turn."""
+        assert self._answer is not None, "it has begun"  # noqa: S101
+        episode_id = self._answer.episode_id
+        self._answer = await self._client.step_episode(episode_id, in_turn(self._answer))
+        return self._answer
 
 
 def measure_side_by_side(network: str, episodes: int, steps: int) -> dict[str, Any]:
@@ -99,7 +95,7 @@ async def _gateway_rate(url: str, scenario_id: str, episodes: int, steps: int) -
 
 
 async def _rate(episodes: Sequence[_ServedEpisode | PooledEpisode], steps: int) -> float:
-    """Steps a second, after the first ten minutes, in which few vehicles are there yet."""
+    """Steps a second, after the first five minutes, in which few vehicles are there yet."""
 
     async def go_on(episode: _ServedEpisode | PooledEpisode, count: int) -> None:
         for _ in range(count):
@@ -138,7 +134,7 @@ async def _alternate(
     seed = engine.spec.seed
 
     async def step_engine() -> StepAnswer:
-        return engine.step(StepRequest(step=engine.steps))
+        return engine.step(in_turn(engine.answer))
 
     async with RewardClient(url) as client, episode_pool(1) as pool:
         served = _ServedEpisode(client, scenario_id, seed)
